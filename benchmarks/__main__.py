@@ -1,0 +1,28 @@
+"""The command line of the benchmarks: one subcommand per comparison, a table at the end of each."""
+
+import click
+
+from benchmarks import checking, exact, greedy, real
+
+
+@click.group(help=__doc__, context_settings={"show_default": True})
+def main() -> None:
+    """One subcommand per comparison."""
+
+
+main.add_command(exact.command)
+main.add_command(greedy.command)
+main.add_command(checking.command)
+main.add_command(real.command)
+
+
+@main.command("all")
+@click.pass_context
+def everything(context: click.Context) -> None:
+    """All of them, with their defaults."""
+    for command in (exact.command, greedy.command, checking.command, real.command):
+        context.invoke(command)
+
+
+if __name__ == "__main__":
+    main()

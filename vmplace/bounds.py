@@ -1,0 +1,112 @@
+"""What no placement can beat, told without a search."""
+
+from fractions import Fraction
+
+import numpy as np
+
+from vmplace.columns import IntArray
+from vmplace.goal import Goal, Stage
+from vmplace.problem import BoolArray, Problem
+from vmplace.restart import Reason
+
+__all__ = ["impossible", "least"]
+
+_MOST_SIZES = 64
+
+
+def least(problem: Problem, stage: Stage) -> int | Fraction:
+    """A lower bound on one stage of a goal, whatever the other stages are."""
+    name, _ = stage
+    if name == "balance":
+        return _least_peak(problem)
+    if name == "consolidate":
+        return sum(_fewest_nodes(problem, int(pool)) for pool in np.unique(problem.pool))
+    return 0
+
+
+def impossible(problem: Problem, goal: Goal) -> Reason | None:
+    """Why no placement can exist, if that shows without a search.
+
+    By VM: one that no node may take. By pool: all VMs must fit beside the largest node (the protected ones, if it fails;
+    DESIGN of the proof: whatever runs on it restarts on the others), in memory and in slots of every size: a VM of m
+    fills at least floor(m / t) slots of t, a node of C has floor(C / t).
+    """
+    room = np.where(problem.online, goal.limit(problem), 0)
+    waiting = np.flatnonzero(problem.node_of < 0)
+    if len(waiting):
+        most = np.array([room[mask].max(initial=0) for mask in problem.reachable], dtype=np.int64)
+        too_large = waiting[problem.memory[waiting] > most[problem.signature[waiting]]]
+        if len(too_large):
+            vm = int(too_large[0])
+            mask = problem.reachable[problem.signature[vm]] & problem.online
+            node = int(np.flatnonzero(mask)[room[mask].argmax()]) if mask.any() else -1
+            return Reason("size" if node >= 0 else "rules", (vm,), int(problem.memory[vm]), int(room.max(initial=0)), node)
+    for pool in np.unique(problem.pool):
+        reason = None if goal.best_effort else _overfull(problem, int(pool))
+        if reason is not None:
+            return reason
+    return None
+
+
+def _overfull(problem: Problem, pool: int) -> Reason | None:
+    """The slot bound of a pool with its largest node gone."""
+    if problem.failures == 0:
+        return None
+    usable = problem.usable[(problem.pool == pool) & problem.online]
+    vms = np.flatnonzero((problem.vm_pool == pool) & problem.protected & ~_on_maintenance(problem))
+    if not len(vms):
+        return None
+    memory = problem.memory[vms]
+    others = np.sort(usable)[:-1]
+    kind = "sums"
+    for size in [1, *_sizes(memory)]:
+        need, free = int((memory // size).sum()), int((others // size).sum())
+        if need > free:
+            if len(usable) <= 1:
+                kind = "alone"
+            return Reason(kind, tuple(vms[memory >= size].tolist()), need, free, -1, size)
+        kind = "slots"
+    return None
+
+
+def _least_peak(problem: Problem) -> Fraction:
+    """The mean share of each pool's online nodes, and the largest VM's share of the largest node."""
+    best = Fraction(0)
+    for pool in np.unique(problem.pool):
+        usable = problem.usable[(problem.pool == pool) & problem.online]
+        memory = problem.memory[(problem.vm_pool == pool) & ~_on_maintenance(problem)]
+        if len(usable) and len(memory):
+            mean = Fraction(int(memory.sum()), int(usable.sum()))
+            best = max(best, mean, Fraction(int(memory.max()), int(usable.max())))
+    return best
+
+
+def _fewest_nodes(problem: Problem, pool: int) -> int:
+    """How many of the largest nodes hold all VMs, and without the largest of them the protected ones; in slots of any size."""
+    usable = np.sort(problem.usable[(problem.pool == pool) & (problem.online | problem.maintenance)])[::-1]
+    mine = problem.vm_pool == pool
+    memory, kept = problem.memory[mine], problem.memory[mine & problem.protected]
+    fewest = 0
+    for size in [1, *_sizes(memory)]:
+        slots = np.cumsum(usable // size)
+        fewest = max(fewest, _count(slots, int((memory // size).sum())))
+        if problem.failures:
+            fewest = max(fewest, _count(slots - usable[:1] // size, int((kept // size).sum())))
+    return fewest
+
+
+def _count(slots: IntArray, need: int) -> int:
+    """How many nodes until the slots suffice; all of them and no more where they never do."""
+    return min(int(np.searchsorted(slots, need)) + 1, len(slots)) if need else 0
+
+
+def _on_maintenance(problem: Problem) -> BoolArray:
+    """VMs that may stay where nothing new comes."""
+    return (problem.node_of >= 0) & problem.maintenance[np.maximum(problem.node_of, 0)]
+
+
+def _sizes(memory: IntArray) -> list[int]:
+    sizes = np.unique(memory)
+    if len(sizes) > _MOST_SIZES:
+        sizes = sizes[np.linspace(0, len(sizes) - 1, _MOST_SIZES).astype(np.int64)]
+    return [size for size in sizes.tolist() if size > 1]

@@ -1,0 +1,84 @@
+"""Is the placement as it stands safe? Exactly, with a plan for each failure or the reason why there is none."""
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from vmplace.auditor import audit
+from vmplace.budget import Budget, Progress
+from vmplace.certify import Verdict, certify
+from vmplace.cluster import Cluster
+from vmplace.naming import Names
+from vmplace.problem import Problem, compile_problem
+from vmplace.results import Report, Status
+from vmplace.verdicts import broken_rules, by_method, pool_verdicts, scenarios, soft_warnings, unprotected
+
+__all__ = ["check"]
+
+
+def check(
+    cluster: Cluster,
+    *,
+    time_limit: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> Report:
+    """Whether every failure of the guarantee is survived by the placement as it stands.
+
+    Parameters
+    ----------
+    cluster
+        What to check.
+    time_limit
+        Seconds; scenarios undecided then are ``unknown``. None: until all are decided.
+    progress
+        Called now and then.
+    cancel
+        Set it to end early, as Ctrl-C does.
+
+    Returns
+    -------
+    Report
+        ``unsafe`` if any failure is not survived, a node is overfull, a must-rule is broken or a protected VM waits;
+        ``unknown`` if none of these is known but something is undecided; else ``safe``, with a plan per failure.
+
+    Raises
+    ------
+    NotSupportedError
+        (a NotImplementedError) if the cluster asks for what this version cannot do.
+    InputError
+        (a ValueError) if the time limit is no time.
+    """
+    with Budget(time_limit, cancel, progress).interruptible() as budget:
+        problem = compile_problem(cluster)
+        verdict = certify(problem, problem.node_of, budget=budget)
+        return _report(cluster, problem, verdict, budget)
+
+
+def _report(cluster: Cluster, problem: Problem, verdict: Verdict, budget: Budget) -> Report:
+    names = Names(cluster, problem)
+    node_of, backup_of = names.hosts(problem.node_of), names.column(verdict.backup_of)
+    waiting = tuple(names.vm(vm) for vm in np.flatnonzero(problem.node_of < 0).tolist())
+    found = audit(cluster, node_of, backup_of)
+    if any(v.kind == "failover" for v in found):
+        raise RuntimeError("a failover plan failed its audit; this is a defect, please report it")
+    faults = [v for v in found if v.kind in ("overfull", "rule") or (v.kind == "placement" and v.subject not in waiting)]
+    pools = pool_verdicts(names, verdict, problem.node_of, faults)
+    status = next((s for s in (Status.UNSAFE, Status.UNKNOWN) if s in pools.values()), Status.SAFE)
+    return Report(
+        cluster=cluster,
+        status=status,
+        guarantee=status,
+        node_of=node_of,
+        backup_of=backup_of,
+        scenarios=scenarios(names, verdict),
+        unprotected=unprotected(names, verdict),
+        violations=tuple(faults),
+        waiting=waiting,
+        warnings=(*(v.message for v in found if v.kind == "headroom"), *soft_warnings(names, verdict, problem.node_of)),
+        broken_rules=broken_rules(names, problem.node_of),
+        pools=pools,
+        method="exact",
+        stats={"seconds": round(budget.elapsed, 3), "scenarios": by_method(verdict)},
+    )

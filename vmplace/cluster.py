@@ -1,0 +1,126 @@
+"""The cluster: nodes, VMs, rules and the guarantee asked for, in one frozen value."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy.typing as npt
+from attrs import field, frozen
+
+from vmplace.columns import NodeColumns, VMColumns
+from vmplace.errors import InputError
+from vmplace.fields import name_places, parse_date, parse_meta, parse_names, parse_ratios
+from vmplace.model import VM, Guarantee, Node, Rule
+from vmplace.references import broken_references
+from vmplace.units import short
+
+__all__ = ["Cluster"]
+
+
+def _parse_nodes(value: Iterable[Node]) -> Sequence[Node]:
+    return value if isinstance(value, NodeColumns) else _all(Node, value)
+
+
+def _parse_vms(value: Iterable[VM]) -> Sequence[VM]:
+    return value if isinstance(value, VMColumns) else _all(VM, value)
+
+
+def _parse_rules(value: Iterable[Rule]) -> tuple[Rule, ...]:
+    return _all(Rule, value)
+
+
+def _parse_guarantee(value: Guarantee) -> Guarantee:
+    if not isinstance(value, Guarantee):
+        raise TypeError(f"{short(value)} is not a Guarantee")
+    return value
+
+
+def _made_together(nodes: Sequence[Node], vms: Sequence[VM]) -> bool:
+    return isinstance(nodes, NodeColumns) and isinstance(vms, VMColumns) and vms.node_names is nodes.names
+
+
+def _all(kind: Any, value: Iterable[Any]) -> tuple[Any, ...]:
+    members = tuple(value)
+    odd = next((m for m in members if not isinstance(m, kind)), None)
+    if odd is not None:
+        raise TypeError(f"{short(odd)} is not a {getattr(kind, '__name__', 'rule')}")
+    return members
+
+
+@frozen(field_transformer=name_places)
+class Cluster:
+    """Nodes, the VMs on them or waiting, the rules and the guarantee.
+
+    Parameters
+    ----------
+    nodes, vms
+        In document order; names are unique within each.
+    rules
+        What binds VMs to nodes and to each other.
+    guarantee
+        What must be survivable.
+    overcommit
+        Ratio per further resource.
+    soft_resources
+        Further resources that a failover may exceed.
+    date
+        ISO date of the snapshot.
+    meta
+        Passed through.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that lists every duplicate name, unknown name and contradiction.
+    """
+
+    nodes: Sequence[Node] = field(converter=_parse_nodes)
+    vms: Sequence[VM] = field(default=(), converter=_parse_vms)
+    rules: tuple[Rule, ...] = field(default=(), converter=_parse_rules)
+    guarantee: Guarantee = field(factory=Guarantee, converter=_parse_guarantee)
+    overcommit: Mapping[str, Fraction] = field(factory=dict, converter=parse_ratios, hash=False, kw_only=True)
+    soft_resources: tuple[str, ...] = field(default=(), converter=parse_names, kw_only=True)
+    date: str | None = field(default=None, converter=parse_date, kw_only=True)
+    meta: Mapping[str, Any] = field(factory=dict, converter=parse_meta, hash=False, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.rules and _made_together(self.nodes, self.vms):
+            return  # columns are checked as arrays when made
+        flaws = broken_references(list(enumerate(self.nodes)), list(enumerate(self.vms)), list(enumerate(self.rules)))
+        if flaws:
+            raise InputError(flaws)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        node_memory: npt.ArrayLike,
+        vm_memory: npt.ArrayLike,
+        vm_node: npt.ArrayLike | None = None,
+        node_names: Sequence[str] | None = None,
+        vm_names: Sequence[str] | None = None,
+        guarantee: Guarantee | None = None,
+    ) -> "Cluster":
+        """A cluster from columns, with no object per VM; `nodes` and `vms` are views of the columns.
+
+        Parameters
+        ----------
+        node_memory
+            Usable memory of each node in MiB, shape (n_nodes,), integers.
+        vm_memory
+            Reserved memory of each VM in MiB, shape (n_vms,), integers.
+        vm_node
+            Index of each VM's node, shape (n_vms,), integers; -1 for a VM without one. None: all wait.
+        node_names, vm_names
+            Unique names; by default ``n0, n1, ...`` and ``vm0, vm1, ...``.
+        guarantee
+            By default N+1.
+
+        Raises
+        ------
+        InputError
+            (a ValueError) that names the first bad entry of each column.
+        """
+        nodes = NodeColumns.of(node_memory, node_names)
+        vms = VMColumns.of(vm_memory, vm_node, vm_names, nodes.names)
+        return cls(nodes, vms, (), guarantee or Guarantee())

@@ -1,0 +1,450 @@
+"""The compact model: how many VMs of each class on each node, under rows that hold for every placement that is safe.
+
+The variables are ``n[s, i]``, the VMs of class s on node i. The guarantee is first stated by slot-volume rows: for a size t,
+with ``u[t, i]`` whole slots of t free on node i, the displaced VMs' whole slots, ``sum_s floor(s / t) n[s, f]``, are at most the
+others' ``sum_{i != f} u[t, i]``. They are necessary for every t, and sufficient over all sizes where these divide each other and
+no rule binds restarts. Where a candidate fails its exact check all the same, that scenario is written out: ``t[s, i]`` VMs of
+class s restart on i.
+"""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from vmplace.columns import IntArray
+from vmplace.goal import Candidate, Goal, Stage, kept, losses, priorities
+from vmplace.problem import Binding, BoolArray, Problem
+from vmplace.program import Program, Terms
+
+__all__ = ["CountModel"]
+
+_MOST_SIZES = 24
+_SCALE = 2**20
+
+Hint = Callable[[Candidate, IntArray], Any]
+
+
+class CountModel:
+    """A problem and a goal as an integer program.
+
+    Attributes
+    ----------
+    program : Program
+        What engines take.
+    stages : list of Stage
+        What to minimise, in order.
+    """
+
+    def __init__(self, problem: Problem, goal: Goal) -> None:
+        self.program = Program()
+        self.stages = goal.stages(problem)
+        self._problem, self._goal = problem, goal
+        self._classes = problem.classes
+        # All memory in the VMs' common divisor: small numbers make short searches.
+        self._unit = max(1, int(np.gcd.reduce(self._classes.memory))) if len(self._classes) else 1
+        self._size = (self._classes.memory // self._unit).tolist()
+        self._usable = (problem.usable // self._unit).tolist()
+        self._hints: list[tuple[IntArray, Hint]] = []
+        self._written: set[int] = set()
+        self._now = problem.counts(problem.node_of)
+        self._fixed = problem.counts(problem.node_of, ~goal.free(problem))
+        self._place()
+        self._powered = self._power() if goal.consolidates else None
+        self._bound_loads()
+        self._lost = self._lose() if goal.best_effort else None
+        self._out = self._migrate()
+        self._broken = {b.rule: self._bind(b) for b in problem.bindings}
+        self._peak = self._level() if "balance" in goal.objectives else -1
+        if problem.failures:
+            self._survive()
+        if goal.worst is not None:
+            self._no_worse(goal.worst)
+
+    # Variables and rows
+
+    def _new(self, upper: IntArray, hint: Hint) -> IntArray:
+        index = self.program.variables(upper)
+        self._hints.append((index, hint))
+        return index
+
+    def _place(self) -> None:
+        problem, goal = self._problem, self._goal
+        reachable = problem.reachable[self._classes.signature]
+        total = np.bincount(self._classes.of, minlength=len(self._classes))
+        open_ = total - self._fixed.sum(axis=1)
+        room = goal.limit(problem)[None, :] // self._classes.memory[:, None]
+        most = np.minimum(self._fixed + open_[:, None], room) * problem.online
+        most = np.where(problem.maintenance[None, :], self._now, most) * reachable
+        self._most = most.astype(np.int64)
+        self._n = self._new(self._most, lambda _, counts: counts)
+        for s, i in zip(*np.nonzero(self._fixed), strict=True):
+            if self._n[s, i] >= 0 and self._fixed[s, i] <= self._most[s, i]:
+                self.program.lower[self._n[s, i]] = int(self._fixed[s, i])
+            else:
+                self.program.row([], 1, None)  # a VM that must stay where it may not be
+        for s in range(len(self._classes)):
+            self.program.row(((v, 1) for v in self._n[s].tolist()), int(total[s]), int(total[s]))
+
+    def _load(self, node: int) -> Terms:
+        return [(v, size) for v, size in zip(self._n[:, node].tolist(), self._size, strict=True) if v >= 0]
+
+    def _power(self) -> IntArray:
+        problem = self._problem
+        powered = self._new(
+            (problem.online | problem.maintenance).astype(np.int64),
+            lambda candidate, counts: (counts.sum(axis=0) > 0) if candidate.powered is None else candidate.powered,
+        )
+        for first, second in self._twins():
+            self.program.row([(int(powered[first]), 1), (int(powered[second]), -1)], lower=0)
+        return powered
+
+    def _twins(self) -> Iterator[tuple[int, int]]:
+        """Neighbours among empty nodes that nothing tells apart."""
+        problem, last = self._problem, dict[bytes, int]()
+        limit = self._goal.limit(problem)
+        for i in np.flatnonzero(problem.online & (self._now.sum(axis=0) == 0)).tolist():
+            rules = [b.nodes[i] for b in problem.bindings if b.nodes is not None]
+            key = np.array(
+                [problem.pool[i], problem.usable[i], limit[i], *problem.reachable[:, i], *problem.restartable[:, i], *rules]
+            )
+            if key.tobytes() in last:
+                yield last[key.tobytes()], i
+            last[key.tobytes()] = i
+
+    def _capacity(self, node: int, capacity: int) -> tuple[Terms, int]:
+        """Terms and constant of a node's capacity on a row's left side: ``load + terms <= constant``."""
+        if self._powered is None or self._powered[node] < 0:
+            return [], capacity
+        return [(int(self._powered[node]), -capacity)], 0
+
+    def _bound_loads(self) -> None:
+        limit = (self._goal.limit(self._problem) // self._unit).tolist()
+        for i in range(self._problem.n_nodes):
+            terms, constant = self._capacity(i, limit[i])
+            self.program.row([*self._load(i), *terms], upper=constant)
+
+    def _lose(self) -> IntArray:
+        protected = self._classes.protected[:, None]
+        lost = self._new(self._most * protected, self._lost_counts)
+        for s, i in zip(*np.nonzero(lost >= 0), strict=True):
+            self.program.row([(int(lost[s, i]), 1), (int(self._n[s, i]), -1)], upper=0)
+        return lost
+
+    def _lost_counts(self, candidate: Candidate, counts: IntArray) -> IntArray:
+        lost = np.zeros_like(counts)
+        for node, loss in candidate.verdict.losses.items():
+            np.add.at(lost[:, node], self._classes.of[loss.vms], 1)
+        return lost
+
+    def _migrate(self) -> IntArray | None:
+        goal = self._goal
+        if "moves" not in goal.objectives and goal.max_moves is None and goal.max_migrated is None:
+            return None
+        out = self._new(self._now - self._fixed, lambda _, counts: np.maximum(self._now - counts, 0))
+        for s, i in zip(*np.nonzero(out >= 0), strict=True):
+            self.program.row([(int(self._n[s, i]), 1), (int(out[s, i]), 1)], lower=int(self._now[s, i]))
+        moved = [(int(out[s, i]), self._size[s]) for s, i in zip(*np.nonzero(out >= 0), strict=True)]
+        if goal.max_migrated is not None:
+            self.program.row(moved, upper=goal.max_migrated // self._unit)
+        if goal.max_moves is not None:
+            self.program.row([(v, 1) for v, _ in moved], upper=goal.max_moves)
+        return out
+
+    def _bind(self, binding: Binding) -> int:
+        """A rule in normal running; the variable that tells it is broken, -1 for a must."""
+        mine = np.unique(self._classes.of[binding.vms])
+        broken = -1
+        if not binding.must:
+            broken = int(self._new(np.ones(1, dtype=np.int64), lambda c, _: np.array([not kept(binding, c.node_of)]))[0])
+        size = len(binding.vms)
+        if binding.kind == "apart":
+            for i in range(self._problem.n_nodes):
+                self.program.row([*((int(self._n[s, i]), 1) for s in mine), (broken, -size)], upper=1)
+        elif binding.kind == "together":
+            self._bind_together(binding, mine, broken)
+        elif binding.nodes is not None:
+            outside = [(int(self._n[s, i]), 1) for s in mine for i in np.flatnonzero(~binding.nodes)]
+            self.program.row([*outside, (broken, -size)], upper=0)
+        return broken
+
+    def _bind_together(self, binding: Binding, mine: IntArray, broken: int) -> None:
+        n_nodes = self._problem.n_nodes
+        home = self._new(
+            np.ones(n_nodes, dtype=np.int64),
+            lambda c, _: np.arange(n_nodes) == np.bincount(c.node_of[binding.vms]).argmax(),
+        )
+        self.program.row(((v, 1) for v in home.tolist()), 1, 1)
+        total = np.bincount(self._classes.of, minlength=len(self._classes))
+        for s in mine.tolist():
+            for i, here in enumerate(home.tolist()):
+                count = int(total[s])
+                self.program.row([(int(self._n[s, i]), 1), (here, -count), (broken, -count)], upper=0)
+
+    def _level(self) -> int:
+        """The peak: of online nodes, in units where they are all equal, else in 1/_SCALE of a node."""
+        problem = self._problem
+        usable = problem.usable[problem.online].tolist()
+        self._even = usable[0] if usable and len(set(usable)) == 1 else None
+        top = max((c // self._unit for c in usable), default=0) if self._even else _SCALE
+        peak = int(self._new(np.array([max(1, top)]), self._level_of)[0])
+        for i in np.flatnonzero(problem.online).tolist():
+            load = self._load(i)
+            if self._even:
+                self.program.row([*load, (peak, -1)], upper=0)
+            else:
+                scaled = [(v, c * self._unit * _SCALE) for v, c in load]
+                self.program.row([*scaled, (peak, -int(problem.usable[i]))], upper=0)
+        return peak
+
+    def _level_of(self, _: Candidate, counts: IntArray) -> Any:
+        load = (counts * np.array(self._size)[:, None]).sum(axis=0)[self._problem.online]
+        if self._even or not len(load):
+            return np.array([load.max(initial=0)])
+        usable = self._problem.usable[self._problem.online]
+        return (-(-load * self._unit * _SCALE // usable)).max(keepdims=True)
+
+    # The guarantee
+
+    def _survive(self) -> None:
+        slots: dict[tuple[int, int], int] = {}
+        for mask, mine in self._worlds():
+            sizes = np.unique(self._classes.memory[mine] // self._unit)
+            if len(sizes) > _MOST_SIZES:
+                sizes = sizes[np.linspace(0, len(sizes) - 1, _MOST_SIZES).astype(np.int64)]
+            self._survive_by_memory(mask, mine)
+            for size in sizes.tolist():
+                self._survive_by_slots(mask, mine, size, slots)
+
+    def _worlds(self) -> Iterator[tuple[BoolArray, IntArray]]:
+        """Sets of nodes, each with the protected classes that restart within it."""
+        problem, classes = self._problem, self._classes
+        masks = [problem.online & (problem.pool == pool) for pool in np.unique(problem.pool)]
+        masks += list(problem.restartable[np.unique(classes.signature[classes.protected])])
+        for mask in {mask.tobytes(): mask for mask in masks}.values():
+            within = ~np.any(problem.restartable & ~mask, axis=1)
+            # An empty set of nodes is within all: only where it is a class's own does it say something.
+            if mask.any():
+                within &= problem.restartable.any(axis=1)
+            mine = np.flatnonzero(classes.protected & within[classes.signature])
+            if len(mine):
+                yield mask, mine
+
+    def _displaced(self, mine: IntArray, node: int, slot: int) -> Terms:
+        """Whole slots that the classes lose when a node fails."""
+        terms: Terms = []
+        for s in mine.tolist():
+            terms.append((int(self._n[s, node]), self._size[s] // slot))
+            if self._lost is not None:
+                terms.append((int(self._lost[s, node]), -(self._size[s] // slot)))
+        return [(v, c) for v, c in terms if v >= 0 and c]
+
+    def _survive_by_memory(self, mask: BoolArray, mine: IntArray) -> None:
+        nodes = np.flatnonzero(mask).tolist()
+        most = np.array([sum(self._usable[i] for i in nodes)])
+        free = int(self._new(most, lambda c, counts: self._free(c, counts)[mask].sum(keepdims=True))[0])
+        whole: Terms = [(free, 1)]
+        constant = 0
+        for i in nodes:
+            terms, capacity = self._capacity(i, self._usable[i])
+            whole += [*self._load(i), *terms]
+            constant += capacity
+        self.program.row(whole, upper=constant)
+        for f in range(self._problem.n_nodes):
+            displaced = self._displaced(mine, f, 1)
+            if not displaced:
+                continue
+            terms, own = self._capacity(f, self._usable[f]) if mask[f] else ([], 0)
+            back = [*((v, -c) for v, c in self._load(f)), *((v, -c) for v, c in terms)] if mask[f] else []
+            # free elsewhere = free - (own capacity - own load)
+            self.program.row([*displaced, *back, (free, -1)], upper=-own)
+
+    def _survive_by_slots(self, mask: BoolArray, mine: IntArray, size: int, slots: dict[tuple[int, int], int]) -> None:
+        nodes = np.flatnonzero(mask).tolist()
+        for i in nodes:
+            if (size, i) not in slots:
+                slots[size, i] = self._slots_on(size, i)
+        most = np.array([sum(self._usable[i] // size for i in nodes)])
+        total = int(self._new(most, lambda c, counts: (self._free(c, counts)[mask] // size).sum(keepdims=True))[0])
+        self.program.row([*((slots[size, i], 1) for i in nodes), (total, -1)], 0, 0)
+        for f in range(self._problem.n_nodes):
+            displaced = self._displaced(mine, f, size)
+            if displaced:
+                own = [(slots[size, f], 1)] if mask[f] else []
+                self.program.row([*displaced, *own, (total, -1)], upper=0)
+
+    def _slots_on(self, size: int, node: int) -> int:
+        most = np.array([self._usable[node] // size])
+        slots = int(self._new(most, lambda c, counts: self._free(c, counts)[[node]] // size)[0])
+        terms, capacity = self._capacity(node, self._usable[node])
+        self.program.row([*self._load(node), (slots, size), *terms], upper=capacity)
+        return slots
+
+    def _free(self, candidate: Candidate, counts: IntArray) -> Any:
+        free = np.array(self._usable) - (counts * np.array(self._size)[:, None]).sum(axis=0)
+        powered = candidate.powered
+        return free if powered is None or self._powered is None else np.where(powered, free, 0)
+
+    def write_out(self, node: int) -> bool:
+        """State one scenario exactly; False if it is already."""
+        if node in self._written:
+            return False
+        self._written.add(node)
+        problem, classes = self._problem, self._classes
+        targets = problem.restartable[classes.signature] & classes.protected[:, None]
+        targets[:, node] = False
+        most = np.minimum(self._most[:, [node]], problem.usable[None, :] // classes.memory[:, None]) * targets
+        restarts = self._new(np.asarray(most), lambda c, counts: self._restarts(c, counts, node))
+        for s in np.flatnonzero(classes.protected & (self._n[:, node] >= 0)).tolist():
+            lost = [] if self._lost is None else [(int(self._lost[s, node]), 1)]
+            self.program.row([*((v, 1) for v in restarts[s].tolist()), *lost, (int(self._n[s, node]), -1)], 0, 0)
+        for i in range(problem.n_nodes):
+            coming = list(zip(restarts[:, i].tolist(), self._size, strict=True))
+            terms, capacity = self._capacity(i, self._usable[i])
+            if i != node and any(v >= 0 for v, _ in coming):
+                self.program.row([*coming, *self._load(i), *terms], upper=capacity)
+        for binding in problem.bindings:
+            if binding.must and binding.during_failover:
+                self._bind_restarts(binding, node, restarts)
+        return True
+
+    def _restarts(self, candidate: Candidate, counts: IntArray, node: int) -> IntArray:
+        backup = np.where(candidate.node_of == node, candidate.verdict.backup_of, -1)
+        return self._problem.counts(backup)
+
+    def _bind_restarts(self, binding: Binding, node: int, restarts: IntArray) -> None:
+        mine = np.unique(self._classes.of[binding.vms])
+        if not (restarts[mine] >= 0).any():
+            return
+        if binding.kind == "apart":
+            for i in range(self._problem.n_nodes):
+                if i != node:
+                    here = [*((int(self._n[s, i]), 1) for s in mine), *((int(restarts[s, i]), 1) for s in mine)]
+                    self.program.row(here, upper=1)
+        elif binding.kind == "together":
+            homes = self._new(
+                (restarts[mine] >= 0).any(axis=0).astype(np.int64),
+                lambda c, counts: self._restarts(c, counts, node)[mine].any(axis=0),
+            )
+            self.program.row(((v, 1) for v in homes.tolist()), upper=1)
+            for s in mine.tolist():
+                for i, home in enumerate(homes.tolist()):
+                    if restarts[s, i] >= 0:
+                        self.program.row([(int(restarts[s, i]), 1), (home, -int(self._most[s, node]))], upper=0)
+
+    def _no_worse(self, worst: tuple[tuple[int, ...], ...]) -> None:
+        """No scenario loses more than it may, in the order of priorities: more of a lower one only for less of a higher one."""
+        for node, allowed in enumerate(worst):
+            better: list[int] = []
+            for rank, (priority, most) in enumerate(zip(priorities(self._problem), allowed, strict=True)):
+                lost = self._lost_terms(priority, node)
+                whole = sum(c * self.program.upper[v] for v, c in lost)
+                self.program.row([*lost, *((b, -whole) for b in better)], upper=most // self._unit)
+                better.append(self._less(node, rank, lost, most))
+
+    def _less(self, node: int, rank: int, lost: Terms, most: int) -> int:
+        """A variable that may be 1 only if a scenario loses less than `most` MiB of a priority."""
+        less = int(
+            self._new(np.ones(1, dtype=np.int64), lambda c, _: np.array([losses(self._problem, c.verdict)[node][rank] < most]))[0]
+        )
+        whole = sum(c * self.program.upper[v] for v, c in lost)
+        under = (most - 1) // self._unit
+        slack = max(0, whole - under)
+        self.program.row([*lost, (less, slack)], upper=under + slack)
+        return less
+
+    def _lost_terms(self, priority: int, node: int | None = None) -> Terms:
+        assert self._lost is not None
+        mine = np.flatnonzero(self._classes.priority == priority)
+        nodes = range(self._problem.n_nodes) if node is None else (node,)
+        return [(int(self._lost[s, i]), self._size[s]) for s in mine for i in nodes if self._lost[s, i] >= 0]
+
+    def lost(self, values: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Per node, the memory in MiB that its failure leaves out in the model, by priority, highest first."""
+        ranks = priorities(self._problem)
+        terms = [[self._lost_terms(priority, node) for priority in ranks] for node in range(self._problem.n_nodes)]
+        return [tuple(self.program.value(t, values) * self._unit for t in row) for row in terms]
+
+    # Between values and placements
+
+    def objective(self, stage: Stage) -> Terms:
+        """What a stage minimises."""
+        name, priority = stage
+        if name == "lost":
+            return self._lost_terms(priority)
+        if name == "rules":
+            weight = {b.rule: b.weight for b in self._problem.bindings}
+            return [(v, weight[rule]) for rule, v in self._broken.items() if v >= 0]
+        if name == "moves":
+            assert self._out is not None
+            return [(int(v), size) for row, size in zip(self._out, self._size, strict=True) for v in row if v >= 0]
+        if name == "consolidate":
+            assert self._powered is not None
+            return [(int(v), 1) for v in self._powered if v >= 0]
+        return [(self._peak, 1)]
+
+    def bound(self, stage: Stage, bound: int) -> int | Fraction:
+        """A bound on a stage's terms as a bound on its value."""
+        name, _ = stage
+        if name in ("lost", "moves"):
+            return bound * self._unit
+        if name != "balance":
+            return bound
+        if self._even:
+            return Fraction(bound * self._unit, self._even)
+        return self._next_share(Fraction(bound - 1, _SCALE))
+
+    def _next_share(self, above: Fraction) -> Fraction:
+        """The least share above this one that a load in whole units has on some online node."""
+        usable = self._problem.usable[self._problem.online].tolist()
+        shares = [Fraction((above * c // self._unit + 1) * self._unit, c) for c in set(usable)] if above >= 0 else []
+        return min((Fraction(s) for s in shares), default=Fraction(0))
+
+    def hold(self, stage: Stage, value: int | Fraction, *, strictly: bool = False) -> None:
+        """Demand that a stage is no worse than this value, or better."""
+        name, _ = stage
+        if name == "balance":
+            for i in np.flatnonzero(self._problem.online).tolist():
+                most = value * int(self._problem.usable[i]) / self._unit
+                upper = int(most) - (1 if strictly and most == int(most) else 0)
+                self.program.row(self._load(i), upper=upper)
+            return
+        units = int(value) // (self._unit if name in ("lost", "moves") else 1)
+        self.program.row(self.objective(stage), upper=units - int(strictly))
+
+    def hint(self, candidate: Candidate) -> list[int]:
+        """A candidate as values of all variables."""
+        counts = self._problem.counts(candidate.node_of)
+        values = [0] * len(self.program.lower)
+        for index, hint in self._hints:
+            for v, value in zip(index.ravel().tolist(), np.asarray(hint(candidate, counts)).ravel().tolist(), strict=True):
+                if v >= 0:
+                    values[v] = min(max(int(value), self.program.lower[v]), self.program.upper[v])
+        return values
+
+    def placement(self, values: tuple[int, ...]) -> tuple[IntArray, BoolArray | None]:
+        """Values as a placement and its powered nodes: VMs stay where their class still has room for them."""
+        counts = np.zeros_like(self._n)
+        for place, v in np.ndenumerate(self._n):
+            counts[place] = values[v] if v >= 0 else 0
+        node_of = _deal(self._problem, self._goal, counts)
+        if self._powered is None:
+            return node_of, None
+        return node_of, np.array([v >= 0 and values[v] > 0 for v in self._powered.tolist()], dtype=bool)
+
+
+def _deal(problem: Problem, goal: Goal, counts: IntArray) -> IntArray:
+    """Nodes for the VMs of each class, so many on each; who is there stays, those who must first."""
+    left = counts.copy()
+    node_of = np.full(problem.n_vms, -1, dtype=np.int64)
+    of, now, free = problem.classes.of.tolist(), problem.node_of.tolist(), goal.free(problem)
+    for vm in np.argsort(free, kind="stable").tolist():
+        s, i = of[vm], now[vm]
+        if i >= 0 and left[s, i] > 0:
+            left[s, i] -= 1
+            node_of[vm] = i
+    open_ = [np.repeat(np.arange(problem.n_nodes), row).tolist()[::-1] for row in left]
+    for vm in np.flatnonzero(node_of < 0).tolist():
+        node_of[vm] = open_[of[vm]].pop()
+    return node_of

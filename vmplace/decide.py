@@ -1,0 +1,105 @@
+"""The exact verdict on one failure: impossible at a glance, a quick plan, or a search that ends in one or the other."""
+
+import numpy as np
+
+from vmplace.budget import Budget
+from vmplace.engine import Outcome
+from vmplace.packing import Assignment, pack_all, pack_most
+from vmplace.restart import Item, Loss, Plan, Reason, Restart
+from vmplace.restart_search import search_all, search_most
+
+__all__ = ["decide"]
+
+_METHOD = {"alone": "sums", "size": "sums", "sums": "sums", "slots": "slots", "rules": "rules", "search": "search"}
+
+
+def decide(restart: Restart, *, budget: Budget, losses: bool = True) -> Plan:
+    """Whether all displaced VMs can restart; with `losses`, the best partial plan if they cannot.
+
+    Parameters
+    ----------
+    restart
+        The failure.
+    budget
+        When it is spent before the answer is known, `Plan.safe` is None.
+    losses
+        Whether a partial plan is wanted.
+    """
+    items = restart.joint_items()
+    reason = _impossible(restart, items)
+    if reason is None:
+        kept = pack_all(restart, soft=restart.has_soft)
+        if kept is not None:
+            return _plan(restart, True, "packing", kept)
+        outcome, found = search_all(restart, budget=budget)
+        if found is None and outcome is Outcome.UNKNOWN:
+            found = pack_all(restart, soft=False)
+        if found is not None:
+            return _plan(restart, True, "search", found)
+        if outcome is Outcome.UNKNOWN:
+            return _plan(restart, None, "time", pack_most(restart))
+        reason = Reason("search", _all(restart), _memory(items), int(restart.free.sum()), _freest(restart))
+    if not losses:
+        return _plan(restart, False, _METHOD[reason.kind], [])
+    return _with_loss(restart, reason, budget)
+
+
+def _with_loss(restart: Restart, reason: Reason, budget: Budget) -> Plan:
+    most = pack_most(restart)
+    placed = {vm for item, _ in most for vm in item.vms}
+    hopeless = {vm for item in restart.single_items() if not _fitting(restart, item).any() for vm in item.vms}
+    # Who fits on no node at all is lost in any plan: if nobody else is, nothing is left to prove.
+    minimal = set(restart.vms.tolist()) - placed <= hopeless
+    if not minimal:
+        most, minimal = search_most(restart, most, budget=budget)
+    plan = _plan(restart, False, _METHOD[reason.kind], most)
+    return Plan(False, plan.method, plan.vms, plan.nodes, Loss(restart.vms[~np.isin(restart.vms, plan.vms)], reason, minimal))
+
+
+def _plan(restart: Restart, safe: bool | None, method: str, assignment: Assignment) -> Plan:
+    pairs = [(vm, i) for item, i in assignment for vm in item.vms]
+    vms, chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return Plan(safe, method, vms, restart.nodes[chosen])
+
+
+def _impossible(restart: Restart, items: list[Item]) -> Reason | None:
+    """A necessary condition that fails, if one does: the plainest first."""
+    if not len(restart.nodes):
+        return Reason("alone", _all(restart), _memory(items))
+    for item in items:
+        if not item.allowed.any():
+            return Reason("rules", item.vms, item.memory)
+        if not _fitting(restart, item).any():
+            best = int(np.flatnonzero(item.allowed)[np.argmax(restart.free[item.allowed])])
+            return Reason("size", item.vms, item.memory, int(restart.free[best]), int(restart.nodes[best]))
+    need, free = _memory(items), int(restart.free.sum())
+    if need > free:
+        return Reason("sums", _all(restart), need, free, _freest(restart))
+    return _slots(restart, items)
+
+
+def _slots(restart: Restart, items: list[Item]) -> Reason | None:
+    """The slot cut: more VMs of a size or above than the survivors have room for, each VM counting for its whole slots."""
+    sizes = np.array([item.memory for item in items], dtype=np.int64)
+    for size in np.unique(sizes)[::-1].tolist():
+        room = int((restart.free // size).sum())
+        if int((sizes // size).sum()) > room:
+            vms = tuple(vm for item in items if item.memory >= size for vm in item.vms)
+            return Reason("slots", vms, int((sizes // size).sum()), room, _freest(restart), size)
+    return None
+
+
+def _fitting(restart: Restart, item: Item) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    return item.allowed & (restart.free >= item.memory)
+
+
+def _memory(items: list[Item]) -> int:
+    return sum(item.memory for item in items)
+
+
+def _all(restart: Restart) -> tuple[int, ...]:
+    return tuple(restart.vms.tolist())
+
+
+def _freest(restart: Restart) -> int:
+    return int(restart.nodes[0]) if len(restart.nodes) else -1

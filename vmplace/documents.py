@@ -1,0 +1,158 @@
+"""Documents: a cluster as JSON or YAML, read with all that is wrong listed together, and written whole or not at all."""
+
+import os
+import secrets
+import stat
+import sys
+from contextlib import suppress
+
+from vmplace.cluster import Cluster
+from vmplace.errors import Flaw, InputError
+from vmplace.reading import Form, decode, parse
+from vmplace.structure import from_document, read_document
+from vmplace.unstructure import to_document
+from vmplace.writing import write
+
+__all__ = ["dump", "dumps", "from_document", "load", "loads", "to_document"]
+
+_STANDARD = "-"
+
+
+def load(path: str | os.PathLike[str]) -> Cluster:
+    """Read a cluster from a document.
+
+    Parameters
+    ----------
+    path
+        YAML where the suffix is ``.yaml`` or ``.yml``, else JSON; ``"-"`` is stdin: JSON, else YAML.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that lists all that is wrong with the content, each flaw with its place.
+    OSError
+        If the file cannot be read.
+    """
+    if os.fspath(path) == _STANDARD:
+        return loads(_read_stdin())
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        return loads(content, form=_form_of(path))
+    except InputError as error:
+        error.add_note(f"in {os.fspath(path)}")
+        raise
+
+
+def loads(text: str | bytes, *, form: Form | None = None) -> Cluster:
+    """Read a cluster from the text of a document.
+
+    Parameters
+    ----------
+    text
+        Bytes are taken for UTF-8.
+    form
+        ``"json"`` or ``"yaml"``; None tries JSON, then YAML.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that lists all that is wrong, each flaw with its place.
+    """
+    return read_document(parse(decode(text) if isinstance(text, bytes) else text.removeprefix("\ufeff"), form))
+
+
+def dump(cluster: Cluster, path: str | os.PathLike[str], *, form: Form | None = None) -> None:
+    """Write a cluster as a document.
+
+    An existing file is replaced in one step, so that there is never half a document.
+
+    Parameters
+    ----------
+    cluster
+        `load` reads back one that is equal to it.
+    path
+        Where to; ``"-"`` is stdout.
+    form
+        ``"json"`` or ``"yaml"``; None: YAML where the suffix is ``.yaml`` or ``.yml``, else JSON.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) if a fraction is no decimal number.
+    OSError
+        If the file cannot be written.
+    """
+    text = dumps(cluster, form=form or _form_of(path))
+    if os.fspath(path) == _STANDARD:
+        _write_stdout(text)
+    else:
+        _write_file(os.fspath(path), text.encode())
+
+
+def dumps(cluster: Cluster, *, form: Form = "json") -> str:
+    """The text of a document, with one line to each node, VM and rule; raises InputError as `dump` does."""
+    return write(to_document(cluster), form)
+
+
+def _form_of(path: str | os.PathLike[str]) -> Form:
+    return "yaml" if os.fspath(path).lower().endswith((".yaml", ".yml")) else "json"
+
+
+def _read_stdin() -> str | bytes:
+    if sys.stdin is None:
+        raise InputError([Flaw("", "stdin is closed: give a file")])
+    binary = getattr(sys.stdin, "buffer", None)
+    content: str | bytes = sys.stdin.read() if binary is None else binary.read()
+    return content
+
+
+def _write_stdout(text: str) -> None:
+    binary = getattr(sys.stdout, "buffer", None)
+    if binary is None:
+        sys.stdout.write(text)
+        return
+    sys.stdout.flush()  # what was printed before comes before
+    binary.write(text.encode())  # UTF-8 whatever the terminal's encoding, as in a file
+    binary.flush()
+
+
+def _write_file(path: str, content: bytes) -> None:
+    if _is_special(path):
+        with open(path, "wb") as file:
+            file.write(content)
+        return
+    target = os.path.realpath(path)  # a link is kept, and what it leads to replaced
+    beside = os.path.join(os.path.dirname(target), f".{os.path.basename(target)[:100]}.{secrets.token_hex(4)}.tmp")
+    try:
+        _write_new(beside, content, _mode_of(target))
+        os.replace(beside, target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None  # of the file asked for, not the one beside it
+    finally:
+        with suppress(OSError):
+            os.unlink(beside)
+
+
+def _write_new(path: str, content: bytes, mode: int | None) -> None:
+    with open(path, "xb") as file:
+        if mode is not None:
+            os.chmod(path, mode)
+        file.write(content)
+
+
+def _mode_of(path: str) -> int | None:
+    """The permissions of a file that is there, to be kept."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except OSError:
+        return None
+
+
+def _is_special(path: str) -> bool:
+    """Whether it is a pipe or a device, which is written to and must not be replaced."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)

@@ -1,0 +1,60 @@
+"""What is raised when the input is wrong, or right but not supported yet."""
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+__all__ = ["Flaw", "InputError", "NotSupportedError"]
+
+
+@frozen
+class Flaw:
+    """One thing wrong with the input.
+
+    Parameters
+    ----------
+    place
+        Where it is, as a path into the document (``vms[17].memory``); empty for the document as a whole.
+    message
+        The value found and what to write instead.
+    """
+
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+class InputError(ValueError):
+    """The input is wrong; every flaw found is listed.
+
+    Attributes
+    ----------
+    flaws : tuple of Flaw
+        All that is wrong, in the order of the document.
+    """
+
+    def __init__(self, flaws: Iterable[Flaw]) -> None:
+        self.flaws = tuple(flaws)
+        super().__init__("\n".join(map(str, self.flaws)))
+
+    def __reduce__(self) -> tuple[type["InputError"], tuple[tuple[Flaw, ...]]]:
+        return type(self), (self.flaws,)
+
+
+class NotSupportedError(NotImplementedError):
+    """The input is valid, but asks for something this version cannot do.
+
+    Attributes
+    ----------
+    flaws : tuple of Flaw
+        Every use of such a thing, with its place.
+    """
+
+    def __init__(self, flaws: Iterable[Flaw]) -> None:
+        self.flaws = tuple(flaws)
+        super().__init__("\n".join(map(str, self.flaws)))
+
+    def __reduce__(self) -> tuple[type["NotSupportedError"], tuple[tuple[Flaw, ...]]]:
+        return type(self), (self.flaws,)

@@ -1,0 +1,205 @@
+"""The exact core: the compact model, stage by stage; candidates certified, failing scenarios written out until none fails."""
+
+from fractions import Fraction
+
+import numpy as np
+from attrs import define, field, frozen
+
+from vmplace.bounds import least
+from vmplace.budget import Budget
+from vmplace.certify import Fate, Verdict, certify
+from vmplace.columns import IntArray
+from vmplace.counts import CountModel
+from vmplace.engine import Answer, CpSat, Outcome
+from vmplace.goal import Candidate, Goal, Stage, losses
+from vmplace.problem import BoolArray, Problem
+
+__all__ = ["Finding", "search"]
+
+_SEARCH_SHARE = 0.9
+_KEEP = 32
+_WRITE_AT_ONCE = 8
+
+
+@frozen(eq=False)
+class Finding:
+    """What a search ends with.
+
+    Parameters
+    ----------
+    best
+        The best candidate; None without one.
+    bounds
+        Per stage of the goal, the least its value can be, the earlier stages being at theirs.
+    infeasible
+        Whether it is proved that there is no candidate.
+    stats
+        Numbers of searches, of scenarios written out, deterministic time.
+    """
+
+    best: Candidate | None
+    bounds: tuple[int | Fraction, ...]
+    infeasible: bool
+    stats: dict[str, float]
+
+    @property
+    def optimal(self) -> bool:
+        """Whether the candidate is proved best."""
+        return self.best is not None and self.best.values == self.bounds
+
+
+def search(
+    problem: Problem,
+    goal: Goal,
+    *,
+    budget: Budget,
+    start: Candidate | None = None,
+    seed: int = 0,
+    deterministic: bool = False,
+) -> Finding:
+    """Find the best placement, and prove it.
+
+    Parameters
+    ----------
+    problem, goal
+        What is asked.
+    budget
+        When it is spent, the best so far is returned with what bounds are known.
+    start
+        A candidate to begin with.
+    seed, deterministic
+        As for `CpSat`.
+    """
+    return _Search(problem, goal, budget, CpSat(seed, deterministic), start).run()
+
+
+@define
+class _Search:
+    problem: Problem
+    goal: Goal
+    budget: Budget
+    engine: CpSat
+    best: Candidate | None
+    searches: int = field(default=0, init=False)
+    written: int = field(default=0, init=False)
+    _latest: list[tuple[int, ...]] = field(factory=list, init=False)
+    _model: CountModel | None = field(default=None, init=False)
+
+    def run(self) -> Finding:
+        stages = self.goal.stages(self.problem)
+        bounds = [least(self.problem, stage) for stage in stages]
+        for number, stage in enumerate(stages):
+            if self.best is None or self.best.values[number] > bounds[number]:
+                feasible, bounds[number] = self._solve(number, bounds[number])
+                if not feasible:
+                    return Finding(None, tuple(bounds), True, self._stats())
+            if self.best is None or self.best.values[number] > bounds[number]:
+                break
+            if self._model is not None:
+                self._model.hold(stage, self.best.values[number])
+        return Finding(self.best, tuple(bounds), False, self._stats())
+
+    def _stats(self) -> dict[str, float]:
+        return {"searches": self.searches, "scenarios_written": self.written, "work": round(self.engine.spent, 6)}
+
+    @property
+    def model(self) -> CountModel:
+        """Made when first needed: often the greedy candidate meets the bound, and nothing is to be searched."""
+        if self._model is None:
+            self._model = CountModel(self.problem, self.goal)
+            stages = self.goal.stages(self.problem)
+            for number, stage in enumerate(stages):
+                if self.best is not None and self.best.values[number] == least(self.problem, stage):
+                    self._model.hold(stage, self.best.values[number])
+                else:
+                    break
+        return self._model
+
+    def _solve(self, number: int, bound: int | Fraction) -> tuple[bool, int | Fraction]:
+        """Bring one stage to its optimum, as far as time allows; whether there is a placement at all, and the stage's bound."""
+        model, inner = self.model, self.budget.share(_SEARCH_SHARE)
+        stage = model.stages[number]
+        while not inner.spent:
+            model.program.objective = model.objective(stage)
+            self._latest.clear()
+            answer = self._search(stage, inner)
+            if answer.outcome is Outcome.INFEASIBLE:
+                if self.best is None:
+                    return False, bound
+                # Nothing is better than the best: it was held out by `hold(strictly=True)`.
+                return True, self.best.values[number]
+            if answer.bound is not None:
+                bound = max(bound, model.bound(stage, answer.bound))
+            if answer.values is None:
+                break
+            fresh = self._judge(answer.values)
+            if self.best is not None and self.best.values[number] <= bound:
+                return True, bound
+            if fresh or inner.spent:
+                continue
+            if answer.outcome is not Outcome.OPTIMAL or self.best is None:
+                break
+            # The rounding of a share left a gap: ask for strictly better, until there is none.
+            model.hold(stage, self.best.values[number], strictly=True)
+        for values in reversed(self._latest):
+            if self.budget.spent or self._adopt(*self._certified(values)):
+                break
+        return True, bound
+
+    def _search(self, stage: Stage, budget: Budget) -> Answer:
+        self.searches += 1
+        hint = self.model.hint(self.best) if self.best is not None else None
+
+        def tell(value: int, bound: int) -> None:
+            self.budget.tell("search", value=float(self.model.bound(stage, value)), bound=float(self.model.bound(stage, bound)))
+
+        def remember(values: tuple[int, ...]) -> None:
+            self._latest.append(values)
+            del self._latest[:-_KEEP]
+
+        return self.engine.solve(
+            self.model.program,
+            budget=budget,
+            hint=hint,
+            on_solution=remember,
+            on_progress=tell,
+        )
+
+    def _judge(self, values: tuple[int, ...]) -> bool:
+        """Certify a solution; take it if it is good, and write out scenarios that the model got wrong: whether there were any."""
+        node_of, powered, verdict = self._certified(values)
+        self._adopt(node_of, powered, verdict)
+        wrong = self._wrong(values, verdict)
+        fresh = [node for node in wrong if self.model.write_out(node)]
+        self.written += len(fresh)
+        return bool(fresh)
+
+    def _certified(self, values: tuple[int, ...]) -> tuple[IntArray, BoolArray | None, Verdict]:
+        node_of, powered = self.model.placement(values)
+        verdict = certify(self.problem, node_of, budget=self.budget, powered=powered, losses=self.goal.best_effort)
+        return node_of, powered, verdict
+
+    def _adopt(self, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> bool:
+        """Take a candidate that is acceptable and better than the best."""
+        if np.any(verdict.fate == Fate.UNKNOWN) or not self.goal.accepts(self.problem, verdict):
+            return False
+        if not self.goal.allowed(self.problem, node_of):
+            raise RuntimeError("the search broke a rule of placement; this is a defect, please report it")
+        values = self.goal.values(self.problem, node_of, verdict, powered)
+        if self.best is None or values < self.best.values:
+            self.best = Candidate(node_of, powered, verdict, values)
+            return True
+        return False
+
+    def _wrong(self, values: tuple[int, ...], verdict: Verdict) -> list[int]:
+        """Scenarios that the model thinks survived, or better survived than they are; the weightiest first."""
+        if not self.goal.best_effort:
+            wrong = np.flatnonzero(verdict.fate == Fate.UNSAFE)
+        else:
+            lost = losses(self.problem, verdict)
+            thought = self.model.lost(values)
+            wrong = np.array([node for node in range(self.problem.n_nodes) if lost[node] > thought[node]], dtype=np.int64)
+        by_weight = wrong[np.argsort(-verdict.displaced[wrong], kind="stable")]
+        # All at once on small clusters, and after the first few have not sufficed.
+        most = _WRITE_AT_ONCE if self.written < _WRITE_AT_ONCE else self.problem.n_nodes
+        return [int(node) for node in by_weight[:most]]

@@ -1,0 +1,151 @@
+"""Placing VMs one batch after another: spread over the least loaded nodes, or packed into the tightest fit."""
+
+import numpy as np
+
+from vmplace.columns import IntArray
+from vmplace.problem import Binding, BoolArray, Problem
+
+__all__ = ["Filling"]
+
+_BATCHES_PER_ROUND = 8
+
+
+class Filling:
+    """A placement in the making.
+
+    Parameters
+    ----------
+    problem
+        What to place.
+    node_of
+        Where VMs are so far, -1 for those to place, shape (n_vms,); copied.
+    cap
+        The load that each node may reach, in MiB, shape (n_nodes,).
+    pack
+        Tightest fit instead of least loaded.
+    """
+
+    def __init__(self, problem: Problem, node_of: IntArray, cap: IntArray, *, pack: bool) -> None:
+        self.node_of = node_of.copy()
+        self._problem = problem
+        self._pack = pack
+        self._room = np.where(problem.online, cap - problem.load(node_of), -1)
+        self._cap = cap
+        self._rules_of: dict[int, list[Binding]] = {}
+        for binding in problem.bindings:
+            for vm in binding.vms.tolist():
+                self._rules_of.setdefault(vm, []).append(binding)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every VM has a node."""
+        return bool(np.all(self.node_of >= 0))
+
+    def raise_cap(self, cap: IntArray) -> None:
+        """Let nodes be filled further."""
+        self._room = np.where(self._problem.online, self._room + cap - self._cap, -1)
+        self._cap = cap
+
+    def place_all(self) -> None:
+        """Place what fits: VMs under rules first, then the others, the largest first."""
+        waiting = np.flatnonzero(self.node_of < 0)
+        waiting = waiting[np.argsort(-self._problem.memory[waiting], kind="stable")]
+        bound = np.array([vm in self._rules_of for vm in waiting.tolist()], dtype=bool) if self._rules_of else None
+        if bound is not None:
+            self._place_bound(waiting[bound].tolist())
+            waiting = waiting[~bound]
+        signature = self._problem.signature[waiting]
+        # Signatures with fewer nodes to choose from go first.
+        choice = self._problem.reachable.sum(axis=1)
+        for number in sorted(np.unique(signature).tolist(), key=lambda s: (choice[s], s)):
+            nodes = np.flatnonzero(self._problem.reachable[number] & self._problem.online)
+            if len(nodes):
+                (self._pack_onto if self._pack else self._spread_over)(waiting[signature == number], nodes)
+
+    def _spread_over(self, vms: IntArray, nodes: IntArray) -> None:
+        """Rounds of worst-fit: in each, the next largest VMs go to the least loaded nodes, one each."""
+        memory, usable = self._problem.memory[vms], self._problem.usable[nodes]
+        size, done = max(1, len(nodes) // _BATCHES_PER_ROUND), 0
+        room = self._room[nodes]
+        load = self._cap[nodes] - room
+        while done < len(vms):
+            open_ = np.flatnonzero(room >= memory[done])
+            if not len(open_):
+                done += 1
+                continue
+            batch = slice(done, done + min(size, len(open_), len(vms) - done))
+            count = batch.stop - batch.start
+            share = load[open_] / usable[open_]  # a preference only: `room` decides what fits
+            least = np.argpartition(share, count - 1)[:count] if count < len(open_) else np.arange(count)
+            least = open_[least[np.argsort(share[least], kind="stable")]]
+            room[least] -= memory[batch]
+            load[least] += memory[batch]
+            self.node_of[vms[batch]] = nodes[least]
+            done = batch.stop
+        self._room[nodes] = room
+
+    def _pack_onto(self, vms: IntArray, nodes: IntArray) -> None:
+        """Best-fit decreasing, all VMs of one size at a time: the tightest node takes what it can, then the next."""
+        memory = self._problem.memory[vms]
+        starts = np.flatnonzero(np.diff(memory, prepend=-1))
+        room = self._room[nodes]
+        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(vms)], strict=True):
+            size = int(memory[start])
+            tight = np.argsort(room, kind="stable")
+            tight = tight[np.searchsorted(room[tight], size) :]
+            most = room[tight] // size
+            taken = np.diff(np.minimum(np.cumsum(most), stop - start), prepend=0)
+            chosen = np.repeat(tight, taken)
+            room[tight] -= taken * size
+            self.node_of[vms[start : start + len(chosen)]] = nodes[chosen]
+        self._room[nodes] = room
+
+    def _place_bound(self, vms: list[int]) -> None:
+        for vm in vms:
+            if self.node_of[vm] < 0:
+                self._place_group(self._group_of(vm))
+
+    def _group_of(self, vm: int) -> list[int]:
+        """All that must be together with a VM, itself included, as far as rules chain."""
+        group, todo = {vm}, [vm]
+        while todo:
+            for binding in self._rules_of.get(todo.pop(), ()):
+                if binding.kind == "together" and binding.must:
+                    new = set(binding.vms.tolist()) - group
+                    group |= new
+                    todo += new
+        return sorted(group)
+
+    def _place_group(self, group: list[int]) -> None:
+        problem = self._problem
+        waiting = [vm for vm in group if self.node_of[vm] < 0]
+        homes = {int(self.node_of[vm]) for vm in group if self.node_of[vm] >= 0}
+        need = int(problem.memory[waiting].sum())
+        fits = self._room >= need
+        for vm in waiting:
+            fits &= problem.reachable[problem.signature[vm]]
+        if homes:
+            fits &= np.isin(np.arange(problem.n_nodes), list(homes)) & (len(homes) == 1)
+        penalty = np.zeros(problem.n_nodes, dtype=np.int64)
+        for vm in waiting:
+            for binding in self._rules_of.get(vm, ()):
+                broken = self._broken_by(binding, vm)
+                if binding.must:
+                    fits &= ~broken
+                else:
+                    penalty += broken * binding.weight
+        nodes = np.flatnonzero(fits)
+        if len(nodes):
+            filled = self._room[nodes] if self._pack else (self._cap - self._room)[nodes] / problem.usable[nodes]
+            best = nodes[np.lexsort((filled, penalty[nodes]))[0]]
+            self.node_of[waiting] = best
+            self._room[best] -= need
+
+    def _broken_by(self, binding: Binding, vm: int) -> BoolArray:
+        """Nodes on which the VM would break the rule, shape (n_nodes,)."""
+        if binding.nodes is not None:
+            return ~binding.nodes
+        hosts = self.node_of[binding.vms[binding.vms != vm]]
+        taken = np.zeros(self._problem.n_nodes, dtype=bool)
+        taken[hosts[hosts >= 0]] = True
+        return taken if binding.kind == "apart" else ~taken & bool(taken.any())

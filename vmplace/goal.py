@@ -1,0 +1,193 @@
+"""What a search is after: which VMs may go where, and what each candidate is worth."""
+
+from fractions import Fraction
+from math import inf
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.certify import Verdict
+from vmplace.columns import IntArray
+from vmplace.problem import Binding, BoolArray, Problem
+
+__all__ = ["OBJECTIVES", "Candidate", "Goal", "Stage", "broken_bindings", "kept", "losses", "lost_vms", "priorities"]
+
+OBJECTIVES = ("balance", "consolidate", "moves")
+
+Stage = tuple[str, int]
+"""One thing to minimise, the earlier stages being equal: ``("lost", priority)``, ``("rules", 0)`` or ``(objective, 0)``."""
+
+
+@frozen(eq=False)
+class Candidate:
+    """A placement with its verdict.
+
+    Parameters
+    ----------
+    node_of
+        Node of each VM, shape (n_vms,).
+    powered
+        Nodes that stay on, shape (n_nodes,); None means all.
+    verdict
+        What each failure does to it.
+    values
+        Of the goal's stages.
+    """
+
+    node_of: IntArray
+    powered: BoolArray | None
+    verdict: Verdict
+    values: tuple[int | Fraction, ...]
+
+
+@frozen
+class Goal:
+    """What is asked of a placement.
+
+    Parameters
+    ----------
+    objectives
+        In order of importance.
+    move_running
+        Whether VMs that run may move.
+    best_effort
+        Whether protection may be incomplete.
+    max_moves, max_migrated
+        Limits on VMs, and on MiB, that change node; None for none.
+    worst
+        With `best_effort`: per node, the protected memory that its failure may leave out, by priority (highest first), so
+        that no scenario gets worse; None for no such limit.
+    headroom
+        Whether normal running keeps to `Problem.limit`; otherwise to `Problem.usable`.
+    """
+
+    objectives: tuple[str, ...]
+    move_running: bool = False
+    best_effort: bool = False
+    max_moves: int | None = None
+    max_migrated: int | None = None
+    worst: tuple[tuple[int, ...], ...] | None = None
+    headroom: bool = True
+
+    @property
+    def consolidates(self) -> bool:
+        """Whether nodes are switched off."""
+        return "consolidate" in self.objectives
+
+    def stages(self, problem: Problem) -> list[Stage]:
+        """What is minimised, in order: protection lost, then rules, then the objectives; moves come before rules."""
+        stages: list[Stage] = [(name, 0) for name in self.objectives]
+        if any(not b.must for b in problem.bindings):
+            stages.insert(1 if self.objectives[0] == "moves" else 0, ("rules", 0))
+        lost: list[Stage] = [("lost", p) for p in priorities(problem)] if self.best_effort else []
+        return lost + stages
+
+    def free(self, problem: Problem) -> BoolArray:
+        """VMs whose node is open, shape (n_vms,)."""
+        waiting = problem.node_of < 0
+        return waiting | (problem.movable & self.move_running)
+
+    @property
+    def few_moves(self) -> bool:
+        """Whether VMs that may move should rather not."""
+        return self.objectives[0] == "moves" or self.max_moves is not None or self.max_migrated is not None
+
+    def settled(self, problem: Problem) -> IntArray:
+        """The placement to start from: who stays, or should; -1 for the others, shape (n_vms,)."""
+        return problem.node_of if self.few_moves else np.where(self.free(problem), -1, problem.node_of)
+
+    def limit(self, problem: Problem) -> IntArray:
+        """What normal running may use of each node, in MiB."""
+        return problem.limit if self.headroom else problem.usable
+
+    def allowed(self, problem: Problem, node_of: IntArray) -> bool:
+        """Whether a placement keeps all that holds in normal running: places, memory, must-rules, limits on moves."""
+        where = np.maximum(node_of, 0)
+        stays = node_of == problem.node_of
+        moved = (problem.node_of >= 0) & ~stays
+        return bool(
+            np.all(node_of >= 0)
+            and np.all(problem.reachable[problem.signature, where])
+            and np.all(stays | (problem.online[where] & self.free(problem)))
+            and np.all(problem.load(node_of) <= self.limit(problem))
+            and not any(b.must for b in broken_bindings(problem, node_of))
+            and int(moved.sum()) <= (inf if self.max_moves is None else self.max_moves)
+            and int(problem.memory[moved].sum()) <= (inf if self.max_migrated is None else self.max_migrated)
+        )
+
+    def accepts(self, problem: Problem, verdict: Verdict) -> bool:
+        """Whether the failures are survived as far as asked."""
+        if not self.best_effort:
+            return verdict.safe
+        if self.worst is None:
+            return True
+        return all(lost <= worst for lost, worst in zip(losses(problem, verdict), self.worst, strict=True))
+
+    def values(
+        self, problem: Problem, node_of: IntArray, verdict: Verdict, powered: BoolArray | None
+    ) -> tuple[int | Fraction, ...]:
+        """What a placement is worth in each stage; less is better."""
+        return tuple(self._value(stage, problem, node_of, verdict, powered) for stage in self.stages(problem))
+
+    def _value(
+        self, stage: Stage, problem: Problem, node_of: IntArray, verdict: Verdict, powered: BoolArray | None
+    ) -> int | Fraction:
+        name, priority = stage
+        if name == "lost":
+            return sum(
+                int(problem.memory[v]) for vms in lost_vms(verdict).values() for v in vms if problem.priority[v] == priority
+            )
+        if name == "rules":
+            return sum(b.weight for b in broken_bindings(problem, node_of) if not b.must)
+        if name == "moves":
+            return int(problem.memory[(problem.node_of >= 0) & (problem.node_of != node_of)].sum())
+        if name == "consolidate":
+            return problem.n_nodes if powered is None else int(powered.sum())
+        return peak(problem, node_of)
+
+
+def priorities(problem: Problem) -> list[int]:
+    """Priorities of protected VMs, highest first."""
+    values: list[int] = np.unique(problem.priority[problem.protected]).tolist()
+    return values[::-1]
+
+
+def peak(problem: Problem, node_of: IntArray) -> Fraction:
+    """The highest share of usable memory in use on an online node."""
+    load, usable = problem.load(node_of)[problem.online], problem.usable[problem.online]
+    # The float only picks a few to compare exactly.
+    share = load / usable if len(load) else np.zeros(0)
+    near = np.flatnonzero(share >= share.max(initial=0) * (1 - 1e-9))
+    return max((Fraction(int(load[i]), int(usable[i])) for i in near), default=Fraction(0))
+
+
+def lost_vms(verdict: Verdict) -> dict[int, list[int]]:
+    """Per unsafe node, the VMs that its failure leaves without a restart."""
+    return {node: loss.vms.tolist() for node, loss in verdict.losses.items()}
+
+
+def losses(problem: Problem, verdict: Verdict) -> list[tuple[int, ...]]:
+    """Per node, the memory its failure leaves without a restart, by priority, highest first."""
+    rank = {priority: i for i, priority in enumerate(priorities(problem))}
+    table = np.zeros((problem.n_nodes, len(rank)), dtype=np.int64)
+    for node, vms in lost_vms(verdict).items():
+        for vm in vms:
+            table[node, rank[int(problem.priority[vm])]] += problem.memory[vm]
+    return [tuple(row) for row in table.tolist()]
+
+
+def broken_bindings(problem: Problem, node_of: IntArray) -> list[Binding]:
+    """Rules (of `Problem.bindings`) that a placement breaks in normal running."""
+    return [binding for binding in problem.bindings if not kept(binding, node_of)]
+
+
+def kept(binding: Binding, node_of: IntArray) -> bool:
+    """Whether a placement keeps a rule in normal running."""
+    hosts = node_of[binding.vms]
+    hosts = hosts[hosts >= 0]
+    if binding.kind == "apart":
+        return len(np.unique(hosts)) == len(hosts)
+    if binding.kind == "together":
+        return len(np.unique(hosts)) <= 1
+    assert binding.nodes is not None
+    return bool(binding.nodes[hosts].all())

@@ -1,0 +1,322 @@
+"""The front door: chooses the method, keeps the time, audits, and returns a Solution."""
+
+import threading
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from attrs import evolve, frozen
+
+from vmplace.auditor import audit
+from vmplace.bounds import impossible, least
+from vmplace.budget import Budget, Progress
+from vmplace.certify import Fate, Verdict, certify
+from vmplace.cluster import Cluster
+from vmplace.errors import Flaw, InputError
+from vmplace.exact import Finding, search
+from vmplace.fields import parse_count
+from vmplace.goal import OBJECTIVES, Candidate, Goal, losses, priorities
+from vmplace.greedy import construct
+from vmplace.naming import Names
+from vmplace.problem import Problem, compile_problem
+from vmplace.reasons import impossible_sentence
+from vmplace.restart import Reason
+from vmplace.results import Migration, Solution, Status
+from vmplace.units import parse_reserve, short
+from vmplace.verdicts import broken_rules, by_method, pool_verdicts, scenarios, soft_warnings, unprotected
+
+__all__ = ["place", "repair"]
+
+_METHODS = ("auto", "exact", "greedy")
+_EXACT_UP_TO = 60_000
+_GREEDY_SHARE = 0.5
+
+
+def place(
+    cluster: Cluster,
+    *,
+    objective: str | Sequence[str] = "balance",
+    method: str = "auto",
+    seed: int = 0,
+    deterministic: bool = False,
+    move_running: bool = False,
+    best_effort: bool = False,
+    max_moves: int | None = None,
+    max_migrated: int | str | None = None,
+    time_limit: float | None = 60.0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> Solution:
+    """Place every VM so that each failure of the guarantee is survived.
+
+    VMs that have a node stay there, unless `move_running`. Rules that are no must are kept where that costs nothing of the
+    guarantee: by weight, before ``balance`` and ``consolidate``, but after ``moves`` (none causes a migration of its own).
+
+    Parameters
+    ----------
+    cluster
+        What to place.
+    objective
+        ``balance``: the least highest share of usable memory in use on an online node. ``moves``: the least memory
+        migrated, in MiB. ``consolidate``: the fewest nodes that must stay powered on.
+        Several: each breaks ties of those before it.
+    method
+        ``exact``, ``greedy``, or ``auto``: exact after greedy up to some tens of thousands of counts (classes of VMs times
+        nodes), greedy above. The result says which.
+    seed
+        Of the solver's random choices.
+    deterministic
+        Measure the search's time in work instead of seconds, so that a search cut short ends the same on every run.
+    move_running
+        Whether running VMs may migrate.
+    best_effort
+        If not every failure can be survived, place every VM and leave the least unprotected: by priority, then memory.
+    max_moves
+        How many running VMs may migrate.
+    max_migrated
+        How much memory may migrate: MiB, or a string such as ``"64GiB"``.
+    time_limit
+        Seconds; the best found by then is returned. None: until it is proved.
+    progress
+        Called now and then.
+    cancel
+        Set it to have the best so far returned, as Ctrl-C does.
+
+    Returns
+    -------
+    Solution
+        ``optimal``, ``feasible``, ``infeasible`` or ``unknown``. A placement returned has passed `audit`.
+
+    Raises
+    ------
+    NotSupportedError
+        (a NotImplementedError) if the cluster asks for what this version cannot do.
+    InputError
+        (a ValueError) that names the argument that is wrong.
+    """
+    goal = _goal(objective, move_running, best_effort, max_moves, max_migrated)
+    _refuse_arguments(method, seed)
+    with Budget(time_limit, cancel, progress).interruptible() as budget:
+        problem = compile_problem(cluster)
+        task = _Task(cluster, problem, goal, budget, method, seed, deterministic)
+        return task.best_effort() if best_effort else task.strict()
+
+
+def repair(cluster: Cluster, **options: Any) -> Solution:
+    """The least memory migrated that makes a cluster safe: `place` with ``objective="moves", move_running=True``.
+
+    Parameters
+    ----------
+    cluster
+        What to repair.
+    **options
+        As for `place`.
+    """
+    return place(cluster, **{"objective": "moves", "move_running": True, **options})
+
+
+def _goal(objective: Any, move_running: bool, best_effort: bool, max_moves: Any, max_migrated: Any) -> Goal:
+    names = (objective,) if isinstance(objective, str) else tuple(objective)
+    odd = next((name for name in names if name not in OBJECTIVES), None)
+    if odd is not None or not names or len(set(names)) < len(names):
+        raise InputError(
+            [Flaw("objective", f"{short(objective)} is not one or several different ones of {', '.join(OBJECTIVES)}")]
+        )
+    return Goal(
+        names,
+        move_running=move_running,
+        best_effort=False,
+        max_moves=_argument("max_moves", max_moves, parse_count),
+        max_migrated=_argument("max_migrated", max_migrated, parse_reserve),
+    )
+
+
+def _argument(name: str, value: Any, parse: Callable[[Any], int]) -> int | None:
+    try:
+        return None if value is None else parse(value)
+    except ValueError as error:
+        raise InputError([Flaw(name, str(error))]) from None
+
+
+def _refuse_arguments(method: str, seed: int) -> None:
+    if method not in _METHODS:
+        raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(_METHODS)}")])
+    _argument("seed", seed, parse_count)
+
+
+@frozen
+class _Task:
+    """One call of `place`."""
+
+    cluster: Cluster
+    problem: Problem
+    goal: Goal
+    budget: Budget
+    method: str
+    seed: int
+    deterministic: bool
+
+    def strict(self) -> Solution:
+        """Every failure survived, or none returned."""
+        reason = impossible(self.problem, self.goal)
+        if reason is not None:
+            return self._without(reason)
+        finding, method = self._find(self.goal)
+        if finding.infeasible:
+            return self._without(Reason("search", ()), finding, method)
+        if finding.best is None:
+            return self._undecided(finding, method)
+        return self._solution(self.goal, finding, method)
+
+    def best_effort(self) -> Solution:
+        """As `strict`; where that is impossible, or not found, every VM placed and the least unprotected."""
+        share = evolve(self, budget=self.budget.share(0.5)) if np.isfinite(self.budget.limit) else self
+        first = share.strict()
+        if first.node_of is not None:
+            return first
+        for number, goal in enumerate(self._relaxations()):
+            reason = impossible(self.problem, goal)
+            if reason is not None:
+                continue
+            finding, method = self._find(goal)
+            if finding.best is not None:
+                warnings = self._given_up(goal, number)
+                return self._solution(goal, finding, method, strict_refuted=first.status is Status.INFEASIBLE, warnings=warnings)
+            if not finding.infeasible:
+                return self._undecided(finding, method)
+        return self._without(reason or Reason("search", ()))
+
+    def _relaxations(self) -> list[Goal]:
+        """What a best effort gives up, in order: protection; then that no scenario gets worse; then headroom."""
+        least_effort = evolve(self.goal, best_effort=True)
+        now = self._losses_now()
+        goals = [] if now is None else [evolve(least_effort, worst=now)]
+        goals.append(least_effort)
+        if np.any(self.problem.limit < self.problem.usable):
+            goals += [evolve(goal, headroom=False) for goal in list(goals)]
+        return goals
+
+    def _losses_now(self) -> tuple[tuple[int, ...], ...] | None:
+        """What each failure would leave unprotected as things stand, waiting VMs among it; None if all is safe."""
+        problem = self.problem
+        verdict = certify(problem, problem.node_of, budget=self.budget)
+        table = np.array(losses(problem, verdict), dtype=np.int64).reshape(problem.n_nodes, len(priorities(problem)))
+        down = problem.protected & (problem.node_of < 0)
+        for rank, priority in enumerate(priorities(problem)):
+            for vm in np.flatnonzero(down & (problem.priority == priority)).tolist():
+                table[problem.pool == problem.vm_pool[vm], rank] += problem.memory[vm]
+        unsettled = np.flatnonzero(verdict.fate == Fate.UNKNOWN)
+        table[unsettled] = int(problem.memory.sum())
+        return tuple(tuple(row) for row in table.tolist()) if table.any() else None
+
+    def _given_up(self, goal: Goal, number: int) -> list[str]:
+        given = []
+        if number and goal.worst is None and self._relaxations()[0].worst is not None:
+            given.append("not every VM can be placed without making some failure worse than it is now")
+        if not goal.headroom:
+            given.append("not every VM can be placed within the headroom: it is not kept everywhere")
+        return given
+
+    def _find(self, goal: Goal) -> tuple[Finding, str]:
+        """Greedy, and the exact core after it where that was asked for or the size allows."""
+        problem, method = self.problem, self.method
+        if method == "auto":
+            method = "exact" if len(problem.classes) * problem.n_nodes <= _EXACT_UP_TO else "greedy"
+        start = construct(problem, goal, budget=self.budget.share(_GREEDY_SHARE) if method == "exact" else self.budget)
+        if method == "exact":
+            found = search(problem, goal, budget=self.budget, start=start, seed=self.seed, deterministic=self.deterministic)
+            return found, method
+        bounds = tuple(least(problem, stage) for stage in goal.stages(problem))
+        return Finding(start, bounds, False, {}), method
+
+    # Results
+
+    def _solution(
+        self,
+        goal: Goal,
+        finding: Finding,
+        method: str,
+        *,
+        strict_refuted: bool = True,
+        warnings: Sequence[str] = (),
+    ) -> Solution:
+        best = finding.best
+        assert best is not None
+        names = Names(self.cluster, self.problem)
+        verdict = best.verdict
+        self._audit(names, goal, best, verdict)
+        values, bounds = _by_objective(goal, self.problem, best.values), _by_objective(goal, self.problem, finding.bounds)
+        guarantee = Status.SAFE if verdict.safe else Status.UNSAFE if verdict.unsafe else Status.UNKNOWN
+        return Solution(
+            cluster=self.cluster,
+            status=Status.OPTIMAL if finding.optimal and strict_refuted else Status.FEASIBLE,
+            guarantee=guarantee,
+            node_of=names.hosts(best.node_of),
+            backup_of=names.column(verdict.backup_of),
+            scenarios=scenarios(names, verdict),
+            unprotected=unprotected(names, verdict),
+            warnings=(*warnings, *soft_warnings(names, verdict, best.node_of)),
+            broken_rules=broken_rules(names, best.node_of),
+            pools=pool_verdicts(names, verdict, best.node_of, ()),
+            powered=self._powered(names, best),
+            method=method,
+            stats={"seconds": round(self.budget.elapsed, 3), **finding.stats, "scenarios": by_method(verdict)},
+            objective_name=_one_or_all(goal.objectives),
+            objective=_one_or_all(values),
+            bound=_one_or_all(bounds),
+            migrations=self._migrations(names, best),
+            reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy proves nothing",
+        )
+
+    def _audit(self, names: Names, goal: Goal, best: Candidate, verdict: Verdict) -> None:
+        """No result without it: the plan, re-checked by code that shares nothing with the search."""
+        powered = None if best.powered is None else [names.node(i) for i in np.flatnonzero(best.powered).tolist()]
+        found = audit(self.cluster, names.hosts(best.node_of), names.column(verdict.backup_of), powered=powered)
+        tolerated = {"unprotected"} if goal.best_effort else set()
+        if not goal.headroom:
+            tolerated.add("headroom")
+        wrong = [v for v in found if v.kind not in tolerated]
+        if wrong:
+            raise RuntimeError(f"the placement failed its audit; this is a defect, please report it: {wrong[0].message}")
+
+    def _powered(self, names: Names, best: Candidate) -> tuple[str, ...]:
+        return () if best.powered is None else tuple(names.node(i) for i in np.flatnonzero(best.powered).tolist())
+
+    def _migrations(self, names: Names, best: Candidate) -> tuple[Migration, ...]:
+        now, then = self.problem.node_of, best.node_of
+        return tuple(
+            Migration(names.vm(vm), names.node(now[vm]), names.node(then[vm]), int(self.problem.memory[vm]))
+            for vm in np.flatnonzero((now >= 0) & (now != then)).tolist()
+        )
+
+    def _without(self, reason: Reason, finding: Finding | None = None, method: str = "bounds") -> Solution:
+        sentence = impossible_sentence(reason, self.goal, Names(self.cluster, self.problem))
+        return self._empty(Status.INFEASIBLE, Status.UNSAFE, finding, method, sentence)
+
+    def _undecided(self, finding: Finding, method: str) -> Solution:
+        how = "the time ended before a placement was found" if self.budget.spent else "this method found no placement"
+        return self._empty(Status.UNKNOWN, Status.UNKNOWN, finding, method, how)
+
+    def _empty(self, status: Status, guarantee: Status, finding: Finding | None, method: str, reason: str) -> Solution:
+        waiting = np.flatnonzero(self.problem.node_of < 0).tolist()
+        names = Names(self.cluster, self.problem)
+        return Solution(
+            cluster=self.cluster,
+            status=status,
+            guarantee=guarantee,
+            waiting=tuple(names.vm(vm) for vm in waiting),
+            method=method,
+            stats={"seconds": round(self.budget.elapsed, 3), **({} if finding is None else finding.stats)},
+            objective_name=_one_or_all(self.goal.objectives),
+            reason=reason,
+        )
+
+
+def _by_objective(goal: Goal, problem: Problem, values: Sequence[int | Fraction]) -> tuple[int | Fraction, ...]:
+    """Of the values of all stages, those of the objectives."""
+    return tuple(value for (name, _), value in zip(goal.stages(problem), values, strict=True) if name in OBJECTIVES)
+
+
+def _one_or_all(values: tuple[Any, ...]) -> Any:
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,338 @@
+"""A cluster compiled to arrays and classes: names become indices here, and nowhere else (`vmplace.naming` is the way back)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from vmplace.cluster import Cluster
+from vmplace.columns import IntArray, NodeColumns, VMColumns
+from vmplace.errors import Flaw, NotSupportedError
+from vmplace.model import VM, Apart, Node, NotOn, OnlyOn
+from vmplace.references import resolve
+from vmplace.units import short
+
+__all__ = ["Binding", "BoolArray", "Classes", "Problem", "compile_problem", "refuse_unsupported"]
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@frozen(eq=False)
+class Binding:
+    """A rule in indices.
+
+    Parameters
+    ----------
+    rule
+        Its index in the cluster.
+    kind
+        ``apart``, ``together``, or ``only-on`` (which ``not-on`` becomes, too).
+    vms
+        Its VMs that take memory, as indices into the problem.
+    nodes
+        For ``only-on``: which nodes it leaves, shape (n_nodes,).
+    """
+
+    rule: int
+    kind: str
+    vms: IntArray
+    nodes: BoolArray | None
+    must: bool
+    weight: int
+    during_failover: bool
+
+
+@frozen(eq=False)
+class Classes:
+    """VMs that are interchangeable: same demand, protection, priority and rules; largest first.
+
+    Parameters
+    ----------
+    of
+        Class of each VM, shape (n_vms,).
+    demand
+        Shape (n_classes, n_resources), memory in MiB first.
+    protected, priority, signature
+        Shape (n_classes,).
+    """
+
+    of: IntArray
+    demand: IntArray
+    protected: BoolArray
+    priority: IntArray
+    signature: IntArray
+
+    def __len__(self) -> int:
+        return len(self.demand)
+
+    @property
+    def memory(self) -> IntArray:
+        """Memory in MiB, shape (n_classes,)."""
+        return self.demand[:, 0]
+
+
+@frozen(eq=False)
+class Problem:
+    """The VMs that take memory (or are to be started) and the nodes, as arrays.
+
+    Parameters
+    ----------
+    usable, limit
+        Usable memory and what normal running may use of it (headroom taken off), in MiB, shape (n_nodes,).
+    online, maintenance
+        State, shape (n_nodes,).
+    pool
+        Pool of each node, shape (n_nodes,).
+    demand
+        Shape (n_vms, n_resources), memory in MiB first.
+    node_of
+        Node of each VM now, -1 if it waits, shape (n_vms,).
+    protected, movable, priority
+        Shape (n_vms,).
+    signature
+        VMs of one signature are in one pool and under the same rules, shape (n_vms,).
+    signature_pool
+        Pool of each signature, shape (n_signatures,).
+    reachable, restartable
+        Which nodes a VM of each signature may be on in normal running, and restart on, as far as pool, state and
+        rules that bind each VM alone (only-on, not-on) say; shape (n_signatures, n_nodes). `reachable` leaves
+        maintenance nodes in: whoever is there may stay.
+    bindings
+        The rules that are not in these: apart, together, and whatever is not a must.
+    failures
+        Number of nodes that fail at once.
+    original
+        Index of each VM in the cluster, shape (n_vms,).
+    """
+
+    usable: IntArray
+    limit: IntArray
+    online: BoolArray
+    maintenance: BoolArray
+    pool: IntArray
+    demand: IntArray
+    node_of: IntArray
+    protected: BoolArray
+    movable: BoolArray
+    priority: IntArray
+    signature: IntArray
+    signature_pool: IntArray
+    reachable: BoolArray
+    restartable: BoolArray
+    bindings: tuple[Binding, ...]
+    failures: int
+    original: IntArray
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes."""
+        return len(self.usable)
+
+    @property
+    def n_vms(self) -> int:
+        """Number of VMs that take memory or are to be started."""
+        return len(self.demand)
+
+    @property
+    def memory(self) -> IntArray:
+        """Memory of each VM in MiB, shape (n_vms,)."""
+        return self.demand[:, 0]
+
+    @property
+    def vm_pool(self) -> IntArray:
+        """Pool of each VM, shape (n_vms,)."""
+        return self.signature_pool[self.signature]
+
+    @cached_property
+    def classes(self) -> Classes:
+        """The classes of interchangeable VMs."""
+        keys = np.column_stack([-self.demand, ~self.protected, -self.priority, self.signature]).astype(np.int64)
+        code = np.zeros(self.n_vms, dtype=np.int64)
+        for column in keys.T:
+            values, index = np.unique(column, return_inverse=True)
+            # Renumber at each step, so that the product of the counts cannot overflow.
+            code = np.unique(code * len(values) + index, return_inverse=True)[1]
+        _, first = np.unique(code, return_index=True)
+        return Classes(code, self.demand[first], self.protected[first], self.priority[first], self.signature[first])
+
+    def load(self, node_of: IntArray) -> IntArray:
+        """Memory in use on each node, in MiB, shape (n_nodes,)."""
+        placed = node_of >= 0
+        # bincount sums in float64, which is exact: a cluster's memory stays far below 2**53 MiB.
+        return np.bincount(node_of[placed], self.memory[placed], self.n_nodes).astype(np.int64)
+
+    def counts(self, node_of: IntArray, among: BoolArray | None = None) -> IntArray:
+        """VMs of each class on each node, shape (n_classes, n_nodes)."""
+        placed = node_of >= 0 if among is None else (node_of >= 0) & among
+        flat = self.classes.of[placed] * self.n_nodes + node_of[placed]
+        size = len(self.classes) * self.n_nodes
+        return np.bincount(flat, minlength=size).reshape(len(self.classes), self.n_nodes).astype(np.int64)
+
+
+def compile_problem(cluster: Cluster) -> Problem:
+    """The cluster as arrays.
+
+    Raises
+    ------
+    NotSupportedError
+        if the cluster asks for what this version cannot do.
+    """
+    refuse_unsupported(cluster)
+    nodes = cluster.nodes
+    if isinstance(nodes, NodeColumns) and isinstance(cluster.vms, VMColumns) and not cluster.rules:
+        return _from_columns(cluster, nodes, cluster.vms)
+    return _from_objects(cluster, {node.name: i for i, node in enumerate(nodes)})
+
+
+def _from_columns(cluster: Cluster, nodes: NodeColumns, vms: VMColumns) -> Problem:
+    n_nodes, n_vms = len(nodes), len(vms)
+    anywhere = np.ones((1, n_nodes), dtype=bool)
+    return Problem(
+        usable=nodes.memory,
+        limit=_limit(nodes.memory, cluster),
+        online=np.ones(n_nodes, dtype=bool),
+        maintenance=np.zeros(n_nodes, dtype=bool),
+        pool=np.zeros(n_nodes, dtype=np.int64),
+        demand=vms.memory[:, None],
+        node_of=vms.node,
+        protected=np.ones(n_vms, dtype=bool),
+        movable=np.ones(n_vms, dtype=bool),
+        priority=np.zeros(n_vms, dtype=np.int64),
+        signature=np.zeros(n_vms, dtype=np.int64),
+        signature_pool=np.zeros(1, dtype=np.int64),
+        reachable=anywhere,
+        restartable=anywhere,
+        bindings=(),
+        failures=cluster.guarantee.failures,
+        original=np.arange(n_vms),
+    )
+
+
+def _from_objects(cluster: Cluster, node_index: dict[str, int]) -> Problem:
+    nodes = cluster.nodes
+    online = np.array([node.state == "online" for node in nodes], dtype=bool)
+    offline = np.array([node.state == "offline" for node in nodes], dtype=bool)
+    usable = np.array([node.usable for node in nodes], dtype=np.int64)
+    pools = {pool: i for i, pool in enumerate(dict.fromkeys([*(n.pool for n in nodes), *(vm.pool for vm in cluster.vms)]))}
+    where = [-1 if vm.node is None else node_index[vm.node] for vm in cluster.vms]
+    where = [-1 if node >= 0 and offline[node] else node for node in where]
+    active = [i for i, vm in enumerate(cluster.vms) if vm.running or where[i] < 0]
+    vms = [cluster.vms[i] for i in active]
+    pool = np.array([pools[node.pool] for node in nodes], dtype=np.int64)
+    bindings = list(_bindings(cluster, {cluster.vms[i].name: k for k, i in enumerate(active)}, node_index))
+    signature, signatures = _signatures(vms, pools, bindings)
+    return Problem(
+        usable=usable,
+        limit=_limit(usable, cluster),
+        online=online,
+        maintenance=~online & ~offline,
+        pool=pool,
+        demand=np.array([vm.memory for vm in vms], dtype=np.int64).reshape(-1, 1),
+        node_of=np.array([where[i] for i in active], dtype=np.int64),
+        protected=np.array([vm.protected for vm in vms], dtype=bool),
+        movable=np.array([vm.movable for vm in vms], dtype=bool),
+        priority=np.array([vm.priority for vm in vms], dtype=np.int64),
+        signature=signature,
+        signature_pool=np.array([pool for pool, _ in signatures], dtype=np.int64),
+        reachable=_masks(signatures, pool, ~offline, [b for b in bindings if b.must]),
+        restartable=_masks(signatures, pool, online, [b for b in bindings if b.must and b.during_failover]),
+        bindings=tuple(b for b in bindings if not (b.must and b.kind == "only-on")),
+        failures=cluster.guarantee.failures,
+        original=np.array(active, dtype=np.int64),
+    )
+
+
+def _limit(usable: IntArray, cluster: Cluster) -> IntArray:
+    share = cluster.guarantee.headroom
+    if not share:
+        return usable
+    top, bottom = share.numerator, share.denominator
+    return np.array([c - -(-c * top // bottom) for c in usable.tolist()], dtype=np.int64)
+
+
+def _bindings(cluster: Cluster, vm_index: dict[str, int], node_index: dict[str, int]) -> Iterator[Binding]:
+    for index, rule in enumerate(cluster.rules):
+        # Stopped VMs are in no index: no rule sees them.
+        vms = [vm_index[name] for name in resolve(rule.vms, cluster.vms) if name in vm_index]
+        kind, nodes = rule.kind, None
+        if isinstance(rule, OnlyOn | NotOn):
+            kind, nodes = "only-on", np.zeros(len(node_index), dtype=bool)
+            nodes[[node_index[name] for name in resolve(rule.nodes, cluster.nodes)]] = True
+            if isinstance(rule, NotOn):
+                nodes = ~nodes
+        if len(vms) >= (1 if kind == "only-on" else 2):
+            yield Binding(index, kind, np.array(vms, dtype=np.int64), nodes, rule.must, rule.weight, rule.during_failover)
+
+
+def _signatures(
+    vms: Sequence[VM], pools: dict[str, int], bindings: list[Binding]
+) -> tuple[IntArray, list[tuple[int, frozenset[int]]]]:
+    """Signature of each VM, and for each signature its pool and the rules it is under (by index in the cluster)."""
+    rules_of: dict[int, list[int]] = {}
+    for binding in bindings:
+        for vm in binding.vms.tolist():
+            rules_of.setdefault(vm, []).append(binding.rule)
+    nothing: frozenset[int] = frozenset()
+    keys = [(pools[vm.pool], frozenset(rules_of[i]) if i in rules_of else nothing) for i, vm in enumerate(vms)]
+    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    return np.array([number[key] for key in keys], dtype=np.int64), list(number)
+
+
+def _masks(
+    signatures: list[tuple[int, frozenset[int]]], pool: IntArray, usable: BoolArray, bindings: Iterable[Binding]
+) -> BoolArray:
+    left = {b.rule: b.nodes for b in bindings if b.nodes is not None}
+    masks = np.zeros((len(signatures), len(pool)), dtype=bool)
+    for row, (own, rules) in enumerate(signatures):
+        masks[row] = usable & (pool == own)
+        for rule in rules & left.keys():
+            masks[row] &= left[rule]
+    return masks
+
+
+def refuse_unsupported(cluster: Cluster) -> None:
+    """Raise NotSupportedError, listing each use of what this version reads but cannot do."""
+    flaws = [*_guarantee_flaws(cluster), *_node_flaws(cluster.nodes), *_vm_flaws(cluster.vms)]
+    flaws += [
+        Flaw(f"rules[{i}].scope", "'domain' is not supported yet: write 'node'")
+        for i, rule in enumerate(cluster.rules)
+        if isinstance(rule, Apart) and rule.scope != "node"
+    ]
+    if flaws:
+        raise NotSupportedError(flaws)
+
+
+def _guarantee_flaws(cluster: Cluster) -> Iterator[Flaw]:
+    asked = cluster.guarantee
+    if asked.failures > 1:
+        yield Flaw("guarantee.failures", f"{asked.failures} is not supported yet: write 1, or 0 for no guarantee")
+    for key, known in (("scope", "node"), ("sequence", "at-once"), ("restart", "planned"), ("policy", None), ("order", None)):
+        value = getattr(asked, key)
+        if value != known:
+            yield Flaw(
+                f"guarantee.{key}", f"{short(value)} is not supported yet: write {'null' if known is None else repr(known)}"
+            )
+
+
+def _node_flaws(nodes: Sequence[Node]) -> Iterator[Flaw]:
+    if isinstance(nodes, NodeColumns):
+        return
+    for i, node in enumerate(nodes):
+        if node.resources:
+            yield Flaw(f"nodes[{i}].resources", f"{short(dict(node.resources))} is not supported yet: leave it out")
+        if node.price != 1:
+            yield Flaw(f"nodes[{i}].price", f"{float(node.price)} is not supported yet: leave it out")
+
+
+def _vm_flaws(vms: Sequence[VM]) -> Iterator[Flaw]:
+    if isinstance(vms, VMColumns):
+        return
+    for i, vm in enumerate(vms):
+        if vm.resources:
+            yield Flaw(f"vms[{i}].resources", f"{short(dict(vm.resources))} is not supported yet: leave it out")
+        if vm.evictable:
+            yield Flaw(f"vms[{i}].evictable", "true is not supported yet: write false")
+        if vm.target is not None:
+            yield Flaw(f"vms[{i}].target", f"{short(vm.target)} is not supported yet: write null")

@@ -1,0 +1,54 @@
+"""An integer linear program as plain lists, which any engine can take."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from vmplace.columns import IntArray
+
+__all__ = ["Program", "Terms"]
+
+Terms = list[tuple[int, int]]
+"""A linear expression: (variable, coefficient) pairs."""
+
+
+class Program:
+    """Integer variables with bounds, linear rows with bounds, and an objective to minimise.
+
+    Attributes
+    ----------
+    lower, upper : list of int
+        Bounds of each variable.
+    rows : list of (Terms, int or None, int or None)
+        Each row's terms and its bounds; None for no bound.
+    objective : Terms
+        What `solve` minimises.
+    """
+
+    def __init__(self) -> None:
+        self.lower: list[int] = []
+        self.upper: list[int] = []
+        self.rows: list[tuple[Terms, int | None, int | None]] = []
+        self.objective: Terms = []
+
+    def variable(self, lower: int, upper: int) -> int:
+        """A new variable's index."""
+        self.lower.append(lower)
+        self.upper.append(upper)
+        return len(self.lower) - 1
+
+    def variables(self, upper: IntArray) -> IntArray:
+        """New variables from 0 to `upper`, as indices in its shape; -1 where `upper` is 0 or less: no variable."""
+        index = np.full(upper.shape, -1, dtype=np.int64)
+        for place, bound in np.ndenumerate(upper):
+            if bound > 0:
+                index[place] = self.variable(0, int(bound))
+        return index
+
+    def row(self, terms: Iterable[tuple[int, int]], lower: int | None = None, upper: int | None = None) -> None:
+        """Add ``lower <= sum(coefficient * variable) <= upper``; terms of variable -1 (no variable) are left out."""
+        self.rows.append(([(v, c) for v, c in terms if v >= 0 and c], lower, upper))
+
+    def value(self, terms: Terms, values: Sequence[int]) -> int:
+        """The expression at these values."""
+        return sum(c * values[v] for v, c in terms)

@@ -1,0 +1,60 @@
+"""Reasons as sentences: figures and names, in GiB where that is exact."""
+
+from vmplace.goal import Goal
+from vmplace.naming import Names
+from vmplace.restart import Reason
+from vmplace.units import format_memory
+
+__all__ = ["impossible_sentence", "scenario_sentence"]
+
+_SHOWN = 4
+
+
+def scenario_sentence(reason: Reason, failed: int, names: Names) -> str:
+    """Why the VMs of a failed node cannot all restart."""
+    node, who, need, free = names.node(failed), _who(reason, names), format_memory(reason.need), format_memory(reason.free)
+    if reason.kind == "alone":
+        problem = names.problem
+        lone = int(((problem.pool == problem.pool[failed]) & (problem.online | problem.maintenance)).sum()) == 1
+        why = "a single node can never be N+1" if lone else "no other node is there to take them"
+        return f"{who} on {node} would have nowhere to restart: {why}"
+    if reason.kind == "rules":
+        return f"{who} on {node} may restart on no other node: the rules leave none"
+    if reason.kind == "size":
+        needs = f"{who} needs {need}" if len(reason.vms) == 1 else f"{who} need {need} together"
+        return f"{needs}; the most that is free on one other node is {free} on {names.node(reason.node)}"
+    if reason.kind == "sums":
+        return f"the VMs on {node} need {need}; {free} is free on the other nodes in all"
+    if reason.kind == "slots":
+        slots = f"{reason.need} slots of {format_memory(reason.size)}"
+        return f"the VMs on {node} fill {slots}; the other nodes have {reason.free} such slots free in all"
+    return (
+        f"the {len(reason.vms)} VMs on {node} need {need}, and {free} is free on the nodes they may use, "
+        "but no way to divide them among these exists (every one was tried)"
+    )
+
+
+def impossible_sentence(reason: Reason, goal: Goal, names: Names) -> str:
+    """Why no placement exists."""
+    need, free = format_memory(reason.need), format_memory(reason.free)
+    if reason.kind == "rules":
+        return f"{_who(reason, names)} may be on no node: its rules and the nodes' states leave none"
+    if reason.kind == "size":
+        return f"{_who(reason, names)} needs {need}; the most that any node may hold is {free}"
+    if reason.kind == "alone":
+        return "a single node can never be N+1: its VMs have nowhere to restart"
+    if reason.kind == "sums":
+        return f"the protected VMs need {need}; the nodes without the largest have {free}"
+    if reason.kind == "slots":
+        size = format_memory(reason.size)
+        return f"the protected VMs fill {reason.need} slots of {size}; the nodes without the largest have {reason.free}"
+    moves = "" if goal.move_running else " while running VMs stay (allow them to move with move_running)"
+    return f"no placement keeps the guarantee and every rule{moves}: the search is exhausted"
+
+
+def _who(reason: Reason, names: Names) -> str:
+    shown = [names.vm(vm) for vm in reason.vms[:_SHOWN]]
+    more = len(reason.vms) - len(shown)
+    if more:
+        return f"{', '.join(shown)} and {more} more"
+    return shown[0] if len(shown) == 1 else " and ".join((", ".join(shown[:-1]), shown[-1]))

@@ -1,0 +1,212 @@
+"""One failure as a question: which VMs restart, on which survivors, under which rules; and what an answer holds."""
+
+from functools import cached_property
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.columns import IntArray
+from vmplace.problem import Binding, BoolArray, Problem
+from vmplace.standing import Standing
+
+__all__ = ["Item", "Loss", "Plan", "Reason", "Restart"]
+
+
+@frozen(eq=False)
+class Item:
+    """What restarts on one node: a VM, or the displaced VMs that a rule keeps together.
+
+    Parameters
+    ----------
+    vms
+        Indices into the problem.
+    memory, priority
+        Of all of them in MiB; the highest.
+    allowed
+        Candidates that it may restart on, rules with survivors included, shape (n_candidates,).
+    likeness
+        Items of equal likeness are interchangeable.
+    """
+
+    vms: tuple[int, ...]
+    memory: int
+    priority: int
+    allowed: BoolArray
+    likeness: tuple[int, ...]
+
+
+@frozen(eq=False)
+class Restart:
+    """What one failure asks.
+
+    Parameters
+    ----------
+    problem
+        The cluster.
+    failed
+        The node.
+    vms
+        Displaced protected VMs, largest first.
+    nodes
+        Candidate survivors, freest first; no plan needs another.
+    free
+        Their free memory in MiB, shape (n_candidates,).
+    bindings
+        Rules among these VMs that bind restarts beyond `Problem.restartable`.
+    taken
+        Per binding: candidates that host one of its VMs already, shape (n_candidates,).
+    """
+
+    problem: Problem
+    failed: int
+    vms: IntArray
+    nodes: IntArray
+    free: IntArray
+    bindings: tuple[Binding, ...]
+    taken: tuple[BoolArray, ...]
+
+    @classmethod
+    def of(cls, standing: Standing, failed: int) -> "Restart":
+        """The failure of one node of a placement."""
+        problem = standing.problem
+        vms = standing.displaced_by(failed)
+        nodes = standing.freest(int(problem.pool[failed]))
+        if standing.plain[failed]:
+            nodes = nodes[: len(vms) + 1]
+            nodes = nodes[nodes != failed]
+            return cls(problem, failed, vms, nodes, standing.free[nodes], (), ())
+        nodes = nodes[nodes != failed]
+        bindings = tuple(b for b in problem.bindings if b.during_failover and np.isin(b.vms, vms).any())
+        hosts = [standing.node_of[b.vms[~np.isin(b.vms, vms)]] for b in bindings]
+        nodes = _worth_considering(problem, vms, nodes, bindings, hosts)
+        taken = tuple(np.isin(nodes, host) for host in hosts)
+        return cls(problem, failed, vms, nodes, standing.free[nodes], bindings, taken)
+
+    @cached_property
+    def has_soft(self) -> bool:
+        """Whether rules that are not a must bind these restarts."""
+        return any(not b.must for b in self.bindings)
+
+    def single_items(self, *, soft: bool = False) -> list[Item]:
+        """Each VM by itself; with `soft`, rules that are not a must narrow `Item.allowed`, too."""
+        return self._items([[vm] for vm in self.vms.tolist()], soft)
+
+    def joint_items(self, *, soft: bool = False) -> list[Item]:
+        """The VMs, joined where a rule keeps them together."""
+        return self._items(self._joined(soft), soft)
+
+    def members(self, binding: Binding, item: Item) -> int:
+        """How many of the item's VMs a rule binds."""
+        return int(np.isin(item.vms, binding.vms).sum())
+
+    def _joined(self, soft: bool) -> list[list[int]]:
+        home = {vm: [vm] for vm in self.vms.tolist()}
+        for binding in self.bindings:
+            if binding.kind == "together" and (binding.must or soft):
+                homes = {id(home[vm]): home[vm] for vm in binding.vms.tolist() if vm in home}
+                joined = [vm for part in homes.values() for vm in part]
+                home.update((vm, joined) for vm in joined)
+        return list({id(part): part for part in home.values()}.values())
+
+    def _items(self, parts: list[list[int]], soft: bool) -> list[Item]:
+        problem = self.problem
+        alike: dict[tuple[int, ...], BoolArray] = {}
+        items = []
+        for part in parts:
+            likeness = (int(problem.classes.of[part[0]]),) if len(part) == 1 else (-1, *part)
+            if likeness not in alike:
+                alike[likeness] = self._allowed(part, soft)
+            memory = sum(problem.memory[part].tolist())
+            items.append(Item(tuple(part), memory, max(problem.priority[part].tolist()), alike[likeness], likeness))
+        return sorted(items, key=lambda item: (-item.memory, item.likeness))
+
+    def _allowed(self, vms: list[int], soft: bool) -> BoolArray:
+        problem = self.problem
+        allowed = np.ones(len(self.nodes), dtype=bool)
+        for vm in vms:
+            allowed &= problem.restartable[problem.signature[vm]][self.nodes]
+        for binding, taken in zip(self.bindings, self.taken, strict=True):
+            bound = int(np.isin(vms, binding.vms).sum())
+            if not bound or not (binding.must or soft):
+                continue
+            if binding.kind == "apart":
+                allowed = allowed & ~taken if bound == 1 else np.zeros_like(allowed)
+            elif binding.nodes is not None:
+                allowed = allowed & binding.nodes[self.nodes]
+        return allowed
+
+
+def _worth_considering(
+    problem: Problem, vms: IntArray, nodes: IntArray, bindings: tuple[Binding, ...], hosts: list[IntArray]
+) -> IntArray:
+    """Of nodes that all rules treat alike, the freest, as many as there are VMs: any plan can be moved to these."""
+    if len(nodes) <= len(vms):
+        return nodes
+    patterns = [problem.restartable[signature][nodes] for signature in np.unique(problem.signature[vms])]
+    patterns += [np.isin(nodes, host) for host in hosts]
+    patterns += [binding.nodes[nodes] for binding in bindings if binding.nodes is not None]
+    kind = np.unique(np.array(patterns).T, axis=0, return_inverse=True)[1].reshape(-1)
+    rank = np.empty(len(nodes), dtype=np.int64)
+    for value in range(int(kind.max()) + 1):
+        same = np.flatnonzero(kind == value)
+        rank[same] = np.arange(len(same))
+    return nodes[rank < len(vms)]
+
+
+@frozen
+class Reason:
+    """Why a failure is not survived, in figures; `vmplace.reasons` makes the sentence.
+
+    Parameters
+    ----------
+    kind
+        ``alone`` (no other node), ``rules`` (no node that rules allow), ``size`` (no node has room for one VM), ``sums``,
+        ``slots`` or ``search`` (no packing exists).
+    vms
+        The VMs it is about.
+    need, free
+        MiB; for ``slots``, numbers of VMs of `size` or more.
+    node
+        The freest node that may be used, -1 if there is none.
+    size
+        For ``slots``, in MiB.
+    """
+
+    kind: str
+    vms: tuple[int, ...]
+    need: int = 0
+    free: int = 0
+    node: int = -1
+    size: int = 0
+
+
+@frozen(eq=False)
+class Loss:
+    """Who cannot be restarted, why, and whether it is proved that no plan protects more."""
+
+    vms: IntArray
+    reason: Reason
+    minimal: bool
+
+
+@frozen(eq=False)
+class Plan:
+    """Where displaced VMs restart.
+
+    Parameters
+    ----------
+    safe
+        Whether all do; None if time ran out before it was known.
+    method
+        What decided: ``packing``, ``sums``, ``slots``, ``rules``, ``search`` or ``time``.
+    vms, nodes
+        `vms[k]` restarts on `nodes[k]`.
+    loss
+        If unsafe, and where it was asked for.
+    """
+
+    safe: bool | None
+    method: str
+    vms: IntArray
+    nodes: IntArray
+    loss: Loss | None = None

@@ -1,0 +1,325 @@
+"""What the functions of the package return: frozen values, with the names of the cluster."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from attrs import evolve, field, frozen
+
+from vmplace.cluster import Cluster
+from vmplace.columns import IntArray, VMColumns
+
+__all__ = [
+    "BrokenRule",
+    "Migration",
+    "Report",
+    "Scenario",
+    "Solution",
+    "Status",
+    "Unprotected",
+    "Violation",
+]
+
+Value = int | Fraction
+
+
+class Status(StrEnum):
+    """A verdict; `str()` and `.value` are the lower-case word."""
+
+    SAFE = "safe"
+    UNSAFE = "unsafe"
+    UNKNOWN = "unknown"
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    INFEASIBLE = "infeasible"
+
+
+@frozen
+class Violation:
+    """Something a placement or a failover plan breaks.
+
+    Parameters
+    ----------
+    kind
+        ``placement`` (a VM that is nowhere, or where it may not be), ``overfull``, ``headroom``, ``rule``,
+        ``failover`` (a plan that breaks something), ``unprotected`` (a plan that leaves a VM out) or ``unverified``
+        (nothing found, but no plan given to decide by).
+    subject
+        The node, the VM, the rule (``rules[3]``) or the failure scenario.
+    message
+        What is wrong, in a sentence with figures.
+    """
+
+    kind: str
+    subject: str
+    message: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {"kind": self.kind, "subject": self.subject, "message": self.message}
+
+
+@frozen
+class Scenario:
+    """One failure: whether it is survived, and what told so.
+
+    Parameters
+    ----------
+    status
+        ``safe``, ``unsafe`` or ``unknown``.
+    method
+        ``empty`` (nothing to restart), ``certificate``, ``packing``, ``sums``, ``slots``, ``rules`` or ``search``;
+        ``time`` if unknown.
+    displaced
+        Memory of the protected VMs that the failure displaces, in MiB.
+    """
+
+    status: Status
+    method: str
+    displaced: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {"status": self.status.value, "method": self.method, "displaced": self.displaced}
+
+
+@frozen
+class Unprotected:
+    """The VMs that a failure leaves without a restart.
+
+    Parameters
+    ----------
+    scenario
+        The node that fails.
+    vms
+        Who cannot be restarted beside those in the failover plan.
+    reason
+        Why, in a sentence with figures.
+    minimal
+        Whether no plan protects more (higher priority first, then memory): proved, not supposed.
+    """
+
+    scenario: str
+    vms: tuple[str, ...]
+    reason: str
+    minimal: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {"scenario": self.scenario, "vms": list(self.vms), "reason": self.reason, "minimal": self.minimal}
+
+
+@frozen
+class Migration:
+    """One VM's way from the node it is on to another; `memory` in MiB, `step` None where moves are not ordered."""
+
+    vm: str
+    source: str
+    destination: str
+    memory: int
+    step: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {"vm": self.vm, "from": self.source, "to": self.destination, "memory": self.memory, "step": self.step}
+
+
+@frozen
+class BrokenRule:
+    """A rule that is not a must and is not kept in normal running, with its weight."""
+
+    rule: int
+    kind: str
+    weight: int
+    vms: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {"rule": self.rule, "kind": self.kind, "weight": self.weight, "vms": list(self.vms)}
+
+
+@frozen(kw_only=True, eq=False)
+class _Placed:
+    """A placement with its failover plans, as columns and as names.
+
+    Parameters
+    ----------
+    cluster
+        What was asked about.
+    node_of
+        Index of each VM's node, shape (n_vms,); -1 for a VM without one. A stopped VM keeps its node. None without a placement.
+    backup_of
+        Index of the node each VM restarts on when its node fails, shape (n_vms,); -1 for a VM in no plan.
+    scenarios
+        Per failed node.
+    """
+
+    cluster: Cluster = field(repr=False)
+    status: Status
+    guarantee: Status
+    node_of: IntArray | None = field(default=None, repr=False)
+    backup_of: IntArray | None = field(default=None, repr=False)
+    scenarios: Mapping[str, Scenario] = field(factory=dict, repr=False)
+    unprotected: tuple[Unprotected, ...] = ()
+    violations: tuple[Violation, ...] = ()
+    waiting: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    broken_rules: tuple[BrokenRule, ...] = ()
+    pools: Mapping[str, Status] = field(factory=dict)
+    powered: tuple[str, ...] = ()
+    method: str = ""
+    stats: Mapping[str, Any] = field(factory=dict)
+
+    @cached_property
+    def placement(self) -> dict[str, str] | None:
+        """VM to node, for every VM that has one; None if there is no placement."""
+        if self.node_of is None:
+            return None
+        return self._named(self.node_of)
+
+    @cached_property
+    def failover(self) -> dict[str, dict[str, str]]:
+        """Per failure scenario that is decided: where the VMs it displaces restart, as far as they can."""
+        plans: dict[str, dict[str, str]] = {name: {} for name, s in self.scenarios.items() if s.status is not Status.UNKNOWN}
+        if self.node_of is None or self.backup_of is None:
+            return plans
+        nodes, vms = list(_names(self.cluster.nodes)), _names(self.cluster.vms)
+        for vm in np.flatnonzero(self.backup_of >= 0).tolist():
+            plan = plans.get(nodes[self.node_of[vm]])
+            if plan is not None:
+                plan[vms[vm]] = nodes[self.backup_of[vm]]
+        return plans
+
+    def _named(self, node_of: IntArray) -> dict[str, str]:
+        nodes = list(_names(self.cluster.nodes))
+        return {vm: nodes[i] for vm, i in zip(_names(self.cluster.vms), node_of.tolist(), strict=True) if i >= 0}
+
+    def _common(self) -> dict[str, Any]:
+        return {
+            "status": self.status.value,
+            "guarantee": self.guarantee.value,
+            "placement": self.placement,
+            "failover": self.failover,
+            "unprotected": [u.to_dict() for u in self.unprotected],
+            "violations": [v.to_dict() for v in self.violations],
+            "waiting": list(self.waiting),
+            "warnings": list(self.warnings),
+            "broken_rules": [b.to_dict() for b in self.broken_rules],
+            "pools": {pool: status.value for pool, status in self.pools.items()},
+            "scenarios": {name: s.to_dict() for name, s in self.scenarios.items()},
+        }
+
+
+def _names(things: Any) -> Any:
+    """The names of nodes or VMs, without making an object for each where they are columns."""
+    return things.names if hasattr(things, "names") else [thing.name for thing in things]
+
+
+@frozen(kw_only=True, eq=False)
+class Report(_Placed):
+    """What `check` found of the placement as it stands.
+
+    `status` is ``safe``, ``unsafe`` or ``unknown``; `guarantee` is the same. `placement` is the cluster's own.
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {
+            **self._common(),
+            "objective": None,
+            "migrations": [],
+            "powered": [],
+            "drained": [],
+            "method": self.method,
+            "stats": dict(self.stats),
+        }
+
+
+@frozen(kw_only=True, eq=False)
+class Solution(_Placed):
+    """What `place` and `repair` found.
+
+    Parameters
+    ----------
+    status
+        ``optimal`` (proved), ``feasible`` (see `gap`), ``infeasible`` (proved) or ``unknown``; in the last two
+        there is no placement.
+    guarantee
+        ``safe``, ``unsafe`` or ``unknown``: of the placement returned, or, without one, ``unsafe`` if infeasible.
+    objective_name, objective, bound
+        What was minimised, its value and the least that any placement could have; a list each for several objectives.
+        ``balance`` is a Fraction, ``moves`` MiB, ``consolidate`` nodes.
+    reason
+        Why there is no placement, or no more than ``feasible``.
+    """
+
+    objective_name: str | tuple[str, ...]
+    objective: Value | tuple[Value, ...] | None = None
+    bound: Value | tuple[Value, ...] | None = None
+    migrations: tuple[Migration, ...] = ()
+    drained: tuple[str, ...] = ()
+    reason: str = ""
+
+    def to_document(self) -> Cluster:
+        """The cluster with this placement: who was to be started runs, who was stopped keeps its node.
+
+        Raises
+        ------
+        ValueError
+            if there is no placement.
+        """
+        if self.node_of is None:
+            raise ValueError(f"there is no placement: the status is {self.status}")
+        vms = self.cluster.vms
+        if isinstance(vms, VMColumns):
+            return evolve(self.cluster, vms=evolve(vms, node=self.node_of))
+        names = [node.name for node in self.cluster.nodes]
+        placed = [
+            vm if vm.node == names[i] else evolve(vm, node=names[i], running=True)
+            for vm, i in zip(vms, self.node_of.tolist(), strict=True)
+        ]
+        return evolve(self.cluster, vms=placed)
+
+    @property
+    def gap(self) -> float | tuple[float | None, ...] | None:
+        """|value - bound| / value, 0 where they are equal; None without a value."""
+        if isinstance(self.objective, tuple) and isinstance(self.bound, tuple):
+            return tuple(_gap(value, bound) for value, bound in zip(self.objective, self.bound, strict=True))
+        if isinstance(self.objective, tuple) or isinstance(self.bound, tuple):
+            return None
+        return _gap(self.objective, self.bound)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it; shares are numbers."""
+        return {
+            **self._common(),
+            "objective": {
+                "name": list(self.objective_name) if isinstance(self.objective_name, tuple) else self.objective_name,
+                "value": _plain(self.objective),
+                "bound": _plain(self.bound),
+                "gap": list(self.gap) if isinstance(self.gap, tuple) else self.gap,
+            },
+            "reason": self.reason,
+            "migrations": [m.to_dict() for m in self.migrations],
+            "powered": list(self.powered),
+            "drained": list(self.drained),
+            "method": self.method,
+            "stats": dict(self.stats),
+        }
+
+
+def _gap(value: Value | None, bound: Value | None) -> float | None:
+    if value is None or bound is None:
+        return None
+    if value == bound:
+        return 0.0
+    return float(abs(Fraction(value) - bound) / Fraction(value)) if value else None
+
+
+def _plain(value: Value | tuple[Value, ...] | None) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return float(value) if isinstance(value, Fraction) else value

@@ -1,0 +1,111 @@
+"""Memory as people write it, and as it is counted: whole MiB."""
+
+import math
+import operator
+import re
+import reprlib
+from fractions import Fraction
+from functools import lru_cache
+
+__all__ = ["MAX_MEMORY", "format_memory", "parse_memory", "parse_reserve", "short"]
+
+_MIB_PER_UNIT = {"kib": Fraction(1, 1024), "mib": Fraction(1), "gib": Fraction(1024), "tib": Fraction(1024 * 1024)}
+_UNIT_NAME = {"": "MiB", "k": "KiB", "m": "MiB", "g": "GiB", "t": "TiB"}
+_WITH_UNIT = re.compile(r"\s*([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
+_FORMS = "a whole number of MiB, or a string such as '8GiB'"
+
+_LOG10_OF_2 = math.log10(2)
+
+
+class _OneLine(reprlib.Repr):
+    """The repr, cut to a length, on one line, of whole numbers too that Python refuses to write out."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        if abs(x) >= 10**60:
+            return f"<a number of {int(x.bit_length() * _LOG10_OF_2) + 1} digits or so>"
+        return repr(x)
+
+
+_SHORT = _OneLine()
+_SHORT.maxstring = _SHORT.maxother = 60
+_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = 3
+_SHORT.maxlevel = 2
+
+MAX_MEMORY = 64 * 1024 * 1024
+"""The most memory one node or VM may have, in MiB (64 TiB)."""
+
+
+def short(value: object) -> str:
+    """The value as an error message shows it: never longer than a line."""
+    return " ".join(_SHORT.repr(value).splitlines())
+
+
+def parse_memory(value: object) -> int:
+    """Memory in MiB.
+
+    Parameters
+    ----------
+    value
+        A whole number of MiB (``8192`` or ``8192.0``), or a string with KiB, MiB, GiB or TiB in any
+        case (``"8GiB"``, ``"1.75GiB"``) that is a whole number of MiB.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else, not above zero, or above 64 TiB.
+    """
+    mib = _whole_mib(value)
+    if mib <= 0:
+        raise ValueError(f"{short(value)} is not above zero: write {_FORMS}")
+    return mib
+
+
+def parse_reserve(value: object) -> int:
+    """Memory in MiB as in `parse_memory`, where zero is allowed."""
+    mib = _whole_mib(value)
+    if mib < 0:
+        raise ValueError(f"{short(value)} is negative: write {_FORMS}, or 0")
+    return mib
+
+
+def format_memory(mib: int) -> str:
+    """Memory in the largest unit that shows it as a whole number: ``format_memory(1792) == "1792MiB"``."""
+    for unit, size in (("TiB", 1024 * 1024), ("GiB", 1024)):
+        if mib and mib % size == 0:
+            return f"{mib // size}{unit}"
+    return f"{mib}MiB"
+
+
+def _whole_mib(value: object) -> int:
+    if isinstance(value, str):
+        mib = _from_text(value)
+    elif isinstance(value, bool):
+        raise ValueError(f"{value} is not memory: write {_FORMS}")
+    elif isinstance(value, float):
+        if not math.isfinite(value) or not value.is_integer():
+            raise ValueError(f"{value} is not a whole number of MiB: write {_FORMS}")
+        mib = int(value)
+    else:
+        try:
+            mib = operator.index(value)  # type: ignore[arg-type]
+        except TypeError:
+            raise ValueError(f"{short(value)} is not memory: write {_FORMS}") from None
+    if mib > MAX_MEMORY:
+        raise ValueError(f"{short(value)} is above 64 TiB: is it in bytes? Write {_FORMS}")
+    return mib
+
+
+@lru_cache(maxsize=4096)
+def _from_text(text: str) -> int:
+    found = _WITH_UNIT.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{short(text)} is not memory: write {_FORMS}")
+    number, unit = found[1], found[2].lower()
+    if unit not in _MIB_PER_UNIT:
+        meant = _UNIT_NAME.get(unit[:1]) if unit[1:] in ("", "b", "i") else None
+        mend = f"write {number}{meant}" if meant else f"write {_FORMS}"
+        raise ValueError(f"{short(text)} has no known unit: {mend}")
+    mib = Fraction(number) * _MIB_PER_UNIT[unit]
+    if mib.denominator != 1:
+        raise ValueError(f"{short(text)} is not a whole number of MiB: write {_FORMS}")
+    return int(mib)

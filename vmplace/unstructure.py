@@ -1,0 +1,132 @@
+"""A cluster to the plain values of its document; what is as by default is left out."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import attrs
+import cattrs
+from cattrs.gen import make_dict_unstructure_fn, override
+
+from vmplace.cluster import Cluster
+from vmplace.columns import NodeColumns, VMColumns
+from vmplace.errors import Flaw, InputError
+from vmplace.fields import member_place, within
+from vmplace.model import VM, Apart, Guarantee, Members, Node, NotOn, OnlyOn, Rule, Tag, Together
+from vmplace.units import format_memory, short
+
+__all__ = ["to_document"]
+
+_LAST = ("must", "weight", "during_failover", "meta")
+
+Write = Callable[[Any], dict[str, Any]]
+
+
+def to_document(cluster: Cluster) -> dict[str, Any]:
+    """The document of a cluster as plain values: what JSON can hold.
+
+    `from_document` makes an equal cluster of it.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) if a headroom, price or ratio is no decimal number (1/3).
+    """
+    flaws: list[Flaw] = []
+    parts = {
+        "date": cluster.date,
+        "meta": dict(cluster.meta),
+        "nodes": _nodes(cluster.nodes, flaws),
+        "vms": _vms(cluster.vms),
+        "rules": list(map(_rule, cluster.rules)),
+        "guarantee": _careful("guarantee", _GUARANTEE, cluster.guarantee, flaws),
+        "overcommit": _careful("overcommit", _ratios, cluster.overcommit, flaws),
+        "soft_resources": list(cluster.soft_resources),
+    }
+    if flaws:
+        raise InputError(flaws)
+    return {"format": 1, **{key: part for key, part in parts.items() if part or key in ("nodes", "vms")}}
+
+
+def _nodes(nodes: Sequence[Node], flaws: list[Flaw]) -> list[dict[str, Any]]:
+    if isinstance(nodes, NodeColumns):
+        return [
+            {"name": name, "memory": format_memory(mib)} for name, mib in zip(nodes.names, nodes.memory.tolist(), strict=True)
+        ]
+    return [_careful(f"nodes[{index}]", _NODE, node, flaws) for index, node in enumerate(nodes)]
+
+
+def _vms(vms: Sequence[VM]) -> list[dict[str, Any]]:
+    if not isinstance(vms, VMColumns):
+        return list(map(_VM, vms))
+    hosts = [*vms.node_names, None]  # the last is that of index -1
+    columns = zip(vms.names, vms.memory.tolist(), vms.node.tolist(), strict=True)
+    return [{"name": name, "memory": format_memory(mib), "node": hosts[node], "running": True} for name, mib, node in columns]
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    members = _RULES[type(rule)](rule)
+    return {"kind": rule.kind, **members, **{key: members.pop(key) for key in _LAST if key in members}}
+
+
+def _careful(place: str, write: Write, part: Any, flaws: list[Flaw]) -> dict[str, Any]:
+    try:
+        return write(part)
+    except InputError as error:
+        flaws.extend(within(place, error.flaws))
+        return {}
+
+
+def _ratios(ratios: Mapping[str, Fraction]) -> dict[str, Any]:
+    return {key: _decimal(member_place("", key), ratio) for key, ratio in ratios.items()}
+
+
+def _decimal(place: str, fraction: Fraction) -> float:
+    if fraction.denominator == 1:
+        return int(fraction)
+    number = float(fraction)
+    if Fraction(repr(number)) != fraction:
+        raise InputError([Flaw(place, f"{short(fraction)} is no decimal number that can be written: give it as {number!r}")])
+    return number
+
+
+def _members(members: Members) -> list[str] | dict[str, str]:
+    return {"tag": members.tag} if isinstance(members, Tag) else list(members)
+
+
+def _writer(kind: type, always: Iterable[str] = ()) -> Write:
+    """What writes an instance by cattrs; `meta`, which all have first, comes last."""
+    overrides: dict[str, Any] = {
+        field.name: override(omit_if_default=field.name not in always, unstruct_hook=_hook(field)) for field in attrs.fields(kind)
+    }
+    write: Write = make_dict_unstructure_fn(kind, _CONVERTER, **overrides)
+
+    def ordered(thing: Any) -> dict[str, Any]:
+        members = write(thing)
+        if "meta" in members:
+            members["meta"] = members.pop("meta")
+        return members
+
+    return ordered
+
+
+def _hook(field: "attrs.Attribute[Any]") -> Callable[[Any], Any] | None:
+    if field.type is Fraction:
+        return lambda fraction: _decimal(field.name, fraction)
+    if field.type == Members:
+        return _members
+    return _HOOKS.get(field.name)
+
+
+_CONVERTER = cattrs.Converter()
+_HOOKS: Mapping[str, Callable[[Any], Any]] = {
+    "memory": format_memory,
+    "reserve": format_memory,
+    "tags": sorted,
+    "resources": dict,
+    "meta": dict,
+}
+_NODE = _writer(Node, {"name", "memory"})
+_VM = _writer(VM, {"name", "memory", "node", "running"})
+_GUARANTEE = _writer(Guarantee)
+_RULES: Mapping[type, Write] = {kind: _writer(kind) for kind in (Apart, Together, OnlyOn, NotOn)}
