@@ -235,8 +235,6 @@ def test_what_is_not_supported_yet_is_status_2(run, write):
     assert run("convert", path)[0] == 0
 
 
-
-
 # check and show
 
 
@@ -427,7 +425,7 @@ def tampered(result, change):
         lambda result: result["failover"]["n1"].update(vm1="n1"),
         lambda result: result["failover"]["n1"].pop("vm1"),
         lambda result: result["failover"].pop("n1"),
-        lambda result: result["failover"].update(n9={}),
+        lambda result: result["failover"].update(n9={"vm1": "n2"}),
         lambda result: result["unprotected"].append({"scenario": "n1", "vms": ["vm1"]}),
         lambda result: result["unprotected"].append({"scenario": "n1", "vms": ["ghost"]}),
         lambda result: result["unprotected"].append({"scenario": "n1", "vms": ["vm2"]}),
@@ -499,7 +497,8 @@ def test_convert_to_stdout(run, write):
 
 
 def test_generate_is_the_function(run, tmp_path):
-    options = "--nodes 8 --node-memory 256GiB --fill 0.8 --profile flavors --seed 7 --placed worst-fit --mixed".split()
+    drawn = ["--profile", "flavors", "--fill", "0.8", "--seed", "7"]
+    options = ["--nodes", "8", "--node-memory", "256GiB", *drawn, "--placed", "worst-fit", "--mixed"]
     path = tmp_path / "g.json"
     assert run("generate", *options, "-o", path) == (0, "", "")
     wanted = generate(nodes=8, node_memory="256GiB", fill=0.8, profile="flavors", seed=7, placed="worst-fit", mixed=True)
@@ -560,16 +559,19 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert running.wait(60) == 0
 
 
-def test_a_verdict_survives_a_reader_that_left(write):
-    running = start("check", write(FRAGMENTED))
+@pytest.mark.parametrize(("document", "status"), [(SAFE, 0), (FRAGMENTED, 1)])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_verdict_survives_a_reader_that_left(document, status, form, write):
+    running = start("check", write(document), *form)
     running.stdout.close()
     assert running.stderr.read() == b""
-    assert running.wait(60) == 1
+    assert running.wait(60) == status
 
 
 def test_closed_streams_are_no_error(write):
-    command = f"'{sys.executable}' -m vmplace check '{write(FRAGMENTED)}' >&- 2>&-"
-    assert subprocess.run(command, shell=True, timeout=60).returncode == 1
+    for form in ("check", "check --json", "repair -o -", "convert"):
+        command = f"'{sys.executable}' -m vmplace {form} '{write(FRAGMENTED)}' >&- 2>&-"
+        assert subprocess.run(command, shell=True, timeout=60).returncode == ("check" in form)
     assert process("check", "-", stdin=subprocess.DEVNULL).returncode == 2
 
 

@@ -56,7 +56,6 @@ class _Case:
     """A cluster as columns, the placement under audit, and the violations found so far."""
 
     def __init__(self, cluster: Cluster, placement: Placement, powered: Names | None, drained: Names) -> None:
-        self.found: list[Violation] = []
         self.cluster, nodes, vms = cluster, cluster.nodes, cluster.vms
         self.vms = vms.names if isinstance(vms, VMColumns) else [vm.name for vm in vms]
         self.memory = vms.memory if isinstance(vms, VMColumns) else _column(vms, lambda vm: vm.memory)
@@ -66,31 +65,26 @@ class _Case:
         pools: dict[str, int] = {}
         self.node_pool = np.append(_column(nodes, lambda node: pools.setdefault(node.pool, len(pools))), -1)
         self.vm_pool = _column(vms, lambda vm: pools.setdefault(vm.pool, len(pools)))
-        states = ["online"] * len(nodes) if isinstance(nodes, NodeColumns) else [node.state for node in nodes]
         # A VM runs on the node it is on now, or is stopped there, or waits: it has no node, or one that is offline.
         homes = np.array([*(self.index.get(name, -1) for name in getattr(vms, "node_names", ())), -1])
         now = homes[vms.node] if isinstance(vms, VMColumns) else _column(vms, lambda vm: self.index.get(vm.node, -1))
-        state = np.array([*states, "none"])
+        state = np.array([*(["online"] * len(nodes) if isinstance(nodes, NodeColumns) else [node.state for node in nodes]), ""])
         self.now = np.where(np.isin(state, ["online", "maintenance"])[now], now, -1)
         self.stopped = (self.now >= 0) & (_column(vms, lambda vm: vm.running) == 0)
         off, on = set(drained), set(self.nodes[:-1] if powered is None else powered)
-        for name in sorted((off | on).difference(self.index)):
-            self.find("placement", name, f"{short(name)} is no node of this cluster")
+        unknown = sorted((off | on).difference(self.index))
+        self.found = [Violation("placement", name, f"{short(name)} is no node of this cluster") for name in unknown]
         self.drained, kept = (np.array([name in names for name in self.nodes]) for names in (off, on - off))
-        # From here on, a node that is drained or not powered is as good as offline.
-        self.online, self.maintenance = kept & (state == "online"), kept & (state == "maintenance")
+        self.online, self.maintenance = kept & (state == "online"), kept & (state == "maintenance")  # or as good as offline
         self.listed = self.read("placement", placement)
         self.at = np.where(self.stopped, -1, self.listed)  # the node that a VM takes its memory on
         self.to = np.full_like(self.at, -1)  # the node that it restarts on if that one fails
         self.load = _sums(self.at, self.memory, len(self.nodes))
 
-    def find(self, kind: str, subject: str, message: str) -> None:
-        self.found.append(Violation(kind, subject, message))
-
     def blame(self, kind: str, guilty: npt.NDArray[np.bool_], message: str) -> None:
         for v in np.flatnonzero(guilty).tolist():
             vm, at, now, to = self.vms[v], self.nodes[self.at[v]], self.nodes[self.now[v]], self.nodes[self.to[v]]
-            self.find(kind, vm if kind == "placement" else at, message.format(vm=vm, at=at, now=now, to=to))
+            self.found.append(Violation(kind, vm if kind == "placement" else at, message.format(vm=vm, at=at, now=now, to=to)))
 
     def read(self, kind: str, given: Any) -> IntArray:
         """Each VM's node: in a placement, or in the plan for the failure of the node it is on."""
@@ -100,15 +94,13 @@ class _Case:
                 raise InputError([Flaw(kind, f"{short(given)}: give {len(self.vms)} whole numbers from -1 to {last}")])
             return column.astype(np.int64)
         plans: Mapping[str, Any] = given if kind == "failover" else {"": given}
-        homes = [self.nodes[i] for i in self.at.tolist()] if kind == "failover" else [""] * len(self.vms)
-        home_of = dict(zip(self.vms, homes, strict=True))
+        home_of = {vm: self.nodes[self.at[v]] if kind == "failover" else "" for v, vm in enumerate(self.vms)}
+        self.found += [Violation(kind, odd, f"{short(odd)} is no node here") for odd in plans if odd and odd not in self.index]
         for failed, vm, node in ((failed, vm, node) for failed, plan in plans.items() for vm, node in plan.items()):
             if home_of.get(vm) != failed:
-                self.find(
-                    kind, failed or vm, f"{short(vm)} " + (f"does not run on {failed}" if failed else "is no VM of this cluster")
-                )
+                self.found.append(Violation(kind, failed or vm, f"{short(vm)} is no VM" + (failed and f" running on {failed}")))
             elif node is not None and node not in self.index:
-                self.find(kind, failed or vm, f"{short(node)}, given for {vm}, is no node of this cluster")
+                self.found.append(Violation(kind, failed or vm, f"{short(node)}, given for {vm}, is no node of this cluster"))
         return np.array([self.index.get(plans.get(home, {}).get(vm), -1) for vm, home in home_of.items()], np.int64)
 
     def check_placement(self) -> None:
@@ -124,9 +116,9 @@ class _Case:
         for name, load, usable in zip(self.nodes[:-1], self.load.tolist(), self.usable.tolist(), strict=False):
             limit = usable + -usable * share.numerator // share.denominator  # what is kept free is rounded up
             if load > usable:
-                self.find("overfull", name, f"{name} holds {_excess(load, usable)}")
+                self.found.append(Violation("overfull", name, f"{name} holds {_excess(load, usable)}"))
             elif load > limit:
-                self.find("headroom", name, f"{name} holds {_excess(load, limit)} less headroom")
+                self.found.append(Violation("headroom", name, f"{name} holds {_excess(load, limit)} less headroom"))
 
     def check_failover(self, failover: Failover | None) -> None:
         failures, at, count = self.cluster.guarantee.failures, self.at, len(self.nodes)
@@ -141,7 +133,7 @@ class _Case:
             for i in np.flatnonzero(need[:-1]).tolist():
                 sums = f"{format_memory(need[i])} must restart, {format_memory(left[i])} are free elsewhere"
                 kind, name = "unprotected" if need[i] > left[i] else "unverified", self.nodes[i]
-                self.find(kind, name, f"if {name} fails, {sums}")
+                self.found.append(Violation(kind, name, f"if {name} fails, {sums}"))
             return
         self.to = to = self.read("failover", failover)
         wrong = displaced & (to >= 0) & ((to == at) | ~self.online[to] | (self.vm_pool != self.node_pool[to]))
@@ -155,7 +147,7 @@ class _Case:
         after = self.load[survivors] + _sums(pair, self.memory[vms], len(pairs))
         for p in np.flatnonzero(after > self.usable[survivors]).tolist():
             name, excess = self.nodes[pairs[p] // count], _excess(after[p], self.usable[survivors[p]])
-            self.find("failover", name, f"if {name} fails, {self.nodes[survivors[p]]} would hold {excess}")
+            self.found.append(Violation("failover", name, f"if {name} fails, {self.nodes[survivors[p]]} would hold {excess}"))
 
     def check_rules(self) -> None:
         index = {name: v for v, name in enumerate(self.vms)} if self.cluster.rules else {}
@@ -178,7 +170,7 @@ class _Case:
                 if bad:
                     kind, subject = ("rule", f"rules[{r}]") if failed < 0 else ("failover", self.nodes[failed])
                     places = "; ".join(f"{', '.join(members[i])} on {self.nodes[i]}" for i in bad)
-                    self.find(kind, subject, f"rules[{r}] ({rule.kind}) is broken by {places}")
+                    self.found.append(Violation(kind, subject, f"rules[{r}] ({rule.kind}) is broken by {places}"))
 
     def check_gaps(self) -> None:
         asked = self.cluster.guarantee
@@ -187,7 +179,7 @@ class _Case:
         domains = any(isinstance(rule, Apart) and rule.must and rule.scope != "node" for rule in self.cluster.rules)
         if asked != known or domains or further.any():
             rest = "guarantees but of single nodes and planned restarts, nor domains, targets, evictions, resources"
-            self.find("unverified", "cluster", f"not checked yet: {rest}")
+            self.found.append(Violation("unverified", "cluster", f"not checked yet: {rest}"))
 
 
 def _column(things: Any, tell: Callable[[Any], int]) -> IntArray:

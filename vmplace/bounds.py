@@ -14,22 +14,23 @@ __all__ = ["impossible", "least"]
 _MOST_SIZES = 64
 
 
-def least(problem: Problem, stage: Stage) -> int | Fraction:
+def least(problem: Problem, goal: Goal, stage: Stage) -> int | Fraction:
     """A lower bound on one stage of a goal, whatever the other stages are."""
     name, _ = stage
     if name == "balance":
         return _least_peak(problem)
     if name == "consolidate":
-        return sum(_fewest_nodes(problem, int(pool)) for pool in np.unique(problem.pool))
+        spare = problem.failures > 0 and not goal.best_effort
+        return sum(_fewest_nodes(problem, int(pool), spare=spare) for pool in np.unique(problem.pool))
     return 0
 
 
 def impossible(problem: Problem, goal: Goal) -> Reason | None:
     """Why no placement can exist, if that shows without a search.
 
-    By VM: one that no node may take. By pool: all VMs must fit beside the largest node (the protected ones, if it fails;
-    DESIGN of the proof: whatever runs on it restarts on the others), in memory and in slots of every size: a VM of m
-    fills at least floor(m / t) slots of t, a node of C has floor(C / t).
+    By VM: one that no node may take. By pool: all VMs need no more memory than there is; and the protected ones fit without
+    the largest node (whatever runs on it restarts on the others, if it fails), in memory and in slots of every size t: a VM of
+    m fills at least floor(m / t) of them, a node of C has floor(C / t).
     """
     room = np.where(problem.online, goal.limit(problem), 0)
     waiting = np.flatnonzero(problem.node_of < 0)
@@ -41,11 +42,19 @@ def impossible(problem: Problem, goal: Goal) -> Reason | None:
             mask = problem.reachable[problem.signature[vm]] & problem.online
             node = int(np.flatnonzero(mask)[room[mask].argmax()]) if mask.any() else -1
             return Reason("size" if node >= 0 else "rules", (vm,), int(problem.memory[vm]), int(room.max(initial=0)), node)
-    for pool in np.unique(problem.pool):
-        reason = None if goal.best_effort else _overfull(problem, int(pool))
+    for pool in np.unique(problem.pool).tolist():
+        reason = _crowded(problem, goal, pool) or (None if goal.best_effort else _overfull(problem, pool))
         if reason is not None:
             return reason
     return None
+
+
+def _crowded(problem: Problem, goal: Goal, pool: int) -> Reason | None:
+    """More memory than the pool has in normal running."""
+    inside = problem.pool == pool
+    vms = np.flatnonzero((problem.vm_pool == pool) & ~_on_maintenance(problem))
+    need, free = int(problem.memory[vms].sum()), int(goal.limit(problem)[inside & problem.online].sum())
+    return Reason("capacity", tuple(vms.tolist()), need, free) if need > free else None
 
 
 def _overfull(problem: Problem, pool: int) -> Reason | None:
@@ -81,8 +90,8 @@ def _least_peak(problem: Problem) -> Fraction:
     return best
 
 
-def _fewest_nodes(problem: Problem, pool: int) -> int:
-    """How many of the largest nodes hold all VMs, and without the largest of them the protected ones; in slots of any size."""
+def _fewest_nodes(problem: Problem, pool: int, *, spare: bool) -> int:
+    """How many of the largest nodes hold all VMs, in slots of any size; with `spare`, the protected ones without the largest."""
     usable = np.sort(problem.usable[(problem.pool == pool) & (problem.online | problem.maintenance)])[::-1]
     mine = problem.vm_pool == pool
     memory, kept = problem.memory[mine], problem.memory[mine & problem.protected]
@@ -90,7 +99,7 @@ def _fewest_nodes(problem: Problem, pool: int) -> int:
     for size in [1, *_sizes(memory)]:
         slots = np.cumsum(usable // size)
         fewest = max(fewest, _count(slots, int((memory // size).sum())))
-        if problem.failures:
+        if spare:
             fewest = max(fewest, _count(slots - usable[:1] // size, int((kept // size).sum())))
     return fewest
 

@@ -12,7 +12,11 @@ from attrs import frozen
 from vmplace.errors import Flaw, InputError
 from vmplace.units import short
 
-__all__ = ["Budget", "Progress"]
+__all__ = ["Budget", "OutOfTimeError", "Progress"]
+
+
+class OutOfTimeError(Exception):
+    """The budget is spent in the midst of a step that is of no use half done; caught within the package."""
 
 
 @frozen
@@ -85,6 +89,11 @@ class Budget:
     def spent(self) -> bool:
         """Whether it is time to return."""
         return self.left <= 0
+
+    def demand(self) -> None:
+        """Raise OutOfTimeError if it is time to return."""
+        if self.spent:
+            raise OutOfTimeError
 
     def tell(
         self,

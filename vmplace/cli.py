@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -78,7 +78,8 @@ def entry() -> None:
     """The program ``vmplace``: run its command line and leave with the exit status."""
     status = main(sys.argv[1:])
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:  # nobody reads what is left, and the interpreter need not try again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
@@ -155,13 +156,13 @@ def _load(path: str) -> "Cluster":
         return load(path)
 
 
-def _print(text: str, stream: TextIO | None = None) -> None:
-    with _touching("stdout" if stream in (None, sys.stdout) else "stderr"):
-        emit(text, stream or sys.stdout)
+def _print(text: str, *, aside: bool = False) -> None:
+    with _touching("stderr" if aside else "stdout"):
+        emit(text, sys.stderr if aside else sys.stdout)
 
 
 def _print_json(result: Mapping[str, Any]) -> None:
-    _print(json.dumps(result, allow_nan=False) + "\n")
+    _print(json.dumps(result, allow_nan=False, indent=2) + "\n")
 
 
 Callback = Callable[[click.Context, click.Parameter, Any], Any]
@@ -362,7 +363,7 @@ def _solve(name: str, file: str, *, output: str | None, as_json: bool, everythin
         solution: Solution = getattr(vmplace, name)(cluster, progress=progress, **options)
     if solution.node_of is not None and output is not None:
         _save(solution.to_document(), output)
-    _print_result(solution, solution_report, as_json, everything, stream=sys.stderr if output == "-" else sys.stdout)
+    _print_result(solution, solution_report, as_json, everything, aside=output == "-")
     return _status(solution)
 
 
@@ -388,15 +389,18 @@ def _progress_text(objective: str) -> Callable[[Progress], str]:
     return describe
 
 
-def _print_result(result: Any, draw: "Draw", as_json: bool, everything: bool, stream: TextIO | None = None) -> None:
+def _print_result(result: Any, draw: "Draw", as_json: bool, everything: bool, *, aside: bool = False) -> None:
     if as_json:
         _print_json(result.to_dict())
     else:
-        _draw(draw, result, everything, stream)
+        _draw(draw, result, everything, aside=aside)
 
 
-def _draw(draw: "Draw", result: Any, everything: bool = True, stream: TextIO | None = None) -> None:
+def _draw(draw: "Draw", result: Any, everything: bool = True, *, aside: bool = False) -> None:
+    """Print a report, on stderr if a document takes stdout."""
     from vmplace.show import Screen
 
-    screen = Screen(stream or sys.stdout, everything)
-    _print(screen.render(draw(result, screen)), stream)
+    stream = sys.stderr if aside else sys.stdout
+    if stream is not None:
+        screen = Screen(stream, everything)
+        _print(screen.render(draw(result, screen)), aside=aside)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from vmplace.budget import Budget
 from vmplace.columns import IntArray
 from vmplace.goal import Candidate, Goal, Stage, kept, losses, priorities
 from vmplace.problem import Binding, BoolArray, Problem
@@ -27,7 +28,7 @@ Hint = Callable[[Candidate, IntArray], Any]
 
 
 class CountModel:
-    """A problem and a goal as an integer program.
+    """A problem and a goal as an integer program; making it raises OutOfTimeError once the budget is spent.
 
     Attributes
     ----------
@@ -37,8 +38,9 @@ class CountModel:
         What to minimise, in order.
     """
 
-    def __init__(self, problem: Problem, goal: Goal) -> None:
+    def __init__(self, problem: Problem, goal: Goal, budget: Budget) -> None:
         self.program = Program()
+        self._budget = budget
         self.stages = goal.stages(problem)
         self._problem, self._goal = problem, goal
         self._classes = problem.classes
@@ -65,6 +67,7 @@ class CountModel:
     # Variables and rows
 
     def _new(self, upper: IntArray, hint: Hint) -> IntArray:
+        self._budget.demand()
         index = self.program.variables(upper)
         self._hints.append((index, hint))
         return index
@@ -85,6 +88,7 @@ class CountModel:
             else:
                 self.program.row([], 1, None)  # a VM that must stay where it may not be
         for s in range(len(self._classes)):
+            self._budget.demand()
             self.program.row(((v, 1) for v in self._n[s].tolist()), int(total[s]), int(total[s]))
 
     def _load(self, node: int) -> Terms:
@@ -122,6 +126,7 @@ class CountModel:
     def _bound_loads(self) -> None:
         limit = (self._goal.limit(self._problem) // self._unit).tolist()
         for i in range(self._problem.n_nodes):
+            self._budget.demand()
             terms, constant = self._capacity(i, limit[i])
             self.program.row([*self._load(i), *terms], upper=constant)
 
@@ -252,6 +257,7 @@ class CountModel:
             constant += capacity
         self.program.row(whole, upper=constant)
         for f in range(self._problem.n_nodes):
+            self._budget.demand()
             displaced = self._displaced(mine, f, 1)
             if not displaced:
                 continue
@@ -269,6 +275,7 @@ class CountModel:
         total = int(self._new(most, lambda c, counts: (self._free(c, counts)[mask] // size).sum(keepdims=True))[0])
         self.program.row([*((slots[size, i], 1) for i in nodes), (total, -1)], 0, 0)
         for f in range(self._problem.n_nodes):
+            self._budget.demand()
             displaced = self._displaced(mine, f, size)
             if displaced:
                 own = [(slots[size, f], 1)] if mask[f] else []
@@ -324,8 +331,8 @@ class CountModel:
                     self.program.row(here, upper=1)
         elif binding.kind == "together":
             homes = self._new(
-                (restarts[mine] >= 0).any(axis=0).astype(np.int64),
-                lambda c, counts: self._restarts(c, counts, node)[mine].any(axis=0),
+                np.any(restarts[mine] >= 0, axis=0).astype(np.int64),
+                lambda c, counts: np.any(self._restarts(c, counts, node)[mine], axis=0),
             )
             self.program.row(((v, 1) for v in homes.tolist()), upper=1)
             for s in mine.tolist():

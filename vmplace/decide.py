@@ -47,7 +47,7 @@ def decide(restart: Restart, *, budget: Budget, losses: bool = True) -> Plan:
 def _with_loss(restart: Restart, reason: Reason, budget: Budget) -> Plan:
     most = pack_most(restart)
     placed = {vm for item, _ in most for vm in item.vms}
-    hopeless = {vm for item in restart.single_items() if not _fitting(restart, item).any() for vm in item.vms}
+    hopeless = {vm for item in restart.single_items if not _fitting(restart, item).any() for vm in item.vms}
     # Who fits on no node at all is lost in any plan: if nobody else is, nothing is left to prove.
     minimal = set(restart.vms.tolist()) - placed <= hopeless
     if not minimal:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from vmplace.budget import Budget
+from vmplace.budget import Budget, OutOfTimeError
 from vmplace.program import Program
 
 __all__ = ["Answer", "CpSat", "Outcome"]
@@ -95,7 +95,10 @@ class CpSat:
         for workers, work in ((1, 4.0), (8, math.inf)):
             if budget.spent:
                 break
-            run = _Run(program, budget, answer.values, on_solution, on_progress)
+            try:
+                run = _Run(program, budget, answer.values, on_solution, on_progress)
+            except OutOfTimeError:
+                break
             answer = run.solve(self._parameters(budget, workers, work))
             self.spent += run.work
             best = _better(best, answer)
@@ -147,7 +150,7 @@ class _Run:
         self._scored = bool(program.objective)
         self._on_solution = on_solution
         self._on_progress = on_progress
-        self._model = _build(cp_model.CpModel(), program, hint)
+        self._model = _build(cp_model.CpModel(), program, hint, budget)
         self._latest: tuple[int, ...] | None = None
         self.work = 0.0
 
@@ -212,12 +215,13 @@ class _Run:
         return Answer(outcome, values, bound)
 
 
-def _build(model: Any, program: Program, hint: Sequence[int] | None) -> Any:
+def _build(model: Any, program: Program, hint: Sequence[int] | None, budget: Budget) -> Any:
     """The program as a CP-SAT model, written straight into its protocol message: the operators cost several times that."""
     proto = model.proto
     for lower, upper in zip(program.lower, program.upper, strict=True):
         proto.variables.add().domain.extend([lower, upper])
     for terms, low, high in program.rows:
+        budget.demand()
         linear = proto.constraints.add().linear
         linear.vars.extend([v for v, _ in terms])
         linear.coeffs.extend([c for _, c in terms])

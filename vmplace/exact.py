@@ -6,7 +6,7 @@ import numpy as np
 from attrs import define, field, frozen
 
 from vmplace.bounds import least
-from vmplace.budget import Budget
+from vmplace.budget import Budget, OutOfTimeError
 from vmplace.certify import Fate, Verdict, certify
 from vmplace.columns import IntArray
 from vmplace.counts import CountModel
@@ -87,10 +87,13 @@ class _Search:
 
     def run(self) -> Finding:
         stages = self.goal.stages(self.problem)
-        bounds = [least(self.problem, stage) for stage in stages]
+        bounds = [least(self.problem, self.goal, stage) for stage in stages]
         for number, stage in enumerate(stages):
             if self.best is None or self.best.values[number] > bounds[number]:
-                feasible, bounds[number] = self._solve(number, bounds[number])
+                try:
+                    feasible, bounds[number] = self._solve(number, bounds[number])
+                except OutOfTimeError:
+                    break
                 if not feasible:
                     return Finding(None, tuple(bounds), True, self._stats())
             if self.best is None or self.best.values[number] > bounds[number]:
@@ -106,10 +109,10 @@ class _Search:
     def model(self) -> CountModel:
         """Made when first needed: often the greedy candidate meets the bound, and nothing is to be searched."""
         if self._model is None:
-            self._model = CountModel(self.problem, self.goal)
+            self._model = CountModel(self.problem, self.goal, self.budget.share(_SEARCH_SHARE))
             stages = self.goal.stages(self.problem)
             for number, stage in enumerate(stages):
-                if self.best is not None and self.best.values[number] == least(self.problem, stage):
+                if self.best is not None and self.best.values[number] == least(self.problem, self.goal, stage):
                     self._model.hold(stage, self.best.values[number])
                 else:
                     break
@@ -148,7 +151,7 @@ class _Search:
 
     def _search(self, stage: Stage, budget: Budget) -> Answer:
         self.searches += 1
-        hint = self.model.hint(self.best) if self.best is not None else None
+        hint = None if self.best is None or self.best.anew else self.model.hint(self.best)
 
         def tell(value: int, bound: int) -> None:
             self.budget.tell("search", value=float(self.model.bound(stage, value)), bound=float(self.model.bound(stage, bound)))

@@ -7,7 +7,10 @@ from vmplace.problem import Binding, BoolArray, Problem
 
 __all__ = ["Filling"]
 
-_BATCHES_PER_ROUND = 8
+_COARSE, _FINE = 2, 8
+"""Batches per round over the nodes: coarse while many small VMs are still to come that level what the large ones left."""
+_FINE_FROM = 4
+"""Fine once so many VMs per node are left."""
 
 
 class Filling:
@@ -65,7 +68,7 @@ class Filling:
     def _spread_over(self, vms: IntArray, nodes: IntArray) -> None:
         """Rounds of worst-fit: in each, the next largest VMs go to the least loaded nodes, one each."""
         memory, usable = self._problem.memory[vms], self._problem.usable[nodes]
-        size, done = max(1, len(nodes) // _BATCHES_PER_ROUND), 0
+        done = 0
         room = self._room[nodes]
         load = self._cap[nodes] - room
         while done < len(vms):
@@ -73,6 +76,8 @@ class Filling:
             if not len(open_):
                 done += 1
                 continue
+            batches = _COARSE if len(vms) - done > _FINE_FROM * len(nodes) else _FINE
+            size = max(1, len(nodes) // batches)
             batch = slice(done, done + min(size, len(open_), len(vms) - done))
             count = batch.stop - batch.start
             share = load[open_] / usable[open_]  # a preference only: `room` decides what fits

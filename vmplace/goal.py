@@ -32,12 +32,15 @@ class Candidate:
         What each failure does to it.
     values
         Of the goal's stages.
+    anew
+        Made without regard to where VMs are now: nothing to start a search for few moves from.
     """
 
     node_of: IntArray
     powered: BoolArray | None
     verdict: Verdict
     values: tuple[int | Fraction, ...]
+    anew: bool = False
 
 
 @frozen

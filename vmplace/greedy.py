@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from attrs import evolve
 
 from vmplace.budget import Budget
 from vmplace.certify import certify
@@ -21,7 +22,8 @@ def construct(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate | No
 
     Worst-fit decreasing balances, but leaves free memory in crumbs; so h nodes keep a hole of 1/h of the largest node's
     memory each. The largest h (best balance) whose placement survives every failure is taken; h = 1 is a dedicated spare.
-    For the fewest moves only what must leave its node is placed anew; for the fewest nodes VMs are packed best-fit.
+    For the fewest moves only what must leave its node is placed anew, or, where that is not enough, all that may move;
+    for the fewest nodes VMs are packed best-fit.
 
     Parameters
     ----------
@@ -30,29 +32,34 @@ def construct(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate | No
     budget
         When it is spent, the best so far is returned.
     """
+    best = _best(problem, goal, budget, anew=not goal.few_moves)
+    if best is None and goal.few_moves and goal.move_running:
+        best = _best(problem, goal, budget, anew=True)
+        return None if best is None else evolve(best, anew=True)
+    return best
+
+
+def _best(problem: Problem, goal: Goal, budget: Budget, *, anew: bool) -> Candidate | None:
     best: Candidate | None = None
-    for node_of in _attempts(problem, goal):
+    for node_of in _attempts(problem, goal, anew=anew):
+        if budget.spent:
+            break
         if goal.allowed(problem, node_of):
             candidate = _judge(problem, goal, node_of, budget)
             if candidate is not None and (best is None or candidate.values < best.values):
                 best = candidate
-        if budget.spent or (best is not None and best.verdict.safe and not _worth_going_on(goal)):
-            break
+        if best is not None and best.verdict.safe and (anew and not goal.consolidates):
+            break  # the spreads come in order of balance
     return best
 
 
-def _worth_going_on(goal: Goal) -> bool:
-    """The spreads come in order of balance; for moves and nodes, a later attempt may be better."""
-    return goal.objectives[0] != "balance"
-
-
-def _attempts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
-    """Complete placements to judge, likelier ones first."""
+def _attempts(problem: Problem, goal: Goal, *, anew: bool) -> Iterator[IntArray]:
+    """Complete placements to judge, those first that are better if they are safe."""
     packs = goal.consolidates
     for reserved in (dedicated if packs else holes)(problem, goal):
         cap = goal.limit(problem) - reserved
-        kept = loosen(problem, goal, cap) if goal.few_moves else goal.settled(problem)
-        filling = Filling(problem, kept, cap, pack=packs or goal.few_moves)
+        kept = np.where(goal.free(problem), -1, problem.node_of) if anew else loosen(problem, goal, cap)
+        filling = Filling(problem, kept, cap, pack=packs or not anew)
         filling.place_all()
         # What found no room beside the holes may go into them: the verdict tells whether that still holds.
         filling.raise_cap(goal.limit(problem))
@@ -77,7 +84,9 @@ def _with_spares(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget
     idle = np.flatnonzero(problem.online & ~powered)
     idle = idle[np.argsort(-problem.usable[idle], kind="stable")].tolist()
     while True:
-        verdict = certify(problem, node_of, budget=budget, powered=powered, losses=goal.best_effort, stop_early=not goal.best_effort)
+        verdict = certify(
+            problem, node_of, budget=budget, powered=powered, losses=goal.best_effort, stop_early=not goal.best_effort
+        )
         enough = verdict.safe if not goal.best_effort or idle else goal.accepts(problem, verdict)
         if enough:
             return Candidate(node_of, powered.copy(), verdict, goal.values(problem, node_of, verdict, powered))

@@ -185,7 +185,7 @@ class _Task:
                 return self._solution(goal, finding, method, strict_refuted=first.status is Status.INFEASIBLE, warnings=warnings)
             if not finding.infeasible:
                 return self._undecided(finding, method)
-        return self._without(reason or Reason("search", ()))
+        return evolve(self, goal=goal)._without(reason or Reason("search", ()))
 
     def _relaxations(self) -> list[Goal]:
         """What a best effort gives up, in order: protection; then that no scenario gets worse; then headroom."""
@@ -227,7 +227,7 @@ class _Task:
         if method == "exact":
             found = search(problem, goal, budget=self.budget, start=start, seed=self.seed, deterministic=self.deterministic)
             return found, method
-        bounds = tuple(least(problem, stage) for stage in goal.stages(problem))
+        bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
         return Finding(start, bounds, False, {}), method
 
     # Results
@@ -295,8 +295,7 @@ class _Task:
         return self._empty(Status.INFEASIBLE, Status.UNSAFE, finding, method, sentence)
 
     def _undecided(self, finding: Finding, method: str) -> Solution:
-        how = "the time ended before a placement was found" if self.budget.spent else "this method found no placement"
-        return self._empty(Status.UNKNOWN, Status.UNKNOWN, finding, method, how)
+        return self._empty(Status.UNKNOWN, Status.UNKNOWN, finding, method, "no placement was found before the search ended")
 
     def _empty(self, status: Status, guarantee: Status, finding: Finding | None, method: str, reason: str) -> Solution:
         waiting = np.flatnonzero(self.problem.node_of < 0).tolist()

@@ -41,6 +41,8 @@ def impossible_sentence(reason: Reason, goal: Goal, names: Names) -> str:
         return f"{_who(reason, names)} may be on no node: its rules and the nodes' states leave none"
     if reason.kind == "size":
         return f"{_who(reason, names)} needs {need}; the most that any node may hold is {free}"
+    if reason.kind == "capacity":
+        return f"the VMs need {need}; the nodes have {free} for them in all"
     if reason.kind == "alone":
         return "a single node can never be N+1: its VMs have nowhere to restart"
     if reason.kind == "sums":
@@ -49,7 +51,8 @@ def impossible_sentence(reason: Reason, goal: Goal, names: Names) -> str:
         size = format_memory(reason.size)
         return f"the protected VMs fill {reason.need} slots of {size}; the nodes without the largest have {reason.free}"
     moves = "" if goal.move_running else " while running VMs stay (allow them to move with move_running)"
-    return f"no placement keeps the guarantee and every rule{moves}: the search is exhausted"
+    kept = "puts every VM somewhere and keeps every rule" if goal.best_effort else "keeps the guarantee and every rule"
+    return f"no placement {kept}{moves}: the search is exhausted"
 
 
 def _who(reason: Reason, names: Names) -> str:

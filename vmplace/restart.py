@@ -87,13 +87,14 @@ class Restart:
         """Whether rules that are not a must bind these restarts."""
         return any(not b.must for b in self.bindings)
 
-    def single_items(self, *, soft: bool = False) -> list[Item]:
-        """Each VM by itself; with `soft`, rules that are not a must narrow `Item.allowed`, too."""
-        return self._items([[vm] for vm in self.vms.tolist()], soft)
+    @cached_property
+    def single_items(self) -> list[Item]:
+        """Each VM by itself."""
+        return self._items([[vm] for vm in self.vms.tolist()], soft=False)
 
     def joint_items(self, *, soft: bool = False) -> list[Item]:
-        """The VMs, joined where a rule keeps them together."""
-        return self._items(self._joined(soft), soft)
+        """The VMs, joined where a rule keeps them together; with `soft`, rules that are not a must bind, too."""
+        return self._items(self._joined(soft), soft) if self.bindings else self.single_items
 
     def members(self, binding: Binding, item: Item) -> int:
         """How many of the item's VMs a rule binds."""
@@ -109,15 +110,18 @@ class Restart:
         return list({id(part): part for part in home.values()}.values())
 
     def _items(self, parts: list[list[int]], soft: bool) -> list[Item]:
-        problem = self.problem
+        vms = self.vms.tolist()
+        memory = dict(zip(vms, self.problem.memory[self.vms].tolist(), strict=True))
+        priority = dict(zip(vms, self.problem.priority[self.vms].tolist(), strict=True))
+        number = dict(zip(vms, self.problem.classes.of[self.vms].tolist(), strict=True))
         alike: dict[tuple[int, ...], BoolArray] = {}
         items = []
         for part in parts:
-            likeness = (int(problem.classes.of[part[0]]),) if len(part) == 1 else (-1, *part)
+            likeness = (number[part[0]],) if len(part) == 1 else (-1, *part)
             if likeness not in alike:
                 alike[likeness] = self._allowed(part, soft)
-            memory = sum(problem.memory[part].tolist())
-            items.append(Item(tuple(part), memory, max(problem.priority[part].tolist()), alike[likeness], likeness))
+            size, rank = sum(memory[vm] for vm in part), max(priority[vm] for vm in part)
+            items.append(Item(tuple(part), size, rank, alike[likeness], likeness))
         return sorted(items, key=lambda item: (-item.memory, item.likeness))
 
     def _allowed(self, vms: list[int], soft: bool) -> BoolArray:
@@ -161,7 +165,7 @@ class Reason:
     ----------
     kind
         ``alone`` (no other node), ``rules`` (no node that rules allow), ``size`` (no node has room for one VM), ``sums``,
-        ``slots`` or ``search`` (no packing exists).
+        ``slots`` or ``search`` (no packing exists). Of whole placements also ``capacity`` (too much for normal running).
     vms
         The VMs it is about.
     need, free

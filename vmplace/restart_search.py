@@ -37,7 +37,7 @@ def search_most(restart: Restart, start: Assignment, *, budget: Budget) -> tuple
     budget
         When it is spent, the best so far is returned, unproved.
     """
-    model = _Model(restart, restart.single_items())
+    model = _Model(restart, restart.single_items)
     for kind, count in enumerate(model.count):
         model.program.row(((v, 1) for v in model.on[kind]), 0, count)
     hint: tuple[int, ...] | None = model.hint(start)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from io import StringIO
 from itertools import zip_longest
 from typing import Any, Literal, TextIO
 
@@ -50,10 +51,10 @@ class Screen:
 
     @console.default
     def _open(self) -> Console:
-        plain = Console(file=self.file, highlight=False, markup=False, emoji=False)
+        plain = Console(file=_Shadow(self.file), highlight=False, markup=False, emoji=False)
         if plain.is_terminal:
             return plain
-        return Console(file=self.file, highlight=False, markup=False, emoji=False, width=_ENDLESS)
+        return Console(file=plain.file, highlight=False, markup=False, emoji=False, width=_ENDLESS)
 
     @property
     def ascii(self) -> bool:
@@ -79,6 +80,21 @@ class Screen:
         with self.console.capture() as captured:
             self.console.print(content, soft_wrap=not self.console.is_terminal)
         return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+class _Shadow(StringIO):
+    """Takes what is meant for a file, and looks like it: rich would write to the file, and end the program if that fails."""
+
+    def __init__(self, file: TextIO) -> None:
+        super().__init__()
+        self._file = file
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._file.encoding or "utf-8"
+
+    def isatty(self) -> bool:
+        return self._file.isatty()
 
 
 Draw = Callable[[Any, Screen], RenderableType]
@@ -264,7 +280,10 @@ def _changes(found: Solution, screen: Screen) -> Iterator[RenderableType]:
         return
     total = sum(m.memory for m in found.migrations)
     started = len(rows) - len(moved)
-    yield Text(f"{_count(len(moved), 'migration')} ({readable(total)}), {_count(started, 'VM')} started:")
+    parts = [f"{_count(len(moved), 'migration')} ({readable(total)})"] * bool(moved) + [
+        f"{_count(started, 'VM')} started"
+    ] * bool(started)
+    yield Text(", ".join(parts) + ":")
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(overflow="fold")
     table.add_column(justify="right", no_wrap=True)

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, TypeVar
 
 import attrs
@@ -239,7 +239,12 @@ def _stand_in(kind: Any, raw: Mapping[Any, Any], wrong: Collection[str]) -> Any 
 def _closest(wanted: object, known: Iterable[Any]) -> str | None:
     if not isinstance(wanted, str):
         return None
-    return next(iter(difflib.get_close_matches(wanted, [key for key in known if isinstance(key, str)], n=1)), None)
+    return _closest_word(wanted, tuple(key for key in known if isinstance(key, str)))
+
+
+@lru_cache(maxsize=1024)
+def _closest_word(wanted: str, known: tuple[str, ...]) -> str | None:
+    return next(iter(difflib.get_close_matches(wanted, known, n=1)), None)
 
 
 def _unknown(key: object, guess: str | None) -> str:
