@@ -1,12 +1,13 @@
 """What no placement can beat, told without a search."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
 
 from vmplace.columns import IntArray
 from vmplace.goal import Goal, Stage
-from vmplace.problem import BoolArray, Problem
+from vmplace.problem import Binding, BoolArray, Problem
 from vmplace.restart import Reason
 
 __all__ = ["impossible", "least"]
@@ -22,15 +23,17 @@ def least(problem: Problem, goal: Goal, stage: Stage) -> int | Fraction:
     if name == "consolidate":
         spare = problem.failures > 0 and not goal.best_effort
         return sum(_fewest_nodes(problem, int(pool), spare=spare) for pool in np.unique(problem.pool))
+    if name == "rules":
+        return _least_broken(problem, goal)
     return 0
 
 
 def impossible(problem: Problem, goal: Goal) -> Reason | None:
     """Why no placement can exist, if that shows without a search.
 
-    By VM: one that no node may take. By pool: all VMs need no more memory than there is; and the protected ones fit without
-    the largest node (whatever runs on it restarts on the others, if it fails), in memory and in slots of every size t: a VM of
-    m fills at least floor(m / t) of them, a node of C has floor(C / t).
+    By VM: one that no node may take. By group: one that no node can hold together. By pool: all VMs need no more memory than
+    there is; and the protected ones fit without the largest node (whatever runs on it restarts on the others, if it fails),
+    in memory and in slots of every size t: a VM of m fills at least floor(m / t) of them, a node of C has floor(C / t).
     """
     room = np.where(problem.online, goal.limit(problem), 0)
     waiting = np.flatnonzero(problem.node_of < 0)
@@ -42,6 +45,9 @@ def impossible(problem: Problem, goal: Goal) -> Reason | None:
             mask = problem.reachable[problem.signature[vm]] & problem.online
             node = int(np.flatnonzero(mask)[room[mask].argmax()]) if mask.any() else -1
             return Reason("size" if node >= 0 else "rules", (vm,), int(problem.memory[vm]), int(room.max(initial=0)), node)
+    for binding, need, free in _too_large(problem, goal):
+        if binding.must:
+            return Reason("group", tuple(binding.vms.tolist()), need, free)
     for pool in np.unique(problem.pool).tolist():
         reason = _crowded(problem, goal, pool) or (None if goal.best_effort else _overfull(problem, pool))
         if reason is not None:
@@ -79,7 +85,7 @@ def _overfull(problem: Problem, pool: int) -> Reason | None:
 
 
 def _least_peak(problem: Problem) -> Fraction:
-    """The mean share of each pool's online nodes, and the largest VM's share of the largest node."""
+    """The mean share of each pool's online nodes, and the share of the largest node that the largest VM or group takes."""
     best = Fraction(0)
     for pool in np.unique(problem.pool):
         usable = problem.usable[(problem.pool == pool) & problem.online]
@@ -87,7 +93,27 @@ def _least_peak(problem: Problem) -> Fraction:
         if len(usable) and len(memory):
             mean = Fraction(int(memory.sum()), int(usable.sum()))
             best = max(best, mean, Fraction(int(memory.max()), int(usable.max())))
+    for binding in problem.bindings:
+        usable = problem.usable[(problem.pool == problem.vm_pool[binding.vms[0]]) & problem.online]
+        if binding.must and binding.kind == "together" and len(usable) and not _on_maintenance(problem)[binding.vms].any():
+            best = max(best, Fraction(int(problem.memory[binding.vms].sum()), int(usable.max())))
     return best
+
+
+def _too_large(problem: Problem, goal: Goal) -> Iterator[tuple[Binding, int, int]]:
+    """Groups to keep together that no node can hold, with the memory they need and the most that a node has."""
+    room = np.where(problem.online | problem.maintenance, goal.limit(problem), 0)
+    for binding in problem.bindings:
+        if binding.kind == "together":
+            need = int(problem.memory[binding.vms].sum())
+            most = int(room[problem.pool == problem.vm_pool[binding.vms[0]]].max(initial=0))
+            if need > most:
+                yield binding, need, most
+
+
+def _least_broken(problem: Problem, goal: Goal) -> int:
+    """The weight of rules that are no must and that no placement can keep."""
+    return sum(binding.weight for binding, _, _ in _too_large(problem, goal) if not binding.must)
 
 
 def _fewest_nodes(problem: Problem, pool: int, *, spare: bool) -> int:

@@ -266,7 +266,7 @@ class _Task:
             objective=_one_or_all(values),
             bound=_one_or_all(bounds),
             migrations=self._migrations(names, best),
-            reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy proves nothing",
+            reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy is no proof",
         )
 
     def _audit(self, names: Names, goal: Goal, best: Candidate, verdict: Verdict) -> None:

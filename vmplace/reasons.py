@@ -41,6 +41,8 @@ def impossible_sentence(reason: Reason, goal: Goal, names: Names) -> str:
         return f"{_who(reason, names)} may be on no node: its rules and the nodes' states leave none"
     if reason.kind == "size":
         return f"{_who(reason, names)} needs {need}; the most that any node may hold is {free}"
+    if reason.kind == "group":
+        return f"{_who(reason, names)} need {need} together on one node; the most that any node may hold is {free}"
     if reason.kind == "capacity":
         return f"the VMs need {need}; the nodes have {free} for them in all"
     if reason.kind == "alone":

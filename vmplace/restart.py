@@ -165,7 +165,8 @@ class Reason:
     ----------
     kind
         ``alone`` (no other node), ``rules`` (no node that rules allow), ``size`` (no node has room for one VM), ``sums``,
-        ``slots`` or ``search`` (no packing exists). Of whole placements also ``capacity`` (too much for normal running).
+        ``slots`` or ``search`` (no packing exists). Of whole placements also ``capacity`` (too much for
+        normal running) and ``group`` (VMs that must be together are too large for any node).
     vms
         The VMs it is about.
     need, free
