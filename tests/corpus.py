@@ -170,8 +170,8 @@ _NOT_A_DOCUMENT: Mapping[str, Broken] = {
     "top-list": _text("[]", "", "[] is not a mapping"),
     "top-number": _text("5", "", "5 is not a mapping"),
     "top-text": _text('"nodes"', "", "'nodes' is not a mapping"),
-    "truncated": _text(_GOOD[:200], "line 1, column 201", "ends before it is complete"),
-    "truncated-lines": _text('{\n  "nodes": [\n', "line 2, column 13", "ends before it is complete"),
+    "truncated": _text(_GOOD[: _GOOD.index(", \"nodes\"") + 1], "line 1, column 107", "ends before it is complete"),
+    "truncated-lines": _text('{\n  "nodes": [\n', "line 3, column 1", "ends before it is complete"),
     "truncated-text": _text('{\n "nodes": "n', "line 2, column 11", "unterminated string"),
     "missing-comma": _text('{"nodes": []\n "vms": []}', "line 2, column 2", "expecting ',' delimiter"),
     "trailing-comma": _text('{"nodes": [],\n"vms": [],\n}', "line 3, column 1", "property name"),
@@ -179,7 +179,7 @@ _NOT_A_DOCUMENT: Mapping[str, Broken] = {
     "single-quotes": _text("{'nodes': []}", "line 1, column 2", "property name"),
     "yaml-named-json": _text("nodes: []\nvms: []\n", "line 1, column 1", "name the file .yaml"),
     "nested-too-deeply": _text("[" * _DEEP, "", "nested too deeply"),
-    "not-utf-8": _text(_BYTES.replace(b'"n1"', b'"n\xff"', 1), "line 1, column 138", "0xff is not UTF-8"),
+    "not-utf-8": _text(_BYTES.replace(b'"n1"', b'"n\xff"', 1), "line 1, column 123", "0xff is not UTF-8"),
     "latin-1": _text('{"nodes": [],\n "vms": [],\n "meta": {"où": 1}}'.encode("latin-1"), "line 3, column 13", "0xf9"),
     "utf-16": _text(_GOOD.encode("utf-16"), "", "UTF-16"),
     "utf-16-without-bom": _text(_GOOD.encode("utf-16-be"), "", "UTF-16"),
@@ -216,9 +216,9 @@ _TOP: Mapping[str, Broken] = {
 }
 
 _NODES: Mapping[str, Broken] = {
-    "node-number": _json("nodes", 1, to=5, says="5 is not a mapping"),
-    "node-null": _json("nodes", 1, to=None, says="None is not a mapping"),
-    "node-list": _json("nodes", 1, to=["n2", 5], says="['n2', 5] is not a mapping"),
+    "node-number": _json("nodes", 2, to=5, says="5 is not a mapping"),
+    "node-null": _json("nodes", 2, to=None, says="None is not a mapping"),
+    "node-list": _json("nodes", 2, to=["n2", 5], says="['n2', 5] is not a mapping"),
     "node-misspelt-key": _json(
         "nodes", 2, to={"name": "n3", "memroy": 5, "pool": "other"}, says="unknown key 'memroy'; did you mean 'memory'?"
     ),
@@ -230,7 +230,9 @@ _NODES: Mapping[str, Broken] = {
     "node-name-null": _json("nodes", 2, "name", to=None, says="None is not a string"),
     "node-name-list": _json("nodes", 2, "name", to=["n3"], says="['n3'] is not a string"),
     "node-name-surrogate": _replaced('"n3"', '"\\ud800"', "nodes[2].name", "surrogate"),
-    "node-name-twice": _json("nodes", 2, "name", to="n2", says="'n2' is taken by nodes[1]"),
+    "node-name-twice": _text(
+        '{"vms": [], "nodes": [{"name": "b", "memory": 1}, {"name": "b", "memory": 2}]}', "nodes[1].name", "taken by nodes[0]"
+    ),
     "node-memory-zero": _json("nodes", 1, "memory", to=0, says="0 is not above zero"),
     "node-memory-huge": _replaced("65536", "9" * 5000, "nodes[1].memory", "5000 digits"),
     "node-reserve-all": _json("nodes", 0, "reserve", to="64GiB", says="64GiB leaves nothing of 64GiB"),
@@ -382,7 +384,7 @@ _YAML: Mapping[str, Broken] = {
     "yaml-empty": _yaml("", "", "is empty"),
     "yaml-only-comment": _yaml("# nothing yet\n", "", "is empty"),
     "yaml-text": _yaml("a cluster\n", "", "'a cluster' is not a mapping"),
-    "yaml-truncated": _yaml("nodes:\n- {name: n1,", "line 2, column 13", "not YAML"),
+    "yaml-truncated": _yaml("nodes:\n- {name: n1,\n", "line 3, column 1", "not YAML"),
     "yaml-indent": _yaml("nodes:\n  - name: n1\n   memory: 5\n", "line 3, column 4", "not YAML"),
     "yaml-tab": _yaml("nodes:\n\t- x\n", "line 2, column 1", "not YAML"),
     "yaml-two-colons": _yaml("nodes: []\nvms: a: b\n", "line 2, column 7", "mapping values are not allowed"),
@@ -460,6 +462,7 @@ MANY_PLACES = [
     "rules[1].vms[0]",
     "rules[2]",
     "nodes[0]",
+    "nodes[1].reserve",
     "nodes[1].state",
     "nodes[2]",
     "guarantee",

@@ -49,7 +49,7 @@ class TestBroken:
         assert str(caught.value) == str(flaw)
         assert str(path) in caught.value.__notes__[0]
 
-    @pytest.mark.parametrize("name", [name for name in BROKEN if name.startswith("yaml-")])
+    @pytest.mark.parametrize("name", [name for name in BROKEN if BROKEN[name].suffix == ".yaml"])
     def test_pure_python_parser_refuses_the_same(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
         (flaw,) = refused(BROKEN[name].content, "yaml")
@@ -78,7 +78,7 @@ class TestBroken:
             raise PermissionError(13, "Permission denied", path)
 
         monkeypatch.setattr("builtins.open", refuse)
-        with pytest.raises(PermissionError, match="x.json"):
+        with pytest.raises(PermissionError, match=r"x\.json"):
             load("x.json")
 
 
@@ -214,13 +214,12 @@ class TestReading:
         assert said in flaw.message
 
     def test_yaml_scalars(self) -> None:
-        meta = "{a: 1, b: -2.5, c: 1e3, d: yes, e: Off, f: ~, g: , h: 'no', i: 2026-11-23, j: 0x10, k: 1_000, l: !!str 5, m: !!int 6}"
-        cluster = loads(f"{good_yaml()}meta: {meta}\ndate: 2026-11-23\n", form="yaml")
+        numbers = "{a: 1, b: -2.5, c: 1e3, d: 0x10, e: 1_000, f: 010, g: 1:30, h: !!str 5, i: !!int 6}"
+        others = "{a: yes, b: Off, c: ~, d: , e: 'no', f: 2026-11-23, g: y}"
+        cluster = loads(f"{good_yaml()}meta: {{numbers: {numbers}, others: {others}}}\ndate: 2026-11-23\n", form="yaml")
         assert cluster.date == "2026-11-23"
-        assert cluster.meta == {
-            **{"a": 1, "b": -2.5, "c": 1000.0, "d": True, "e": False, "f": None, "g": None, "h": "no"},
-            **{"i": "2026-11-23", "j": "0x10", "k": "1_000", "l": "5", "m": 6},
-        }
+        assert list(cluster.meta["numbers"].values()) == [1, -2.5, 1000.0, "0x10", "1_000", "010", "1:30", "5", 6]
+        assert list(cluster.meta["others"].values()) == [True, False, None, None, "no", "2026-11-23", "y"]
 
     def test_yaml_with_a_header_and_comments(self) -> None:
         assert loads(f"# x\n%YAML 1.1\n---\n{good_yaml()}...\n", form="yaml") == loads(good_yaml(), form="yaml")

@@ -98,7 +98,7 @@ class _Case:
         self.found += [Violation(kind, odd, f"{short(odd)} is no node here") for odd in plans if odd and odd not in self.index]
         for failed, vm, node in ((failed, vm, node) for failed, plan in plans.items() for vm, node in plan.items()):
             if home_of.get(vm) != failed:
-                self.found.append(Violation(kind, failed or vm, f"{short(vm)} is no VM" + (failed and f" running on {failed}")))
+                self.found.append(Violation(kind, failed or vm, f"{short(vm)} is no VM{failed and f' running on {failed}'}"))
             elif node is not None and node not in self.index:
                 self.found.append(Violation(kind, failed or vm, f"{short(node)}, given for {vm}, is no node of this cluster"))
         return np.array([self.index.get(plans.get(home, {}).get(vm), -1) for vm, home in home_of.items()], np.int64)
@@ -118,7 +118,7 @@ class _Case:
             if load > usable:
                 self.found.append(Violation("overfull", name, f"{name} holds {_excess(load, usable)}"))
             elif load > limit:
-                self.found.append(Violation("headroom", name, f"{name} holds {_excess(load, limit)} less headroom"))
+                self.found.append(Violation("headroom", name, f"{name} holds {_excess(load, limit)} without headroom"))
 
     def check_failover(self, failover: Failover | None) -> None:
         failures, at, count = self.cluster.guarantee.failures, self.at, len(self.nodes)
@@ -136,11 +136,16 @@ class _Case:
                 self.found.append(Violation(kind, name, f"if {name} fails, {sums}"))
             return
         self.to = to = self.read("failover", failover)
-        wrong = displaced & (to >= 0) & ((to == at) | ~self.online[to] | (self.vm_pool != self.node_pool[to]))
         self.blame("unprotected", displaced & (to < 0), "if {at} fails, {vm} restarts nowhere")
         self.blame("failover", ~displaced & (to >= 0), "{vm} restarts on {to}, but is not protected, or no failure displaces it")
-        self.blame("failover", wrong, "if {at} fails, {vm} cannot restart on {to}, failed too, closed or in another pool")
-        to[wrong | ~displaced] = -1
+        to[~displaced] = -1
+        for why, bad in (
+            ("failed", to == at),
+            ("not online", ~self.online[to]),
+            ("of another pool", self.vm_pool != self.node_pool[to]),
+        ):
+            self.blame("failover", bad & (to >= 0), "if {at} fails, {vm} cannot restart on {to}, which is " + why)
+            to[bad] = -1
         vms = np.flatnonzero(to >= 0)
         pairs, pair = np.unique(at[vms] * count + to[vms], return_inverse=True)  # of a failed node and a survivor
         survivors = pairs % count
@@ -184,9 +189,8 @@ class _Case:
 
 def _column(things: Any, tell: Callable[[Any], int]) -> IntArray:
     """What `tell` says of each; things in columns are all alike but for name, memory and node."""
-    if isinstance(things, NodeColumns | VMColumns):
-        return np.full(len(things), tell(things[0]) if len(things) else 0, np.int64)
-    return np.fromiter(map(tell, things), np.int64, len(things))
+    told = [tell(thing) for thing in (things[:1] if isinstance(things, NodeColumns | VMColumns) else things)]
+    return np.resize(np.array(told, np.int64), len(things))
 
 
 def _sums(groups: IntArray, amounts: IntArray, count: int) -> IntArray:

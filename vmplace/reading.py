@@ -21,7 +21,7 @@ _MOST_LEVELS = 500
 _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
 _YAML_TAGS = {None, "!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))}
-_AS_TEXT = {None, "!", "tag:yaml.org,2002:str"}
+_AS_TEXT = {None, "tag:yaml.org,2002:str"}
 
 
 def _spelt(value: bool | None, *words: str) -> dict[str, float | bool | None]:

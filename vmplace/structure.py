@@ -159,7 +159,8 @@ def _read_with_care(kind: type[_T], raw: Any) -> _Read[_T]:
     except ClassValidationError as error:
         wrong = _Wrong.of(error.exceptions, kind, raw)
     name = raw.get(wrong.meant.get("name", "name"))
-    return _stand_in(kind, raw, wrong.keys), wrong.flaws, name if isinstance(name, str) else None
+    thing, more = _stand_in(kind, raw, wrong.keys)
+    return thing, [*wrong.flaws, *more], name if isinstance(name, str) else None
 
 
 def _read_rule(raw: Any) -> _Read[Any]:
@@ -219,21 +220,28 @@ class _Wrong:
                 flaws += [Flaw("", f"{key!r} is missing: write it") for key in error.args if key not in meant]
             elif not isinstance(error, ForbiddenExtraKeysError):
                 raise error
-        touched = {_STEP.findall(flaw.place)[0][1] for flaw in flaws if flaw.place}
         missing = {key for error in errors if isinstance(error, KeyError) for key in error.args}
-        return cls(flaws, frozenset({*touched, *missing, *meant}), meant)
+        return cls(flaws, frozenset({*_touched(flaws), *missing, *meant}), meant)
 
 
-def _stand_in(kind: Any, raw: Mapping[Any, Any], wrong: Collection[str]) -> Any | None:
+def _stand_in(kind: Any, raw: Mapping[Any, Any], wrong: Collection[str]) -> tuple[Any | None, Sequence[Flaw]]:
     """What the entry says, without what is wrong, so that it can be told what else is; None where that matters too much."""
     if kind not in _REFERRED or not _REFERRED[kind].isdisjoint(wrong):
-        return None
+        return None, ()
     right = {f.name: raw[f.name] for f in attrs.fields(kind) if f.name in raw and f.name not in wrong}
     if "memory" in wrong:
         right["memory"] = MAX_MEMORY
     if "must" in wrong:
         right["must"] = False
-    return kind(**right)
+    try:
+        return kind(**right), ()
+    except InputError as error:  # of fields that are right, but not together
+        thing, _ = _stand_in(kind, raw, {*wrong, *_touched(error.flaws)})
+        return thing, error.flaws
+
+
+def _touched(flaws: Iterable[Flaw]) -> set[str]:
+    return {_STEP.findall(flaw.place)[0][1] for flaw in flaws if flaw.place}
 
 
 def _closest(wanted: object, known: Iterable[Any]) -> str | None:
