@@ -170,7 +170,7 @@ _NOT_A_DOCUMENT: Mapping[str, Broken] = {
     "top-list": _text("[]", "", "[] is not a mapping"),
     "top-number": _text("5", "", "5 is not a mapping"),
     "top-text": _text('"nodes"', "", "'nodes' is not a mapping"),
-    "truncated": _text(_GOOD[: _GOOD.index(", \"nodes\"") + 1], "line 1, column 107", "ends before it is complete"),
+    "truncated": _text(_GOOD[: _GOOD.index(', "nodes"') + 1], "line 1, column 101", "ends before it is complete"),
     "truncated-lines": _text('{\n  "nodes": [\n', "line 3, column 1", "ends before it is complete"),
     "truncated-text": _text('{\n "nodes": "n', "line 2, column 11", "unterminated string"),
     "missing-comma": _text('{"nodes": []\n "vms": []}', "line 2, column 2", "expecting ',' delimiter"),

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -82,6 +83,8 @@ def entry() -> None:
             sys.stdout.flush()
     except OSError:  # nobody reads what is left, and the interpreter need not try again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if threading.active_count() > 1:  # a solver that has not heard yet that it should stop would abort an orderly exit
+        os._exit(status)
     sys.exit(status)
 
 

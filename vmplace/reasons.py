@@ -52,7 +52,8 @@ def impossible_sentence(reason: Reason, goal: Goal, names: Names) -> str:
     if reason.kind == "slots":
         size = format_memory(reason.size)
         if not reason.free:
-            return f"{_who(reason, names)} of {size} or more: no node but the largest has that much, and it may fail"
+            need = f"needs {size}" if len(reason.vms) == 1 else f"need {size} or more each"
+            return f"{_who(reason, names)} {need}; no node but the largest has that much, and it may fail"
         return f"the protected VMs fill {reason.need} slots of {size}; the nodes without the largest have {reason.free}"
     moves = "" if goal.move_running else " while running VMs stay (allow them to move with move_running)"
     kept = "puts every VM somewhere and keeps every rule" if goal.best_effort else "keeps the guarantee and every rule"
