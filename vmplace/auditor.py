@@ -139,12 +139,8 @@ class _Case:
         self.blame("unprotected", displaced & (to < 0), "if {at} fails, {vm} restarts nowhere")
         self.blame("failover", ~displaced & (to >= 0), "{vm} restarts on {to}, but is not protected, or no failure displaces it")
         to[~displaced] = -1
-        for why, bad in (
-            ("failed", to == at),
-            ("not online", ~self.online[to]),
-            ("of another pool", self.vm_pool != self.node_pool[to]),
-        ):
-            self.blame("failover", bad & (to >= 0), "if {at} fails, {vm} cannot restart on {to}, which is " + why)
+        for why, bad in (("failed", to == at), ("closed", ~self.online[to]), ("other pool", self.vm_pool != self.node_pool[to])):
+            self.blame("failover", bad & (to >= 0), "if {at} fails, {vm} cannot restart on {to}: " + why)
             to[bad] = -1
         vms = np.flatnonzero(to >= 0)
         pairs, pair = np.unique(at[vms] * count + to[vms], return_inverse=True)  # of a failed node and a survivor
