@@ -22,6 +22,9 @@ Placement = Mapping[str, str]  # charged VM -> node, by name; a failover plan is
 Vector = tuple[int, ...]  # memory per priority, highest priority first: less is better, lexicographically
 Value = tuple[Vector | int | Fraction, ...]
 
+GIVE_WAY = ((True, True), (False, True), (True, False), (False, False))
+"""Whether a best effort keeps the headroom, and that no failure of a cluster that is unsafe already gets worse, in turn."""
+
 
 @frozen
 class Bound:
@@ -384,20 +387,21 @@ class World:
     def _best_effort(
         self, objective: str | Sequence[str], within: Callable[[Placement], bool], move_running: bool, prune: bool
     ) -> Best | None:
-        """Headroom is the first to give way, then (in a cluster that is unsafe already) that no failure is worse than now."""
+        """The least loss, where what `GIVE_WAY` names gives way only if not every VM can be placed otherwise."""
         ceilings = self.losses_now() if self.verdict().status == "unsafe" else None
 
         def no_worse(node_of: Placement) -> bool:
-            bounded = self.losses(node_of) if ceilings is not None else {}
-            return within(node_of) and all(loss <= ceilings[failed] for failed, loss in bounded.items())
+            losses = self.losses(node_of) if ceilings is not None else {}
+            return within(node_of) and all(loss <= ceilings[failed] for failed, loss in losses.items())
 
         def value(node_of: Placement) -> Value:
             return self.total_loss(node_of), *self.costs(node_of, objective)
 
-        for headroom, allowed in ((True, no_worse), (False, no_worse), (True, within), (False, within)):
+        for headroom, bounded in GIVE_WAY:
+            allowed = no_worse if bounded else within
             found = self.least(value, allowed, move_running=move_running, headroom=headroom, prune=prune)
             if found is not None:
-                return Best(found[0][0], found[0][1:], found[1], headroom, allowed is no_worse)
+                return Best(found[0][0], found[0][1:], found[1], headroom, bounded)
         return None
 
     def losses_now(self) -> dict[str, Vector]:

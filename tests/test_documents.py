@@ -145,6 +145,23 @@ class TestAllTogether:
         vms = [{"name": "a", "memory": 1, "pool": 5}, {"name": "a", "memory": 1}]
         assert [flaw.place for flaw in refused(json.dumps({"nodes": [], "vms": vms}))] == ["vms[0].pool", "vms[1].name"]
 
+    @pytest.mark.parametrize(
+        ("wrong", "place"),
+        [
+            ({"kind": "apart", "vms": ["a", "b"], "must": "yes"}, "rules[1].must"),
+            ({"kind": "aprt", "vms": ["a", "b"]}, "rules[1].kind"),
+            ({"kind": "aprt", "vms": ["a", "b"], "must": True}, "rules[1].kind"),
+        ],
+    )
+    def test_no_contradiction_follows_from_an_unreadable_rule(self, wrong: Any, place: str) -> None:
+        vms = [{"name": "a", "memory": 1}, {"name": "b", "memory": 1}]
+        rules = [{"kind": "together", "vms": ["a", "b"]}, wrong]
+        assert [flaw.place for flaw in refused(json.dumps({"nodes": [], "vms": vms, "rules": rules}))] == [place]
+
+    def test_a_misspelt_key_beside_the_right_one(self) -> None:
+        document = {"nodes": [], "vms": [{"name": "a", "nmae": "b", "memory": 1}], "rules": [{"kind": "apart", "vms": ["a"]}]}
+        assert [flaw.place for flaw in refused(json.dumps(document))] == ["vms[0]"]
+
     def test_repeated_keys_are_listed_with_the_rest(self) -> None:
         text = '{"vms": [{"name": "a", "name": "b", "memory": 0}], "nodes": [], "meta": {"x": {"y": 1, "y": 2}}}'
         assert [flaw.place for flaw in refused(text)] == ["vms[0].name", "vms[0].memory", "meta.x.y"]
@@ -189,7 +206,7 @@ class TestReading:
     def test_byte_order_mark(self) -> None:
         expected = from_document(good())
         assert loads(b"\xef\xbb\xbf" + json.dumps(good()).encode()) == expected
-        assert loads("\ufeff" + json.dumps(good())) == expected
+        assert loads("\ufeff" + json.dumps(good()), form="json") == expected
 
     def test_line_ends_of_windows(self) -> None:
         assert loads(good_yaml().replace("\n", "\r\n"), form="yaml") == loads(good_yaml(), form="yaml")
@@ -416,6 +433,12 @@ class TestFiles:
         monkeypatch.setattr("sys.stdout", io.StringIO())
         dump(cluster, "-")
         assert sys.stdout.getvalue() == dumps(cluster)  # type: ignore[attr-defined]
+
+    def test_stdout_keeps_the_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO()))
+        print("before")
+        dump(Cluster([], []), "-")
+        assert sys.stdout.buffer.getvalue().startswith(b"before\n{")  # type: ignore[attr-defined]
 
     def test_stdout_is_utf_8_whatever_the_terminal_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))

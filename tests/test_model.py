@@ -144,3 +144,7 @@ def test_a_callers_mapping_is_not_shared() -> None:
     resources["vcpu"], meta["x"] = 2, []
     assert (vm.resources, vm.meta) == ({"vcpu": 1}, {"x": [1]})
     assert VM("v", 8).meta is not VM("v", 8).meta
+    empty: dict[str, int] = {}
+    vm = VM("v", 8, resources=empty, meta=empty)
+    empty["vcpu"] = 1
+    assert (vm.resources, vm.meta) == ({}, {})

@@ -77,6 +77,7 @@ def test_vms(vm: VM, place: str, said: str) -> None:
         ),
         ([Together(["a", "c"]), OnlyOn(["a"], ["n1"]), NotOn(["c"], ["n2"])], {}),
         ([Together(["a", "x"], must=False)], {}),
+        ([Together(["a", "c"]), OnlyOn(["a"], Tag("none")), OnlyOn(["c"], ["n1"])], {"rules[1]": "leaves 'a' no node"}),
     ],
 )
 def test_rules(rules: list[Any], expected: dict[str, str]) -> None:

@@ -125,7 +125,9 @@ def test_texts_are_exact(number: int, unit: str, decimals: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["x" * 10_000, list(range(1000)), {str(i): i for i in range(1000)}, 10**5000, np.zeros((99, 99))], ids=short
+    "value",
+    ["x" * 10_000, list(range(1000)), {str(i): i for i in range(1000)}, 10**5000, np.zeros((99, 99)), np.zeros((3, 1))],
+    ids=short,
 )
 def test_short_is_short(value: object) -> None:
     assert len(short(value)) < 200

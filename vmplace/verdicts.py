@@ -1,13 +1,14 @@
 """What was found of a placement, in the cluster's names: shared by all results."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from vmplace.certify import Fate, Verdict
 from vmplace.columns import IntArray, VMColumns
 from vmplace.goal import broken_bindings
-from vmplace.model import Tag
+from vmplace.model import Apart, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.naming import Names
 from vmplace.problem import Binding
 from vmplace.reasons import scenario_sentence
@@ -99,19 +100,38 @@ def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Seq
     pool_of_vm = {vm.name: vm.pool for vm in cluster.vms}
     condemned = {cluster.vms[vm].pool for vm in unplaced}
     for fault in faults:
-        condemned |= _pools_of(fault, names, pool_of_node, pool_of_vm)
+        condemned |= _pools_of(fault, names, node_of, pool_of_node, pool_of_vm)
     pools = list(dict.fromkeys([*pool_of_node.values(), *pool_of_vm.values()]))
     inside = {pool: np.array([p == pool for p in pool_of_node.values()], dtype=bool) for pool in pools}
     return {pool: Status.UNSAFE if pool in condemned else _of(verdict.fate[inside[pool]]) for pool in pools}
 
 
-def _pools_of(fault: Violation, names: Names, pool_of_node: dict[str, str], pool_of_vm: dict[str, str]) -> set[str]:
+def _pools_of(
+    fault: Violation, names: Names, node_of: IntArray, pool_of_node: dict[str, str], pool_of_vm: dict[str, str]
+) -> set[str]:
     if fault.kind == "overfull":
         return {pool_of_node[fault.subject]}
     if fault.kind == "placement":
         return {pool_of_vm[fault.subject]}
     rule = names.cluster.rules[int(fault.subject.removeprefix("rules[").removesuffix("]"))]
-    return {pool_of_vm[vm] for vm in resolve(rule.vms, names.cluster.vms)}
+    members = set(resolve(rule.vms, names.cluster.vms))
+    host = {names.vm(vm): names.node(i) for vm, i in enumerate(node_of.tolist()) if i >= 0}
+    return {pool_of_vm[vm] for vm in _offenders(rule, {vm: node for vm, node in host.items() if vm in members}, names)}
+
+
+def _offenders(rule: Rule, host: Mapping[str, str], names: Names) -> Iterator[str]:
+    """Who breaks a rule that is broken: a rule may span pools, and be kept in some."""
+    crowd = Counter(host.values())
+    nodes = set(resolve(rule.nodes, names.cluster.nodes)) if isinstance(rule, OnlyOn | NotOn) else set()
+    for vm, node in host.items():
+        if isinstance(rule, Apart):
+            offends = crowd[node] > 1
+        elif isinstance(rule, Together):
+            offends = True
+        else:
+            offends = (node in nodes) == isinstance(rule, NotOn)
+        if offends:
+            yield vm
 
 
 def _of(fate: IntArray) -> Status:
