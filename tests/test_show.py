@@ -192,11 +192,17 @@ def test_colour_on_a_terminal_only(monkeypatch):
     assert "\x1b[" not in drawn(report, result)
 
 
-@pytest.mark.parametrize("columns", [40, 60, 80, 100, 140])
-def test_no_line_is_wider_than_the_terminal(columns, monkeypatch):
-    result = found(cluster_of(nodes=("a-rather-long-name.of-a-node.example.org", "n2", "n3")))
+@pytest.mark.parametrize("columns", [40, 50, 60, 80, 100, 140])
+@pytest.mark.parametrize("long", [False, True])
+def test_every_terminal_shows_name_share_and_fate(columns, long, monkeypatch):
+    name = "a-rather-long-name.of-a-node.example.org" if long else "n1"
+    lost = Unprotected(name, ("a",), "no room", minimal=True)
+    result = found(cluster_of(nodes=(name, "n2", "n3")), [Status.UNSAFE, Status.SAFE, Status.SAFE], unprotected=(lost,))
     text = on_terminal(node_report, result, monkeypatch, COLUMNS=str(columns), TERM="dumb")
     assert max(map(len, text.splitlines())) <= columns
+    line = row(text, "a-" if long else "n1")
+    assert "0.0%" in line
+    assert "✗ 1 VM" in line
 
 
 def test_lines_in_a_pipe_are_never_cut(monkeypatch):
@@ -290,7 +296,16 @@ def test_an_audit_lists_what_it_found():
 
 @pytest.mark.parametrize(
     ("mib", "text"),
-    [(0, "0 MiB"), (768, "768 MiB"), (-5, "-5 MiB"), (1024, "1 GiB"), (1792, "1.75 GiB"), (1025, "1 GiB"), (-2048, "-2 GiB")],
+    [
+        (0, "0 MiB"),
+        (768, "768 MiB"),
+        (-5, "-5 MiB"),
+        (1024, "1 GiB"),
+        (1792, "1.75 GiB"),
+        (1025, "1 GiB"),
+        (-2048, "-2 GiB"),
+        (16_463_002, "15.7 TiB"),
+    ],
 )
 def test_memory_is_readable(mib, text):
     assert readable(mib) == text

@@ -186,7 +186,7 @@ class _Case:
 def _column(things: Any, tell: Callable[[Any], int]) -> IntArray:
     """What `tell` says of each; things in columns are all alike but for name, memory and node."""
     told = [tell(thing) for thing in (things[:1] if isinstance(things, NodeColumns | VMColumns) else things)]
-    return np.resize(np.array(told, np.int64), len(things))
+    return np.broadcast_to(np.array(told, np.int64), (len(things),))
 
 
 def _sums(groups: IntArray, amounts: IntArray, count: int) -> IntArray:

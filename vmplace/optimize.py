@@ -29,7 +29,8 @@ from vmplace.verdicts import broken_rules, by_method, pool_verdicts, scenarios, 
 __all__ = ["place", "repair"]
 
 _METHODS = ("auto", "exact", "greedy")
-_EXACT_UP_TO = 60_000
+_EXACT_COUNTS = 60_000
+_EXACT_NODES = 500
 _GREEDY_SHARE = 0.5
 
 
@@ -62,8 +63,8 @@ def place(
         migrated, in MiB. ``consolidate``: the fewest nodes that must stay powered on.
         Several: each breaks ties of those before it.
     method
-        ``exact``, ``greedy``, or ``auto``: exact after greedy up to some tens of thousands of counts (classes of VMs times
-        nodes), greedy above. The result says which.
+        ``exact`` (from greedy's placement on), ``greedy``, or ``auto``: exact up to 500 nodes and 60,000 counts (classes of VMs
+        times nodes), greedy above. The result says which.
     seed
         Of the solver's random choices.
     deterministic
@@ -222,7 +223,8 @@ class _Task:
         """Greedy, and the exact core after it where that was asked for or the size allows."""
         problem, method = self.problem, self.method
         if method == "auto":
-            method = "exact" if len(problem.classes) * problem.n_nodes <= _EXACT_UP_TO else "greedy"
+            small = problem.n_nodes <= _EXACT_NODES and len(problem.classes) * problem.n_nodes <= _EXACT_COUNTS
+            method = "exact" if small else "greedy"
         start = construct(problem, goal, budget=self.budget.share(_GREEDY_SHARE) if method == "exact" else self.budget)
         if method == "exact":
             found = search(problem, goal, budget=self.budget, start=start, seed=self.seed, deterministic=self.deterministic)

@@ -26,7 +26,7 @@ _MANY_NODES = 40
 _WORST_NODES = 20
 _ENDLESS = 100_000
 _BAR = 20
-_ROOM_FOR_BARS = 100
+_ROOM_FOR_BARS, _ROOM_FOR_ALL, _ROOM_FOR_MOST, _ROOM_FOR_WORDS = 100, 75, 55, 14
 _ELLIPSIS = ("…", "...")
 
 _STYLE = {Status.SAFE: "green", Status.UNSAFE: "bold red", Status.UNKNOWN: "yellow"}
@@ -103,7 +103,9 @@ Draw = Callable[[Any, Screen], RenderableType]
 
 def readable(mib: int) -> str:
     """Memory as people say it: ``readable(1792) == "1.75 GiB"``."""
-    return f"{mib} MiB" if abs(mib) < 1024 else f"{_gib(mib)} GiB"
+    if abs(mib) < 1024:
+        return f"{mib} MiB"
+    return f"{_two_digits(mib / 1024)} GiB" if abs(mib) < 10 * 1024**2 else f"{_two_digits(mib / 1024**2)} TiB"
 
 
 def value_text(objective: str, value: Value | float) -> str:
@@ -388,7 +390,10 @@ def _table(found: Report, screen: Screen) -> RenderableType:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     columns = _columns(view, screen)
     for title, justify, _ in columns:
-        table.add_column(title, justify=justify, no_wrap=title != _FATE, overflow="crop" if screen.ascii else "ellipsis")
+        least = _LEAST_WIDTH.get(title)
+        table.add_column(
+            title, justify=justify, min_width=least, no_wrap=title != _FATE, overflow="crop" if screen.ascii else "ellipsis"
+        )
     for node in shown:
         table.add_row(*(cell(node) for _, _, cell in columns))
     hidden = [] if len(shown) == len(view.names) else [_hidden(view, set(range(len(view.names))) - set(shown), screen)]
@@ -396,10 +401,13 @@ def _table(found: Report, screen: Screen) -> RenderableType:
 
 
 _FATE = "If it fails"
+_LEAST_WIDTH = {_FATE: 12, "Used": 10, "Usable": 10, "Free": 10, "Share": 6, "VMs": 3}
+
+_Column = tuple[str, Literal["left", "right"], Callable[[int], Text]]
 
 
-def _columns(view: _View, screen: Screen) -> list[tuple[str, Literal["left", "right"], Callable[[int], Text]]]:
-    """Title, side and content of each column worth showing."""
+def _columns(view: _View, screen: Screen) -> list[_Column]:
+    """Title, side and content of each column worth showing, and for which there is room."""
 
     def names(column: Sequence[str]) -> Callable[[int], Text]:
         return lambda node: Text(screen.clean(column[node]))
@@ -407,14 +415,14 @@ def _columns(view: _View, screen: Screen) -> list[tuple[str, Literal["left", "ri
     def figure(position: int) -> Callable[[int], Text]:
         return lambda node: Text(view.figures(node)[position])
 
-    columns: list[tuple[str, Literal["left", "right"], Callable[[int], Text]]] = [("Node", "left", names(view.names))]
-    if len(set(view.states)) > 1:
-        columns.append(("State", "left", names(view.states)))
-    if len(set(view.pools)) > 1:
-        columns.append(("Pool", "left", names(view.pools)))
-    if screen.console.width >= _ROOM_FOR_BARS:
+    described: list[_Column] = [("State", "left", names(view.states)), ("Pool", "left", names(view.pools))]
+    varied = [column for column, values in zip(described, (view.states, view.pools), strict=True) if len(set(values)) > 1]
+    room = screen.console.width - _ROOM_FOR_WORDS * len(varied)
+    columns: list[_Column] = [("Node", "left", names(view.names)), *varied]
+    if room >= _ROOM_FOR_BARS:
         columns.append(("Load", "left", lambda node: _bar(view, node, screen)))
-    columns += [(title, "right", figure(i)) for i, title in enumerate(("Used", "Usable", "Free", "Share", "VMs"))]
+    figures = (("Used", _ROOM_FOR_MOST), ("Usable", _ROOM_FOR_ALL), ("Free", 0), ("Share", 0), ("VMs", _ROOM_FOR_ALL))
+    columns += [(title, "right", figure(i)) for i, (title, least) in enumerate(figures) if room >= least]
     if view.found.scenarios:
         columns.append((_FATE, "left", lambda node: _fate(view, node, screen)))
     return columns
@@ -455,5 +463,5 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _gib(mib: int) -> str:
-    return f"{mib / 1024:.2f}".rstrip("0").rstrip(".")
+def _two_digits(number: float) -> str:
+    return f"{number:.2f}".rstrip("0").rstrip(".")
