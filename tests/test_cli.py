@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import vmplace
+from tests.corpus import BROKEN, MANY, MANY_PLACES, UNREADABLE
 from vmplace.cli import main
 from vmplace.generate import generate
 
@@ -233,6 +234,41 @@ def test_what_is_not_supported_yet_is_status_2(run, write):
         assert (status, out) == (2, "")
         assert err.startswith(f"{path}: guarantee.failures: 2 is not supported yet")
     assert run("convert", path)[0] == 0
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
+def test_every_broken_document_is_refused_in_a_readable_line(broken, run, tmp_path):
+    path = broken.write(tmp_path)
+    status, out, err = run("check", path)
+    assert (status, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith(f"{path}: {broken.place}")
+    assert line.isprintable()
+    assert len(line) < len(str(path)) + 400
+
+
+@pytest.mark.parametrize("name", list(BROKEN)[::25])
+def test_broken_documents_in_a_process_of_their_own(name, tmp_path):
+    path = BROKEN[name].write(tmp_path)
+    for arguments in (["show", path], ["convert", path, "-o", tmp_path / "out.json"]):
+        done = process(*arguments)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert done.stderr.count(b"\n") == 1
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize("unreadable", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_cannot_be_read_is_named(unreadable, run, tmp_path):
+    path = unreadable.make(tmp_path)
+    assert run("check", path) == (2, "", f"{path}: {os.strerror(unreadable.number)}\n")
+
+
+def test_much_wrong_at_once(run, write):
+    path = write(MANY)
+    lines = run("check", path)[2].splitlines()
+    assert len(lines) == 21
+    assert all(line.startswith(f"{path}: {place}") for line, place in zip(lines, MANY_PLACES[:20], strict=False))
+    assert lines[-1] == f"{path}: ... and {len(MANY_PLACES) - 20} more"
 
 
 # check and show
@@ -640,43 +676,66 @@ def test_a_device_may_be_written(run, write):
 
 @pytest.fixture(scope="module")
 def hard(tmp_path_factory):
-    """A cluster whose least migration takes far longer to prove than a test may."""
+    """A cluster whose least migration takes far longer to prove than a test may; a good one is found at once."""
     path = tmp_path_factory.mktemp("hard") / "hard.json"
-    vmplace.dump(generate(nodes=48, fill=0.98, profile="uniform", seed=1, placed="worst-fit"), path)
+    vmplace.dump(generate(nodes=64, fill=0.95, profile="flavors", seed=1, placed="worst-fit"), path)
     return path
 
 
 def test_the_time_limit_is_kept(hard):
     begin = time.monotonic()
     done = process("repair", hard, "--time-limit", 2, "--json")
-    assert time.monotonic() - begin < 30
-    assert done.returncode in (0, 3)
-    assert not done.stderr
-    assert (strict(done.stdout)["placement"] is None) == (done.returncode == 3)
+    assert time.monotonic() - begin < 20
+    assert (done.returncode, done.stderr) == (0, b"")
+    result = strict(done.stdout)
+    assert result["status"] == "feasible"
+    assert 0 < result["objective"]["gap"] <= 1
 
 
-def test_no_time_at_all_is_unknown_or_answered(run, hard):
-    status, out, _ = run("check", hard, "--time-limit", "0", "--json")
-    assert {"safe": 0, "unsafe": 1, "unknown": 3}[strict(out)["status"]] == status
+@pytest.mark.parametrize("command", ["check", "show", "repair"])
+def test_no_time_at_all_is_unknown_or_answered(command, run, hard):
+    status, out, _ = run(command, hard, "--time-limit", "0", "--json")
+    result = strict(out)
+    if command == "repair":
+        assert (result["status"], status) in (("unknown", 3), ("feasible", 0))
+    else:
+        unsafe = 0 if command == "show" else 1
+        assert status == {"safe": 0, "unsafe": unsafe, "unknown": 3}[result["status"]]
+
+
+def may_be_interrupted():
+    """A child of a background job would ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
-@pytest.mark.parametrize("pause", [0.0, 0.3, 1.5, 6.0])
-def test_ctrl_c_while_solving(hard, pause):
-    running = start("repair", hard, "--json")
-    time.sleep(pause)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_ctrl_c_while_solving_shows_the_best_so_far(form, hard):
+    running = start("repair", hard, *form, preexec_fn=may_be_interrupted)
+    time.sleep(6)
+    begin = time.monotonic()
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
-    if pause > 1:  # before that, Python itself may have been interrupted
-        assert running.returncode in (0, 1, 3)
-        assert b"Traceback" not in err
-        if running.returncode != 3:
-            assert strict(out)["placement"]
+    assert time.monotonic() - begin < 15
+    assert (running.returncode, err) == (0, b"")
+    assert strict(out)["placement"] if form else out.startswith(b"SAFE")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+def test_ctrl_c_twice_is_no_crash(hard):
+    running = start("repair", hard, preexec_fn=may_be_interrupted)
+    time.sleep(4)
+    running.send_signal(signal.SIGINT)
+    time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode in (0, 3)
+    assert b"Traceback" not in err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_ctrl_c_while_reading():
-    running = start("check", "-")
+    running = start("check", "-", preexec_fn=may_be_interrupted)
     time.sleep(2)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)

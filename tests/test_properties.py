@@ -16,7 +16,7 @@ import vmplace
 from tests.brute import Best, World
 from vmplace.testing import clusters
 
-CAMPAIGN = 25
+CAMPAIGN = 10
 """How many times the examples of the fast suite the campaign runs."""
 
 OBJECTIVES = (

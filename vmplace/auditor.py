@@ -16,7 +16,7 @@ from vmplace.errors import Flaw, InputError
 from vmplace.model import Apart, Guarantee, NotOn, Together
 from vmplace.references import resolve
 from vmplace.results import Violation
-from vmplace.units import format_memory, short
+from vmplace.units import short, spell_memory
 
 __all__ = ["audit"]
 
@@ -131,7 +131,7 @@ class _Case:
             room = np.where(self.online, np.maximum(self.usable - self.load, 0), 0)
             left = _sums(self.node_pool, room, count)[self.node_pool] - room
             for i in np.flatnonzero(need[:-1]).tolist():
-                sums = f"{format_memory(need[i])} must restart, {format_memory(left[i])} are free elsewhere"
+                sums = f"{spell_memory(int(need[i]))} must restart, {spell_memory(int(left[i]))} are free elsewhere"
                 kind, name = "unprotected" if need[i] > left[i] else "unverified", self.nodes[i]
                 self.found.append(Violation(kind, name, f"if {name} fails, {sums}"))
             return
@@ -147,7 +147,7 @@ class _Case:
         survivors = pairs % count
         after = self.load[survivors] + _sums(pair, self.memory[vms], len(pairs))
         for p in np.flatnonzero(after > self.usable[survivors]).tolist():
-            name, excess = self.nodes[pairs[p] // count], _excess(after[p], self.usable[survivors[p]])
+            name, excess = self.nodes[pairs[p] // count], _excess(int(after[p]), int(self.usable[survivors[p]]))
             self.found.append(Violation("failover", name, f"if {name} fails, {self.nodes[survivors[p]]} would hold {excess}"))
 
     def check_rules(self) -> None:
@@ -196,4 +196,4 @@ def _sums(groups: IntArray, amounts: IntArray, count: int) -> IntArray:
 
 
 def _excess(held: int, limit: int) -> str:
-    return f"{format_memory(held)}, {format_memory(held - limit)} more than its {format_memory(limit)}"
+    return f"{spell_memory(held)}, {spell_memory(held - limit)} more than its {spell_memory(limit)}"

@@ -209,15 +209,14 @@ _file = click.argument("file")
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _all = click.option("--all", "everything", is_flag=True, help="Shorten no list.")
 _output = click.option("-o", "--output", metavar="FILE", help="Write the resulting document (.yaml: as YAML; -: to stdout).")
-_time_limit = click.option(
-    "--time-limit", type=click.FloatRange(min=0), metavar="SECONDS", help="Return the best found by then; inf: no limit."
-)
+_seconds: dict[str, Any] = {"type": click.FloatRange(min=0), "metavar": "SECONDS"}
+_time_limit = click.option("--time-limit", **_seconds, help="Decide no more after this time; inf: no limit.")
 _seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For all that is drawn by chance.")
 _search_options = _options(
     click.option("--method", type=click.Choice(["auto", "exact", "greedy"]), default="auto", show_default=True),
-    _time_limit,
+    click.option("--time-limit", **_seconds, help="Return the best found by then (60 unless given); inf: until it is proved."),
     _seed,
-    click.option("--deterministic", is_flag=True, help="The same answer on any machine and number of cores."),
+    click.option("--deterministic", is_flag=True, help="Count time in work, so that every run ends the same."),
     click.option("--best-effort", is_flag=True, help="Place every VM even if not all can be protected."),
     click.option("--max-moves", type=click.IntRange(min=0), metavar="N", help="Migrate at most so many VMs."),
     click.option("--max-migrated", callback=_memory(parse_reserve), metavar="MEMORY", help="Migrate at most so much memory."),
@@ -243,7 +242,7 @@ def cli() -> None:
 @_file
 @_options(_time_limit, _json, _all)
 def _check(file: str, time_limit: float | None, as_json: bool, everything: bool) -> int:
-    """Say whether every VM restarts elsewhere, whichever single node fails."""
+    """Say whether any single node can fail, and if not, why."""
     from vmplace.show import report
 
     found = _checked(file, time_limit)
@@ -255,7 +254,7 @@ def _check(file: str, time_limit: float | None, as_json: bool, everything: bool)
 @_file
 @_options(_time_limit, _json, _all)
 def _show(file: str, time_limit: float | None, as_json: bool, everything: bool) -> int:
-    """Show the load of each node, and what comes of its failure."""
+    """Show each node, its load and what comes of its failure."""
     from vmplace.show import node_report
 
     found = _checked(file, time_limit)
@@ -269,7 +268,7 @@ def _show(file: str, time_limit: float | None, as_json: bool, everything: bool) 
 @click.option("--move-running", is_flag=True, help="VMs that run may migrate, too.")
 @_search_options
 def _place(file: str, **options: Any) -> int:
-    """Place the VMs that wait, so that any single node can fail."""
+    """Place waiting VMs so that any single node can fail."""
     return _solve("place", file, **options)
 
 
@@ -277,7 +276,7 @@ def _place(file: str, **options: Any) -> int:
 @_file
 @_search_options
 def _repair(file: str, **options: Any) -> int:
-    """Make the cluster safe with the least memory migrated."""
+    """Make a cluster safe with the least memory migrated."""
     return _solve("repair", file, **options)
 
 
@@ -286,7 +285,10 @@ def _repair(file: str, **options: Any) -> int:
 @click.argument("result")
 @_json
 def _audit(cluster: str, result: str, as_json: bool) -> int:
-    """Check a saved result of check, place or repair (--json) against its cluster, without the search."""
+    """Check a saved --json result without the search.
+
+    RESULT is what check, place or repair printed for CLUSTER; - is stdin for one of the two.
+    """
     if cluster == result == "-":
         raise click.UsageError("CLUSTER and RESULT cannot both be stdin")
     from vmplace.auditor import audit
@@ -312,7 +314,10 @@ def _audit(cluster: str, result: str, as_json: bool) -> int:
 @_output
 @click.option("--to", "form", type=click.Choice(["json", "yaml"]), help="What to write to stdout.")
 def _convert(file: str, output: str | None, form: "Form | None") -> int:
-    """Read a document and write it again, in JSON or YAML as the suffix of the output says."""
+    """Write a document again, as JSON or YAML.
+
+    The suffix of -o FILE says which: YAML for .yaml and .yml, else JSON.
+    """
     if form and output not in (None, "-"):
         raise click.UsageError("--to is for stdout: the suffix of -o FILE says what to write")
     _refuse_output(output)
@@ -330,7 +335,10 @@ def _convert(file: str, output: str | None, form: "Form | None") -> int:
 @click.option("--mixed", is_flag=True, help="Nodes of half, one and two times the node memory.")
 @_options(_output, _json)
 def _generate(output: str | None, as_json: bool, **wanted: Any) -> int:
-    """Draw a synthetic cluster by chance, and write it to stdout or to -o FILE."""
+    """Draw a synthetic cluster by chance.
+
+    It goes to stdout, or to -o FILE. The same options give the same cluster on every machine.
+    """
     _refuse_output(output)
     with _blaming("generate", wanted):
         cluster = generate(**wanted)
@@ -401,7 +409,7 @@ def _print_result(result: Any, draw: "Draw", as_json: bool, everything: bool, *,
 
 def _draw(draw: "Draw", result: Any, everything: bool = True, *, aside: bool = False) -> None:
     """Print a report, on stderr if a document takes stdout."""
-    from vmplace.show import Screen
+    from vmplace.screen import Screen
 
     stream = sys.stderr if aside else sys.stdout
     if stream is not None:

@@ -16,7 +16,7 @@ from vmplace.cluster import Cluster
 from vmplace.errors import Flaw, InputError
 from vmplace.exact import Finding, search
 from vmplace.fields import parse_count
-from vmplace.goal import OBJECTIVES, Candidate, Goal, losses, priorities
+from vmplace.goal import OBJECTIVES, Candidate, Goal, broken_bindings, losses, priorities
 from vmplace.greedy import construct
 from vmplace.naming import Names
 from vmplace.problem import Problem, compile_problem
@@ -176,30 +176,33 @@ class _Task:
         first = share.strict()
         if first.node_of is not None:
             return first
-        for number, goal in enumerate(self._relaxations()):
+        for goal, given_up in self._relaxations():
             reason = impossible(self.problem, goal)
             if reason is not None:
                 continue
             finding, method = self._find(goal)
             if finding.best is not None:
-                warnings = self._given_up(goal, number)
-                return self._solution(goal, finding, method, strict_refuted=first.status is Status.INFEASIBLE, warnings=warnings)
+                refuted = first.status is Status.INFEASIBLE
+                return self._solution(goal, finding, method, strict_refuted=refuted, warnings=given_up)
             if not finding.infeasible:
                 return self._undecided(finding, method)
         return evolve(self, goal=goal)._without(reason or Reason("search", ()))
 
-    def _relaxations(self) -> list[Goal]:
+    def _relaxations(self) -> list[tuple[Goal, list[str]]]:
         """What a best effort gives up, in order: protection; then that no scenario gets worse; then headroom."""
         least_effort = evolve(self.goal, best_effort=True)
+        goals: list[tuple[Goal, list[str]]] = [(least_effort, [])]
         now = self._losses_now()
-        goals = [] if now is None else [evolve(least_effort, worst=now)]
-        goals.append(least_effort)
+        if now is not None:
+            worse = "not every VM can be placed without making some failure worse than it is now"
+            goals = [(evolve(least_effort, worst=now), []), (least_effort, [worse])]
         if np.any(self.problem.limit < self.problem.usable):
-            goals += [evolve(goal, headroom=False) for goal in list(goals)]
+            crowded = "not every VM can be placed within the headroom: it is not kept everywhere"
+            goals += [(evolve(goal, headroom=False), [*given_up, crowded]) for goal, given_up in list(goals)]
         return goals
 
     def _losses_now(self) -> tuple[tuple[int, ...], ...] | None:
-        """What each failure would leave unprotected as things stand, waiting VMs among it; None if all is safe."""
+        """What each failure would leave unprotected as things stand, waiting VMs among it; None unless the cluster is unsafe."""
         problem = self.problem
         verdict = certify(problem, problem.node_of, budget=self.budget)
         table = np.array(losses(problem, verdict), dtype=np.int64).reshape(problem.n_nodes, len(priorities(problem)))
@@ -209,15 +212,15 @@ class _Task:
                 table[problem.pool == problem.vm_pool[vm], rank] += problem.memory[vm]
         unsettled = np.flatnonzero(verdict.fate == Fate.UNKNOWN)
         table[unsettled] = int(problem.memory.sum())
-        return tuple(tuple(row) for row in table.tolist()) if table.any() else None
+        return tuple(tuple(row) for row in table.tolist()) if table.any() or self._faulty_now() else None
 
-    def _given_up(self, goal: Goal, number: int) -> list[str]:
-        given = []
-        if number and goal.worst is None and self._relaxations()[0].worst is not None:
-            given.append("not every VM can be placed without making some failure worse than it is now")
-        if not goal.headroom:
-            given.append("not every VM can be placed within the headroom: it is not kept everywhere")
-        return given
+    def _faulty_now(self) -> bool:
+        """Whether a node is overfull now, or a VM is where it may not be."""
+        problem, now = self.problem, self.problem.node_of
+        here = np.flatnonzero(now >= 0)
+        misplaced = ~problem.reachable[problem.signature[here], now[here]]
+        broken = any(binding.must for binding in broken_bindings(problem, now))
+        return bool(np.any(problem.load(now) > problem.usable) or misplaced.any() or broken)
 
     def _find(self, goal: Goal) -> tuple[Finding, str]:
         """Greedy, and the exact core after it where that was asked for or the size allows."""

@@ -1,9 +1,9 @@
-"""Reasons as sentences: figures and names, in GiB where that is exact."""
+"""Reasons as sentences: figures and names."""
 
 from vmplace.goal import Goal
 from vmplace.naming import Names
 from vmplace.restart import Reason
-from vmplace.units import format_memory
+from vmplace.units import spell_memory
 
 __all__ = ["impossible_sentence", "scenario_sentence"]
 
@@ -12,7 +12,7 @@ _SHOWN = 4
 
 def scenario_sentence(reason: Reason, failed: int, names: Names) -> str:
     """Why the VMs of a failed node cannot all restart."""
-    node, who, need, free = names.node(failed), _who(reason, names), format_memory(reason.need), format_memory(reason.free)
+    node, who, need, free = names.node(failed), _who(reason, names), spell_memory(reason.need), spell_memory(reason.free)
     if reason.kind == "alone":
         problem = names.problem
         lone = int(((problem.pool == problem.pool[failed]) & (problem.online | problem.maintenance)).sum()) == 1
@@ -26,7 +26,7 @@ def scenario_sentence(reason: Reason, failed: int, names: Names) -> str:
     if reason.kind == "sums":
         return f"the VMs on {node} need {need}; {free} is free on the other nodes in all"
     if reason.kind == "slots":
-        slots = f"{reason.need} slots of {format_memory(reason.size)}"
+        slots = f"{reason.need} slots of {spell_memory(reason.size)}"
         return f"the VMs on {node} fill {slots}; the other nodes have {reason.free} such slots free in all"
     return (
         f"the {len(reason.vms)} VMs on {node} need {need}, and {free} is free on the nodes they may use, "
@@ -36,7 +36,7 @@ def scenario_sentence(reason: Reason, failed: int, names: Names) -> str:
 
 def impossible_sentence(reason: Reason, goal: Goal, names: Names) -> str:
     """Why no placement exists."""
-    need, free = format_memory(reason.need), format_memory(reason.free)
+    need, free = spell_memory(reason.need), spell_memory(reason.free)
     if reason.kind == "rules":
         return f"{_who(reason, names)} may be on no node: its rules and the nodes' states leave none"
     if reason.kind == "size":
@@ -50,7 +50,7 @@ def impossible_sentence(reason: Reason, goal: Goal, names: Names) -> str:
     if reason.kind == "sums":
         return f"the protected VMs need {need}; the nodes without the largest have {free}"
     if reason.kind == "slots":
-        size = format_memory(reason.size)
+        size = spell_memory(reason.size)
         if not reason.free:
             need = f"needs {size}" if len(reason.vms) == 1 else f"need {size} or more each"
             return f"{_who(reason, names)} {need}; no node but the largest has that much, and it may fail"

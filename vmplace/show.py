@@ -1,111 +1,23 @@
 """Reports for people: a table of nodes, a verdict, and what there is to know about it."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
-from io import StringIO
 from itertools import zip_longest
-from typing import Any, Literal, TextIO
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from attrs import field, frozen
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from vmplace.columns import IntArray, NodeColumns, VMColumns
-from vmplace.console import printable
+from vmplace.columns import VMColumns
+from vmplace.nodetable import Figures, node_table
 from vmplace.results import Report, Solution, Status, Unprotected, Value, Violation
+from vmplace.screen import ELLIPSIS, FEW, STYLE, Screen, counted, readable
 
-__all__ = ["Draw", "Screen", "node_report", "readable", "report", "solution_report", "value_text", "violation_report"]
-
-_FEW = 12
-_MANY_NODES = 40
-_WORST_NODES = 20
-_ENDLESS = 100_000
-_BAR = 20
-_ROOM_FOR_BARS, _ROOM_FOR_ALL, _ROOM_FOR_MOST, _ROOM_FOR_WORDS = 100, 75, 55, 14
-_ELLIPSIS = ("…", "...")
-
-_STYLE = {Status.SAFE: "green", Status.UNSAFE: "bold red", Status.UNKNOWN: "yellow"}
-_MARK: dict[Status, tuple[str, str]] = {Status.SAFE: ("✓", "ok"), Status.UNSAFE: ("✗", "NO"), Status.UNKNOWN: ("?", "?")}
-
-
-@frozen(eq=False)
-class Screen:
-    """Where a report is going: how wide, in colour or not, in which characters.
-
-    Parameters
-    ----------
-    file
-        A terminal is asked for its width and colours; anything else gets plain text whose lines are never cut.
-    everything
-        Whether long lists are given whole.
-    """
-
-    file: TextIO
-    everything: bool = False
-    console: Console = field(init=False)
-
-    @console.default
-    def _open(self) -> Console:
-        plain = Console(file=_Shadow(self.file), highlight=False, markup=False, emoji=False)
-        if plain.is_terminal:
-            return plain
-        return Console(file=plain.file, highlight=False, markup=False, emoji=False, width=_ENDLESS)
-
-    @property
-    def ascii(self) -> bool:
-        """Whether only ASCII can be shown."""
-        return self.console.options.ascii_only
-
-    def clean(self, text: str) -> str:
-        """A name or a message, safe to show."""
-        return printable(text, self.console.encoding)
-
-    def choose(self, symbols: tuple[str, str]) -> str:
-        """The first of the two, or the second where there is only ASCII."""
-        return symbols[self.ascii]
-
-    def few(self, items: Sequence[str], most: int = _FEW) -> str:
-        """The items in a line, shortened with a count."""
-        shown = items if self.everything else items[:most]
-        more = f" and {len(items) - len(shown)} more" if len(shown) < len(items) else ""
-        return self.clean(", ".join(shown)) + more
-
-    def render(self, content: RenderableType) -> str:
-        """The content as characters for the file."""
-        with self.console.capture() as captured:
-            self.console.print(content, soft_wrap=not self.console.is_terminal)
-        return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
-
-
-class _Shadow(StringIO):
-    """Takes what is meant for a file, and looks like it: rich would write to the file, and end the program if that fails."""
-
-    def __init__(self, file: TextIO) -> None:
-        super().__init__()
-        self._file = file
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return self._file.encoding or "utf-8"
-
-    def isatty(self) -> bool:
-        return self._file.isatty()
-
+__all__ = ["Draw", "node_report", "report", "solution_report", "value_text", "violation_report"]
 
 Draw = Callable[[Any, Screen], RenderableType]
 """Makes a report of a result."""
-
-
-def readable(mib: int) -> str:
-    """Memory as people say it: ``readable(1792) == "1.75 GiB"``."""
-    if abs(mib) < 1024:
-        return f"{mib} MiB"
-    return f"{_two_digits(mib / 1024)} GiB" if abs(mib) < 10 * 1024**2 else f"{_two_digits(mib / 1024**2)} TiB"
 
 
 def value_text(objective: str, value: Value | float) -> str:
@@ -114,12 +26,12 @@ def value_text(objective: str, value: Value | float) -> str:
         return f"{float(value):.1%}"
     if objective == "moves":
         return readable(round(value))
-    return _count(round(value), "node")
+    return counted(round(value), "node")
 
 
 def node_report(found: Report, screen: Screen) -> RenderableType:
     """A table of nodes, and the report below it."""
-    return Group(_table(found, screen), report(found, screen))
+    return Group(node_table(found, screen), report(found, screen))
 
 
 def report(found: Report, screen: Screen) -> RenderableType:
@@ -130,7 +42,7 @@ def report(found: Report, screen: Screen) -> RenderableType:
 def solution_report(found: Solution, screen: Screen) -> RenderableType:
     """What was chosen, how good it is and what it changes."""
     if found.placement is None:
-        word, style = found.status.value.upper(), _STYLE[found.guarantee]
+        word, style = found.status.value.upper(), STYLE[found.guarantee]
         reason = found.reason or "no placement was found"
         return Group(Text.assemble((word, style), f": {screen.clean(reason)}"), *_grounds(found, screen))
     return Group(
@@ -150,7 +62,7 @@ def violation_report(violations: Sequence[Violation], screen: Screen) -> Rendera
 
 def _verdict(found: Report | Solution, screen: Screen) -> Text:
     verdict = found.guarantee
-    line = Text.assemble((verdict.value.upper(), _STYLE[verdict]), ": ")
+    line = Text.assemble((verdict.value.upper(), STYLE[verdict]), ": ")
     if verdict is Status.SAFE:
         return line.append(_promise(found))
     if verdict is Status.UNSAFE:
@@ -174,9 +86,9 @@ def _blame(found: Report | Solution) -> str:
     if lost := _failures(found, Status.UNSAFE):
         counts.append(f"{_of_failures(lost, len(found.scenarios))} not survived")
     if found.violations:
-        counts.append(f"{_count(len(found.violations), 'violation')} now")
+        counts.append(f"{counted(len(found.violations), 'violation')} now")
     if found.waiting:
-        counts.append(f"{_count(len(found.waiting), 'VM')} waiting")
+        counts.append(f"{counted(len(found.waiting), 'VM')} waiting")
     return ", ".join(counts)
 
 
@@ -192,7 +104,7 @@ def _failures(found: Report | Solution, status: Status) -> int:
 
 
 def _of_failures(count: int, total: int) -> str:
-    return f"{count} of {_count(total, 'single failure')} {'is' if count == 1 else 'are'}"
+    return f"{count} of {counted(total, 'single failure')} {'is' if count == 1 else 'are'}"
 
 
 def _loss(loss: Unprotected) -> str:
@@ -219,18 +131,18 @@ def _grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
 
 def _lost_vms(loss: Unprotected, screen: Screen) -> str:
     doubt = "" if loss.minimal else " (perhaps fewer)"
-    return f"{_loss(loss)} [{_count(len(loss.vms), 'VM')} without a restart{doubt}: {screen.few(loss.vms)}]"
+    return f"{_loss(loss)} [{counted(len(loss.vms), 'VM')} without a restart{doubt}: {screen.few(loss.vms)}]"
 
 
 def _section(title: str, lines: Iterable[str], count: int, screen: Screen) -> Iterator[Text]:
     if not count:
         return
     yield Text(f"{title}:")
-    most = count if screen.everything or count <= _FEW else _FEW
+    most = count if screen.everything or count <= FEW else FEW
     for _, line in zip(range(most), lines, strict=False):
         yield Text(f"  {screen.clean(line)}")
     if count > most:
-        yield Text(f"  {screen.choose(_ELLIPSIS)} {count - most} more (--all lists them)")
+        yield Text(f"  {screen.choose(ELLIPSIS)} {count - most} more (--all lists them)")
 
 
 def _chosen(found: Solution, screen: Screen) -> Iterator[str]:
@@ -240,7 +152,7 @@ def _chosen(found: Solution, screen: Screen) -> Iterator[str]:
     if found.reason:
         yield screen.clean(found.reason)
     if found.powered:
-        yield f"Stay on ({len(found.powered)} of {_count(len(found.cluster.nodes), 'node')}): {screen.few(found.powered)}"
+        yield f"Stay on ({len(found.powered)} of {counted(len(found.cluster.nodes), 'node')}): {screen.few(found.powered)}"
     if found.drained:
         yield f"Drained: {screen.few(found.drained)}"
     yield screen.clean(f"Method: {found.method}")
@@ -282,8 +194,8 @@ def _changes(found: Solution, screen: Screen) -> Iterator[RenderableType]:
         return
     total = sum(m.memory for m in found.migrations)
     started = len(rows) - len(moved)
-    parts = [f"{_count(len(moved), 'migration')} ({readable(total)})"] * bool(moved) + [
-        f"{_count(started, 'VM')} started"
+    parts = [f"{counted(len(moved), 'migration')} ({readable(total)})"] * bool(moved) + [
+        f"{counted(started, 'VM')} started"
     ] * bool(started)
     yield Text(", ".join(parts) + ":")
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
@@ -291,13 +203,13 @@ def _changes(found: Solution, screen: Screen) -> Iterator[RenderableType]:
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(no_wrap=True)
-    shown = rows if screen.everything else rows[:_FEW]
+    shown = rows if screen.everything else rows[:FEW]
     for vm, memory, source, destination, step in shown:
         way = f"{screen.clean(source)} -> " if source is not None else "starts on "
         table.add_row(*map(Text, (f"  {screen.clean(vm)}", readable(memory), way + screen.clean(destination), _step(step))))
     yield table
     if len(shown) < len(rows):
-        yield Text(f"  {screen.choose(_ELLIPSIS)} {len(rows) - len(shown)} more (--all lists them)")
+        yield Text(f"  {screen.choose(ELLIPSIS)} {len(rows) - len(shown)} more (--all lists them)")
 
 
 def _step(step: int | None) -> str:
@@ -307,161 +219,6 @@ def _step(step: int | None) -> str:
 def _started(found: Solution) -> Iterator[tuple[str, int, str]]:
     """VMs that waited, with their memory and the node they start on."""
     assert found.node_of is not None
-    view = _View.of(found)
+    view = Figures.of(found)
     for vm in np.flatnonzero(view.waited & (found.node_of >= 0)).tolist():
         yield view.vm_names[vm], int(view.memory[vm]), view.names[found.node_of[vm]]
-
-
-@frozen(eq=False)
-class _View:
-    """A placement in figures: per node, and which VMs waited before it."""
-
-    found: Report | Solution
-    names: Sequence[str]
-    vm_names: Sequence[str]
-    memory: IntArray
-    waited: npt.NDArray[np.bool_]
-    usable: IntArray
-    load: IntArray
-    hosted: IntArray
-
-    @classmethod
-    def of(cls, found: Report | Solution) -> "_View":
-        nodes, vms, node_of = found.cluster.nodes, found.cluster.vms, found.node_of
-        assert node_of is not None
-        names = nodes.names if isinstance(nodes, NodeColumns) else [node.name for node in nodes]
-        vm_names = vms.names if isinstance(vms, VMColumns) else [vm.name for vm in vms]
-        usable = nodes.memory if isinstance(nodes, NodeColumns) else np.array([node.usable for node in nodes], dtype=np.int64)
-        memory = vms.memory if isinstance(vms, VMColumns) else np.array([vm.memory for vm in vms], dtype=np.int64)
-        waited, stopped = _idle(found)
-        charged = (node_of >= 0) & ~stopped
-        load = np.zeros(len(names), dtype=np.int64)
-        np.add.at(load, node_of[charged], memory[charged])
-        return cls(found, names, vm_names, memory, waited, usable, load, np.bincount(node_of[charged], minlength=len(names)))
-
-    @cached_property
-    def states(self) -> Sequence[str]:
-        nodes = self.found.cluster.nodes
-        return ["online"] * len(nodes) if isinstance(nodes, NodeColumns) else [node.state for node in nodes]
-
-    @cached_property
-    def pools(self) -> Sequence[str]:
-        nodes = self.found.cluster.nodes
-        return ["default"] * len(nodes) if isinstance(nodes, NodeColumns) else [node.pool for node in nodes]
-
-    @cached_property
-    def lost(self) -> dict[str, int]:
-        """How many VMs each failure leaves without a restart."""
-        return {loss.scenario: len(loss.vms) for loss in self.found.unprotected}
-
-    def share(self, node: int) -> float:
-        return float(self.load[node] / self.usable[node])
-
-    def status(self, node: int) -> Status | None:
-        """What comes of its failure; None if that is no scenario."""
-        scenario = self.found.scenarios.get(self.names[node])
-        return None if scenario is None else scenario.status
-
-    def figures(self, node: int) -> tuple[str, ...]:
-        used, usable = int(self.load[node]), int(self.usable[node])
-        return readable(used), readable(usable), readable(usable - used), f"{self.share(node):.1%}", str(self.hosted[node])
-
-    def worst_first(self) -> list[int]:
-        """Nodes that cannot be lost, then those undecided, then the fullest."""
-        rank = {Status.UNSAFE: 0, Status.UNKNOWN: 1}
-        return sorted(range(len(self.names)), key=lambda node: (rank.get(self.status(node), 2), -self.share(node)))  # type: ignore[arg-type]
-
-
-def _idle(found: Report | Solution) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which VMs of the cluster wait, and which are stopped on their node."""
-    vms = found.cluster.vms
-    if isinstance(vms, VMColumns) and isinstance(found.cluster.nodes, NodeColumns):
-        return vms.node < 0, np.zeros(len(vms), dtype=bool)
-    offline = {node.name for node in found.cluster.nodes if node.state == "offline"}
-    waited = np.array([vm.node is None or vm.node in offline for vm in vms], dtype=bool)
-    return waited, ~waited & np.array([not vm.running for vm in vms], dtype=bool)
-
-
-def _table(found: Report, screen: Screen) -> RenderableType:
-    view = _View.of(found)
-    shown = list(range(len(view.names)))
-    if len(shown) > _MANY_NODES and not screen.everything:
-        shown = view.worst_first()[:_WORST_NODES]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    columns = _columns(view, screen)
-    for title, justify, _ in columns:
-        least = _LEAST_WIDTH.get(title)
-        table.add_column(
-            title, justify=justify, min_width=least, no_wrap=title != _FATE, overflow="crop" if screen.ascii else "ellipsis"
-        )
-    for node in shown:
-        table.add_row(*(cell(node) for _, _, cell in columns))
-    hidden = [] if len(shown) == len(view.names) else [_hidden(view, set(range(len(view.names))) - set(shown), screen)]
-    return Group(table, *hidden, Text())
-
-
-_FATE = "If it fails"
-_LEAST_WIDTH = {_FATE: 12, "Used": 10, "Usable": 10, "Free": 10, "Share": 6, "VMs": 3}
-
-_Column = tuple[str, Literal["left", "right"], Callable[[int], Text]]
-
-
-def _columns(view: _View, screen: Screen) -> list[_Column]:
-    """Title, side and content of each column worth showing, and for which there is room."""
-
-    def names(column: Sequence[str]) -> Callable[[int], Text]:
-        return lambda node: Text(screen.clean(column[node]))
-
-    def figure(position: int) -> Callable[[int], Text]:
-        return lambda node: Text(view.figures(node)[position])
-
-    described: list[_Column] = [("State", "left", names(view.states)), ("Pool", "left", names(view.pools))]
-    varied = [column for column, values in zip(described, (view.states, view.pools), strict=True) if len(set(values)) > 1]
-    room = screen.console.width - _ROOM_FOR_WORDS * len(varied)
-    columns: list[_Column] = [("Node", "left", names(view.names)), *varied]
-    if room >= _ROOM_FOR_BARS:
-        columns.append(("Load", "left", lambda node: _bar(view, node, screen)))
-    figures = (("Used", _ROOM_FOR_MOST), ("Usable", _ROOM_FOR_ALL), ("Free", 0), ("Share", 0), ("VMs", _ROOM_FOR_ALL))
-    columns += [(title, "right", figure(i)) for i, (title, least) in enumerate(figures) if room >= least]
-    if view.found.scenarios:
-        columns.append((_FATE, "left", lambda node: _fate(view, node, screen)))
-    return columns
-
-
-def _bar(view: _View, node: int, screen: Screen) -> Text:
-    share = view.share(node)
-    full = min(_BAR, round(share * _BAR))
-    bar = screen.choose(("█", "#")) * full + screen.choose(("░", ".")) * (_BAR - full)
-    return Text(bar, style="red" if share > 1 else _STYLE[view.status(node) or Status.SAFE])
-
-
-def _fate(view: _View, node: int, screen: Screen) -> Text:
-    status = view.status(node)
-    if status is None:
-        return Text("-")
-    if status is Status.SAFE:
-        words = "all restart" if view.found.scenarios[view.names[node]].displaced else "nothing to restart"
-    elif status is Status.UNSAFE:
-        lost = view.lost.get(view.names[node], 0)
-        words = f"{_count(lost, 'VM')} {'does' if lost == 1 else 'do'} not restart" if lost else "not survived"
-    else:
-        words = "undecided"
-    return Text(f"{screen.choose(_MARK[status])} {words}", style=_STYLE[status])
-
-
-def _hidden(view: _View, nodes: set[int], screen: Screen) -> Text:
-    statuses = Counter(view.status(node) for node in nodes)
-    unsafe, unknown = statuses[Status.UNSAFE], statuses[Status.UNKNOWN]
-    if unsafe or unknown:
-        words = f", {unsafe} not survivable, {unknown} undecided"
-    else:
-        words = ", all survivable" if view.found.scenarios else ""
-    return Text(f"{screen.choose(_ELLIPSIS)} {_count(len(nodes), 'more node')}{words} (--all lists them)")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _two_digits(number: float) -> str:
-    return f"{number:.2f}".rstrip("0").rstrip(".")

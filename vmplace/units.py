@@ -4,10 +4,11 @@ import math
 import operator
 import re
 import reprlib
+from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 
-__all__ = ["MAX_MEMORY", "format_memory", "parse_memory", "parse_reserve", "short"]
+__all__ = ["MAX_MEMORY", "format_memory", "parse_memory", "parse_reserve", "short", "spell_memory"]
 
 _MIB_PER_UNIT = {"kib": Fraction(1, 1024), "mib": Fraction(1), "gib": Fraction(1024), "tib": Fraction(1024 * 1024)}
 _UNIT_NAME = {"": "MiB", "k": "KiB", "m": "MiB", "g": "GiB", "t": "TiB"}
@@ -74,6 +75,13 @@ def format_memory(mib: int) -> str:
         if mib and mib % size == 0:
             return f"{mib // size}{unit}"
     return f"{mib}MiB"
+
+
+def spell_memory(mib: int) -> str:
+    """Memory as a sentence has it, exact: ``"64 GiB"``, ``"1.75 GiB"``, ``"512 MiB"``."""
+    if mib < 1024:
+        return f"{mib} MiB"
+    return f"{(Decimal(int(mib)) / 1024).normalize():f} GiB"
 
 
 def _whole_mib(value: object) -> int:
