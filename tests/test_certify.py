@@ -1,0 +1,112 @@
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vmplace import VM, Cluster, Node
+from vmplace.budget import Budget
+from vmplace.certify import Fate, any_order_certificate, certify
+from vmplace.decide import decide
+from vmplace.problem import compile_problem
+from vmplace.restart import Restart
+from vmplace.standing import Standing
+
+
+def standing(usable, vms):
+    """A placement from (memory, node) pairs."""
+    nodes = [Node(f"n{i}", size) for i, size in enumerate(usable)]
+    problem = compile_problem(Cluster(nodes, [VM(f"vm{k}", size, f"n{i}") for k, (size, i) in enumerate(vms)]))
+    return Standing.of(problem, problem.node_of)
+
+
+def survives_every_order(free, displaced):
+    """Brute force: whatever is restarted next, and on whichever node it fits, nobody is ever stranded."""
+
+    @cache
+    def safe(free, left):
+        for k, size in enumerate(left):
+            fitting = [i for i, room in enumerate(free) if room >= size]
+            rest = left[:k] + left[k + 1 :]
+            if not fitting or not all(safe((*free[:i], free[i] - size, *free[i + 1 :]), rest) for i in fitting):
+                return False
+        return True
+
+    return safe(tuple(free), tuple(displaced))
+
+
+sizes = st.sampled_from([1, 2, 3, 4, 5, 6, 8])
+
+
+@st.composite
+def placements(draw):
+    usable = draw(st.lists(st.integers(4, 14), min_size=2, max_size=4))
+    vms, load = [], [0] * len(usable)
+    for size, i in draw(st.lists(st.tuples(sizes, st.integers(0, len(usable) - 1)), max_size=6)):
+        if load[i] + size <= usable[i]:
+            load[i] += size
+            vms.append((size, i))
+    return usable, vms
+
+
+@settings(deadline=None)
+@given(placements())
+def test_the_certificate_is_sound_for_any_order(drawn):
+    usable, vms = drawn
+    now = standing(usable, vms)
+    for failed in np.flatnonzero(any_order_certificate(now)).tolist():
+        others = [int(free) for i, free in enumerate(now.free) if i != failed]
+        assert survives_every_order(others, [size for size, i in vms if i == failed])
+
+
+def test_the_certificate_says_yes_where_it_should():
+    assert any_order_certificate(standing([16, 16, 16], [(4, 0), (4, 0), (4, 1), (4, 2)])).all()
+
+
+@settings(deadline=None)
+@given(placements())
+def test_lockstep_and_single_decisions_agree(drawn):
+    now = standing(*drawn)
+    verdict = certify(now.problem, now.node_of, budget=Budget())
+    for failed in np.flatnonzero(now.displaced).tolist():
+        alone = decide(Restart.of(now, failed), budget=Budget())
+        assert alone.safe == (verdict.fate[failed] == Fate.SAFE)
+
+
+@settings(deadline=None)
+@given(placements())
+def test_plans_hold(drawn):
+    now = standing(*drawn)
+    verdict = certify(now.problem, now.node_of, budget=Budget())
+    for failed in range(now.problem.n_nodes):
+        free = now.free.copy()
+        mine = np.flatnonzero((now.node_of == failed) & (verdict.backup_of >= 0))
+        np.subtract.at(free, verdict.backup_of[mine], now.problem.memory[mine])
+        assert (free >= 0).all()
+        assert failed not in verdict.backup_of[mine]
+        assert (verdict.fate[failed] != Fate.SAFE) or len(mine) == len(now.displaced_by(failed))
+
+
+def test_list_order_is_not_enough():
+    # 6 + 3 + 2 fill 11 and 4 + 3 fit in 9; first-fit in list order strands the 6.
+    usable = [100, 20, 20]
+    vms = [(2, 0), (3, 0), (3, 0), (4, 0), (6, 0), (9, 1), (11, 2)]
+    now = standing(usable, vms)
+    verdict = certify(now.problem, now.node_of, budget=Budget())
+    assert verdict.fate[0] == Fate.SAFE
+
+
+def test_without_time_what_takes_a_search_is_unknown():
+    usable, vms = [30, 11, 11], [(5, 0), (5, 0), (3, 0), (3, 0), (3, 0)]
+    now = standing(usable, vms)
+    assert certify(now.problem, now.node_of, budget=Budget()).fate[0] != Fate.UNKNOWN
+    assert certify(now.problem, now.node_of, budget=Budget(0)).fate[0] in (Fate.UNKNOWN, Fate.SAFE)
+
+
+@pytest.mark.parametrize("stop_early", [True, False])
+def test_stopping_early_is_never_wrong(stop_early):
+    now = standing([8, 8, 8], [(6, 0), (6, 1), (3, 2)])
+    verdict = certify(now.problem, now.node_of, budget=Budget(), stop_early=stop_early)
+    assert verdict.unsafe
+    assert not verdict.safe

@@ -1,0 +1,93 @@
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import vmplace
+from vmplace import VM, Cluster, Node
+from vmplace.bounds import least
+from vmplace.budget import Budget
+from vmplace.counts import CountModel
+from vmplace.engine import CpSat, Outcome
+from vmplace.exact import search
+from vmplace.generate import generate
+from vmplace.goal import Goal
+from vmplace.greedy import construct
+from vmplace.problem import compile_problem
+
+GOALS = [Goal((name,), move_running=True) for name in ("balance", "moves", "consolidate")]
+
+
+@st.composite
+def problems(draw, sizes):
+    usable = draw(st.lists(st.integers(6, 12), min_size=2, max_size=4))
+    vms = [
+        VM(f"vm{k}", size, None if i is None else f"n{i}")
+        for k, (size, i) in enumerate(
+            draw(st.lists(st.tuples(st.sampled_from(sizes), st.none() | st.integers(0, len(usable) - 1)), max_size=7))
+        )
+    ]
+    return compile_problem(Cluster([Node(f"n{i}", size) for i, size in enumerate(usable)], vms))
+
+
+odd, dividing = problems((2, 3, 4, 5, 7)), problems((1, 2, 4, 8))
+
+
+def value_of_the_full_model(problem, goal):
+    """The optimum with every scenario written out from the start."""
+    model = CountModel(problem, goal, Budget())
+    for node in range(problem.n_nodes):
+        model.write_out(node)
+    (stage,) = model.stages
+    model.program.objective = model.objective(stage)
+    answer = CpSat().solve(model.program, budget=Budget())
+    assert answer.outcome in (Outcome.OPTIMAL, Outcome.INFEASIBLE)
+    return None if answer.values is None else model.bound(stage, model.program.value(model.objective(stage), answer.values))
+
+
+@settings(max_examples=40, deadline=None)
+@given(odd | dividing, st.sampled_from(GOALS))
+def test_scenarios_on_demand_reach_the_optimum_of_the_full_model(problem, goal):
+    found = search(problem, goal, budget=Budget())
+    full = value_of_the_full_model(problem, goal)
+    assert found.infeasible == (full is None)
+    if full is not None:
+        assert found.optimal
+        # Where nodes differ, the full model's peak is rounded in its scale, never beyond the optimum.
+        assert full <= found.best.values[0] <= full + Fraction(1, 2**19)
+
+
+@settings(max_examples=40, deadline=None)
+@given(odd | dividing, st.sampled_from(GOALS))
+def test_a_start_changes_no_value_and_no_bound_exceeds_it(problem, goal):
+    cold = search(problem, goal, budget=Budget())
+    start = construct(problem, goal, budget=Budget())
+    warm = search(problem, goal, budget=Budget(), start=start)
+    assert cold.infeasible == warm.infeasible
+    if not cold.infeasible:
+        assert cold.best.values == warm.best.values
+        assert all(least(problem, goal, stage) <= v for stage, v in zip(goal.stages(problem), cold.best.values, strict=True))
+        assert start is None or start.values >= cold.best.values
+
+
+@settings(max_examples=25, deadline=None)
+@given(dividing)
+def test_slot_rows_suffice_where_sizes_divide_each_other(problem):
+    found = search(problem, Goal(("moves",), move_running=True), budget=Budget())
+    assert found.stats["scenarios_written"] == 0
+
+
+def test_two_runs_cut_short_end_the_same():
+    cluster = generate(nodes=16, fill=0.97, profile="flavors", seed=1, placed="worst-fit")
+    first, second = (vmplace.repair(cluster, time_limit=0.4, deterministic=True) for _ in range(2))
+    assert first.status in ("feasible", "optimal")
+    assert first.placement == second.placement
+
+
+@pytest.mark.parametrize("nodes", [8, 32])
+def test_repair_of_a_worst_fit_spread_is_proved(nodes):
+    cluster = generate(nodes=nodes, fill=0.8, profile="flavors", seed=1, placed="worst-fit")
+    solution = vmplace.repair(cluster, time_limit=60)
+    assert solution.status == "optimal"
+    assert solution.objective == solution.bound == sum(move.memory for move in solution.migrations)
