@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -67,15 +67,25 @@ asked = st.fixed_dictionaries(
     {"objective": st.sampled_from(OBJECTIVES), "move_running": st.booleans()},
     optional={"max_moves": st.integers(0, 2), "max_migrated": st.integers(0, 12)},
 )
+
+
+def roomy(cluster: Any) -> Any:
+    """The cluster with so much memory on every node that rules alone decide."""
+    return evolve(cluster, nodes=[evolve(node, memory=node.memory * 4) for node in cluster.nodes])
+
+
+ruled = {**PLAIN, "rules": True}
 small = st.one_of(
+    clusters(min_nodes=3, max_nodes=4, max_vms=5, **ruled).map(roomy),
     clusters(max_nodes=4, max_vms=5, failures=FAILURES),
-    clusters(min_nodes=3, max_nodes=4, max_vms=5, **{**PLAIN, "rules": True}),
+    clusters(min_nodes=3, max_nodes=4, max_vms=5, **ruled),
     clusters(min_nodes=3, max_nodes=4, max_vms=5, placed="all", **PLAIN),
 )
 plain = clusters(min_nodes=1, max_nodes=5, max_vms=8, placed="none", **PLAIN)
 placed = st.one_of(
+    clusters(min_nodes=3, max_nodes=4, max_vms=6, placed="all", **ruled).map(roomy),
     clusters(max_nodes=4, max_vms=6, placed="all", failures=FAILURES),
-    clusters(min_nodes=3, max_nodes=4, max_vms=6, placed="all", **{**PLAIN, "rules": True}),
+    clusters(min_nodes=3, max_nodes=4, max_vms=6, placed="all", **ruled),
 )
 
 

@@ -2,7 +2,7 @@
 
 from vmplace.auditor import audit
 from vmplace.budget import Progress
-from vmplace.check import check
+from vmplace.checking import check
 from vmplace.cluster import Cluster
 from vmplace.documents import dump, load
 from vmplace.errors import Flaw, InputError, NotSupportedError

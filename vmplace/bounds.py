@@ -44,7 +44,7 @@ def impossible(problem: Problem, goal: Goal) -> Reason | None:
             vm = int(too_large[0])
             mask = problem.reachable[problem.signature[vm]] & problem.online
             node = int(np.flatnonzero(mask)[room[mask].argmax()]) if mask.any() else -1
-            return Reason("size" if node >= 0 else "rules", (vm,), int(problem.memory[vm]), int(room.max(initial=0)), node)
+            return Reason("size" if node >= 0 else "rules", (vm,), int(problem.memory[vm]), int(most[problem.signature[vm]]), node)
     for binding, need, free in _too_large(problem, goal):
         if binding.must:
             return Reason("group", tuple(binding.vms.tolist()), need, free)

@@ -14,6 +14,9 @@ from vmplace.units import short
 
 __all__ = ["Budget", "OutOfTimeError", "Progress"]
 
+_WORK_PER_SECOND = 0.125
+"""What a search measured in work may do for each second of the limit: a core under load does at least twice as much."""
+
 
 class OutOfTimeError(Exception):
     """The budget is spent in the midst of a step that is of no use half done; caught within the package."""
@@ -26,7 +29,7 @@ class Progress:
     Parameters
     ----------
     phase
-        What is being done: ``check``, ``greedy`` or ``search``.
+        What is being done: ``check`` or ``search``.
     elapsed
         Seconds since the call began.
     done, total
@@ -55,6 +58,11 @@ class Budget:
     progress
         Called now and then, from the calling thread.
 
+    Attributes
+    ----------
+    work : float
+        What searches may do that are measured in work instead of seconds: so little that the clock seldom ends them first.
+
     Raises
     ------
     InputError
@@ -72,6 +80,7 @@ class Budget:
             raise InputError([Flaw("time_limit", f"{short(time_limit)} is no time: write seconds, 0 or more")])
         self.start = time.monotonic()
         self.limit = math.inf if time_limit is None else float(time_limit)
+        self.work = self.limit * _WORK_PER_SECOND
         self.cancel = cancel or threading.Event()
         self._progress = progress
 
@@ -112,6 +121,7 @@ class Budget:
         """A budget of this part of what is left, stopped by the same event."""
         inner = Budget(None, self.cancel, self._progress)
         inner.start, inner.limit = self.start, self.elapsed + self.left * part
+        inner.work = self.work * part  # not of what the clock has left: that differs from run to run
         return inner
 
     @contextmanager

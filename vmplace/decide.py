@@ -3,6 +3,7 @@
 import numpy as np
 
 from vmplace.budget import Budget
+from vmplace.columns import IntArray
 from vmplace.engine import Outcome
 from vmplace.packing import Assignment, pack_all, pack_most
 from vmplace.restart import Item, Loss, Plan, Reason, Restart
@@ -10,7 +11,7 @@ from vmplace.restart_search import search_all, search_most
 
 __all__ = ["decide"]
 
-_METHOD = {"alone": "sums", "size": "sums", "sums": "sums", "slots": "slots", "rules": "rules", "search": "search"}
+_METHOD = {"alone": "sums", "size": "sums", "barred": "rules", "sums": "sums", "slots": "slots", "rules": "rules", "search": "search"}
 
 
 def decide(restart: Restart, *, budget: Budget, losses: bool = True) -> Plan:
@@ -38,7 +39,8 @@ def decide(restart: Restart, *, budget: Budget, losses: bool = True) -> Plan:
             return _plan(restart, True, "search", found)
         if outcome is Outcome.UNKNOWN:
             return _plan(restart, None, "time", pack_most(restart))
-        reason = Reason("search", _all(restart), _memory(items), int(restart.free.sum()), _freest(restart))
+        free, among = _usable(restart, items)
+        reason = Reason("search", _all(restart), _memory(items), int(free.sum()), among=among)
     if not losses:
         return _plan(restart, False, _METHOD[reason.kind], [])
     return _with_loss(restart, reason, budget)
@@ -70,22 +72,28 @@ def _impossible(restart: Restart, items: list[Item]) -> Reason | None:
         if not item.allowed.any():
             return Reason("rules", item.vms, item.memory)
         if not _fitting(restart, item).any():
-            best = int(np.flatnonzero(item.allowed)[np.argmax(restart.free[item.allowed])])
-            return Reason("size", item.vms, item.memory, int(restart.free[best]), int(restart.nodes[best]))
-    need, free = _memory(items), int(restart.free.sum())
-    if need > free:
-        return Reason("sums", _all(restart), need, free, _freest(restart))
-    return _slots(restart, items)
+            best = int(np.flatnonzero(item.allowed)[0])
+            kind = "size" if restart.free[best] == restart.free[0] else "barred"
+            return Reason(kind, item.vms, item.memory, int(restart.free[best]), int(restart.nodes[best]))
+    free, among = _usable(restart, items)
+    if _memory(items) > int(free.sum()):
+        return Reason("sums", _all(restart), _memory(items), int(free.sum()), among=among)
+    return _slots(items, free, among)
 
 
-def _slots(restart: Restart, items: list[Item]) -> Reason | None:
+def _usable(restart: Restart, items: list[Item]) -> tuple[IntArray, int]:
+    """Free memory on the freest nodes, as many as there are items, and how many these are; 0 if they are all there are."""
+    return restart.free[: len(items)], len(items) if len(restart.free) >= len(items) else 0
+
+
+def _slots(items: list[Item], free: IntArray, among: int) -> Reason | None:
     """The slot cut: more VMs of a size or above than the survivors have room for, each VM counting for its whole slots."""
     sizes = np.array([item.memory for item in items], dtype=np.int64)
     for size in np.unique(sizes)[::-1].tolist():
-        room = int((restart.free // size).sum())
+        room = int((free // size).sum())
         if int((sizes // size).sum()) > room:
             vms = tuple(vm for item in items if item.memory >= size for vm in item.vms)
-            return Reason("slots", vms, int((sizes // size).sum()), room, _freest(restart), size)
+            return Reason("slots", vms, int((sizes // size).sum()), room, size=size, among=among)
     return None
 
 
@@ -99,7 +107,3 @@ def _memory(items: list[Item]) -> int:
 
 def _all(restart: Restart) -> tuple[int, ...]:
     return tuple(restart.vms.tolist())
-
-
-def _freest(restart: Restart) -> int:
-    return int(restart.nodes[0]) if len(restart.nodes) else -1

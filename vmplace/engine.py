@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
@@ -55,10 +56,10 @@ class CpSat:
     seed
         Of the random choices.
     deterministic
-        Count time in the solver's own deterministic measure, so that a search cut short ends in the same place on
-        every run; the wall clock then only guards.
+        End by the solver's own measure of work (`Budget.work`), so that a search cut short ends in the same place on
+        every run; the clock then only guards.
     spent
-        Deterministic seconds used so far by all searches.
+        Work done so far by all searches.
     """
 
     seed: int = 0
@@ -108,8 +109,8 @@ class CpSat:
         return best
 
     def _parameters(self, budget: Budget, workers: int, work: float) -> dict[str, Any]:
-        if self.deterministic and math.isfinite(budget.limit):
-            work = min(work, max(0.0, budget.limit - self.spent))
+        if self.deterministic:
+            work = min(work, max(0.0, budget.work - self.spent))
         return {
             "random_seed": self.seed,
             "num_workers": workers,
@@ -171,17 +172,24 @@ class _Run:
                 done.set()
 
         threading.Thread(target=run, daemon=True).start()
-        while not done.wait(_TICK) and not self._budget.spent:
-            if self._on_progress is not None and self._latest is not None:
-                self._on_progress(*self._progress)
-        if not done.is_set():
-            solver.stop_search()
-            done.wait(_GRACE)
+        try:
+            while not done.wait(_TICK) and not self._budget.spent:
+                if self._on_progress is not None and self._latest is not None:
+                    self._on_progress(*self._progress)
+        finally:  # what the callback raises must not leave the search running
+            self._stop(solver, done)
         if not result:
             if done.is_set():
                 raise RuntimeError("the solver failed; this is a defect, please report it")
             return Answer(Outcome.FEASIBLE if self._latest else Outcome.UNKNOWN, self._latest, None)
         return self._answer(solver, result[0])
+
+    def _stop(self, solver: Any, done: threading.Event) -> None:
+        """Ask until it is heard: a search that has only just begun misses the first call."""
+        patience = time.monotonic() + _GRACE
+        while not done.is_set() and time.monotonic() < patience:
+            solver.stop_search()
+            done.wait(_TICK)
 
     def _listener(self) -> Any:
         run = self
@@ -189,8 +197,8 @@ class _Run:
         class Listener(self._cp.CpSolverSolutionCallback):  # type: ignore[misc,name-defined]
             def on_solution_callback(self) -> None:
                 values = tuple(self.response_proto.solution)[: run._n]
-                run._latest = values
                 run._progress = (round(self.objective_value), round(self.best_objective_bound)) if run._scored else (0, 0)
+                run._latest = values  # after the progress: whoever sees the one may read the other
                 if run._on_solution is not None:
                     run._on_solution(values)
 

@@ -2,6 +2,7 @@
 
 from vmplace.goal import Goal
 from vmplace.naming import Names
+from vmplace.problem import Problem
 from vmplace.restart import Reason
 from vmplace.units import spell_memory
 
@@ -20,18 +21,29 @@ def scenario_sentence(reason: Reason, failed: int, names: Names) -> str:
         return f"{who} on {node} would have nowhere to restart: {why}"
     if reason.kind == "rules":
         return f"{who} on {node} may restart on no other node: the rules leave none"
-    if reason.kind == "size":
+    if reason.kind in ("size", "barred"):
         needs = f"{who} needs {need}" if len(reason.vms) == 1 else f"{who} need {need} together"
-        return f"{needs}; the most that is free on one other node is {free} on {names.node(reason.node)}"
+        other = "one other node" if reason.kind == "size" else "one other node that the rules allow"
+        return f"{needs}; the most that is free on {other} is {free} on {names.node(reason.node)}"
+    few = 0 < reason.among < _others(names.problem, failed)
     if reason.kind == "sums":
-        return f"the VMs on {node} need {need}; {free} is free on the other nodes in all"
+        has = f"no {reason.among} other nodes have more than {free} free" if few else f"{free} is free on the other nodes in all"
+        return f"the VMs on {node} need {need}; {has}"
     if reason.kind == "slots":
-        slots = f"{reason.need} slots of {spell_memory(reason.size)}"
-        return f"the VMs on {node} fill {slots}; the other nodes have {reason.free} such slots free in all"
+        slots = f"{reason.need} slot{'s' * (reason.need != 1)} of {spell_memory(reason.size)}"
+        has = f"no {reason.among} other nodes have more than" if few else "the other nodes have"
+        return f"the VMs on {node} fill {slots}; {has} {reason.free} such slots free{'' if few else ' in all'}"
+    where = f"the {reason.among} other nodes with the most" if few else "the other nodes"
     return (
-        f"the {len(reason.vms)} VMs on {node} need {need}, and {free} is free on the nodes they may use, "
-        "but no way to divide them among these exists (every one was tried)"
+        f"the {len(reason.vms)} VMs on {node} need {need}, and {free} is free on {where}, "
+        "but no way to divide them among the nodes exists (every one was tried)"
     )
+
+
+def _others(problem: Problem, failed: int) -> int:
+    """How many nodes the VMs of a failed one may restart on, rules and switched-off nodes aside."""
+    mine = problem.online & (problem.pool == problem.pool[failed])
+    return int(mine.sum()) - int(mine[failed])
 
 
 def impossible_sentence(reason: Reason, goal: Goal, names: Names) -> str:
@@ -40,7 +52,7 @@ def impossible_sentence(reason: Reason, goal: Goal, names: Names) -> str:
     if reason.kind == "rules":
         return f"{_who(reason, names)} may be on no node: its rules and the nodes' states leave none"
     if reason.kind == "size":
-        return f"{_who(reason, names)} needs {need}; the most that any node may hold is {free}"
+        return f"{_who(reason, names)} needs {need}; the most that any node it may be on can hold is {free}"
     if reason.kind == "group":
         return f"{_who(reason, names)} need {need} together on one node; the most that any node may hold is {free}"
     if reason.kind == "capacity":

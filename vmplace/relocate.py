@@ -25,8 +25,7 @@ def loosen(problem: Problem, goal: Goal, cap: IntArray) -> IntArray:
     misplaced = (node_of >= 0) & ~problem.reachable[problem.signature, np.maximum(node_of, 0)]
     node_of[misplaced & free] = -1
     _part(problem, node_of, free)
-    over = problem.online & (problem.load(node_of) > cap)
-    for node in np.flatnonzero(over).tolist():
+    for node in np.flatnonzero(problem.load(node_of) > cap).tolist():
         _bring_down(problem, node_of, node, np.flatnonzero((node_of == node) & free), int(cap[node]))
     return node_of
 

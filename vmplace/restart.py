@@ -164,9 +164,9 @@ class Reason:
     Parameters
     ----------
     kind
-        ``alone`` (no other node), ``rules`` (no node that rules allow), ``size`` (no node has room for one VM), ``sums``,
-        ``slots`` or ``search`` (no packing exists). Of whole placements also ``capacity`` (too much for
-        normal running) and ``group`` (VMs that must be together are too large for any node).
+        ``alone`` (no other node), ``rules`` (no node that rules allow), ``size`` (no node has room for one VM), ``barred``
+        (no node that rules allow has), ``sums``, ``slots`` or ``search`` (no packing exists). Of whole placements also
+        ``capacity`` (too much for normal running) and ``group`` (VMs that must be together are too large for any node).
     vms
         The VMs it is about.
     need, free
@@ -175,6 +175,8 @@ class Reason:
         The freest node that may be used, -1 if there is none.
     size
         For ``slots``, in MiB.
+    among
+        How many nodes `free` is counted on: those with the most, as many as could be used; 0 for all that there are.
     """
 
     kind: str
@@ -183,6 +185,7 @@ class Reason:
     free: int = 0
     node: int = -1
     size: int = 0
+    among: int = 0
 
 
 @frozen(eq=False)

@@ -157,9 +157,10 @@ def _clusters(draw: Draw, knobs: _Knobs, failures: tuple[int, ...]) -> Cluster:
 
 
 def _swarm(draw: Draw, knobs: _Knobs) -> _Knobs:
-    """Each cluster does without some of the features: all of them at once leave little that can be placed."""
+    """Each cluster does without some of the features, if several are wanted: all at once leave little that can be placed."""
     features = ("rules", "states", "pools", "unprotected", "immovable", "priorities", "stopped", "headroom")
-    return evolve(knobs, **{name: getattr(knobs, name) and draw(_one_in(3)) for name in features})
+    wanted = [name for name in features if getattr(knobs, name)]
+    return evolve(knobs, **{name: draw(_one_in(3)) for name in wanted}) if len(wanted) > 1 else knobs
 
 
 def _frame(draw: Draw, knobs: _Knobs) -> _Frame:

@@ -52,17 +52,12 @@ def broken_rules(names: Names, node_of: IntArray) -> tuple[BrokenRule, ...]:
 
 
 def soft_warnings(names: Names, verdict: Verdict, node_of: IntArray) -> list[str]:
-    """What is not wrong but worth saying: rules without members, rules that are no must and are broken, now or in a plan."""
+    """What is not wrong but worth saying: rules without members, and rules that are no must and that a failover plan breaks."""
     cluster = names.cluster
     found = [
         f"rules[{i}]: no VM has the tag {rule.vms.tag!r}"
         for i, rule in enumerate(cluster.rules)
         if isinstance(rule.vms, Tag) and not resolve(rule.vms, cluster.vms)
-    ]
-    found += [
-        f"rules[{b.rule}] ({names.rule(b)}, weight {b.weight}) is not kept"
-        for b in broken_bindings(names.problem, node_of)
-        if not b.must
     ]
     for binding in names.problem.bindings:
         if binding.must or not binding.during_failover:
