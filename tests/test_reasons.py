@@ -58,7 +58,7 @@ def test_rules_that_leave_no_node():
 @pytest.mark.parametrize(
     ("sizes", "vms", "told"),
     [
-        ((8, 8, 8), (9,), "needs 9 MiB; the most that any node may hold is 8 MiB"),
+        ((8, 8, 8), (9,), "needs 9 MiB; the most that any node it may be on can hold is 8 MiB"),
         ((8, 8), (6, 6), "the protected VMs need 12 MiB; the nodes without the largest have 8 MiB"),
         ((8, 8), (6, 6, 6), "the VMs need 18 MiB; the nodes have 16 MiB for them in all"),
         ((9, 9, 9), (5, 5, 5), "the protected VMs fill 3 slots of 5 MiB; the nodes without the largest have 2"),

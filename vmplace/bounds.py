@@ -35,16 +35,9 @@ def impossible(problem: Problem, goal: Goal) -> Reason | None:
     there is; and the protected ones fit without the largest node (whatever runs on it restarts on the others, if it fails),
     in memory and in slots of every size t: a VM of m fills at least floor(m / t) of them, a node of C has floor(C / t).
     """
-    room = np.where(problem.online, goal.limit(problem), 0)
-    waiting = np.flatnonzero(problem.node_of < 0)
-    if len(waiting):
-        most = np.array([room[mask].max(initial=0) for mask in problem.reachable], dtype=np.int64)
-        too_large = waiting[problem.memory[waiting] > most[problem.signature[waiting]]]
-        if len(too_large):
-            vm = int(too_large[0])
-            mask = problem.reachable[problem.signature[vm]] & problem.online
-            node = int(np.flatnonzero(mask)[room[mask].argmax()]) if mask.any() else -1
-            return Reason("size" if node >= 0 else "rules", (vm,), int(problem.memory[vm]), int(most[problem.signature[vm]]), node)
+    reason = _homeless(problem, goal)
+    if reason is not None:
+        return reason
     for binding, need, free in _too_large(problem, goal):
         if binding.must:
             return Reason("group", tuple(binding.vms.tolist()), need, free)
@@ -53,6 +46,18 @@ def impossible(problem: Problem, goal: Goal) -> Reason | None:
         if reason is not None:
             return reason
     return None
+
+
+def _homeless(problem: Problem, goal: Goal) -> Reason | None:
+    """A waiting VM that is larger than each node it may be on."""
+    room = np.where(problem.online, goal.limit(problem), 0)
+    most = np.array([room[mask].max(initial=0) for mask in problem.reachable], dtype=np.int64)
+    homeless = np.flatnonzero((problem.node_of < 0) & (problem.memory > most[problem.signature]))
+    if not len(homeless):
+        return None
+    vm = int(homeless[0])
+    free = int(most[problem.signature[vm]])
+    return Reason("size" if free else "rules", (vm,), int(problem.memory[vm]), free)
 
 
 def _crowded(problem: Problem, goal: Goal, pool: int) -> Reason | None:

@@ -11,7 +11,8 @@ from vmplace.restart_search import search_all, search_most
 
 __all__ = ["decide"]
 
-_METHOD = {"alone": "sums", "size": "sums", "barred": "rules", "sums": "sums", "slots": "slots", "rules": "rules", "search": "search"}
+_METHOD = {"alone": "sums", "size": "sums", "barred": "rules"}
+"""What told so, where it does not bear the reason's name."""
 
 
 def decide(restart: Restart, *, budget: Budget, losses: bool = True) -> Plan:
@@ -42,7 +43,7 @@ def decide(restart: Restart, *, budget: Budget, losses: bool = True) -> Plan:
         free, among = _usable(restart, items)
         reason = Reason("search", _all(restart), _memory(items), int(free.sum()), among=among)
     if not losses:
-        return _plan(restart, False, _METHOD[reason.kind], [])
+        return _plan(restart, False, _METHOD.get(reason.kind, reason.kind), [])
     return _with_loss(restart, reason, budget)
 
 
@@ -54,7 +55,7 @@ def _with_loss(restart: Restart, reason: Reason, budget: Budget) -> Plan:
     minimal = set(restart.vms.tolist()) - placed <= hopeless
     if not minimal:
         most, minimal = search_most(restart, most, budget=budget)
-    plan = _plan(restart, False, _METHOD[reason.kind], most)
+    plan = _plan(restart, False, _METHOD.get(reason.kind, reason.kind), most)
     return Plan(False, plan.method, plan.vms, plan.nodes, Loss(restart.vms[~np.isin(restart.vms, plan.vms)], reason, minimal))
 
 
