@@ -124,7 +124,7 @@ class _Case:
         failures, at, count = self.cluster.guarantee.failures, self.at, len(self.nodes)
         if failures > 1 or (failures == 1 and self.cluster.guarantee.scope != "node"):
             return  # check_gaps says so
-        fails = (self.online | (self.maintenance & (self.load > 0))) & (failures == 1)
+        fails = (self.online | self.maintenance) & (failures == 1)  # what is empty displaces nobody
         displaced = fails[at] & (_column(self.cluster.vms, lambda vm: vm.protected) == 1)
         if failover is None:  # only sums can be checked: what must restart, and the room of the others in the pool
             need = _sums(np.where(displaced, at, -1), self.memory, count)

@@ -50,14 +50,14 @@ def impossible(problem: Problem, goal: Goal) -> Reason | None:
 
 def _homeless(problem: Problem, goal: Goal) -> Reason | None:
     """A waiting VM that is larger than each node it may be on."""
-    room = np.where(problem.online, goal.limit(problem), 0)
-    most = np.array([room[mask].max(initial=0) for mask in problem.reachable], dtype=np.int64)
+    room = np.where(problem.online, goal.limit(problem), -1)
+    most = np.array([room[mask].max(initial=-1) for mask in problem.reachable], dtype=np.int64)
     homeless = np.flatnonzero((problem.node_of < 0) & (problem.memory > most[problem.signature]))
     if not len(homeless):
         return None
     vm = int(homeless[0])
     free = int(most[problem.signature[vm]])
-    return Reason("size" if free else "rules", (vm,), int(problem.memory[vm]), free)
+    return Reason("size" if free >= 0 else "rules", (vm,), int(problem.memory[vm]), free)
 
 
 def _crowded(problem: Problem, goal: Goal, pool: int) -> Reason | None:

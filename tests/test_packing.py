@@ -1,0 +1,72 @@
+import numpy as np
+from hypothesis import given, settings
+
+from tests.brute import World
+from vmplace import VM, Apart, Cluster, Node, Together
+from vmplace.naming import Names
+from vmplace.packing import pack_all, pack_most
+from vmplace.problem import compile_problem
+from vmplace.restart import Restart
+from vmplace.standing import Standing
+from vmplace.testing import clusters
+
+
+def failures(cluster):
+    problem = compile_problem(cluster)
+    now = Standing.of(problem, problem.node_of)
+    return Names(cluster, problem), [Restart.of(now, failed) for failed in np.flatnonzero(now.displaced).tolist()]
+
+
+def named(names, restart, packed):
+    return {names.vm(vm): names.node(int(restart.nodes[i])) for item, i in packed for vm in item.vms}
+
+
+@settings(max_examples=80, deadline=None)
+@given(clusters(max_nodes=5, max_vms=7, placed="all"))
+def test_what_is_packed_keeps_memory_and_rules(cluster):
+    world = World(cluster)
+    names, restarts = failures(cluster)
+    for restart in restarts:
+        failed = names.node(restart.failed)
+        for soft in (False, True):
+            packed = pack_all(restart, soft=soft)
+            if packed is not None:
+                plan = named(names, restart, packed)
+                assert len(plan) == len(restart.vms)
+                assert world.plan_holds(world.now, failed, plan, shoulds=soft)
+
+
+@settings(max_examples=80, deadline=None)
+@given(clusters(max_nodes=5, max_vms=7, placed="all"))
+def test_nobody_left_out_could_still_be_added(cluster):
+    world = World(cluster)
+    names, restarts = failures(cluster)
+    for restart in restarts:
+        failed = names.node(restart.failed)
+        plan = named(names, restart, pack_most(restart))
+        assert world.plan_holds(world.now, failed, plan)
+        for vm in world.displaced(world.now, failed):
+            if vm.name not in plan:
+                assert not any(world.plan_holds(world.now, failed, {**plan, vm.name: node}) for node in world.nodes)
+
+
+def test_the_important_come_first_then_the_large():
+    vms = [VM("large", 6, "n0"), VM("vital", 2, "n0", priority=1), VM("medium", 4, "n0")]
+    names, (restart,) = failures(Cluster([Node("n0", 20), Node("n1", 6)], vms))
+    assert named(names, restart, pack_most(restart)) == {"vital": "n1", "medium": "n1"}
+
+
+def test_the_scarce_may_have_to_come_first():
+    # Largest first, one of the 5s takes n1, the only node without a rival of the 4.
+    nodes = [Node("n0", 20), Node("n1", 5), Node("n2", 6), Node("n3", 6)]
+    vms = [VM("x", 5, "n0"), VM("y", 5, "n0"), VM("z", 4, "n0"), VM("rival-2", 1, "n2"), VM("rival-3", 1, "n3")]
+    names, restarts = failures(Cluster(nodes, vms, [Apart(["z", "rival-2", "rival-3"])]))
+    assert named(names, restarts[0], pack_all(restarts[0], soft=False)) == {"x": "n2", "y": "n3", "z": "n1"}
+
+
+def test_a_rule_that_is_no_must_is_kept_on_demand_only():
+    nodes = [Node("n0", 20), Node("n1", 4), Node("n2", 4)]
+    vms = [VM(name, 2, "n0") for name in "abcd"]
+    names, (restart,) = failures(Cluster(nodes, vms, [Together(["a", "b", "c"], must=False)]))
+    assert pack_all(restart, soft=True) is None
+    assert len(named(names, restart, pack_all(restart, soft=False))) == 4
