@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -78,6 +79,7 @@ def main(argv: Sequence[str]) -> int:
 def entry() -> None:
     """The program ``vmplace``: run its command line and leave with the exit status."""
     status = main(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more Ctrl-C must not turn an answer into a crash on the way out
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
