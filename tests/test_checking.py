@@ -22,7 +22,7 @@ def test_without_time_what_takes_a_search_is_unknown_and_has_no_plan():
 
 def test_unsafe_outranks_unknown():
     nodes = [*HARD.nodes, Node("lone", 9, pool="b")]
-    report = vmplace.check(Cluster(nodes, [*HARD.vms, VM("x", 1, "lone", pool="b")]), time_limit=0)
+    report = vmplace.check(Cluster(nodes, [*HARD.vms, VM("waits", 1, pool="b")]), time_limit=0)
     assert report.status == "unsafe"
     assert report.pools == {"default": "unknown", "b": "unsafe"}
 

@@ -1,5 +1,6 @@
 import threading
 import time
+from random import Random
 
 import pytest
 
@@ -17,16 +18,16 @@ def knapsack():
     return program
 
 
-def pigeons(holes=11):
-    """One pigeon too many, each row by itself harmless: no quick refutation."""
-    program = Program()
-    places = [[program.variable(0, 1) for _ in range(holes)] for _ in range(holes + 1)]
-    for row in places:
-        program.row([(v, 1) for v in row], lower=1)
-    for column in zip(*places, strict=True):
-        for i, a in enumerate(column):
-            for b in column[:i]:
-                program.row([(a, 1), (b, 1)], upper=1)
+def drawn_out():
+    """Market split: halve several budgets at once. Solutions come at once, a proof in hours."""
+    program, chance = Program(), Random(1)
+    xs = [program.variable(0, 1) for _ in range(50)]
+    for _ in range(6):
+        weights = [chance.randrange(100) for _ in xs]
+        over, under = program.variable(0, 5000), program.variable(0, 5000)
+        half = sum(weights) // 2
+        program.row([*zip(xs, weights, strict=True), (over, -1), (under, 1)], half, half)
+        program.objective += [(over, 1), (under, 1)]
     return program
 
 
@@ -61,9 +62,9 @@ def test_a_search_stops_when_told(how):
     budget = Budget(0.5) if how == "limit" else Budget(60, cancel)
     threading.Timer(0.5, cancel.set).start()
     start = time.monotonic()
-    answer = CpSat().solve(pigeons(), budget=budget)
-    assert time.monotonic() - start < 3
-    assert answer.outcome in (Outcome.UNKNOWN, Outcome.INFEASIBLE)
+    answer = CpSat().solve(drawn_out(), budget=budget)
+    assert 0.4 < time.monotonic() - start < 3
+    assert answer.outcome is Outcome.FEASIBLE
 
 
 def test_shares_of_a_budget():
@@ -76,3 +77,59 @@ def test_shares_of_a_budget():
     for odd in (-1, "5", True, float("nan")):
         with pytest.raises(InputError, match="time_limit"):
             Budget(odd)
+
+
+def test_work_instead_of_time_ends_every_run_in_the_same_place():
+    runs = []
+    for _ in range(2):
+        engine = CpSat(deterministic=True)
+        runs.append((engine.solve(drawn_out(), budget=Budget(4)), engine.spent))
+    assert runs[0] == runs[1]
+    assert runs[0][0].outcome is Outcome.FEASIBLE
+
+
+def test_work_is_counted_over_all_searches():
+    engine = CpSat(deterministic=True)
+    engine.spent = Budget(4).work
+    assert engine.solve(drawn_out(), budget=Budget(4)).outcome is not Outcome.OPTIMAL
+    assert engine.spent < Budget(4).work + 0.01
+
+
+def test_what_a_callback_raises_ends_the_search():
+    class EnoughError(Exception):
+        pass
+
+    def tired(value, bound):
+        raise EnoughError
+
+    before = threading.active_count()
+    with pytest.raises(EnoughError):
+        CpSat().solve(drawn_out(), budget=Budget(60), on_progress=tired)
+    assert threading.active_count() == before
+
+
+def test_progress_and_solutions_are_told():
+    progress, solutions = [], []
+    program = drawn_out()
+    answer = CpSat().solve(
+        program, budget=Budget(1), on_solution=solutions.append, on_progress=lambda *told: progress.append(told)
+    )
+    values = [program.value(program.objective, solution) for solution in solutions]
+    assert values == sorted(values, reverse=True)
+    assert min(values) == program.value(program.objective, answer.values)
+    assert progress
+    assert all(bound <= value and value in values for value, bound in progress)
+
+
+def test_a_hint_that_is_the_optimum_is_taken_and_one_that_is_wrong_does_no_harm():
+    for hint in ([4, 1], [0, 0], [99, -5]):
+        answer = CpSat().solve(knapsack(), budget=Budget(10), hint=hint)
+        assert (answer.outcome, answer.bound) == (Outcome.OPTIMAL, 11)
+
+
+def test_numbers_too_large_are_an_error_and_not_an_answer():
+    program = Program()
+    v = program.variable(0, 2**40)
+    program.row([(v, 2**40)], lower=1)
+    with pytest.raises(OverflowError, match="too large"):
+        CpSat().solve(program, budget=Budget(10))

@@ -3,13 +3,14 @@ import subprocess
 import sys
 import threading
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 import vmplace
-from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, NotSupportedError, OnlyOn
+from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, NotSupportedError, OnlyOn, Together
 from vmplace.generate import generate
 
 NODES = [Node(f"n{i}", "64GiB") for i in range(3)]
@@ -185,3 +186,87 @@ print(solution.status, solution.guarantee, signal.getsignal(signal.SIGINT) is si
     rest, _ = child.communicate(timeout=30)
     assert time.monotonic() - start < 2
     assert rest == "feasible safe True\n"
+
+
+def test_a_hard_search_measured_in_work_ends_the_same():
+    first, second = (vmplace.repair(hard(), time_limit=2, deterministic=True, seed=3) for _ in range(2))
+    assert first.stats["work"] == second.stats["work"] > 0
+    assert (first.status, first.objective, first.bound) == (second.status, second.objective, second.bound)
+    assert first.placement == second.placement
+
+
+def test_limits_on_memory_in_words():
+    nodes = [Node(f"n{i}", "256GiB") for i in range(3)]
+    cluster = Cluster(nodes, [VM("a", "64GiB", "n0"), VM("b", "64GiB", "n0"), VM("c", "192GiB", "n1")])
+    assert vmplace.repair(cluster).objective == 0
+    assert vmplace.place(cluster, move_running=True, max_migrated="64GiB").objective == Fraction(3, 4)
+    assert vmplace.place(cluster, move_running=True, max_migrated="63GiB").migrations == ()
+
+
+def test_after_a_failure_every_vm_runs_and_no_other_failure_is_worse_than_it_was():
+    lost = Node("n3", "64GiB", state="offline")
+    vms = [VM(f"vm{i}", "16GiB", f"n{i % 4}") for i in range(9)]
+    cluster = Cluster([*NODES, lost], vms)
+    before = vmplace.check(cluster)
+    assert (before.status, before.waiting) == ("unsafe", ("vm3", "vm7"))
+    strict, solution = vmplace.place(cluster), vmplace.place(cluster, best_effort=True)
+    assert strict.status == "infeasible"
+    assert set(solution.placement.values()) == {"n0", "n1", "n2"}
+    now = {left.scenario: len(left.vms) for left in before.unprotected}
+    then = {left.scenario: len(left.vms) for left in solution.unprotected}
+    assert all(then[node] <= now.get(node, 0) + len(before.waiting) for node in then)
+    assert solution.warnings == ()
+
+
+def test_headroom_is_given_up_with_a_warning_and_only_if_it_must_be():
+    roomy = Cluster(NODES, [VM(f"vm{i}", "16GiB") for i in range(6)], guarantee=Guarantee(headroom=0.5))
+    assert vmplace.place(roomy, best_effort=True).warnings == ()
+    crowded = evolve(roomy, guarantee=Guarantee(headroom=0.75))
+    assert vmplace.place(crowded).status == "infeasible"
+    solution = vmplace.place(crowded, best_effort=True)
+    assert len(solution.placement) == 6
+    assert any("headroom" in warning for warning in solution.warnings)
+
+
+def test_a_best_effort_with_nothing_to_protect_is_safe():
+    guests = Cluster(NODES[:1], [VM("a", "32GiB", protected=False), VM("b", "32GiB", protected=False)])
+    for best_effort in (False, True):
+        solution = vmplace.place(guests, best_effort=best_effort)
+        assert (solution.status, solution.guarantee, solution.objective) == ("optimal", "safe", 1)
+
+
+def test_a_node_in_maintenance_that_hosts_stays_on():
+    nodes = [Node("m", "64GiB", state="maintenance"), *NODES]
+    vms = [VM("fixed", "8GiB", "m", movable=False), VM("b", "8GiB", "n0"), VM("c", "8GiB", "n1")]
+    solution = vmplace.place(Cluster(nodes, vms), objective="consolidate", move_running=True)
+    assert (solution.status, solution.objective) == ("optimal", 3)
+    assert "m" in solution.powered
+    assert solution.failover["m"]["fixed"] in solution.powered
+    away = vmplace.place(Cluster(nodes, [evolve(vms[0], movable=True), *vms[1:]]), objective="consolidate", move_running=True)
+    assert (away.objective, "m" in away.powered) == (2, False)
+
+
+def test_one_impossible_pool_makes_it_all_infeasible_but_a_best_effort_serves_the_other():
+    nodes = [*NODES, Node("lone", "64GiB", pool="b")]
+    cluster = Cluster(nodes, [*SMALL.vms, VM("x", "1GiB", pool="b")])
+    assert "a single node can never be N+1" in vmplace.place(cluster).reason
+    solution = vmplace.place(cluster, best_effort=True)
+    assert (solution.status, solution.guarantee) == ("optimal", "unsafe")
+    assert solution.pools == {"default": "safe", "b": "unsafe"}
+
+
+def test_a_rule_over_two_pools():
+    nodes = [Node(f"{pool}{i}", 10, pool=pool) for pool in "ab" for i in range(3)]
+    vms = [VM(f"{pool}-{i}", 3, pool=pool) for pool in "ab" for i in range(3)]
+    rule = Apart([vm.name for vm in vms], during_failover=False)
+    solution = vmplace.place(Cluster(nodes, vms, [rule, Together(["a-0", "b-0"], must=False, weight=10**9)]))
+    assert (solution.status, solution.objective) == ("optimal", Fraction(3, 10))
+    assert len(set(solution.placement.values())) == 6
+    assert [broken.rule for broken in solution.broken_rules] == [1]
+
+
+def test_a_group_joins_the_member_that_must_stay():
+    vms = [VM("fixed", "8GiB", "n1", movable=False), VM("b", "8GiB", "n0"), VM("c", "8GiB")]
+    solution = vmplace.repair(Cluster(NODES, vms, [Together(["fixed", "b"]), Together(["b", "c"])]))
+    assert set(solution.placement.values()) == {"n1"}
+    assert (solution.objective, [move.vm for move in solution.migrations]) == (8 * 1024, ["b"])

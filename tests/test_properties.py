@@ -75,6 +75,7 @@ def roomy(cluster: Any) -> Any:
 
 
 ruled = {**PLAIN, "rules": True}
+crowded = clusters(min_nodes=3, max_nodes=4, max_vms=6, placed="all", **ruled).map(roomy)
 small = st.one_of(
     clusters(min_nodes=3, max_nodes=4, max_vms=5, **ruled).map(roomy),
     clusters(max_nodes=4, max_vms=5, failures=FAILURES),
@@ -83,7 +84,7 @@ small = st.one_of(
 )
 plain = clusters(min_nodes=1, max_nodes=5, max_vms=8, placed="none", **PLAIN)
 placed = st.one_of(
-    clusters(min_nodes=3, max_nodes=4, max_vms=6, placed="all", **ruled).map(roomy),
+    crowded,
     clusters(max_nodes=4, max_vms=6, placed="all", failures=FAILURES),
     clusters(min_nodes=3, max_nodes=4, max_vms=6, placed="all", **ruled),
 )
@@ -269,6 +270,21 @@ def audit_agrees_with_brute_force(cluster: Any, data: st.DataObject) -> None:
     if all(set(plan) <= {vm.name for vm in world.displaced(node_of, failed)} for failed, plan in failover.items()):
         arrays = columns(cluster, placement, failover)
         assert (vmplace.audit(cluster, *arrays, **asked) == []) == good
+
+
+@law(200, cluster=st.one_of(crowded, placed), data=st.data())
+def audit_judges_each_plan(cluster: Any, data: st.DataObject) -> None:
+    world = World(cluster)
+    for failed in world.scenarios(world.now):
+        plan = shuffled(data, world, failed, world.displaced(world.now, failed))
+        violations = vmplace.audit(cluster, world.now, {failed: plan})
+        assert any(v.kind == "failover" for v in violations) != world.plan_holds(world.now, failed, plan)
+
+
+def shuffled(data: st.DataObject, world: World, failed: str, vms: list[Any]) -> dict[str, str]:
+    """Restarts on any nodes that VM and node by themselves allow: what they break, they break together."""
+    open_to = {vm.name: [n.name for n in world.nodes.values() if world.may_restart(vm, n, failed)] for vm in vms}
+    return {name: data.draw(st.sampled_from(nodes)) for name, nodes in open_to.items() if nodes}
 
 
 def spoilt(data: st.DataObject, node_of: dict[str, str], vms: list[str], nodes: list[str]) -> dict[str, str]:

@@ -197,6 +197,15 @@ def test_a_should_never_makes_a_failure_fatal_but_plans_keep_it_where_they_can()
     assert report.failover == {"n1": {"a": "n3"}, "n2": {"b": "n3"}, "n3": {}}
 
 
+def test_a_plan_keeps_a_should_even_where_only_one_packing_does():
+    sizes = {"a": 6, "b": 4, "c": 4, "d": 4, "x": 3, "y": 3}  # 6 + 3 + 3 and 4 + 4 + 4: largest first finds neither
+    vms = [*((vm, size, "n1") for vm, size in sizes.items()), ("s", 1, "n4")]
+    rules = [{"kind": "apart", "vms": [vm, "s"], "must": False} for vm in ("x", "y")]
+    report = vmplace.check(cluster([("n1", 24), ("n2", 12), ("n3", 12), ("n4", 4)], vms, rules))
+    assert report.status == "safe"
+    assert set(report.failover["n1"].values()) == {"n2", "n3"}
+
+
 def test_a_must_broken_now_is_unsafe_though_every_vm_restarts():
     rule = {"kind": "apart", "vms": ["a", "b"], "during_failover": False}
     report = vmplace.check(cluster([("n1", 8), ("n2", 8)], [("a", 2, "n1"), ("b", 2, "n1")], [rule]))

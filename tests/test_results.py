@@ -73,7 +73,7 @@ KEYS |= {"powered", "drained", "method", "stats"}
         vmplace.repair,
         lambda c: vmplace.place(c, objective=("consolidate", "balance"), best_effort=True),
         lambda c: vmplace.place(c, time_limit=0),
-        lambda c: vmplace.place(evolve(c, vms=[VM("huge", 99)])),
+        lambda c: vmplace.place(evolve(c, vms=[VM("x", 99), VM("y", 1)])),
     ],
 )
 def test_every_result_is_json_with_the_same_keys(ask):
