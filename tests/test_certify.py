@@ -62,6 +62,9 @@ def test_the_certificate_is_sound_for_any_order(drawn):
 
 def test_the_certificate_says_yes_where_it_should():
     assert any_order_certificate(standing([16, 16, 16], [(4, 0), (4, 0), (4, 1), (4, 2)])).all()
+    # All is in steps of 2: a survivor with 4 free cannot have 3 left, so the 2 must fill both to strand the 4.
+    assert any_order_certificate(standing([10, 4, 4], [(4, 0), (2, 0)]))[0]
+    assert not any_order_certificate(standing([10, 4, 3], [(4, 0), (2, 0)]))[0]
 
 
 @settings(deadline=None)
@@ -110,3 +113,10 @@ def test_stopping_early_is_never_wrong(stop_early):
     verdict = certify(now.problem, now.node_of, budget=Budget(), stop_early=stop_early)
     assert verdict.unsafe
     assert not verdict.safe
+
+
+@pytest.mark.parametrize(("usable", "vms"), [([20, 4, 4], [(6, 0)]), ([20, 4, 4], [(3, 0), (3, 0), (3, 0)])])
+def test_what_is_hopeless_is_seen_without_time_where_one_unsafe_failure_is_enough(usable, vms):
+    now = standing(usable, vms)
+    assert certify(now.problem, now.node_of, budget=Budget(0), losses=False, stop_early=True).unsafe
+    assert certify(now.problem, now.node_of, budget=Budget(), losses=False, stop_early=True).unsafe

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.brute import World
-from vmplace import VM, Cluster, Guarantee, Node
+from vmplace import VM, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.budget import Budget, OutOfTimeError
 from vmplace.certify import certify
 from vmplace.counts import CountModel
@@ -158,3 +158,36 @@ def test_absurd_memory_stays_within_the_solvers_numbers(usable):
 def test_making_a_model_takes_no_more_time_than_there_is():
     with pytest.raises(OutOfTimeError):
         CountModel(uneven(10, 10, vms=(2, 4)), BALANCE, Budget(0))
+
+
+def fixed_on_the_first(sizes, usable, rules=()):
+    nodes = [Node("n0", 100), *(Node(f"n{i}", size) for i, size in enumerate(usable, 1))]
+    vms = [VM(f"v{i}", size, "n0", movable=False) for i, size in enumerate(sizes)]
+    return compile_problem(Cluster(nodes, vms, rules))
+
+
+@pytest.mark.parametrize(
+    ("problem", "outcome"),
+    [
+        (fixed_on_the_first((7, 7, 5, 5, 3), (16, 11)), Outcome.INFEASIBLE),
+        (fixed_on_the_first((7, 7, 5, 5, 3), (17, 10)), Outcome.OPTIMAL),
+        (fixed_on_the_first((2, 2), (2, 2), [Together(["v0", "v1"])]), Outcome.INFEASIBLE),
+        (fixed_on_the_first((2, 2), (2, 4), [Together(["v0", "v1"])]), Outcome.OPTIMAL),
+        (fixed_on_the_first((2,), (4, 4), [OnlyOn(["v0"], ["n0"])]), Outcome.INFEASIBLE),
+    ],
+)
+def test_a_failure_written_out_is_judged_exactly(problem, outcome):
+    model = written_out(problem, MOVES)
+    model.program.objective = model.objective(("moves", 0))
+    assert CpSat().solve(model.program, budget=Budget()).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("worst", "feasible"), [((2, 2), True), ((2, 0), False), ((3, 0), True), ((4, 0), True), ((0, 9), False), ((1, 9), False)]
+)
+def test_no_worse_is_meant_by_priority(worst, feasible):
+    vms = [VM("high", 2, "n0", priority=1), VM("low", 2, "n0"), VM("full", 4, "n1", protected=False)]
+    problem = compile_problem(Cluster([Node("n0", 4), Node("n1", 4)], vms))
+    goal = Goal(("balance",), best_effort=True, worst=(worst, (0, 0)))
+    found = search(problem, goal, budget=Budget())
+    assert found.infeasible == (not feasible)

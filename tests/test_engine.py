@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from vmplace.budget import Budget
-from vmplace.engine import CpSat, Outcome
+from vmplace.engine import Answer, CpSat, Outcome, _better
 from vmplace.errors import InputError
 from vmplace.program import Program
 
@@ -133,3 +133,11 @@ def test_numbers_too_large_are_an_error_and_not_an_answer():
     program.row([(v, 2**40)], lower=1)
     with pytest.raises(OverflowError, match="too large"):
         CpSat().solve(program, budget=Budget(10))
+
+
+def test_two_searches_establish_what_either_does():
+    found, proved = Answer(Outcome.FEASIBLE, (1,), 3), Answer(Outcome.OPTIMAL, (2,), 5)
+    assert _better(Answer(Outcome.UNKNOWN, None, None), found) == found
+    assert _better(found, Answer(Outcome.UNKNOWN, None, 4)) == Answer(Outcome.FEASIBLE, (1,), 4)
+    assert _better(found, Answer(Outcome.UNKNOWN, None, 2)) == found
+    assert _better(found, proved) == proved

@@ -17,7 +17,7 @@ WISH = Apart(["a", "b"], must=False, weight=7)
 def three(rules=(), **guarantee):
     """Two on n0, one of them fixed, and one that waits."""
     vms = [VM("a", 4, "n0"), VM("b", 2, "n0", movable=False, priority=-3), VM("c", 3, priority=5)]
-    nodes = [Node("n0", 10), Node("n1", 10), Node("n2", 10, state="maintenance")]
+    nodes = [Node("n0", 9), Node("n1", 10), Node("n2", 10, state="maintenance")]
     return compile_problem(Cluster(nodes, vms, rules, Guarantee(**guarantee)))
 
 
@@ -83,7 +83,7 @@ def test_values():
     problem = three([WISH])
     goal, budget = Goal(("balance", "moves", "consolidate"), move_running=True, best_effort=True), Budget()
     for node_of, powered, values in (
-        ([0, 0, 0], [1, 0, 0], (3, 4, 2, 7, Fraction(9, 10), 0, 1)),
+        ([0, 0, 0], [1, 0, 0], (3, 4, 2, 7, Fraction(1), 0, 1)),
         ([1, 0, 1], [1, 1, 0], (0, 0, 0, 0, Fraction(7, 10), 4, 2)),
     ):
         place, on = np.array(node_of), np.array(powered, dtype=bool)

@@ -70,3 +70,22 @@ def test_a_rule_that_is_no_must_is_kept_on_demand_only():
     names, (restart,) = failures(Cluster(nodes, vms, [Together(["a", "b", "c"], must=False)]))
     assert pack_all(restart, soft=True) is None
     assert len(named(names, restart, pack_all(restart, soft=False))) == 4
+
+
+def test_two_that_are_apart_part_though_they_are_on_one_node_now():
+    nodes, vms = [Node("n0", 9), Node("n1", 9), Node("n2", 9)], [VM("a", 2, "n0"), VM("b", 2, "n0"), VM("c", 2, "n0")]
+    names, (restart,) = failures(Cluster(nodes, vms, [Apart(["a", "b"])]))
+    plan = named(names, restart, pack_all(restart, soft=False))
+    assert len(plan) == 3
+    assert plan["a"] != plan["b"]
+    names, (restart,) = failures(Cluster(nodes[:2], vms, [Apart(["a", "b"])]))
+    assert pack_all(restart, soft=False) is None
+    assert len(pack_most(restart)) == 2
+
+
+def test_of_a_group_those_restart_that_fit_on_one_node():
+    vms = [VM("a", 3, "n0"), VM("b", 3, "n0"), VM("c", 2, "n0")]
+    names, (restart,) = failures(Cluster([Node("n0", 9), Node("n1", 6), Node("n2", 4)], vms, [Together(["a", "b", "c"])]))
+    assert named(names, restart, pack_most(restart)) == {"a": "n2"}  # the tightest, where b and c then have no room
+    names, (restart,) = failures(Cluster([Node("n0", 9), Node("n1", 9)], vms, [Together(["a", "b", "c"])]))
+    assert set(named(names, restart, pack_most(restart))) == {"a", "b", "c"}

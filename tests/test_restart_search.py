@@ -85,3 +85,20 @@ def test_a_wish_for_nodes_gives_way_to_the_restart():
     names, (restart,) = failures(Cluster([Node("n0", 9), Node("n1", 2), Node("n2", 2)], [VM(v, 2, "n0") for v in "ab"], [wish]))
     _, found = search_all(restart, budget=Budget())
     assert set(named(names, restart, found).values()) == {"n1", "n2"}
+
+
+def test_a_wish_to_stay_away_from_a_survivor_is_kept():
+    vms = [VM("a", 2, "n0"), VM("rival", 2, "n1")]
+    for free in ((9, 4), (4, 9)):
+        nodes = [Node("n0", 9), *(Node(f"n{i}", room) for i, room in enumerate(free, 1))]
+        names, (restart, _) = failures(Cluster(nodes, vms, [Apart(["a", "rival"], must=False)]))
+        _, found = search_all(restart, budget=Budget())
+        assert named(names, restart, found) == {"a": "n2"}
+
+
+def test_more_memory_of_less_priority_does_not_count():
+    vms = [VM("vital", 5, "n0", priority=1), VM("b", 3, "n0"), VM("c", 3, "n0"), VM("d", 1, "n0", priority=-9)]
+    names, (restart,) = failures(Cluster([Node("n0", 99), Node("n1", 6)], vms))
+    for start in (pack_most(restart), []):
+        found, proved = search_most(restart, start, budget=Budget())
+        assert (named(names, restart, found), proved) == ({"vital": "n1", "d": "n1"}, True)

@@ -48,7 +48,11 @@ def test_who_is_displaced_largest_first():
 def test_rules_that_bind_restarts_make_a_node_less_than_plain():
     nodes = [Node(name, 10) for name in "abcd"]
     vms = [VM("x", 1, "a"), VM("y", 1, "b"), VM("lic", 1, "c"), VM("z", 1, "d"), VM("u", 1, "d", protected=False)]
-    rules = [Apart(["x", "y"], must=False), OnlyOn(["lic"], ["c", "d"]), Apart(["z", "u"], must=False, during_failover=False)]
+    rules = [
+        Apart(["x", "y", "u"], must=False),  # u need not restart
+        OnlyOn(["lic"], ["c", "d"]),
+        Apart(["z", "u"], must=False, during_failover=False),
+    ]
     assert standing(Cluster(nodes, vms, rules)).plain.tolist() == [False, False, False, True]
 
 

@@ -76,11 +76,10 @@ class Restart:
             nodes = nodes[nodes != failed]
             return cls(problem, failed, vms, nodes, standing.free[nodes], (), ())
         nodes = nodes[nodes != failed]
-        bindings = tuple(b for b in problem.bindings if b.during_failover and np.isin(b.vms, vms).any())
-        hosts = [standing.node_of[b.vms[~np.isin(b.vms, vms)]] for b in bindings]
-        nodes = _worth_considering(problem, vms, nodes, bindings, hosts)
-        taken = tuple(np.isin(nodes, host) for host in hosts)
-        return cls(problem, failed, vms, nodes, standing.free[nodes], bindings, taken)
+        bindings = standing.binding(failed)
+        taken = tuple(np.isin(nodes, standing.node_of[b.vms]) for b in bindings)
+        kept = _worth_considering(problem, vms, nodes, bindings, taken)
+        return cls(problem, failed, vms, nodes[kept], standing.free[nodes[kept]], bindings, tuple(t[kept] for t in taken))
 
     @cached_property
     def has_soft(self) -> bool:
@@ -98,7 +97,13 @@ class Restart:
 
     def members(self, binding: Binding, item: Item) -> int:
         """How many of the item's VMs a rule binds."""
-        return int(np.isin(item.vms, binding.vms).sum())
+        mine = self._members[binding.rule]
+        return sum(vm in mine for vm in item.vms)
+
+    @cached_property
+    def _members(self) -> dict[int, frozenset[int]]:
+        """Of each rule, the VMs that restart."""
+        return {b.rule: frozenset(self.vms.tolist()).intersection(b.vms.tolist()) for b in self.bindings}
 
     def _joined(self, soft: bool) -> list[list[int]]:
         home = {vm: [vm] for vm in self.vms.tolist()}
@@ -130,7 +135,7 @@ class Restart:
         for vm in vms:
             allowed &= problem.restartable[problem.signature[vm]][self.nodes]
         for binding, taken in zip(self.bindings, self.taken, strict=True):
-            bound = int(np.isin(vms, binding.vms).sum())
+            bound = len(self._members[binding.rule].intersection(vms))
             if not bound or not (binding.must or soft):
                 continue
             if binding.kind == "apart":
@@ -141,20 +146,20 @@ class Restart:
 
 
 def _worth_considering(
-    problem: Problem, vms: IntArray, nodes: IntArray, bindings: tuple[Binding, ...], hosts: list[IntArray]
-) -> IntArray:
+    problem: Problem, vms: IntArray, nodes: IntArray, bindings: tuple[Binding, ...], taken: tuple[BoolArray, ...]
+) -> BoolArray:
     """Of nodes that all rules treat alike, the freest, as many as there are VMs: any plan can be moved to these."""
     if len(nodes) <= len(vms):
-        return nodes
+        return np.ones(len(nodes), dtype=bool)
     patterns = [problem.restartable[signature][nodes] for signature in np.unique(problem.signature[vms])]
-    patterns += [np.isin(nodes, host) for host in hosts]
+    patterns += taken
     patterns += [binding.nodes[nodes] for binding in bindings if binding.nodes is not None]
     kind = np.unique(np.array(patterns).T, axis=0, return_inverse=True)[1].reshape(-1)
     rank = np.empty(len(nodes), dtype=np.int64)
     for value in range(int(kind.max()) + 1):
         same = np.flatnonzero(kind == value)
         rank[same] = np.arange(len(same))
-    return nodes[rank < len(vms)]
+    return rank < len(vms)
 
 
 @frozen

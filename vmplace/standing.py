@@ -6,7 +6,7 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.columns import IntArray
-from vmplace.problem import BoolArray, Problem
+from vmplace.problem import Binding, BoolArray, Problem
 
 __all__ = ["Standing"]
 
@@ -72,6 +72,19 @@ class Standing:
         plain = np.ones(problem.n_nodes, dtype=bool)
         plain[self.node_of[bound & problem.protected & (self.node_of >= 0)]] = False
         return plain
+
+    @cached_property
+    def _binding(self) -> dict[int, list[Binding]]:
+        found: dict[int, list[Binding]] = {}
+        for binding in self.problem.bindings:
+            hosts = self.node_of[binding.vms[self.problem.protected[binding.vms]]]
+            for node in np.unique(hosts[hosts >= 0]).tolist() if binding.during_failover else ():
+                found.setdefault(node, []).append(binding)
+        return found
+
+    def binding(self, node: int) -> tuple[Binding, ...]:
+        """Rules (of `Problem.bindings`) that bind the restart of a VM that the failure of a node displaces."""
+        return tuple(self._binding.get(node, ()))
 
     @cached_property
     def _freest(self) -> dict[int, IntArray]:

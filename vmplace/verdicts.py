@@ -94,24 +94,24 @@ def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Seq
     pool_of_node = {node.name: node.pool for node in cluster.nodes}
     pool_of_vm = {vm.name: vm.pool for vm in cluster.vms}
     condemned = {cluster.vms[vm].pool for vm in unplaced}
+    host = {names.vm(vm): names.node(i) for vm, i in enumerate(node_of.tolist()) if i >= 0} if faults else {}
     for fault in faults:
-        condemned |= _pools_of(fault, names, node_of, pool_of_node, pool_of_vm)
+        condemned |= _pools_of(fault, names, host, pool_of_node, pool_of_vm)
     pools = list(dict.fromkeys([*pool_of_node.values(), *pool_of_vm.values()]))
     inside = {pool: np.array([p == pool for p in pool_of_node.values()], dtype=bool) for pool in pools}
     return {pool: Status.UNSAFE if pool in condemned else _of(verdict.fate[inside[pool]]) for pool in pools}
 
 
 def _pools_of(
-    fault: Violation, names: Names, node_of: IntArray, pool_of_node: dict[str, str], pool_of_vm: dict[str, str]
+    fault: Violation, names: Names, host: Mapping[str, str], pool_of_node: Mapping[str, str], pool_of_vm: Mapping[str, str]
 ) -> set[str]:
     if fault.kind == "overfull":
         return {pool_of_node[fault.subject]}
     if fault.kind == "placement":
         return {pool_of_vm[fault.subject]}
     rule = names.cluster.rules[int(fault.subject.removeprefix("rules[").removesuffix("]"))]
-    members = set(resolve(rule.vms, names.cluster.vms))
-    host = {names.vm(vm): names.node(i) for vm, i in enumerate(node_of.tolist()) if i >= 0}
-    return {pool_of_vm[vm] for vm in _offenders(rule, {vm: node for vm, node in host.items() if vm in members}, names)}
+    members = {vm: host[vm] for vm in resolve(rule.vms, names.cluster.vms) if vm in host}
+    return {pool_of_vm[vm] for vm in _offenders(rule, members, names)}
 
 
 def _offenders(rule: Rule, host: Mapping[str, str], names: Names) -> Iterator[str]:
