@@ -15,6 +15,7 @@ def names(cluster):
 def test_indices_skip_the_stopped():
     found = names(Cluster(NODES, VMS, [NotOn(["last"], ["b"], must=False)]))
     assert [found.vm(i) for i in range(3)] == ["first", "waits", "last"]
+    assert found.vms([2, 0]) == ("last", "first")
     assert [found.node(i) for i in range(3)] == ["a", "off", "b"]
     assert [found.rule(b) for b in found.problem.bindings] == ["not-on"]
 
@@ -28,4 +29,5 @@ def test_columns_over_all_vms():
 def test_names_of_columns():
     found = names(Cluster.from_arrays(node_memory=[9, 9], vm_memory=[1, 1], vm_node=[1, -1], vm_names=["x", "y"]))
     assert (found.vm(1), found.node(1)) == ("y", "n1")
+    assert found.vms(range(2)) == ("x", "y")
     assert found.hosts(np.array([1, 0])).tolist() == [1, 0]

@@ -8,13 +8,14 @@ from vmplace.documents import dump, load
 from vmplace.errors import Flaw, InputError, NotSupportedError
 from vmplace.model import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
 from vmplace.optimize import place, repair
-from vmplace.results import BrokenRule, Migration, Report, Scenario, Solution, Status, Unprotected, Violation
+from vmplace.results import BrokenRule, Conflict, Migration, Report, Scenario, Solution, Status, Unprotected, Violation
 
 __all__ = [
     "VM",
     "Apart",
     "BrokenRule",
     "Cluster",
+    "Conflict",
     "Flaw",
     "Guarantee",
     "InputError",

@@ -1,5 +1,6 @@
 """The way back from a problem's indices to the cluster's names."""
 
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
@@ -28,6 +29,18 @@ class Names:
         """A VM's name."""
         vms, original = self.cluster.vms, int(self.problem.original[index])
         return vms.names[original] if isinstance(vms, VMColumns) else vms[original].name
+
+    def vms(self, indices: Iterable[int]) -> tuple[str, ...]:
+        """The names of many VMs."""
+        names = self._active
+        return tuple(names[index] for index in indices)
+
+    @cached_property
+    def _active(self) -> list[str]:
+        """The names of the problem's VMs."""
+        vms = self.cluster.vms
+        names = list(vms.names) if isinstance(vms, VMColumns) else [vm.name for vm in vms]
+        return [names[index] for index in self.problem.original.tolist()]
 
     def rule(self, binding: Binding) -> str:
         """A rule's kind as the document has it."""

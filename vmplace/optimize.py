@@ -1,7 +1,7 @@
 """The front door: chooses the method, keeps the time, audits, and returns a Solution."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -13,16 +13,18 @@ from vmplace.bounds import impossible, least
 from vmplace.budget import Budget, Progress
 from vmplace.certify import Fate, Verdict, certify
 from vmplace.cluster import Cluster
+from vmplace.conflict import conflict_of_bound, conflict_of_search, patience
 from vmplace.errors import Flaw, InputError
 from vmplace.exact import Finding, search
 from vmplace.fields import parse_count
 from vmplace.goal import OBJECTIVES, Candidate, Goal, broken_bindings, losses, priorities
 from vmplace.greedy import construct
 from vmplace.naming import Names
+from vmplace.part import Trial
 from vmplace.problem import Problem, compile_problem
-from vmplace.reasons import impossible_sentence
+from vmplace.reasons import conflict_sentence, impossible_sentence
 from vmplace.restart import Reason
-from vmplace.results import Migration, Solution, Status
+from vmplace.results import Conflict, Migration, Solution, Status
 from vmplace.units import parse_reserve, short
 from vmplace.verdicts import broken_rules, by_method, pool_verdicts, scenarios, soft_warnings, unprotected
 
@@ -87,7 +89,8 @@ def place(
     Returns
     -------
     Solution
-        ``optimal``, ``feasible``, ``infeasible`` or ``unknown``. A placement returned has passed `audit`.
+        ``optimal``, ``feasible``, ``infeasible`` or ``unknown``. A placement returned has passed `audit`. What is infeasible
+        comes with a `Conflict`; to make that small may take as long again as the proof, or 2 seconds if that is more.
 
     Raises
     ------
@@ -158,14 +161,14 @@ class _Task:
     seed: int
     deterministic: bool
 
-    def strict(self) -> Solution:
-        """Every failure survived, or none returned."""
+    def strict(self, *, explained: bool = True) -> Solution:
+        """Every failure survived, or none returned; `explained`: with what forbids it."""
         reason = impossible(self.problem, self.goal)
         if reason is not None:
-            return self._without(reason)
+            return self._refused(reason) if explained else self._empty(Status.INFEASIBLE)
         finding, method = self._find(self.goal)
         if finding.infeasible:
-            return self._without(Reason("search", ()), finding, method)
+            return self._refuted(finding.stats, method) if explained else self._empty(Status.INFEASIBLE)
         if finding.best is None:
             return self._undecided(finding, method)
         return self._solution(self.goal, finding, method)
@@ -173,10 +176,12 @@ class _Task:
     def best_effort(self) -> Solution:
         """As `strict`; where that is impossible, or not found, every VM placed and the least unprotected."""
         share = evolve(self, budget=self.budget.share(0.5)) if np.isfinite(self.budget.limit) else self
-        first = share.strict()
+        first = share.strict(explained=False)
         if first.node_of is not None:
             return first
+        last = self
         for goal, given_up in self._relaxations():
+            last = evolve(self, goal=goal)
             reason = impossible(self.problem, goal)
             if reason is not None:
                 continue
@@ -186,7 +191,7 @@ class _Task:
                 return self._solution(goal, finding, method, strict_refuted=refuted, warnings=given_up)
             if not finding.infeasible:
                 return self._undecided(finding, method)
-        return evolve(self, goal=goal)._without(reason or Reason("search", ()))
+        return last._refuted(finding.stats, method) if reason is None else last._refused(reason)
 
     def _relaxations(self) -> list[tuple[Goal, list[str]]]:
         """What a best effort gives up, in order: protection; then that no scenario gets worse; then headroom."""
@@ -295,25 +300,45 @@ class _Task:
             for vm in np.flatnonzero((now >= 0) & (now != then)).tolist()
         )
 
-    def _without(self, reason: Reason, finding: Finding | None = None, method: str = "bounds") -> Solution:
-        sentence = impossible_sentence(reason, self.goal, Names(self.cluster, self.problem))
-        return self._empty(Status.INFEASIBLE, Status.UNSAFE, finding, method, sentence)
+    def _refused(self, reason: Reason) -> Solution:
+        """Nothing, as a bound shows."""
+        names = Names(self.cluster, self.problem)
+        conflict = conflict_of_bound(reason, names, self.goal, self.budget)
+        return self._empty(Status.INFEASIBLE, reason=impossible_sentence(reason, names), conflict=conflict)
+
+    def _refuted(self, stats: Mapping[str, float], method: str) -> Solution:
+        """Nothing, as a search shows."""
+        names = Names(self.cluster, self.problem)
+        budget = patience(self.budget, stats["work"], deterministic=self.deterministic)
+        trial = Trial(names, self.goal, budget, self.seed, self.deterministic)
+        conflict = conflict_of_search(trial)
+        sentence = conflict_sentence(conflict, self.goal, names)
+        told = {**stats, "conflict_trials": trial.tries}
+        return self._empty(Status.INFEASIBLE, told, method=method, reason=sentence, conflict=conflict)
 
     def _undecided(self, finding: Finding, method: str) -> Solution:
-        return self._empty(Status.UNKNOWN, Status.UNKNOWN, finding, method, "no placement was found before the search ended")
+        return self._empty(Status.UNKNOWN, finding.stats, method=method, reason="no placement was found before the search ended")
 
-    def _empty(self, status: Status, guarantee: Status, finding: Finding | None, method: str, reason: str) -> Solution:
-        waiting = np.flatnonzero(self.problem.node_of < 0).tolist()
+    def _empty(
+        self,
+        status: Status,
+        stats: Mapping[str, float] | None = None,
+        *,
+        method: str = "bounds",
+        reason: str = "",
+        conflict: Conflict | None = None,
+    ) -> Solution:
         names = Names(self.cluster, self.problem)
         return Solution(
             cluster=self.cluster,
             status=status,
-            guarantee=guarantee,
-            waiting=tuple(names.vm(vm) for vm in waiting),
+            guarantee=Status.UNKNOWN if status is Status.UNKNOWN else Status.UNSAFE,
+            waiting=names.vms(np.flatnonzero(self.problem.node_of < 0).tolist()),
             method=method,
-            stats={"seconds": round(self.budget.elapsed, 3), **({} if finding is None else finding.stats)},
+            stats={"seconds": round(self.budget.elapsed, 3), **(stats or {})},
             objective_name=_one_or_all(self.goal.objectives),
             reason=reason,
+            conflict=conflict,
         )
 
 

@@ -1,14 +1,20 @@
 """Reasons as sentences: figures and names."""
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from vmplace.goal import Goal
 from vmplace.naming import Names
 from vmplace.problem import Problem
 from vmplace.restart import Reason
+from vmplace.results import Conflict
 from vmplace.units import spell_memory
 
-__all__ = ["impossible_sentence", "scenario_sentence"]
+__all__ = ["conflict_sentence", "impossible_sentence", "scenario_sentence"]
 
 _SHOWN = 4
+_SHOWN_IN_CONFLICT = 12
 
 
 def scenario_sentence(reason: Reason, failed: int, names: Names) -> str:
@@ -46,8 +52,8 @@ def _others(problem: Problem, failed: int) -> int:
     return int(mine.sum()) - int(mine[failed])
 
 
-def impossible_sentence(reason: Reason, goal: Goal, names: Names) -> str:
-    """Why no placement exists."""
+def impossible_sentence(reason: Reason, names: Names) -> str:
+    """Why no placement exists, if a bound shows it."""
     need, free = spell_memory(reason.need), spell_memory(reason.free)
     if reason.kind == "rules":
         return f"{_who(reason, names)} may be on no node: its rules and the nodes' states leave none"
@@ -61,20 +67,41 @@ def impossible_sentence(reason: Reason, goal: Goal, names: Names) -> str:
         return "a single node can never be N+1: its VMs have nowhere to restart"
     if reason.kind == "sums":
         return f"the protected VMs need {need}; the nodes without the largest have {free}"
-    if reason.kind == "slots":
-        size = spell_memory(reason.size)
-        if not reason.free:
-            need = f"needs {size}" if len(reason.vms) == 1 else f"need {size} or more each"
-            return f"{_who(reason, names)} {need}; no node but the largest has that much, and it may fail"
-        return f"the protected VMs fill {reason.need} slots of {size}; the nodes without the largest have {reason.free}"
-    moves = "" if goal.move_running else " while running VMs stay (allow them to move with move_running)"
-    kept = "puts every VM somewhere and keeps every rule" if goal.best_effort else "keeps the guarantee and every rule"
-    return f"no placement {kept}{moves}: the search is exhausted"
+    size = spell_memory(reason.size)
+    if not reason.free:
+        need = f"needs {size}" if len(reason.vms) == 1 else f"need {size} or more each"
+        return f"{_who(reason, names)} {need}; no node but the largest has that much, and it may fail"
+    return f"the protected VMs fill {reason.need} slots of {size}; the nodes without the largest have {reason.free}"
+
+
+def conflict_sentence(conflict: Conflict, goal: Goal, names: Names) -> str:
+    """Why no placement exists, if only a search shows it."""
+    terms = [*(f"rules[{rule}]" for rule in conflict.rules), *conflict.limits]
+    under = f" under {_listed(terms, _SHOWN_IN_CONFLICT)}" if terms else ""
+    survived = "" if goal.best_effort or not names.problem.failures else " so that each failure is survived"
+    fewer = "without any one of these it could be done" if conflict.minimal else "perhaps fewer of these are to blame"
+    cannot = "cannot be placed" if len(conflict.vms) == 1 else "cannot all be placed"
+    stuck = f"{_listed(conflict.vms, _SHOWN_IN_CONFLICT)} {cannot}{under}{survived}{_staying(conflict, goal, names)}"
+    return f"{stuck}: every way was tried; {fewer}"
+
+
+def _staying(conflict: Conflict, goal: Goal, names: Names) -> str:
+    """That VMs of a conflict stay, where to move them was not tried."""
+    problem, involved = names.problem, set(conflict.vms)
+    could_move = np.flatnonzero(problem.movable & (problem.node_of >= 0) & (not goal.move_running)).tolist()
+    if involved.isdisjoint(names.vms(could_move)):
+        return ""
+    return " while running VMs stay (allow them to move with move_running)"
 
 
 def _who(reason: Reason, names: Names) -> str:
-    shown = [names.vm(vm) for vm in reason.vms[:_SHOWN]]
-    more = len(reason.vms) - len(shown)
+    return _listed([names.vm(vm) for vm in reason.vms[:_SHOWN]], _SHOWN, len(reason.vms))
+
+
+def _listed(items: Sequence[str], most: int, count: int | None = None) -> str:
+    """The items as people list them, no more than so many; `count`: how many there are, if not all are given."""
+    shown = items[:most]
+    more = (len(items) if count is None else count) - len(shown)
     if more:
         return f"{', '.join(shown)} and {more} more"
     return shown[0] if len(shown) == 1 else " and ".join((", ".join(shown[:-1]), shown[-1]))

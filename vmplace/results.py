@@ -14,6 +14,7 @@ from vmplace.columns import IntArray, VMColumns
 
 __all__ = [
     "BrokenRule",
+    "Conflict",
     "Migration",
     "Report",
     "Scenario",
@@ -141,6 +142,55 @@ class BrokenRule:
         return {"rule": self.rule, "kind": self.kind, "weight": self.weight, "vms": list(self.vms)}
 
 
+@frozen
+class Conflict:
+    """Why no placement exists: these VMs, under these rules and limits, cannot all be placed as asked.
+
+    A VM that may not move counts with the place where it has to stay.
+
+    Parameters
+    ----------
+    kind
+        The bound that shows it: ``size`` or ``rules`` (a VM that no node has room for, or may take), ``group`` (VMs that must
+        be together), ``capacity`` (too much memory for normal running), ``sums`` or ``slots`` (too much without the largest
+        node), ``alone`` (no other node); or ``search``, if only trying every way does.
+    vms
+        Names of the VMs in question, in document order.
+    rules
+        Indices of the must-rules in question.
+    limits
+        Which of ``max_moves`` and ``max_migrated`` are in question.
+    need, free
+        What the bound compares: MiB or, for ``slots``, numbers of slots; None where there is no such figure.
+    slot
+        For ``slots``: their size in MiB.
+    minimal
+        Whether no one of them can be left out: without any one VM, rule or limit the others could be met. Proved, not supposed.
+    """
+
+    kind: str
+    vms: tuple[str, ...]
+    rules: tuple[int, ...] = ()
+    limits: tuple[str, ...] = ()
+    need: int | None = None
+    free: int | None = None
+    slot: int | None = None
+    minimal: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {
+            "kind": self.kind,
+            "vms": list(self.vms),
+            "rules": list(self.rules),
+            "limits": list(self.limits),
+            "need": self.need,
+            "free": self.free,
+            "slot": self.slot,
+            "minimal": self.minimal,
+        }
+
+
 @frozen(kw_only=True, eq=False)
 class _Placed:
     """A placement with its failover plans, as columns and as names.
@@ -254,6 +304,8 @@ class Solution(_Placed):
         ``balance`` is a Fraction, ``moves`` MiB, ``consolidate`` nodes.
     reason
         Why there is no placement, or no more than ``feasible``.
+    conflict
+        If ``infeasible``: what forbids a placement.
     """
 
     objective_name: str | tuple[str, ...]
@@ -262,6 +314,7 @@ class Solution(_Placed):
     migrations: tuple[Migration, ...] = ()
     drained: tuple[str, ...] = ()
     reason: str = ""
+    conflict: Conflict | None = None
 
     def to_document(self) -> Cluster:
         """The cluster with this placement: who was to be started runs, who was stopped keeps its node.
@@ -303,6 +356,7 @@ class Solution(_Placed):
                 "gap": list(self.gap) if isinstance(self.gap, tuple) else self.gap,
             },
             "reason": self.reason,
+            "conflict": None if self.conflict is None else self.conflict.to_dict(),
             "migrations": [m.to_dict() for m in self.migrations],
             "powered": list(self.powered),
             "drained": list(self.drained),
