@@ -38,7 +38,8 @@ def test_no_bound_exceeds_the_optimum_and_nothing_possible_is_refused(cluster, o
     ("sizes", "vms", "bound"),
     [
         ((10, 10), (4, 4), Fraction(2, 5)),
-        ((10, 30), (4, 4), Fraction(1, 5)),
+        ((10, 30), (4, 4), Fraction(4, 15)),  # no load in steps of 4 is the mean's fifth
+        ((8,) * 4, (4,) * 5 + (1,) * 4, 1),  # two slots of 4 must be free
         ((10, 20), (8,), Fraction(2, 5)),
         ((10, 10), (), 0),
         ((), (), 0),

@@ -96,11 +96,11 @@ def uneven(*usable, vms):
 
 def test_a_bound_on_the_scaled_peak_is_the_next_share_there_is():
     model = CountModel(uneven(10, 7, vms=(2, 4)), BALANCE, Budget())
-    scale, stage = 2**20, ("balance", 0)
+    stage = ("balance", 0)  # in parts of 35
     assert model.bound(stage, 0) == 0
     assert model.bound(stage, 1) == Fraction(2, 10)
-    assert model.bound(stage, scale // 5) == Fraction(2, 10)
-    assert model.bound(stage, scale // 5 + 2) == Fraction(2, 7)
+    assert model.bound(stage, 7) == Fraction(2, 10)
+    assert model.bound(stage, 8) == Fraction(2, 7)
 
 
 def test_on_equal_nodes_the_peak_is_counted_in_the_vms_common_divisor():

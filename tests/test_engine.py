@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from vmplace.budget import Budget
-from vmplace.engine import Answer, CpSat, Outcome, _better
+from vmplace.engine import Answer, CpSat, Outcome, together
 from vmplace.errors import InputError
 from vmplace.program import Program
 
@@ -136,8 +136,18 @@ def test_numbers_too_large_are_an_error_and_not_an_answer():
 
 
 def test_two_searches_establish_what_either_does():
-    found, proved = Answer(Outcome.FEASIBLE, (1,), 3), Answer(Outcome.OPTIMAL, (2,), 5)
-    assert _better(Answer(Outcome.UNKNOWN, None, None), found) == found
-    assert _better(found, Answer(Outcome.UNKNOWN, None, 4)) == Answer(Outcome.FEASIBLE, (1,), 4)
-    assert _better(found, Answer(Outcome.UNKNOWN, None, 2)) == found
-    assert _better(found, proved) == proved
+    program = Program()
+    program.variable(0, 9)
+    program.objective = [(0, 1)]
+    found, nothing = Answer(Outcome.FEASIBLE, (5,), 3), Answer(Outcome.UNKNOWN, None, None)
+    for first, second, both in [
+        (nothing, found, found),
+        (found, Answer(Outcome.UNKNOWN, None, 4), Answer(Outcome.FEASIBLE, (5,), 4)),
+        (found, Answer(Outcome.UNKNOWN, None, 2), found),
+        (found, Answer(Outcome.UNKNOWN, None, 5), Answer(Outcome.OPTIMAL, (5,), 5)),
+        (found, Answer(Outcome.FEASIBLE, (4,), 1), Answer(Outcome.FEASIBLE, (4,), 3)),
+        (found, Answer(Outcome.OPTIMAL, (3,), 3), Answer(Outcome.OPTIMAL, (3,), 3)),
+        (nothing, Answer(Outcome.INFEASIBLE, None, None), Answer(Outcome.INFEASIBLE, None, None)),
+    ]:
+        assert together(program, first, second) == both
+        assert together(program, second, first) == both

@@ -9,6 +9,7 @@ from vmplace.columns import IntArray
 from vmplace.goal import Goal, Stage
 from vmplace.problem import Binding, BoolArray, Problem
 from vmplace.restart import Reason
+from vmplace.slotbounds import least_moved, least_peak
 
 __all__ = ["impossible", "least"]
 
@@ -18,11 +19,13 @@ _MOST_SIZES = 64
 def least(problem: Problem, goal: Goal, stage: Stage) -> int | Fraction:
     """A lower bound on one stage of a goal, whatever the other stages are."""
     name, _ = stage
+    survives = problem.failures > 0 and not goal.best_effort
     if name == "balance":
-        return _least_peak(problem)
+        return least_peak(problem, _mean_peak(problem)) if survives else _mean_peak(problem)
+    if name == "moves" and survives:
+        return least_moved(problem)
     if name == "consolidate":
-        spare = problem.failures > 0 and not goal.best_effort
-        return sum(_fewest_nodes(problem, int(pool), spare=spare) for pool in np.unique(problem.pool))
+        return sum(_fewest_nodes(problem, int(pool), spare=survives) for pool in np.unique(problem.pool))
     if name == "rules":
         return _least_broken(problem, goal)
     return 0
@@ -89,7 +92,7 @@ def _overfull(problem: Problem, pool: int) -> Reason | None:
     return None
 
 
-def _least_peak(problem: Problem) -> Fraction:
+def _mean_peak(problem: Problem) -> Fraction:
     """The mean share of each pool's online nodes, and the share of the largest node that the largest VM or group takes."""
     best = Fraction(0)
     for pool in np.unique(problem.pool):

@@ -13,16 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from vmplace.bounds import least
 from vmplace.budget import Budget
 from vmplace.columns import IntArray
 from vmplace.goal import Candidate, Goal, Stage, kept, losses, priorities
+from vmplace.lifting import lifted, slot_prices
 from vmplace.problem import Binding, BoolArray, Problem
 from vmplace.program import Program, Terms
+from vmplace.shares import Shares
+from vmplace.slotbounds import thresholds
 
 __all__ = ["CountModel"]
 
-_MOST_SIZES = 24
-_SCALE = 2**20
 
 Hint = Callable[[Candidate, IntArray], Any]
 
@@ -58,7 +60,9 @@ class CountModel:
         self._lost = self._lose() if goal.best_effort else None
         self._out = self._migrate()
         self._broken = {b.rule: self._bind(b) for b in problem.bindings}
+        self._shares = Shares.of(problem, self._unit)
         self._peak = self._level() if "balance" in goal.objectives else -1
+        self._slots: dict[tuple[int, int], int] = {}
         if problem.failures:
             self._survive()
         if goal.worst is not None:
@@ -188,39 +192,36 @@ class CountModel:
                 self.program.row([(int(self._n[s, i]), 1), (here, -count), (broken, -count)], upper=0)
 
     def _level(self) -> int:
-        """The peak: of online nodes, in units where they are all equal, else in 1/_SCALE of a node."""
-        problem = self._problem
-        usable = problem.usable[problem.online].tolist()
-        self._even = usable[0] if usable and len(set(usable)) == 1 else None
-        top = max((c // self._unit for c in usable), default=0) if self._even else _SCALE
-        peak = int(self._new(np.array([max(1, top)]), self._level_of)[0])
+        """The peak: the highest share of an online node, in parts of `Shares.whole`."""
+        problem, shares = self._problem, self._shares
+        self._least_peak = shares.ceil(Fraction(least(problem, self._goal, ("balance", 0))))
+        peak = int(self._new(np.array([max(shares.whole, self._least_peak)]), self._level_of)[0])
+        self.program.lower[peak] = self._least_peak
         for i in np.flatnonzero(problem.online).tolist():
-            load = self._load(i)
-            if self._even:
-                self.program.row([*load, (peak, -1)], upper=0)
+            usable = int(problem.usable[i])
+            factor = shares.factor(usable)
+            if factor is None:
+                scaled = [(v, c * self._unit * shares.whole) for v, c in self._load(i)]
+                self.program.row([*scaled, (peak, -usable)], upper=0)
             else:
-                scaled = [(v, c * self._unit * _SCALE) for v, c in load]
-                self.program.row([*scaled, (peak, -int(problem.usable[i]))], upper=0)
+                self.program.row([*((v, c * factor) for v, c in self._load(i)), (peak, -1)], upper=0)
         return peak
 
     def _level_of(self, _: Candidate, counts: IntArray) -> Any:
         load = (counts * np.array(self._size)[:, None]).sum(axis=0)[self._problem.online]
-        if self._even or not len(load):
-            return np.array([load.max(initial=0)])
         usable = self._problem.usable[self._problem.online]
-        return (-(-load * self._unit * _SCALE // usable)).max(keepdims=True)
+        return (-(-load * self._unit * self._shares.whole // usable)).max(keepdims=True, initial=0)
 
     # The guarantee
 
     def _survive(self) -> None:
-        slots: dict[tuple[int, int], int] = {}
         for mask, mine in self._worlds():
-            sizes = np.unique(self._classes.memory[mine] // self._unit)
-            if len(sizes) > _MOST_SIZES:
-                sizes = sizes[np.linspace(0, len(sizes) - 1, _MOST_SIZES).astype(np.int64)]
-            self._survive_by_memory(mask, mine)
-            for size in sizes.tolist():
-                self._survive_by_slots(mask, mine, size, slots)
+            sizes = thresholds(self._classes.memory[mine] // self._unit)
+            if sizes[0] > 1:  # slots of one unit are memory
+                self._survive_by_memory(mask, mine)
+            for size in sizes:
+                self._survive_by_slots(mask, mine, size)
+            self._lift(np.flatnonzero(mask), sizes)
 
     def _worlds(self) -> Iterator[tuple[BoolArray, IntArray]]:
         """Sets of nodes, each with the protected classes that restart within it."""
@@ -266,19 +267,19 @@ class CountModel:
             # free elsewhere = free - (own capacity - own load)
             self.program.row([*displaced, *back, (free, -1)], upper=-own)
 
-    def _survive_by_slots(self, mask: BoolArray, mine: IntArray, size: int, slots: dict[tuple[int, int], int]) -> None:
+    def _survive_by_slots(self, mask: BoolArray, mine: IntArray, size: int) -> None:
         nodes = np.flatnonzero(mask).tolist()
         for i in nodes:
-            if (size, i) not in slots:
-                slots[size, i] = self._slots_on(size, i)
+            if (size, i) not in self._slots:
+                self._slots[size, i] = self._slots_on(size, i)
         most = np.array([sum(self._usable[i] // size for i in nodes)])
         total = int(self._new(most, lambda c, counts: (self._free(c, counts)[mask] // size).sum(keepdims=True))[0])
-        self.program.row([*((slots[size, i], 1) for i in nodes), (total, -1)], 0, 0)
+        self.program.row([*((self._slots[size, i], 1) for i in nodes), (total, -1)], 0, 0)
         for f in range(self._problem.n_nodes):
             self._budget.demand()
             displaced = self._displaced(mine, f, size)
             if displaced:
-                own = [(slots[size, f], 1)] if mask[f] else []
+                own = [(self._slots[size, f], 1)] if mask[f] else []
                 self.program.row([*displaced, *own, (total, -1)], upper=0)
 
     def _slots_on(self, size: int, node: int) -> int:
@@ -287,6 +288,47 @@ class CountModel:
         terms, capacity = self._capacity(node, self._usable[node])
         self.program.row([*self._load(node), (slots, size), *terms], upper=capacity)
         return slots
+
+    def _lift(self, nodes: IntArray, sizes: list[int]) -> None:
+        """Rows that hold already but that relaxations miss: what slots cost beyond what a node has anyway."""
+        capacity = np.array(self._usable, dtype=np.int64)[nodes]
+        if self._out is not None:
+            free = capacity - (self._now * np.array(self._size)[:, None]).sum(axis=0)[nodes]
+            self._lift_moves(self._out, nodes[free >= 0], capacity[free >= 0], free[free >= 0], sizes)
+        if self._peak >= 0:
+            usable = self._problem.usable[nodes].tolist()
+            most = np.array([self._shares.most(self._least_peak, c) for c in usable], dtype=np.int64)
+            self._lift_peak(nodes, capacity, np.maximum(capacity - most, 0), sizes)
+
+    def _lift_moves(self, left: IntArray, nodes: IntArray, capacity: IntArray, room: IntArray, sizes: list[int]) -> None:
+        kinds, kind = np.unique(np.stack([room, capacity]), axis=1, return_inverse=True)
+        for family in lifted(kinds[0], kinds[1], sizes, self._size) if len(nodes) else ():
+            for i, row, free in zip(nodes.tolist(), kind.reshape(-1).tolist(), room.tolist(), strict=True):
+                self._budget.demand()
+                terms, base = self._slot_terms(i, free, sizes, family.slots[row])
+                for s, (out, come) in enumerate(zip(family.leaving[row].tolist(), family.coming[row].tolist(), strict=True)):
+                    # What comes is what is there, less what was, and instead of what left.
+                    terms += [(int(left[s, i]), out - come), (int(self._n[s, i]), -come)]
+                    base -= come * int(self._now[s, i])
+                if any(c for _, c in terms):
+                    self.program.row(terms, lower=base)
+
+    def _lift_peak(self, nodes: IntArray, capacity: IntArray, room: IntArray, sizes: list[int]) -> None:
+        kinds, kind = np.unique(np.stack([room, capacity]), axis=1, return_inverse=True)
+        for prices in slot_prices(kinds[0], kinds[1], sizes):
+            for i, row, free in zip(nodes.tolist(), kind.reshape(-1).tolist(), room.tolist(), strict=True):
+                self._budget.demand()
+                terms, base = self._slot_terms(i, free, sizes, prices[row])
+                # A load above the least peak's makes the peak higher by at least as many parts, where parts are whole.
+                whole = self._shares.factor(int(self._problem.usable[i])) is not None
+                over = 1 if whole else self._usable[i]
+                terms += [*((v, -c) for v, c in self._load(i)), (self._peak, over)]
+                self.program.row(terms, lower=base + free - self._usable[i] + over * self._least_peak)
+
+    def _slot_terms(self, node: int, room: int, sizes: list[int], prices: IntArray) -> tuple[Terms, int]:
+        """Terms and constant of ``sum_t c[t] (floor(room / t) - u[t])``, to be at least: ``terms >= constant``."""
+        terms = [(self._slots[size, node], -price) for size, price in zip(sizes, prices.tolist(), strict=True) if price]
+        return terms, -sum(price * (room // size) for size, price in zip(sizes, prices.tolist(), strict=True))
 
     def _free(self, candidate: Candidate, counts: IntArray) -> Any:
         free = np.array(self._usable) - (counts * np.array(self._size)[:, None]).sum(axis=0)
@@ -398,15 +440,7 @@ class CountModel:
             return bound * self._unit
         if name != "balance":
             return bound
-        if self._even:
-            return Fraction(bound * self._unit, self._even)
-        return self._next_share(Fraction(bound - 1, _SCALE))
-
-    def _next_share(self, above: Fraction) -> Fraction:
-        """The least share above this one that a load in whole units has on some online node."""
-        usable = self._problem.usable[self._problem.online].tolist()
-        shares = [Fraction((above * c // self._unit + 1) * self._unit, c) for c in set(usable)] if above >= 0 else []
-        return min((Fraction(s) for s in shares), default=Fraction(0))
+        return self._shares.above(bound - 1)
 
     def hold(self, stage: Stage, value: int | Fraction, *, strictly: bool = False) -> None:
         """Demand that a stage is no worse than this value, or better."""

@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 from vmplace.budget import Budget, OutOfTimeError
 from vmplace.program import Program
 
-__all__ = ["Answer", "CpSat", "Outcome"]
+__all__ = ["Answer", "CpSat", "Outcome", "together"]
 
 _INFINITY = 2**62
 _TICK = 0.01
@@ -40,11 +40,19 @@ class Answer:
         The best solution's values; None without one.
     bound
         The least the objective can be; None where nothing is known.
+    by
+        The engine that gave outcome and bound.
     """
 
     outcome: Outcome
     values: tuple[int, ...] | None
     bound: int | None
+    by: str = field(default="cp-sat", eq=False)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to be found."""
+        return self.outcome in (Outcome.OPTIMAL, Outcome.INFEASIBLE)
 
 
 @define
@@ -90,23 +98,43 @@ class CpSat:
         on_progress
             Called with value and bound now and then, from the calling thread.
         """
-        answer = Answer(Outcome.UNKNOWN, tuple(hint) if hint is not None else None, None)
         best = Answer(Outcome.UNKNOWN, None, None)
         # One worker first: it is repeatable, and ends most searches soonest. Then a portfolio in lockstep, repeatable too.
         for workers, work in ((1, 4.0), (8, math.inf)):
-            if budget.spent:
+            if best.settled or budget.spent:
                 break
-            try:
-                run = _Run(program, budget, answer.values, on_solution, on_progress)
-            except OutOfTimeError:
-                break
-            answer = run.solve(self._parameters(budget, workers, work))
-            self.spent += run.work
-            best = _better(best, answer)
-            if best.outcome in (Outcome.OPTIMAL, Outcome.INFEASIBLE):
-                break
-            answer = best if best.values is not None else Answer(Outcome.UNKNOWN, tuple(hint) if hint is not None else None, None)
+            answer = self.run(
+                program,
+                budget=budget,
+                hint=best.values or hint,
+                on_solution=on_solution,
+                on_progress=on_progress,
+                workers=workers,
+                work=work,
+            )
+            best = together(program, best, answer)
         return best
+
+    def run(
+        self,
+        program: Program,
+        *,
+        budget: Budget,
+        hint: Sequence[int] | None = None,
+        on_solution: Callable[[tuple[int, ...]], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+        workers: int = 1,
+        work: float = math.inf,
+        enough: Callable[[tuple[int, ...] | None], bool] | None = None,
+    ) -> Answer:
+        """As `solve`, one search of so many workers and so much work that ends early once `enough` is true of its best."""
+        try:
+            run = _Run(program, budget, hint, on_solution, on_progress, enough)
+        except OutOfTimeError:
+            return Answer(Outcome.UNKNOWN, None, None)
+        answer = run.solve(self._parameters(budget, workers, work))
+        self.spent += run.work
+        return answer
 
     def _parameters(self, budget: Budget, workers: int, work: float) -> dict[str, Any]:
         if self.deterministic:
@@ -123,13 +151,24 @@ class CpSat:
         }
 
 
-def _better(old: Answer, new: Answer) -> Answer:
-    """What two searches of one program established together; the later one starts from the earlier one's best."""
-    bounds = [b for b in (old.bound, new.bound) if b is not None]
-    bound = max(bounds) if bounds else None
-    if new.values is None and new.outcome is Outcome.UNKNOWN:
-        return Answer(old.outcome, old.values, bound)
-    return Answer(new.outcome, new.values, bound)
+def together(program: Program, first: Answer, second: Answer) -> Answer:
+    """What two searches of one program established together."""
+    best, other = first, second
+    if _value(program, second) < _value(program, first):
+        best, other = second, first
+    known = [answer for answer in (first, second) if answer.bound is not None]
+    firmest = max(known, key=lambda answer: answer.bound or 0, default=best)
+    for answer in (best, other):
+        if answer.settled:
+            return Answer(answer.outcome, answer.values, firmest.bound, answer.by)
+    if best.values is None:
+        return Answer(Outcome.UNKNOWN, None, firmest.bound, firmest.by)
+    proved = firmest.bound is not None and _value(program, best) <= firmest.bound
+    return Answer(Outcome.OPTIMAL if proved else Outcome.FEASIBLE, best.values, firmest.bound, firmest.by)
+
+
+def _value(program: Program, answer: Answer) -> float:
+    return math.inf if answer.values is None else program.value(program.objective, answer.values)
 
 
 class _Run:
@@ -142,6 +181,7 @@ class _Run:
         hint: Sequence[int] | None,
         on_solution: Callable[[tuple[int, ...]], None] | None,
         on_progress: Callable[[int, int], None] | None,
+        enough: Callable[[tuple[int, ...] | None], bool] | None,
     ) -> None:
         from ortools.sat.python import cp_model  # slow to import: only when first solving
 
@@ -151,6 +191,7 @@ class _Run:
         self._scored = bool(program.objective)
         self._on_solution = on_solution
         self._on_progress = on_progress
+        self._enough = enough
         self._model = _build(cp_model.CpModel(), program, hint, budget)
         self._latest: tuple[int, ...] | None = None
         self.work = 0.0
@@ -174,6 +215,8 @@ class _Run:
         threading.Thread(target=run, daemon=True).start()
         try:
             while not done.wait(_TICK) and not self._budget.spent:
+                if self._enough is not None and self._enough(self._latest):
+                    break
                 if self._on_progress is not None and self._latest is not None:
                     self._on_progress(*self._progress)
         finally:  # what the callback raises must not leave the search running

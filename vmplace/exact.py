@@ -10,8 +10,9 @@ from vmplace.budget import Budget, OutOfTimeError
 from vmplace.certify import Fate, Verdict, certify
 from vmplace.columns import IntArray
 from vmplace.counts import CountModel
-from vmplace.engine import Answer, CpSat, Outcome
+from vmplace.engine import Answer, Outcome
 from vmplace.goal import Candidate, Goal, Stage, losses
+from vmplace.portfolio import Portfolio
 from vmplace.problem import BoolArray, Problem
 
 __all__ = ["Finding", "search"]
@@ -68,9 +69,9 @@ def search(
     start
         A candidate to begin with.
     seed, deterministic
-        As for `CpSat`.
+        As for `Portfolio`.
     """
-    return _Search(problem, goal, budget, CpSat(seed, deterministic), start).run()
+    return _Search(problem, goal, budget, Portfolio(seed, deterministic), start).run()
 
 
 @define
@@ -78,7 +79,7 @@ class _Search:
     problem: Problem
     goal: Goal
     budget: Budget
-    engine: CpSat
+    engine: Portfolio
     best: Candidate | None
     searches: int = field(default=0, init=False)
     written: int = field(default=0, init=False)

@@ -52,3 +52,18 @@ class Program:
     def value(self, terms: Terms, values: Sequence[int]) -> int:
         """The expression at these values."""
         return sum(c * values[v] for v, c in terms)
+
+    def holds(self, values: Sequence[int]) -> bool:
+        """Whether these values keep all bounds and rows."""
+        within = all(low <= v <= high for v, low, high in zip(values, self.lower, self.upper, strict=True))
+        return within and all(
+            (low is None or total >= low) and (high is None or total <= high)
+            for total, low, high in ((self.value(terms, values), low, high) for terms, low, high in self.rows)
+        )
+
+    @property
+    def largest(self) -> int:
+        """The largest coefficient or finite row bound."""
+        rows = (abs(c) for terms, _, _ in self.rows for _, c in terms)
+        ends = (abs(end) for _, low, high in self.rows for end in (low, high) if end is not None)
+        return max([*rows, *ends, *(abs(c) for _, c in self.objective)], default=0)

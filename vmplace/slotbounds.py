@@ -1,0 +1,133 @@
+"""What whole slots cost: bounds on the peak and on moves, told by summing lifted slot rows over all nodes.
+
+Each failure of f leaves the displaced VMs' slots of t no more than the others' free ones, ``d[t, f] + u[t, f] <= U[t]`` with
+``U[t]`` the free slots of all. Summed over N nodes: ``U[t] >= ceil(D[t] / (N - 1))``, D[t] being the slots that all protected
+VMs fill. What that many slots need in free memory beyond what each node has anyway, `lifting` tells.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.columns import IntArray
+from vmplace.lifting import slot_prices
+from vmplace.problem import BoolArray, Problem
+from vmplace.shares import Shares
+
+__all__ = ["least_moved", "least_peak", "thresholds"]
+
+_MOST = 24
+_KINDS = 128
+
+
+def thresholds(sizes: IntArray) -> list[int]:
+    """Slot sizes worth a row, ascending: the VMs' own, evenly thinned where there are more than 24."""
+    values = np.unique(sizes)
+    if len(values) > _MOST:
+        values = values[np.linspace(0, len(values) - 1, _MOST).astype(np.int64)]
+    return [int(value) for value in values]
+
+
+def least_peak(problem: Problem, least: Fraction) -> Fraction:
+    """A lower bound on the highest share of memory in use, at least `least`, where every failure is to be survived.
+
+    If no node were above a share, each would keep ``rho = usable - share * usable`` free; the slots that are needed take more of
+    some nodes, as the lifted rows at ``room = rho`` tell, and less is left for the VMs than they need.
+    """
+    unit = max(1, int(np.gcd.reduce(problem.memory))) if problem.n_vms else 1
+    shares, pools = Shares.of(problem, unit), list(_pools(problem, unit))
+    low, high = shares.ceil(least) - 1, shares.whole
+    while high - low > 1:
+        middle = (low + high) // 2
+        if any(pool.refutes(shares, middle) for pool in pools):
+            low = middle
+        else:
+            high = middle
+    return max(least, shares.above(low)) if low >= 0 else least
+
+
+def least_moved(problem: Problem) -> int:
+    """A lower bound in MiB on what must migrate for every failure to be survived: the lifted rows at the present free memory."""
+    unit = max(1, int(np.gcd.reduce(problem.memory))) if problem.n_vms else 1
+    load = problem.load(problem.node_of)
+    return sum(pool.least_leaving(load) for pool in _pools(problem, unit)) * unit
+
+
+@frozen(eq=False)
+class _Pool:
+    """A pool's online nodes and what must be survived there, memory in whole units.
+
+    Parameters
+    ----------
+    nodes, usable, capacity
+        Online nodes and what they have, in MiB and in whole units.
+    need
+        What all VMs need that may be on online nodes only.
+    sizes, slots
+        Slot sizes, and how many free ones there must be in all.
+    """
+
+    unit: int
+    nodes: IntArray
+    usable: IntArray
+    capacity: IntArray
+    need: int
+    sizes: list[int]
+    slots: list[int]
+
+    def refutes(self, shares: Shares, parts: int) -> bool:
+        """Whether a placement within a share is impossible."""
+        most = parts * self.usable // (shares.whole * self.unit)
+        return self._least(self.capacity - most) > int(most.sum()) - self.need
+
+    def least_leaving(self, load: IntArray) -> int:
+        """The least memory that leaves its nodes, in units."""
+        free = self.capacity - -(-load[self.nodes] // self.unit)
+        return int(np.maximum(-free, 0).sum()) + self._least(np.maximum(free, 0))
+
+    def _least(self, room: IntArray) -> int:
+        """The least free memory beyond `room` that holds the slots."""
+        if not self.sizes:
+            return 0
+        kinds = np.unique(np.stack([room, self.capacity]), axis=1)
+        if kinds.shape[1] > _KINDS:
+            # More room than there is makes the bound no less valid, and few kinds make it quick.
+            step = max(1, int(self.capacity.max()) // _KINDS)
+            room = np.minimum(-(-room // step) * step, self.capacity)
+            kinds = np.unique(np.stack([room, self.capacity]), axis=1)
+        have = [int((room // size).sum()) for size in self.sizes]
+        missing = np.maximum(np.array(self.slots) - have, 0)
+        # Whichever node they are on, the slots cost no less than where they are cheapest.
+        return max((int(prices.min(axis=0) @ missing) for prices in slot_prices(kinds[0], kinds[1], self.sizes)), default=0)
+
+
+def _pools(problem: Problem, unit: int) -> Iterator[_Pool]:
+    for pool in np.unique(problem.pool).tolist():
+        inside = problem.pool == pool
+        nodes = np.flatnonzero(inside & problem.online)
+        if not len(nodes):
+            continue
+        mine = problem.vm_pool == pool
+        settled = problem.maintenance[np.maximum(problem.node_of, 0)] & (problem.node_of >= 0)
+        sizes, slots = _needed_slots(
+            problem, mine & problem.protected, int((inside & (problem.online | problem.maintenance)).sum()), unit
+        )
+        yield _Pool(
+            unit=unit,
+            nodes=nodes,
+            usable=problem.usable[nodes],
+            capacity=problem.usable[nodes] // unit,
+            need=int(problem.memory[mine & ~settled].sum()) // unit,
+            sizes=sizes,
+            slots=slots,
+        )
+
+
+def _needed_slots(problem: Problem, protected: BoolArray, n_hosts: int, unit: int) -> tuple[list[int], list[int]]:
+    memory = problem.memory[protected] // unit
+    if problem.failures == 0 or n_hosts < 2 or not len(memory):
+        return [], []
+    sizes = thresholds(memory)
+    return sizes, [-(-int((memory // size).sum()) // (n_hosts - 1)) for size in sizes]
