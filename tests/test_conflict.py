@@ -1,4 +1,5 @@
 import json
+import math
 import threading
 import time
 
@@ -9,8 +10,15 @@ from hypothesis import strategies as st
 
 import vmplace
 from tests.brute import World
-from vmplace import VM, Apart, Cluster, Conflict, Guarantee, Node, NotOn, OnlyOn, Together
+from vmplace import VM, Apart, Cluster, Conflict, Guarantee, InputError, Node, NotOn, OnlyOn, Together
+from vmplace.budget import Budget
+from vmplace.conflict import conflict_of_search, patience
 from vmplace.generate import generate
+from vmplace.goal import Goal
+from vmplace.naming import Names
+from vmplace.part import Trial
+from vmplace.problem import compile_problem
+from vmplace.saved import SavedResult
 from vmplace.testing import clusters
 
 LIMITS = ("max_moves", "max_migrated")
@@ -184,15 +192,39 @@ def test_what_time_does_not_allow_to_drop_stays(limit):
         assert solution.reason.endswith(": every way was tried; perhaps fewer of these are to blame")
 
 
-def test_a_cancelled_call_blames_all():
+def test_without_time_all_is_blamed():
+    cluster = Cluster(nodes(80, 80), [VM("a", 60, "n0"), VM("b", 30)], [Apart(["a", "b"]), Together(["a", "b"], must=False)])
+    goal = Goal(("moves",), move_running=True, max_moves=0)
+    found = conflict_of_search(Trial(Names(cluster, compile_problem(cluster)), goal, Budget(0)))
+    assert found == Conflict("search", ("a", "b"), rules=(0,), limits=("max_moves",))
+
+
+def test_of_very_many_vms_none_is_dropped():
+    cluster = Cluster.from_arrays(node_memory=[9000] * 3, vm_memory=[8000] + [1] * 10_000, vm_node=[0] + [1, 2] * 5000)
+    start = time.monotonic()
+    conflict = vmplace.place(cluster).conflict
+    assert (conflict.kind, len(conflict.vms), conflict.minimal) == ("search", 10_001, False)
+    assert time.monotonic() - start < 1
+
+
+def test_patience():
+    assert patience(Budget(1), 0, deterministic=False).limit == pytest.approx(0.5, abs=0.1)
+    assert patience(Budget(None), 0, deterministic=False).limit == 2
+    long = Budget(1000)
+    long.start -= 100
+    assert patience(long, 0, deterministic=False).limit == pytest.approx(100, abs=1)
+    assert patience(long, 25, deterministic=True).limit == pytest.approx(450, abs=1)
+    assert patience(long, 25, deterministic=True).work == (long.work - 25) / 2
+    assert patience(Budget(None), 25, deterministic=True).left == math.inf
+
+
+def test_a_cancelled_call_returns_soon():
     cancel = threading.Event()
     cluster = crowded()
-    first = vmplace.place(cluster, time_limit=1)
-    assert len(first.conflict.vms) < len(cluster.vms)
-    threading.Timer(0.3, cancel.set).start()
+    threading.Timer(0.6, cancel.set).start()
     start = time.monotonic()
     assert vmplace.place(cluster, cancel=cancel).status in ("infeasible", "unknown")
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 1.6
 
 
 def test_measured_in_work_it_ends_the_same():
@@ -217,3 +249,13 @@ def test_it_is_json():
         "minimal": True,
     }
     assert vmplace.place(Cluster(hosts, [VM("a", 4)])).to_dict()["conflict"] is None
+
+
+def test_a_saved_result_that_has_one_is_read(tmp_path):
+    saved = tmp_path / "result.json"
+    saved.write_text(json.dumps(vmplace.place(Cluster(nodes(8, 8, 8), [VM("a", 9)])).to_dict()))
+    with pytest.raises(InputError, match="'infeasible': there is nothing to audit"):
+        SavedResult.read(str(saved))
+    fine = vmplace.place(Cluster(nodes(8, 8, 8), [VM("a", 8)]))
+    saved.write_text(json.dumps(fine.to_dict()))
+    assert SavedResult.read(str(saved)).placement == fine.placement

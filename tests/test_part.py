@@ -34,7 +34,7 @@ def test_the_whole_has_what_takes_memory_what_must_be_and_what_limits():
     whole = Part.whole(trial(MOVE).names, MOVE)
     assert whole == part(range(4), (0, 2, 3), ["max_moves"])
     assert whole - part([1], [0]) == part([0, 2, 3], [2, 3], ["max_moves"])
-    assert part([1], [0]) | part([2], limits=["max_moves"]) == part([1, 2], [0], ["max_moves"])
+    assert Part.of([part([1], [0]), part([2], limits=["max_moves"])]) == part([1, 2], [0], ["max_moves"])
 
 
 def test_its_cluster_has_nothing_else():

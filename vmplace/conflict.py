@@ -1,7 +1,6 @@
 """What forbids a placement, as data: the VMs that a bound counts, or what is left when a search drops all that it can."""
 
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Sequence
 
 import numpy as np
 from attrs import define, evolve
@@ -19,6 +18,7 @@ __all__ = ["conflict_of_bound", "conflict_of_search", "patience"]
 
 _PATIENCE = 2.0
 _SHARE = 0.5
+_MANY_VMS = 10_000
 _FEW_GROUPS, _FEW_VMS, _FEW_NODES = 8, 200, 100
 
 
@@ -46,16 +46,14 @@ def conflict_of_search(trial: Trial) -> Conflict:
     A deletion filter: limits first, then rules, then VMs are dropped as long as there is no placement for what is left;
     many at once, then halves of what has to stay, then one by one, or, of VMs that are interchangeable, by bisection. As
     asking for less never does harm (see `Trial`), what was needed once is needed in the end. What is undecided when time
-    runs out stays, and the result is then not called minimal.
+    runs out stays, and the result is then not called minimal; so it is with very many VMs, where one try takes too long.
     """
     part = Part.whole(trial.names, trial.goal)
-    thinning = _Thinning(part, trial.fits)
-    thinning.thin([Part(limits=frozenset({limit})) for limit in LIMITS if limit in part.limits])
-    thinning.thin([Part(rules=frozenset({rule})) for rule in sorted(part.rules)])
-    groups = _groups(thinning.part, trial.names, trial.goal)
-    ruled = frozenset(_rules_of(thinning.part, trial.names))
-    thinning.thin([group for group in groups if not group.vms & ruled])
-    thinning.thin([group for group in groups if group.vms & ruled])
+    thinning = _Thinning(part, trial, minimal=len(part.vms) <= _MANY_VMS)
+    if thinning.minimal:
+        thinning.thin([Part(limits=frozenset({limit})) for limit in LIMITS if limit in part.limits])
+        thinning.thin([Part(rules=frozenset({rule})) for rule in sorted(part.rules)])
+        thinning.thin_vms()
     return _named(Reason("search", ()), thinning.part, trial.names, minimal=thinning.minimal)
 
 
@@ -107,16 +105,29 @@ class _Thinning:
     """What cannot be met, made smaller by dropping what it does without."""
 
     part: Part
-    fits: Callable[[Part], bool | None]
-    minimal: bool = True
+    trial: Trial
+    minimal: bool
+
+    def thin_vms(self) -> None:
+        """Drop VMs: those under no rule that is left, then the others."""
+        if self.trial.budget.spent:
+            self.minimal = False
+            return
+        groups = _groups(self.part, self.trial.names, self.trial.goal)
+        ruled = frozenset(_rules_of(self.part, self.trial.names))
+        self.thin([group for group in groups if not group.vms & ruled])
+        self.thin([group for group in groups if group.vms & ruled])
 
     def thin(self, groups: Sequence[Part], *, needed: bool = False) -> None:
         """Drop all of these groups, or halves of them, or what each does without; `needed`: it is known that not all can go."""
         if not groups:
             return
+        if self.trial.budget.spent:
+            self.minimal = False
+            return
         if not needed:
-            less = self.part - reduce(Part.__or__, groups)
-            fits = self.fits(less)
+            less = self.part - Part.of(groups)
+            fits = self.trial.fits(less)
             if fits is False:
                 self.part = less
                 return
@@ -126,7 +137,7 @@ class _Thinning:
             return
         before, half = self.part, len(groups) // 2
         self.thin(groups[:half])
-        gone = self.part == before - reduce(Part.__or__, groups[:half])
+        gone = self.part == before - Part.of(groups[:half])
         self.thin(groups[half:], needed=needed and gone)
 
     def _bisect(self, group: Part, needed: bool) -> None:
@@ -136,7 +147,7 @@ class _Thinning:
         while many - few > 1:
             middle = (few + many) // 2
             less = whole - Part(frozenset(members[middle:]))
-            fits = self.fits(less)
+            fits = self.trial.fits(less)
             if fits is False:
                 many, self.part = middle, less
             else:

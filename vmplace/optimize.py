@@ -90,7 +90,8 @@ def place(
     -------
     Solution
         ``optimal``, ``feasible``, ``infeasible`` or ``unknown``. A placement returned has passed `audit`. What is infeasible
-        comes with a `Conflict`; to make that small may take as long again as the proof, or 2 seconds if that is more.
+        comes with a `Conflict`; to make that small may take as long as the proof did, or 2 seconds if that is more, but
+        no more than half of the time left.
 
     Raises
     ------

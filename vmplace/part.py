@@ -1,5 +1,8 @@
 """Part of what a cluster asks for: some VMs, some rules, some limits; and whether that much can be had."""
 
+from collections.abc import Collection
+from functools import cached_property
+
 from attrs import define, evolve, field, frozen
 
 from vmplace.bounds import impossible
@@ -8,7 +11,7 @@ from vmplace.cluster import Cluster
 from vmplace.exact import search
 from vmplace.goal import Goal
 from vmplace.greedy import construct
-from vmplace.model import Guarantee, Rule
+from vmplace.model import VM, Guarantee, Rule
 from vmplace.naming import Names
 from vmplace.problem import Problem, compile_problem
 from vmplace.restart import Reason
@@ -49,8 +52,14 @@ class Part:
     def __sub__(self, other: "Part") -> "Part":
         return Part(self.vms - other.vms, self.rules - other.rules, self.limits - other.limits)
 
-    def __or__(self, other: "Part") -> "Part":
-        return Part(self.vms | other.vms, self.rules | other.rules, self.limits | other.limits)
+    @classmethod
+    def of(cls, parts: Collection["Part"]) -> "Part":
+        """Several parts as one."""
+        return cls(
+            frozenset().union(*(part.vms for part in parts)),
+            frozenset().union(*(part.rules for part in parts)),
+            frozenset().union(*(part.limits for part in parts)),
+        )
 
 
 @define
@@ -116,11 +125,17 @@ class Trial:
 
     def cluster(self, part: Part) -> Cluster:
         """A cluster that asks for just this much: it has no wishes, and no guarantee where the goal does without."""
-        cluster, original = self.names.cluster, self.names.problem.original
-        vms = [cluster.vms[int(original[vm])] for vm in sorted(part.vms)]
+        cluster = self.names.cluster
+        vms = [self._vms[vm] for vm in sorted(part.vms)]
         present = {vm.name for vm in vms}
         rules = [_among(cluster.rules[index], present) for index in sorted(part.rules)]
         return evolve(cluster, vms=vms, rules=[rule for rule in rules if rule is not None], guarantee=self._guarantee())
+
+    @cached_property
+    def _vms(self) -> list[VM]:
+        """The problem's VMs, made once where the cluster has columns."""
+        vms = list(self.names.cluster.vms)
+        return [vms[index] for index in self.names.problem.original.tolist()]
 
     def _guarantee(self) -> Guarantee:
         asked = self.names.cluster.guarantee
