@@ -2,7 +2,7 @@
 
 import click
 
-from benchmarks import checking, exact, greedy, real
+from benchmarks import binpacking, checking, exact, greedy, real
 
 
 @click.group(help=__doc__, context_settings={"show_default": True})
@@ -14,13 +14,14 @@ main.add_command(exact.command)
 main.add_command(greedy.command)
 main.add_command(checking.command)
 main.add_command(real.command)
+main.add_command(binpacking.command)
 
 
 @main.command("all")
 @click.pass_context
 def everything(context: click.Context) -> None:
     """All of them, with their defaults."""
-    for command in (exact.command, greedy.command, checking.command, real.command):
+    for command in (exact.command, greedy.command, checking.command, real.command, binpacking.command):
         context.invoke(command)
 
 

@@ -1,5 +1,6 @@
 import threading
 import time
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -33,6 +34,22 @@ def test_small_cases_are_packed_best_or_proved_impossible(case):
     else:
         assert_holds(packing, sizes, kinds)
         assert (packing.n_bins, packing.bound, packing.infeasible, packing.optimal) == (optimum, optimum, False, True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases())
+def test_without_patterns_the_arc_flow_model_decides(case):
+    sizes, kinds = case
+    with mock.patch("vmplace.binpacking.Patterns.affordable", return_value=False):
+        packing, optimum = pack(sizes, kinds, budget=Budget(20)), fewest_bins(sizes, kinds)
+    assert packing.bound == optimum
+    assert packing.infeasible == (optimum > sum(count for _, count in kinds))
+    assert not set(packing.method.split("+")) & {"patterns", "diving"}
+
+
+def test_the_arc_flow_model_proves():
+    with mock.patch("vmplace.binpacking.Patterns.affordable", return_value=False):
+        assert pack([6, 7, 1, 6, 6, 4], [(15, 3)], budget=Budget(20)).method == "best-fit+arc-flow"
 
 
 @settings(max_examples=60, deadline=None)
@@ -76,6 +93,7 @@ def test_exact_fits_and_equal_items():
 
 def test_bins_that_are_not_there_do_not_shift_the_others():
     assert pack([5], [(4, 2), (9, 0), (2, -1), (5, 1)], budget=Budget()).bin_of == (2,)
+    assert pack([5], [(-7, 2), (5, 1)], budget=Budget()).bin_of == (2,)
 
 
 def test_a_size_is_positive():

@@ -23,7 +23,7 @@ def test_what_fits_is_covered_and_in_no_bins_is_proved_impossible(case):
     assume(sizes)
     stock = Stock.of(sizes, kinds)
     patterns, optimum = Patterns(stock, Budget()), fewest_bins(sizes, kinds)
-    for n_bins in range(1, stock.n_bins + 1):  # one relaxation for all
+    for n_bins in range(stock.n_bins, 0, -1):  # one relaxation for all
         found = patterns.cover(Remainder.of(stock, n_bins))
         if n_bins >= optimum:
             assert found is Cover.FULL
@@ -36,7 +36,7 @@ def assert_covers(patterns, stock, n_bins):
     covered, used = [0.0] * len(stock.sizes), [0.0] * len(stock.kinds)
     for part, (kind, pattern) in patterns.parts():
         used[kind] += part
-        assert stock.filling(pattern) <= stock.kinds[kind][0]
+        assert 0 <= stock.kinds[kind][0] - stock.filling(pattern) <= stock.waste(n_bins)
         for j, n in pattern:
             covered[j] += part * n
     assert all(c > n - 1e-4 for c, n in zip(covered, stock.counts, strict=True))
@@ -68,6 +68,10 @@ def test_whatever_the_floats_say_nothing_that_fits_is_called_impossible(case, ra
         assert Patterns(stock, Budget()).cover(Remainder.of(stock, optimum)) is Cover.SHORT
 
 
+def test_where_nothing_fills_a_bin_far_enough_there_is_no_packing():
+    assert cover([7, 5, 4, 4], [(10, 2)], 2) is Cover.NONE
+
+
 def test_a_solver_that_gives_up_proves_nothing():
     with mock.patch("vmplace.patterns._Relaxation.solve", return_value=None):
         assert cover([2, 2, 2], [(3, 3)], 3) is Cover.SHORT
@@ -82,6 +86,15 @@ def test_what_remains_of_bins_and_waste():
     assert whole.less(stock, (0, ((0, 1),))) is None  # too much waste
     assert whole.less(stock, (0, ((2, 4),))) is None
     assert whole.less(stock, (0, ((1, 1), (0, 1)))).less(stock, (0, ((1, 1), (0, 1)))) is None
+
+
+def test_kinds_that_are_used_up_are_left_out():
+    stock = Stock.of([10, 6, 4], [(20, 1), (10, 2)])
+    patterns = Patterns(stock, Budget())
+    assert patterns.cover(Remainder((1, 1, 1), (0, 2), 0)) is Cover.FULL
+    assert {kind for kind, _ in patterns.loads} == {1}
+    assert patterns.cover(Remainder((1, 1, 1), (1, 0), 0)) is Cover.FULL
+    assert patterns.cover(Remainder((1, 1, 1), (0, 1), 0)) is Cover.NONE
 
 
 def test_a_pattern_is_taken_once():

@@ -79,10 +79,7 @@ class ArcFlow:
         model = cls(stock)
         limits = stock.largest(n_bins)
         model.items = [(j, start, model.program.variable(0, stock.counts[j])) for j, start in arcs]
-        sums = {start + stock.sizes[j] for j, start in arcs}
-        for kind, full in _ends(stock, n_bins):
-            if full in sums:
-                model.ends.append((kind, full, model.program.variable(0, limits[kind])))
+        model.ends = [(kind, full, model.program.variable(0, limits[kind])) for kind, full in _ends(stock, n_bins)]
         model._rows(limits)
         return model
 

@@ -115,13 +115,11 @@ class _Search:
 
     def _climb(self) -> None:
         """Decide one number of bins after the other; what stays open does not keep the larger ones from being tried."""
-        proved = True
         n_bins = self.bound
         while n_bins < self.most:
             outcome = self._decide(n_bins)
-            proved = proved and outcome is Outcome.INFEASIBLE
             n_bins += 1
-            if proved:
+            if outcome is Outcome.INFEASIBLE:  # and with fewer bins, too
                 self.bound = n_bins
 
     def _decide(self, n_bins: int) -> Outcome:

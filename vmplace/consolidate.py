@@ -71,7 +71,6 @@ def spare_packing(problem: Problem, goal: Goal, *, budget: Budget) -> Consolidat
 
 def applies(problem: Problem, goal: Goal) -> bool:
     """Whether VMs are free to go to any online node of the one pool, all protected, and nothing else limits them."""
-    online = problem.online
     return bool(
         problem.failures <= 1
         and len(np.unique(problem.pool)) <= 1
@@ -83,6 +82,6 @@ def applies(problem: Problem, goal: Goal) -> bool:
         and goal.max_migrated is None
         and np.all(goal.free(problem))
         and np.all(problem.protected)
-        and np.all(problem.reachable[:, online])
-        and np.all(problem.restartable[:, online])
+        # Where a VM may be, it may restart: rules that hold in a failover hold in normal running.
+        and np.all(problem.reachable[:, problem.online])
     )

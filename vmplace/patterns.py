@@ -180,10 +180,8 @@ def _proved(stock: Stock, remainder: Remainder, worths: Sequence[int], knapsack:
     need = sum(worth * n for worth, n in zip(worths, remainder.counts, strict=True))
     for (capacity, _), limit in zip(stock.kinds, remainder.limits, strict=True):
         if limit:
-            most = int(knapsack.most[capacity])
-            if most < 0:
-                return True
-            need -= most * limit
+            # Where nothing fills a bin far enough this is far below 0, and there is no packing.
+            need -= int(knapsack.most[capacity]) * limit
     return need > 0
 
 
