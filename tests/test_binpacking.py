@@ -121,7 +121,7 @@ def test_time_is_kept(limit):
     pack(triplets(60, 0), [(1000, 20)], budget=Budget(30))  # loads the solvers
     start = time.monotonic()
     packing = pack(sizes, [(20_000, 100)], budget=Budget(limit))
-    assert time.monotonic() - start < limit + 0.2
+    assert time.monotonic() - start < limit + 0.5  # 0.05 where nothing else runs
     assert packing.bound == 80
 
 

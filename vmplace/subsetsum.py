@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from vmplace.budget import Budget
-from vmplace.stock import Load, Pattern, Stock
+from vmplace.stock import Load, Pattern, Stock, volume
 
 __all__ = ["best_fit", "fill_up", "fullest"]
 
@@ -44,6 +44,7 @@ def fill_up(stock: Stock, counts: Sequence[int], limits: Sequence[int], *, budge
     """
     left = list(counts)
     loads: list[Load] = []
+    waste = sum(c * limit for (c, _), limit in zip(stock.kinds, limits, strict=True)) - volume(stock.sizes, counts)
     for kind, limit in enumerate(limits):
         capacity = stock.kinds[kind][0]
         for _ in range(limit):
@@ -51,7 +52,8 @@ def fill_up(stock: Stock, counts: Sequence[int], limits: Sequence[int], *, budge
             first = next((j for j, n in enumerate(left) if n), None)
             if first is None:
                 return tuple(loads)
-            if stock.sizes[first] > capacity:
+            # With too much wasted so far, the bins to come do not suffice whatever is in them.
+            if stock.sizes[first] > capacity or waste < 0:
                 return None
             left[first] -= 1
             tally = Counter(dict(fullest(stock.sizes, left, capacity - stock.sizes[first])))
@@ -59,6 +61,7 @@ def fill_up(stock: Stock, counts: Sequence[int], limits: Sequence[int], *, budge
                 left[j] -= n
             tally[first] += 1
             loads.append((kind, tuple(sorted(tally.items()))))
+            waste -= capacity - stock.filling(loads[-1][1])
     return None if any(left) else tuple(loads)
 
 
