@@ -11,7 +11,7 @@ from vmplace.columns import IntArray
 from vmplace.goal import Goal
 from vmplace.problem import BoolArray, Problem
 
-__all__ = ["Consolidation", "spare_packing"]
+__all__ = ["Consolidation", "applies", "spare_packing"]
 
 
 @frozen(eq=False)
