@@ -7,13 +7,12 @@ no rule binds restarts. Where a candidate fails its exact check all the same, th
 class s restart on i.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from vmplace.bounds import least
 from vmplace.budget import Budget
 from vmplace.columns import IntArray
 from vmplace.goal import Candidate, Goal, Stage, kept, losses, priorities
@@ -32,6 +31,19 @@ Hint = Callable[[Candidate, IntArray], Any]
 class CountModel:
     """A problem and a goal as an integer program; making it raises OutOfTimeError once the budget is spent.
 
+    Parameters
+    ----------
+    problem, goal
+        What is asked.
+    budget
+        The time there is.
+    onto
+        Nodes whose contents may change, shape (n_nodes,); None means all. VMs whose node is open must be able to stay on these.
+    least_peak
+        A lower bound on ``balance``.
+    slots
+        Sizes in MiB that are worth rows of their own, besides those chosen here.
+
     Attributes
     ----------
     program : Program
@@ -40,7 +52,16 @@ class CountModel:
         What to minimise, in order.
     """
 
-    def __init__(self, problem: Problem, goal: Goal, budget: Budget) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        goal: Goal,
+        budget: Budget,
+        *,
+        onto: BoolArray | None = None,
+        least_peak: int | Fraction = 0,
+        slots: Iterable[int] = (),
+    ) -> None:
         self.program = Program()
         self._budget = budget
         self.stages = goal.stages(problem)
@@ -48,23 +69,25 @@ class CountModel:
         self._classes = problem.classes
         # All memory in the VMs' common divisor: small numbers make short searches.
         self._unit = max(1, int(np.gcd.reduce(self._classes.memory))) if len(self._classes) else 1
-        self._size = (self._classes.memory // self._unit).tolist()
+        self._sizes = self._classes.memory // self._unit
+        self._size = self._sizes.tolist()
         self._usable = (problem.usable // self._unit).tolist()
         self._hints: list[tuple[IntArray, Hint]] = []
         self._written: set[int] = set()
         self._now = problem.counts(problem.node_of)
         self._fixed = problem.counts(problem.node_of, ~goal.free(problem))
-        self._place()
+        self._place(np.ones(problem.n_nodes, dtype=bool) if onto is None else onto)
         self._powered = self._power() if goal.consolidates else None
         self._bound_loads()
         self._lost = self._lose() if goal.best_effort else None
         self._out = self._migrate()
         self._broken = {b.rule: self._bind(b) for b in problem.bindings}
         self._shares = Shares.of(problem, self._unit)
-        self._peak = self._level() if "balance" in goal.objectives else -1
+        self._peak = self._level(Fraction(least_peak)) if "balance" in goal.objectives else -1
         self._slots: dict[tuple[int, int], int] = {}
+        self._stated: list[tuple[BoolArray, IntArray, set[int]]] = []
         if problem.failures:
-            self._survive()
+            self._survive(slots)
         if goal.worst is not None:
             self._no_worse(goal.worst)
 
@@ -76,7 +99,7 @@ class CountModel:
         self._hints.append((index, hint))
         return index
 
-    def _place(self) -> None:
+    def _place(self, onto: BoolArray) -> None:
         problem, goal = self._problem, self._goal
         reachable = problem.reachable[self._classes.signature]
         total = np.bincount(self._classes.of, minlength=len(self._classes))
@@ -84,7 +107,10 @@ class CountModel:
         room = goal.limit(problem)[None, :] // self._classes.memory[:, None]
         most = np.minimum(self._fixed + open_[:, None], room) * problem.online
         most = np.where(problem.maintenance[None, :], self._now, most) * reachable
-        self._most = most.astype(np.int64)
+        self._most = np.where(onto[None, :], most, np.minimum(most, self._fixed)).astype(np.int64)
+        # What these carry is known: no rows of their own.
+        self._settled = np.all(self._most == self._fixed, axis=0) & (not goal.consolidates and not goal.best_effort)
+        self._settled_free = np.array(self._usable) - (self._fixed * self._sizes[:, None]).sum(axis=0)
         self._n = self._new(self._most, lambda _, counts: counts)
         for s, i in zip(*np.nonzero(self._fixed), strict=True):
             if self._n[s, i] >= 0 and self._fixed[s, i] <= self._most[s, i]:
@@ -96,7 +122,8 @@ class CountModel:
             self.program.row(((v, 1) for v in self._n[s].tolist()), int(total[s]), int(total[s]))
 
     def _load(self, node: int) -> Terms:
-        return [(v, size) for v, size in zip(self._n[:, node].tolist(), self._size, strict=True) if v >= 0]
+        mine = np.flatnonzero(self._n[:, node] >= 0).tolist()
+        return [(int(self._n[s, node]), self._size[s]) for s in mine]
 
     def _power(self) -> IntArray:
         problem = self._problem
@@ -128,10 +155,11 @@ class CountModel:
         return [(int(self._powered[node]), -capacity)], 0
 
     def _bound_loads(self) -> None:
-        limit = (self._goal.limit(self._problem) // self._unit).tolist()
-        for i in range(self._problem.n_nodes):
+        limit = self._goal.limit(self._problem) // self._unit
+        crowded = (self._fixed * self._sizes[:, None]).sum(axis=0) > limit
+        for i in np.flatnonzero(~self._settled | crowded).tolist():
             self._budget.demand()
-            terms, constant = self._capacity(i, limit[i])
+            terms, constant = self._capacity(i, int(limit[i]))
             self.program.row([*self._load(i), *terms], upper=constant)
 
     def _lose(self) -> IntArray:
@@ -191,10 +219,10 @@ class CountModel:
                 count = int(total[s])
                 self.program.row([(int(self._n[s, i]), 1), (here, -count), (broken, -count)], upper=0)
 
-    def _level(self) -> int:
+    def _level(self, least_peak: Fraction) -> int:
         """The peak: the highest share of an online node, in parts of `Shares.whole`."""
         problem, shares = self._problem, self._shares
-        self._least_peak = shares.ceil(Fraction(least(problem, self._goal, ("balance", 0))))
+        self._least_peak = shares.ceil(least_peak)
         peak = int(self._new(np.array([max(shares.whole, self._least_peak)]), self._level_of)[0])
         self.program.lower[peak] = self._least_peak
         for i in np.flatnonzero(problem.online).tolist():
@@ -208,20 +236,61 @@ class CountModel:
         return peak
 
     def _level_of(self, _: Candidate, counts: IntArray) -> Any:
-        load = (counts * np.array(self._size)[:, None]).sum(axis=0)[self._problem.online]
+        load = (counts * self._sizes[:, None]).sum(axis=0)[self._problem.online]
         usable = self._problem.usable[self._problem.online]
         return (-(-load * self._unit * self._shares.whole // usable)).max(keepdims=True, initial=0)
 
     # The guarantee
 
-    def _survive(self) -> None:
+    def _survive(self, slots: Iterable[int]) -> None:
+        known = {size // self._unit for size in slots if size % self._unit == 0}
         for mask, mine in self._worlds():
-            sizes = thresholds(self._classes.memory[mine] // self._unit)
-            if sizes[0] > 1:  # slots of one unit are memory
+            sizes = self._sizes[mine]
+            chosen = sorted({*thresholds(sizes), *known.intersection(sizes.tolist())})
+            if chosen[0] > 1:  # slots of one unit are memory
                 self._survive_by_memory(mask, mine)
-            for size in sizes:
+            for size in chosen:
                 self._survive_by_slots(mask, mine, size)
-            self._lift(np.flatnonzero(mask), sizes)
+            self._lift(np.flatnonzero(mask), chosen)
+            self._stated.append((mask, mine, set(chosen)))
+
+    def sharpen(self, node_of: IntArray, powered: BoolArray | None, node: int) -> list[int] | None:
+        """State slots of a size that shows that a failure is not survived.
+
+        Parameters
+        ----------
+        node_of, powered
+            A placement that the rows so far allow.
+        node
+            A node whose failure it does not survive.
+
+        Returns
+        -------
+        list of int or None
+            The sizes in MiB that rows were added for; none where rows added since then exclude the placement already. None where
+            slots of no size do.
+        """
+        counts = self._problem.counts(node_of)
+        free = np.array(self._usable) - (counts * self._sizes[:, None]).sum(axis=0)
+        if powered is not None:
+            free = np.where(powered, free, 0)
+        for mask, mine, stated in self._stated:
+            others = free[mask & (np.arange(len(free)) != node)]
+            here = mine[counts[mine, node] > 0]
+            missing = {
+                size: int((self._sizes[here] // size) @ counts[here, node]) - int((others // size).sum())
+                for size in np.unique(self._sizes[here]).tolist()
+            }
+            size = max(missing, key=lambda t: missing[t] * t, default=0)
+            if missing.get(size, 0) <= 0:
+                continue
+            if any(missing[t] > 0 for t in stated.intersection(missing)):
+                return []
+            stated.add(size)
+            self._survive_by_slots(mask, mine, size)
+            self._lift(np.flatnonzero(mask), [size])
+            return [size * self._unit]
+        return None
 
     def _worlds(self) -> Iterator[tuple[BoolArray, IntArray]]:
         """Sets of nodes, each with the protected classes that restart within it."""
@@ -239,12 +308,12 @@ class CountModel:
 
     def _displaced(self, mine: IntArray, node: int, slot: int) -> Terms:
         """Whole slots that the classes lose when a node fails."""
-        terms: Terms = []
-        for s in mine.tolist():
-            terms.append((int(self._n[s, node]), self._size[s] // slot))
-            if self._lost is not None:
-                terms.append((int(self._lost[s, node]), -(self._size[s] // slot)))
-        return [(v, c) for v, c in terms if v >= 0 and c]
+        mine = mine[(self._n[mine, node] >= 0) & (self._sizes[mine] >= slot)]
+        whole = [self._size[s] // slot for s in mine.tolist()]
+        terms = list(zip(self._n[mine, node].tolist(), whole, strict=True))
+        if self._lost is not None:
+            terms += [(v, -k) for v, k in zip(self._lost[mine, node].tolist(), whole, strict=True) if v >= 0]
+        return terms
 
     def _survive_by_memory(self, mask: BoolArray, mine: IntArray) -> None:
         nodes = np.flatnonzero(mask).tolist()
@@ -257,7 +326,7 @@ class CountModel:
             whole += [*self._load(i), *terms]
             constant += capacity
         self.program.row(whole, upper=constant)
-        for f in range(self._problem.n_nodes):
+        for f in self._failing(mask, mine, 1):
             self._budget.demand()
             displaced = self._displaced(mine, f, 1)
             if not displaced:
@@ -269,32 +338,50 @@ class CountModel:
 
     def _survive_by_slots(self, mask: BoolArray, mine: IntArray, size: int) -> None:
         nodes = np.flatnonzero(mask).tolist()
-        for i in nodes:
-            if (size, i) not in self._slots:
-                self._slots[size, i] = self._slots_on(size, i)
+        self._count_slots(size, np.array([i for i in nodes if (size, i) not in self._slots], dtype=np.int64))
         most = np.array([sum(self._usable[i] // size for i in nodes)])
         total = int(self._new(most, lambda c, counts: (self._free(c, counts)[mask] // size).sum(keepdims=True))[0])
         self.program.row([*((self._slots[size, i], 1) for i in nodes), (total, -1)], 0, 0)
-        for f in range(self._problem.n_nodes):
+        for f in self._failing(mask, mine, size):
             self._budget.demand()
             displaced = self._displaced(mine, f, size)
             if displaced:
                 own = [(self._slots[size, f], 1)] if mask[f] else []
                 self.program.row([*displaced, *own, (total, -1)], upper=0)
 
-    def _slots_on(self, size: int, node: int) -> int:
-        most = np.array([self._usable[node] // size])
-        slots = int(self._new(most, lambda c, counts: self._free(c, counts)[[node]] // size)[0])
-        terms, capacity = self._capacity(node, self._usable[node])
-        self.program.row([*self._load(node), (slots, size), *terms], upper=capacity)
-        return slots
+    def _failing(self, mask: BoolArray, mine: IntArray, slot: int) -> list[int]:
+        """Nodes whose failure needs a row: of those whose contents are settled, the one that asks for most."""
+        settled = np.flatnonzero(self._settled)
+        if not len(settled):
+            return list(range(self._problem.n_nodes))
+        whole = self._sizes[mine] // slot
+        asked = (whole[:, None] * self._fixed[np.ix_(mine, settled)]).sum(axis=0)
+        asked += np.where(mask[settled], np.maximum(self._settled_free[settled], 0) // slot, 0)
+        return [int(settled[asked.argmax()]), *np.flatnonzero(~self._settled).tolist()]
+
+    def _count_slots(self, size: int, nodes: IntArray) -> None:
+        """Variables for the free slots of nodes."""
+        most = np.array(self._usable, dtype=np.int64)[nodes] // size
+        slots = self._new(most, lambda c, counts: self._free(c, counts)[nodes] // size).tolist()
+        for i, v in zip(nodes.tolist(), slots, strict=True):
+            self._slots[size, i] = v
+            if self._settled[i] and v >= 0:
+                self.program.lower[v] = self.program.upper[v] = max(0, int(self._settled_free[i])) // size
+            elif v >= 0:
+                terms, capacity = self._capacity(i, self._usable[i])
+                self.program.row([*self._load(i), (v, size), *terms], upper=capacity)
 
     def _lift(self, nodes: IntArray, sizes: list[int]) -> None:
         """Rows that hold already but that relaxations miss: what slots cost beyond what a node has anyway."""
+        nodes = nodes[~self._settled[nodes]]
+        if not len(nodes):
+            return
         capacity = np.array(self._usable, dtype=np.int64)[nodes]
         if self._out is not None:
-            free = capacity - (self._now * np.array(self._size)[:, None]).sum(axis=0)[nodes]
-            self._lift_moves(self._out, nodes[free >= 0], capacity[free >= 0], free[free >= 0], sizes)
+            free = capacity - (self._now * self._sizes[:, None]).sum(axis=0)[nodes]
+            fits = free >= 0
+            if fits.any():
+                self._lift_moves(self._out, nodes[fits], capacity[fits], free[fits], sizes)
         if self._peak >= 0:
             usable = self._problem.usable[nodes].tolist()
             most = np.array([self._shares.most(self._least_peak, c) for c in usable], dtype=np.int64)
@@ -302,11 +389,12 @@ class CountModel:
 
     def _lift_moves(self, left: IntArray, nodes: IntArray, capacity: IntArray, room: IntArray, sizes: list[int]) -> None:
         kinds, kind = np.unique(np.stack([room, capacity]), axis=1, return_inverse=True)
-        for family in lifted(kinds[0], kinds[1], sizes, self._size) if len(nodes) else ():
+        for family in lifted(kinds[0], kinds[1], sizes, self._size):
             for i, row, free in zip(nodes.tolist(), kind.reshape(-1).tolist(), room.tolist(), strict=True):
                 self._budget.demand()
                 terms, base = self._slot_terms(i, free, sizes, family.slots[row])
-                for s, (out, come) in enumerate(zip(family.leaving[row].tolist(), family.coming[row].tolist(), strict=True)):
+                for s in np.flatnonzero((left[:, i] >= 0) | (self._most[:, i] > self._now[:, i])).tolist():
+                    out, come = int(family.leaving[row, s]), int(family.coming[row, s])
                     # What comes is what is there, less what was, and instead of what left.
                     terms += [(int(left[s, i]), out - come), (int(self._n[s, i]), -come)]
                     base -= come * int(self._now[s, i])
@@ -331,7 +419,7 @@ class CountModel:
         return terms, -sum(price * (room // size) for size, price in zip(sizes, prices.tolist(), strict=True))
 
     def _free(self, candidate: Candidate, counts: IntArray) -> Any:
-        free = np.array(self._usable) - (counts * np.array(self._size)[:, None]).sum(axis=0)
+        free = np.array(self._usable) - (counts * self._sizes[:, None]).sum(axis=0)
         powered = candidate.powered
         return free if powered is None or self._powered is None else np.where(powered, free, 0)
 

@@ -55,8 +55,12 @@ def search(
     *,
     budget: Budget,
     start: Candidate | None = None,
+    onto: BoolArray | None = None,
+    bounds: tuple[int | Fraction, ...] | None = None,
+    slots: set[int] | None = None,
     seed: int = 0,
     deterministic: bool = False,
+    effort: float | None = None,
 ) -> Finding:
     """Find the best placement, and prove it.
 
@@ -68,10 +72,28 @@ def search(
         When it is spent, the best so far is returned with what bounds are known.
     start
         A candidate to begin with.
-    seed, deterministic
+    onto
+        As for `CountModel`.
+    bounds
+        Of the goal's stages, where they are known already.
+    slots
+        Slot sizes in MiB that searches on this cluster have found to tell; what this one finds is added.
+    seed, deterministic, effort
         As for `Portfolio`.
     """
-    return _Search(problem, goal, budget, Portfolio(seed, deterministic), start).run()
+    stages = goal.stages(problem)
+    known = [least(problem, goal, stage) for stage in stages] if bounds is None else list(bounds)
+    return _Search(
+        problem,
+        goal,
+        budget,
+        Portfolio(seed, deterministic, effort),
+        start,
+        onto,
+        stages,
+        known,
+        set() if slots is None else slots,
+    ).run()
 
 
 @define
@@ -81,15 +103,18 @@ class _Search:
     budget: Budget
     engine: Portfolio
     best: Candidate | None
+    onto: BoolArray | None
+    stages: list[Stage]
+    bounds: list[int | Fraction]
+    slots: set[int]
     searches: int = field(default=0, init=False)
     written: int = field(default=0, init=False)
     _latest: list[tuple[int, ...]] = field(factory=list, init=False)
     _model: CountModel | None = field(default=None, init=False)
 
     def run(self) -> Finding:
-        stages = self.goal.stages(self.problem)
-        bounds = [least(self.problem, self.goal, stage) for stage in stages]
-        for number, stage in enumerate(stages):
+        bounds = self.bounds
+        for number, stage in enumerate(self.stages):
             if self.best is None or self.best.values[number] > bounds[number]:
                 try:
                     feasible, bounds[number] = self._solve(number, bounds[number])
@@ -110,19 +135,19 @@ class _Search:
     def model(self) -> CountModel:
         """Made when first needed: often the greedy candidate meets the bound, and nothing is to be searched."""
         if self._model is None:
-            self._model = CountModel(self.problem, self.goal, self.budget.share(_SEARCH_SHARE))
-            stages = self.goal.stages(self.problem)
-            for number, stage in enumerate(stages):
-                if self.best is not None and self.best.values[number] == least(self.problem, self.goal, stage):
-                    self._model.hold(stage, self.best.values[number])
-                else:
+            peak = max((b for (name, _), b in zip(self.stages, self.bounds, strict=True) if name == "balance"), default=0)
+            budget = self.budget.share(_SEARCH_SHARE)
+            self._model = CountModel(self.problem, self.goal, budget, onto=self.onto, least_peak=peak, slots=self.slots)
+            for number, stage in enumerate(self.stages):
+                if self.best is None or self.best.values[number] > self.bounds[number]:
                     break
+                self._model.hold(stage, self.best.values[number])
         return self._model
 
     def _solve(self, number: int, bound: int | Fraction) -> tuple[bool, int | Fraction]:
         """Bring one stage to its optimum, as far as time allows; whether there is a placement at all, and the stage's bound."""
         model, inner = self.model, self.budget.share(_SEARCH_SHARE)
-        stage = model.stages[number]
+        stage = self.stages[number]
         while not inner.spent:
             model.program.objective = model.objective(stage)
             self._latest.clear()
@@ -173,10 +198,18 @@ class _Search:
         """Certify a solution; take it if it is good, and write out scenarios that the model got wrong: whether there were any."""
         node_of, powered, verdict = self._certified(values)
         self._adopt(node_of, powered, verdict)
-        wrong = self._wrong(values, verdict)
-        fresh = [node for node in wrong if self.model.write_out(node)]
-        self.written += len(fresh)
-        return bool(fresh)
+        corrected = [self._correct(node, node_of, powered) for node in self._wrong(values, verdict)]
+        return any(corrected)
+
+    def _correct(self, node: int, node_of: IntArray, powered: BoolArray | None) -> bool:
+        """State what the model missed of a scenario: slots of one more size where that tells, else all; False if it is already."""
+        sizes = None if self.goal.best_effort else self.model.sharpen(node_of, powered, node)
+        if sizes is not None:
+            self.slots.update(sizes)
+            return True
+        fresh = self.model.write_out(node)
+        self.written += fresh
+        return fresh
 
     def _certified(self, values: tuple[int, ...]) -> tuple[IntArray, BoolArray | None, Verdict]:
         node_of, powered = self.model.placement(values)

@@ -33,10 +33,13 @@ class Portfolio:
         Of random choices.
     deterministic
         Same answer on every run and on any number of cores, unless the clock ends a search before its measure of work does.
+    effort
+        What CP-SAT may work on a program, alone; None for no such limit.
     """
 
     seed: int = 0
     deterministic: bool = False
+    effort: float | None = None
     _cpsat: CpSat = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -59,9 +62,14 @@ class Portfolio:
         """Minimise the program's objective; the parameters are those of `CpSat.solve`."""
         tell = _Told(on_solution, on_progress)
         first = self._cpsat.run(
-            program, budget=budget, hint=hint, work=_ALONE, on_solution=on_solution, on_progress=tell.progress
+            program,
+            budget=budget,
+            hint=hint,
+            work=_ALONE if self.effort is None else self.effort,
+            on_solution=on_solution,
+            on_progress=tell.progress,
         )
-        if first.settled or budget.spent:
+        if first.settled or budget.spent or self.effort is not None:
             return first
         highs = Highs(round(budget.work * _NODES_PER_WORK) if self.deterministic else None)
         if not program.objective or not highs.takes(program):

@@ -40,9 +40,10 @@ class Program:
     def variables(self, upper: IntArray) -> IntArray:
         """New variables from 0 to `upper`, as indices in its shape; -1 where `upper` is 0 or less: no variable."""
         index = np.full(upper.shape, -1, dtype=np.int64)
-        for place, bound in np.ndenumerate(upper):
-            if bound > 0:
-                index[place] = self.variable(0, int(bound))
+        some = upper > 0
+        index[some] = len(self.lower) + np.arange(int(some.sum()))
+        self.lower += [0] * int(some.sum())
+        self.upper += [int(bound) for bound in upper[some]]
         return index
 
     def row(self, terms: Iterable[tuple[int, int]], lower: int | None = None, upper: int | None = None) -> None:

@@ -1,0 +1,206 @@
+"""Neighbourhood search: free a few VMs of a placement, place them anew exactly, keep what is better, go on.
+
+For clusters too large, or of too many sizes, for one model. Which VMs are freed is drawn from a few kinds of neighbourhoods,
+those that have helped more often than others [1]_; how many adapts to what the exact search finishes. Each step is measured in
+work, so that the same steps are taken on every run; the clock only ends them.
+
+References
+----------
+.. [1] S. Ropke, D. Pisinger, "An adaptive large neighborhood search heuristic for the pickup and delivery problem with time
+       windows", Transportation Science 40 (2006), 455-472.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from random import Random
+
+import numpy as np
+from attrs import define, evolve, field, frozen
+
+from vmplace.budget import Budget
+from vmplace.columns import IntArray
+from vmplace.exact import search
+from vmplace.goal import Candidate, Goal
+from vmplace.problem import BoolArray, Problem
+
+__all__ = ["improve"]
+
+_EFFORT = 0.15
+_FEWEST, _FIRST, _MOST = 6, 24, 160
+_GROW, _SHRINK = 1.15, 0.8
+_MEMORY = 0.8
+_TRIES = 400
+
+Neighbourhood = Callable[["_Place", int], IntArray]
+"""Of a placement and a number, about so many VMs to free."""
+
+
+def improve(
+    problem: Problem,
+    goal: Goal,
+    start: Candidate,
+    *,
+    budget: Budget,
+    bounds: tuple[int | Fraction, ...],
+    seed: int = 0,
+) -> tuple[Candidate, dict[str, float]]:
+    """A candidate that is as good as the start, or better.
+
+    Parameters
+    ----------
+    problem, goal
+        What is asked.
+    start
+        What to improve.
+    budget
+        When it is spent, or after 400 steps in a row that did not help, the best is returned.
+    bounds
+        Of the goal's stages; a candidate that meets them ends the search.
+    seed
+        Of the random choices.
+
+    Returns
+    -------
+    Candidate, dict
+        The best, and how many steps were taken and how many helped.
+    """
+    walk = _Walk(problem, goal, start, bounds, Random(seed))
+    while walk.idle < _TRIES and not budget.spent and walk.best.values != bounds:
+        walk.step(budget)
+    return walk.best, {"neighbourhoods": walk.steps, "improvements": walk.helped}
+
+
+@define
+class _Walk:
+    problem: Problem
+    goal: Goal
+    best: Candidate
+    bounds: tuple[int | Fraction, ...]
+    chance: Random
+    steps: int = field(default=0, init=False)
+    helped: int = field(default=0, init=False)
+    idle: int = field(default=0, init=False)
+    _slots: set[int] = field(factory=set, init=False)
+    _weight: list[float] = field(init=False)
+    _size: list[float] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._weight = [1.0] * len(_NEIGHBOURHOODS)
+        self._size = [float(_FIRST)] * len(_NEIGHBOURHOODS)
+
+    def step(self, budget: Budget) -> None:
+        """Try one neighbourhood."""
+        kind = self.chance.choices(range(len(_NEIGHBOURHOODS)), self._weight)[0]
+        chosen = _NEIGHBOURHOODS[kind](_Place(self.problem, self.goal, self.best.node_of, self.chance), round(self._size[kind]))
+        self.steps += 1
+        found = self._anew(chosen, budget) if len(chosen) else None
+        helped = found is not None and found.values < self.best.values
+        if helped and found is not None:
+            self.best = found
+            budget.tell("search", value=float(found.values[-1]))
+        self.helped += helped
+        self.idle = 0 if helped else self.idle + 1
+        self._weight[kind] = max(0.1, _MEMORY * self._weight[kind] + (1 - _MEMORY) * (3.0 if helped else 0.0))
+
+    def _anew(self, chosen: IntArray, budget: Budget) -> Candidate | None:
+        """The best placement of the chosen VMs, all others staying; adapts how many are chosen next."""
+        problem, goal = _restricted(self.problem, self.goal, self.best, chosen)
+        homes = problem.node_of[chosen]
+        onto = np.zeros(problem.n_nodes, dtype=bool)
+        onto[self.best.node_of[chosen]] = True
+        onto[homes[homes >= 0]] = True
+        values = goal.values(problem, self.best.node_of, self.best.verdict, self.best.powered)
+        start = evolve(self.best, values=values, anew=False)
+        # Of moves, those of the others are not counted here.
+        bounds = tuple(0 if name == "moves" else b for (name, _), b in zip(goal.stages(problem), self.bounds, strict=True))
+        seed = self.chance.randrange(2**31)
+        found = search(
+            problem, goal, budget=budget, start=start, onto=onto, bounds=bounds, slots=self._slots, seed=seed, effort=_EFFORT
+        )
+        factor = _GROW if found.optimal else _SHRINK
+        self._size = [min(max(size * factor, _FEWEST), _MOST) for size in self._size]
+        if found.best is None or found.best is start:
+            return None
+        best = found.best
+        return evolve(best, values=self.goal.values(self.problem, best.node_of, best.verdict, best.powered))
+
+
+def _restricted(problem: Problem, goal: Goal, now: Candidate, chosen: IntArray) -> tuple[Problem, Goal]:
+    """The problem and goal with all but the chosen VMs fixed where they are; what those have moved is spent."""
+    fixed = np.ones(problem.n_vms, dtype=bool)
+    fixed[chosen] = False
+    moved = fixed & (problem.node_of >= 0) & (problem.node_of != now.node_of)
+    restricted = evolve(
+        problem,
+        node_of=np.where(fixed, now.node_of, problem.node_of),
+        movable=problem.movable & ~fixed,
+    )
+    return restricted, evolve(
+        goal,
+        max_moves=None if goal.max_moves is None else goal.max_moves - int(moved.sum()),
+        max_migrated=None if goal.max_migrated is None else goal.max_migrated - int(problem.memory[moved].sum()),
+    )
+
+
+@frozen(eq=False)
+class _Place:
+    """What neighbourhoods choose from."""
+
+    problem: Problem
+    goal: Goal
+    node_of: IntArray
+    chance: Random
+
+    @property
+    def free(self) -> BoolArray:
+        """VMs that may be placed anew."""
+        return self.goal.free(self.problem)
+
+    def on(self, nodes: list[int], most: int, *, at_least: int = 2) -> IntArray:
+        """VMs that may be placed anew on these nodes, node by node until there are enough."""
+        chosen: list[int] = []
+        for number, node in enumerate(nodes):
+            here = np.flatnonzero(self.free & (self.node_of == node)).tolist()
+            if number >= at_least and len(chosen) + len(here) > most:
+                break
+            chosen += here
+        return np.array(chosen[: max(most, _MOST)], dtype=np.int64)
+
+    def pool(self) -> list[int]:
+        """Online nodes of one pool, in random order."""
+        online = np.flatnonzero(self.problem.online)
+        pool = self.problem.pool[self.chance.choice(online.tolist())]
+        nodes = [int(node) for node in online if self.problem.pool[node] == pool]
+        self.chance.shuffle(nodes)
+        return nodes
+
+
+def _some_nodes(place: _Place, most: int) -> IntArray:
+    """All VMs of random nodes."""
+    return place.on(place.pool(), most)
+
+
+def _extremes(place: _Place, most: int) -> IntArray:
+    """All VMs of the fullest node, of the emptiest, and of random ones."""
+    nodes = place.pool()
+    load = place.problem.load(place.node_of)
+    share = {node: Fraction(int(load[node]), int(place.problem.usable[node])) for node in nodes}
+    fullest, emptiest = max(nodes, key=lambda n: share[n]), min(nodes, key=lambda n: share[n])
+    return place.on(list(dict.fromkeys([fullest, emptiest, *nodes])), most)
+
+
+def _moved(place: _Place, most: int) -> IntArray:
+    """VMs that are not where they were, and all of some random node, which may do better what those do that they left."""
+    moved = np.flatnonzero((place.problem.node_of >= 0) & (place.problem.node_of != place.node_of) & place.free).tolist()
+    place.chance.shuffle(moved)
+    others = place.on(place.pool(), 1, at_least=1)
+    return np.unique(np.concatenate([np.array(moved[:most], dtype=np.int64), others]))
+
+
+def _scattered(place: _Place, most: int) -> IntArray:
+    """Random VMs anywhere."""
+    free = np.flatnonzero(place.free).tolist()
+    return np.array(place.chance.sample(free, min(most, len(free))), dtype=np.int64)
+
+
+_NEIGHBOURHOODS: tuple[Neighbourhood, ...] = (_some_nodes, _extremes, _moved, _scattered)
