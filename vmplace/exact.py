@@ -1,6 +1,7 @@
 """The exact core: the compact model, stage by stage; candidates certified, failing scenarios written out until none fails."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from attrs import define, field, frozen
@@ -36,12 +37,15 @@ class Finding:
         Whether it is proved that there is no candidate.
     stats
         Numbers of searches, of scenarios written out, deterministic time.
+    by
+        What gave each bound: ``bounds``, ``cp-sat``, ``highs`` or ``bin packing``.
     """
 
     best: Candidate | None
     bounds: tuple[int | Fraction, ...]
     infeasible: bool
-    stats: dict[str, float]
+    stats: dict[str, Any]
+    by: tuple[str, ...]
 
     @property
     def optimal(self) -> bool:
@@ -107,10 +111,14 @@ class _Search:
     stages: list[Stage]
     bounds: list[int | Fraction]
     slots: set[int]
+    by: list[str] = field(init=False)
     searches: int = field(default=0, init=False)
     written: int = field(default=0, init=False)
     _latest: list[tuple[int, ...]] = field(factory=list, init=False)
     _model: CountModel | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.by = ["bounds"] * len(self.stages)
 
     def run(self) -> Finding:
         bounds = self.bounds
@@ -121,12 +129,12 @@ class _Search:
                 except OutOfTimeError:
                     break
                 if not feasible:
-                    return Finding(None, tuple(bounds), True, self._stats())
+                    return Finding(None, tuple(bounds), True, self._stats(), tuple(self.by))
             if self.best is None or self.best.values[number] > bounds[number]:
                 break
             if self._model is not None:
                 self._model.hold(stage, self.best.values[number])
-        return Finding(self.best, tuple(bounds), False, self._stats())
+        return Finding(self.best, tuple(bounds), False, self._stats(), tuple(self.by))
 
     def _stats(self) -> dict[str, float]:
         return {"searches": self.searches, "scenarios_written": self.written, "work": round(self.engine.spent, 6)}
@@ -153,12 +161,13 @@ class _Search:
             self._latest.clear()
             answer = self._search(stage, inner)
             if answer.outcome is Outcome.INFEASIBLE:
+                self.by[number] = answer.by
                 if self.best is None:
                     return False, bound
                 # Nothing is better than the best: it was held out by `hold(strictly=True)`.
                 return True, self.best.values[number]
-            if answer.bound is not None:
-                bound = max(bound, model.bound(stage, answer.bound))
+            if answer.bound is not None and model.bound(stage, answer.bound) > bound:
+                bound, self.by[number] = model.bound(stage, answer.bound), answer.by
             if answer.values is None:
                 break
             fresh = self._judge(answer.values)
@@ -202,7 +211,7 @@ class _Search:
         return any(corrected)
 
     def _correct(self, node: int, node_of: IntArray, powered: BoolArray | None) -> bool:
-        """State what the model missed of a scenario: slots of one more size where that tells, else all; False if it is already."""
+        """State what the model missed of a scenario: slots of a size where that tells, else all; False if it is already."""
         sizes = None if self.goal.best_effort else self.model.sharpen(node_of, powered, node)
         if sizes is not None:
             self.slots.update(sizes)

@@ -43,6 +43,8 @@ def improve(
     budget: Budget,
     bounds: tuple[int | Fraction, ...],
     seed: int = 0,
+    steps: int | None = None,
+    enough: Callable[[Candidate], bool] = lambda _: False,
 ) -> tuple[Candidate, dict[str, float]]:
     """A candidate that is as good as the start, or better.
 
@@ -58,6 +60,10 @@ def improve(
         Of the goal's stages; a candidate that meets them ends the search.
     seed
         Of the random choices.
+    steps
+        How many neighbourhoods to try at most; None for no such limit.
+    enough
+        Asked now and then whether the best is good enough.
 
     Returns
     -------
@@ -65,7 +71,9 @@ def improve(
         The best, and how many steps were taken and how many helped.
     """
     walk = _Walk(problem, goal, start, bounds, Random(seed))
-    while walk.idle < _TRIES and not budget.spent and walk.best.values != bounds:
+    while walk.idle < _TRIES and walk.steps != steps and not budget.spent and walk.best.values != bounds:
+        if enough(walk.best):
+            break
         walk.step(budget)
     return walk.best, {"neighbourhoods": walk.steps, "improvements": walk.helped}
 

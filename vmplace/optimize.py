@@ -2,23 +2,22 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.auditor import audit
-from vmplace.bounds import impossible, least
+from vmplace.bounds import impossible
 from vmplace.budget import Budget, Progress
 from vmplace.certify import Fate, Verdict, certify
 from vmplace.cluster import Cluster
 from vmplace.conflict import conflict_of_bound, conflict_of_search, patience
 from vmplace.errors import Flaw, InputError
-from vmplace.exact import Finding, search
+from vmplace.exact import Finding
 from vmplace.fields import parse_count
 from vmplace.goal import OBJECTIVES, Candidate, Goal, broken_bindings, losses, priorities
-from vmplace.greedy import construct
+from vmplace.methods import METHODS, Methods
 from vmplace.naming import Names
 from vmplace.part import Trial
 from vmplace.problem import Problem, compile_problem
@@ -30,10 +29,7 @@ from vmplace.verdicts import broken_rules, by_method, pool_verdicts, scenarios, 
 
 __all__ = ["place", "repair"]
 
-_METHODS = ("auto", "exact", "greedy")
-_EXACT_COUNTS = 60_000
-_EXACT_NODES = 500
-_GREEDY_SHARE = 0.5
+T = TypeVar("T")
 
 
 def place(
@@ -145,8 +141,8 @@ def _argument(name: str, value: Any, parse: Callable[[Any], int]) -> int | None:
 
 
 def _refuse_arguments(method: str, seed: int) -> None:
-    if method not in _METHODS:
-        raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(_METHODS)}")])
+    if method not in METHODS:
+        raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(METHODS)}")])
     _argument("seed", seed, parse_count)
 
 
@@ -229,17 +225,7 @@ class _Task:
         return bool(np.any(problem.load(now) > problem.usable) or misplaced.any() or broken)
 
     def _find(self, goal: Goal) -> tuple[Finding, str]:
-        """Greedy, and the exact core after it where that was asked for or the size allows."""
-        problem, method = self.problem, self.method
-        if method == "auto":
-            small = problem.n_nodes <= _EXACT_NODES and len(problem.classes) * problem.n_nodes <= _EXACT_COUNTS
-            method = "exact" if small else "greedy"
-        start = construct(problem, goal, budget=self.budget.share(_GREEDY_SHARE) if method == "exact" else self.budget)
-        if method == "exact":
-            found = search(problem, goal, budget=self.budget, start=start, seed=self.seed, deterministic=self.deterministic)
-            return found, method
-        bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
-        return Finding(start, bounds, False, {}), method
+        return Methods(self.method, self.seed, self.deterministic).find(self.problem, goal, budget=self.budget)
 
     # Results
 
@@ -272,7 +258,12 @@ class _Task:
             pools=pool_verdicts(names, verdict, best.node_of, ()),
             powered=self._powered(names, best),
             method=method,
-            stats={"seconds": round(self.budget.elapsed, 3), **finding.stats, "scenarios": by_method(verdict)},
+            stats={
+                "seconds": round(self.budget.elapsed, 3),
+                **finding.stats,
+                "bound_by": _one_or_all(_by_objective(goal, self.problem, finding.by)),
+                "scenarios": by_method(verdict),
+            },
             objective_name=_one_or_all(goal.objectives),
             objective=_one_or_all(values),
             bound=_one_or_all(bounds),
@@ -343,7 +334,7 @@ class _Task:
         )
 
 
-def _by_objective(goal: Goal, problem: Problem, values: Sequence[int | Fraction]) -> tuple[int | Fraction, ...]:
+def _by_objective(goal: Goal, problem: Problem, values: Sequence[T]) -> tuple[T, ...]:
     """Of the values of all stages, those of the objectives."""
     return tuple(value for (name, _), value in zip(goal.stages(problem), values, strict=True) if name in OBJECTIVES)
 

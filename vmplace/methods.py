@@ -1,0 +1,182 @@
+"""Which method answers: greedy first, then the exact core, neighbourhoods or bin packing, as size and goal allow."""
+
+from contextlib import suppress
+from fractions import Fraction
+
+from attrs import evolve, frozen
+
+from vmplace.bounds import least
+from vmplace.budget import Budget, OutOfTimeError
+from vmplace.certify import certify
+from vmplace.coarse import CoarseModel
+from vmplace.consolidate import Consolidation, spare_packing
+from vmplace.exact import Finding, search
+from vmplace.goal import Candidate, Goal
+from vmplace.greedy import construct
+from vmplace.highs import Highs, HighsRun
+from vmplace.improve import improve
+from vmplace.problem import Problem
+
+__all__ = ["METHODS", "Methods"]
+
+METHODS = ("auto", "exact", "greedy")
+
+_WHOLE_NODES, _WHOLE_COUNTS = 500, 20_000
+"""Up to so many nodes, and classes of VMs times nodes, one model of everything is searched first."""
+
+_IMPROVED_NODES = 2_000
+"""Up to so many nodes `auto` goes beyond greedy."""
+
+_GREEDY_SHARE, _PACKING_SHARE, _SEARCH_SHARE, _IMPROVE_SHARE = 0.5, 0.5, 0.75, 0.6
+
+_COARSE_SHARE = 0.3
+
+_NODES_PER_WORK = 20
+"""Nodes of HiGHS's search tree for each unit of `Budget.work`, where the clock must not end it."""
+
+_STEPS_PER_WORK = 5
+"""Neighbourhoods for each unit of `Budget.work`, where the clock must not end them."""
+
+
+@frozen
+class Methods:
+    """How one goal after another is pursued on a problem.
+
+    Parameters
+    ----------
+    method
+        One of `METHODS`. ``auto`` is ``exact`` up to 2,000 nodes, ``greedy`` above.
+    seed, deterministic
+        As for `vmplace.place`.
+    """
+
+    method: str
+    seed: int
+    deterministic: bool
+
+    def find(self, problem: Problem, goal: Goal, *, budget: Budget) -> tuple[Finding, str]:
+        """What the methods found, and the name of the one that the answer rests on: ``greedy``, ``exact``, or ``improve``
+        where neighbourhoods were searched but never the whole."""
+        greedy = self.method == "greedy" or (self.method == "auto" and problem.n_nodes > _IMPROVED_NODES)
+        start = construct(problem, goal, budget=budget if greedy else budget.share(_GREEDY_SHARE))
+        stages = goal.stages(problem)
+        known = Finding(start, tuple(least(problem, goal, stage) for stage in stages), False, {}, ("bounds",) * len(stages))
+        if greedy or known.optimal:
+            return known, "greedy" if greedy else "exact"
+        if goal.objectives[0] == "consolidate":
+            known = _packed(problem, goal, known, budget.share(_PACKING_SHARE))
+            if known.optimal or known.infeasible:
+                return known, "exact"
+        return self._search(problem, goal, known, budget)
+
+    def _search(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> tuple[Finding, str]:
+        counts = len(problem.classes) * problem.n_nodes
+        whole = problem.n_nodes <= _WHOLE_NODES and counts <= _WHOLE_COUNTS
+        if whole:
+            known = self._exact(problem, goal, known, budget.share(_SEARCH_SHARE))
+        elif known.best is not None:
+            known = self._improved(problem, goal, known, budget.share(_IMPROVE_SHARE) if self.method == "exact" else budget)
+        if known.optimal or known.infeasible or budget.spent:
+            return known, "exact" if whole else "improve"
+        if whole and known.best is not None:
+            return self._improved(problem, goal, known, budget), "exact"
+        if self.method == "exact" or known.best is None:
+            return self._exact(problem, goal, known, budget), "exact"
+        return known, "improve"
+
+    def _exact(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
+        found = search(
+            problem,
+            goal,
+            budget=budget,
+            start=known.best,
+            bounds=known.bounds,
+            seed=self.seed,
+            deterministic=self.deterministic,
+        )
+        by = tuple(
+            new if bound > before else old
+            for new, old, bound, before in zip(found.by, known.by, found.bounds, known.bounds, strict=True)
+        )
+        return evolve(found, by=by, stats={**known.stats, **found.stats})
+
+    def _improved(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
+        assert known.best is not None
+        steps = round(budget.work * _STEPS_PER_WORK) if self.deterministic else None
+        with _Beside(problem, goal, budget, self.deterministic) as beside:
+            best, stats = improve(
+                problem,
+                goal,
+                known.best,
+                budget=budget,
+                bounds=known.bounds,
+                seed=self.seed,
+                steps=steps,
+                enough=lambda candidate: candidate.values[0] <= beside.bound,
+            )
+        bounds, by = list(known.bounds), list(known.by)
+        if beside.bound > bounds[0]:
+            bounds[0], by[0] = beside.bound, "highs"
+        return evolve(known, best=best, bounds=tuple(bounds), by=tuple(by), stats={**known.stats, **stats})
+
+
+class _Beside:
+    """A bound on the fewest moves, computed in another process while this one looks for placements; 0 where there is none."""
+
+    def __init__(self, problem: Problem, goal: Goal, budget: Budget, in_turn: bool) -> None:
+        self._run: HighsRun | None = None
+        self._unit, self._bound = 1, 0
+        if not CoarseModel.applies(problem, goal):
+            return
+        with suppress(OutOfTimeError):
+            model = CoarseModel(problem, goal, budget.share(_COARSE_SHARE))
+            self._unit = model.unit
+            engine = Highs(round(budget.work * _NODES_PER_WORK) if in_turn else None)
+            if in_turn:
+                self._bound = engine.solve(model.program, budget=budget.share(_COARSE_SHARE)).bound or 0
+            elif engine.takes(model.program):
+                self._run = engine.start(model.program, budget=budget)
+
+    def __enter__(self) -> "_Beside":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._run is not None:
+            self._bound = self._run.bound or 0
+            self._run.__exit__()
+
+    @property
+    def bound(self) -> int:
+        """In MiB, as known so far."""
+        bound = self._bound if self._run is None else max(self._bound, self._run.bound or 0)
+        return bound * self._unit
+
+
+def _packed(problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
+    """What bin packing adds where it applies: a bound on the fewest nodes, perhaps a placement that meets it."""
+    packing = spare_packing(problem, goal, budget=budget)
+    if packing is None:
+        return known
+    number = [name for name, _ in goal.stages(problem)].index("consolidate")
+    bounds, by = list(known.bounds), list(known.by)
+    if packing.bound > bounds[number]:
+        bounds[number], by[number] = packing.bound, "bin packing"
+    best = _better(known.best, _judged(problem, goal, packing, budget))
+    # Bounds of the later stages hold whatever the earlier ones are.
+    found: tuple[int | Fraction, ...] = tuple(bounds)
+    return Finding(best, found, packing.infeasible, {**known.stats, "bin_packing": packing.method}, tuple(by))
+
+
+def _judged(problem: Problem, goal: Goal, packing: Consolidation, budget: Budget) -> Candidate | None:
+    if packing.node_of is None:
+        return None
+    verdict = certify(problem, packing.node_of, budget=budget, powered=packing.powered, losses=False)
+    if not verdict.safe or not goal.allowed(problem, packing.node_of):
+        return None
+    values = goal.values(problem, packing.node_of, verdict, packing.powered)
+    return Candidate(packing.node_of, packing.powered, verdict, values)
+
+
+def _better(first: Candidate | None, second: Candidate | None) -> Candidate | None:
+    both = [candidate for candidate in (first, second) if candidate is not None]
+    return min(both, key=lambda candidate: candidate.values, default=None)
