@@ -101,7 +101,7 @@ def test_columns_and_objects_give_the_same():
 
 def test_auto_says_which_method_it_chose():
     assert vmplace.place(SMALL).method == "exact"
-    assert vmplace.place(generate(nodes=600, fill=0.5, profile="flavors")).method == "greedy"
+    assert vmplace.place(generate(nodes=2001, fill=0.1, profile="flavors")).method == "greedy"
 
 
 def test_limits_on_migrations():

@@ -6,6 +6,7 @@ from math import inf
 import numpy as np
 from attrs import frozen
 
+from vmplace.budget import Budget
 from vmplace.certify import Verdict
 from vmplace.columns import IntArray
 from vmplace.problem import Binding, BoolArray, Problem
@@ -41,6 +42,12 @@ class Candidate:
     verdict: Verdict
     values: tuple[int | Fraction, ...]
     anew: bool = False
+
+    def tell(self, budget: Budget, bounds: tuple[int | Fraction, ...]) -> None:
+        """Report it as progress: its value in the first stage that is not at its bound."""
+        stages = list(zip(self.values, bounds, strict=True))
+        value, bound = next((stage for stage in stages if stage[0] > stage[1]), stages[0])
+        budget.tell("search", value=float(value), bound=float(bound))
 
 
 @frozen

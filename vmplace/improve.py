@@ -105,7 +105,7 @@ class _Walk:
         helped = found is not None and found.values < self.best.values
         if helped and found is not None:
             self.best = found
-            budget.tell("search", value=float(found.values[-1]))
+            found.tell(budget, self.bounds)
         self.helped += helped
         self.idle = 0 if helped else self.idle + 1
         self._weight[kind] = max(0.1, _MEMORY * self._weight[kind] + (1 - _MEMORY) * (3.0 if helped else 0.0))

@@ -61,6 +61,8 @@ class Methods:
         start = construct(problem, goal, budget=budget if greedy else budget.share(_GREEDY_SHARE))
         stages = goal.stages(problem)
         known = Finding(start, tuple(least(problem, goal, stage) for stage in stages), False, {}, ("bounds",) * len(stages))
+        if start is not None:
+            start.tell(budget, known.bounds)
         if greedy or known.optimal:
             return known, "greedy" if greedy else "exact"
         if goal.objectives[0] == "consolidate":

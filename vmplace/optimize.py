@@ -261,7 +261,7 @@ class _Task:
             stats={
                 "seconds": round(self.budget.elapsed, 3),
                 **finding.stats,
-                "bound_by": _one_or_all(_by_objective(goal, self.problem, finding.by)),
+                "bound_by": dict(zip(goal.objectives, _by_objective(goal, self.problem, finding.by), strict=True)),
                 "scenarios": by_method(verdict),
             },
             objective_name=_one_or_all(goal.objectives),
