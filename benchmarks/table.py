@@ -8,10 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
+import click
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 
 __all__ = ["Clock", "show"]
+
+_WIDTH = 140
 
 
 class Clock:
@@ -28,13 +32,28 @@ class Clock:
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, note: str) -> None:
-    """Print a table with the machine, the versions and the date."""
+    """Print a table with the machine, the versions and the date, each row as it comes; in a pipe, as Markdown."""
+    if Console().is_terminal:
+        _draw(title, columns, rows, note)
+        return
+    click.echo(f"{title}\n\n| {' | '.join(columns)} |\n|{' ---: |' * len(columns)}")
+    for row in rows:
+        click.echo(f"| {' | '.join(_text(cell) for cell in row)} |")
+    click.echo(f"\n{note}\n{_surroundings()}\n")
+
+
+def _draw(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], note: str) -> None:
     table = Table(title=title, title_justify="left", caption_justify="left", caption=f"{note}\n{_surroundings()}")
     for position, column in enumerate(columns):
         table.add_column(column, justify="right" if position else "left")
-    for row in rows:
-        table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
-    Console(width=140).print(table)
+    with Live(table, console=Console(width=_WIDTH), auto_refresh=False) as live:
+        for row in rows:
+            table.add_row(*map(_text, row))
+            live.refresh()
+
+
+def _text(cell: object) -> str:
+    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
 
 
 def _surroundings() -> str:
