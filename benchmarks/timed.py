@@ -44,19 +44,17 @@ class Timed:
         """MiB or share; None without a placement."""
         return None if self.solution.objective is None else float(self.solution.objective)  # type: ignore[arg-type]
 
-    def first(self, greedy: "Timed | None" = None) -> float | None:
-        """Seconds to the first placement; greedy's is what the exact method starts from, but does not tell of."""
-        if self.value is None:
-            return None
-        starts = [greedy.seconds] if greedy is not None and greedy.value is not None else []
-        return min([*starts, *self.told.values(), self.seconds])
+    @property
+    def first(self) -> float | None:
+        """Seconds to the first placement."""
+        return None if self.value is None else min([*self.told.values(), self.seconds])
 
-    def best(self, greedy: "Timed | None" = None) -> float | None:
+    @property
+    def best(self) -> float | None:
         """Seconds to the value returned."""
         if self.value is None:
             return None
-        starts = [greedy.seconds] if greedy is not None and greedy.value == self.value else []
-        return min([*starts, *(second for value, second in self.told.items() if _same(value, self.value)), self.seconds])
+        return min([*(second for value, second in self.told.items() if _same(value, self.value)), self.seconds])
 
     @property
     def proof(self) -> float | None:
@@ -84,19 +82,17 @@ def timed(cluster: Cluster, objective: str, method: str, time_limit: float) -> T
 
 
 def rows_of(instance: Instance, methods: tuple[str, ...], most: float) -> Iterator[tuple[object, ...]]:
-    """A row for greedy, then one for each of the methods that begin with it."""
+    """A row for each method."""
     instance = attrs.evolve(instance, limit=min(instance.limit, most))
     cluster = instance.cluster()
-    greedy = timed(cluster, instance.objective, "greedy", instance.limit)
-    yield _row(instance, cluster, "greedy", greedy, None)
     for method in methods:
-        yield _row(instance, cluster, method, timed(cluster, instance.objective, method, instance.limit), greedy)
+        yield _row(instance, cluster, method, timed(cluster, instance.objective, method, instance.limit))
 
 
-def _row(instance: Instance, cluster: Cluster, method: str, call: Timed, greedy: Timed | None) -> tuple[object, ...]:
+def _row(instance: Instance, cluster: Cluster, method: str, call: Timed) -> tuple[object, ...]:
     solution = call.solution
     told = (
-        *(_seconds(second) for second in (call.first(greedy), call.best(greedy), call.proof)),
+        *(_seconds(second) for second in (call.first, call.best, call.proof)),
         *(_amount(instance.objective, value) for value in (solution.objective, solution.bound)),
         gap_text(solution),
         solution.stats.get("bound_by", {}).get(instance.objective, "-"),
