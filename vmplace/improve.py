@@ -22,6 +22,7 @@ from vmplace.columns import IntArray
 from vmplace.exact import search
 from vmplace.goal import Candidate, Goal
 from vmplace.problem import BoolArray, Problem
+from vmplace.restricted import restricted
 
 __all__ = ["improve"]
 
@@ -112,7 +113,7 @@ class _Walk:
 
     def _anew(self, chosen: IntArray, budget: Budget) -> Candidate | None:
         """The best placement of the chosen VMs, all others staying; adapts how many are chosen next."""
-        problem, goal = _restricted(self.problem, self.goal, self.best, chosen)
+        problem, goal = restricted(self.problem, self.goal, self.best.node_of, chosen)
         homes = problem.node_of[chosen]
         onto = np.zeros(problem.n_nodes, dtype=bool)
         onto[self.best.node_of[chosen]] = True
@@ -131,23 +132,6 @@ class _Walk:
             return None
         best = found.best
         return evolve(best, values=self.goal.values(self.problem, best.node_of, best.verdict, best.powered))
-
-
-def _restricted(problem: Problem, goal: Goal, now: Candidate, chosen: IntArray) -> tuple[Problem, Goal]:
-    """The problem and goal with all but the chosen VMs fixed where they are; what those have moved is spent."""
-    fixed = np.ones(problem.n_vms, dtype=bool)
-    fixed[chosen] = False
-    moved = fixed & (problem.node_of >= 0) & (problem.node_of != now.node_of)
-    restricted = evolve(
-        problem,
-        node_of=np.where(fixed, now.node_of, problem.node_of),
-        movable=problem.movable & ~fixed,
-    )
-    return restricted, evolve(
-        goal,
-        max_moves=None if goal.max_moves is None else goal.max_moves - int(moved.sum()),
-        max_migrated=None if goal.max_migrated is None else goal.max_migrated - int(problem.memory[moved].sum()),
-    )
 
 
 @frozen(eq=False)

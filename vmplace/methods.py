@@ -15,6 +15,7 @@ from vmplace.goal import Candidate, Goal
 from vmplace.greedy import construct
 from vmplace.highs import Highs, HighsRun
 from vmplace.improve import improve
+from vmplace.mend import mend
 from vmplace.problem import Problem
 
 __all__ = ["METHODS", "Methods"]
@@ -24,8 +25,8 @@ METHODS = ("auto", "exact", "greedy")
 _WHOLE_NODES, _WHOLE_COUNTS = 500, 20_000
 """Up to so many nodes, and classes of VMs times nodes, one model of everything is searched first."""
 
-_IMPROVED_NODES = 2_000
-"""Up to so many nodes `auto` goes beyond greedy."""
+_IMPROVED_NODES, _IMPROVED_COUNTS = 2_000, 2_000_000
+"""Up to so many nodes `auto` goes beyond greedy; up to so many counts anything does, for memory's sake."""
 
 _GREEDY_SHARE, _PACKING_SHARE, _SEARCH_SHARE, _IMPROVE_SHARE = 0.5, 0.5, 0.75, 0.6
 
@@ -45,7 +46,8 @@ class Methods:
     Parameters
     ----------
     method
-        One of `METHODS`. ``auto`` is ``exact`` up to 2,000 nodes, ``greedy`` above.
+        One of `METHODS`. ``auto`` is ``exact`` up to 2,000 nodes, ``greedy`` above; ``exact`` is greedy, too, where classes of
+        VMs times nodes are more than 2,000,000.
     seed, deterministic
         As for `vmplace.place`.
     """
@@ -57,8 +59,11 @@ class Methods:
     def find(self, problem: Problem, goal: Goal, *, budget: Budget) -> tuple[Finding, str]:
         """What the methods found, and the name of the one that the answer rests on: ``greedy``, ``exact``, or ``improve``
         where neighbourhoods were searched but never the whole."""
-        greedy = self.method == "greedy" or (self.method == "auto" and problem.n_nodes > _IMPROVED_NODES)
+        large = self.method == "auto" and problem.n_nodes > _IMPROVED_NODES
+        greedy = self.method == "greedy" or large or len(problem.classes) * problem.n_nodes > _IMPROVED_COUNTS
         start = construct(problem, goal, budget=budget if greedy else budget.share(_GREEDY_SHARE))
+        if not greedy and goal.few_moves and (start is None or start.anew):
+            start = _better(start, mend(problem, goal, budget=budget.share(_GREEDY_SHARE), seed=self.seed))
         stages = goal.stages(problem)
         known = Finding(start, tuple(least(problem, goal, stage) for stage in stages), False, {}, ("bounds",) * len(stages))
         if start is not None:

@@ -1,0 +1,81 @@
+"""Safe again by changing a few nodes: all VMs of some placed anew exactly, the rest staying; more nodes until it can be done.
+
+How many holes a cluster needs for its large VMs hardly grows with the cluster, so neither do the nodes that must change.
+"""
+
+from random import Random
+
+import numpy as np
+from attrs import evolve
+
+from vmplace.budget import Budget
+from vmplace.columns import IntArray
+from vmplace.exact import search
+from vmplace.goal import Candidate, Goal, broken_bindings
+from vmplace.problem import Problem
+from vmplace.restricted import restricted
+
+__all__ = ["mend"]
+
+_EFFORT = 1.0
+_NODES = (4, 8, 16, 32)
+
+
+def mend(problem: Problem, goal: Goal, *, budget: Budget, seed: int = 0) -> Candidate | None:
+    """A candidate that differs from the present placement on a few nodes, or None where none is found.
+
+    Parameters
+    ----------
+    problem, goal
+        What is asked.
+    budget
+        The time there is.
+    seed
+        Of the random choice of nodes.
+    """
+    astray = _astray(problem, goal)
+    hosts = np.unique(problem.node_of[astray])
+    others = np.setdiff1d(np.flatnonzero(problem.online), hosts).tolist()
+    # The emptiest first, where a hole costs least; equal ones in random order.
+    Random(seed).shuffle(others)
+    load = problem.load(problem.node_of)
+    others.sort(key=lambda node: int(load[node] - problem.usable[node]))
+    slots: set[int] = set()
+    for most in _NODES:
+        if budget.spent:
+            break
+        nodes = np.array([*hosts[hosts >= 0].tolist(), *others[:most]], dtype=np.int64)
+        found = _anew(problem, goal, astray, nodes, slots, budget, seed)
+        if found is not None:
+            return found
+        if most >= len(others):
+            break
+    return None
+
+
+def _anew(
+    problem: Problem, goal: Goal, astray: IntArray, nodes: IntArray, slots: set[int], budget: Budget, seed: int
+) -> Candidate | None:
+    onto = np.zeros(problem.n_nodes, dtype=bool)
+    onto[nodes] = True
+    chosen = np.union1d(astray, np.flatnonzero(np.isin(problem.node_of, nodes) & goal.free(problem)))
+    part, aim = restricted(problem, goal, problem.node_of, chosen)
+    found = search(
+        part, aim, budget=budget, onto=onto, bounds=(0,) * len(goal.stages(problem)), slots=slots, seed=seed, effort=_EFFORT
+    )
+    if found.best is None:
+        return None
+    best = found.best
+    return evolve(best, values=goal.values(problem, best.node_of, best.verdict, best.powered))
+
+
+def _astray(problem: Problem, goal: Goal) -> IntArray:
+    """VMs that cannot all stay: those that wait, that are where they may not be, that are on overfull nodes, or break a rule."""
+    now = problem.node_of
+    where = np.maximum(now, 0)
+    astray = (now < 0) | ~problem.reachable[problem.signature, where]
+    astray |= (problem.load(now) > goal.limit(problem))[where]
+    for binding in broken_bindings(problem, now):
+        if binding.must:
+            astray[binding.vms] = True
+    return np.flatnonzero(astray & goal.free(problem))

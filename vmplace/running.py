@@ -1,0 +1,200 @@
+"""Normal running as rows: how many VMs of each class are on each node, what moves, what is lost, which rules are broken.
+
+The variables are ``n[s, i]``, the VMs of class s on node i.
+"""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from vmplace.budget import Budget
+from vmplace.columns import IntArray
+from vmplace.goal import Candidate, Goal, kept
+from vmplace.problem import Binding, BoolArray, Problem
+from vmplace.program import Program, Terms
+from vmplace.shares import Shares
+
+__all__ = ["Running"]
+
+Hint = Callable[[Candidate, IntArray], Any]
+
+
+class Running:
+    """Variables and rows that do not concern failures; `vmplace.counts.CountModel` adds those that do.
+
+    Parameters
+    ----------
+    problem, goal, budget, onto, least_peak
+        As for `vmplace.counts.CountModel`.
+    """
+
+    def __init__(self, problem: Problem, goal: Goal, budget: Budget, onto: BoolArray | None, least_peak: Fraction) -> None:
+        self.program = Program()
+        self._budget = budget
+        self._problem, self._goal = problem, goal
+        self._classes = problem.classes
+        # All memory in the VMs' common divisor: small numbers make short searches.
+        self._unit = max(1, int(np.gcd.reduce(self._classes.memory))) if len(self._classes) else 1
+        self._sizes = self._classes.memory // self._unit
+        self._size = self._sizes.tolist()
+        self._usable = (problem.usable // self._unit).tolist()
+        self._hints: list[tuple[IntArray, Hint]] = []
+        self._now = problem.counts(problem.node_of)
+        self._fixed = problem.counts(problem.node_of, ~goal.free(problem))
+        self._place(np.ones(problem.n_nodes, dtype=bool) if onto is None else onto)
+        self._powered = self._power() if goal.consolidates else None
+        self._bound_loads()
+        self._lost = self._lose() if goal.best_effort else None
+        self._out = self._migrate()
+        self._broken = {b.rule: self._bind(b) for b in problem.bindings}
+        self._shares = Shares.of(problem, self._unit)
+        self._peak = self._level(least_peak) if "balance" in goal.objectives else -1
+
+    def _new(self, upper: IntArray, hint: Hint) -> IntArray:
+        self._budget.demand()
+        index = self.program.variables(upper)
+        self._hints.append((index, hint))
+        return index
+
+    def _place(self, onto: BoolArray) -> None:
+        problem, goal = self._problem, self._goal
+        reachable = problem.reachable[self._classes.signature]
+        total = np.bincount(self._classes.of, minlength=len(self._classes))
+        open_ = total - self._fixed.sum(axis=1)
+        room = goal.limit(problem)[None, :] // self._classes.memory[:, None]
+        most = np.minimum(self._fixed + open_[:, None], room) * problem.online
+        most = np.where(problem.maintenance[None, :], self._now, most) * reachable
+        self._most = np.where(onto[None, :], most, np.minimum(most, self._fixed)).astype(np.int64)
+        # What these carry is known: no rows of their own.
+        self._settled = np.all(self._most == self._fixed, axis=0) & (not goal.consolidates and not goal.best_effort)
+        self._settled_free = np.array(self._usable) - (self._fixed * self._sizes[:, None]).sum(axis=0)
+        self._n = self._new(self._most, lambda _, counts: counts)
+        for s, i in zip(*np.nonzero(self._fixed), strict=True):
+            if self._n[s, i] >= 0 and self._fixed[s, i] <= self._most[s, i]:
+                self.program.lower[self._n[s, i]] = int(self._fixed[s, i])
+            else:
+                self.program.row([], 1, None)  # a VM that must stay where it may not be
+        for s in range(len(self._classes)):
+            self._budget.demand()
+            self.program.row(((v, 1) for v in self._n[s].tolist()), int(total[s]), int(total[s]))
+
+    def _load(self, node: int) -> Terms:
+        mine = np.flatnonzero(self._n[:, node] >= 0).tolist()
+        return [(int(self._n[s, node]), self._size[s]) for s in mine]
+
+    def _power(self) -> IntArray:
+        problem = self._problem
+        powered = self._new(
+            (problem.online | problem.maintenance).astype(np.int64),
+            lambda candidate, counts: (counts.sum(axis=0) > 0) if candidate.powered is None else candidate.powered,
+        )
+        for first, second in self._twins():
+            self.program.row([(int(powered[first]), 1), (int(powered[second]), -1)], lower=0)
+        return powered
+
+    def _twins(self) -> Iterator[tuple[int, int]]:
+        """Neighbours among empty nodes that nothing tells apart."""
+        problem, last = self._problem, dict[bytes, int]()
+        limit = self._goal.limit(problem)
+        for i in np.flatnonzero(problem.online & (self._now.sum(axis=0) == 0)).tolist():
+            rules = [b.nodes[i] for b in problem.bindings if b.nodes is not None]
+            key = np.array(
+                [problem.pool[i], problem.usable[i], limit[i], *problem.reachable[:, i], *problem.restartable[:, i], *rules]
+            )
+            if key.tobytes() in last:
+                yield last[key.tobytes()], i
+            last[key.tobytes()] = i
+
+    def _capacity(self, node: int, capacity: int) -> tuple[Terms, int]:
+        """Terms and constant of a node's capacity on a row's left side: ``load + terms <= constant``."""
+        if self._powered is None or self._powered[node] < 0:
+            return [], capacity
+        return [(int(self._powered[node]), -capacity)], 0
+
+    def _bound_loads(self) -> None:
+        limit = self._goal.limit(self._problem) // self._unit
+        crowded = (self._fixed * self._sizes[:, None]).sum(axis=0) > limit
+        for i in np.flatnonzero(~self._settled | crowded).tolist():
+            self._budget.demand()
+            terms, constant = self._capacity(i, int(limit[i]))
+            self.program.row([*self._load(i), *terms], upper=constant)
+
+    def _lose(self) -> IntArray:
+        protected = self._classes.protected[:, None]
+        lost = self._new(self._most * protected, self._lost_counts)
+        for s, i in zip(*np.nonzero(lost >= 0), strict=True):
+            self.program.row([(int(lost[s, i]), 1), (int(self._n[s, i]), -1)], upper=0)
+        return lost
+
+    def _lost_counts(self, candidate: Candidate, counts: IntArray) -> IntArray:
+        lost = np.zeros_like(counts)
+        for node, loss in candidate.verdict.losses.items():
+            np.add.at(lost[:, node], self._classes.of[loss.vms], 1)
+        return lost
+
+    def _migrate(self) -> IntArray | None:
+        goal = self._goal
+        if "moves" not in goal.objectives and goal.max_moves is None and goal.max_migrated is None:
+            return None
+        out = self._new(self._now - self._fixed, lambda _, counts: np.maximum(self._now - counts, 0))
+        for s, i in zip(*np.nonzero(out >= 0), strict=True):
+            self.program.row([(int(self._n[s, i]), 1), (int(out[s, i]), 1)], lower=int(self._now[s, i]))
+        moved = [(int(out[s, i]), self._size[s]) for s, i in zip(*np.nonzero(out >= 0), strict=True)]
+        if goal.max_migrated is not None:
+            self.program.row(moved, upper=goal.max_migrated // self._unit)
+        if goal.max_moves is not None:
+            self.program.row([(v, 1) for v, _ in moved], upper=goal.max_moves)
+        return out
+
+    def _bind(self, binding: Binding) -> int:
+        """A rule in normal running; the variable that tells it is broken, -1 for a must."""
+        mine = np.unique(self._classes.of[binding.vms])
+        broken = -1
+        if not binding.must:
+            broken = int(self._new(np.ones(1, dtype=np.int64), lambda c, _: np.array([not kept(binding, c.node_of)]))[0])
+        size = len(binding.vms)
+        if binding.kind == "apart":
+            for i in range(self._problem.n_nodes):
+                self.program.row([*((int(self._n[s, i]), 1) for s in mine), (broken, -size)], upper=1)
+        elif binding.kind == "together":
+            self._bind_together(binding, mine, broken)
+        elif binding.nodes is not None:
+            outside = [(int(self._n[s, i]), 1) for s in mine for i in np.flatnonzero(~binding.nodes)]
+            self.program.row([*outside, (broken, -size)], upper=0)
+        return broken
+
+    def _bind_together(self, binding: Binding, mine: IntArray, broken: int) -> None:
+        n_nodes = self._problem.n_nodes
+        home = self._new(
+            np.ones(n_nodes, dtype=np.int64),
+            lambda c, _: np.arange(n_nodes) == np.bincount(c.node_of[binding.vms]).argmax(),
+        )
+        self.program.row(((v, 1) for v in home.tolist()), 1, 1)
+        total = np.bincount(self._classes.of, minlength=len(self._classes))
+        for s in mine.tolist():
+            for i, here in enumerate(home.tolist()):
+                count = int(total[s])
+                self.program.row([(int(self._n[s, i]), 1), (here, -count), (broken, -count)], upper=0)
+
+    def _level(self, least_peak: Fraction) -> int:
+        """The peak: the highest share of an online node, in parts of `Shares.whole`."""
+        problem, shares = self._problem, self._shares
+        self._least_peak = shares.ceil(least_peak)
+        peak = int(self._new(np.array([max(shares.whole, self._least_peak)]), self._level_of)[0])
+        self.program.lower[peak] = self._least_peak
+        for i in np.flatnonzero(problem.online).tolist():
+            usable = int(problem.usable[i])
+            factor = shares.factor(usable)
+            if factor is None:
+                scaled = [(v, c * self._unit * shares.whole) for v, c in self._load(i)]
+                self.program.row([*scaled, (peak, -usable)], upper=0)
+            else:
+                self.program.row([*((v, c * factor) for v, c in self._load(i)), (peak, -1)], upper=0)
+        return peak
+
+    def _level_of(self, _: Candidate, counts: IntArray) -> Any:
+        load = (counts * self._sizes[:, None]).sum(axis=0)[self._problem.online]
+        usable = self._problem.usable[self._problem.online]
+        return (-(-load * self._unit * self._shares.whole // usable)).max(keepdims=True, initial=0)
