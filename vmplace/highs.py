@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -47,15 +47,22 @@ class Highs:
         """Whether the program's numbers are small enough for floats."""
         return program.largest <= _LARGEST and bool(program.lower)
 
-    def start(self, program: Program, *, budget: Budget) -> "HighsRun":
+    def start(self, program: Program, *, budget: Budget, hint: Sequence[int] | None = None) -> "HighsRun":
         """Begin a search beside the caller's own work."""
-        return HighsRun(program, {"time_limit": _seconds(budget), "node_limit": self.nodes})
+        return HighsRun(program, {"time_limit": _seconds(budget), "node_limit": self.nodes}, hint)
 
-    def solve(self, program: Program, *, budget: Budget, on_progress: Callable[[int, int], None] | None = None) -> Answer:
+    def solve(
+        self,
+        program: Program,
+        *,
+        budget: Budget,
+        hint: Sequence[int] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Answer:
         """Minimise the program's objective; the parameters are those of `CpSat.solve`."""
         if budget.spent or not self.takes(program):
             return Answer(Outcome.UNKNOWN, None, None)
-        with self.start(program, budget=budget) as run:
+        with self.start(program, budget=budget, hint=hint) as run:
             while not run.ended and not budget.spent:
                 time.sleep(_TICK)
                 if on_progress is not None and run.progress is not None:
@@ -71,7 +78,7 @@ def _seconds(budget: Budget) -> float | None:
 class HighsRun:
     """One search in its process; as a context, it is killed at the end."""
 
-    def __init__(self, program: Program, limits: dict[str, Any]) -> None:
+    def __init__(self, program: Program, limits: dict[str, Any], hint: Sequence[int] | None) -> None:
         self._program = program
         self._told: dict[str, Any] = {}
         self._final: dict[str, Any] | None = None
@@ -84,7 +91,7 @@ class HighsRun:
             env={**os.environ, "PYTHONPATH": paths},
             start_new_session=True,  # a Ctrl-C in the terminal is the caller's to handle
         )
-        self._talk = threading.Thread(target=self._converse, args=(_packed(program, limits),), daemon=True)
+        self._talk = threading.Thread(target=self._converse, args=(_packed(program, limits, hint),), daemon=True)
         self._talk.start()
 
     def __enter__(self) -> "HighsRun":
@@ -145,7 +152,7 @@ class HighsRun:
         return Answer(Outcome.OPTIMAL if proved else Outcome.FEASIBLE, values, self.bound, "highs")
 
 
-def _packed(program: Program, limits: dict[str, Any]) -> bytes:
+def _packed(program: Program, limits: dict[str, Any], hint: Sequence[int] | None) -> bytes:
     """The program as arrays, with their length in front."""
     sizes = [len(terms) for terms, _, _ in program.rows]
     flat = [pair for terms, _, _ in program.rows for pair in terms]
@@ -163,6 +170,7 @@ def _packed(program: Program, limits: dict[str, Any]) -> bytes:
         row_upper=np.array([math.inf if high is None else high for _, _, high in program.rows], dtype=np.float64),
         objective=objective[:, 0],
         cost=objective[:, 1].astype(np.float64),
+        hint=np.array([] if hint is None else hint, dtype=np.float64),
         limits=np.frombuffer(json.dumps(limits).encode(), dtype=np.uint8),
     )
     task = buffer.getvalue()

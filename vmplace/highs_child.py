@@ -50,7 +50,13 @@ def _solve(task: Mapping[str, Any], said: TextIO) -> dict[str, Any]:
     # Objectives are whole: less than one apart is none; no gap in proportion, however large they are.
     parameters = mathopt.SolveParameters(absolute_gap_tolerance=0.99, relative_gap_tolerance=0.0, **limits)
     model = mathopt.Model.from_model_proto(_model(task))
-    result = mathopt.solve(model, mathopt.SolverType.HIGHS, params=parameters, msg_cb=lambda lines: _follow(lines, said))
+    start = mathopt.ModelSolveParameters()
+    if len(task["hint"]):
+        at = dict(zip(model.variables(), task["hint"].tolist(), strict=True))
+        start = mathopt.ModelSolveParameters(solution_hints=[mathopt.SolutionHint(variable_values=at)])
+    result = mathopt.solve(
+        model, mathopt.SolverType.HIGHS, params=parameters, model_params=start, msg_cb=lambda lines: _follow(lines, said)
+    )
     values = (
         [value for _, value in sorted((v.id, value) for v, value in result.variable_values().items())]
         if result.has_primal_feasible_solution()

@@ -75,11 +75,11 @@ class Portfolio:
         if not program.objective or not highs.takes(program):
             return together(program, first, self._continue(program, budget, first.values or hint, tell))
         if self.deterministic:
-            second = together(program, first, highs.solve(program, budget=budget, on_progress=tell.progress))
+            second = together(program, first, highs.solve(program, budget=budget, hint=first.values, on_progress=tell.progress))
             if second.settled or budget.spent:
                 return second
             return together(program, second, self._continue(program, budget, second.values or hint, tell))
-        with highs.start(program, budget=budget) as run:
+        with highs.start(program, budget=budget, hint=first.values) as run:
             return self._race(program, budget, first, first.values or hint, tell, run)
 
     def _continue(self, program: Program, budget: Budget, hint: Sequence[int] | None, tell: "_Told") -> Answer:
