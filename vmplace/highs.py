@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from io import BytesIO
 from typing import Any
 
@@ -44,8 +45,9 @@ class Highs:
     nodes: int | None = None
 
     def takes(self, program: Program) -> bool:
-        """Whether the program's numbers are small enough for floats."""
-        return program.largest <= _LARGEST and bool(program.lower)
+        """Whether the program's numbers are small enough for floats, and this Python can start another."""
+        startable = bool(sys.executable) and not getattr(sys, "frozen", False)
+        return startable and bool(program.lower) and program.largest <= _LARGEST
 
     def start(self, program: Program, *, budget: Budget, hint: Sequence[int] | None = None) -> "HighsRun":
         """Begin a search beside the caller's own work."""
@@ -141,15 +143,20 @@ class HighsRun:
 
     @property
     def answer(self) -> Answer:
-        """What it has established."""
-        values = None
-        if self._final is not None and self._final["values"] is not None:
-            rounded = tuple(round(value) for value in self._final["values"])
-            values = rounded if self._program.holds(rounded) else None
+        """What it has established so far."""
+        values = self._checked if self.ended else None
         if values is None:
             return Answer(Outcome.UNKNOWN, None, self.bound, "highs")
         proved = self.bound is not None and self._program.value(self._program.objective, values) <= self.bound
         return Answer(Outcome.OPTIMAL if proved else Outcome.FEASIBLE, values, self.bound, "highs")
+
+    @cached_property
+    def _checked(self) -> tuple[int, ...] | None:
+        """Its solution in whole numbers, if they keep all rows; asked for once it has ended."""
+        if self._final is None or self._final["values"] is None:
+            return None
+        rounded = tuple(round(value) for value in self._final["values"])
+        return rounded if self._program.holds(rounded) else None
 
 
 def _packed(program: Program, limits: dict[str, Any], hint: Sequence[int] | None) -> bytes:
