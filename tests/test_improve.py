@@ -202,7 +202,6 @@ def test_a_best_effort_loses_less_and_less(waits):
         assert_acceptable(cluster, compile_problem(cluster), goal, found)
 
 
-@pytest.mark.xfail(reason="only nodes of the chosen VMs are open to them: one without any is never used")
 def test_an_empty_node_is_used():
     cluster = spread((8,) * 3, [(2, 3), (2, 3), ()])
     problem = compile_problem(cluster)

@@ -99,6 +99,10 @@ class Budget:
         """Whether it is time to return."""
         return self.left <= 0
 
+    def steps(self, per_work: float) -> int | None:
+        """How many steps of a kind `work` allows; None for no limit."""
+        return None if math.isinf(self.work) else round(self.work * per_work)
+
     def demand(self) -> None:
         """Raise OutOfTimeError if it is time to return."""
         if self.spent:

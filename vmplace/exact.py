@@ -164,7 +164,8 @@ class _Search:
                 self.by[number] = answer.by
                 if self.best is None:
                     return False, bound
-                # Nothing is better than the best: it was held out by `hold(strictly=True)`.
+                # Nothing is better than the best: it was held out by `hold(strictly=True)`, and must not be for the next stage.
+                self._model = None
                 return True, self.best.values[number]
             if answer.bound is not None and model.bound(stage, answer.bound) > bound:
                 bound, self.by[number] = model.bound(stage, answer.bound), answer.by

@@ -31,6 +31,7 @@ _FEWEST, _FIRST, _MOST = 6, 24, 160
 _GROW, _SHRINK = 1.15, 0.8
 _MEMORY = 0.8
 _TRIES = 400
+_OTHERS = 2
 
 Neighbourhood = Callable[["_Place", int], IntArray]
 """Of a placement and a number, about so many VMs to free."""
@@ -72,7 +73,7 @@ def improve(
         The best, and how many steps were taken and how many helped.
     """
     walk = _Walk(problem, goal, start, bounds, Random(seed))
-    while walk.idle < _TRIES and walk.steps != steps and not budget.spent and walk.best.values != bounds:
+    while problem.online.any() and walk.idle < _TRIES and walk.steps != steps and not budget.spent and walk.best.values != bounds:
         if enough(walk.best):
             break
         walk.step(budget)
@@ -111,6 +112,12 @@ class _Walk:
         self.idle = 0 if helped else self.idle + 1
         self._weight[kind] = max(0.1, _MEMORY * self._weight[kind] + (1 - _MEMORY) * (3.0 if helped else 0.0))
 
+    def _others(self) -> list[int]:
+        """Nodes that the chosen VMs may go to besides their own: the emptiest, and a few at random."""
+        online = np.flatnonzero(self.problem.online)
+        share = self.problem.load(self.best.node_of)[online] / self.problem.usable[online]
+        return [int(online[share.argmin()]), *self.chance.sample(online.tolist(), min(_OTHERS, len(online)))]
+
     def _anew(self, chosen: IntArray, budget: Budget) -> Candidate | None:
         """The best placement of the chosen VMs, all others staying; adapts how many are chosen next."""
         problem, goal = restricted(self.problem, self.goal, self.best.node_of, chosen)
@@ -118,6 +125,7 @@ class _Walk:
         onto = np.zeros(problem.n_nodes, dtype=bool)
         onto[self.best.node_of[chosen]] = True
         onto[homes[homes >= 0]] = True
+        onto[self._others()] = True
         values = goal.values(problem, self.best.node_of, self.best.verdict, self.best.powered)
         start = evolve(self.best, values=values, anew=False)
         # Of moves, those of the others are not counted here.

@@ -109,7 +109,7 @@ class Methods:
 
     def _improved(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
         assert known.best is not None
-        steps = round(budget.work * _STEPS_PER_WORK) if self.deterministic else None
+        steps = budget.steps(_STEPS_PER_WORK) if self.deterministic else None
         with _Beside(problem, goal, budget, self.deterministic) as beside:
             best, stats = improve(
                 problem,
@@ -119,7 +119,7 @@ class Methods:
                 bounds=known.bounds,
                 seed=self.seed,
                 steps=steps,
-                enough=lambda candidate: candidate.values[0] <= beside.bound,
+                enough=lambda candidate: len(candidate.values) == 1 and candidate.values[0] <= beside.bound,
             )
         bounds, by = list(known.bounds), list(known.by)
         if beside.bound > bounds[0]:
@@ -138,7 +138,7 @@ class _Beside:
         with suppress(OutOfTimeError):
             model = CoarseModel(problem, goal, budget.share(_COARSE_SHARE))
             self._unit = model.unit
-            engine = Highs(round(budget.work * _NODES_PER_WORK) if in_turn else None)
+            engine = Highs(budget.steps(_NODES_PER_WORK) if in_turn else None)
             if in_turn:
                 self._bound = engine.solve(model.program, budget=budget.share(_COARSE_SHARE)).bound or 0
             elif engine.takes(model.program):

@@ -301,7 +301,7 @@ class _Task:
     def _refuted(self, stats: Mapping[str, float], method: str) -> Solution:
         """Nothing, as a search shows."""
         names = Names(self.cluster, self.problem)
-        budget = patience(self.budget, stats["work"], deterministic=self.deterministic)
+        budget = patience(self.budget, stats.get("work", 0.0), deterministic=self.deterministic)
         trial = Trial(names, self.goal, budget, self.seed, self.deterministic)
         conflict = conflict_of_search(trial)
         sentence = conflict_sentence(conflict, self.goal, names)

@@ -71,7 +71,7 @@ class Portfolio:
         )
         if first.settled or budget.spent or self.effort is not None:
             return first
-        highs = Highs(round(budget.work * _NODES_PER_WORK) if self.deterministic else None)
+        highs = Highs(budget.steps(_NODES_PER_WORK) if self.deterministic else None)
         if not program.objective or not highs.takes(program):
             return together(program, first, self._continue(program, budget, first.values or hint, tell))
         if self.deterministic:
