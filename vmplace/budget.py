@@ -14,8 +14,8 @@ from vmplace.units import short
 
 __all__ = ["Budget", "OutOfTimeError", "Progress"]
 
-_WORK_PER_SECOND = 0.125
-"""What a search measured in work may do for each second of the limit: a core under load does at least twice as much."""
+_WORK_PER_SECOND = 0.06
+"""What a search measured in work may do for each second of the limit: a core under load does several times as much."""
 
 
 class OutOfTimeError(Exception):

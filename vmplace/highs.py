@@ -29,6 +29,10 @@ __all__ = ["Highs", "HighsRun"]
 _LARGEST = 10**7
 _TRUST = 1e-6
 _TICK = 0.01
+
+_NODES_PER_WORK, _ENTRIES_PER_WORK = 150, 12_000
+"""What it does for each unit of `Budget.work` in less time than that stands for, on a core under load."""
+
 _RESERVE = 0.15
 
 
@@ -40,14 +44,23 @@ class Highs:
     ----------
     nodes
         Nodes of its search tree after which it ends; None for no limit but time.
+    entries
+        The most coefficients of programs that it takes; None for no limit.
     """
 
     nodes: int | None = None
+    entries: int | None = None
+
+    @classmethod
+    def measured(cls, budget: Budget) -> "Highs":
+        """To end by its own measure rather than by the clock: after so many nodes, and with no program whose root takes long."""
+        return cls(budget.steps(_NODES_PER_WORK), budget.steps(_ENTRIES_PER_WORK))
 
     def takes(self, program: Program) -> bool:
-        """Whether the program's numbers are small enough for floats, and this Python can start another."""
+        """Whether the program's numbers are small enough for floats, it has few enough, and this Python can start another."""
         startable = bool(sys.executable) and not getattr(sys, "frozen", False)
-        return startable and bool(program.lower) and program.largest <= _LARGEST
+        few = self.entries is None or sum(len(terms) for terms, _, _ in program.rows) <= self.entries
+        return startable and few and bool(program.lower) and program.largest <= _LARGEST
 
     def start(self, program: Program, *, budget: Budget, hint: Sequence[int] | None = None) -> "HighsRun":
         """Begin a search beside the caller's own work."""

@@ -19,9 +19,10 @@ __all__ = ["mend"]
 
 _EFFORT = 1.0
 _NODES = (4, 8, 16, 32)
+_TRIES_PER_WORK = 20
 
 
-def mend(problem: Problem, goal: Goal, *, budget: Budget, seed: int = 0) -> Candidate | None:
+def mend(problem: Problem, goal: Goal, *, budget: Budget, seed: int = 0, measured: bool = False) -> Candidate | None:
     """A candidate that differs from the present placement on a few nodes, or None where none is found.
 
     Parameters
@@ -32,6 +33,8 @@ def mend(problem: Problem, goal: Goal, *, budget: Budget, seed: int = 0) -> Cand
         The time there is.
     seed
         Of the random choice of nodes.
+    measured
+        Whether to end by `Budget.work` rather than by the clock.
     """
     astray = _astray(problem, goal)
     hosts = np.unique(problem.node_of[astray])
@@ -40,12 +43,14 @@ def mend(problem: Problem, goal: Goal, *, budget: Budget, seed: int = 0) -> Cand
     Random(seed).shuffle(others)
     load = problem.load(problem.node_of)
     others.sort(key=lambda node: int(load[node] - problem.usable[node]))
+    tries = _NODES[: budget.steps(_TRIES_PER_WORK)] if measured else _NODES
+    effort = min(_EFFORT, budget.work / len(_NODES)) if measured else _EFFORT
     slots: set[int] = set()
-    for most in _NODES:
+    for most in tries:
         if budget.spent:
             break
         nodes = np.array([*hosts[hosts >= 0].tolist(), *others[:most]], dtype=np.int64)
-        found = _anew(problem, goal, astray, nodes, slots, budget, seed)
+        found = _anew(problem, goal, astray, nodes, slots, budget, seed, effort)
         if found is not None:
             return found
         if most >= len(others):
@@ -54,14 +59,14 @@ def mend(problem: Problem, goal: Goal, *, budget: Budget, seed: int = 0) -> Cand
 
 
 def _anew(
-    problem: Problem, goal: Goal, astray: IntArray, nodes: IntArray, slots: set[int], budget: Budget, seed: int
+    problem: Problem, goal: Goal, astray: IntArray, nodes: IntArray, slots: set[int], budget: Budget, seed: int, effort: float
 ) -> Candidate | None:
     onto = np.zeros(problem.n_nodes, dtype=bool)
     onto[nodes] = True
     chosen = np.union1d(astray, np.flatnonzero(np.isin(problem.node_of, nodes) & goal.free(problem)))
     part, aim = restricted(problem, goal, problem.node_of, chosen)
     found = search(
-        part, aim, budget=budget, onto=onto, bounds=(0,) * len(goal.stages(problem)), slots=slots, seed=seed, effort=_EFFORT
+        part, aim, budget=budget, onto=onto, bounds=(0,) * len(goal.stages(problem)), slots=slots, seed=seed, effort=effort
     )
     if found.best is None:
         return None

@@ -28,14 +28,14 @@ _WHOLE_NODES, _WHOLE_COUNTS = 500, 20_000
 _IMPROVED_NODES, _IMPROVED_COUNTS = 2_000, 2_000_000
 """Up to so many nodes `auto` goes beyond greedy; up to so many counts anything does, for memory's sake."""
 
+_SLIGHT = Fraction(1, 100)
+"""On more nodes than one model takes, `auto` does not go on for a gap as small as this."""
+
 _GREEDY_SHARE, _PACKING_SHARE, _SEARCH_SHARE, _IMPROVE_SHARE = 0.5, 0.5, 0.75, 0.6
 
 _COARSE_SHARE = 0.3
 
-_NODES_PER_WORK = 20
-"""Nodes of HiGHS's search tree for each unit of `Budget.work`, where the clock must not end it."""
-
-_STEPS_PER_WORK = 5
+_STEPS_PER_WORK = 10
 """Neighbourhoods for each unit of `Budget.work`, where the clock must not end them."""
 
 
@@ -46,8 +46,8 @@ class Methods:
     Parameters
     ----------
     method
-        One of `METHODS`. ``auto`` is ``exact`` up to 2,000 nodes, ``greedy`` above; ``exact`` is greedy, too, where classes of
-        VMs times nodes are more than 2,000,000.
+        One of `METHODS`. ``auto`` is ``exact`` up to 2,000 nodes, ``greedy`` above, and above 500 where greedy leaves a gap of
+        1 % or less; ``exact`` is greedy, too, where classes of VMs times nodes are more than 2,000,000.
     seed, deterministic
         As for `vmplace.place`.
     """
@@ -63,13 +63,16 @@ class Methods:
         greedy = self.method == "greedy" or large or len(problem.classes) * problem.n_nodes > _IMPROVED_COUNTS
         start = construct(problem, goal, budget=budget if greedy else budget.share(_GREEDY_SHARE))
         if not greedy and goal.few_moves and (start is None or start.anew):
-            start = _better(start, mend(problem, goal, budget=budget.share(_GREEDY_SHARE), seed=self.seed))
+            share = budget.share(_GREEDY_SHARE)
+            start = _better(start, mend(problem, goal, budget=share, seed=self.seed, measured=self.deterministic))
         stages = goal.stages(problem)
         known = Finding(start, tuple(least(problem, goal, stage) for stage in stages), False, {}, ("bounds",) * len(stages))
         if start is not None:
             start.tell(budget, known.bounds)
-        if greedy or known.optimal:
-            return known, "greedy" if greedy else "exact"
+        if greedy or (self.method == "auto" and problem.n_nodes > _WHOLE_NODES and _nearly(known)):
+            return known, "greedy"
+        if known.optimal:
+            return known, "exact"
         if goal.objectives[0] == "consolidate":
             known = _packed(problem, goal, known, budget.share(_PACKING_SHARE))
             if known.optimal or known.infeasible:
@@ -138,11 +141,11 @@ class _Beside:
         with suppress(OutOfTimeError):
             model = CoarseModel(problem, goal, budget.share(_COARSE_SHARE))
             self._unit = model.unit
-            engine = Highs(budget.steps(_NODES_PER_WORK) if in_turn else None)
             if in_turn:
-                self._bound = engine.solve(model.program, budget=budget.share(_COARSE_SHARE)).bound or 0
-            elif engine.takes(model.program):
-                self._run = engine.start(model.program, budget=budget)
+                share = budget.share(_COARSE_SHARE)
+                self._bound = Highs.measured(share).solve(model.program, budget=share).bound or 0
+            elif Highs().takes(model.program):
+                self._run = Highs().start(model.program, budget=budget)
 
     def __enter__(self) -> "_Beside":
         return self
@@ -157,6 +160,12 @@ class _Beside:
         """In MiB, as known so far."""
         bound = self._bound if self._run is None else max(self._bound, self._run.bound or 0)
         return bound * self._unit
+
+
+def _nearly(known: Finding) -> bool:
+    """Whether all that is left to gain is less than a hundredth."""
+    pairs = () if known.best is None else zip(known.best.values, known.bounds, strict=True)
+    return known.best is not None and all(value - bound <= value * _SLIGHT for value, bound in pairs)
 
 
 def _packed(problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:

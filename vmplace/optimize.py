@@ -61,8 +61,9 @@ def place(
         migrated, in MiB. ``consolidate``: the fewest nodes that must stay powered on.
         Several: each breaks ties of those before it.
     method
-        ``exact`` (from greedy's placement on), ``greedy``, or ``auto``: exact up to 500 nodes and 60,000 counts (classes of VMs
-        times nodes), greedy above. The result says which.
+        ``exact`` (from greedy's placement on: one model of everything, or neighbourhoods where that is too large), ``greedy``, or
+        ``auto``: exact up to 2,000 nodes, above 500 greedy where that leaves a gap of 1 % or less. The result says
+        which: ``exact``, ``improve`` where only neighbourhoods were searched, or ``greedy``.
     seed
         Of the solver's random choices.
     deterministic

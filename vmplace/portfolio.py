@@ -15,9 +15,6 @@ __all__ = ["Portfolio"]
 _ALONE = 0.3
 """What CP-SAT works before a process is worth starting: most programs end within it."""
 
-_NODES_PER_WORK = 150
-"""Nodes of HiGHS's search tree for each unit of `Budget.work`: about half the time limit at the usual pace."""
-
 
 @define
 class Portfolio:
@@ -34,7 +31,7 @@ class Portfolio:
     deterministic
         Same answer on every run and on any number of cores, unless the clock ends a search before its measure of work does.
     effort
-        What CP-SAT may work on a program, alone; None for no such limit.
+        What CP-SAT may work in all, alone; None for no such limit.
     """
 
     seed: int = 0
@@ -65,13 +62,13 @@ class Portfolio:
             program,
             budget=budget,
             hint=hint,
-            work=_ALONE if self.effort is None else self.effort,
+            work=_ALONE if self.effort is None else max(0.0, self.effort - self.spent),
             on_solution=on_solution,
             on_progress=tell.progress,
         )
         if first.settled or budget.spent or self.effort is not None:
             return first
-        highs = Highs(budget.steps(_NODES_PER_WORK) if self.deterministic else None)
+        highs = Highs.measured(budget) if self.deterministic else Highs()
         if not program.objective or not highs.takes(program):
             return together(program, first, self._continue(program, budget, first.values or hint, tell))
         if self.deterministic:
