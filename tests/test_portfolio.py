@@ -116,7 +116,7 @@ def alone(monkeypatch):
 def test_cp_sat_alone_finds_the_optimum(monkeypatch, times):
     alone(monkeypatch)
 
-    @settings(max_examples=150 * times, deadline=None)
+    @settings(max_examples=80 * times, deadline=None)
     @given(programs(), st.booleans())
     def law(program, deterministic):
         assert_optimum(program, Portfolio(deterministic=deterministic).solve(program, budget=Budget(20)))
@@ -135,7 +135,7 @@ def assert_optimum(program, answer):
 
 @TIMES
 def test_highs_alone_finds_the_optimum(times):
-    @settings(max_examples=150 * times, deadline=None)
+    @settings(max_examples=80 * times, deadline=None)
     @given(programs().filter(lambda program: least(program) is not None), st.sampled_from(["nothing", "lower", "upper"]))
     def law(program, end):
         hint = None if end == "nothing" else getattr(program, end)  # feasible or not
