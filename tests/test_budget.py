@@ -90,3 +90,15 @@ def test_in_another_thread_signals_are_left_alone():
     thread.start()
     thread.join()
     assert heard == [signal.default_int_handler]
+
+
+def test_a_silent_budget_has_the_same_time_and_tells_nobody():
+    heard = []
+    budget = Budget(20, progress=heard.append)
+    inner = budget.silent()
+    inner.tell("search", value=1.0, bound=0.0)
+    assert heard == []
+    assert inner.work == budget.work
+    assert inner.left == pytest.approx(budget.left, abs=0.1)
+    budget.cancel.set()
+    assert inner.spent

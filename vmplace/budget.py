@@ -128,6 +128,12 @@ class Budget:
         inner.work = self.work * part  # not of what the clock has left: that differs from run to run
         return inner
 
+    def silent(self) -> "Budget":
+        """The same time, with nobody to hear of progress: for searches of parts, whose figures are not the whole's."""
+        inner = self.share(1.0)
+        inner._progress = None
+        return inner
+
     @contextmanager
     def interruptible(self) -> Iterator["Budget"]:
         """Within, Ctrl-C cancels the call instead of raising, where it would have raised KeyboardInterrupt."""

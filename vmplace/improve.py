@@ -132,7 +132,15 @@ class _Walk:
         bounds = tuple(0 if name == "moves" else b for (name, _), b in zip(goal.stages(problem), self.bounds, strict=True))
         seed = self.chance.randrange(2**31)
         found = search(
-            problem, goal, budget=budget, start=start, onto=onto, bounds=bounds, slots=self._slots, seed=seed, effort=_EFFORT
+            problem,
+            goal,
+            budget=budget.silent(),
+            start=start,
+            onto=onto,
+            bounds=bounds,
+            slots=self._slots,
+            seed=seed,
+            effort=_EFFORT,
         )
         factor = _GROW if found.optimal else _SHRINK
         self._size = [min(max(size * factor, _FEWEST), _MOST) for size in self._size]

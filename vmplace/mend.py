@@ -66,7 +66,14 @@ def _anew(
     chosen = np.union1d(astray, np.flatnonzero(np.isin(problem.node_of, nodes) & goal.free(problem)))
     part, aim = restricted(problem, goal, problem.node_of, chosen)
     found = search(
-        part, aim, budget=budget, onto=onto, bounds=(0,) * len(goal.stages(problem)), slots=slots, seed=seed, effort=effort
+        part,
+        aim,
+        budget=budget.silent(),
+        onto=onto,
+        bounds=(0,) * len(goal.stages(problem)),
+        slots=slots,
+        seed=seed,
+        effort=effort,
     )
     if found.best is None:
         return None

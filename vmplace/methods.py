@@ -25,6 +25,9 @@ METHODS = ("auto", "exact", "greedy")
 _WHOLE_NODES, _WHOLE_COUNTS = 500, 20_000
 """Up to so many nodes, and classes of VMs times nodes, one model of everything is searched first."""
 
+_LATER_COUNTS = 60_000
+"""Up to so many counts ``exact`` goes on from neighbourhoods to the one model of everything."""
+
 _IMPROVED_NODES, _IMPROVED_COUNTS = 2_000, 2_000_000
 """Up to so many nodes `auto` goes beyond greedy; up to so many counts anything does, for memory's sake."""
 
@@ -62,13 +65,15 @@ class Methods:
         large = self.method == "auto" and problem.n_nodes > _IMPROVED_NODES
         greedy = self.method == "greedy" or large or len(problem.classes) * problem.n_nodes > _IMPROVED_COUNTS
         start = construct(problem, goal, budget=budget if greedy else budget.share(_GREEDY_SHARE))
+        bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
+        if start is not None:
+            start.tell(budget, bounds)
         if not greedy and goal.few_moves and (start is None or start.anew):
             share = budget.share(_GREEDY_SHARE)
             start = _better(start, mend(problem, goal, budget=share, seed=self.seed, measured=self.deterministic))
-        stages = goal.stages(problem)
-        known = Finding(start, tuple(least(problem, goal, stage) for stage in stages), False, {}, ("bounds",) * len(stages))
-        if start is not None:
-            start.tell(budget, known.bounds)
+            if start is not None:
+                start.tell(budget, bounds)
+        known = Finding(start, bounds, False, {}, ("bounds",) * len(bounds))
         if greedy or (self.method == "auto" and problem.n_nodes > _WHOLE_NODES and _nearly(known)):
             return known, "greedy"
         if known.optimal:
@@ -85,12 +90,13 @@ class Methods:
         if whole:
             known = self._exact(problem, goal, known, budget.share(_SEARCH_SHARE))
         elif known.best is not None:
-            known = self._improved(problem, goal, known, budget.share(_IMPROVE_SHARE) if self.method == "exact" else budget)
+            later = self.method == "exact" and counts <= _LATER_COUNTS
+            known = self._improved(problem, goal, known, budget.share(_IMPROVE_SHARE) if later else budget)
         if known.optimal or known.infeasible or budget.spent:
             return known, "exact" if whole else "improve"
         if whole and known.best is not None:
             return self._improved(problem, goal, known, budget), "exact"
-        if self.method == "exact" or known.best is None:
+        if known.best is None or (self.method == "exact" and counts <= _LATER_COUNTS):
             return self._exact(problem, goal, known, budget), "exact"
         return known, "improve"
 
