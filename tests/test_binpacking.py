@@ -23,7 +23,7 @@ def assert_holds(packing, sizes, kinds):
     assert packing.bound <= packing.n_bins
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(cases())
 def test_small_cases_are_packed_best_or_proved_impossible(case):
     sizes, kinds = case

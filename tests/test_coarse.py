@@ -59,7 +59,7 @@ def assert_relaxed(cluster):
 
 @TIMES
 def test_it_asks_for_no_more_than_the_best_placement(times):
-    @settings(max_examples=120 * times, deadline=None)
+    @settings(max_examples=80 * times, deadline=None)
     @given(anything)
     def law(cluster):
         assert_relaxed(cluster)
@@ -82,7 +82,7 @@ def test_nor_does_it_with_groups_of_several_sizes(monkeypatch, sizes, times):
 
 @TIMES
 def test_where_sizes_divide_each_other_and_vms_are_alike_it_is_exact(times):
-    @settings(max_examples=100 * times, deadline=None)
+    @settings(max_examples=60 * times, deadline=None)
     @given(alike.filter(lambda cluster: dividing(cluster) and applies(cluster)))
     def law(cluster):
         assert fewest(cluster) == truly_fewest(cluster)

@@ -68,7 +68,7 @@ asked = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(hard, asked)
 def test_what_is_blamed_is_impossible_by_itself_and_minimal_where_it_says_so(cluster, options):
     solution = vmplace.place(cluster, method="exact", deterministic=True, **options)

@@ -14,7 +14,7 @@ def dived(sizes, kinds, n_bins, failures=20):
     return stock, dive(Patterns(stock, Budget()), n_bins, failures=failures)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(cases())
 def test_what_is_found_is_a_packing_and_small_ones_are_found(case):
     sizes, kinds = case

@@ -16,7 +16,7 @@ def cover(sizes, kinds, n_bins):
     return Patterns(stock, Budget()).cover(Remainder.of(stock, n_bins))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(cases())
 def test_what_fits_is_covered_and_in_no_bins_is_proved_impossible(case):
     sizes, kinds = case

@@ -45,7 +45,7 @@ def holds_for(cluster, move_running):
 
 @TIMES
 def test_no_bound_exceeds_the_optimum(times):
-    @settings(max_examples=150 * times, deadline=None)
+    @settings(max_examples=80 * times, deadline=None)
     @given(anything, st.sampled_from([True, True, False]))
     def law(cluster, move_running):
         assert holds_for(cluster, move_running)
