@@ -19,7 +19,7 @@ from attrs import define, field
 from vmplace.budget import Budget
 from vmplace.engine import CpSat, Outcome
 from vmplace.program import Program, Terms
-from vmplace.stock import Load, Stock
+from vmplace.stock import Load, Stock, bundles
 
 __all__ = ["ArcFlow", "flow"]
 
@@ -142,7 +142,7 @@ def _arcs(stock: Stock, n_bins: int, budget: Budget) -> Iterator[tuple[int, int]
     for j, (size, count) in enumerate(zip(stock.sizes, stock.counts, strict=True)):
         budget.demand()
         starts = reached
-        for n in _bundles(min(count, capacity // size) - 1):
+        for n in bundles(min(count, capacity // size) - 1):
             starts |= starts << n * size & within
         # Behind the arc more of this size may follow, and smaller ones.
         for start in _bits(starts & after[j] >> size):
@@ -158,20 +158,10 @@ def _completable(stock: Stock, n_bins: int, budget: Budget) -> list[int]:
     after = []
     for size, count in zip(reversed(stock.sizes), reversed(stock.counts), strict=True):
         budget.demand()
-        for n in _bundles(min(count, stock.kinds[0][0] // size)):
+        for n in bundles(min(count, stock.kinds[0][0] // size)):
             goal |= goal >> n * size
         after.append(goal)
     return after[::-1]
-
-
-def _bundles(count: int) -> Iterator[int]:
-    """Numbers 1, 2, 4, ... that make up any number up to `count`."""
-    n = 1
-    while count > 0:
-        n = min(n, count)
-        yield n
-        count -= n
-        n *= 2
 
 
 def _bits(sums: int) -> Iterator[int]:

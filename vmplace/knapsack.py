@@ -1,13 +1,13 @@
 """The most worth that a bin can hold, for all capacities at once, in exact integers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from vmplace.budget import Budget
 from vmplace.columns import IntArray
 from vmplace.problem import BoolArray
-from vmplace.stock import Pattern
+from vmplace.stock import Pattern, bundles
 
 __all__ = ["Knapsack"]
 
@@ -52,7 +52,7 @@ class Knapsack:
         # Where any waste will do, nobody asks for what is worth nothing.
         wanted = [j for j, worth in enumerate(worths) if worth or waste < capacity]
         self._steps: list[tuple[int, int, BoolArray]] = []
-        for j, n in _bundles(wanted, sizes, counts, capacity):
+        for j, n in ((k, n) for k in wanted for n in bundles(min(counts[k], capacity // sizes[k]))):
             budget.demand()
             weight = n * sizes[j]
             joined = self.most[:-weight] + n * worths[j]
@@ -69,14 +69,3 @@ class Knapsack:
                 taken[j] = taken.get(j, 0) + n
                 capacity = start
         return tuple(sorted(taken.items()))
-
-
-def _bundles(wanted: Sequence[int], sizes: Sequence[int], counts: Sequence[int], capacity: int) -> Iterator[tuple[int, int]]:
-    """Each size in bundles of 1, 2, 4, ... items that make up any number of them."""
-    for j in wanted:
-        most, n = min(counts[j], capacity // sizes[j]), 1
-        while most > 0:
-            n = min(n, most)
-            yield j, n
-            most -= n
-            n *= 2

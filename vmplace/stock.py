@@ -1,12 +1,12 @@
 """What is to be packed, as all bin-packing methods see it: distinct sizes, kinds of bins, patterns."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import gcd
 
 from attrs import frozen
 
-__all__ = ["Kinds", "Load", "Pattern", "Stock", "volume"]
+__all__ = ["Kinds", "Load", "Pattern", "Stock", "bundles", "volume"]
 
 Kinds = Sequence[tuple[int, int]]
 """Bins, equal ones together: (capacity, how many there are)."""
@@ -117,3 +117,13 @@ class Stock:
 def volume(sizes: Iterable[int], counts: Iterable[int]) -> int:
     """Sum of `counts` items of `sizes`."""
     return sum(size * count for size, count in zip(sizes, counts, strict=True))
+
+
+def bundles(count: int) -> Iterator[int]:
+    """Numbers 1, 2, 4, ... that make up any number up to `count`."""
+    n = 1
+    while count > 0:
+        n = min(n, count)
+        yield n
+        count -= n
+        n *= 2

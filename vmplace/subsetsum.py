@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from vmplace.budget import Budget
-from vmplace.stock import Load, Pattern, Stock, volume
+from vmplace.stock import Load, Pattern, Stock, bundles, volume
 
 __all__ = ["best_fit", "fill_up", "fullest"]
 
@@ -90,14 +90,10 @@ def fullest(sizes: Sequence[int], counts: Sequence[int], capacity: int) -> Patte
 
 
 def _pieces(sizes: Sequence[int], counts: Sequence[int], capacity: int) -> Iterator[tuple[int, int, int]]:
-    """Items in bundles of 1, 2, 4, ... that make up any number of them: (index of the size, how many, their sum)."""
+    """Items in bundles that make up any number of them: (index of the size, how many, their sum)."""
     for j, (size, count) in enumerate(zip(sizes, counts, strict=True)):
-        most, n = min(count, capacity // size), 1
-        while most > 0:
-            n = min(n, most)
+        for n in bundles(min(count, capacity // size)):
             yield j, n, n * size
-            most -= n
-            n *= 2
 
 
 def best_fit(stock: Stock, *, budget: Budget) -> tuple[Load, ...] | None:
