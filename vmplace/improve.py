@@ -15,14 +15,13 @@ from fractions import Fraction
 from random import Random
 
 import numpy as np
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from vmplace.budget import Budget
 from vmplace.columns import IntArray
-from vmplace.exact import search
 from vmplace.goal import Candidate, Goal
 from vmplace.problem import BoolArray, Problem
-from vmplace.restricted import restricted
+from vmplace.restricted import search_among
 
 __all__ = ["improve"]
 
@@ -120,34 +119,27 @@ class _Walk:
 
     def _anew(self, chosen: IntArray, budget: Budget) -> Candidate | None:
         """The best placement of the chosen VMs, all others staying; adapts how many are chosen next."""
-        problem, goal = restricted(self.problem, self.goal, self.best.node_of, chosen)
-        homes = problem.node_of[chosen]
-        onto = np.zeros(problem.n_nodes, dtype=bool)
-        onto[self.best.node_of[chosen]] = True
+        onto = np.zeros(self.problem.n_nodes, dtype=bool)
+        homes = self.problem.node_of[chosen]
         onto[homes[homes >= 0]] = True
+        onto[self.best.node_of[chosen]] = True
         onto[self._others()] = True
-        values = goal.values(problem, self.best.node_of, self.best.verdict, self.best.powered)
-        start = evolve(self.best, values=values, anew=False)
-        # Of moves, those of the others are not counted here.
-        bounds = tuple(0 if name == "moves" else b for (name, _), b in zip(goal.stages(problem), self.bounds, strict=True))
-        seed = self.chance.randrange(2**31)
-        found = search(
-            problem,
-            goal,
-            budget=budget.silent(),
-            start=start,
-            onto=onto,
-            bounds=bounds,
+        found, proved = search_among(
+            self.problem,
+            self.goal,
+            self.best.node_of,
+            chosen,
+            onto,
+            budget=budget,
+            bounds=self.bounds,
+            start=self.best,
             slots=self._slots,
-            seed=seed,
+            seed=self.chance.randrange(2**31),
             effort=_EFFORT,
         )
-        factor = _GROW if found.optimal else _SHRINK
+        factor = _GROW if proved else _SHRINK
         self._size = [min(max(size * factor, _FEWEST), _MOST) for size in self._size]
-        if found.best is None or found.best is start:
-            return None
-        best = found.best
-        return evolve(best, values=self.goal.values(self.problem, best.node_of, best.verdict, best.powered))
+        return found
 
 
 @frozen(eq=False)

@@ -6,14 +6,12 @@ How many holes a cluster needs for its large VMs hardly grows with the cluster, 
 from random import Random
 
 import numpy as np
-from attrs import evolve
 
 from vmplace.budget import Budget
 from vmplace.columns import IntArray
-from vmplace.exact import search
 from vmplace.goal import Candidate, Goal, broken_bindings
 from vmplace.problem import Problem
-from vmplace.restricted import restricted
+from vmplace.restricted import search_among
 
 __all__ = ["mend"]
 
@@ -36,12 +34,12 @@ def mend(problem: Problem, goal: Goal, *, budget: Budget, seed: int = 0, measure
     measured
         Whether to end by `Budget.work` rather than by the clock.
     """
-    astray = _astray(problem, goal)
-    hosts = np.unique(problem.node_of[astray])
+    astray, now = _astray(problem, goal), problem.node_of
+    hosts = np.unique(now[astray])
     others = np.setdiff1d(np.flatnonzero(problem.online), hosts).tolist()
     # The emptiest first, where a hole costs least; equal ones in random order.
     Random(seed).shuffle(others)
-    load = problem.load(problem.node_of)
+    load = problem.load(now)
     others.sort(key=lambda node: int(load[node] - problem.usable[node]))
     tries = _NODES[: budget.steps(_TRIES_PER_WORK)] if measured else _NODES
     effort = min(_EFFORT, budget.work / len(_NODES)) if measured else _EFFORT
@@ -49,36 +47,26 @@ def mend(problem: Problem, goal: Goal, *, budget: Budget, seed: int = 0, measure
     for most in tries:
         if budget.spent:
             break
-        nodes = np.array([*hosts[hosts >= 0].tolist(), *others[:most]], dtype=np.int64)
-        found = _anew(problem, goal, astray, nodes, slots, budget, seed, effort)
+        onto = np.zeros(problem.n_nodes, dtype=bool)
+        onto[[*hosts[hosts >= 0].tolist(), *others[:most]]] = True
+        here = (now >= 0) & onto[np.maximum(now, 0)] & goal.free(problem)
+        found, _ = search_among(
+            problem,
+            goal,
+            now,
+            np.union1d(astray, np.flatnonzero(here)),
+            onto,
+            budget=budget,
+            bounds=(0,) * len(goal.stages(problem)),
+            slots=slots,
+            seed=seed,
+            effort=effort,
+        )
         if found is not None:
             return found
         if most >= len(others):
             break
     return None
-
-
-def _anew(
-    problem: Problem, goal: Goal, astray: IntArray, nodes: IntArray, slots: set[int], budget: Budget, seed: int, effort: float
-) -> Candidate | None:
-    onto = np.zeros(problem.n_nodes, dtype=bool)
-    onto[nodes] = True
-    chosen = np.union1d(astray, np.flatnonzero(np.isin(problem.node_of, nodes) & goal.free(problem)))
-    part, aim = restricted(problem, goal, problem.node_of, chosen)
-    found = search(
-        part,
-        aim,
-        budget=budget.silent(),
-        onto=onto,
-        bounds=(0,) * len(goal.stages(problem)),
-        slots=slots,
-        seed=seed,
-        effort=effort,
-    )
-    if found.best is None:
-        return None
-    best = found.best
-    return evolve(best, values=goal.values(problem, best.node_of, best.verdict, best.powered))
 
 
 def _astray(problem: Problem, goal: Goal) -> IntArray:

@@ -1,13 +1,62 @@
-"""A problem with most of its VMs fixed, for searches among the others."""
+"""Searches among a few VMs of a placement, all others staying where they are."""
+
+from fractions import Fraction
 
 import numpy as np
 from attrs import evolve
 
+from vmplace.budget import Budget
 from vmplace.columns import IntArray
-from vmplace.goal import Goal
-from vmplace.problem import Problem
+from vmplace.exact import search
+from vmplace.goal import Candidate, Goal
+from vmplace.problem import BoolArray, Problem
 
-__all__ = ["restricted"]
+__all__ = ["restricted", "search_among"]
+
+
+def search_among(
+    problem: Problem,
+    goal: Goal,
+    node_of: IntArray,
+    chosen: IntArray,
+    onto: BoolArray,
+    *,
+    budget: Budget,
+    bounds: tuple[int | Fraction, ...],
+    start: Candidate | None = None,
+    slots: set[int],
+    seed: int,
+    effort: float,
+) -> tuple[Candidate | None, bool]:
+    """The best placement found of the chosen VMs, and whether it is proved best of these.
+
+    Parameters
+    ----------
+    problem, goal
+        What is asked of all VMs.
+    node_of
+        Where the others stay, shape (n_vms,).
+    chosen
+        VMs to place anew, those that wait among them.
+    onto, slots, seed, effort
+        As for `search`.
+    budget
+        The time there is; nobody hears of progress, the figures are not the whole's.
+    bounds
+        Of the goal's stages, for all VMs.
+    start
+        A candidate with the others at `node_of`.
+    """
+    part, aim = restricted(problem, goal, node_of, chosen)
+    if start is not None:
+        start = evolve(start, values=aim.values(part, start.node_of, start.verdict, start.powered), anew=False)
+    # Of moves, those of the others are not counted here.
+    least = tuple(0 if name == "moves" else bound for (name, _), bound in zip(goal.stages(problem), bounds, strict=True))
+    found = search(part, aim, budget=budget.silent(), start=start, onto=onto, bounds=least, slots=slots, seed=seed, effort=effort)
+    best = found.best
+    if best is None or best is start:
+        return None, found.optimal
+    return evolve(best, values=goal.values(problem, best.node_of, best.verdict, best.powered)), found.optimal
 
 
 def restricted(problem: Problem, goal: Goal, node_of: IntArray, chosen: IntArray) -> tuple[Problem, Goal]:
