@@ -59,6 +59,7 @@ def test_nor_does_one_of_rooms_that_are_thinned(monkeypatch, kinds, times):
     monkeypatch.setattr("vmplace.slotbounds._KINDS", kinds or 1)
     if kinds == 0:  # the coarsest steps: all nodes count as empty
         monkeypatch.setattr("vmplace.slotbounds._MOST", 2)
+        monkeypatch.setattr("vmplace.slotbounds._FEW", 2)
 
     @settings(max_examples=40 * times, deadline=None)
     @given(anything)
@@ -96,7 +97,7 @@ def test_a_chain_of_sizes_tells_more_than_each_of_them(monkeypatch, homes):
     problem = compile_problem(spread((16,) * 4, homes))
     together, single = least_peak(problem, NOTHING), []
     for size in (1, 2, 4, 8):
-        monkeypatch.setattr("vmplace.slotbounds.thresholds", lambda _, size=size: [size])
+        monkeypatch.setattr("vmplace.slotbounds.thresholds", lambda _sizes, _few, only=size: [only])
         single.append(least_peak(problem, NOTHING))
     assert together == max(single) + Fraction(1, 8)
 
