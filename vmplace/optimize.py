@@ -58,44 +58,33 @@ def place(
         What to place.
     objective
         ``balance``: the least highest share of usable memory in use on an online node. ``moves``: the least memory
-        migrated, in MiB. ``consolidate``: the fewest nodes that must stay powered on.
-        Several: each breaks ties of those before it.
+        migrated, in MiB. ``consolidate``: the fewest nodes that must stay on. Several: each breaks ties of those before it.
     method
-        ``exact`` (from greedy's placement on: one model of everything, or neighbourhoods where that is too large), ``greedy``, or
-        ``auto``: exact up to 2,000 nodes, above 500 greedy where that leaves a gap of 1 % or less. The result says
-        which: ``exact``, ``improve`` where only neighbourhoods were searched, or ``greedy``.
-    seed
-        Of the solver's random choices.
-    deterministic
-        Measure the search's time in work instead of seconds, so that a search cut short ends the same on every run.
+        ``exact`` (one model of everything, or neighbourhoods where that is too large: the result then says ``improve``),
+        ``greedy``, or ``auto``: exact up to 2,000 nodes, above 500 only where greedy leaves a gap of more than 1 %.
+    seed, deterministic
+        Of the solvers' random choices; and whether to measure their time in work, so that every run ends the same.
     move_running
         Whether running VMs may migrate.
     best_effort
         If not every failure can be survived, place every VM and leave the least unprotected: by priority, then memory.
-    max_moves
-        How many running VMs may migrate.
-    max_migrated
-        How much memory may migrate: MiB, or a string such as ``"64GiB"``.
+    max_moves, max_migrated
+        How many running VMs may migrate, and how much memory: MiB, or a string such as ``"64GiB"``.
     time_limit
         Seconds; the best found by then is returned. None: until it is proved.
-    progress
-        Called now and then.
-    cancel
-        Set it to have the best so far returned, as Ctrl-C does.
+    progress, cancel
+        Called now and then; set it to have the best so far returned, as Ctrl-C does.
 
     Returns
     -------
     Solution
         ``optimal``, ``feasible``, ``infeasible`` or ``unknown``. A placement returned has passed `audit`. What is infeasible
-        comes with a `Conflict`; to make that small may take as long as the proof did, or 2 seconds if that is more, but
-        no more than half of the time left.
+        comes with a `Conflict`; to make that small takes no longer than the proof (or 2 s), nor than half of the time left.
 
     Raises
     ------
-    NotSupportedError
-        (a NotImplementedError) if the cluster asks for what this version cannot do.
-    InputError
-        (a ValueError) that names the argument that is wrong.
+    NotSupportedError, InputError
+        (a NotImplementedError) for what this version cannot do; (a ValueError) that names the argument that is wrong.
     """
     goal = _goal(objective, move_running, best_effort, max_moves, max_migrated)
     _refuse_arguments(method, seed)
