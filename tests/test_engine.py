@@ -18,17 +18,22 @@ def knapsack():
     return program
 
 
-def drawn_out():
-    """Market split: halve several budgets at once. Solutions come at once, a proof in hours."""
-    program, chance = Program(), Random(1)
-    xs = [program.variable(0, 1) for _ in range(50)]
-    for _ in range(6):
+def market_split(seed, size=20, rows=3):
+    """Halve several budgets at once."""
+    program, chance = Program(), Random(seed)
+    xs = [program.variable(0, 1) for _ in range(size)]
+    for _ in range(rows):
         weights = [chance.randrange(100) for _ in xs]
         over, under = program.variable(0, 5000), program.variable(0, 5000)
         half = sum(weights) // 2
         program.row([*zip(xs, weights, strict=True), (over, -1), (under, 1)], half, half)
         program.objective += [(over, 1), (under, 1)]
     return program
+
+
+def drawn_out():
+    """Solutions come at once, a proof in hours."""
+    return market_split(1, 50, 6)
 
 
 def test_an_optimum_comes_with_its_bound():

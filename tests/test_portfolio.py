@@ -2,14 +2,13 @@ import threading
 import time
 from io import BytesIO, StringIO
 from itertools import product
-from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.test_engine import drawn_out, knapsack
+from tests.test_engine import drawn_out, knapsack, market_split
 from tests.test_highs import children
 from tests.test_properties import CAMPAIGN
 from tests.test_slotbounds import TIMES
@@ -42,19 +41,6 @@ def least(program):
     """By trying everything; None if nothing is feasible."""
     ranges = [range(low, high + 1) for low, high in zip(program.lower, program.upper, strict=True)]
     return min((program.value(program.objective, values) for values in product(*ranges) if program.holds(values)), default=None)
-
-
-def market_split(seed, size=20, rows=3):
-    """As `drawn_out`, but settled soon."""
-    program, chance = Program(), Random(seed)
-    xs = [program.variable(0, 1) for _ in range(size)]
-    for _ in range(rows):
-        weights = [chance.randrange(100) for _ in xs]
-        over, under = program.variable(0, 5000), program.variable(0, 5000)
-        half = sum(weights) // 2
-        program.row([*zip(xs, weights, strict=True), (over, -1), (under, 1)], half, half)
-        program.objective += [(over, 1), (under, 1)]
-    return program
 
 
 def least_split(program):
