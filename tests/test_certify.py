@@ -1,5 +1,3 @@
-from functools import cache
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +5,7 @@ from hypothesis import strategies as st
 
 from vmplace import VM, Cluster, Node
 from vmplace.budget import Budget
-from vmplace.certify import Fate, any_order_certificate, certify
+from vmplace.certify import Fate, certify
 from vmplace.decide import decide
 from vmplace.problem import compile_problem
 from vmplace.restart import Restart
@@ -19,21 +17,6 @@ def standing(usable, vms):
     nodes = [Node(f"n{i}", size) for i, size in enumerate(usable)]
     problem = compile_problem(Cluster(nodes, [VM(f"vm{k}", size, f"n{i}") for k, (size, i) in enumerate(vms)]))
     return Standing.of(problem, problem.node_of)
-
-
-def survives_every_order(free, displaced):
-    """Brute force: whatever is restarted next, and on whichever node it fits, nobody is ever stranded."""
-
-    @cache
-    def safe(free, left):
-        for k, size in enumerate(left):
-            fitting = [i for i, room in enumerate(free) if room >= size]
-            rest = left[:k] + left[k + 1 :]
-            if not fitting or not all(safe((*free[:i], free[i] - size, *free[i + 1 :]), rest) for i in fitting):
-                return False
-        return True
-
-    return safe(tuple(free), tuple(displaced))
 
 
 sizes = st.sampled_from([1, 2, 3, 4, 5, 6, 8])
@@ -48,23 +31,6 @@ def placements(draw):
             load[i] += size
             vms.append((size, i))
     return usable, vms
-
-
-@settings(deadline=None)
-@given(placements())
-def test_the_certificate_is_sound_for_any_order(drawn):
-    usable, vms = drawn
-    now = standing(usable, vms)
-    for failed in np.flatnonzero(any_order_certificate(now)).tolist():
-        others = [int(free) for i, free in enumerate(now.free) if i != failed]
-        assert survives_every_order(others, [size for size, i in vms if i == failed])
-
-
-def test_the_certificate_says_yes_where_it_should():
-    assert any_order_certificate(standing([16, 16, 16], [(4, 0), (4, 0), (4, 1), (4, 2)])).all()
-    # All is in steps of 2: a survivor with 4 free cannot have 3 left, so the 2 must fill both to strand the 4.
-    assert any_order_certificate(standing([10, 4, 4], [(4, 0), (2, 0)]))[0]
-    assert not any_order_certificate(standing([10, 4, 3], [(4, 0), (2, 0)]))[0]
 
 
 @settings(deadline=None)

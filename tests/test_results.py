@@ -39,7 +39,7 @@ def test_a_status_is_its_word():
 
 def test_plans_are_of_decided_scenarios_and_named():
     scenarios = {"a": Scenario(Status.SAFE, "packing", 5), "b": Scenario(Status.UNKNOWN, "time", 1)}
-    found = solution(node_of=np.array([0, 1, 1]), backup_of=np.array([1, 0, -1]), scenarios=scenarios)
+    found = solution(node_of=np.array([0, 1, 1]), witness=lambda: np.array([1, 0, -1]), scenarios=scenarios)
     assert found.failover == {"a": {"x": "b"}}
     assert found.placement == {"x": "a", "y": "b", "off": "b"}
     assert solution().placement is None

@@ -65,3 +65,16 @@ def test_scenarios_and_their_memory_as_counted_by_hand(cluster):
     for failed in world.scenarios(world.now):
         displaced = sum(vm.memory for vm in world.displaced(world.now, failed))
         assert now.displaced[names.index(failed)] == displaced
+
+
+def test_the_refuge_is_the_freest_other_target_of_the_pool():
+    nodes = [Node("a", 10), Node("b", 9), Node("c", 12, state="maintenance"), Node("d", 8, pool="p")]
+    now = standing(Cluster(nodes, [VM("v", 1, "c"), VM("w", 3, "a")]))
+    assert now.refuge.tolist() == [1, 0, 1, -1]
+    assert now.room_elsewhere.tolist() == [9, 7, 9, 0]
+
+
+def test_who_is_larger_than_a_size():
+    vms = [VM("s", 2, "a"), VM("l", 5, "a"), VM("u", 9, "b", protected=False), VM("w", 4)]
+    now = standing(Cluster([Node("a", 20), Node("b", 20)], vms))
+    assert now.larger_than(2).tolist() == [1]

@@ -8,6 +8,7 @@ import numpy as np
 from vmplace.columns import IntArray
 from vmplace.goal import Goal, Stage
 from vmplace.problem import Binding, BoolArray, Problem
+from vmplace.ranking import tally
 from vmplace.restart import Reason
 from vmplace.slotbounds import least_moved, least_peak
 
@@ -79,15 +80,15 @@ def _overfull(problem: Problem, pool: int) -> Reason | None:
     vms = np.flatnonzero((problem.vm_pool == pool) & problem.protected & ~_on_maintenance(problem))
     if not len(vms):
         return None
-    memory = problem.memory[vms]
+    memory, count = tally(problem.memory[vms])
     others = np.sort(usable)[:-1]
     kind = "sums"
     for size in [1, *_sizes(memory)]:
-        need, free = int((memory // size).sum()), int((others // size).sum())
+        need, free = int((memory // size) @ count), int((others // size).sum())
         if need > free:
             if len(usable) <= 1:
                 kind = "alone"
-            return Reason(kind, tuple(vms[memory >= size].tolist()), need, free, -1, size)
+            return Reason(kind, tuple(vms[problem.memory[vms] >= size].tolist()), need, free, -1, size)
         kind = "slots"
     return None
 
@@ -149,7 +150,7 @@ def _on_maintenance(problem: Problem) -> BoolArray:
 
 
 def _sizes(memory: IntArray) -> list[int]:
-    sizes = np.unique(memory)
+    sizes, _ = tally(memory)
     if len(sizes) > _MOST_SIZES:
         sizes = sizes[np.linspace(0, len(sizes) - 1, _MOST_SIZES).astype(np.int64)]
     return [size for size in sizes.tolist() if size > 1]

@@ -1,18 +1,22 @@
 """Which failures a placement survives: certificates and plans for all at once, an exact decision for each that is left."""
 
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 from attrs import frozen
 
 from vmplace.budget import Budget
+from vmplace.certificates import any_order_certificate, slots_certificate
 from vmplace.columns import IntArray
 from vmplace.decide import decide
+from vmplace.lockstep import plan_together
 from vmplace.problem import BoolArray, Problem
-from vmplace.restart import Loss, Restart
+from vmplace.ranking import ranked
+from vmplace.restart import Loss, Reason, Restart
 from vmplace.standing import Standing
 
-__all__ = ["Fate", "Verdict", "any_order_certificate", "certify"]
+__all__ = ["METHODS", "Fate", "Verdict", "certify"]
 
 
 class Fate(IntEnum):
@@ -24,29 +28,36 @@ class Fate(IntEnum):
     UNKNOWN = 3
 
 
+METHODS = ("time", "empty", "certificate", "slots", "packing", "sums", "rules", "search")
+"""What may have told a fate: time is what there was too little of."""
+
+_PLANLESS = (METHODS.index("certificate"), METHODS.index("slots"))
+"""What tells that a failure is survived without a plan."""
+
+
 @frozen(eq=False)
 class Verdict:
     """What each failure does to a placement.
 
     Parameters
     ----------
+    standing
+        The placement.
     fate
         A `Fate` per node, shape (n_nodes,).
-    method
-        What told so, per node.
-    backup_of
-        Node each VM restarts on when its own fails, -1 for none, shape (n_vms,).
-    displaced
-        Memory of the protected VMs on each node, in MiB, shape (n_nodes,).
+    told_by
+        What told so: an index into `METHODS` per node, shape (n_nodes,).
     losses
         Per unsafe node: who cannot be restarted, and why.
+    planned
+        Restart node of each VM, as far as a plan was needed to tell, -1 for the others, shape (n_vms,).
     """
 
+    standing: Standing
     fate: IntArray
-    method: list[str]
-    backup_of: IntArray
-    displaced: IntArray
+    told_by: IntArray
     losses: dict[int, Loss]
+    planned: IntArray
 
     @property
     def safe(self) -> bool:
@@ -57,6 +68,25 @@ class Verdict:
     def unsafe(self) -> bool:
         """Whether some failure is not survived, for certain."""
         return bool(np.any(self.fate == Fate.UNSAFE))
+
+    def method(self, node: int) -> str:
+        """What told a node's fate."""
+        return METHODS[self.told_by[node]]
+
+    @cached_property
+    def backup_of(self) -> IntArray:
+        """Node each VM restarts on when its own fails, -1 for none, shape (n_vms,); plans not needed before are made now."""
+        certified = np.flatnonzero((self.fate == Fate.SAFE) & np.isin(self.told_by, _PLANLESS))
+        if not len(certified):
+            return self.planned
+        plans = plan_together(self.standing, certified)
+        backup_of = np.where(plans.backup_of >= 0, plans.backup_of, self.planned)
+        for node in np.unique(self.standing.node_of[plans.lost]).tolist():
+            plan = decide(Restart.of(self.standing, node), budget=Budget())
+            if not plan.safe:
+                raise RuntimeError("a failure certified safe has no plan; this is a defect, please report it")
+            backup_of[plan.vms] = plan.nodes
+        return backup_of
 
 
 def certify(
@@ -83,152 +113,102 @@ def certify(
     stop_early
         Stop at the first unsafe scenario; what is then undecided is `Fate.UNKNOWN`.
     """
-    standing = Standing.of(problem, node_of, powered=powered)
-    backup_of = np.full(problem.n_vms, -1, dtype=np.int64)
-    fate = np.where(standing.scenario, int(Fate.UNKNOWN), int(Fate.NONE)).astype(np.int64)
-    method = ["time"] * problem.n_nodes
-    idle = standing.scenario & (standing.displaced == 0)
-    _settle(fate, method, idle, "empty")
-    plain = standing.plain & (fate == Fate.UNKNOWN)
-    if stop_early and bool(np.any(hopeless := _hopeless(standing) & plain)):
-        fate[hopeless] = Fate.UNSAFE
-        return Verdict(fate, method, backup_of, standing.displaced, {})
-    certified = any_order_certificate(standing) & plain
-    _settle(fate, method, certified, "certificate")
-    planned = _plan_together(standing, plain, backup_of)
-    _settle(fate, method, planned & ~certified, "packing")
-    found: dict[int, Loss] = {}
-    left = np.flatnonzero(standing.scenario & ~idle & ~planned)
+    trial = _Trial.of(Standing.of(problem, node_of, powered=powered), losses)
+    if stop_early or not losses:
+        trial.settle(_hopeless(trial.standing) & trial.plain, Fate.UNSAFE, "sums")
+        if stop_early and np.any(trial.fate == Fate.UNSAFE):
+            return trial.verdict
+    for certificate, how in ((any_order_certificate, "certificate"), (slots_certificate, "slots")):
+        if trial.plain.any():
+            trial.settle(certificate(trial.standing) & trial.plain, Fate.SAFE, how)
+    together = trial.plain & (trial.standing.refuge >= 0)
+    if together.any():
+        trial.plan(np.flatnonzero(together))
+    left = np.flatnonzero(trial.fate == Fate.UNKNOWN)
     for done, node in enumerate(left.tolist()):
         budget.tell("check", done=done, total=len(left))
-        if budget.spent and fate[node] != Fate.SAFE:
-            continue
-        plan = decide(Restart.of(standing, node), budget=budget, losses=losses)
-        backup_of[plan.vms] = plan.nodes
-        if plan.safe is None:
-            continue
-        if fate[node] != Fate.SAFE:
-            fate[node] = Fate.SAFE if plan.safe else Fate.UNSAFE
-            method[node] = plan.method
-        if plan.loss is not None:
-            found[node] = plan.loss
-        if stop_early and fate[node] == Fate.UNSAFE:
+        if budget.spent:
             break
-    return Verdict(fate, method, backup_of, standing.displaced, found)
+        trial.decide(node, budget)
+        if stop_early and trial.fate[node] == Fate.UNSAFE:
+            break
+    return trial.verdict
 
 
-def _settle(fate: IntArray, method: list[str], nodes: BoolArray, how: str) -> None:
-    fate[nodes] = Fate.SAFE
-    for node in np.flatnonzero(nodes).tolist():
-        method[node] = how
+@frozen(eq=False)
+class _Trial:
+    """A verdict in the making."""
+
+    standing: Standing
+    wants_losses: bool
+    fate: IntArray
+    told_by: IntArray
+    losses: dict[int, Loss]
+    planned: IntArray
+
+    @classmethod
+    def of(cls, standing: Standing, wants_losses: bool) -> "_Trial":
+        fate = np.where(standing.scenario, int(Fate.UNKNOWN), int(Fate.NONE)).astype(np.int64)
+        planned = np.full(standing.problem.n_vms, -1, dtype=np.int64)
+        trial = cls(standing, wants_losses, fate, np.zeros_like(fate), {}, planned)
+        trial.settle(standing.scenario & (standing.displaced == 0), Fate.SAFE, "empty")
+        return trial
+
+    @property
+    def plain(self) -> BoolArray:
+        """Nodes left whose restarts no rule binds, shape (n_nodes,)."""
+        return np.asarray(self.standing.plain & (self.fate == Fate.UNKNOWN))
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict(self.standing, self.fate, self.told_by, self.losses, self.planned)
+
+    def settle(self, nodes: BoolArray | IntArray | int, fate: Fate, how: str) -> None:
+        self.fate[nodes] = fate
+        self.told_by[nodes] = METHODS.index(how)
+
+    def plan(self, failing: IntArray) -> None:
+        """Plan failures together; where somebody finds no room this tells nothing but of who fits nowhere."""
+        standing, node_of = self.standing, self.standing.node_of
+        plans = plan_together(standing, failing)
+        hopeful = plans.lost[standing.problem.memory[plans.lost] <= standing.room_elsewhere[node_of[plans.lost]]]
+        complete = np.setdiff1d(failing, node_of[plans.lost])
+        self.settle(complete, Fate.SAFE, "packing")
+        told = [complete]
+        if self.wants_losses and np.ptp(standing.problem.priority) == 0:
+            told.append(np.setdiff1d(node_of[plans.lost], node_of[hopeful]))
+            self._lose(plans.lost[np.isin(node_of[plans.lost], told[1])])
+        mine = np.isin(node_of, np.concatenate(told))
+        self.planned[mine] = plans.backup_of[mine]
+
+    def _lose(self, lost: IntArray) -> None:
+        """Who fits on no other node, even alone, is lost in any plan: nothing is left to prove."""
+        standing, memory = self.standing, self.standing.problem.memory
+        lost = lost[ranked(standing.node_of[lost], -memory[lost])]
+        nodes, first = np.unique(standing.node_of[lost], return_index=True)
+        self.settle(nodes, Fate.UNSAFE, "sums")
+        for node, vms in zip(nodes.tolist(), np.split(lost, first)[1:], strict=True):
+            refuge, room = int(standing.refuge[node]), int(standing.room_elsewhere[node])
+            reason = Reason("size", (int(vms[0]),), int(memory[vms[0]]), room, refuge)
+            self.losses[node] = Loss(vms, reason, minimal=True)
+
+    def decide(self, node: int, budget: Budget) -> None:
+        """Decide one failure."""
+        plan = decide(Restart.of(self.standing, node), budget=budget, losses=self.wants_losses)
+        self.planned[plan.vms] = plan.nodes
+        if plan.safe is not None:
+            self.settle(node, Fate.SAFE if plan.safe else Fate.UNSAFE, plan.method)
+        if plan.loss is not None:
+            self.losses[node] = plan.loss
 
 
 def _hopeless(standing: Standing) -> BoolArray:
     """Nodes whose failure displaces more than is free elsewhere, or a VM larger than any other node has room for."""
     problem = standing.problem
-    hopeless = np.zeros(problem.n_nodes, dtype=bool)
-    for pool in np.unique(problem.pool):
-        nodes = np.flatnonzero((problem.pool == pool) & (standing.displaced > 0))
-        freest = standing.freest(int(pool))[:2]
-        if not len(nodes):
-            continue
-        most = np.zeros(len(nodes), dtype=np.int64)
-        for node in freest[::-1]:
-            most[nodes != node] = standing.free[node]
-        largest = problem.memory[standing.order[standing.start[nodes]]]
-        elsewhere = standing.free[problem.pool == pool].sum() - standing.free[nodes]
-        hopeless[nodes] = (largest > most) | (standing.displaced[nodes] > elsewhere)
-    return hopeless
-
-
-def any_order_certificate(standing: Standing) -> BoolArray:
-    """Nodes whose failure is survived whatever the order of restarts and whichever fitting node each takes.
-
-    With g a common divisor of the displaced sizes, m the largest VM that node f displaces, L its displaced memory
-    and F the free memory of the others in whole multiples of g: a VM of m can only be stranded if every other
-    node has less than m left, which takes more than ``sum(max(0, F - m + g))`` of restarted memory. Sound, not
-    complete. VMs under rules that bind restarts are not looked at: the caller leaves their nodes out.
-
-    Returns
-    -------
-    array of bool, shape (n_nodes,)
-    """
-    problem = standing.problem
-    safe = np.zeros(problem.n_nodes, dtype=bool)
-    for pool in np.unique(problem.pool):
-        inside = problem.pool == pool
-        targets = np.flatnonzero(inside & standing.target)
-        failing = np.flatnonzero(inside & standing.scenario & (standing.displaced > 0))
-        if not len(targets) or not len(failing):
-            continue
-        members = standing.order[inside[standing.node_of[standing.order]]]
-        step = int(np.gcd.reduce(problem.memory[members]))
-        free = standing.free // step * step
-        ranked = np.sort(free[targets])
-        above = np.concatenate((np.cumsum(ranked[::-1])[::-1], [0]))
-        largest = problem.memory[standing.order[standing.start[failing]]]
-        first = np.searchsorted(ranked, largest)
-        room = above[first] - (len(ranked) - first) * (largest - step)
-        own = np.where(standing.target[failing], np.maximum(0, free[failing] - largest + step), 0)
-        # A node with less than m free adds nothing: F - m + g <= 0 there, both being multiples of g.
-        safe[failing] = room - own > standing.displaced[failing] - largest
-    return safe
-
-
-def _plan_together(standing: Standing, wanted: BoolArray, backup_of: IntArray) -> BoolArray:
-    """Plan many failures in lockstep: in each step, every failed node's next largest VM takes its tightest fit.
-
-    Only the freest targets of a pool are considered. Fills `backup_of` for the nodes planned whole.
-
-    Returns
-    -------
-    array of bool, shape (n_nodes,)
-        Whose plan is complete.
-    """
-    problem = standing.problem
-    planned = np.zeros(problem.n_nodes, dtype=bool)
-    for pool in np.unique(problem.pool):
-        inside = problem.pool == pool
-        failing = np.flatnonzero(inside & wanted)
-        targets = np.flatnonzero(inside & standing.target)
-        if not len(failing) or not len(targets):
-            continue
-        freest = _freest(standing, targets, int(standing.displaced[failing].max()))
-        chosen, complete = _lockstep(standing, failing, freest)
-        planned[failing[complete]] = True
-        vms, nodes, owners = chosen
-        keep = planned[owners]
-        backup_of[vms[keep]] = nodes[keep]
-    return planned
-
-
-def _freest(standing: Standing, targets: IntArray, displaced: int) -> IntArray:
-    """Enough of the freest targets that a plan is likely found among them, tightest last."""
-    by_free = targets[np.argsort(-standing.free[targets], kind="stable")]
-    enough = int(np.searchsorted(np.cumsum(standing.free[by_free]), displaced + displaced // 2)) + 2
-    return by_free[: min(max(enough, 8), 128)]
-
-
-def _lockstep(standing: Standing, failing: IntArray, freest: IntArray) -> tuple[tuple[IntArray, IntArray, IntArray], BoolArray]:
-    room = np.where(freest[None, :] == failing[:, None], -1, standing.free[freest][None, :])
-    counts = standing.start[failing + 1] - standing.start[failing]
-    complete = np.ones(len(failing), dtype=bool)
-    full = np.iinfo(np.int64).max
-    vms, nodes, owners = [], [], []
-    for step in range(int(counts.max())):
-        rows = np.flatnonzero((counts > step) & complete)
-        if not len(rows):
-            break
-        displaced = standing.order[standing.start[failing[rows]] + step]
-        size = standing.problem.memory[displaced]
-        left = room[rows] - size[:, None]
-        left[left < 0] = full
-        best = left.argmin(axis=1)
-        after = left[np.arange(len(rows)), best]
-        fits = after < full
-        complete[rows[~fits]] = False
-        room[rows[fits], best[fits]] = after[fits]
-        vms.append(displaced[fits])
-        nodes.append(freest[best[fits]])
-        owners.append(failing[rows[fits]])
-    return (np.concatenate(vms), np.concatenate(nodes), np.concatenate(owners)), complete
+    total = np.zeros(int(problem.pool.max(initial=0)) + 1, dtype=np.int64)
+    np.add.at(total, problem.pool, standing.free)
+    hopeless = standing.displaced > total[problem.pool] - standing.free
+    large = standing.larger_than(int(standing.room_elsewhere.min(initial=0)))
+    home = standing.node_of[large]
+    hopeless[home[problem.memory[large] > standing.room_elsewhere[home]]] = True
+    return np.asarray(hopeless & standing.scenario)

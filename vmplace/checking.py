@@ -12,7 +12,7 @@ from vmplace.cluster import Cluster
 from vmplace.naming import Names
 from vmplace.problem import Problem, compile_problem
 from vmplace.results import Report, Status
-from vmplace.verdicts import broken_rules, by_method, pool_verdicts, scenarios, soft_warnings, unprotected
+from vmplace.verdicts import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
 
 __all__ = ["check"]
 
@@ -58,11 +58,9 @@ def check(
 
 def _report(cluster: Cluster, problem: Problem, verdict: Verdict, budget: Budget) -> Report:
     names = Names(cluster, problem)
-    node_of, backup_of = names.hosts(problem.node_of), names.column(verdict.backup_of)
+    node_of = names.hosts(problem.node_of)
     waiting = tuple(names.vm(vm) for vm in np.flatnonzero(problem.node_of < 0).tolist())
-    found = audit(cluster, node_of, backup_of)
-    if any(v.kind == "failover" for v in found):
-        raise RuntimeError("a failover plan failed its audit; this is a defect, please report it")
+    found = audit(cluster, node_of)
     faults = [v for v in found if v.kind in ("overfull", "rule") or (v.kind == "placement" and v.subject not in waiting)]
     pools = pool_verdicts(names, verdict, problem.node_of, faults)
     status = next((s for s in (Status.UNSAFE, Status.UNKNOWN) if s in pools.values()), Status.SAFE)
@@ -71,8 +69,8 @@ def _report(cluster: Cluster, problem: Problem, verdict: Verdict, budget: Budget
         status=status,
         guarantee=status,
         node_of=node_of,
-        backup_of=backup_of,
-        scenarios=scenarios(names, verdict),
+        witness=Witness(names, verdict, node_of),
+        scenarios=Scenarios(names, verdict),
         unprotected=unprotected(names, verdict),
         violations=tuple(faults),
         waiting=waiting,

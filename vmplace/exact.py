@@ -246,7 +246,7 @@ class _Search:
             lost = losses(self.problem, verdict)
             thought = self.model.lost(values)
             wrong = np.array([node for node in range(self.problem.n_nodes) if lost[node] > thought[node]], dtype=np.int64)
-        by_weight = wrong[np.argsort(-verdict.displaced[wrong], kind="stable")]
+        by_weight = wrong[np.argsort(-verdict.standing.displaced[wrong], kind="stable")]
         # All at once on small clusters, and after the first few have not sufficed.
         most = _WRITE_AT_ONCE if self.written < _WRITE_AT_ONCE else self.problem.n_nodes
         return [int(node) for node in by_weight[:most]]

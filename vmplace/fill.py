@@ -4,6 +4,7 @@ import numpy as np
 
 from vmplace.columns import IntArray
 from vmplace.problem import Binding, BoolArray, Problem
+from vmplace.ranking import ranked
 
 __all__ = ["Filling"]
 
@@ -52,7 +53,7 @@ class Filling:
     def place_all(self) -> None:
         """Place what fits: VMs under rules first, then the others, the largest first."""
         waiting = np.flatnonzero(self.node_of < 0)
-        waiting = waiting[np.argsort(-self._problem.memory[waiting], kind="stable")]
+        waiting = waiting[ranked(-self._problem.memory[waiting])]
         bound = np.array([vm in self._rules_of for vm in waiting.tolist()], dtype=bool) if self._rules_of else None
         if bound is not None:
             self._place_bound(waiting[bound].tolist())

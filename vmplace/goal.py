@@ -167,8 +167,9 @@ def peak(problem: Problem, node_of: IntArray) -> Fraction:
     load, usable = problem.load(node_of)[problem.online], problem.usable[problem.online]
     # The float only picks a few to compare exactly.
     share = load / usable if len(load) else np.zeros(0)
-    near = np.flatnonzero(share >= share.max(initial=0) * (1 - 1e-9))
-    return max((Fraction(int(load[i]), int(usable[i])) for i in near), default=Fraction(0))
+    near = share >= share.max(initial=0) * (1 - 1e-9)
+    pairs = set(zip(load[near].tolist(), usable[near].tolist(), strict=True))
+    return max((Fraction(used, whole) for used, whole in pairs), default=Fraction(0))
 
 
 def lost_vms(verdict: Verdict) -> dict[int, list[int]]:

@@ -7,10 +7,9 @@ from typing import Any, TypeVar
 import numpy as np
 from attrs import evolve, frozen
 
-from vmplace.auditor import audit
 from vmplace.bounds import impossible
 from vmplace.budget import Budget, Progress
-from vmplace.certify import Fate, Verdict, certify
+from vmplace.certify import Fate, certify
 from vmplace.cluster import Cluster
 from vmplace.conflict import conflict_of_bound, conflict_of_search, patience
 from vmplace.errors import Flaw, InputError
@@ -25,7 +24,7 @@ from vmplace.reasons import conflict_sentence, impossible_sentence
 from vmplace.restart import Reason
 from vmplace.results import Conflict, Migration, Solution, Status
 from vmplace.units import parse_reserve, short
-from vmplace.verdicts import broken_rules, by_method, pool_verdicts, scenarios, soft_warnings, unprotected
+from vmplace.verdicts import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
 
 __all__ = ["place", "repair"]
 
@@ -232,7 +231,7 @@ class _Task:
         assert best is not None
         names = Names(self.cluster, self.problem)
         verdict = best.verdict
-        self._audit(names, goal, best, verdict)
+        witness = self._witness(names, goal, best)
         values, bounds = _by_objective(goal, self.problem, best.values), _by_objective(goal, self.problem, finding.bounds)
         guarantee = Status.SAFE if verdict.safe else Status.UNSAFE if verdict.unsafe else Status.UNKNOWN
         return Solution(
@@ -240,8 +239,8 @@ class _Task:
             status=Status.OPTIMAL if finding.optimal and strict_refuted else Status.FEASIBLE,
             guarantee=guarantee,
             node_of=names.hosts(best.node_of),
-            backup_of=names.column(verdict.backup_of),
-            scenarios=scenarios(names, verdict),
+            witness=witness,
+            scenarios=Scenarios(names, verdict),
             unprotected=unprotected(names, verdict),
             warnings=(*warnings, *soft_warnings(names, verdict, best.node_of)),
             broken_rules=broken_rules(names, best.node_of),
@@ -261,16 +260,15 @@ class _Task:
             reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy is no proof",
         )
 
-    def _audit(self, names: Names, goal: Goal, best: Candidate, verdict: Verdict) -> None:
-        """No result without it: the plan, re-checked by code that shares nothing with the search."""
-        powered = None if best.powered is None else [names.node(i) for i in np.flatnonzero(best.powered).tolist()]
-        found = audit(self.cluster, names.hosts(best.node_of), names.column(verdict.backup_of), powered=powered)
+    def _witness(self, names: Names, goal: Goal, best: Candidate) -> Witness:
+        """No result without its audit: the plan, re-checked by code that shares nothing with the search."""
+        powered = None if best.powered is None else self._powered(names, best)
+        witness = Witness(names, best.verdict, names.hosts(best.node_of), powered)
         tolerated = {"unprotected"} if goal.best_effort else set()
         if not goal.headroom:
             tolerated.add("headroom")
-        wrong = [v for v in found if v.kind not in tolerated]
-        if wrong:
-            raise RuntimeError(f"the placement failed its audit; this is a defect, please report it: {wrong[0].message}")
+        witness.audit(tolerated)
+        return witness
 
     def _powered(self, names: Names, best: Candidate) -> tuple[str, ...]:
         return () if best.powered is None else tuple(names.node(i) for i in np.flatnonzero(best.powered).tolist())

@@ -159,9 +159,9 @@ class Problem:
 
     def load(self, node_of: IntArray) -> IntArray:
         """Memory in use on each node, in MiB, shape (n_nodes,)."""
-        placed = node_of >= 0
-        # bincount sums in float64, which is exact: a cluster's memory stays far below 2**53 MiB.
-        return np.bincount(node_of[placed], self.memory[placed], self.n_nodes).astype(np.int64)
+        sums = np.zeros(self.n_nodes + 1, dtype=np.int64)
+        np.add.at(sums, node_of, self.memory)  # -1, no node, reaches the last
+        return sums[:-1]
 
     def counts(self, node_of: IntArray, among: BoolArray | None = None) -> IntArray:
         """VMs of each class on each node, shape (n_classes, n_nodes)."""

@@ -1,6 +1,6 @@
 """What the functions of the package return: frozen values, with the names of the cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen
 
 from vmplace.cluster import Cluster
 from vmplace.columns import IntArray, VMColumns
+from vmplace.ranking import ranked
 
 __all__ = [
     "BrokenRule",
@@ -201,8 +202,8 @@ class _Placed:
         What was asked about.
     node_of
         Index of each VM's node, shape (n_vms,); -1 for a VM without one. A stopped VM keeps its node. None without a placement.
-    backup_of
-        Index of the node each VM restarts on when its node fails, shape (n_vms,); -1 for a VM in no plan.
+    witness
+        Makes `backup_of` when it is first asked for; None without a placement.
     scenarios
         Per failed node.
     """
@@ -211,7 +212,7 @@ class _Placed:
     status: Status
     guarantee: Status
     node_of: IntArray | None = field(default=None, repr=False)
-    backup_of: IntArray | None = field(default=None, repr=False)
+    witness: Callable[[], IntArray] | None = field(default=None, repr=False)
     scenarios: Mapping[str, Scenario] = field(factory=dict, repr=False)
     unprotected: tuple[Unprotected, ...] = ()
     violations: tuple[Violation, ...] = ()
@@ -231,23 +232,24 @@ class _Placed:
         return self._named(self.node_of)
 
     @cached_property
-    def failover(self) -> dict[str, dict[str, str]]:
+    def backup_of(self) -> IntArray | None:
+        """Index of the node each VM restarts on when its node fails, shape (n_vms,); -1 for a VM in no plan.
+
+        Where a failure is survived without a doubt, its plan is made when first asked for, and audited like any other.
+        """
+        return None if self.witness is None else self.witness()
+
+    @property
+    def failover(self) -> Mapping[str, dict[str, str]]:
         """Per failure scenario that is decided: where the VMs it displaces restart, as far as they can."""
-        plans: dict[str, dict[str, str]] = {name: {} for name, s in self.scenarios.items() if s.status is not Status.UNKNOWN}
-        if self.node_of is None or self.backup_of is None:
-            return plans
-        nodes, vms = list(_names(self.cluster.nodes)), _names(self.cluster.vms)
-        for vm in np.flatnonzero(self.backup_of >= 0).tolist():
-            plan = plans.get(nodes[self.node_of[vm]])
-            if plan is not None:
-                plan[vms[vm]] = nodes[self.backup_of[vm]]
-        return plans
+        return Failover(self)
 
     def _named(self, node_of: IntArray) -> dict[str, str]:
         nodes = list(_names(self.cluster.nodes))
         return {vm: nodes[i] for vm, i in zip(_names(self.cluster.vms), node_of.tolist(), strict=True) if i >= 0}
 
-    def _common(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Any]:
+        """As JSON carries it, but with what is long made entry by entry: for writing without holding all of it."""
         return {
             "status": self.status.value,
             "guarantee": self.guarantee.value,
@@ -259,8 +261,74 @@ class _Placed:
             "warnings": list(self.warnings),
             "broken_rules": [b.to_dict() for b in self.broken_rules],
             "pools": {pool: status.value for pool, status in self.pools.items()},
-            "scenarios": {name: s.to_dict() for name, s in self.scenarios.items()},
+            "scenarios": _ScenarioDicts(self.scenarios),
+            **self._own_parts(),
         }
+
+    def _own_parts(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it; shares are numbers."""
+        return {key: dict(part) if isinstance(part, Mapping) else part for key, part in self.parts().items()}
+
+
+@frozen(eq=False)
+class Failover(Mapping[str, dict[str, str]]):
+    """The failover plans of a placement by the failed node's name, each made when asked for."""
+
+    _placed: _Placed = field(repr=False)
+
+    def __getitem__(self, name: str) -> dict[str, str]:
+        if self._placed.scenarios[name].status is Status.UNKNOWN:
+            raise KeyError(name)
+        vms, backup_of, order, start = self._columns
+        node = self._index[name]
+        return {vms[vm]: self._nodes[backup_of[vm]] for vm in order[start[node] : start[node + 1]].tolist()}
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, scenario in self._placed.scenarios.items() if scenario.status is not Status.UNKNOWN)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    @cached_property
+    def _nodes(self) -> list[str]:
+        return list(_names(self._placed.cluster.nodes))
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {name: node for node, name in enumerate(self._nodes)}
+
+    @cached_property
+    def _columns(self) -> tuple[Any, IntArray, IntArray, IntArray]:
+        """Names of VMs, their restart nodes, who restarts by failed node, and where in that each node begins."""
+        placed, backup_of = self._placed, self._placed.backup_of
+        assert placed.node_of is not None
+        assert backup_of is not None
+        planned = np.flatnonzero(backup_of >= 0)
+        home = placed.node_of[planned]
+        start = np.searchsorted(np.sort(home), np.arange(len(self._nodes) + 1))
+        return _names(placed.cluster.vms), backup_of, planned[ranked(home)], start
+
+
+@frozen(eq=False)
+class _ScenarioDicts(Mapping[str, dict[str, Any]]):
+    """Scenarios as JSON carries them, each made when asked for."""
+
+    _scenarios: Mapping[str, Scenario]
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        return self._scenarios[name].to_dict()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._scenarios)
+
+    def __len__(self) -> int:
+        return len(self._scenarios)
 
 
 def _names(things: Any) -> Any:
@@ -275,10 +343,8 @@ class Report(_Placed):
     `status` is ``safe``, ``unsafe`` or ``unknown``; `guarantee` is the same. `placement` is the cluster's own.
     """
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
+    def _own_parts(self) -> dict[str, Any]:
         return {
-            **self._common(),
             "objective": None,
             "migrations": [],
             "powered": [],
@@ -345,10 +411,8 @@ class Solution(_Placed):
             return None
         return _gap(self.objective, self.bound)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it; shares are numbers."""
+    def _own_parts(self) -> dict[str, Any]:
         return {
-            **self._common(),
             "objective": {
                 "name": list(self.objective_name) if isinstance(self.objective_name, tuple) else self.objective_name,
                 "value": _plain(self.objective),

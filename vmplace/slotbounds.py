@@ -14,6 +14,7 @@ from attrs import frozen
 from vmplace.columns import IntArray
 from vmplace.lifting import slot_prices
 from vmplace.problem import BoolArray, Problem
+from vmplace.ranking import tally
 from vmplace.shares import Shares
 
 __all__ = ["least_moved", "least_peak", "thresholds"]
@@ -24,7 +25,7 @@ _KINDS = 128
 
 def thresholds(sizes: IntArray, thinned: int = _MOST) -> list[int]:
     """Slot sizes worth a row, ascending: the VMs' own; where there are more than 24, `thinned` of them, evenly."""
-    values = np.unique(sizes)
+    values, _ = tally(sizes)
     if len(values) > _MOST:
         values = values[np.linspace(0, len(values) - 1, thinned).astype(np.int64)]
     return [int(value) for value in values]
@@ -91,16 +92,23 @@ class _Pool:
         """The least free memory beyond `room` that holds the slots."""
         if not self.sizes:
             return 0
-        kinds = np.unique(np.stack([room, self.capacity]), axis=1)
-        if kinds.shape[1] > _KINDS:
+        kinds, count = self._kinds(room)
+        if len(kinds[0]) > _KINDS:
             # More room than there is makes the bound no less valid, and few kinds make it quick.
             step = max(1, int(self.capacity.max()) // _KINDS)
-            room = np.minimum(-(-room // step) * step, self.capacity)
-            kinds = np.unique(np.stack([room, self.capacity]), axis=1)
-        have = [int((room // size).sum()) for size in self.sizes]
+            kinds, count = self._kinds(np.minimum(-(-room // step) * step, self.capacity))
+        have = [int((kinds[0] // size) @ count) for size in self.sizes]
         missing = np.maximum(np.array(self.slots) - have, 0)
+        if not missing.any():
+            return 0
         # Whichever node they are on, the slots cost no less than where they are cheapest.
         return max((int(prices.min(axis=0) @ missing) for prices in slot_prices(kinds[0], kinds[1], self.sizes)), default=0)
+
+    def _kinds(self, room: IntArray) -> tuple[tuple[IntArray, IntArray], IntArray]:
+        """Nodes of one room and capacity are one kind: both of each kind, and how many there are."""
+        most = int(self.capacity.max()) + 1
+        values, count = tally(room * most + self.capacity)
+        return divmod(values, most), count
 
 
 def _pools(problem: Problem, unit: int) -> Iterator[_Pool]:
@@ -126,9 +134,9 @@ def _pools(problem: Problem, unit: int) -> Iterator[_Pool]:
 
 
 def _needed_slots(problem: Problem, protected: BoolArray, n_hosts: int, unit: int) -> tuple[list[int], list[int]]:
-    memory = problem.memory[protected] // unit
+    memory, count = tally(problem.memory[protected] // unit)
     if problem.failures == 0 or n_hosts < 2 or not len(memory):
         return [], []
     # A sum over all nodes is asked for often, and a dozen sizes tell nearly as much.
     sizes = thresholds(memory, _FEW)
-    return sizes, [-(-int((memory // size).sum()) // (n_hosts - 1)) for size in sizes]
+    return sizes, [-(-int((memory // size) @ count) // (n_hosts - 1)) for size in sizes]

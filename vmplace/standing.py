@@ -7,6 +7,7 @@ from attrs import frozen
 
 from vmplace.columns import IntArray
 from vmplace.problem import Binding, BoolArray, Problem
+from vmplace.ranking import ranked
 
 __all__ = ["Standing"]
 
@@ -27,12 +28,8 @@ class Standing:
         Nodes whose failure counts, shape (n_nodes,).
     free
         Free memory on targets, 0 elsewhere, in MiB, shape (n_nodes,).
-    order
-        The protected VMs that are placed, by node, and largest first on each.
-    start
-        ``order[start[f]:start[f + 1]]`` is displaced when node f fails, shape (n_nodes + 1,).
     displaced
-        Memory of these, in MiB, shape (n_nodes,).
+        Memory of the protected VMs on each node, in MiB, shape (n_nodes,).
     """
 
     problem: Problem
@@ -40,37 +37,50 @@ class Standing:
     target: BoolArray
     scenario: BoolArray
     free: IntArray
-    order: IntArray
-    start: IntArray
     displaced: IntArray
 
     @classmethod
     def of(cls, problem: Problem, node_of: IntArray, *, powered: BoolArray | None = None) -> "Standing":
         """The standing of a placement; with `powered`, only those nodes are there."""
-        on = np.ones(problem.n_nodes, dtype=bool) if powered is None else powered
-        hosts = np.bincount(node_of[node_of >= 0], minlength=problem.n_nodes) > 0
-        target = problem.online & on
-        scenario = target | (problem.maintenance & hosts)
+        load = problem.load(node_of)
+        target = problem.online if powered is None else problem.online & powered
+        scenario = target | (problem.maintenance & _hosts(problem, node_of))
         if problem.failures == 0:
             scenario = np.zeros_like(scenario)
-        free = np.where(target, np.maximum(problem.usable - problem.load(node_of), 0), 0)
-        displaceable = np.flatnonzero(problem.protected & (node_of >= 0))
-        order = displaceable[np.lexsort((-problem.memory[displaceable], node_of[displaceable]))]
-        start = np.searchsorted(node_of[order], np.arange(problem.n_nodes + 1))
-        total = np.concatenate(([0], np.cumsum(problem.memory[order])))
-        return cls(problem, node_of, target, scenario, free, order, start, total[start[1:]] - total[start[:-1]])
+        free = np.where(target, np.maximum(problem.usable - load, 0), 0)
+        displaced = load if problem.protected.all() else problem.load(np.where(problem.protected, node_of, -1))
+        return cls(problem, node_of, target, scenario, free, displaced)
+
+    @cached_property
+    def order(self) -> IntArray:
+        """The protected VMs that are placed, by node, and largest first on each."""
+        vms = self._displaceable(np.arange(self.problem.n_vms))
+        return vms[ranked(self.node_of[vms], -self.problem.memory[vms])]
+
+    @cached_property
+    def start(self) -> IntArray:
+        """``order[start[f]:start[f + 1]]`` is displaced when node f fails, shape (n_nodes + 1,)."""
+        count = np.bincount(self.node_of[self.order], minlength=self.problem.n_nodes)
+        return np.concatenate(([0], np.cumsum(count)))
+
+    def larger_than(self, size: int) -> IntArray:
+        """The protected VMs that are placed and larger than a size."""
+        return self._displaceable(np.flatnonzero(self.problem.memory > size))
+
+    def _displaceable(self, vms: IntArray) -> IntArray:
+        return vms[self.problem.protected[vms] & (self.node_of[vms] >= 0)]
 
     @cached_property
     def plain(self) -> BoolArray:
         """Nodes all of whose displaced VMs may restart on any target of their pool, whoever else is there, shape (n_nodes,)."""
         problem = self.problem
-        bound = np.zeros(problem.n_vms, dtype=bool)
-        for binding in problem.bindings:
-            if binding.during_failover:
-                bound[binding.vms] = True
-        bound |= _narrowed(problem)[problem.signature]
         plain = np.ones(problem.n_nodes, dtype=bool)
-        plain[self.node_of[bound & problem.protected & (self.node_of >= 0)]] = False
+        narrowed = _narrowed(problem)
+        bound = [binding.vms for binding in problem.bindings if binding.during_failover]
+        if narrowed.any():
+            bound.append(np.flatnonzero(narrowed[problem.signature]))
+        for vms in bound:
+            plain[self.node_of[self._displaceable(vms)]] = False
         return plain
 
     @cached_property
@@ -88,18 +98,40 @@ class Standing:
 
     @cached_property
     def _freest(self) -> dict[int, IntArray]:
-        ranked = np.argsort(-self.free, kind="stable")
-        ranked = ranked[self.target[ranked]]
-        pools = self.problem.pool[ranked]
-        return {int(pool): ranked[pools == pool] for pool in np.unique(self.problem.pool)}
+        freest = np.argsort(-self.free, kind="stable")
+        freest = freest[self.target[freest]]
+        pools = self.problem.pool[freest]
+        return {int(pool): freest[pools == pool] for pool in np.unique(self.problem.pool)}
 
     def freest(self, pool: int) -> IntArray:
         """The targets of a pool, those with most free memory first."""
         return self._freest[pool]
 
+    @cached_property
+    def refuge(self) -> IntArray:
+        """The freest other target of each node's pool, -1 if there is none, shape (n_nodes,)."""
+        refuge = np.full(self.problem.n_nodes, -1, dtype=np.int64)
+        for pool, freest in self._freest.items():
+            first, second = [*freest[:2].tolist(), -1, -1][:2]
+            refuge[self.problem.pool == pool] = first
+            refuge[freest[:1]] = second
+        return refuge
+
+    @cached_property
+    def room_elsewhere(self) -> IntArray:
+        """What it has free, 0 if there is none, in MiB, shape (n_nodes,)."""
+        return np.where(self.refuge >= 0, self.free[self.refuge], 0)
+
     def displaced_by(self, node: int) -> IntArray:
         """Protected VMs on a node, largest first."""
         return self.order[self.start[node] : self.start[node + 1]]
+
+
+def _hosts(problem: Problem, node_of: IntArray) -> BoolArray:
+    """Nodes that host a VM, shape (n_nodes,)."""
+    hosts = np.zeros(problem.n_nodes + 1, dtype=bool)
+    hosts[node_of] = True  # -1, no node, reaches the last
+    return hosts[:-1]
 
 
 def _narrowed(problem: Problem) -> BoolArray:

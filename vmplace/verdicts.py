@@ -1,11 +1,14 @@
 """What was found of a placement, in the cluster's names: shared by all results."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
+from attrs import frozen
 
-from vmplace.certify import Fate, Verdict
+from vmplace.auditor import audit
+from vmplace.certify import METHODS, Fate, Verdict
 from vmplace.columns import IntArray, VMColumns
 from vmplace.goal import broken_bindings
 from vmplace.model import Apart, NotOn, OnlyOn, Rule, Tag, Together
@@ -15,18 +18,66 @@ from vmplace.reasons import scenario_sentence
 from vmplace.references import resolve
 from vmplace.results import BrokenRule, Scenario, Status, Unprotected, Violation
 
-__all__ = ["broken_rules", "by_method", "pool_verdicts", "scenarios", "soft_warnings", "unprotected"]
+__all__ = ["Scenarios", "Witness", "broken_rules", "by_method", "pool_verdicts", "soft_warnings", "unprotected"]
 
 _STATUS = {Fate.SAFE: Status.SAFE, Fate.UNSAFE: Status.UNSAFE, Fate.UNKNOWN: Status.UNKNOWN}
 
 
-def scenarios(names: Names, verdict: Verdict) -> dict[str, Scenario]:
-    """Each failure's verdict, by the node's name."""
-    return {
-        names.node(i): Scenario(_STATUS[Fate(fate)], verdict.method[i], int(verdict.displaced[i]))
-        for i, fate in enumerate(verdict.fate.tolist())
-        if fate != Fate.NONE
-    }
+@frozen(eq=False)
+class Scenarios(Mapping[str, Scenario]):
+    """Each failure's verdict, by the node's name; made when asked for."""
+
+    names: Names
+    verdict: Verdict
+
+    def __getitem__(self, name: str) -> Scenario:
+        node = self._nodes[name]
+        fate = _STATUS[Fate(self.verdict.fate[node])]
+        return Scenario(fate, self.verdict.method(node), int(self.verdict.standing.displaced[node]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(self.verdict.fate != Fate.NONE))
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    @cached_property
+    def _nodes(self) -> dict[str, int]:
+        return {self.names.node(node): node for node in np.flatnonzero(self.verdict.fate != Fate.NONE).tolist()}
+
+
+@frozen(eq=False)
+class Witness:
+    """Where VMs restart, by the cluster's columns: made when asked for, and audited before anyone sees it."""
+
+    names: Names
+    verdict: Verdict
+    node_of: IntArray
+    powered: tuple[str, ...] | None = None
+
+    def __call__(self) -> IntArray:
+        """The index of the node that each VM restarts on, -1 for none, shape (n_vms,)."""
+        self._refuse("a failover plan", [violation for violation in self._violations if violation.kind == "failover"])
+        return self._backup_of
+
+    def audit(self, tolerated: Collection[str]) -> None:
+        """Raise RuntimeError if the placement or its plans break anything but what is tolerated, by kind of violation."""
+        self._refuse("the placement", [violation for violation in self._violations if violation.kind not in tolerated])
+
+    @cached_property
+    def _backup_of(self) -> IntArray:
+        return self.names.column(self.verdict.backup_of)
+
+    @cached_property
+    def _violations(self) -> list[Violation]:
+        return audit(self.names.cluster, self.node_of, self._backup_of, powered=self.powered)
+
+    def _refuse(self, what: str, wrong: list[Violation]) -> None:
+        if wrong:
+            raise RuntimeError(f"{what} failed its audit; this is a defect, please report it: {wrong[0].message}")
 
 
 def unprotected(names: Names, verdict: Verdict) -> tuple[Unprotected, ...]:
@@ -62,7 +113,7 @@ def soft_warnings(names: Names, verdict: Verdict, node_of: IntArray) -> list[str
     for binding in names.problem.bindings:
         if binding.must or not binding.during_failover:
             continue
-        for node in _breaking_failures(binding, node_of, verdict.backup_of):
+        for node in _breaking_failures(binding, node_of, verdict.planned):
             found.append(
                 f"rules[{binding.rule}] ({names.rule(binding)}, weight {binding.weight}) is not kept if {names.node(node)} fails"
             )
@@ -70,7 +121,7 @@ def soft_warnings(names: Names, verdict: Verdict, node_of: IntArray) -> list[str
 
 
 def _breaking_failures(binding: Binding, node_of: IntArray, backup_of: IntArray) -> Iterator[int]:
-    """Nodes whose failover plan breaks a rule that was no must."""
+    """Nodes whose failover plan breaks a rule that was no must; a failure under a rule is never certified without a plan."""
     for node in np.unique(node_of[binding.vms]).tolist():
         moved = binding.vms[(node_of[binding.vms] == node) & (backup_of[binding.vms] >= 0)]
         to = backup_of[moved]
@@ -137,5 +188,5 @@ def _of(fate: IntArray) -> Status:
 
 def by_method(verdict: Verdict) -> dict[str, int]:
     """How many scenarios each method decided."""
-    told = [how for how, fate in zip(verdict.method, verdict.fate.tolist(), strict=True) if fate != Fate.NONE]
-    return {how: told.count(how) for how in dict.fromkeys(told)}
+    count = np.bincount(verdict.told_by[verdict.fate != Fate.NONE], minlength=len(METHODS))
+    return {how: n for how, n in zip(METHODS, count.tolist(), strict=True) if n}

@@ -1,0 +1,117 @@
+from functools import cache
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.test_certify import placements, standing
+from vmplace import VM, Cluster, Node
+from vmplace.certificates import any_order_certificate, slots_certificate
+from vmplace.problem import compile_problem
+from vmplace.standing import Standing
+
+
+def survives_every_order(free, displaced):
+    """Brute force: whatever is restarted next, and on whichever node it fits, nobody is ever stranded."""
+
+    @cache
+    def safe(free, left):
+        for k, size in enumerate(left):
+            fitting = [i for i, room in enumerate(free) if room >= size]
+            rest = left[:k] + left[k + 1 :]
+            if not fitting or not all(safe((*free[:i], free[i] - size, *free[i + 1 :]), rest) for i in fitting):
+                return False
+        return True
+
+    return safe(tuple(free), tuple(displaced))
+
+
+@settings(deadline=None)
+@given(placements())
+def test_the_certificate_is_sound_for_any_order(drawn):
+    usable, vms = drawn
+    now = standing(usable, vms)
+    for failed in np.flatnonzero(any_order_certificate(now)).tolist():
+        others = [int(free) for i, free in enumerate(now.free) if i != failed]
+        assert survives_every_order(others, [size for size, i in vms if i == failed])
+
+
+def test_the_certificate_says_yes_where_it_should():
+    assert any_order_certificate(standing([16, 16, 16], [(4, 0), (4, 0), (4, 1), (4, 2)])).all()
+    # All is in steps of 2: a survivor with 4 free cannot have 3 left, so the 2 must fill both to strand the 4.
+    assert any_order_certificate(standing([10, 4, 4], [(4, 0), (2, 0)]))[0]
+    assert not any_order_certificate(standing([10, 4, 3], [(4, 0), (2, 0)]))[0]
+
+
+def packs(free, displaced):
+    """Brute force: whether all restart somewhere."""
+    if not displaced:
+        return True
+    size, *rest = displaced
+    return any(
+        packs((*free[:i], room - size, *free[i + 1 :]), rest)
+        for i, room in enumerate(free)
+        if room >= size and room not in free[:i]
+    )
+
+
+@st.composite
+def roomy_placements(draw):
+    """Some nodes with much free memory, some with little; a few large VMs and many small ones, in odd sizes too."""
+    step = draw(st.sampled_from([1, 2, 3]))
+    nodes = draw(st.integers(2, 6))
+    vms = draw(st.lists(st.tuples(st.sampled_from([1, 1, 2, 3, 4, 6, 8, 12]), st.integers(0, nodes - 1)), max_size=12))
+    vms = [(size * step, node) for size, node in vms]
+    spare = draw(st.lists(st.integers(0, 16), min_size=nodes, max_size=nodes))
+    usable = [max(1, room * step + sum(size for size, i in vms if i == node)) for node, room in enumerate(spare)]
+    return usable, vms
+
+
+@settings(deadline=None, max_examples=300)
+@given(roomy_placements())
+def test_slots_are_sound(drawn):
+    usable, vms = drawn
+    now = standing(usable, vms)
+    for failed in np.flatnonzero(slots_certificate(now)).tolist():
+        others = tuple(int(free) for i, free in enumerate(now.free) if i != failed)
+        assert packs(others, sorted((size for size, i in vms if i == failed), reverse=True))
+
+
+@settings(deadline=None, max_examples=100)
+@given(roomy_placements())
+def test_a_wide_margin_of_equal_nodes_is_certified(drawn):
+    usable, vms = drawn
+    most = sum(size for size, _ in vms) + 1
+    wide = [most + sum(size for size, i in vms if i == node) for node in range(len(usable))]
+    displaced = standing(wide, vms).displaced > 0
+    if len(usable) > 2:
+        assert (any_order_certificate(standing(wide, vms)) == displaced).all()
+        assert (slots_certificate(standing(wide, vms)) == displaced).all()
+
+
+def test_large_vms_find_slots_where_any_order_would_strand_them():
+    # If the small ones restarted first, they could fill both holes of 8; if the large ones do, they find 3 and 3 free.
+    now = standing([30, 8, 8, 3, 3, 3], [(8, 0), (4, 0), (4, 0), (1, 0), (1, 0)])
+    assert not any_order_certificate(now)[0]
+    assert slots_certificate(now)[0]
+
+
+def test_one_slot_too_few_is_not_certified():
+    assert not slots_certificate(standing([30, 8, 7, 3, 3, 3], [(8, 0), (4, 0), (4, 0), (1, 0), (1, 0)]))[0]
+    assert not slots_certificate(standing([30, 8, 4, 4], [(8, 0), (4, 0), (4, 0), (4, 0)]))[0]
+
+
+def test_pools_are_judged_apart():
+    nodes = [Node("a1", 30), Node("a2", 12), Node("a3", 12), *(Node(f"b{i}", 20, pool="b") for i in (1, 2, 3))]
+    vms = [
+        VM("v", 10, "a1"),
+        VM("w", 2, "a1"),
+        VM("x", 15, "b1", pool="b"),
+        VM("y", 6, "b2", pool="b"),
+        VM("z", 6, "b3", pool="b"),
+    ]
+    problem = compile_problem(Cluster(nodes, vms))
+    now = Standing.of(problem, problem.node_of)
+    # The free memory of pool a is no help to x.
+    for certificate in (any_order_certificate, slots_certificate):
+        assert certificate(now).tolist() == [True, False, False, False, True, True]
