@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from vmplace.cluster import Cluster
-from vmplace.columns import NodeColumns, Numbered, VMColumns
+from vmplace.columns import NodeColumns, VMColumns
 from vmplace.errors import InputError
+from vmplace.labels import Numbered
 from vmplace.model import VM, Node
 
 

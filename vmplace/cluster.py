@@ -4,13 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
 
 from vmplace.columns import NodeColumns, VMColumns
 from vmplace.errors import InputError
 from vmplace.fields import name_places, parse_date, parse_meta, parse_names, parse_ratios
-from vmplace.model import VM, Guarantee, Node, Rule
+from vmplace.frames import read_nodes, read_vms
+from vmplace.model import VM, Guarantee, Node, Rule, Tag
 from vmplace.references import broken_references
 from vmplace.units import short
 
@@ -35,8 +37,24 @@ def _parse_guarantee(value: Guarantee) -> Guarantee:
     return value
 
 
-def _made_together(nodes: Sequence[Node], vms: Sequence[VM]) -> bool:
-    return isinstance(nodes, NodeColumns) and isinstance(vms, VMColumns) and vms.node_names is nodes.names
+def _in_question(nodes: Sequence[Node], vms: Sequence[VM], rules: Iterable[Rule]) -> list[tuple[int, VM]]:
+    """The VMs to be looked at one by one; of columns made together, which are checked: those in other pools or under rules."""
+    if not (isinstance(nodes, NodeColumns) and isinstance(vms, VMColumns) and vms.node_names is nodes.names):
+        return list(enumerate(vms))
+    named = {name for rule in rules if not isinstance(rule.vms, Tag) for name in rule.vms}
+    doubtful = set(_in_other_pools(nodes, vms))
+    doubtful.update(index for index, name in enumerate(vms.names if named else ()) if name in named)
+    return [(index, vms[index]) for index in sorted(doubtful)]
+
+
+def _in_other_pools(nodes: NodeColumns, vms: VMColumns) -> list[int]:
+    """The VMs on a node of another pool."""
+    number = {pool: i for i, pool in enumerate(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))}
+    if len(number) < 2:
+        return []
+    pool = nodes.pool.numbered(number)[vms.node] if len(nodes) else vms.node
+    found: list[int] = np.flatnonzero((vms.node >= 0) & (pool != vms.pool.numbered(number))).tolist()
+    return found
 
 
 def _all(kind: Any, value: Iterable[Any]) -> tuple[Any, ...]:
@@ -84,9 +102,10 @@ class Cluster:
     meta: Mapping[str, Any] = field(factory=dict, converter=parse_meta, hash=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        if not self.rules and _made_together(self.nodes, self.vms):
-            return  # columns are checked as arrays when made
-        flaws = broken_references(list(enumerate(self.nodes)), list(enumerate(self.vms)), list(enumerate(self.rules)))
+        doubtful = _in_question(self.nodes, self.vms, self.rules)
+        if not doubtful and not self.rules and isinstance(self.nodes, NodeColumns):
+            return  # nor are these looked at: they were checked when made
+        flaws = broken_references(list(enumerate(self.nodes)), doubtful, list(enumerate(self.rules)))
         if flaws:
             raise InputError(flaws)
 
@@ -124,3 +143,29 @@ class Cluster:
         nodes = NodeColumns.of(node_memory, node_names)
         vms = VMColumns.of(vm_memory, vm_node, vm_names, nodes.names)
         return cls(nodes, vms, (), guarantee or Guarantee())
+
+    @classmethod
+    def from_frame(cls, vms: Any, nodes: Any, *, rules: Iterable[Rule] = (), guarantee: Guarantee | None = None) -> "Cluster":
+        """A cluster from two tables, with no object per VM: dataframes (pandas, polars), arrow tables, or mappings of columns.
+
+        Columns are named as the keys of a document, and hold what it does: memory in whole MiB or as ``"8GiB"``.
+
+        Parameters
+        ----------
+        vms
+            ``name``, ``memory`` and, where wanted, ``node`` (the name of its node; null: none), ``running``, ``movable``,
+            ``protected``, ``priority``, ``pool``; n_vms rows.
+        nodes
+            ``name``, ``memory`` and, where wanted, ``reserve``, ``state``, ``pool``; n_nodes rows.
+        rules
+            They name VMs by lists; no tag is in a table.
+        guarantee
+            By default N+1.
+
+        Raises
+        ------
+        InputError
+            (a ValueError) that lists unknown and missing columns, or the first bad entry of each column.
+        """
+        hosts = read_nodes(nodes)
+        return cls(hosts, read_vms(vms, hosts.names), rules, guarantee or Guarantee())

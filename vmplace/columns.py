@@ -1,177 +1,235 @@
 """Nodes and VMs held as columns: sequences that make an object only when one is asked for."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
+import attrs
 import numpy as np
 import numpy.typing as npt
-from attrs import field, frozen
+from attrs import Factory, evolve, field, frozen
 
+from vmplace.arrays import index_array, memory_array, name_flaws
 from vmplace.errors import Flaw, InputError
-from vmplace.fields import parse_name
+from vmplace.labels import Labels, Numbered
 from vmplace.model import VM, Node
-from vmplace.units import MAX_MEMORY, short
+from vmplace.units import short
 
-__all__ = ["IntArray", "NodeColumns", "Numbered", "VMColumns"]
+__all__ = ["BoolArray", "IntArray", "NodeColumns", "VMColumns"]
 
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+_T = TypeVar("_T")
 
 
-@frozen
-class Numbered(Sequence[str]):
-    """The names ``prefix0, prefix1, ...``, made when asked for."""
+class _Columns(Sequence[_T]):
+    """What makes columns equal to their things in a tuple, in all that a tuple is asked."""
 
-    prefix: str
-    size: int
-
-    def __len__(self) -> int:
-        return self.size
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[str]: ...
-    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
-        if isinstance(index, slice):
-            return [f"{self.prefix}{i}" for i in range(self.size)[index]]
-        return f"{self.prefix}{range(self.size)[index]}"
-
-    def __iter__(self) -> Iterator[str]:
-        return (f"{self.prefix}{i}" for i in range(self.size))
-
-
-@frozen(eq=False)
-class NodeColumns(Sequence[Node]):
-    """Online nodes with usable memory in MiB, shape (n_nodes,)."""
+    __slots__ = ()
 
     memory: IntArray
     names: Sequence[str]
 
-    @classmethod
-    def of(cls, memory: npt.ArrayLike, names: Sequence[str] | None = None) -> "NodeColumns":
-        """Columns from anything array-like; raises InputError for a bad entry."""
-        column = _memory_column("node_memory", memory)
-        return cls(column, _name_column("node_names", names, len(column), "n"))
+    @abstractmethod
+    def _made(self, part: slice) -> Iterator[_T]:
+        """The objects of a part."""
+
+    @abstractmethod
+    def _comparable(self, other: Any) -> bool:
+        """Whether columns of the same kind are equal just where each of their columns is."""
 
     def __len__(self) -> int:
         return len(self.memory)
 
     @overload
-    def __getitem__(self, index: int) -> Node: ...
+    def __getitem__(self, index: int) -> _T: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Node]: ...
-    def __getitem__(self, index: int | slice) -> Node | Sequence[Node]:
+    def __getitem__(self, index: slice) -> Sequence[_T]: ...
+    def __getitem__(self, index: int | slice) -> _T | Sequence[_T]:
         if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
-        return Node(self.names[index], int(self.memory[index]))
+            return list(self._made(index))
+        start = range(len(self))[index]
+        return next(self._made(slice(start, start + 1)))
+
+    def __iter__(self) -> Iterator[_T]:
+        return self._made(slice(None))
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, NodeColumns):
-            return np.array_equal(self.memory, other.memory) and _same_names(self.names, other.names)
-        return _same_entries(self, other)
+        if isinstance(other, type(self)) and self._comparable(other):
+            keys = [key.name for key in attrs.fields(type(self))]  # type: ignore[arg-type]
+            return all(_same_column(getattr(self, key), getattr(other, key)) for key in keys)
+        return isinstance(other, Sequence) and _same_entries(self, other)
 
     def __hash__(self) -> int:
-        return hash(tuple(self))  # as that of the nodes in a tuple, which are equal to it
+        return hash(tuple(self))  # as that of the things in a tuple, which are equal to it
+
+
+# What a column holds unless it is given: the same for each, which takes no memory for each.
+def _filled(value: np.generic) -> Any:
+    return Factory(lambda self: np.broadcast_to(value, len(self.memory)), takes_self=True)
+
+
+def _labelled(word: str) -> Any:
+    return Factory(lambda self: Labels.alike(word, len(self.memory)), takes_self=True)
 
 
 @frozen(eq=False)
-class VMColumns(Sequence[VM]):
-    """Running (or waiting) VMs: memory in MiB and node index (-1 for none), each of shape (n_vms,)."""
+class NodeColumns(_Columns[Node]):
+    """Nodes without tags, domain, price and further resources.
+
+    Parameters
+    ----------
+    memory, reserve
+        In MiB, shape (n_nodes,).
+    names, state, pool
+        As long.
+    """
+
+    memory: IntArray
+    names: Sequence[str]
+    reserve: IntArray = field(default=_filled(np.int64(0)), repr=False)
+    state: Labels = field(default=_labelled("online"), repr=False)
+    pool: Labels = field(default=_labelled("default"), repr=False)
+
+    @classmethod
+    def of(cls, memory: npt.ArrayLike, names: Iterable[str] | None = None) -> "NodeColumns":
+        """Columns from anything array-like; raises InputError for a bad entry."""
+        column = memory_array("node_memory", memory)
+        return cls(column, _named("node_names", names, len(column), "n"))
+
+    @classmethod
+    def holding(cls, nodes: Sequence[Node]) -> "NodeColumns":
+        """What columns can hold of valid nodes."""
+        if isinstance(nodes, NodeColumns):
+            return nodes
+        return cls(
+            np.array([node.memory for node in nodes], dtype=np.int64),
+            [node.name for node in nodes],
+            np.array([node.reserve for node in nodes], dtype=np.int64),
+            Labels.of([node.state for node in nodes]),
+            Labels.of([node.pool for node in nodes]),
+        )
+
+    @property
+    def usable(self) -> IntArray:
+        """Memory for VMs in MiB, shape (n_nodes,)."""
+        return self.memory - self.reserve
+
+    def _made(self, part: slice) -> Iterator[Node]:
+        columns = zip(
+            self.names[part],
+            self.memory[part].tolist(),
+            self.reserve[part].tolist(),
+            self.state[part],
+            self.pool[part],
+            strict=True,
+        )
+        return (Node(name, memory, reserve=reserve, state=state, pool=pool) for name, memory, reserve, state, pool in columns)
+
+    def _comparable(self, other: "NodeColumns") -> bool:
+        return True
+
+
+@frozen(eq=False)
+class VMColumns(_Columns[VM]):
+    """VMs without target, tags and further resources, none of them evictable.
+
+    Parameters
+    ----------
+    memory
+        In MiB, shape (n_vms,).
+    node
+        Index into `node_names`, -1 for none, shape (n_vms,).
+    running, movable, protected, priority
+        Shape (n_vms,).
+    names, pool
+        As long.
+    """
 
     memory: IntArray
     node: IntArray
     names: Sequence[str]
     node_names: Sequence[str] = field(repr=False)
+    running: BoolArray = field(default=_filled(np.True_), repr=False)
+    movable: BoolArray = field(default=_filled(np.True_), repr=False)
+    protected: BoolArray = field(default=_filled(np.True_), repr=False)
+    priority: IntArray = field(default=_filled(np.int64(0)), repr=False)
+    pool: Labels = field(default=_labelled("default"), repr=False)
 
     @classmethod
     def of(
-        cls, memory: npt.ArrayLike, node: npt.ArrayLike | None, names: Sequence[str] | None, node_names: Sequence[str]
+        cls, memory: npt.ArrayLike, node: npt.ArrayLike | None, names: Iterable[str] | None, node_names: Sequence[str]
     ) -> "VMColumns":
         """Columns from anything array-like; raises InputError for a bad entry."""
-        column = _memory_column("vm_memory", memory)
-        where = np.full(len(column), -1, dtype=np.int64) if node is None else _whole_column("vm_node", node)
+        column = memory_array("vm_memory", memory)
+        where = np.broadcast_to(-1, len(column)) if node is None else index_array("vm_node", node, len(node_names))
         if len(where) != len(column):
             raise InputError([Flaw("vm_node", f"{len(where)} entries for {len(column)} VMs: give one for each")])
-        _refuse("vm_node", where, (where < -1) | (where >= len(node_names)), f"no node: write -1, or 0 to {len(node_names) - 1}")
-        return cls(column, where, _name_column("vm_names", names, len(column), "vm"), node_names)
+        return cls(column, where, _named("vm_names", names, len(column), "vm"), node_names)
 
-    def __len__(self) -> int:
-        return len(self.memory)
+    @classmethod
+    def holding(cls, vms: Sequence[VM], node_names: Sequence[str]) -> "VMColumns":
+        """What columns can hold of valid VMs, with indices into the nodes' names."""
+        if isinstance(vms, VMColumns) and vms.node_names is node_names:
+            return vms
+        index: dict[str | None, int] = {name: i for i, name in enumerate(node_names)}
+        if isinstance(vms, VMColumns):
+            known = np.array([*(index.get(name, -1) for name in vms.node_names), -1], dtype=np.int64)
+            return evolve(vms, node=known[vms.node], node_names=node_names)
+        return cls(
+            np.array([vm.memory for vm in vms], dtype=np.int64),
+            np.array([index.get(vm.node, -1) for vm in vms], dtype=np.int64),
+            [vm.name for vm in vms],
+            node_names,
+            np.array([vm.running for vm in vms], dtype=bool),
+            np.array([vm.movable for vm in vms], dtype=bool),
+            np.array([vm.protected for vm in vms], dtype=bool),
+            np.array([vm.priority for vm in vms], dtype=np.int64),
+            Labels.of([vm.pool for vm in vms]),
+        )
 
-    @overload
-    def __getitem__(self, index: int) -> VM: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[VM]: ...
-    def __getitem__(self, index: int | slice) -> VM | Sequence[VM]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
-        node = int(self.node[index])
-        return VM(self.names[index], int(self.memory[index]), None if node < 0 else self.node_names[node])
+    def _made(self, part: slice) -> Iterator[VM]:
+        hosts = (None if node < 0 else self.node_names[node] for node in self.node[part].tolist())
+        columns = zip(
+            self.names[part],
+            self.memory[part].tolist(),
+            hosts,
+            self.running[part].tolist(),
+            self.movable[part].tolist(),
+            self.protected[part].tolist(),
+            self.priority[part].tolist(),
+            self.pool[part],
+            strict=True,
+        )
+        return (
+            VM(name, memory, host, running=running, movable=movable, protected=protected, priority=priority, pool=pool)
+            for name, memory, host, running, movable, protected, priority, pool in columns
+        )
 
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, VMColumns) and _same_names(self.node_names, other.node_names):
-            same = np.array_equal(self.memory, other.memory) and np.array_equal(self.node, other.node)
-            return same and _same_names(self.names, other.names)
-        return _same_entries(self, other)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self))  # as that of the VMs in a tuple, which are equal to it
+    def _comparable(self, other: "VMColumns") -> bool:
+        return _same_entries(self.node_names, other.node_names)
 
 
-def _same_names(one: Sequence[str], other: Sequence[str]) -> bool:
+def _same_column(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
+    return bool(one == other) if isinstance(one, Labels) else _same_entries(one, other)
+
+
+def _same_entries(one: Sequence[Any], other: Sequence[Any]) -> bool:
     return one is other or (len(one) == len(other) and all(a == b for a, b in zip(one, other, strict=True)))
 
 
-def _same_entries(one: Sequence[Any], other: object) -> bool:
-    return isinstance(other, Sequence) and len(one) == len(other) and all(a == b for a, b in zip(one, other, strict=True))
-
-
-def _whole_column(place: str, values: npt.ArrayLike) -> IntArray:
-    try:
-        column = np.asarray(values)
-    except (ValueError, OverflowError) as error:
-        raise InputError([Flaw(place, f"is no column of numbers: {error}")]) from None
-    if column.ndim != 1:
-        raise InputError([Flaw(place, f"has {column.ndim} dimensions: give one")])
-    if column.size and column.dtype.kind not in "iu":
-        raise InputError([Flaw(place, f"holds {column.dtype}: give whole numbers")])
-    _refuse(place, column, column > np.iinfo(np.int64).max, "too large")
-    frozen_column: IntArray = column.astype(np.int64)
-    frozen_column.setflags(write=False)
-    return frozen_column
-
-
-def _memory_column(place: str, values: npt.ArrayLike) -> IntArray:
-    column = _whole_column(place, values)
-    _refuse(place, column, (column <= 0) | (column > MAX_MEMORY), f"not within 1 to {MAX_MEMORY} MiB")
-    return column
-
-
-def _name_column(place: str, names: Iterable[str] | None, count: int, prefix: str) -> Sequence[str]:
+def _named(place: str, names: Iterable[str] | None, count: int, prefix: str) -> Sequence[str]:
     if names is None:
         return Numbered(prefix, count)
     if isinstance(names, str):
         raise InputError([Flaw(place, f"{short(names)} is one name: give a list")])
-    first: dict[str, int] = {}
-    flaws = [flaw for index, name in enumerate(names) if (flaw := _name_flaw(place, index, name, first)) is not None]
-    if len(first) + len(flaws) != count:
-        flaws.append(Flaw(place, f"{len(first) + len(flaws)} names for {count} entries: give one for each"))
+    given = tuple(str.__str__(name) if isinstance(name, str) else name for name in names)
+    flaws = list(name_flaws(given, lambda index: f"{place}[{index}]"))
+    if len(given) != count:
+        flaws.append(Flaw(place, f"{len(given)} names for {count} entries: give one for each"))
     if flaws:
         raise InputError(flaws)
-    return tuple(first)
-
-
-def _name_flaw(place: str, index: int, name: object, first: dict[str, int]) -> Flaw | None:
-    try:
-        taken = first.setdefault(parse_name(name), index)
-    except ValueError as error:
-        return Flaw(f"{place}[{index}]", str(error))
-    if taken == index:
-        return None
-    return Flaw(f"{place}[{index}]", f"{short(name)} is taken by {place}[{taken}]: give each its own name")
-
-
-def _refuse(place: str, column: npt.NDArray[Any], bad: npt.NDArray[np.bool_], message: str) -> None:
-    if bad.any():
-        index = int(bad.argmax())
-        raise InputError([Flaw(f"{place}[{index}]", f"{column[index]} is {message}")])
+    return given

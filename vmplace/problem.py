@@ -4,19 +4,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from attrs import frozen
 
 from vmplace.cluster import Cluster
-from vmplace.columns import IntArray, NodeColumns, VMColumns
+from vmplace.columns import BoolArray, IntArray, NodeColumns, VMColumns
 from vmplace.errors import Flaw, NotSupportedError
 from vmplace.model import VM, Apart, Node, NotOn, OnlyOn
 from vmplace.references import resolve
 from vmplace.units import short
 
 __all__ = ["Binding", "BoolArray", "Classes", "Problem", "compile_problem", "refuse_unsupported"]
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @frozen(eq=False)
@@ -172,7 +169,7 @@ class Problem:
 
 
 def compile_problem(cluster: Cluster) -> Problem:
-    """The cluster as arrays.
+    """The cluster as arrays, not to be written to: where they can be, they are the cluster's own.
 
     Raises
     ------
@@ -180,67 +177,36 @@ def compile_problem(cluster: Cluster) -> Problem:
         if the cluster asks for what this version cannot do.
     """
     refuse_unsupported(cluster)
-    nodes = cluster.nodes
-    if isinstance(nodes, NodeColumns) and isinstance(cluster.vms, VMColumns) and not cluster.rules:
-        return _from_columns(cluster, nodes, cluster.vms)
-    return _from_objects(cluster, {node.name: i for i, node in enumerate(nodes)})
+    nodes = NodeColumns.holding(cluster.nodes)
+    vms = VMColumns.holding(cluster.vms, nodes.names)
+    online, offline = nodes.state.are("online"), nodes.state.are("offline")
+    where = np.where(offline[vms.node], -1, vms.node) if offline.any() else vms.node
+    # A slice of all leaves the columns as they are.
+    active = slice(None) if vms.running.all() else np.flatnonzero(vms.running | (where < 0))
+    original = np.arange(len(vms))[active]
 
-
-def _from_columns(cluster: Cluster, nodes: NodeColumns, vms: VMColumns) -> Problem:
-    n_nodes, n_vms = len(nodes), len(vms)
-    anywhere = np.ones((1, n_nodes), dtype=bool)
+    pools = {pool: i for i, pool in enumerate(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))}
+    pool = nodes.pool.numbered(pools)
+    bindings = list(_bindings(cluster, nodes, vms, original))
+    signature, signatures = _signatures(vms.pool.numbered(pools)[active], bindings)
     return Problem(
-        usable=nodes.memory,
-        limit=_limit(nodes.memory, cluster),
-        online=np.ones(n_nodes, dtype=bool),
-        maintenance=np.zeros(n_nodes, dtype=bool),
-        pool=np.zeros(n_nodes, dtype=np.int64),
-        demand=vms.memory[:, None],
-        node_of=vms.node,
-        protected=np.ones(n_vms, dtype=bool),
-        movable=np.ones(n_vms, dtype=bool),
-        priority=np.zeros(n_vms, dtype=np.int64),
-        signature=np.zeros(n_vms, dtype=np.int64),
-        signature_pool=np.zeros(1, dtype=np.int64),
-        reachable=anywhere,
-        restartable=anywhere,
-        bindings=(),
-        failures=cluster.guarantee.failures,
-        original=np.arange(n_vms),
-    )
-
-
-def _from_objects(cluster: Cluster, node_index: dict[str, int]) -> Problem:
-    nodes = cluster.nodes
-    online = np.array([node.state == "online" for node in nodes], dtype=bool)
-    offline = np.array([node.state == "offline" for node in nodes], dtype=bool)
-    usable = np.array([node.usable for node in nodes], dtype=np.int64)
-    pools = {pool: i for i, pool in enumerate(dict.fromkeys([*(n.pool for n in nodes), *(vm.pool for vm in cluster.vms)]))}
-    where = [-1 if vm.node is None else node_index[vm.node] for vm in cluster.vms]
-    where = [-1 if node >= 0 and offline[node] else node for node in where]
-    active = [i for i, vm in enumerate(cluster.vms) if vm.running or where[i] < 0]
-    vms = [cluster.vms[i] for i in active]
-    pool = np.array([pools[node.pool] for node in nodes], dtype=np.int64)
-    bindings = list(_bindings(cluster, {cluster.vms[i].name: k for k, i in enumerate(active)}, node_index))
-    signature, signatures = _signatures(vms, pools, bindings)
-    return Problem(
-        usable=usable,
-        limit=_limit(usable, cluster),
+        usable=nodes.usable,
+        limit=_limit(nodes.usable, cluster),
         online=online,
         maintenance=~online & ~offline,
         pool=pool,
-        demand=np.array([vm.memory for vm in vms], dtype=np.int64).reshape(-1, 1),
-        node_of=np.array([where[i] for i in active], dtype=np.int64),
-        protected=np.array([vm.protected for vm in vms], dtype=bool),
-        movable=np.array([vm.movable for vm in vms], dtype=bool),
-        priority=np.array([vm.priority for vm in vms], dtype=np.int64),
+        demand=vms.memory[active][:, None],
+        node_of=where[active],
+        protected=vms.protected[active],
+        movable=vms.movable[active],
+        priority=vms.priority[active],
         signature=signature,
         signature_pool=np.array([pool for pool, _ in signatures], dtype=np.int64),
         reachable=_masks(signatures, pool, ~offline, [b for b in bindings if b.must]),
         restartable=_masks(signatures, pool, online, [b for b in bindings if b.must and b.during_failover]),
         bindings=tuple(b for b in bindings if not (b.must and b.kind == "only-on")),
         failures=cluster.guarantee.failures,
-        original=np.array(active, dtype=np.int64),
+        original=original,
     )
 
 
@@ -252,32 +218,45 @@ def _limit(usable: IntArray, cluster: Cluster) -> IntArray:
     return np.array([c - -(-c * top // bottom) for c in usable.tolist()], dtype=np.int64)
 
 
-def _bindings(cluster: Cluster, vm_index: dict[str, int], node_index: dict[str, int]) -> Iterator[Binding]:
+def _bindings(cluster: Cluster, nodes: NodeColumns, vms: VMColumns, original: IntArray) -> Iterator[Binding]:
+    if not cluster.rules:
+        return
+    node_index = {name: i for i, name in enumerate(nodes.names)}
+    # Stopped VMs are in no index: no rule sees them.
+    vm_index = {vms.names[i]: k for k, i in enumerate(original.tolist())}
     for index, rule in enumerate(cluster.rules):
-        # Stopped VMs are in no index: no rule sees them.
-        vms = [vm_index[name] for name in resolve(rule.vms, cluster.vms) if name in vm_index]
-        kind, nodes = rule.kind, None
+        members = [vm_index[name] for name in resolve(rule.vms, cluster.vms) if name in vm_index]
+        kind, among = rule.kind, None
         if isinstance(rule, OnlyOn | NotOn):
-            kind, nodes = "only-on", np.zeros(len(node_index), dtype=bool)
-            nodes[[node_index[name] for name in resolve(rule.nodes, cluster.nodes)]] = True
+            kind, among = "only-on", np.zeros(len(nodes), dtype=bool)
+            among[[node_index[name] for name in resolve(rule.nodes, cluster.nodes)]] = True
             if isinstance(rule, NotOn):
-                nodes = ~nodes
-        if len(vms) >= (1 if kind == "only-on" else 2):
-            yield Binding(index, kind, np.array(vms, dtype=np.int64), nodes, rule.must, rule.weight, rule.during_failover)
+                among = ~among
+        if len(members) >= (1 if kind == "only-on" else 2):
+            yield Binding(index, kind, np.array(members, dtype=np.int64), among, rule.must, rule.weight, rule.during_failover)
 
 
-def _signatures(
-    vms: Sequence[VM], pools: dict[str, int], bindings: list[Binding]
-) -> tuple[IntArray, list[tuple[int, frozenset[int]]]]:
+def _signatures(pool: IntArray, bindings: list[Binding]) -> tuple[IntArray, list[tuple[int, frozenset[int]]]]:
     """Signature of each VM, and for each signature its pool and the rules it is under (by index in the cluster)."""
     rules_of: dict[int, list[int]] = {}
     for binding in bindings:
         for vm in binding.vms.tolist():
             rules_of.setdefault(vm, []).append(binding.rule)
-    nothing: frozenset[int] = frozenset()
-    keys = [(pools[vm.pool], frozenset(rules_of[i]) if i in rules_of else nothing) for i, vm in enumerate(vms)]
-    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-    return np.array([number[key] for key in keys], dtype=np.int64), list(number)
+    rules: dict[frozenset[int], int] = {frozenset(): 0}
+    bound = np.zeros(len(pool), dtype=np.int64)  # which costs nothing until it is written to
+    bound[list(rules_of)] = [rules.setdefault(frozenset(own), len(rules)) for own in rules_of.values()]
+    signature, first = _numbered(pool * len(rules) + bound if bindings else pool)
+    known = list(rules)
+    return signature, [(int(pool[vm]), known[bound[vm]]) for vm in first.tolist()]
+
+
+def _numbered(keys: IntArray) -> tuple[IntArray, IntArray]:
+    """The keys numbered by appearance, and the index at which each appears."""
+    if keys.strides == (0,):  # one key for all
+        return np.broadcast_to(np.int64(0), len(keys)), np.arange(min(1, len(keys)))
+    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return np.argsort(order)[index], first[order]
 
 
 def _masks(
