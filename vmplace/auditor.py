@@ -4,7 +4,8 @@ Whole numbers only, no solver, and no code shared with the search. Names become 
 columns are judged by the same lines. The index -1 is no node: it reaches the last entry of each node column, added for it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -56,45 +57,57 @@ class _Case:
     """A cluster as columns, the placement under audit, and the violations found so far."""
 
     def __init__(self, cluster: Cluster, placement: Placement, powered: Names | None, drained: Names) -> None:
-        self.cluster, nodes, vms = cluster, cluster.nodes, cluster.vms
-        self.vms = vms.names if isinstance(vms, VMColumns) else [vm.name for vm in vms]
-        self.memory = vms.memory if isinstance(vms, VMColumns) else _column(vms, lambda vm: vm.memory)
-        self.nodes = [*(nodes.names if isinstance(nodes, NodeColumns) else [node.name for node in nodes]), "no node"]
-        self.index: dict[str | None, int] = {name: i for i, name in enumerate(self.nodes[:-1])}
-        self.usable = np.append(nodes.memory if isinstance(nodes, NodeColumns) else _column(nodes, lambda node: node.usable), 0)
-        pools: dict[str, int] = {}
-        self.node_pool = np.append(_column(nodes, lambda node: pools.setdefault(node.pool, len(pools))), -1)
-        self.vm_pool = _column(vms, lambda vm: pools.setdefault(vm.pool, len(pools)))
+        self.cluster = cluster
+        self.node = nodes = NodeColumns.holding(cluster.nodes)
+        self.vm = vms = VMColumns.holding(cluster.vms, nodes.names)
+        self.usable = np.append(nodes.usable, 0)
+        pools = {pool: i for i, pool in enumerate(sorted({*nodes.pool.words, *vms.pool.words}))}
+        self.node_pool, self.vm_pool = np.append(nodes.pool.numbered(pools), -1), vms.pool.numbered(pools)
+        online, maintenance = (np.append(nodes.state.are(state), False) for state in ("online", "maintenance"))
         # A VM runs on the node it is on now, or is stopped there, or waits: it has no node, or one that is offline.
-        homes = np.array([*(self.index.get(name, -1) for name in getattr(vms, "node_names", ())), -1])
-        now = homes[vms.node] if isinstance(vms, VMColumns) else _column(vms, lambda vm: self.index.get(vm.node, -1))
-        state = np.array([*(["online"] * len(nodes) if isinstance(nodes, NodeColumns) else [node.state for node in nodes]), ""])
-        self.now = np.where(np.isin(state, ["online", "maintenance"])[now], now, -1)
-        self.stopped = (self.now >= 0) & (_column(vms, lambda vm: vm.running) == 0)
-        off, on = set(drained), set(self.nodes[:-1] if powered is None else powered)
-        unknown = sorted((off | on).difference(self.index))
-        self.found = [Violation("placement", name, f"{short(name)} is no node of this cluster") for name in unknown]
-        self.drained, kept = (np.array([name in names for name in self.nodes]) for names in (off, on - off))
-        self.online, self.maintenance = kept & (state == "online"), kept & (state == "maintenance")  # or as good as offline
+        self.now = np.where(online | maintenance, np.arange(len(online)), -1)[vms.node]
+        self.stopped = (self.now >= 0) & ~vms.running
+        self.found: list[Violation] = []
+        self.drained, kept = self.among(drained), ~self.among(()) if powered is None else self.among(powered)
+        kept &= ~self.drained
+        self.online, self.maintenance = kept & online, kept & maintenance  # or as good as offline
         self.listed = self.read("placement", placement)
         self.at = np.where(self.stopped, -1, self.listed)  # the node that a VM takes its memory on
         self.to = np.full_like(self.at, -1)  # the node that it restarts on if that one fails
-        self.load = _sums(self.at, self.memory, len(self.nodes))
+        self.load = _sums(self.at, vms.memory, len(online))
 
-    def blame(self, kind: str, guilty: npt.NDArray[np.bool_], message: str) -> None:
-        for v in np.flatnonzero(guilty).tolist():
-            vm, at, now, to = self.vms[v], self.nodes[self.at[v]], self.nodes[self.now[v]], self.nodes[self.to[v]]
+    @cached_property
+    def nodes(self) -> list[str]:
+        return [*self.node.names, "no node"]
+
+    @cached_property
+    def index(self) -> dict[str | None, int]:
+        return {name: i for i, name in enumerate(self.node.names)}
+
+    def among(self, names: Names) -> npt.NDArray[np.bool_]:
+        """Which nodes have one of some names, no node among them."""
+        wanted = set(names)
+        odd = sorted(wanted.difference(self.index)) if wanted else []
+        self.found += [Violation("placement", name, f"{short(name)} is no node of this cluster") for name in odd]
+        among = np.zeros(len(self.usable), dtype=bool)
+        among[[self.index[name] for name in wanted.difference(odd)]] = True
+        return among
+
+    def blame(self, kind: str, guilty: IntArray, message: str) -> None:
+        for v in guilty.tolist():
+            vm, at, now, to = self.vm.names[v], self.nodes[self.at[v]], self.nodes[self.now[v]], self.nodes[self.to[v]]
             self.found.append(Violation(kind, vm if kind == "placement" else at, message.format(vm=vm, at=at, now=now, to=to)))
 
     def read(self, kind: str, given: Any) -> IntArray:
         """Each VM's node: in a placement, or in the plan for the failure of the node it is on."""
         if not isinstance(given, Mapping):
-            column, last = np.asarray(given), len(self.index) - 1
-            if column.shape != self.memory.shape or column.dtype.kind not in "iu" or np.any((column < -1) | (column > last)):
-                raise InputError([Flaw(kind, f"{short(given)}: give {len(self.vms)} whole numbers from -1 to {last}")])
-            return column.astype(np.int64)
+            column, last = np.asarray(given), len(self.node) - 1
+            whole = column.shape == self.vm.memory.shape and column.dtype.kind in "iu"
+            if not whole or (len(column) and not -1 <= int(column.min()) <= int(column.max()) <= last):
+                raise InputError([Flaw(kind, f"{short(given)}: give {len(self.vm)} whole numbers from -1 to {last}")])
+            return column.astype(np.int64, copy=False)
         plans: Mapping[str, Any] = given if kind == "failover" else {"": given}
-        home_of = {vm: self.nodes[self.at[v]] if kind == "failover" else "" for v, vm in enumerate(self.vms)}
+        home_of = {vm: self.nodes[self.at[v]] if kind == "failover" else "" for v, vm in enumerate(self.vm.names)}
         self.found += [Violation(kind, odd, f"{short(odd)} is no node here") for odd in plans if odd and odd not in self.index]
         for failed, vm, node in ((failed, vm, node) for failed, plan in plans.items() for vm, node in plan.items()):
             if home_of.get(vm) != failed:
@@ -104,30 +117,34 @@ class _Case:
         return np.array([self.index.get(plans.get(home, {}).get(vm), -1) for vm, home in home_of.items()], np.int64)
 
     def check_placement(self) -> None:
-        at, now, charged = self.at, self.now, self.at >= 0
-        fixed = (_column(self.cluster.vms, lambda vm: vm.movable) == 0) & (now >= 0) & ~self.drained[now]
-        self.blame("placement", ~self.stopped & ~charged, "{vm} is on no node")
-        self.blame("placement", self.stopped & (self.listed >= 0) & (self.listed != now), "{vm} must stay on {now}, stopped")
-        self.blame("placement", charged & ~(self.online | self.maintenance)[at], "{vm} is on {at}, offline, drained or unpowered")
-        self.blame("placement", charged & self.maintenance[at] & (at != now), "{vm} comes to {at}, which is in maintenance")
-        self.blame("placement", charged & (self.vm_pool != self.node_pool[at]), "{vm} is on {at}, which is in another pool")
-        self.blame("placement", charged & fixed & (at != now), "{vm} is on {at}, but must not move from {now}")
-        share = self.cluster.guarantee.headroom
-        for name, load, usable in zip(self.nodes[:-1], self.load.tolist(), self.usable.tolist(), strict=False):
-            limit = usable + -usable * share.numerator // share.denominator  # what is kept free is rounded up
-            if load > usable:
-                self.found.append(Violation("overfull", name, f"{name} holds {_excess(load, usable)}"))
-            elif load > limit:
-                self.found.append(Violation("headroom", name, f"{name} holds {_excess(load, limit)} without headroom"))
+        at, now, open_ = self.at, self.now, self.online | self.maintenance
+        absent, stopped, moved = np.flatnonzero(at < 0), np.flatnonzero(self.stopped), np.flatnonzero((at != now) & (at >= 0))
+        listed, fixed = self.listed[stopped], ~self.vm.movable[moved] & (now[moved] >= 0) & ~self.drained[now[moved]]
+        blame = partial(self.blame, "placement")
+        blame(absent[~self.stopped[absent]], "{vm} is on no node")
+        blame(stopped[(listed >= 0) & (listed != now[stopped])], "{vm} must stay on {now}, stopped")
+        if np.any(self.load[:-1][~open_[:-1]]):
+            blame(np.flatnonzero((at >= 0) & ~open_[at]), "{vm} is on {at}, offline, drained or unpowered")
+        blame(moved[self.maintenance[at[moved]]], "{vm} comes to {at}, which is in maintenance")
+        blame(np.flatnonzero((self.vm_pool != self.node_pool[at]) & (at >= 0)), "{vm} is on {at}, which is in another pool")
+        blame(moved[fixed], "{vm} is on {at}, but must not move from {now}")
+        share, usable = self.cluster.guarantee.headroom, self.usable
+        kept_free = [-(-c * share.numerator // share.denominator) for c in usable.tolist()] if share else 0  # rounded up
+        limit = usable - np.array(kept_free)
+        for i in np.flatnonzero(self.load[:-1] > limit[:-1]).tolist():
+            name, over = self.nodes[i], self.load[i] > usable[i]
+            excess = _excess(int(self.load[i]), int(usable[i] if over else limit[i]))
+            kind, rest = ("overfull", "") if over else ("headroom", " without headroom")
+            self.found.append(Violation(kind, name, f"{name} holds {excess}{rest}"))
 
     def check_failover(self, failover: Failover | None) -> None:
-        failures, at, count = self.cluster.guarantee.failures, self.at, len(self.nodes)
+        failures, at, count = self.cluster.guarantee.failures, self.at, len(self.usable)
         if failures > 1 or (failures == 1 and self.cluster.guarantee.scope != "node"):
             return  # check_gaps says so
         fails = (self.online | self.maintenance) & (failures == 1)  # what is empty displaces nobody
-        displaced = fails[at] & (_column(self.cluster.vms, lambda vm: vm.protected) == 1)
+        displaced = fails[at] & self.vm.protected
         if failover is None:  # only sums can be checked: what must restart, and the room of the others in the pool
-            need = _sums(np.where(displaced, at, -1), self.memory, count)
+            need = _sums(np.where(displaced, at, -1), self.vm.memory, count)
             room = np.where(self.online, np.maximum(self.usable - self.load, 0), 0)
             left = _sums(self.node_pool, room, count)[self.node_pool] - room
             for i in np.flatnonzero(need[:-1]).tolist():
@@ -135,23 +152,32 @@ class _Case:
                 kind, name = "unprotected" if need[i] > left[i] else "unverified", self.nodes[i]
                 self.found.append(Violation(kind, name, f"if {name} fails, {sums}"))
             return
-        self.to = to = self.read("failover", failover)
-        self.blame("unprotected", displaced & (to < 0), "if {at} fails, {vm} restarts nowhere")
-        self.blame("failover", ~displaced & (to >= 0), "{vm} restarts on {to}, but is not protected, or no failure displaces it")
-        to[~displaced] = -1
+        self.to = to = self.read("failover", failover).copy()
+        odd = ~displaced & (to >= 0)
+        self.blame("unprotected", np.flatnonzero(displaced & (to < 0)), "if {at} fails, {vm} restarts nowhere")
+        why = "{vm} restarts on {to}, but is not protected, or no failure displaces it"
+        self.blame("failover", np.flatnonzero(odd), why)
+        to[odd] = -1
         for why, bad in (("failed", to == at), ("closed", ~self.online[to]), ("other pool", self.vm_pool != self.node_pool[to])):
-            self.blame("failover", bad & (to >= 0), "if {at} fails, {vm} cannot restart on {to}: " + why)
+            bad &= to >= 0
+            self.blame("failover", np.flatnonzero(bad), "if {at} fails, {vm} cannot restart on {to}: " + why)
             to[bad] = -1
-        vms = np.flatnonzero(to >= 0)
-        pairs, pair = np.unique(at[vms] * count + to[vms], return_inverse=True)  # of a failed node and a survivor
-        survivors = pairs % count
-        after = self.load[survivors] + _sums(pair, self.memory[vms], len(pairs))
+        self.check_room(np.flatnonzero(to >= 0))
+
+    def check_room(self, vms: IntArray) -> None:
+        """Whether survivors have the room that VMs restart in, per pair of a failed node and a survivor."""
+        count = len(self.usable)
+        pair = self.at[vms] * count + self.to[vms]
+        order = np.argsort(pair)
+        pair, start = np.unique(pair[order], return_index=True)
+        survivors = pair % count
+        after = self.load[survivors] + (np.add.reduceat(self.vm.memory[vms[order]], start) if len(start) else 0)
         for p in np.flatnonzero(after > self.usable[survivors]).tolist():
-            name, excess = self.nodes[pairs[p] // count], _excess(int(after[p]), int(self.usable[survivors[p]]))
+            name, excess = self.nodes[pair[p] // count], _excess(int(after[p]), int(self.usable[survivors[p]]))
             self.found.append(Violation("failover", name, f"if {name} fails, {self.nodes[survivors[p]]} would hold {excess}"))
 
     def check_rules(self) -> None:
-        index = {name: v for v, name in enumerate(self.vms)} if self.cluster.rules else {}
+        index = {name: v for v, name in enumerate(self.vm.names)} if self.cluster.rules else {}
         for r, rule in enumerate(self.cluster.rules):
             comers: dict[int, dict[int, list[str]]] = {-1: {}}  # per failed node (-1: none) and node: the members that come there
             for vm in resolve(rule.vms, self.cluster.vms) if rule.must else ():
@@ -176,17 +202,12 @@ class _Case:
     def check_gaps(self) -> None:
         asked = self.cluster.guarantee
         known = Guarantee(failures=min(asked.failures, 1), headroom=asked.headroom, meta=asked.meta)
-        further = _column(self.cluster.vms, lambda vm: bool(vm.target or vm.evictable or vm.resources))
+        objects = () if isinstance(self.cluster.vms, VMColumns) else self.cluster.vms
+        further = any(vm.target or vm.evictable or vm.resources for vm in objects)
         domains = any(isinstance(rule, Apart) and rule.must and rule.scope != "node" for rule in self.cluster.rules)
-        if asked != known or domains or further.any():
+        if asked != known or domains or further:
             rest = "guarantees but of single nodes and planned restarts, nor domains, targets, evictions, resources"
             self.found.append(Violation("unverified", "cluster", f"not checked yet: {rest}"))
-
-
-def _column(things: Any, tell: Callable[[Any], int]) -> IntArray:
-    """What `tell` says of each; things in columns are all alike but for name, memory and node."""
-    told = [tell(thing) for thing in (things[:1] if isinstance(things, NodeColumns | VMColumns) else things)]
-    return np.broadcast_to(np.array(told, np.int64), (len(things),))
 
 
 def _sums(groups: IntArray, amounts: IntArray, count: int) -> IntArray:

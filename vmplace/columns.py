@@ -15,7 +15,7 @@ from vmplace.labels import Labels, Numbered
 from vmplace.model import VM, Node
 from vmplace.units import short
 
-__all__ = ["BoolArray", "IntArray", "NodeColumns", "VMColumns"]
+__all__ = ["BoolArray", "IntArray", "NodeColumns", "VMColumns", "names_of"]
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -209,6 +209,11 @@ class VMColumns(_Columns[VM]):
 
     def _comparable(self, other: "VMColumns") -> bool:
         return _same_entries(self.node_names, other.node_names)
+
+
+def names_of(things: Sequence[Node] | Sequence[VM]) -> Sequence[str]:
+    """The names of nodes or VMs; where they are columns, without making any of them."""
+    return things.names if isinstance(things, NodeColumns | VMColumns) else [thing.name for thing in things]
 
 
 def _same_column(one: Any, other: Any) -> bool:

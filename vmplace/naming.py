@@ -1,13 +1,13 @@
 """The way back from a problem's indices to the cluster's names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
 from attrs import frozen
 
 from vmplace.cluster import Cluster
-from vmplace.columns import IntArray, NodeColumns, VMColumns
+from vmplace.columns import IntArray, VMColumns, names_of
 from vmplace.problem import Binding, Problem
 
 __all__ = ["Names"]
@@ -22,25 +22,24 @@ class Names:
 
     def node(self, index: int) -> str:
         """A node's name."""
-        nodes = self.cluster.nodes
-        return nodes.names[index] if isinstance(nodes, NodeColumns) else nodes[index].name
+        return self._nodes[index]
 
     def vm(self, index: int) -> str:
         """A VM's name."""
-        vms, original = self.cluster.vms, int(self.problem.original[index])
-        return vms.names[original] if isinstance(vms, VMColumns) else vms[original].name
+        return self._vms[int(self.problem.original[index])]
 
     def vms(self, indices: Iterable[int]) -> tuple[str, ...]:
         """The names of many VMs."""
-        names = self._active
-        return tuple(names[index] for index in indices)
+        original = self.problem.original.tolist()
+        return tuple(self._vms[original[index]] for index in indices)
 
     @cached_property
-    def _active(self) -> list[str]:
-        """The names of the problem's VMs."""
-        vms = self.cluster.vms
-        names = list(vms.names) if isinstance(vms, VMColumns) else [vm.name for vm in vms]
-        return [names[index] for index in self.problem.original.tolist()]
+    def _nodes(self) -> Sequence[str]:
+        return names_of(self.cluster.nodes)
+
+    @cached_property
+    def _vms(self) -> Sequence[str]:
+        return names_of(self.cluster.vms)
 
     def rule(self, binding: Binding) -> str:
         """A rule's kind as the document has it."""
@@ -63,7 +62,6 @@ class Names:
 
     @cached_property
     def _stopped_on(self) -> IntArray:
-        index = {node.name: i for i, node in enumerate(self.cluster.nodes)}
-        active = set(self.problem.original.tolist())
-        where = [-1 if i in active or vm.node is None else index[vm.node] for i, vm in enumerate(self.cluster.vms)]
-        return np.array(where, dtype=np.int64)
+        where = VMColumns.holding(self.cluster.vms, self._nodes).node.copy()
+        where[self.problem.original] = -1
+        return where

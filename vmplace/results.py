@@ -10,7 +10,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from vmplace.cluster import Cluster
-from vmplace.columns import IntArray, VMColumns
+from vmplace.columns import IntArray, VMColumns, names_of
 from vmplace.ranking import ranked
 
 __all__ = [
@@ -245,8 +245,8 @@ class _Placed:
         return Failover(self)
 
     def _named(self, node_of: IntArray) -> dict[str, str]:
-        nodes = list(_names(self.cluster.nodes))
-        return {vm: nodes[i] for vm, i in zip(_names(self.cluster.vms), node_of.tolist(), strict=True) if i >= 0}
+        nodes = list(names_of(self.cluster.nodes))
+        return {vm: nodes[i] for vm, i in zip(names_of(self.cluster.vms), node_of.tolist(), strict=True) if i >= 0}
 
     def parts(self) -> dict[str, Any]:
         """As JSON carries it, but with what is long made entry by entry: for writing without holding all of it."""
@@ -297,7 +297,7 @@ class Failover(Mapping[str, dict[str, str]]):
 
     @cached_property
     def _nodes(self) -> list[str]:
-        return list(_names(self._placed.cluster.nodes))
+        return list(names_of(self._placed.cluster.nodes))
 
     @cached_property
     def _index(self) -> dict[str, int]:
@@ -312,7 +312,7 @@ class Failover(Mapping[str, dict[str, str]]):
         planned = np.flatnonzero(backup_of >= 0)
         home = placed.node_of[planned]
         start = np.searchsorted(np.sort(home), np.arange(len(self._nodes) + 1))
-        return _names(placed.cluster.vms), backup_of, planned[ranked(home)], start
+        return names_of(placed.cluster.vms), backup_of, planned[ranked(home)], start
 
 
 @frozen(eq=False)
@@ -329,11 +329,6 @@ class _ScenarioDicts(Mapping[str, dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self._scenarios)
-
-
-def _names(things: Any) -> Any:
-    """The names of nodes or VMs, without making an object for each where they are columns."""
-    return things.names if hasattr(things, "names") else [thing.name for thing in things]
 
 
 @frozen(kw_only=True, eq=False)
@@ -394,7 +389,8 @@ class Solution(_Placed):
             raise ValueError(f"there is no placement: the status is {self.status}")
         vms = self.cluster.vms
         if isinstance(vms, VMColumns):
-            return evolve(self.cluster, vms=evolve(vms, node=self.node_of))
+            running = vms.running if vms.running.all() else vms.running | (vms.node != self.node_of)
+            return evolve(self.cluster, vms=evolve(vms, node=self.node_of, running=running))
         names = [node.name for node in self.cluster.nodes]
         placed = [
             vm if vm.node == names[i] else evolve(vm, node=names[i], running=True)

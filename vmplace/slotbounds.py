@@ -39,11 +39,12 @@ def least_peak(problem: Problem, least: Fraction) -> Fraction:
     """
     unit = max(1, int(np.gcd.reduce(problem.memory))) if problem.n_vms else 1
     shares, pools = Shares.of(problem, unit), list(_pools(problem, unit))
-    low, high = shares.ceil(least) - 1, shares.whole
+    low, high, step = shares.ceil(least) - 1, shares.whole, 1
     while high - low > 1:
-        middle = (low + high) // 2
+        # Most often little or nothing is refuted: ever longer steps up, then halving.
+        middle = min(low + step, (low + high) // 2)
         if any(pool.refutes(shares, middle) for pool in pools):
-            low = middle
+            low, step = middle, 2 * step
         else:
             high = middle
     return max(least, shares.above(low)) if low >= 0 else least

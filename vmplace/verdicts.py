@@ -9,7 +9,7 @@ from attrs import frozen
 
 from vmplace.auditor import audit
 from vmplace.certify import METHODS, Fate, Verdict
-from vmplace.columns import IntArray, VMColumns
+from vmplace.columns import IntArray, NodeColumns, VMColumns
 from vmplace.goal import broken_bindings
 from vmplace.model import Apart, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.naming import Names
@@ -139,17 +139,15 @@ def _breaking_failures(binding: Binding, node_of: IntArray, backup_of: IntArray)
 def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Sequence[Violation]) -> dict[str, Status]:
     """Each pool's own verdict, in document order: unsafe by a failure, a fault or a protected VM that waits."""
     cluster, problem = names.cluster, names.problem
-    unplaced = problem.original[problem.protected & (node_of < 0)].tolist()
-    if isinstance(cluster.vms, VMColumns):
-        return {"default": Status.UNSAFE if faults or unplaced else _of(verdict.fate)}
-    pool_of_node = {node.name: node.pool for node in cluster.nodes}
-    pool_of_vm = {vm.name: vm.pool for vm in cluster.vms}
-    condemned = {cluster.vms[vm].pool for vm in unplaced}
-    host = {names.vm(vm): names.node(i) for vm, i in enumerate(node_of.tolist()) if i >= 0} if faults else {}
-    for fault in faults:
-        condemned |= _pools_of(fault, names, host, pool_of_node, pool_of_vm)
-    pools = list(dict.fromkeys([*pool_of_node.values(), *pool_of_vm.values()]))
-    inside = {pool: np.array([p == pool for p in pool_of_node.values()], dtype=bool) for pool in pools}
+    nodes = NodeColumns.holding(cluster.nodes)
+    vms = VMColumns.holding(cluster.vms, nodes.names)
+    pools = list(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))
+    condemned = {pools[pool] for pool in np.unique(problem.vm_pool[problem.protected & (node_of < 0)]).tolist()}
+    if faults:
+        pool_of_node, pool_of_vm = (dict(zip(column.names, column.pool, strict=True)) for column in (nodes, vms))
+        host = {names.vm(vm): names.node(i) for vm, i in enumerate(node_of.tolist()) if i >= 0}
+        condemned.update(*(_pools_of(fault, names, host, pool_of_node, pool_of_vm) for fault in faults))
+    inside = {pool: nodes.pool.are(pool) for pool in pools}
     return {pool: Status.UNSAFE if pool in condemned else _of(verdict.fate[inside[pool]]) for pool in pools}
 
 
