@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -77,3 +79,19 @@ def test_spread_alone_is_not_safe_and_holes_are():
     free = np.sort(problem.usable - problem.load(filling.node_of))
     assert free[-1] < problem.memory.max()
     assert construct(problem, Goal(("balance",)), budget=Budget()).verdict.safe
+
+
+@pytest.mark.parametrize("profile", ["azure", "flavors", "uniform"])
+@pytest.mark.parametrize(("nodes", "fill"), [(32, 0.9), (32, 0.95), (48, 0.95), (100, 0.95), (128, 0.8)])
+def test_the_peak_is_within_a_hundredth_of_its_bound(profile, nodes, fill):
+    solution = vmplace.place(generate(nodes=nodes, fill=fill, profile=profile, seed=2), method="greedy")
+    assert solution.guarantee == "safe"
+    assert solution.bound <= solution.objective <= solution.bound * Fraction(101, 100)
+
+
+def test_nearly_full_clusters_of_flavors_are_placed():
+    assert all(
+        vmplace.place(generate(nodes=nodes, fill=0.995, profile="flavors", seed=seed), method="greedy").guarantee == "safe"
+        for nodes in (16, 50, 200)
+        for seed in range(5)
+    )

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from vmplace import VM, Cluster, Guarantee, Node
 from vmplace.goal import Goal
-from vmplace.holes import dedicated, holes
+from vmplace.holes import dedicated, holes, ladder
 from vmplace.problem import compile_problem
 from vmplace.testing import clusters
 
@@ -25,19 +25,30 @@ def listed(found):
 
 def test_ever_fewer_and_larger():
     assert listed(holes(waiting((16,) * 8, (4,) * 26), BALANCE)) == [
+        [0, 0, 0, 0, 0, 0, 0, 0],
         [4, 4, 4, 4, 0, 0, 0, 0],
         [8, 8, 0, 0, 0, 0, 0, 0],
         [16, 0, 0, 0, 0, 0, 0, 0],
     ]
 
 
-def test_none_at_all_where_the_mean_node_has_room_for_the_largest():
-    assert listed(holes(waiting((16,) * 4, (2,) * 8), BALANCE))[0] == [0, 0, 0, 0]
+def test_rungs_are_holes_for_the_largest_that_a_node_will_have():
+    # Dealt out by size, three nodes get 8, 8, 5 and then 3, 3, 3; they have 6 free, or 2 each, before there are holes.
+    rungs, guess = ladder(waiting((12,) * 3, (8, 3, 8, 3, 5, 3)), BALANCE)
+    assert listed(rungs[: guess + 1]) == [[0, 0, 0], [8, 8, 0], [8, 8, 3]]
+    assert listed(rungs[guess + 1 :]) == [[12, 0, 0]]
+
+
+def test_a_guess_of_no_hole_where_every_node_has_room_for_the_largest():
+    rungs, guess = ladder(waiting((16,) * 4, (2,) * 8), BALANCE)
+    assert guess == 0
+    assert not rungs[0].any()
 
 
 def test_without_a_guarantee_there_are_none():
     problem = waiting((16, 16), (8, 8), failures=0)
     assert listed(holes(problem, BALANCE)) == listed(dedicated(problem, BALANCE)) == [[0, 0]]
+    assert [listed(part) if isinstance(part, list) else part for part in ladder(problem, BALANCE)] == [[[0, 0]], 0]
 
 
 def test_a_dedicated_spare_is_the_roomiest_node():

@@ -11,7 +11,7 @@ from vmplace.certify import Verdict
 from vmplace.columns import IntArray
 from vmplace.problem import Binding, BoolArray, Problem
 
-__all__ = ["OBJECTIVES", "Candidate", "Goal", "Stage", "broken_bindings", "kept", "losses", "lost_vms", "priorities"]
+__all__ = ["OBJECTIVES", "Candidate", "Goal", "Stage", "better", "broken_bindings", "kept", "losses", "lost_vms", "priorities"]
 
 OBJECTIVES = ("balance", "consolidate", "moves")
 
@@ -154,6 +154,12 @@ class Goal:
         if name == "consolidate":
             return problem.n_nodes if powered is None else int(powered.sum())
         return peak(problem, node_of)
+
+
+def better(first: Candidate | None, second: Candidate | None) -> Candidate | None:
+    """The one whose values are less; the first if they are equal, None if there is neither."""
+    both = [candidate for candidate in (first, second) if candidate is not None]
+    return min(both, key=lambda candidate: candidate.values, default=None)
 
 
 def priorities(problem: Problem) -> list[int]:

@@ -1,7 +1,5 @@
 """The fast construction: spread or pack VMs, largest first, around holes that one node's worth fits into."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from attrs import evolve
 
@@ -9,21 +7,23 @@ from vmplace.budget import Budget
 from vmplace.certify import certify
 from vmplace.columns import IntArray
 from vmplace.fill import Filling
-from vmplace.goal import Candidate, Goal
-from vmplace.holes import dedicated, holes
+from vmplace.goal import Candidate, Goal, better
+from vmplace.holes import dedicated, holes, ladder
 from vmplace.problem import Problem
 from vmplace.relocate import loosen
 
 __all__ = ["construct"]
 
+_SLIGHT = 1e-3
+"""Holes that are together no larger than so much of all memory are not worth another try to do with less."""
+
 
 def construct(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate | None:
     """The best placement that the family of quick constructions finds, or None.
 
-    Worst-fit decreasing balances, but leaves free memory in crumbs; so h nodes keep a hole of 1/h of the largest node's
-    memory each. The largest h (best balance) whose placement survives every failure is taken; h = 1 is a dedicated spare.
-    For the fewest moves only what must leave its node is placed anew, or, where that is not enough, all that may move;
-    for the fewest nodes VMs are packed best-fit.
+    Worst-fit decreasing balances, but leaves free memory in crumbs; so some nodes keep holes, the fewest and smallest that are
+    found to survive every failure. For the fewest moves only what must leave its node is placed anew, or, where that is not
+    enough, all that may move; for the fewest nodes VMs are packed best-fit.
 
     Parameters
     ----------
@@ -32,40 +32,63 @@ def construct(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate | No
     budget
         When it is spent, the best so far is returned.
     """
-    best = _best(problem, goal, budget, anew=not goal.few_moves)
-    if best is None and goal.few_moves and goal.move_running:
-        best = _best(problem, goal, budget, anew=True)
+    if not goal.few_moves:
+        return _anew(problem, goal, budget)
+    best = _packed(problem, goal, budget, anew=False)
+    if best is None and goal.move_running:
+        best = _anew(problem, goal, budget)
         return None if best is None else evolve(best, anew=True)
     return best
 
 
-def _best(problem: Problem, goal: Goal, budget: Budget, *, anew: bool) -> Candidate | None:
+def _anew(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
+    return _packed(problem, goal, budget, anew=True) if goal.consolidates else _spread(problem, goal, budget)
+
+
+def _packed(problem: Problem, goal: Goal, budget: Budget, *, anew: bool) -> Candidate | None:
+    """The best of packing around each of some holes."""
     best: Candidate | None = None
-    for node_of in _attempts(problem, goal, anew=anew):
+    for reserved in (dedicated if goal.consolidates else holes)(problem, goal):
         if budget.spent:
             break
-        if goal.allowed(problem, node_of):
-            candidate = _judge(problem, goal, node_of, budget)
-            if candidate is not None and (best is None or candidate.values < best.values):
-                best = candidate
-        if best is not None and best.verdict.safe and (anew and not goal.consolidates):
-            break  # the spreads come in order of balance
+        best = better(best, _attempt(problem, goal, budget, reserved, anew=anew, pack=True))
     return best
 
 
-def _attempts(problem: Problem, goal: Goal, *, anew: bool) -> Iterator[IntArray]:
-    """Complete placements to judge, those first that are better if they are safe."""
-    packs = goal.consolidates
-    for reserved in (dedicated if packs else holes)(problem, goal):
-        cap = goal.limit(problem) - reserved
-        kept = np.where(goal.free(problem), -1, problem.node_of) if anew else loosen(problem, goal, cap)
-        filling = Filling(problem, kept, cap, pack=packs or not anew)
-        filling.place_all()
-        # What found no room beside the holes may go into them: the verdict tells whether that still holds.
-        filling.raise_cap(goal.limit(problem))
-        filling.place_all()
-        if filling.complete:
-            yield filling.node_of
+def _spread(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
+    """The best of spreading around holes: enough of them first, then fewer as long as that is safe and makes a difference."""
+    reserves, guess = ladder(problem, goal)
+    total, best, safe = int(problem.usable.sum()), None, len(reserves)
+    for rung in [*range(guess, len(reserves)), *([0] if goal.best_effort and guess else [])]:
+        if budget.spent or (best is not None and best.verdict.safe):
+            break
+        best, safe = better(best, _attempt(problem, goal, budget, reserves[rung], anew=True)), rung
+    low, high = 0, safe if best is not None and best.verdict.safe and safe == guess else 0
+    while low < high and not budget.spent and int((reserves[high] - reserves[low]).sum()) > total * _SLIGHT:
+        middle = (low + high) // 2
+        candidate = _attempt(problem, goal, budget, reserves[middle], anew=True)
+        best = better(best, candidate)
+        if candidate is not None and candidate.verdict.safe:
+            high = middle
+        else:
+            low = middle + 1
+    return best
+
+
+def _attempt(
+    problem: Problem, goal: Goal, budget: Budget, reserved: IntArray, *, anew: bool, pack: bool = False
+) -> Candidate | None:
+    """What comes of filling nodes up to their holes: all that may move, or only what must."""
+    limit = goal.limit(problem)
+    kept = np.where(goal.free(problem), -1, problem.node_of) if anew else loosen(problem, goal, limit - reserved)
+    filling = Filling(problem, kept, limit - reserved, pack=pack)
+    filling.place_all()
+    # What found no room beside the holes may go into them: the verdict tells whether that still holds.
+    filling.raise_cap(limit)
+    filling.place_all()
+    if not filling.complete or not goal.allowed(problem, filling.node_of):
+        return None
+    return _judge(problem, goal, filling.node_of, budget)
 
 
 def _judge(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget) -> Candidate | None:

@@ -8,25 +8,51 @@ from vmplace.columns import IntArray
 from vmplace.goal import Goal
 from vmplace.problem import Problem
 
-__all__ = ["dedicated", "holes"]
+__all__ = ["dedicated", "holes", "ladder"]
 
 
 def holes(problem: Problem, goal: Goal) -> Iterator[IntArray]:
-    """Memory to leave free per node, in MiB, shape (n_nodes,): in ever fewer and larger holes.
+    """Memory to leave free per node, in MiB, shape (n_nodes,): none, then a node's worth, in ever fewer and larger holes.
 
-    The first are as many as still take the largest protected VM each; before them none at all, where that can do.
+    The first are as many as still take the largest protected VM each.
     """
+    yield np.zeros(problem.n_nodes, dtype=np.int64)
     largest = int(problem.memory[problem.protected].max(initial=0))
-    free = int(goal.limit(problem)[problem.online].sum()) - int(problem.memory.sum())
-    # Spread evenly, every node has the mean free: a larger VM would restart nowhere.
-    if problem.failures == 0 or largest * int(problem.online.sum()) <= free or goal.few_moves or goal.best_effort:
-        yield np.zeros(problem.n_nodes, dtype=np.int64)
-    if problem.failures == 0:
-        return
-    count = max(1, min(int(problem.usable.max(initial=1)) // max(1, largest), problem.n_nodes // 2))
+    count = max(1, min(int(problem.usable.max(initial=1)) // max(1, largest), problem.n_nodes // 2)) if problem.failures else 0
     while count >= 1:
         yield _reserve(problem, goal, count)
         count //= 2
+
+
+def ladder(problem: Problem, goal: Goal) -> tuple[list[IntArray], int]:
+    """Memory to leave free per node, in MiB, each of shape (n_nodes,), in ever more or larger holes; and which is a good guess.
+
+    No hole at all; then, as no node should hold more than its share of large VMs, one hole for the largest and one for each of
+    the k largest that a node comes to hold when all are dealt out by size; then as `holes`.
+    """
+    none, *shares = holes(problem, goal)
+    if problem.failures == 0:
+        return [none], 0
+    ranks = {pool: _ranks(problem, goal, pool) for pool in np.unique(problem.pool).tolist()}
+    rungs = [none]
+    for k in range(1, max(map(len, ranks.values()), default=0) + 1):
+        # One more for the largest: the node that fails may have a hole itself.
+        rungs.append(sum((_in_pool(problem, goal, pool, [*rank[:1], *rank[:k]]) for pool, rank in ranks.items()), none))
+    return rungs + shares, len(rungs) - 1
+
+
+def _ranks(problem: Problem, goal: Goal, pool: int) -> list[int]:
+    """What the first, second, ... largest protected VM of a node will have at most, as far as nodes have less free."""
+    nodes = np.flatnonzero(problem.online & (problem.pool == pool))
+    mine = problem.vm_pool == pool
+    free = int(goal.limit(problem)[nodes].sum()) - int(problem.memory[mine].sum())
+    dealt = -np.sort(-problem.memory[mine & problem.protected])[:: max(1, len(nodes))]
+    ranks: list[int] = []
+    for size in dealt.tolist():
+        if size * len(nodes) <= free - sum(ranks):
+            break
+        ranks.append(size)
+    return ranks
 
 
 def dedicated(problem: Problem, goal: Goal) -> Iterator[IntArray]:
@@ -39,12 +65,19 @@ def dedicated(problem: Problem, goal: Goal) -> Iterator[IntArray]:
 def _reserve(problem: Problem, goal: Goal, count: int) -> IntArray:
     """In each pool, a share of the largest node on each of the `count` nodes with most room to begin with."""
     reserved = np.zeros(problem.n_nodes, dtype=np.int64)
+    for pool in np.unique(problem.pool).tolist():
+        largest = int(goal.limit(problem)[problem.online & (problem.pool == pool)].max(initial=0))
+        reserved += _in_pool(problem, goal, pool, [-(-largest // count)] * count)
+    return reserved
+
+
+def _in_pool(problem: Problem, goal: Goal, pool: int, sizes: list[int]) -> IntArray:
+    """Holes of some sizes on the nodes of a pool with most room to begin with, shape (n_nodes,)."""
+    reserved = np.zeros(problem.n_nodes, dtype=np.int64)
     room = problem.usable - problem.load(goal.settled(problem))
-    for pool in np.unique(problem.pool):
-        nodes = np.flatnonzero(problem.online & (problem.pool == pool))
-        if len(nodes):
-            size = -(-int(goal.limit(problem)[nodes].max()) // count)
-            roomiest = nodes[np.argsort(-room[nodes], kind="stable")[:count]]
-            # The hole is of usable memory: headroom is free in a failover.
-            reserved[roomiest] = np.maximum(0, size - (problem.usable - goal.limit(problem))[roomiest])
+    nodes = np.flatnonzero(problem.online & (problem.pool == pool))
+    roomiest = nodes[np.argsort(-room[nodes], kind="stable")[: len(sizes)]]
+    # The hole is of usable memory: headroom is free in a failover.
+    headroom = (problem.usable - goal.limit(problem))[roomiest]
+    reserved[roomiest] = np.maximum(0, np.array(sizes[: len(roomiest)], dtype=np.int64) - headroom)
     return reserved

@@ -11,7 +11,7 @@ from vmplace.certify import certify
 from vmplace.coarse import CoarseModel
 from vmplace.consolidate import Consolidation, spare_packing
 from vmplace.exact import Finding, search
-from vmplace.goal import Candidate, Goal
+from vmplace.goal import Candidate, Goal, better
 from vmplace.greedy import construct
 from vmplace.highs import Highs, HighsRun
 from vmplace.improve import improve
@@ -70,7 +70,7 @@ class Methods:
             start.tell(budget, bounds)
         if not greedy and goal.few_moves and (start is None or start.anew):
             share = budget.share(_GREEDY_SHARE)
-            start = _better(start, mend(problem, goal, budget=share, seed=self.seed, measured=self.deterministic))
+            start = better(start, mend(problem, goal, budget=share, seed=self.seed, measured=self.deterministic))
             if start is not None:
                 start.tell(budget, bounds)
         known = Finding(start, bounds, False, {}, ("bounds",) * len(bounds))
@@ -183,7 +183,7 @@ def _packed(problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Fin
     bounds, by = list(known.bounds), list(known.by)
     if packing.bound > bounds[number]:
         bounds[number], by[number] = packing.bound, "bin packing"
-    best = _better(known.best, _judged(problem, goal, packing, budget))
+    best = better(known.best, _judged(problem, goal, packing, budget))
     # Bounds of the later stages hold whatever the earlier ones are.
     found: tuple[int | Fraction, ...] = tuple(bounds)
     return Finding(best, found, packing.infeasible, {**known.stats, "bin_packing": packing.method}, tuple(by))
@@ -197,8 +197,3 @@ def _judged(problem: Problem, goal: Goal, packing: Consolidation, budget: Budget
         return None
     values = goal.values(problem, packing.node_of, verdict, packing.powered)
     return Candidate(packing.node_of, packing.powered, verdict, values)
-
-
-def _better(first: Candidate | None, second: Candidate | None) -> Candidate | None:
-    both = [candidate for candidate in (first, second) if candidate is not None]
-    return min(both, key=lambda candidate: candidate.values, default=None)
