@@ -19,7 +19,7 @@ from vmplace.references import resolve
 from vmplace.results import Violation
 from vmplace.units import short, spell_memory
 
-__all__ = ["audit"]
+__all__ = ["audit", "audit_running"]
 
 Names = Iterable[str]
 Placement = Mapping[str, str | None] | npt.ArrayLike
@@ -50,6 +50,14 @@ def audit(
     case.check_failover(failover)
     case.check_rules()
     case.check_gaps()
+    return case.found
+
+
+def audit_running(cluster: Cluster, placement: Placement) -> list[Violation]:
+    """What a placement breaks in normal running, whatever fails; arguments and errors as for `audit`."""
+    case = _Case(cluster, placement, None, ())
+    case.check_placement()
+    case.check_rules()
     return case.found
 
 
@@ -166,12 +174,12 @@ class _Case:
 
     def check_room(self, vms: IntArray) -> None:
         """Whether survivors have the room that VMs restart in, per pair of a failed node and a survivor."""
-        count = len(self.usable)
+        count, memory = len(self.usable), self.vm.memory[vms]
         pair = self.at[vms] * count + self.to[vms]
         order = np.argsort(pair)
         pair, start = np.unique(pair[order], return_index=True)
         survivors = pair % count
-        after = self.load[survivors] + (np.add.reduceat(self.vm.memory[vms[order]], start) if len(start) else 0)
+        after = self.load[survivors] + (np.add.reduceat(memory[order], start) if len(start) else 0)
         for p in np.flatnonzero(after > self.usable[survivors]).tolist():
             name, excess = self.nodes[pair[p] // count], _excess(int(after[p]), int(self.usable[survivors[p]]))
             self.found.append(Violation("failover", name, f"if {name} fails, {self.nodes[survivors[p]]} would hold {excess}"))

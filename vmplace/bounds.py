@@ -7,8 +7,7 @@ import numpy as np
 
 from vmplace.columns import IntArray
 from vmplace.goal import Goal, Stage
-from vmplace.problem import Binding, BoolArray, Problem
-from vmplace.ranking import tally
+from vmplace.problem import Binding, Problem
 from vmplace.restart import Reason
 from vmplace.slotbounds import least_moved, least_peak
 
@@ -56,6 +55,8 @@ def _homeless(problem: Problem, goal: Goal) -> Reason | None:
     """A waiting VM that is larger than each node it may be on."""
     room = np.where(problem.online, goal.limit(problem), -1)
     most = np.array([room[mask].max(initial=-1) for mask in problem.reachable], dtype=np.int64)
+    if problem.memory.max(initial=0) <= most.min(initial=0):
+        return None
     homeless = np.flatnonzero((problem.node_of < 0) & (problem.memory > most[problem.signature]))
     if not len(homeless):
         return None
@@ -67,9 +68,11 @@ def _homeless(problem: Problem, goal: Goal) -> Reason | None:
 def _crowded(problem: Problem, goal: Goal, pool: int) -> Reason | None:
     """More memory than the pool has in normal running."""
     inside = problem.pool == pool
-    vms = np.flatnonzero((problem.vm_pool == pool) & ~_on_maintenance(problem))
-    need, free = int(problem.memory[vms].sum()), int(goal.limit(problem)[inside & problem.online].sum())
-    return Reason("capacity", tuple(vms.tolist()), need, free) if need > free else None
+    need, free = problem.sizes(pool, staying=False).total, int(goal.limit(problem)[inside & problem.online].sum())
+    if need <= free:
+        return None
+    vms = np.flatnonzero((problem.vm_pool == pool) & ~problem.on_maintenance)
+    return Reason("capacity", tuple(vms.tolist()), need, free)
 
 
 def _overfull(problem: Problem, pool: int) -> Reason | None:
@@ -77,34 +80,28 @@ def _overfull(problem: Problem, pool: int) -> Reason | None:
     if problem.failures == 0:
         return None
     usable = problem.usable[(problem.pool == pool) & problem.online]
-    vms = np.flatnonzero((problem.vm_pool == pool) & problem.protected & ~_on_maintenance(problem))
-    if not len(vms):
-        return None
-    memory, count = tally(problem.memory[vms])
+    kept = problem.sizes(pool, protected=True, staying=False)
     others = np.sort(usable)[:-1]
-    kind = "sums"
-    for size in [1, *_sizes(memory)]:
-        need, free = int((memory // size) @ count), int((others // size).sum())
+    for size in [1, *_some(kept.values)]:
+        need, free = kept.slots(size), int((others // size).sum())
         if need > free:
-            if len(usable) <= 1:
-                kind = "alone"
-            return Reason(kind, tuple(vms[problem.memory[vms] >= size].tolist()), need, free, -1, size)
-        kind = "slots"
+            kind = "alone" if len(usable) <= 1 else "sums" if size == 1 else "slots"
+            large = (problem.vm_pool == pool) & problem.protected & ~problem.on_maintenance & (problem.memory >= size)
+            return Reason(kind, tuple(np.flatnonzero(large).tolist()), need, free, -1, size)
     return None
 
 
 def _mean_peak(problem: Problem) -> Fraction:
     """The mean share of each pool's online nodes, and the share of the largest node that the largest VM or group takes."""
     best = Fraction(0)
-    for pool in np.unique(problem.pool):
+    for pool in np.unique(problem.pool).tolist():
         usable = problem.usable[(problem.pool == pool) & problem.online]
-        memory = problem.memory[(problem.vm_pool == pool) & ~_on_maintenance(problem)]
-        if len(usable) and len(memory):
-            mean = Fraction(int(memory.sum()), int(usable.sum()))
-            best = max(best, mean, Fraction(int(memory.max()), int(usable.max())))
+        sizes = problem.sizes(pool, staying=False)
+        if len(usable):
+            best = max(best, Fraction(sizes.total, int(usable.sum())), Fraction(sizes.largest, int(usable.max())))
     for binding in problem.bindings:
         usable = problem.usable[(problem.pool == problem.vm_pool[binding.vms[0]]) & problem.online]
-        if binding.must and binding.kind == "together" and len(usable) and not _on_maintenance(problem)[binding.vms].any():
+        if binding.must and binding.kind == "together" and len(usable) and not problem.on_maintenance[binding.vms].any():
             best = max(best, Fraction(int(problem.memory[binding.vms].sum()), int(usable.max())))
     return best
 
@@ -128,14 +125,13 @@ def _least_broken(problem: Problem, goal: Goal) -> int:
 def _fewest_nodes(problem: Problem, pool: int, *, spare: bool) -> int:
     """How many of the largest nodes hold all VMs, in slots of any size; with `spare`, the protected ones without the largest."""
     usable = np.sort(problem.usable[(problem.pool == pool) & (problem.online | problem.maintenance)])[::-1]
-    mine = problem.vm_pool == pool
-    memory, kept = problem.memory[mine], problem.memory[mine & problem.protected]
+    every, kept = problem.sizes(pool), problem.sizes(pool, protected=True)
     fewest = 0
-    for size in [1, *_sizes(memory)]:
+    for size in [1, *_some(every.values)]:
         slots = np.cumsum(usable // size)
-        fewest = max(fewest, _count(slots, int((memory // size).sum())))
+        fewest = max(fewest, _count(slots, every.slots(size)))
         if spare:
-            fewest = max(fewest, _count(slots - usable[:1] // size, int((kept // size).sum())))
+            fewest = max(fewest, _count(slots - usable[:1] // size, kept.slots(size)))
     return fewest
 
 
@@ -144,13 +140,8 @@ def _count(slots: IntArray, need: int) -> int:
     return min(int(np.searchsorted(slots, need)) + 1, len(slots)) if need else 0
 
 
-def _on_maintenance(problem: Problem) -> BoolArray:
-    """VMs that may stay where nothing new comes."""
-    return (problem.node_of >= 0) & problem.maintenance[np.maximum(problem.node_of, 0)]
-
-
-def _sizes(memory: IntArray) -> list[int]:
-    sizes, _ = tally(memory)
+def _some(sizes: IntArray) -> list[int]:
+    """Of sizes, those above 1, or 64 of them."""
     if len(sizes) > _MOST_SIZES:
         sizes = sizes[np.linspace(0, len(sizes) - 1, _MOST_SIZES).astype(np.int64)]
     return [size for size in sizes.tolist() if size > 1]

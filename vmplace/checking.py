@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vmplace.auditor import audit
+from vmplace.auditor import audit_running
 from vmplace.budget import Budget, Progress
 from vmplace.certify import Verdict, certify
 from vmplace.cluster import Cluster
@@ -60,7 +60,7 @@ def _report(cluster: Cluster, problem: Problem, verdict: Verdict, budget: Budget
     names = Names(cluster, problem)
     node_of = names.hosts(problem.node_of)
     waiting = tuple(names.vm(vm) for vm in np.flatnonzero(problem.node_of < 0).tolist())
-    found = audit(cluster, node_of)
+    found = audit_running(cluster, node_of)
     faults = [v for v in found if v.kind in ("overfull", "rule") or (v.kind == "placement" and v.subject not in waiting)]
     pools = pool_verdicts(names, verdict, problem.node_of, faults)
     status = next((s for s in (Status.UNSAFE, Status.UNKNOWN) if s in pools.values()), Status.SAFE)

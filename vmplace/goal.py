@@ -112,16 +112,17 @@ class Goal:
 
     def allowed(self, problem: Problem, node_of: IntArray) -> bool:
         """Whether a placement keeps all that holds in normal running: places, memory, must-rules, limits on moves."""
-        where = np.maximum(node_of, 0)
-        stays = node_of == problem.node_of
-        moved = (problem.node_of >= 0) & ~stays
+        placed = np.flatnonzero(node_of != problem.node_of)
+        moved = placed[problem.node_of[placed] >= 0]
         return bool(
-            np.all(node_of >= 0)
-            and np.all(problem.reachable[problem.signature, where])
-            and np.all(stays | (problem.online[where] & self.free(problem)))
+            node_of.min(initial=0) >= 0
+            and (problem.reachable.all() or np.all(problem.reachable[problem.signature, node_of]))
+            and np.all(problem.online[node_of[placed]])
+            and (self.move_running or not len(moved))
+            and np.all(problem.movable[moved])
             and np.all(problem.load(node_of) <= self.limit(problem))
             and not any(b.must for b in broken_bindings(problem, node_of))
-            and int(moved.sum()) <= (inf if self.max_moves is None else self.max_moves)
+            and len(moved) <= (inf if self.max_moves is None else self.max_moves)
             and int(problem.memory[moved].sum()) <= (inf if self.max_migrated is None else self.max_migrated)
         )
 

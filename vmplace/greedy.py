@@ -83,9 +83,10 @@ def _attempt(
     kept = np.where(goal.free(problem), -1, problem.node_of) if anew else loosen(problem, goal, limit - reserved)
     filling = Filling(problem, kept, limit - reserved, pack=pack)
     filling.place_all()
-    # What found no room beside the holes may go into them: the verdict tells whether that still holds.
-    filling.raise_cap(limit)
-    filling.place_all()
+    if not filling.complete:
+        # What found no room beside the holes may go into them: the verdict tells whether that still holds.
+        filling.raise_cap(limit)
+        filling.place_all()
     if not filling.complete or not goal.allowed(problem, filling.node_of):
         return None
     return _judge(problem, goal, filling.node_of, budget)

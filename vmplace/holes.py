@@ -44,11 +44,9 @@ def ladder(problem: Problem, goal: Goal) -> tuple[list[IntArray], int]:
 def _ranks(problem: Problem, goal: Goal, pool: int) -> list[int]:
     """What the first, second, ... largest protected VM of a node will have at most, as far as nodes have less free."""
     nodes = np.flatnonzero(problem.online & (problem.pool == pool))
-    mine = problem.vm_pool == pool
-    free = int(goal.limit(problem)[nodes].sum()) - int(problem.memory[mine].sum())
-    dealt = -np.sort(-problem.memory[mine & problem.protected])[:: max(1, len(nodes))]
+    free = int(goal.limit(problem)[nodes].sum()) - problem.sizes(pool).total
     ranks: list[int] = []
-    for size in dealt.tolist():
+    for size in problem.sizes(pool, protected=True).every(max(1, len(nodes))).tolist():
         if size * len(nodes) <= free - sum(ranks):
             break
         ranks.append(size)

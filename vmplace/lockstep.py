@@ -6,6 +6,7 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.columns import IntArray
+from vmplace.problem import BoolArray
 from vmplace.standing import Standing
 
 __all__ = ["Plans", "plan_together"]
@@ -59,24 +60,27 @@ def _parts(failing: IntArray) -> Iterator[IntArray]:
 
 def _dealt(standing: Standing, failing: IntArray, targets: IntArray, backup_of: IntArray) -> IntArray:
     """Deal VMs out, one to a target; the failures that are not done by that."""
-    n_nodes = standing.problem.n_nodes
-    wanted = np.zeros(n_nodes, dtype=bool)
+    wanted = np.zeros(standing.problem.n_nodes, dtype=bool)
     wanted[failing] = True
-    vms = standing.order if wanted.all() else standing.order[wanted[standing.node_of[standing.order]]]
-    home = standing.node_of[vms]
-    first = np.zeros(n_nodes, dtype=np.int64)
-    count = np.bincount(home, minlength=n_nodes)
-    first[1:] = np.cumsum(count)[:-1]
-    place = np.full(n_nodes, len(targets), dtype=np.int64)
+    vms, count = _displaced_by(standing, wanted)
+    place = np.full(len(wanted), len(targets), dtype=np.int64)
     place[targets] = np.arange(len(targets))
-    rank = np.arange(len(vms)) - first[home]
-    rank += rank >= place[home]  # a node is no target of its own failure
+    rank = np.arange(len(vms)) - np.repeat(np.cumsum(count) - count, count)
+    rank += rank >= np.repeat(place, count)  # a node is no target of its own failure
     np.minimum(rank, len(targets), out=rank)
     # The last entry is no target: nothing fits there.
-    to, free = np.append(targets, -1)[rank], np.append(standing.free[targets], 0)[rank]
-    wanted[home[free < standing.problem.memory[vms]]] = False
-    backup_of[vms] = np.where(wanted[home], to, -1)
-    return failing[~wanted[failing]]
+    backup_of[vms] = np.append(targets, -1)[rank]
+    misfits = vms[np.append(standing.free[targets], 0)[rank] < standing.problem.memory[vms]]
+    undone = np.zeros_like(wanted)
+    undone[standing.node_of[misfits]] = True
+    backup_of[_displaced_by(standing, undone)[0]] = -1
+    return np.flatnonzero(undone)
+
+
+def _displaced_by(standing: Standing, nodes: BoolArray) -> tuple[IntArray, IntArray]:
+    """Who some nodes' failures displace, largest first on each, and how many each does, shape (n_nodes,)."""
+    count = np.diff(standing.start)
+    return standing.order[np.repeat(nodes, count)], np.where(nodes, count, 0)
 
 
 def _enough(standing: Standing, failing: IntArray, targets: IntArray) -> IntArray:

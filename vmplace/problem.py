@@ -11,6 +11,7 @@ from vmplace.columns import BoolArray, IntArray, NodeColumns, VMColumns
 from vmplace.errors import Flaw, NotSupportedError
 from vmplace.model import VM, Apart, Node, NotOn, OnlyOn
 from vmplace.references import resolve
+from vmplace.sizes import Sizes
 from vmplace.units import short
 
 __all__ = ["Binding", "BoolArray", "Classes", "Problem", "compile_problem", "refuse_unsupported"]
@@ -137,10 +138,34 @@ class Problem:
         """Memory of each VM in MiB, shape (n_vms,)."""
         return self.demand[:, 0]
 
-    @property
+    @cached_property
     def vm_pool(self) -> IntArray:
         """Pool of each VM, shape (n_vms,)."""
+        if len(self.signature_pool) == 1:
+            return np.broadcast_to(self.signature_pool, self.n_vms)
         return self.signature_pool[self.signature]
+
+    @property
+    def on_maintenance(self) -> BoolArray:
+        """VMs that may stay where nothing new comes, shape (n_vms,)."""
+        return (self.node_of >= 0) & self.maintenance[np.maximum(self.node_of, 0)]
+
+    def sizes(self, pool: int, *, protected: bool = False, staying: bool = True) -> Sizes:
+        """Sizes of a pool's VMs: of the protected ones only, or without those that may stay on maintenance nodes."""
+        # What holds for all needs no column; and what is asked for in two ways is then tallied once.
+        apart, protected = bool(np.any(self.signature_pool != pool)), protected and not self.protected.all()
+        staying = staying or not self.maintenance.any()
+        key = (pool, protected, staying)
+        if key not in self._sizes:
+            masks = [self.vm_pool == pool] if apart else []
+            masks += [self.protected] if protected else []
+            masks += [] if staying else [~self.on_maintenance]
+            self._sizes[key] = Sizes.of(self.memory[np.logical_and.reduce(masks)] if masks else self.memory)
+        return self._sizes[key]
+
+    @cached_property
+    def _sizes(self) -> dict[tuple[int, bool, bool], Sizes]:
+        return {}
 
     @cached_property
     def classes(self) -> Classes:

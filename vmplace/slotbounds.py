@@ -5,6 +5,7 @@ Each failure of f leaves the displaced VMs' slots of t no more than the others' 
 VMs fill. What that many slots need in free memory beyond what each node has anyway, `lifting` tells.
 """
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -13,7 +14,7 @@ from attrs import frozen
 
 from vmplace.columns import IntArray
 from vmplace.lifting import slot_prices
-from vmplace.problem import BoolArray, Problem
+from vmplace.problem import Problem
 from vmplace.ranking import tally
 from vmplace.shares import Shares
 
@@ -37,7 +38,7 @@ def least_peak(problem: Problem, least: Fraction) -> Fraction:
     If no node were above a share, each would keep ``rho = usable - share * usable`` free; the slots that are needed take more of
     some nodes, as the lifted rows at ``room = rho`` tell, and less is left for the VMs than they need.
     """
-    unit = max(1, int(np.gcd.reduce(problem.memory))) if problem.n_vms else 1
+    unit = _unit(problem)
     shares, pools = Shares.of(problem, unit), list(_pools(problem, unit))
     low, high, step = shares.ceil(least) - 1, shares.whole, 1
     while high - low > 1:
@@ -52,7 +53,7 @@ def least_peak(problem: Problem, least: Fraction) -> Fraction:
 
 def least_moved(problem: Problem) -> int:
     """A lower bound in MiB on what must migrate for every failure to be survived: the lifted rows at the present free memory."""
-    unit = max(1, int(np.gcd.reduce(problem.memory))) if problem.n_vms else 1
+    unit = _unit(problem)
     load = problem.load(problem.node_of)
     return sum(pool.least_leaving(load) for pool in _pools(problem, unit)) * unit
 
@@ -118,26 +119,28 @@ def _pools(problem: Problem, unit: int) -> Iterator[_Pool]:
         nodes = np.flatnonzero(inside & problem.online)
         if not len(nodes):
             continue
-        mine = problem.vm_pool == pool
-        settled = problem.maintenance[np.maximum(problem.node_of, 0)] & (problem.node_of >= 0)
-        sizes, slots = _needed_slots(
-            problem, mine & problem.protected, int((inside & (problem.online | problem.maintenance)).sum()), unit
-        )
+        sizes, slots = _needed_slots(problem, pool, int((inside & (problem.online | problem.maintenance)).sum()), unit)
         yield _Pool(
             unit=unit,
             nodes=nodes,
             usable=problem.usable[nodes],
             capacity=problem.usable[nodes] // unit,
-            need=int(problem.memory[mine & ~settled].sum()) // unit,
+            need=problem.sizes(pool, staying=False).total // unit,
             sizes=sizes,
             slots=slots,
         )
 
 
-def _needed_slots(problem: Problem, protected: BoolArray, n_hosts: int, unit: int) -> tuple[list[int], list[int]]:
-    memory, count = tally(problem.memory[protected] // unit)
-    if problem.failures == 0 or n_hosts < 2 or not len(memory):
+def _needed_slots(problem: Problem, pool: int, n_hosts: int, unit: int) -> tuple[list[int], list[int]]:
+    kept = problem.sizes(pool, protected=True)
+    if problem.failures == 0 or n_hosts < 2 or not len(kept.values):
         return [], []
     # A sum over all nodes is asked for often, and a dozen sizes tell nearly as much.
-    sizes = thresholds(memory, _FEW)
-    return sizes, [-(-int((memory // size) @ count) // (n_hosts - 1)) for size in sizes]
+    sizes = thresholds(kept.values // unit, _FEW)
+    return sizes, [-(-kept.slots(size * unit) // (n_hosts - 1)) for size in sizes]
+
+
+def _unit(problem: Problem) -> int:
+    """What divides all sizes."""
+    pools = np.unique(problem.signature_pool).tolist()
+    return math.gcd(*(int(np.gcd.reduce(problem.sizes(pool).values)) for pool in pools)) or 1

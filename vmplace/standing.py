@@ -54,7 +54,10 @@ class Standing:
     @cached_property
     def order(self) -> IntArray:
         """The protected VMs that are placed, by node, and largest first on each."""
-        vms = self._displaceable(np.arange(self.problem.n_vms))
+        displaceable = self.problem.protected & (self.node_of >= 0)
+        if displaceable.all():
+            return ranked(self.node_of, -self.problem.memory)
+        vms = np.flatnonzero(displaceable)
         return vms[ranked(self.node_of[vms], -self.problem.memory[vms])]
 
     @cached_property
