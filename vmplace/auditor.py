@@ -73,15 +73,17 @@ class _Case:
         self.node_pool, self.vm_pool = np.append(nodes.pool.numbered(pools), -1), vms.pool.numbered(pools)
         online, maintenance = (np.append(nodes.state.are(state), False) for state in ("online", "maintenance"))
         # A VM runs on the node it is on now, or is stopped there, or waits: it has no node, or one that is offline.
-        self.now = np.where(online | maintenance, np.arange(len(online)), -1)[vms.node]
+        somewhere = online | maintenance
+        self.now = vms.node if somewhere[:-1].all() else np.where(somewhere, np.arange(len(online)), -1)[vms.node]
         self.stopped = (self.now >= 0) & ~vms.running
         self.found: list[Violation] = []
         self.drained, kept = self.among(drained), ~self.among(()) if powered is None else self.among(powered)
         kept &= ~self.drained
         self.online, self.maintenance = kept & online, kept & maintenance  # or as good as offline
         self.listed = self.read("placement", placement)
-        self.at = np.where(self.stopped, -1, self.listed)  # the node that a VM takes its memory on
-        self.to = np.full_like(self.at, -1)  # the node that it restarts on if that one fails
+        # The node that a VM takes its memory on, and the one that it restarts on if that fails.
+        self.at = np.where(self.stopped, -1, self.listed) if self.stopped.any() else self.listed
+        self.to = np.broadcast_to(np.int64(-1), len(vms))
         self.load = _sums(self.at, vms.memory, len(online))
 
     @cached_property
@@ -134,7 +136,8 @@ class _Case:
         if np.any(self.load[:-1][~open_[:-1]]):
             blame(np.flatnonzero((at >= 0) & ~open_[at]), "{vm} is on {at}, offline, drained or unpowered")
         blame(moved[self.maintenance[at[moved]]], "{vm} comes to {at}, which is in maintenance")
-        blame(np.flatnonzero((self.vm_pool != self.node_pool[at]) & (at >= 0)), "{vm} is on {at}, which is in another pool")
+        if len(np.unique(self.node_pool)) > 2 or np.any(self.vm_pool != self.node_pool[0]):  # "no node" is in none
+            blame(np.flatnonzero((self.vm_pool != self.node_pool[at]) & (at >= 0)), "{vm} is on {at}, which is in another pool")
         blame(moved[fixed], "{vm} is on {at}, but must not move from {now}")
         share, usable = self.cluster.guarantee.headroom, self.usable
         kept_free = [-(-c * share.numerator // share.denominator) for c in usable.tolist()] if share else 0  # rounded up
@@ -177,7 +180,8 @@ class _Case:
         count, memory = len(self.usable), self.vm.memory[vms]
         pair = self.at[vms] * count + self.to[vms]
         order = np.argsort(pair)
-        pair, start = np.unique(pair[order], return_index=True)
+        start = np.flatnonzero(np.diff(pair[order], prepend=-1))
+        pair = pair[order[start]]
         survivors = pair % count
         after = self.load[survivors] + (np.add.reduceat(memory[order], start) if len(start) else 0)
         for p in np.flatnonzero(after > self.usable[survivors]).tolist():

@@ -25,7 +25,7 @@ def least(problem: Problem, goal: Goal, stage: Stage) -> int | Fraction:
     if name == "moves" and survives:
         return least_moved(problem)
     if name == "consolidate":
-        return sum(_fewest_nodes(problem, int(pool), spare=survives) for pool in np.unique(problem.pool))
+        return sum(_fewest_nodes(problem, pool, spare=survives) for pool in problem.pools)
     if name == "rules":
         return _least_broken(problem, goal)
     return 0
@@ -44,7 +44,7 @@ def impossible(problem: Problem, goal: Goal) -> Reason | None:
     for binding, need, free in _too_large(problem, goal):
         if binding.must:
             return Reason("group", tuple(binding.vms.tolist()), need, free)
-    for pool in np.unique(problem.pool).tolist():
+    for pool in problem.pools:
         reason = _crowded(problem, goal, pool) or (None if goal.best_effort else _overfull(problem, pool))
         if reason is not None:
             return reason
@@ -94,7 +94,7 @@ def _overfull(problem: Problem, pool: int) -> Reason | None:
 def _mean_peak(problem: Problem) -> Fraction:
     """The mean share of each pool's online nodes, and the share of the largest node that the largest VM or group takes."""
     best = Fraction(0)
-    for pool in np.unique(problem.pool).tolist():
+    for pool in problem.pools:
         usable = problem.usable[(problem.pool == pool) & problem.online]
         sizes = problem.sizes(pool, staying=False)
         if len(usable):

@@ -131,7 +131,7 @@ def _pools(standing: Standing) -> Iterator[_Pool]:
     # The largest power of two that divides all sizes: a common divisor, found in one pass.
     bits = int(np.bitwise_or.reduce(problem.memory))
     step = bits & -bits
-    for pool in np.unique(problem.pool):
+    for pool in problem.pools:
         inside = problem.pool == pool
         failing = np.flatnonzero(inside & standing.scenario & (standing.displaced > 0))
         targets = np.flatnonzero(inside & standing.target)

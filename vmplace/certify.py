@@ -49,15 +49,15 @@ class Verdict:
         What told so: an index into `METHODS` per node, shape (n_nodes,).
     losses
         Per unsafe node: who cannot be restarted, and why.
-    planned
-        Restart node of each VM, as far as a plan was needed to tell, -1 for the others, shape (n_vms,).
+    plans
+        VMs and their restart nodes, as far as a plan was needed to tell.
     """
 
     standing: Standing
     fate: IntArray
     told_by: IntArray
     losses: dict[int, Loss]
-    planned: IntArray
+    plans: list[tuple[IntArray, IntArray]]
 
     @property
     def safe(self) -> bool:
@@ -74,13 +74,21 @@ class Verdict:
         return METHODS[self.told_by[node]]
 
     @cached_property
+    def planned(self) -> IntArray:
+        """Restart node of each VM, as far as a plan was needed to tell, -1 for the others, shape (n_vms,)."""
+        planned = np.full(self.standing.problem.n_vms, -1, dtype=np.int64)
+        for vms, nodes in self.plans:
+            planned[vms] = nodes
+        return planned
+
+    @cached_property
     def backup_of(self) -> IntArray:
         """Node each VM restarts on when its own fails, -1 for none, shape (n_vms,); plans not needed before are made now."""
         certified = np.flatnonzero((self.fate == Fate.SAFE) & np.isin(self.told_by, _PLANLESS))
         if not len(certified):
             return self.planned
         plans = plan_together(self.standing, certified)
-        backup_of = np.where(plans.backup_of >= 0, plans.backup_of, self.planned)
+        backup_of = np.where(plans.backup_of >= 0, plans.backup_of, self.planned) if self.plans else plans.backup_of
         for node in np.unique(self.standing.node_of[plans.lost]).tolist():
             plan = decide(Restart.of(self.standing, node), budget=Budget())
             if not plan.safe:
@@ -144,13 +152,12 @@ class _Trial:
     fate: IntArray
     told_by: IntArray
     losses: dict[int, Loss]
-    planned: IntArray
+    plans: list[tuple[IntArray, IntArray]]
 
     @classmethod
     def of(cls, standing: Standing, wants_losses: bool) -> "_Trial":
         fate = np.where(standing.scenario, int(Fate.UNKNOWN), int(Fate.NONE)).astype(np.int64)
-        planned = np.full(standing.problem.n_vms, -1, dtype=np.int64)
-        trial = cls(standing, wants_losses, fate, np.zeros_like(fate), {}, planned)
+        trial = cls(standing, wants_losses, fate, np.zeros_like(fate), {}, [])
         trial.settle(standing.scenario & (standing.displaced == 0), Fate.SAFE, "empty")
         return trial
 
@@ -161,7 +168,7 @@ class _Trial:
 
     @property
     def verdict(self) -> Verdict:
-        return Verdict(self.standing, self.fate, self.told_by, self.losses, self.planned)
+        return Verdict(self.standing, self.fate, self.told_by, self.losses, self.plans)
 
     def settle(self, nodes: BoolArray | IntArray | int, fate: Fate, how: str) -> None:
         self.fate[nodes] = fate
@@ -178,8 +185,8 @@ class _Trial:
         if self.wants_losses and np.ptp(standing.problem.priority) == 0:
             told.append(np.setdiff1d(node_of[plans.lost], node_of[hopeful]))
             self._lose(plans.lost[np.isin(node_of[plans.lost], told[1])])
-        mine = np.isin(node_of, np.concatenate(told))
-        self.planned[mine] = plans.backup_of[mine]
+        mine = np.flatnonzero((plans.backup_of >= 0) & np.isin(node_of, np.concatenate(told)))
+        self.plans.append((mine, plans.backup_of[mine]))
 
     def _lose(self, lost: IntArray) -> None:
         """Who fits on no other node, even alone, is lost in any plan: nothing is left to prove."""
@@ -195,7 +202,7 @@ class _Trial:
     def decide(self, node: int, budget: Budget) -> None:
         """Decide one failure."""
         plan = decide(Restart.of(self.standing, node), budget=budget, losses=self.wants_losses)
-        self.planned[plan.vms] = plan.nodes
+        self.plans.append((plan.vms, plan.nodes))
         if plan.safe is not None:
             self.settle(node, Fate.SAFE if plan.safe else Fate.UNSAFE, plan.method)
         if plan.loss is not None:

@@ -42,7 +42,7 @@ class CoarseModel:
             and problem.failures == 1
             and problem.n_vms
             and problem.online.any()
-            and len(np.unique(problem.pool)) == 1
+            and len(problem.pools) == 1
         )
 
     def __init__(self, problem: Problem, goal: Goal, budget: Budget) -> None:

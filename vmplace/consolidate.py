@@ -73,7 +73,7 @@ def applies(problem: Problem, goal: Goal) -> bool:
     """Whether VMs are free to go to any online node of the one pool, all protected, and nothing else limits them."""
     return bool(
         problem.failures <= 1
-        and len(np.unique(problem.pool)) <= 1
+        and len(problem.pools) <= 1
         and not problem.bindings
         and not problem.maintenance.any()
         and np.all(problem.limit == problem.usable)

@@ -124,7 +124,7 @@ class CountModel(Running):
     def _worlds(self) -> Iterator[tuple[BoolArray, IntArray]]:
         """Sets of nodes, each with the protected classes that restart within it."""
         problem, classes = self._problem, self._classes
-        masks = [problem.online & (problem.pool == pool) for pool in np.unique(problem.pool)]
+        masks = [problem.online & (problem.pool == pool) for pool in problem.pools]
         masks += list(problem.restartable[np.unique(classes.signature[classes.protected])])
         for mask in {mask.tobytes(): mask for mask in masks}.values():
             within = ~np.any(problem.restartable & ~mask, axis=1)

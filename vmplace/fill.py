@@ -1,5 +1,7 @@
 """Placing VMs one batch after another: spread over the least loaded nodes, or packed into the tightest fit."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from vmplace.columns import IntArray
@@ -58,13 +60,20 @@ class Filling:
         if bound is not None:
             self._place_bound(waiting[bound].tolist())
             waiting = waiting[~bound]
-        signature = self._problem.signature[waiting]
-        # Signatures with fewer nodes to choose from go first.
-        choice = self._problem.reachable.sum(axis=1)
+        for vms, reachable in self._by_choice(waiting):
+            nodes = np.flatnonzero(reachable & self._problem.online)
+            if len(vms) and len(nodes):
+                (self._pack_onto if self._pack else self._spread_over)(vms, nodes)
+
+    def _by_choice(self, vms: IntArray) -> Iterator[tuple[IntArray, BoolArray]]:
+        """VMs of one signature at a time, with the nodes that they may be on; those with fewer to choose from go first."""
+        reachable = self._problem.reachable
+        if len(reachable) == 1:
+            yield vms, reachable[0]
+            return
+        signature, choice = self._problem.signature[vms], reachable.sum(axis=1)
         for number in sorted(np.unique(signature).tolist(), key=lambda s: (choice[s], s)):
-            nodes = np.flatnonzero(self._problem.reachable[number] & self._problem.online)
-            if len(nodes):
-                (self._pack_onto if self._pack else self._spread_over)(waiting[signature == number], nodes)
+            yield vms[signature == number], reachable[number]
 
     def _spread_over(self, vms: IntArray, nodes: IntArray) -> None:
         """Rounds of worst-fit: in each, the next largest VMs go to the least loaded nodes, one each."""
@@ -83,7 +92,9 @@ class Filling:
             count = batch.stop - batch.start
             share = load[open_] / usable[open_]  # a preference only: `room` decides what fits
             least = np.argpartition(share, count - 1)[:count] if count < len(open_) else np.arange(count)
-            least = open_[least[np.argsort(share[least], kind="stable")]]
+            if memory[batch.start] > memory[batch.stop - 1]:
+                least = least[np.argsort(share[least], kind="stable")]
+            least = open_[least]
             room[least] -= memory[batch]
             load[least] += memory[batch]
             self.node_of[vms[batch]] = nodes[least]

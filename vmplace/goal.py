@@ -95,7 +95,7 @@ class Goal:
     def free(self, problem: Problem) -> BoolArray:
         """VMs whose node is open, shape (n_vms,)."""
         waiting = problem.node_of < 0
-        return waiting | (problem.movable & self.move_running)
+        return waiting | problem.movable if self.move_running else waiting
 
     @property
     def few_moves(self) -> bool:

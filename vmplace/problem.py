@@ -139,6 +139,12 @@ class Problem:
         return self.demand[:, 0]
 
     @cached_property
+    def pools(self) -> list[int]:
+        """The pools that have nodes, ascending."""
+        found: list[int] = np.unique(self.pool).tolist()
+        return found
+
+    @cached_property
     def vm_pool(self) -> IntArray:
         """Pool of each VM, shape (n_vms,)."""
         if len(self.signature_pool) == 1:

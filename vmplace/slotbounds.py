@@ -114,7 +114,7 @@ class _Pool:
 
 
 def _pools(problem: Problem, unit: int) -> Iterator[_Pool]:
-    for pool in np.unique(problem.pool).tolist():
+    for pool in problem.pools:
         inside = problem.pool == pool
         nodes = np.flatnonzero(inside & problem.online)
         if not len(nodes):

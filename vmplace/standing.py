@@ -54,24 +54,26 @@ class Standing:
     @cached_property
     def order(self) -> IntArray:
         """The protected VMs that are placed, by node, and largest first on each."""
-        displaceable = self.problem.protected & (self.node_of >= 0)
-        if displaceable.all():
+        if self._displaceable.all():
             return ranked(self.node_of, -self.problem.memory)
-        vms = np.flatnonzero(displaceable)
+        vms = np.flatnonzero(self._displaceable)
         return vms[ranked(self.node_of[vms], -self.problem.memory[vms])]
 
     @cached_property
     def start(self) -> IntArray:
         """``order[start[f]:start[f + 1]]`` is displaced when node f fails, shape (n_nodes + 1,)."""
-        count = np.bincount(self.node_of[self.order], minlength=self.problem.n_nodes)
-        return np.concatenate(([0], np.cumsum(count)))
+        home = self.node_of if self._displaceable.all() else self.node_of[self._displaceable]
+        return np.concatenate(([0], np.cumsum(np.bincount(home, minlength=self.problem.n_nodes))))
 
     def larger_than(self, size: int) -> IntArray:
         """The protected VMs that are placed and larger than a size."""
-        return self._displaceable(np.flatnonzero(self.problem.memory > size))
+        vms = np.flatnonzero(self.problem.memory > size)
+        return vms[self._displaceable[vms]]
 
-    def _displaceable(self, vms: IntArray) -> IntArray:
-        return vms[self.problem.protected[vms] & (self.node_of[vms] >= 0)]
+    @cached_property
+    def _displaceable(self) -> BoolArray:
+        """The protected VMs that are placed, shape (n_vms,)."""
+        return self.problem.protected & (self.node_of >= 0)
 
     @cached_property
     def plain(self) -> BoolArray:
@@ -83,7 +85,7 @@ class Standing:
         if narrowed.any():
             bound.append(np.flatnonzero(narrowed[problem.signature]))
         for vms in bound:
-            plain[self.node_of[self._displaceable(vms)]] = False
+            plain[self.node_of[vms[self._displaceable[vms]]]] = False
         return plain
 
     @cached_property
@@ -104,7 +106,7 @@ class Standing:
         freest = np.argsort(-self.free, kind="stable")
         freest = freest[self.target[freest]]
         pools = self.problem.pool[freest]
-        return {int(pool): freest[pools == pool] for pool in np.unique(self.problem.pool)}
+        return {pool: freest[pools == pool] for pool in self.problem.pools}
 
     def freest(self, pool: int) -> IntArray:
         """The targets of a pool, those with most free memory first."""
