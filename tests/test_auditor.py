@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import vmplace.columns
 from tests.brute import World
-from vmplace.auditor import audit
+from vmplace.auditor import _sorted, audit
 from vmplace.cluster import Cluster
 from vmplace.columns import VMColumns
 from vmplace.errors import InputError
@@ -898,3 +898,10 @@ def test_names_and_columns_are_judged_alike(case):
     planned = {vm for plan in failover.values() for vm in plan}
     if not any(world.stopped(vm) for vm in cluster.vms if vm.name in planned):  # they are named differently
         assert audit(cluster, at, to, **options) == audit(cluster, placement, failover, **options)
+
+
+@pytest.mark.parametrize("far", [0, 2**62])
+def test_keys_and_amounts_are_sorted_whether_or_not_they_fit_one_number(far):
+    keys, amounts = _sorted(np.array([3 + far, 1, 3 + far, 0]), np.array([9, 8, 7, 2**20]))
+    assert keys.tolist() == [0, 1, 3 + far, 3 + far]
+    assert (amounts[:2].tolist(), sorted(amounts[2:].tolist())) == ([2**20, 8], [7, 9])

@@ -179,11 +179,11 @@ class _Case:
         """Whether survivors have the room that VMs restart in, per pair of a failed node and a survivor."""
         count, memory = len(self.usable), self.vm.memory[vms]
         pair = self.at[vms] * count + self.to[vms]
-        order = np.argsort(pair)
-        start = np.flatnonzero(np.diff(pair[order], prepend=-1))
-        pair = pair[order[start]]
+        pair, memory = _sorted(pair, memory)
+        start = np.flatnonzero(np.diff(pair, prepend=-1))
+        pair = pair[start]
         survivors = pair % count
-        after = self.load[survivors] + (np.add.reduceat(memory[order], start) if len(start) else 0)
+        after = self.load[survivors] + (np.add.reduceat(memory, start) if len(start) else 0)
         for p in np.flatnonzero(after > self.usable[survivors]).tolist():
             name, excess = self.nodes[pair[p] // count], _excess(int(after[p]), int(self.usable[survivors[p]]))
             self.found.append(Violation("failover", name, f"if {name} fails, {self.nodes[survivors[p]]} would hold {excess}"))
@@ -226,6 +226,16 @@ def _sums(groups: IntArray, amounts: IntArray, count: int) -> IntArray:
     sums = np.zeros(count, np.int64)
     np.add.at(sums, groups, amounts)
     return sums
+
+
+def _sorted(keys: IntArray, amounts: IntArray) -> tuple[IntArray, IntArray]:
+    """Both in the order of the keys; packed into one number where they fit, which is sorted ten times faster."""
+    width = int(amounts.max(initial=0)).bit_length()
+    if int(keys.max(initial=0)).bit_length() + width > 63:
+        order = np.argsort(keys)
+        return keys[order], amounts[order]
+    packed = np.sort(keys << width | amounts)
+    return packed >> width, packed & ((1 << width) - 1)
 
 
 def _excess(held: int, limit: int) -> str:

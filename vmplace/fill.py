@@ -7,13 +7,9 @@ import numpy as np
 from vmplace.columns import IntArray
 from vmplace.problem import Binding, BoolArray, Problem
 from vmplace.ranking import ranked
+from vmplace.spreading import spread
 
 __all__ = ["Filling"]
-
-_COARSE, _FINE = 2, 8
-"""Batches per round over the nodes: coarse while many small VMs are still to come that level what the large ones left."""
-_FINE_FROM = 4
-"""Fine once so many VMs per node are left."""
 
 
 class Filling:
@@ -76,29 +72,10 @@ class Filling:
             yield vms[signature == number], reachable[number]
 
     def _spread_over(self, vms: IntArray, nodes: IntArray) -> None:
-        """Rounds of worst-fit: in each, the next largest VMs go to the least loaded nodes, one each."""
-        memory, usable = self._problem.memory[vms], self._problem.usable[nodes]
-        done = 0
+        """Worst-fit decreasing."""
         room = self._room[nodes]
-        load = self._cap[nodes] - room
-        while done < len(vms):
-            open_ = np.flatnonzero(room >= memory[done])
-            if not len(open_):
-                done += 1
-                continue
-            batches = _COARSE if len(vms) - done > _FINE_FROM * len(nodes) else _FINE
-            size = max(1, len(nodes) // batches)
-            batch = slice(done, done + min(size, len(open_), len(vms) - done))
-            count = batch.stop - batch.start
-            share = load[open_] / usable[open_]  # a preference only: `room` decides what fits
-            least = np.argpartition(share, count - 1)[:count] if count < len(open_) else np.arange(count)
-            if memory[batch.start] > memory[batch.stop - 1]:
-                least = least[np.argsort(share[least], kind="stable")]
-            least = open_[least]
-            room[least] -= memory[batch]
-            load[least] += memory[batch]
-            self.node_of[vms[batch]] = nodes[least]
-            done = batch.stop
+        chosen = spread(self._problem.memory[vms], self._problem.usable[nodes], self._cap[nodes] - room, room)
+        self.node_of[vms] = np.append(nodes, -1)[chosen]
         self._room[nodes] = room
 
     def _pack_onto(self, vms: IntArray, nodes: IntArray) -> None:
