@@ -13,6 +13,7 @@ import numpy.typing as npt
 from vmplace.cluster import Cluster
 from vmplace.columns import IntArray, NodeColumns, VMColumns
 from vmplace.errors import Flaw, InputError
+from vmplace.labels import Labels
 from vmplace.model import Apart, Guarantee, NotOn, Together
 from vmplace.references import resolve
 from vmplace.results import Violation
@@ -58,19 +59,19 @@ class _Case:
     def __init__(self, cluster: Cluster, placement: Placement, powered: Names | None, drained: Names) -> None:
         self.cluster, nodes, vms = cluster, cluster.nodes, cluster.vms
         self.vms = vms.names if isinstance(vms, VMColumns) else [vm.name for vm in vms]
-        self.memory = vms.memory if isinstance(vms, VMColumns) else _column(vms, lambda vm: vm.memory)
+        self.memory = _column(vms, "memory")
         self.nodes = [*(nodes.names if isinstance(nodes, NodeColumns) else [node.name for node in nodes]), "no node"]
         self.index: dict[str | None, int] = {name: i for i, name in enumerate(self.nodes[:-1])}
-        self.usable = np.append(nodes.memory if isinstance(nodes, NodeColumns) else _column(nodes, lambda node: node.usable), 0)
+        self.usable = np.append(_column(nodes, "usable"), 0)
         pools: dict[str, int] = {}
-        self.node_pool = np.append(_column(nodes, lambda node: pools.setdefault(node.pool, len(pools))), -1)
-        self.vm_pool = _column(vms, lambda vm: pools.setdefault(vm.pool, len(pools)))
+        self.node_pool = np.append(_column(nodes, "pool", lambda pool: pools.setdefault(pool, len(pools))), -1)
+        self.vm_pool = _column(vms, "pool", lambda pool: pools.setdefault(pool, len(pools)))
         # A VM runs on the node it is on now, or is stopped there, or waits: it has no node, or one that is offline.
         homes = np.array([*(self.index.get(name, -1) for name in getattr(vms, "node_names", ())), -1])
-        now = homes[vms.node] if isinstance(vms, VMColumns) else _column(vms, lambda vm: self.index.get(vm.node, -1))
-        state = np.array([*(["online"] * len(nodes) if isinstance(nodes, NodeColumns) else [node.state for node in nodes]), ""])
+        now = homes[vms.node] if isinstance(vms, VMColumns) else _column(vms, "node", lambda name: self.index.get(name, -1))
+        state = np.array([*(nodes.state if isinstance(nodes, NodeColumns) else [node.state for node in nodes]), ""])
         self.now = np.where(np.isin(state, ["online", "maintenance"])[now], now, -1)
-        self.stopped = (self.now >= 0) & (_column(vms, lambda vm: vm.running) == 0)
+        self.stopped = (self.now >= 0) & (_column(vms, "running") == 0)
         off, on = set(drained), set(self.nodes[:-1] if powered is None else powered)
         unknown = sorted((off | on).difference(self.index))
         self.found = [Violation("placement", name, f"{short(name)} is no node of this cluster") for name in unknown]
@@ -105,7 +106,7 @@ class _Case:
 
     def check_placement(self) -> None:
         at, now, charged = self.at, self.now, self.at >= 0
-        fixed = (_column(self.cluster.vms, lambda vm: vm.movable) == 0) & (now >= 0) & ~self.drained[now]
+        fixed = (_column(self.cluster.vms, "movable") == 0) & (now >= 0) & ~self.drained[now]
         self.blame("placement", ~self.stopped & ~charged, "{vm} is on no node")
         self.blame("placement", self.stopped & (self.listed >= 0) & (self.listed != now), "{vm} must stay on {now}, stopped")
         self.blame("placement", charged & ~(self.online | self.maintenance)[at], "{vm} is on {at}, offline, drained or unpowered")
@@ -125,7 +126,7 @@ class _Case:
         if failures > 1 or (failures == 1 and self.cluster.guarantee.scope != "node"):
             return  # check_gaps says so
         fails = (self.online | self.maintenance) & (failures == 1)  # what is empty displaces nobody
-        displaced = fails[at] & (_column(self.cluster.vms, lambda vm: vm.protected) == 1)
+        displaced = fails[at] & (_column(self.cluster.vms, "protected") == 1)
         if failover is None:  # only sums can be checked: what must restart, and the room of the others in the pool
             need = _sums(np.where(displaced, at, -1), self.memory, count)
             room = np.where(self.online, np.maximum(self.usable - self.load, 0), 0)
@@ -176,17 +177,20 @@ class _Case:
     def check_gaps(self) -> None:
         asked = self.cluster.guarantee
         known = Guarantee(failures=min(asked.failures, 1), headroom=asked.headroom, meta=asked.meta)
-        further = _column(self.cluster.vms, lambda vm: bool(vm.target or vm.evictable or vm.resources))
+        objects = [] if isinstance(self.cluster.vms, VMColumns) else self.cluster.vms
+        further = any(vm.target or vm.evictable or vm.resources for vm in objects)
         domains = any(isinstance(rule, Apart) and rule.must and rule.scope != "node" for rule in self.cluster.rules)
-        if asked != known or domains or further.any():
+        if asked != known or domains or further:
             rest = "guarantees but of single nodes and planned restarts, nor domains, targets, evictions, resources"
             self.found.append(Violation("unverified", "cluster", f"not checked yet: {rest}"))
 
 
-def _column(things: Any, tell: Callable[[Any], int]) -> IntArray:
-    """What `tell` says of each; things in columns are all alike but for name, memory and node."""
-    told = [tell(thing) for thing in (things[:1] if isinstance(things, NodeColumns | VMColumns) else things)]
-    return np.broadcast_to(np.array(told, np.int64), (len(things),))
+def _column(things: Any, key: str, tell: Callable[[Any], int] = int) -> npt.NDArray[Any]:
+    """What `tell` says of each one's value."""
+    if not isinstance(things, NodeColumns | VMColumns):
+        return np.array([tell(getattr(thing, key)) for thing in things], np.int64)
+    column = getattr(things, key)
+    return np.array([*map(tell, column.words)], np.int64)[column.code] if isinstance(column, Labels) else column
 
 
 def _sums(groups: IntArray, amounts: IntArray, count: int) -> IntArray:

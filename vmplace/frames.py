@@ -112,13 +112,16 @@ Reader = Callable[[_Column], Any]
 
 
 def _distinct(entries: Sequence[Any]) -> tuple[Sequence[Any], IntArray]:
-    number: dict[tuple[type, Any], int] = defaultdict(count().__next__)
-    keys = zip(map(type, entries), entries, strict=True)  # the type too, as True is equal to 1
+    """The distinct entries in order of appearance, and the index of each entry's."""
+    number: dict[Any, int] = defaultdict(count().__next__)
+    # The type tells apart what is equal but not the same, as True and 1; text is equal to nothing else.
+    mixed = len({*map(type, entries)} - {str, type(None)}) > 1
+    keys = zip(map(type, entries), entries, strict=True) if mixed else entries
     try:
         code = np.fromiter(map(number.__getitem__, keys), np.int64, len(entries))
     except TypeError:  # what has no hash is refused when its turn comes
         return entries, np.arange(len(entries))
-    return [value for _, value in number], code
+    return [key[1] for key in number] if mixed else list(number), code
 
 
 def _accepts(parse: Parse, value: Any) -> bool:

@@ -63,7 +63,7 @@ class Names:
 
     @cached_property
     def _stopped_on(self) -> IntArray:
-        index = {node.name: i for i, node in enumerate(self.cluster.nodes)}
-        active = set(self.problem.original.tolist())
-        where = [-1 if i in active or vm.node is None else index[vm.node] for i, vm in enumerate(self.cluster.vms)]
-        return np.array(where, dtype=np.int64)
+        nodes = NodeColumns.holding(self.cluster.nodes)
+        where = VMColumns.holding(self.cluster.vms, nodes.names).node.copy()
+        where[self.problem.original] = -1
+        return where

@@ -326,10 +326,11 @@ class Solution(_Placed):
         """
         if self.node_of is None:
             raise ValueError(f"there is no placement: the status is {self.status}")
-        vms = self.cluster.vms
+        vms, names = self.cluster.vms, _names(self.cluster.nodes)
         if isinstance(vms, VMColumns):
-            return evolve(self.cluster, vms=evolve(vms, node=self.node_of))
-        names = [node.name for node in self.cluster.nodes]
+            held = VMColumns.holding(vms, names)
+            running = held.running | (held.node != self.node_of)
+            return evolve(self.cluster, vms=evolve(held, node=self.node_of, running=running))
         placed = [
             vm if vm.node == names[i] else evolve(vm, node=names[i], running=True)
             for vm, i in zip(vms, self.node_of.tolist(), strict=True)

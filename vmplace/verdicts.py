@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from vmplace.certify import Fate, Verdict
-from vmplace.columns import IntArray, VMColumns
+from vmplace.columns import IntArray, NodeColumns, VMColumns
 from vmplace.goal import broken_bindings
 from vmplace.model import Apart, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.naming import Names
@@ -89,17 +89,18 @@ def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Seq
     """Each pool's own verdict, in document order: unsafe by a failure, a fault or a protected VM that waits."""
     cluster, problem = names.cluster, names.problem
     unplaced = problem.original[problem.protected & (node_of < 0)].tolist()
-    if isinstance(cluster.vms, VMColumns):
-        return {"default": Status.UNSAFE if faults or unplaced else _of(verdict.fate)}
-    pool_of_node = {node.name: node.pool for node in cluster.nodes}
-    pool_of_vm = {vm.name: vm.pool for vm in cluster.vms}
-    condemned = {cluster.vms[vm].pool for vm in unplaced}
+    nodes = NodeColumns.holding(cluster.nodes)
+    vms = VMColumns.holding(cluster.vms, nodes.names)
+    pools = dict.fromkeys([*nodes.pool.words, *vms.pool.words])
+    if len(pools) == 1:
+        return dict.fromkeys(pools, Status.UNSAFE if faults or unplaced else _of(verdict.fate))
+    pool_of_node = dict(zip(nodes.names, nodes.pool, strict=True))
+    pool_of_vm = dict(zip(vms.names, vms.pool, strict=True))
+    condemned = {vms.pool[vm] for vm in unplaced}
     host = {names.vm(vm): names.node(i) for vm, i in enumerate(node_of.tolist()) if i >= 0} if faults else {}
     for fault in faults:
         condemned |= _pools_of(fault, names, host, pool_of_node, pool_of_vm)
-    pools = list(dict.fromkeys([*pool_of_node.values(), *pool_of_vm.values()]))
-    inside = {pool: np.array([p == pool for p in pool_of_node.values()], dtype=bool) for pool in pools}
-    return {pool: Status.UNSAFE if pool in condemned else _of(verdict.fate[inside[pool]]) for pool in pools}
+    return {pool: Status.UNSAFE if pool in condemned else _of(verdict.fate[nodes.pool.are(pool)]) for pool in pools}
 
 
 def _pools_of(
