@@ -135,7 +135,7 @@ def _accepts(parse: Parse, value: Any) -> bool:
 def _given(parse: Parse) -> Parse:
     def parse_given(value: Any) -> Any:
         if _is_null(value):
-            raise ValueError(f"{short(value)} is no value: fill it in")
+            raise ValueError("has no value: fill it in")
         return parse(value)
 
     return parse_given
@@ -157,7 +157,7 @@ def _numbers(parse: Parse, dtype: type) -> Reader:
 def _words(parse: Parse) -> Reader:
     def read(column: _Column) -> Labels:
         words, code = column.parsed(_given(parse))
-        return Labels(tuple(words), code)
+        return Labels(tuple(words), frozen_array(code))
 
     return read
 
