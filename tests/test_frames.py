@@ -138,7 +138,7 @@ def test_nothing_at_all(make: Make) -> None:
 @pytest.mark.parametrize(
     ("column", "place", "said"),
     [
-        ({"memory": [1, 8192.5]}, "vms[1].memory", "8192.5 is not a whole number of MiB"),
+        ({"memory": [1.0, 8192.5]}, "vms[1].memory", "8192.5 is not a whole number of MiB"),
         ({"memory": [0, 1]}, "vms[0].memory", "0 is not above zero"),
         ({"memory": [1, 2**26 + 1]}, "vms[1].memory", "is it in bytes?"),
         ({"memory": ["8GiB", "8G"]}, "vms[1].memory", "'8G' has no known unit: write 8GiB"),
