@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import vmplace.columns
-from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, OnlyOn, Tag, check, place
+from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, OnlyOn, Tag, audit, check, place
 from vmplace.columns import NodeColumns, VMColumns
 from vmplace.documents import to_document
+from vmplace.nodetable import Figures
 from vmplace.problem import compile_problem
 from vmplace.testing import clusters
 from vmplace.units import format_memory
@@ -128,6 +129,12 @@ def test_nulls_in_an_arrow_dictionary() -> None:
     arrow = pytest.importorskip("pyarrow")
     cluster = Cluster.from_frame(arrow.table(vms(node=arrow.array(["n", None]).dictionary_encode())), nodes())
     assert [vm.node for vm in cluster.vms] == ["n", None]
+
+
+def test_what_is_masked_is_null() -> None:
+    masked = np.ma.masked_array([1, 2], mask=[False, True])
+    assert refused(vms(memory=masked)) == [("vms[1].memory", "has no value: fill it in")]
+    assert refused(vms(priority=masked)) == [("vms[1].priority", "has no value: fill it in")]
 
 
 def test_nothing_at_all(make: Make) -> None:
@@ -268,7 +275,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(twins())
 def test_tables_and_objects_are_one(twin: tuple[Cluster, Cluster]) -> None:
     objects, tables = twin
@@ -290,6 +297,19 @@ def told(result: Any) -> dict[str, Any]:
 def test_tables_and_objects_are_judged_alike(twin: tuple[Cluster, Cluster]) -> None:
     objects, tables = map(check, twin)
     assert told(objects) == told(tables)
+    shown, alike = Figures.of(objects), Figures.of(tables)
+    for key in ("names", "vm_names", "memory", "waited", "usable", "load", "hosted", "states", "pools"):
+        assert list(getattr(shown, key)) == list(getattr(alike, key))
+
+
+@settings(max_examples=60, deadline=None)
+@given(twins(), st.randoms(use_true_random=False))
+def test_tables_and_objects_are_audited_alike(twin: tuple[Cluster, Cluster], random: Any) -> None:
+    objects, tables = twin
+    placement, failover = ([random.randrange(-1, len(objects.nodes)) for _ in objects.vms] for _ in range(2))
+    columns = np.array(placement, np.int64), np.array(failover, np.int64)
+    assert audit(objects, *columns) == audit(tables, *columns)
+    assert audit(objects, columns[0]) == audit(tables, columns[0])
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])

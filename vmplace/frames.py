@@ -68,6 +68,8 @@ class _Column:
             raise InputError([Flaw(place, f"cannot be read: {short(str(error))}: give a table in memory")]) from None
         if hasattr(values, "to_pylist") and values.null_count:
             values = values.to_pylist()  # arrow's dictionaries become arrays with words in the place of nulls
+        elif isinstance(values, np.ma.MaskedArray):
+            values = values.tolist()  # with None for what is masked
         if not isinstance(values, list | tuple):  # numpy would make these alike: [1, "1GiB"] all text
             values = np.asarray(values)
             if values.ndim != 1:
@@ -233,11 +235,8 @@ def _each(read: Callable[[_T], Any], things: Iterable[_T]) -> list[Any]:
 
 def _keys(section: str, table: Any) -> list[Any]:
     """The names of a table's columns."""
-    for key in (
-        "column_names",
-        "columns",
-        "keys",
-    ):  # those of arrow (whose columns are the columns themselves), dataframes, mappings
+    # Of arrow's tables, whose `columns` are no names; of dataframes; of mappings.
+    for key in ("column_names", "columns", "keys"):
         if hasattr(type(table), key):
             found = getattr(table, key)
             return list(found() if callable(found) else found)
