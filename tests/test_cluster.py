@@ -13,6 +13,7 @@ import pytest
 from vmplace.cluster import Cluster
 from vmplace.columns import NodeColumns, VMColumns
 from vmplace.errors import InputError
+from vmplace.labels import Labels
 from vmplace.model import VM, Apart, Guarantee, Node
 
 
@@ -91,6 +92,17 @@ def test_columns_made_for_other_nodes_are_checked() -> None:
     columns = Cluster.from_arrays(node_memory=[9], vm_memory=[1])
     with pytest.raises(InputError, match=r"vms\[0\].node: 'x' is no node"):
         attrs.evolve(columns, vms=VMColumns.of([1], [0], None, ["x"]))
+
+
+def test_pools_of_columns_made_together_are_checked() -> None:
+    columns = Cluster.from_frame({"name": ["a", "b"], "memory": [1, 1], "node": ["n", None]}, {"name": ["n"], "memory": [9]})
+    for part, pools in (("nodes", ["p"]), ("vms", ["p", "p"]), ("vms", ["p", "default"])):
+        changed: dict[str, Any] = {part: attrs.evolve(getattr(columns, part), pool=Labels.of(pools))}
+        with pytest.raises(InputError) as caught:
+            attrs.evolve(columns, **changed)
+        assert [flaw.place for flaw in caught.value.flaws] == ["vms[0].node"]
+    fine: Any = columns.vms
+    assert attrs.evolve(columns, vms=attrs.evolve(fine, pool=Labels.of(["default", "p"]))) != columns
 
 
 def test_many_vms_are_checked_quickly() -> None:

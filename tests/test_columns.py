@@ -10,23 +10,12 @@ import pytest
 from vmplace.cluster import Cluster
 from vmplace.columns import NodeColumns, VMColumns
 from vmplace.errors import InputError
-from vmplace.labels import Numbered
 from vmplace.model import VM, Node
 
 
 @pytest.fixture
 def cluster() -> Cluster:
     return Cluster.from_arrays(node_memory=[9, 8], vm_memory=[1, 2, 3], vm_node=[1, -1, 0])
-
-
-def test_numbered_is_a_sequence() -> None:
-    names = Numbered("n", 4)
-    assert list(names) == ["n0", "n1", "n2", "n3"]
-    assert (names[-1], names[1:3], len(names)) == ("n3", ["n1", "n2"], 4)
-    assert "n3" in names
-    assert "n4" not in names
-    with pytest.raises(IndexError):
-        names[4]
 
 
 def test_views(cluster: Cluster) -> None:

@@ -52,8 +52,8 @@ def _in_other_pools(nodes: NodeColumns, vms: VMColumns) -> list[int]:
     number = {pool: i for i, pool in enumerate(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))}
     if len(number) < 2:
         return []
-    pool = nodes.pool.numbered(number)[vms.node] if len(nodes) else vms.node
-    found: list[int] = np.flatnonzero((vms.node >= 0) & (pool != vms.pool.numbered(number))).tolist()
+    on = np.flatnonzero(vms.node >= 0)
+    found: list[int] = on[nodes.pool.numbered(number)[vms.node[on]] != vms.pool.numbered(number)[on]].tolist()
     return found
 
 
@@ -104,7 +104,7 @@ class Cluster:
     def __attrs_post_init__(self) -> None:
         doubtful = _in_question(self.nodes, self.vms, self.rules)
         if not doubtful and not self.rules and isinstance(self.nodes, NodeColumns):
-            return  # nor are these looked at: they were checked when made
+            return  # columns are checked when made
         flaws = broken_references(list(enumerate(self.nodes)), doubtful, list(enumerate(self.rules)))
         if flaws:
             raise InputError(flaws)

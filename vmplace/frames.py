@@ -68,6 +68,8 @@ class _Column:
             raise InputError([Flaw(place, f"cannot be read: {short(str(error))}: give a table in memory")]) from None
         if hasattr(values, "to_pylist") and values.null_count:
             values = values.to_pylist()  # arrow's dictionaries become arrays with words in the place of nulls
+        elif isinstance(values, np.ma.MaskedArray):
+            values = values.tolist()  # with None for what is masked
         if not isinstance(values, list | tuple):  # numpy would make these alike: [1, "1GiB"] all text
             values = np.asarray(values)
             if values.ndim != 1:
@@ -112,13 +114,16 @@ Reader = Callable[[_Column], Any]
 
 
 def _distinct(entries: Sequence[Any]) -> tuple[Sequence[Any], IntArray]:
-    number: dict[tuple[type, Any], int] = defaultdict(count().__next__)
-    keys = zip(map(type, entries), entries, strict=True)  # the type too, as True is equal to 1
+    """The distinct entries in order of appearance, and the index of each entry's."""
+    number: dict[Any, int] = defaultdict(count().__next__)
+    # The type tells apart what is equal but not the same, as True and 1; text is equal to nothing else.
+    mixed = len({*map(type, entries)} - {str, type(None)}) > 1
+    keys = zip(map(type, entries), entries, strict=True) if mixed else entries
     try:
         code = np.fromiter(map(number.__getitem__, keys), np.int64, len(entries))
     except TypeError:  # what has no hash is refused when its turn comes
         return entries, np.arange(len(entries))
-    return [value for _, value in number], code
+    return [key[1] for key in number] if mixed else list(number), code
 
 
 def _accepts(parse: Parse, value: Any) -> bool:
@@ -132,7 +137,7 @@ def _accepts(parse: Parse, value: Any) -> bool:
 def _given(parse: Parse) -> Parse:
     def parse_given(value: Any) -> Any:
         if _is_null(value):
-            raise ValueError(f"{short(value)} is no value: fill it in")
+            raise ValueError("has no value: fill it in")
         return parse(value)
 
     return parse_given
@@ -154,7 +159,7 @@ def _numbers(parse: Parse, dtype: type) -> Reader:
 def _words(parse: Parse) -> Reader:
     def read(column: _Column) -> Labels:
         words, code = column.parsed(_given(parse))
-        return Labels(tuple(words), code)
+        return Labels(tuple(words), frozen_array(code))
 
     return read
 
@@ -230,11 +235,8 @@ def _each(read: Callable[[_T], Any], things: Iterable[_T]) -> list[Any]:
 
 def _keys(section: str, table: Any) -> list[Any]:
     """The names of a table's columns."""
-    for key in (
-        "column_names",
-        "columns",
-        "keys",
-    ):  # those of arrow (whose columns are the columns themselves), dataframes, mappings
+    # Of arrow's tables, whose `columns` are no names; of dataframes; of mappings.
+    for key in ("column_names", "columns", "keys"):
         if hasattr(type(table), key):
             found = getattr(table, key)
             return list(found() if callable(found) else found)

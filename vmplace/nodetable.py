@@ -46,7 +46,7 @@ class Figures:
         assert node_of is not None
         names = nodes.names if isinstance(nodes, NodeColumns) else [node.name for node in nodes]
         vm_names = vms.names if isinstance(vms, VMColumns) else [vm.name for vm in vms]
-        usable = nodes.memory if isinstance(nodes, NodeColumns) else np.array([node.usable for node in nodes], dtype=np.int64)
+        usable = nodes.usable if isinstance(nodes, NodeColumns) else np.array([node.usable for node in nodes], dtype=np.int64)
         memory = vms.memory if isinstance(vms, VMColumns) else np.array([vm.memory for vm in vms], dtype=np.int64)
         waited, stopped = _idle(found)
         charged = (node_of >= 0) & ~stopped
@@ -57,12 +57,12 @@ class Figures:
     @cached_property
     def states(self) -> Sequence[str]:
         nodes = self.found.cluster.nodes
-        return ["online"] * len(nodes) if isinstance(nodes, NodeColumns) else [node.state for node in nodes]
+        return nodes.state if isinstance(nodes, NodeColumns) else [node.state for node in nodes]
 
     @cached_property
     def pools(self) -> Sequence[str]:
         nodes = self.found.cluster.nodes
-        return ["default"] * len(nodes) if isinstance(nodes, NodeColumns) else [node.pool for node in nodes]
+        return nodes.pool if isinstance(nodes, NodeColumns) else [node.pool for node in nodes]
 
     @cached_property
     def lost(self) -> dict[str, int]:
@@ -89,12 +89,11 @@ class Figures:
 
 def _idle(found: Report | Solution) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which VMs of the cluster wait, and which are stopped on their node."""
-    vms = found.cluster.vms
-    if isinstance(vms, VMColumns) and isinstance(found.cluster.nodes, NodeColumns):
-        return vms.node < 0, np.zeros(len(vms), dtype=bool)
-    offline = {node.name for node in found.cluster.nodes if node.state == "offline"}
-    waited = np.array([vm.node is None or vm.node in offline for vm in vms], dtype=bool)
-    return waited, ~waited & np.array([not vm.running for vm in vms], dtype=bool)
+    nodes = NodeColumns.holding(found.cluster.nodes)
+    vms = VMColumns.holding(found.cluster.vms, nodes.names)
+    # The last entry is for index -1.
+    waited = np.append(nodes.state.are("offline"), True)[vms.node]
+    return waited, ~waited & ~vms.running
 
 
 def node_table(found: Report, screen: Screen) -> RenderableType:

@@ -389,8 +389,9 @@ class Solution(_Placed):
             raise ValueError(f"there is no placement: the status is {self.status}")
         vms = self.cluster.vms
         if isinstance(vms, VMColumns):
-            running = vms.running if vms.running.all() else vms.running | (vms.node != self.node_of)
-            return evolve(self.cluster, vms=evolve(vms, node=self.node_of, running=running))
+            held = VMColumns.holding(vms, names_of(self.cluster.nodes))
+            running = held.running if held.running.all() else held.running | (held.node != self.node_of)
+            return evolve(self.cluster, vms=evolve(held, node=self.node_of, running=running))
         names = [node.name for node in self.cluster.nodes]
         placed = [
             vm if vm.node == names[i] else evolve(vm, node=names[i], running=True)

@@ -74,7 +74,7 @@ def _promise(found: Report | Solution) -> str:
     if not found.cluster.guarantee.failures:
         return "every VM that runs fits (failures: 0, so none is to be survived)"
     vms = found.cluster.vms
-    whole = isinstance(vms, VMColumns) or all(vm.protected for vm in vms)
+    whole = bool(vms.protected.all()) if isinstance(vms, VMColumns) else all(vm.protected for vm in vms)
     return f"any single node can fail and every {'' if whole else 'protected '}VM restarts"
 
 

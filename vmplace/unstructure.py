@@ -50,9 +50,13 @@ def to_document(cluster: Cluster) -> dict[str, Any]:
 
 def _nodes(nodes: Sequence[Node], flaws: list[Flaw]) -> list[dict[str, Any]]:
     if isinstance(nodes, NodeColumns):
-        return [
+        entries = [
             {"name": name, "memory": format_memory(mib)} for name, mib in zip(nodes.names, nodes.memory.tolist(), strict=True)
         ]
+        _add("reserve", map(format_memory, nodes.reserve.tolist()), format_memory(0), entries)
+        _add("state", nodes.state, "online", entries)
+        _add("pool", nodes.pool, "default", entries)
+        return entries
     return [_careful(f"nodes[{index}]", _NODE, node, flaws) for index, node in enumerate(nodes)]
 
 
@@ -60,8 +64,22 @@ def _vms(vms: Sequence[VM]) -> list[dict[str, Any]]:
     if not isinstance(vms, VMColumns):
         return list(map(_VM, vms))
     hosts = [*vms.node_names, None]  # the last is that of index -1
-    columns = zip(vms.names, vms.memory.tolist(), vms.node.tolist(), strict=True)
-    return [{"name": name, "memory": format_memory(mib), "node": hosts[node], "running": True} for name, mib, node in columns]
+    columns = zip(vms.names, vms.memory.tolist(), vms.node.tolist(), vms.running.tolist(), strict=True)
+    entries = [
+        {"name": name, "memory": format_memory(mib), "node": hosts[node], "running": on} for name, mib, node, on in columns
+    ]
+    _add("movable", vms.movable.tolist(), True, entries)
+    _add("protected", vms.protected.tolist(), True, entries)
+    _add("priority", vms.priority.tolist(), 0, entries)
+    _add("pool", vms.pool, "default", entries)
+    return entries
+
+
+def _add(key: str, column: Iterable[Any], default: object, entries: list[dict[str, Any]]) -> None:
+    """Write a column's values to the entries, but for those that are as by default."""
+    for entry, value in zip(entries, column, strict=True):
+        if value != default:
+            entry[key] = value
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
