@@ -10,6 +10,7 @@ from attrs import frozen
 
 from vmplace.errors import Flaw, InputError
 from vmplace.fields import member_place
+from vmplace.uncollected import uncollected
 from vmplace.units import short
 
 __all__ = ["Form", "Parsed", "decode", "parse"]
@@ -65,6 +66,7 @@ def decode(content: bytes) -> str:
     return text
 
 
+@uncollected()
 def parse(text: str, form: Form | None = None) -> Parsed:
     """The value of a text in JSON or YAML; without a form: JSON, else YAML.
 
