@@ -15,6 +15,7 @@ import pytest
 import vmplace
 from tests.corpus import BROKEN, MANY, MANY_PLACES, UNREADABLE
 from vmplace.cli import main
+from vmplace.documents import to_document
 from vmplace.generate import generate
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -604,6 +605,14 @@ def test_a_verdict_survives_a_reader_that_left(document, status, form, write):
     assert running.wait(60) == status
 
 
+def test_a_reader_that_leaves_in_the_midst_is_no_error(write):
+    running = start("check", write(to_document(generate(nodes=200, placed="worst-fit"))), "--json")
+    assert running.stdout.read(10) == b'{\n  "statu'
+    running.stdout.close()
+    assert running.stderr.read() == b""
+    assert running.wait(60) == 1
+
+
 def test_closed_streams_are_no_error(write):
     for form in ("check", "check --json", "repair -o -", "convert"):
         command = f"'{sys.executable}' -m vmplace {form} '{write(FRAGMENTED)}' >&- 2>&-"
@@ -741,6 +750,15 @@ def test_ctrl_c_while_reading():
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out) == (3, b"")
     assert err == b"interrupted: nothing to show\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+def test_ctrl_c_in_the_midst_of_a_long_answer(write):
+    running = start("check", write(to_document(generate(nodes=200, placed="worst-fit"))), "--json", preexec_fn=may_be_interrupted)
+    assert running.stdout.read(10)
+    running.send_signal(signal.SIGINT)
+    assert running.communicate(timeout=60)[1] == b"interrupted: nothing to show\n"
+    assert running.returncode == 3
 
 
 def test_signal_handlers_are_left_alone(run, write):
