@@ -1,6 +1,6 @@
 """A cluster to the plain values of its document; what is as by default is left out."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +15,7 @@ from vmplace.fields import member_place, within
 from vmplace.model import VM, Apart, Guarantee, Members, Node, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.units import format_memory, short
 
-__all__ = ["to_document"]
+__all__ = ["document_parts", "to_document"]
 
 _LAST = ("must", "weight", "during_failover", "meta")
 
@@ -32,12 +32,17 @@ def to_document(cluster: Cluster) -> dict[str, Any]:
     InputError
         (a ValueError) if a headroom, price or ratio is no decimal number (1/3).
     """
+    return {key: list(part) if isinstance(part, Iterator) else part for key, part in document_parts(cluster).items()}
+
+
+def document_parts(cluster: Cluster) -> dict[str, Any]:
+    """As `to_document`, but VMs, if there are any, come from an iterator, so that they never are all there at once."""
     flaws: list[Flaw] = []
     parts = {
         "date": cluster.date,
         "meta": dict(cluster.meta),
         "nodes": _nodes(cluster.nodes, flaws),
-        "vms": _vms(cluster.vms),
+        "vms": _vms(cluster.vms) if cluster.vms else [],
         "rules": list(map(_rule, cluster.rules)),
         "guarantee": _careful("guarantee", _GUARANTEE, cluster.guarantee, flaws),
         "overcommit": _careful("overcommit", _ratios, cluster.overcommit, flaws),
@@ -56,12 +61,12 @@ def _nodes(nodes: Sequence[Node], flaws: list[Flaw]) -> list[dict[str, Any]]:
     return [_careful(f"nodes[{index}]", _NODE, node, flaws) for index, node in enumerate(nodes)]
 
 
-def _vms(vms: Sequence[VM]) -> list[dict[str, Any]]:
+def _vms(vms: Sequence[VM]) -> Iterator[dict[str, Any]]:
     if not isinstance(vms, VMColumns):
-        return list(map(_VM, vms))
+        return map(_VM, vms)
     hosts = [*vms.node_names, None]  # the last is that of index -1
     columns = zip(vms.names, vms.memory.tolist(), vms.node.tolist(), strict=True)
-    return [{"name": name, "memory": format_memory(mib), "node": hosts[node], "running": True} for name, mib, node in columns]
+    return ({"name": name, "memory": format_memory(mib), "node": hosts[node], "running": True} for name, mib, node in columns)
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
