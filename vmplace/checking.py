@@ -63,7 +63,8 @@ def _report(cluster: Cluster, problem: Problem, verdict: Verdict, budget: Budget
     found = audit(cluster, node_of, backup_of)
     if any(v.kind == "failover" for v in found):
         raise RuntimeError("a failover plan failed its audit; this is a defect, please report it")
-    faults = [v for v in found if v.kind in ("overfull", "rule") or (v.kind == "placement" and v.subject not in waiting)]
+    waits = frozenset(waiting)
+    faults = [v for v in found if v.kind in ("overfull", "rule") or (v.kind == "placement" and v.subject not in waits)]
     pools = pool_verdicts(names, verdict, problem.node_of, faults)
     status = next((s for s in (Status.UNSAFE, Status.UNKNOWN) if s in pools.values()), Status.SAFE)
     return Report(
