@@ -35,9 +35,9 @@ def load(path: str | os.PathLike[str]) -> Cluster:
         If the file cannot be read.
     """
     if os.fspath(path) == _STANDARD:
-        return loads(read_text(path))
+        return read_document(parse(read_text(path)))
     try:
-        return loads(read_text(path), form=_form_of(path))
+        return read_document(parse(read_text(path), _form_of(path)))
     except InputError as error:
         error.add_note(f"in {os.fspath(path)}")
         raise
