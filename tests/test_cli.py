@@ -124,12 +124,23 @@ def test_version(run):
     assert run("--version")[:2] == (0, f"vmplace, version {version('vmplace')}\n")
 
 
-def test_the_package_and_the_help_load_no_solver():
+def loaded(action):
+    """Which of what is slow to load an action loads."""
     code = "import sys, vmplace, vmplace.cli; {}; print(*sorted({{'ortools', 'pandas', 'rich', 'yaml'}} & set(sys.modules)))"
-    for action in ("pass", "vmplace.cli.main(['place', '--help'])"):
-        done = subprocess.run([sys.executable, "-c", code.format(action)], capture_output=True, text=True, timeout=60)
-        assert done.stdout.splitlines()[-1] == ""
-        assert not done.stderr
+    done = subprocess.run([sys.executable, "-c", code.format(action)], capture_output=True, text=True, timeout=60)
+    assert not done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("action", ["pass", "vmplace.cli.main(['place', '--help'])"])
+def test_the_package_and_the_help_load_no_solver(action):
+    assert loaded(action) == ""
+
+
+@pytest.mark.parametrize(("command", "placed"), [("check", "none"), ("place", "none"), ("place", "worst-fit")])
+def test_many_nodes_that_need_no_search_load_no_solver(command, placed, write):
+    path = write(to_document(generate(nodes=600, fill=0.3, placed=placed, profile="flavors")))
+    assert loaded(f"vmplace.cli.main([{command!r}, {str(path)!r}])") == "rich"
 
 
 # Bad usage
