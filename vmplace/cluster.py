@@ -84,7 +84,9 @@ class Cluster:
     meta: Mapping[str, Any] = field(factory=dict, converter=parse_meta, hash=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        if not self.rules and _made_together(self.nodes, self.vms):
+        if not _made_together(self.nodes, self.vms):
+            object.__setattr__(self, "vms", tuple(self.vms))  # indices into other nodes would mislead
+        elif not self.rules:
             return  # columns are checked as arrays when made
         flaws = broken_references(list(enumerate(self.nodes)), list(enumerate(self.vms)), list(enumerate(self.rules)))
         if flaws:
