@@ -44,7 +44,7 @@ def test_no_number(value: Any) -> None:
         list(pieces(value))
 
 
-@pytest.mark.parametrize("value", [object(), [1, 1j], {"a": {(1, 2): 3}}])
+@pytest.mark.parametrize("value", [object(), [1, 1j], {"a": {(1, 2): 3}}, {"a": {1}}, [b"a"]])
 def test_nothing_that_json_holds(value: Any) -> None:
     with pytest.raises(TypeError):
         list(pieces(value))

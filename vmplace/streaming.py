@@ -1,7 +1,7 @@
 """A result as JSON, piece by piece: never the whole text at once, nor more of a lazy mapping than one member."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain, groupby, islice, repeat
 from typing import Any
@@ -22,8 +22,8 @@ def pieces(value: Any, level: int = 0) -> Iterator[str]:
     Parameters
     ----------
     value
-        What JSON can hold, where any `Mapping` may stand for a dict and any other iterable, an iterator too, for a list.
-        Each is gone through once, from first to last.
+        What JSON can hold, where any `Mapping` may stand for a dict, and any `Sequence` or iterator for a list. Each is gone
+        through once, from first to last.
     level
         How many times it is to be indented, but for the first line.
 
@@ -36,7 +36,7 @@ def pieces(value: Any, level: int = 0) -> Iterator[str]:
     """
     if isinstance(value, Mapping):
         return _spread("{}", _members(value.items(), level + 1), level)
-    if isinstance(value, Iterable) and not isinstance(value, str):
+    if isinstance(value, Sequence | Iterator) and not isinstance(value, str | bytes):
         return _spread("[]", _entries(value, level + 1), level)
     return iter((_encoder(level)(value),))
 
