@@ -15,6 +15,7 @@ import pytest
 import vmplace
 from tests.corpus import BROKEN, MANY, MANY_PLACES, UNREADABLE
 from vmplace.cli import main
+from vmplace.documents import to_document
 from vmplace.generate import generate
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -123,12 +124,23 @@ def test_version(run):
     assert run("--version")[:2] == (0, f"vmplace, version {version('vmplace')}\n")
 
 
-def test_the_package_and_the_help_load_no_solver():
+def loaded(action):
+    """Which of what is slow to load an action loads."""
     code = "import sys, vmplace, vmplace.cli; {}; print(*sorted({{'ortools', 'pandas', 'rich', 'yaml'}} & set(sys.modules)))"
-    for action in ("pass", "vmplace.cli.main(['place', '--help'])"):
-        done = subprocess.run([sys.executable, "-c", code.format(action)], capture_output=True, text=True, timeout=60)
-        assert done.stdout.splitlines()[-1] == ""
-        assert not done.stderr
+    done = subprocess.run([sys.executable, "-c", code.format(action)], capture_output=True, text=True, timeout=60)
+    assert not done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("action", ["pass", "vmplace.cli.main(['place', '--help'])"])
+def test_the_package_and_the_help_load_no_solver(action):
+    assert loaded(action) == ""
+
+
+@pytest.mark.parametrize(("command", "placed"), [("check", "none"), ("place", "none"), ("place", "worst-fit")])
+def test_many_nodes_that_need_no_search_load_no_solver(command, placed, write):
+    path = write(to_document(generate(nodes=600, fill=0.3, placed=placed, profile="flavors")))
+    assert loaded(f"vmplace.cli.main([{command!r}, {str(path)!r}])") == "rich"
 
 
 # Bad usage
@@ -488,15 +500,18 @@ def test_audit_of_an_unsafe_result_is_status_1(run, write, tmp_path):
     [
         ("", "is empty"),
         ("{", "line 1, column 2: not JSON"),
-        ("[]", "is not an object"),
+        ("[]", "is not a mapping"),
         ("{}", "has no placement"),
         ('{"placement": null, "status": "infeasible"}', "there is nothing to audit"),
         ('{"placement": {}, "placement": {}}', "placement: stands twice"),
-        ('{"placement": []}', "placement: [] is not an object"),
+        ('{"placement": []}', "placement: [] is not a mapping"),
         ('{"placement": {"vm1": 7}}', "placement['vm1']: 7 is not the name of a node"),
-        ('{"placement": {}, "failover": {"n1": 3}}', "failover['n1']: 3 is not an object"),
+        ('{"placement": {}, "failover": {"n1": 3}}', "failover['n1']: 3 is not a mapping"),
         ('{"placement": {}, "powered": "n1"}', "powered: 'n1' is not a list"),
+        ('{"placement": {}, "unprotected": {}}', "unprotected: {} is not a list"),
+        ('{"placement": {}, "unprotected": [5]}', "unprotected[0]: 5 is not a mapping"),
         ('{"placement": {}, "unprotected": [{}]}', "unprotected[0].scenario: None"),
+        ('{"placement": {}, "unprotected": [{"scenario": "n1", "vms": ["a", 7]}]}', "unprotected[0].vms[1]: 7 is not a string"),
         ('{"placement": {"vm1": ' + "9" * 5000 + "}}", "not the name of a node"),
         ("[" * 100_000, "nested too deeply"),
     ],
@@ -602,6 +617,14 @@ def test_a_verdict_survives_a_reader_that_left(document, status, form, write):
     running.stdout.close()
     assert running.stderr.read() == b""
     assert running.wait(60) == status
+
+
+def test_a_reader_that_leaves_in_the_midst_is_no_error(write):
+    running = start("check", write(to_document(generate(nodes=200, placed="worst-fit"))), "--json")
+    assert running.stdout.read(10) == b'{\n  "statu'
+    running.stdout.close()
+    assert running.stderr.read() == b""
+    assert running.wait(60) == 1
 
 
 def test_closed_streams_are_no_error(write):
@@ -741,6 +764,15 @@ def test_ctrl_c_while_reading():
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out) == (3, b"")
     assert err == b"interrupted: nothing to show\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+def test_ctrl_c_in_the_midst_of_a_long_answer(write):
+    running = start("check", write(to_document(generate(nodes=200, placed="worst-fit"))), "--json", preexec_fn=may_be_interrupted)
+    assert running.stdout.read(10)
+    running.send_signal(signal.SIGINT)
+    assert running.communicate(timeout=60)[1] == b"interrupted: nothing to show\n"
+    assert running.returncode == 3
 
 
 def test_signal_handlers_are_left_alone(run, write):

@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 import pytest
 
+import vmplace
 from vmplace.cluster import Cluster
 from vmplace.columns import NodeColumns, VMColumns
 from vmplace.errors import InputError
@@ -112,3 +113,15 @@ def test_many_vms_are_checked_quickly() -> None:
     Cluster(nodes, vms)
     Cluster.from_arrays(node_memory=[9] * 100, vm_memory=np.ones(10**6, np.int64))
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("columns", [True, False])
+def test_columns_keep_their_nodes_names_where_the_nodes_are_others(columns: bool) -> None:
+    cluster = Cluster.from_arrays(node_memory=[9, 9, 9], vm_memory=[1, 2], vm_node=[1, 2])
+    other = Cluster.from_arrays(node_memory=[8, 8], node_names=["n2", "n1"], vm_memory=[]).nodes
+    moved = attrs.evolve(cluster, nodes=other if columns else list(other))
+    assert [vm.node for vm in moved.vms] == ["n1", "n2"]
+    assert vmplace.check(moved).placement == {"vm0": "n1", "vm1": "n2"}
+    assert vmplace.place(moved).to_document() == moved
+    with pytest.raises(InputError, match="'n2' is no node"):
+        attrs.evolve(cluster, nodes=other[1:])

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import sys
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -408,6 +409,16 @@ class TestWriting:
         columns = Cluster.from_arrays(node_memory=[10**6] * 100, vm_memory=memory, vm_node=memory % 100)
         dump(columns, tmp_path / "x.json")
         assert load(tmp_path / "x.json") == columns
+
+    def test_written_line_by_line(self, tmp_path: Path) -> None:
+        columns = Cluster.from_arrays(node_memory=[10**6] * 100, vm_memory=np.full(20_000, 8), vm_node=np.arange(20_000) % 100)
+        tracemalloc.start()
+        try:
+            dump(columns, tmp_path / "x.json")
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < (tmp_path / "x.json").stat().st_size / 2
 
 
 class TestFiles:

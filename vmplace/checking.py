@@ -60,8 +60,8 @@ def _report(cluster: Cluster, problem: Problem, verdict: Verdict, budget: Budget
     names = Names(cluster, problem)
     node_of = names.hosts(problem.node_of)
     waiting = tuple(names.vm(vm) for vm in np.flatnonzero(problem.node_of < 0).tolist())
-    found = audit_running(cluster, node_of)
-    faults = [v for v in found if v.kind in ("overfull", "rule") or (v.kind == "placement" and v.subject not in waiting)]
+    found, waits = audit_running(cluster, node_of), frozenset(waiting)
+    faults = [v for v in found if v.kind in ("overfull", "rule") or (v.kind == "placement" and v.subject not in waits)]
     pools = pool_verdicts(names, verdict, problem.node_of, faults)
     status = next((s for s in (Status.UNSAFE, Status.UNKNOWN) if s in pools.values()), Status.SAFE)
     return Report(

@@ -1,13 +1,13 @@
 """The command line: parse, call the function of the same name, print."""
 
-import json
 import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,6 +16,7 @@ from vmplace.budget import Progress
 from vmplace.console import complain, emit, watched
 from vmplace.errors import Flaw, InputError, NotSupportedError
 from vmplace.generate import PLACED, PROFILES, generate
+from vmplace.streaming import pieces
 from vmplace.units import parse_memory, parse_reserve, short
 
 if TYPE_CHECKING:
@@ -161,13 +162,14 @@ def _load(path: str) -> "Cluster":
         return load(path)
 
 
-def _print(text: str, *, aside: bool = False) -> None:
+def _print(text: Iterable[str], *, aside: bool = False) -> None:
     with _touching("stderr" if aside else "stdout"):
         emit(text, sys.stderr if aside else sys.stdout)
 
 
-def _print_json(result: Mapping[str, Any]) -> None:
-    _print(json.dumps(result, allow_nan=False, indent=2) + "\n")
+def _print_json(parts: Mapping[str, Any]) -> None:
+    """Print a mapping whose parts may be lazy: they are made as they are printed."""
+    _print(chain(pieces(parts), "\n"))
 
 
 Callback = Callable[[click.Context, click.Parameter, Any], Any]
@@ -404,7 +406,7 @@ def _progress_text(objective: str) -> Callable[[Progress], str]:
 
 def _print_result(result: Any, draw: "Draw", as_json: bool, everything: bool, *, aside: bool = False) -> None:
     if as_json:
-        _print_json(result.to_dict())
+        _print_json(result.parts())
     else:
         _draw(draw, result, everything, aside=aside)
 
@@ -416,4 +418,4 @@ def _draw(draw: "Draw", result: Any, everything: bool = True, *, aside: bool = F
     stream = sys.stderr if aside else sys.stdout
     if stream is not None:
         screen = Screen(stream, everything)
-        _print(screen.render(draw(result, screen)), aside=aside)
+        _print([screen.render(draw(result, screen))], aside=aside)

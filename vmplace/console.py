@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -17,12 +17,13 @@ def printable(text: str, encoding: str | None = None) -> str:
     return _encodable(shown, encoding)
 
 
-def emit(text: str, stream: TextIO | None) -> None:
-    """Write to a stream, if it is open, and mind not if nobody reads on."""
+def emit(pieces: Iterable[str], stream: TextIO | None) -> None:
+    """Write a text to a stream, if it is open, piece by piece; mind not if nobody reads on, and then make no more of it."""
     if stream is None:
         return
     try:
-        stream.write(_encodable(text, stream.encoding))
+        for piece in pieces:
+            stream.write(_encodable(piece, stream.encoding))
         stream.flush()
     except BrokenPipeError:
         return

@@ -4,14 +4,15 @@ import os
 import secrets
 import stat
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 
 from vmplace.cluster import Cluster
-from vmplace.errors import Flaw, InputError
-from vmplace.reading import Form, decode, parse
+from vmplace.errors import InputError
+from vmplace.reading import Form, decode, parse, read_text
 from vmplace.structure import from_document, read_document
-from vmplace.unstructure import to_document
-from vmplace.writing import write
+from vmplace.unstructure import document_parts, to_document
+from vmplace.writing import lines
 
 __all__ = ["dump", "dumps", "from_document", "load", "loads", "to_document"]
 
@@ -26,6 +27,12 @@ def load(path: str | os.PathLike[str]) -> Cluster:
     path
         YAML where the suffix is ``.yaml`` or ``.yml``, else JSON; ``"-"`` is stdin: JSON, else YAML.
 
+    Returns
+    -------
+    Cluster
+        Held as columns (see `Cluster.from_arrays`) where nodes have but name and memory, VMs no more than a node besides, and
+        there are no rules.
+
     Raises
     ------
     InputError
@@ -34,11 +41,9 @@ def load(path: str | os.PathLike[str]) -> Cluster:
         If the file cannot be read.
     """
     if os.fspath(path) == _STANDARD:
-        return loads(_read_stdin())
-    with open(path, "rb") as file:
-        content = file.read()
+        return read_document(parse(read_text(path)))
     try:
-        return loads(content, form=_form_of(path))
+        return read_document(parse(read_text(path), _form_of(path)))
     except InputError as error:
         error.add_note(f"in {os.fspath(path)}")
         raise
@@ -59,7 +64,7 @@ def loads(text: str | bytes, *, form: Form | None = None) -> Cluster:
     InputError
         (a ValueError) that lists all that is wrong, each flaw with its place.
     """
-    return read_document(parse(decode(text) if isinstance(text, bytes) else text.removeprefix("\ufeff"), form))
+    return read_document(parse(decode(text), form))
 
 
 def dump(cluster: Cluster, path: str | os.PathLike[str], *, form: Form | None = None) -> None:
@@ -83,44 +88,37 @@ def dump(cluster: Cluster, path: str | os.PathLike[str], *, form: Form | None = 
     OSError
         If the file cannot be written.
     """
-    text = dumps(cluster, form=form or _form_of(path))
+    text = lines(document_parts(cluster), form or _form_of(path))
     if os.fspath(path) == _STANDARD:
         _write_stdout(text)
     else:
-        _write_file(os.fspath(path), text.encode())
+        _write_file(os.fspath(path), text)
 
 
 def dumps(cluster: Cluster, *, form: Form = "json") -> str:
     """The text of a document, with one line to each node, VM and rule; raises InputError as `dump` does."""
-    return write(to_document(cluster), form)
+    return "".join(lines(document_parts(cluster), form))
 
 
 def _form_of(path: str | os.PathLike[str]) -> Form:
     return "yaml" if os.fspath(path).lower().endswith((".yaml", ".yml")) else "json"
 
 
-def _read_stdin() -> str | bytes:
-    if sys.stdin is None:
-        raise InputError([Flaw("", "stdin is closed: give a file")])
-    binary = getattr(sys.stdin, "buffer", None)
-    content: str | bytes = sys.stdin.read() if binary is None else binary.read()
-    return content
-
-
-def _write_stdout(text: str) -> None:
+def _write_stdout(text: Iterable[str]) -> None:
     binary = getattr(sys.stdout, "buffer", None)
     if binary is None:
-        sys.stdout.write(text)
+        sys.stdout.writelines(text)
         return
     sys.stdout.flush()  # what was printed before comes before
-    binary.write(text.encode())  # UTF-8 whatever the terminal's encoding, as in a file
+    binary.writelines(map(str.encode, text))  # UTF-8 whatever the terminal's encoding, as in a file
     binary.flush()
 
 
-def _write_file(path: str, content: bytes) -> None:
+def _write_file(path: str, text: Iterable[str]) -> None:
+    content = map(str.encode, text)
     if _is_special(path):
         with open(path, "wb") as file:
-            file.write(content)
+            file.writelines(content)
         return
     target = os.path.realpath(path)  # a link is kept, and what it leads to replaced
     beside = os.path.join(os.path.dirname(target), f".{os.path.basename(target)[:100]}.{secrets.token_hex(4)}.tmp")
@@ -134,11 +132,11 @@ def _write_file(path: str, content: bytes) -> None:
             os.unlink(beside)
 
 
-def _write_new(path: str, content: bytes, mode: int | None) -> None:
+def _write_new(path: str, content: Iterable[bytes], mode: int | None) -> None:
     with open(path, "xb") as file:
         if mode is not None:
             os.chmod(path, mode)
-        file.write(content)
+        file.writelines(content)
 
 
 def _mode_of(path: str) -> int | None:

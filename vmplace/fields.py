@@ -36,6 +36,7 @@ __all__ = [
     "parse_text",
     "parse_weight",
     "parse_whole",
+    "placed",
     "positive_number",
     "within",
 ]
@@ -62,12 +63,13 @@ def member_place(place: str, key: object) -> str:
 def name_places(_cls: type, attributes: list["attrs.Attribute[Any]"]) -> list["attrs.Attribute[Any]"]:
     """An attrs field transformer: what a field's converter refuses is raised with the field's name as its place."""
     return [
-        a if a.converter is None or a.inherited else a.evolve(converter=_placed(a.name, a.converter, a.default))  # type: ignore[attr-defined,arg-type]
+        a if a.converter is None or a.inherited else a.evolve(converter=placed(a.name, a.converter, a.default))  # type: ignore[attr-defined,arg-type]
         for a in attributes
     ]
 
 
-def _placed(place: str, convert: Callable[[object], Any], default: object) -> Callable[[object], Any]:
+def placed(place: str, convert: Callable[[object], Any], default: object = attrs.NOTHING) -> Callable[[object], Any]:
+    """The converter of what stands at a place, which it names where it refuses; the default is converted once."""
     fixed = default is not attrs.NOTHING and not isinstance(default, attrs.Factory)  # type: ignore[arg-type]
     usual = default if fixed else object()
     converted = convert(default) if fixed else None

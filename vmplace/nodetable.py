@@ -35,6 +35,7 @@ class Figures:
     names: Sequence[str]
     vm_names: Sequence[str]
     memory: IntArray
+    node_of: IntArray
     waited: npt.NDArray[np.bool_]
     usable: IntArray
     load: IntArray
@@ -52,7 +53,8 @@ class Figures:
         charged = (node_of >= 0) & ~stopped
         load = np.zeros(len(names), dtype=np.int64)
         np.add.at(load, node_of[charged], memory[charged])
-        return cls(found, names, vm_names, memory, waited, usable, load, np.bincount(node_of[charged], minlength=len(names)))
+        hosted = np.bincount(node_of[charged], minlength=len(names))
+        return cls(found, names, vm_names, memory, node_of, waited, usable, load, hosted)
 
     @cached_property
     def states(self) -> Sequence[str]:
@@ -80,6 +82,14 @@ class Figures:
     def figures(self, node: int) -> tuple[str, ...]:
         used, usable = int(self.load[node]), int(self.usable[node])
         return readable(used), readable(usable), readable(usable - used), f"{self.share(node):.1%}", str(self.hosted[node])
+
+    def started(self) -> list[int]:
+        """The VMs that waited and have a node now."""
+        started: list[int] = np.flatnonzero(self.waited & (self.node_of >= 0)).tolist()
+        return started
+
+    def host(self, vm: int) -> str:
+        return self.names[int(self.node_of[vm])]
 
     def worst_first(self) -> list[int]:
         """Nodes that cannot be lost, then those undecided, then the fullest."""

@@ -1,8 +1,10 @@
-"""Text to plain values: JSON, and as much of YAML as says one thing only."""
+"""Files to text and text to plain values: JSON, and as much of YAML as says one thing only."""
 
 import codecs
 import json
+import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NoReturn
 
@@ -10,9 +12,10 @@ from attrs import frozen
 
 from vmplace.errors import Flaw, InputError
 from vmplace.fields import member_place
+from vmplace.uncollected import uncollected
 from vmplace.units import short
 
-__all__ = ["Form", "Parsed", "decode", "parse"]
+__all__ = ["Form", "Parsed", "decode", "parse", "read_text"]
 
 Form = Literal["json", "yaml"]
 
@@ -45,14 +48,39 @@ class Parsed:
     repeated: tuple[Flaw, ...] = ()
 
 
-def decode(content: bytes) -> str:
-    """The text of a file.
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a file, or of stdin for ``-``.
 
     Raises
     ------
     InputError
-        If it is not UTF-8 (with or without a byte order mark), or no text.
+        If it is not UTF-8, or no text, or stdin is closed.
+    OSError
+        If it cannot be read.
     """
+    if os.fspath(path) == "-":
+        return decode(_stdin())
+    with open(path, "rb") as file:
+        return decode(file.read())
+
+
+def _stdin() -> str | bytes:
+    if sys.stdin is None:
+        raise InputError([Flaw("", "stdin is closed: give a file")])
+    content: str | bytes = getattr(sys.stdin, "buffer", sys.stdin).read()
+    return content
+
+
+def decode(content: str | bytes) -> str:
+    """The text of a file, without a byte order mark.
+
+    Raises
+    ------
+    InputError
+        If it is not UTF-8, or no text.
+    """
+    if isinstance(content, str):
+        return content.removeprefix("\ufeff")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or content[1:2] == b"\0" or content[:1] == b"\0":
         raise InputError([Flaw("", "is UTF-16 or no text at all: save it as UTF-8")])
     try:
@@ -65,6 +93,7 @@ def decode(content: bytes) -> str:
     return text
 
 
+@uncollected()
 def parse(text: str, form: Form | None = None) -> Parsed:
     """The value of a text in JSON or YAML; without a form: JSON, else YAML.
 

@@ -1,21 +1,55 @@
 """A result that ``--json`` printed, read back to be audited."""
 
-import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from attrs import frozen
+import attrs
+from attrs import field, frozen
 
 from vmplace.cluster import Cluster
 from vmplace.errors import Flaw, InputError
-from vmplace.reading import decode, parse
+from vmplace.fields import name_places, parse_mapping, parse_names, placed
+from vmplace.reading import parse, read_text
 from vmplace.results import Violation
 from vmplace.units import short
 
 __all__ = ["SavedResult"]
 
+Plan = Mapping[str, str | None]
+"""VM to node, or to None for one that is on none."""
 
-@frozen
+
+def _parse_plan(value: object) -> Plan:
+    plan = parse_mapping(value)
+    for vm, node in plan.items():
+        if node is not None and not isinstance(node, str):
+            raise InputError([Flaw(f"[{vm!r}]", f"{short(node)} is not the name of a node")])
+    return plan
+
+
+def _parse_plans(value: object) -> Mapping[str, Plan]:
+    return {scenario: placed(f"[{scenario!r}]", _parse_plan)(plan) for scenario, plan in parse_mapping(value).items()}
+
+
+def _parse_powered(value: object) -> tuple[str, ...] | None:
+    return None if value is None else parse_names(value) or None
+
+
+def _parse_losses(value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{short(value)} is not a list")
+    losses = (placed(f"[{index}]", _parse_loss)(entry) for index, entry in enumerate(value))
+    return tuple((scenario, vm) for scenario, vms in losses for vm in vms)
+
+
+def _parse_loss(value: object) -> tuple[str, tuple[str, ...]]:
+    loss = parse_mapping(value)
+    scenario = loss.get("scenario")
+    if not isinstance(scenario, str):
+        raise InputError([Flaw("scenario", f"{short(scenario)} is not the name of a failure scenario")])
+    return scenario, placed("vms", parse_names)(loss.get("vms", ()))
+
+
+@frozen(kw_only=True, field_transformer=name_places)
 class SavedResult:
     """What a result claims: where VMs are and restart, which nodes stay on, and who is left without a restart.
 
@@ -31,13 +65,18 @@ class SavedResult:
         Nodes that are to be empty.
     unprotected
         Pairs of failure scenario and VM.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that names the place and the value.
     """
 
-    placement: Mapping[str, str | None]
-    failover: Mapping[str, Mapping[str, str | None]]
-    powered: tuple[str, ...] | None
-    drained: tuple[str, ...]
-    unprotected: tuple[tuple[str, str], ...]
+    placement: Plan = field(converter=_parse_plan)
+    failover: Mapping[str, Plan] = field(factory=dict, converter=_parse_plans)
+    powered: tuple[str, ...] | None = field(default=None, converter=_parse_powered)
+    drained: tuple[str, ...] = field(default=(), converter=parse_names)
+    unprotected: tuple[tuple[str, str], ...] = field(default=(), converter=_parse_losses)
 
     @classmethod
     def read(cls, path: str) -> "SavedResult":
@@ -50,23 +89,16 @@ class SavedResult:
         OSError
             If it cannot be read.
         """
-        parsed = parse(decode(_content(path)), "json")
+        parsed = parse(read_text(path), "json")
         if parsed.repeated:
             raise InputError(parsed.repeated)
-        document = _mapping("", parsed.value)
-        if "placement" not in document:
+        members = placed("", parse_mapping)(parsed.value)
+        if "placement" not in members:
             raise InputError([Flaw("", "has no placement: give what --json printed for place, repair or check")])
-        if document["placement"] is None:
-            status = short(document.get("status"))
+        if members["placement"] is None:
+            status = short(members.get("status"))
             raise InputError([Flaw("placement", f"null, with status {status}: there is nothing to audit")])
-        failover = _mapping("failover", document.get("failover") or {})
-        return cls(
-            _plan("placement", document["placement"]),
-            {scenario: _plan(f"failover[{scenario!r}]", plan) for scenario, plan in failover.items()},
-            _names("powered", document.get("powered") or []) or None,
-            _names("drained", document.get("drained") or []),
-            tuple(_lost(document.get("unprotected") or [])),
-        )
+        return cls(**{own.name: members[own.name] for own in attrs.fields(cls) if members.get(own.name) is not None})
 
     def false_claims(self, cluster: Cluster) -> Iterator[Violation]:
         """What it says of VMs without a restart that its own plans, or the cluster, contradict."""
@@ -79,45 +111,3 @@ class SavedResult:
                 yield Violation("failover", scenario, f"{vm} is listed as unprotected, but the plan restarts it on {restart}")
             elif self.placement.get(vm) != scenario:
                 yield Violation("failover", scenario, f"{vm} is listed as unprotected, but is not on {scenario}")
-
-
-def _content(path: str) -> bytes:
-    if path != "-":
-        with open(path, "rb") as file:
-            return file.read()
-    if sys.stdin is None:
-        raise InputError([Flaw("", "is closed: give a file")])
-    return sys.stdin.buffer.read()
-
-
-def _mapping(place: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError([Flaw(place, f"{short(value)} is not an object")])
-    return value
-
-
-def _plan(place: str, value: Any) -> dict[str, str | None]:
-    plan = _mapping(place, value)
-    for vm, node in plan.items():
-        if node is not None and not isinstance(node, str):
-            raise InputError([Flaw(f"{place}[{vm!r}]", f"{short(node)} is not the name of a node")])
-    return plan
-
-
-def _names(place: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise InputError([Flaw(place, f"{short(value)} is not a list of names")])
-    return tuple(value)
-
-
-def _lost(value: Any) -> Iterator[tuple[str, str]]:
-    if not isinstance(value, list):
-        raise InputError([Flaw("unprotected", f"{short(value)} is not a list")])
-    for index, entry in enumerate(value):
-        place = f"unprotected[{index}]"
-        loss = _mapping(place, entry)
-        scenario = loss.get("scenario")
-        if not isinstance(scenario, str):
-            raise InputError([Flaw(f"{place}.scenario", f"{short(scenario)} is not the name of a failure scenario")])
-        for vm in _names(f"{place}.vms", loss.get("vms", [])):
-            yield scenario, vm

@@ -1,17 +1,16 @@
 """Reports for people: a table of nodes, a verdict, and what there is to know about it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import zip_longest
+from itertools import chain, islice, zip_longest
 from typing import Any
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from vmplace.columns import VMColumns
 from vmplace.nodetable import Figures, node_table
-from vmplace.results import Report, Solution, Status, Unprotected, Value, Violation
+from vmplace.results import Migration, Report, Solution, Status, Unprotected, Value, Violation
 from vmplace.screen import ELLIPSIS, FEW, STYLE, Screen, counted, readable
 
 __all__ = ["Draw", "node_report", "report", "solution_report", "value_text", "violation_report"]
@@ -187,38 +186,42 @@ def _proof(name: str, value: Value, bound: Value | None) -> str:
 
 def _changes(found: Solution, screen: Screen) -> Iterator[RenderableType]:
     """The VMs that get another node, or their first."""
-    moved = [(m.vm, m.memory, m.source, m.destination, m.step) for m in found.migrations]
-    rows = moved + [(name, memory, None, node, None) for name, memory, node in _started(found)]
-    if not rows:
+    view, moved = Figures.of(found), found.migrations
+    started = view.started()
+    count = len(moved) + len(started)
+    if not count:
         yield Text("Nothing moves.")
         return
-    total = sum(m.memory for m in found.migrations)
-    started = len(rows) - len(moved)
-    parts = [f"{counted(len(moved), 'migration')} ({readable(total)})"] * bool(moved) + [
-        f"{counted(started, 'VM')} started"
-    ] * bool(started)
-    yield Text(", ".join(parts) + ":")
+    yield Text(", ".join(_counts(moved, len(started))) + ":")
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(overflow="fold")
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(no_wrap=True)
-    shown = rows if screen.everything else rows[:FEW]
-    for vm, memory, source, destination, step in shown:
-        way = f"{screen.clean(source)} -> " if source is not None else "starts on "
-        table.add_row(*map(Text, (f"  {screen.clean(vm)}", readable(memory), way + screen.clean(destination), _step(step))))
+    rows = chain(map(_migration, moved), (_start(view, vm) for vm in started))
+    most = count if screen.everything else FEW
+    for vm, memory, way, step in islice(rows, most):
+        table.add_row(*map(Text, (f"  {screen.clean(vm)}", readable(memory), screen.clean(way), step)))
     yield table
-    if len(shown) < len(rows):
-        yield Text(f"  {screen.choose(ELLIPSIS)} {len(rows) - len(shown)} more (--all lists them)")
+    if count > most:
+        yield Text(f"  {screen.choose(ELLIPSIS)} {count - most} more (--all lists them)")
 
 
-def _step(step: int | None) -> str:
-    return "" if step is None else f"step {step}"
+def _counts(moved: Sequence[Migration], started: int) -> Iterator[str]:
+    if moved:
+        yield f"{counted(len(moved), 'migration')} ({readable(sum(m.memory for m in moved))})"
+    if started:
+        yield f"{counted(started, 'VM')} started"
 
 
-def _started(found: Solution) -> Iterator[tuple[str, int, str]]:
-    """VMs that waited, with their memory and the node they start on."""
-    assert found.node_of is not None
-    view = Figures.of(found)
-    for vm in np.flatnonzero(view.waited & (found.node_of >= 0)).tolist():
-        yield view.vm_names[vm], int(view.memory[vm]), view.names[found.node_of[vm]]
+_Row = tuple[str, int, str, str]
+"""A VM, its memory, its way and the step of a migration."""
+
+
+def _migration(moved: Migration) -> _Row:
+    step = "" if moved.step is None else f"step {moved.step}"
+    return moved.vm, moved.memory, f"{moved.source} -> {moved.destination}", step
+
+
+def _start(view: Figures, vm: int) -> _Row:
+    return view.vm_names[vm], int(view.memory[vm]), f"starts on {view.host(vm)}", ""

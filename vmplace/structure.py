@@ -16,8 +16,10 @@ from vmplace.cluster import Cluster
 from vmplace.errors import Flaw, InputError
 from vmplace.fields import name_places, parse_date, parse_meta, parse_names, parse_ratios, within
 from vmplace.model import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Rule, Together
+from vmplace.plain import plain_columns
 from vmplace.reading import Parsed
 from vmplace.references import Unreadable, broken_references
+from vmplace.uncollected import uncollected
 from vmplace.units import MAX_MEMORY, short
 
 __all__ = ["from_document", "read_document"]
@@ -48,6 +50,7 @@ def from_document(raw: object) -> Cluster:
     return read_document(Parsed(raw))
 
 
+@uncollected()
 def read_document(parsed: Parsed) -> Cluster:
     """The cluster of a document, as `from_document`; keys that the text gives twice are flaws too."""
     raw = parsed.value
@@ -55,8 +58,16 @@ def read_document(parsed: Parsed) -> Cluster:
         found = "is empty" if raw is None else f"{short(raw)} is not a mapping"
         raise InputError([Flaw("", f"{found}: write a document with nodes and vms")])
     frame, wrong, _ = _read(_Frame, raw)
+    if frame is not None and not frame.rules and not parsed.repeated:
+        columns = plain_columns(frame.nodes, frame.vms)
+        if columns is not None:
+            return frame.cluster(*columns, ())
+    return _read_entries(raw, frame, [*parsed.repeated, *wrong])
+
+
+def _read_entries(raw: Mapping[Any, Any], frame: "_Frame | None", wrong: Sequence[Flaw]) -> Cluster:
     nodes, vms, rules = _Section.of("nodes", raw, Node), _Section.of("vms", raw, VM), _Section.of("rules", raw, None)
-    flaws = [*parsed.repeated, *wrong, *nodes.flaws, *vms.flaws, *rules.flaws]
+    flaws = [*wrong, *nodes.flaws, *vms.flaws, *rules.flaws]
     if frame is not None and not flaws:
         try:
             return frame.cluster(nodes.things(), vms.things(), rules.things())

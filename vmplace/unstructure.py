@@ -1,6 +1,6 @@
 """A cluster to the plain values of its document; what is as by default is left out."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +15,7 @@ from vmplace.fields import member_place, within
 from vmplace.model import VM, Apart, Guarantee, Members, Node, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.units import format_memory, short
 
-__all__ = ["to_document"]
+__all__ = ["document_parts", "to_document"]
 
 _LAST = ("must", "weight", "during_failover", "meta")
 
@@ -32,12 +32,17 @@ def to_document(cluster: Cluster) -> dict[str, Any]:
     InputError
         (a ValueError) if a headroom, price or ratio is no decimal number (1/3).
     """
+    return {key: list(part) if isinstance(part, Iterator) else part for key, part in document_parts(cluster).items()}
+
+
+def document_parts(cluster: Cluster) -> dict[str, Any]:
+    """As `to_document`, but VMs, if there are any, come from an iterator, so that they never are all there at once."""
     flaws: list[Flaw] = []
     parts = {
         "date": cluster.date,
         "meta": dict(cluster.meta),
         "nodes": _nodes(cluster.nodes, flaws),
-        "vms": _vms(cluster.vms),
+        "vms": _vms(cluster.vms) if cluster.vms else [],
         "rules": list(map(_rule, cluster.rules)),
         "guarantee": _careful("guarantee", _GUARANTEE, cluster.guarantee, flaws),
         "overcommit": _careful("overcommit", _ratios, cluster.overcommit, flaws),
@@ -50,36 +55,32 @@ def to_document(cluster: Cluster) -> dict[str, Any]:
 
 def _nodes(nodes: Sequence[Node], flaws: list[Flaw]) -> list[dict[str, Any]]:
     if isinstance(nodes, NodeColumns):
-        entries = [
-            {"name": name, "memory": format_memory(mib)} for name, mib in zip(nodes.names, nodes.memory.tolist(), strict=True)
-        ]
-        _add("reserve", map(format_memory, nodes.reserve.tolist()), format_memory(0), entries)
-        _add("state", nodes.state, "online", entries)
-        _add("pool", nodes.pool, "default", entries)
-        return entries
+        columns = zip(nodes.names, nodes.memory.tolist(), strict=True)
+        entries: Iterator[dict[str, Any]] = ({"name": name, "memory": format_memory(mib)} for name, mib in columns)
+        entries = _with(entries, "reserve", map(format_memory, nodes.reserve.tolist()), format_memory(0))
+        return list(_with(_with(entries, "state", nodes.state, "online"), "pool", nodes.pool, "default"))
     return [_careful(f"nodes[{index}]", _NODE, node, flaws) for index, node in enumerate(nodes)]
 
 
-def _vms(vms: Sequence[VM]) -> list[dict[str, Any]]:
+def _vms(vms: Sequence[VM]) -> Iterator[dict[str, Any]]:
     if not isinstance(vms, VMColumns):
-        return list(map(_VM, vms))
+        return map(_VM, vms)
     hosts = [*vms.node_names, None]  # the last is that of index -1
     columns = zip(vms.names, vms.memory.tolist(), vms.node.tolist(), vms.running.tolist(), strict=True)
-    entries = [
+    entries = (
         {"name": name, "memory": format_memory(mib), "node": hosts[node], "running": on} for name, mib, node, on in columns
-    ]
-    _add("movable", vms.movable.tolist(), True, entries)
-    _add("protected", vms.protected.tolist(), True, entries)
-    _add("priority", vms.priority.tolist(), 0, entries)
-    _add("pool", vms.pool, "default", entries)
-    return entries
+    )
+    entries = _with(entries, "movable", vms.movable.tolist(), True)
+    entries = _with(entries, "protected", vms.protected.tolist(), True)
+    return _with(_with(entries, "priority", vms.priority.tolist(), 0), "pool", vms.pool, "default")
 
 
-def _add(key: str, column: Iterable[Any], default: object, entries: list[dict[str, Any]]) -> None:
-    """Write a column's values to the entries, but for those that are as by default."""
+def _with(entries: Iterator[dict[str, Any]], key: str, column: Iterable[Any], default: object) -> Iterator[dict[str, Any]]:
+    """The entries with a column's values, but for those that are as by default."""
     for entry, value in zip(entries, column, strict=True):
         if value != default:
             entry[key] = value
+        yield entry
 
 
 def _rule(rule: Rule) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from vmplace.reading import Form
 
-__all__ = ["write"]
+__all__ = ["lines"]
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _UNQUOTED = re.compile(r"(?!(?i:y|n|yes|no|on|off|true|false|null)\Z)[A-Za-z_][A-Za-z0-9_.-]*|[0-9]+[KMGT]iB")
@@ -15,42 +15,45 @@ _NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _LONGEST_KEY = 500
 
 
-def write(document: Mapping[str, Any], form: Form) -> str:
-    """The text of a document that holds what JSON can hold.
+def lines(document: Mapping[str, Any], form: Form) -> Iterator[str]:
+    """The text of a document that holds what JSON can hold, in pieces of about a line.
 
     Parameters
     ----------
     document
-        Its lists of mappings are written with one line to each.
+        Its lists of mappings are written with one line to each; an iterator stands for such a list that is not empty.
     form
         ``json`` or ``yaml``.
     """
     return _json(document) if form == "json" else _yaml(document)
 
 
-def _json(document: Mapping[str, Any]) -> str:
-    parts = [f"  {_ENCODE(key)}: {_json_part(value)}" for key, value in document.items()]
-    return "{\n" + ",\n".join(parts) + "\n}\n"
+def _json(document: Mapping[str, Any]) -> Iterator[str]:
+    before = "{\n"
+    for key, value in document.items():
+        yield f"{before}  {_ENCODE(key)}: "
+        yield from _json_table(value) if _is_table(value) else (_ENCODE(value),)
+        before = ",\n"
+    yield "\n}\n"
 
 
-def _json_part(value: Any) -> str:
-    if not _is_table(value):
-        return _ENCODE(value)
-    return "[\n    " + ",\n    ".join(map(_ENCODE, value)) + "\n  ]"
+def _json_table(entries: Iterable[Any]) -> Iterator[str]:
+    before = "[\n    "
+    for entry in entries:
+        yield before + _ENCODE(entry)
+        before = ",\n    "
+    yield "\n  ]"
 
 
-def _yaml(document: Mapping[str, Any]) -> str:
-    return "".join(f"{_text(key)}:{_yaml_part(value)}\n" for key, value in document.items())
-
-
-def _yaml_part(value: Any) -> str:
-    if not _is_table(value):
-        return f" {_flow(value)}"
-    return "".join(f"\n- {_flow(entry)}" for entry in value)
+def _yaml(document: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in document.items():
+        yield f"{_text(key)}:"
+        yield from (f"\n- {_flow(entry)}" for entry in value) if _is_table(value) else (f" {_flow(value)}",)
+        yield "\n"
 
 
 def _is_table(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
+    return isinstance(value, Iterator) or (isinstance(value, list) and bool(value) and all(isinstance(e, dict) for e in value))
 
 
 def _flow(value: Any) -> str:
