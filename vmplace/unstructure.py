@@ -6,12 +6,14 @@ from typing import Any
 
 import attrs
 import cattrs
+import numpy as np
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from vmplace.cluster import Cluster
 from vmplace.columns import NodeColumns, VMColumns
 from vmplace.errors import Flaw, InputError
 from vmplace.fields import member_place, within
+from vmplace.labels import Labels
 from vmplace.model import VM, Apart, Guarantee, Members, Node, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.units import format_memory, short
 
@@ -54,12 +56,12 @@ def document_parts(cluster: Cluster) -> dict[str, Any]:
 
 
 def _nodes(nodes: Sequence[Node], flaws: list[Flaw]) -> list[dict[str, Any]]:
-    if isinstance(nodes, NodeColumns):
-        columns = zip(nodes.names, nodes.memory.tolist(), strict=True)
-        entries: Iterator[dict[str, Any]] = ({"name": name, "memory": format_memory(mib)} for name, mib in columns)
-        entries = _with(entries, "reserve", map(format_memory, nodes.reserve.tolist()), format_memory(0))
-        return list(_with(_with(entries, "state", nodes.state, "online"), "pool", nodes.pool, "default"))
-    return [_careful(f"nodes[{index}]", _NODE, node, flaws) for index, node in enumerate(nodes)]
+    if not isinstance(nodes, NodeColumns):
+        return [_careful(f"nodes[{index}]", _NODE, node, flaws) for index, node in enumerate(nodes)]
+    columns = zip(nodes.names, nodes.memory.tolist(), strict=True)
+    entries = ({"name": name, "memory": format_memory(mib)} for name, mib in columns)
+    reserve = {index: format_memory(mib) for index, mib in _odd(nodes.reserve, 0).items()}
+    return list(_with(entries, reserve=reserve, state=_odd(nodes.state, "online"), pool=_odd(nodes.pool, "default")))
 
 
 def _vms(vms: Sequence[VM]) -> Iterator[dict[str, Any]]:
@@ -67,20 +69,28 @@ def _vms(vms: Sequence[VM]) -> Iterator[dict[str, Any]]:
         return map(_VM, vms)
     hosts = [*vms.node_names, None]  # the last is that of index -1
     columns = zip(vms.names, vms.memory.tolist(), vms.node.tolist(), vms.running.tolist(), strict=True)
-    entries = (
-        {"name": name, "memory": format_memory(mib), "node": hosts[node], "running": on} for name, mib, node, on in columns
+    return _with(
+        ({"name": name, "memory": format_memory(mib), "node": hosts[node], "running": on} for name, mib, node, on in columns),
+        movable=_odd(vms.movable, True),
+        protected=_odd(vms.protected, True),
+        priority=_odd(vms.priority, 0),
+        pool=_odd(vms.pool, "default"),
     )
-    entries = _with(entries, "movable", vms.movable.tolist(), True)
-    entries = _with(entries, "protected", vms.protected.tolist(), True)
-    return _with(_with(entries, "priority", vms.priority.tolist(), 0), "pool", vms.pool, "default")
 
 
-def _with(entries: Iterator[dict[str, Any]], key: str, column: Iterable[Any], default: object) -> Iterator[dict[str, Any]]:
-    """The entries with a column's values, but for those that are as by default."""
-    for entry, value in zip(entries, column, strict=True):
-        if value != default:
-            entry[key] = value
-        yield entry
+def _odd(column: "Labels | np.ndarray[Any, Any]", default: Any) -> dict[int, Any]:
+    """What is not as by default, by its index."""
+    if isinstance(column, Labels):
+        return {index: column[index] for index in np.flatnonzero(~column.are(default)).tolist()}
+    odd = np.flatnonzero(column != default)
+    return dict(zip(odd.tolist(), column[odd].tolist(), strict=True))
+
+
+def _with(entries: Iterable[dict[str, Any]], **odd: dict[int, Any]) -> Iterator[dict[str, Any]]:
+    """The entries, with what is odd about them."""
+    further = {key: values for key, values in odd.items() if values}
+    for index, entry in enumerate(entries):
+        yield {**entry, **{key: values[index] for key, values in further.items() if index in values}} if further else entry
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
