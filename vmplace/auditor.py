@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmplace.cluster import Cluster
-from vmplace.columns import IntArray, NodeColumns, VMColumns
+from vmplace.columns import IntArray, VMColumns
 from vmplace.errors import Flaw, InputError
 from vmplace.model import Apart, Guarantee, NotOn, Together
 from vmplace.references import resolve
@@ -66,8 +66,7 @@ class _Case:
 
     def __init__(self, cluster: Cluster, placement: Placement, powered: Names | None, drained: Names) -> None:
         self.cluster = cluster
-        self.node = nodes = NodeColumns.holding(cluster.nodes)
-        self.vm = vms = VMColumns.holding(cluster.vms, nodes.names)
+        self.node, self.vm = nodes, vms = cluster.node_columns, cluster.vm_columns
         self.usable = np.append(nodes.usable, 0)
         pools = {pool: i for i, pool in enumerate(sorted({*nodes.pool.words, *vms.pool.words}))}
         self.node_pool, self.vm_pool = np.append(nodes.pool.numbered(pools), -1), vms.pool.numbered(pools)

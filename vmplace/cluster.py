@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,16 @@ class Cluster:
         flaws = broken_references(list(enumerate(self.nodes)), doubtful, list(enumerate(self.rules)))
         if flaws:
             raise InputError(flaws)
+
+    @cached_property
+    def node_columns(self) -> NodeColumns:
+        """The nodes as columns."""
+        return NodeColumns.holding(self.nodes)
+
+    @cached_property
+    def vm_columns(self) -> VMColumns:
+        """The VMs as columns, their nodes as indices into `nodes`."""
+        return VMColumns.holding(self.vms, self.node_columns.names)
 
     @classmethod
     def from_arrays(

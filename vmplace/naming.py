@@ -7,7 +7,7 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.cluster import Cluster
-from vmplace.columns import IntArray, VMColumns, names_of
+from vmplace.columns import IntArray, names_of
 from vmplace.problem import Binding, Problem
 
 __all__ = ["Names"]
@@ -62,6 +62,6 @@ class Names:
 
     @cached_property
     def _stopped_on(self) -> IntArray:
-        where = VMColumns.holding(self.cluster.vms, self._nodes).node.copy()
+        where = self.cluster.vm_columns.node.copy()
         where[self.problem.original] = -1
         return where

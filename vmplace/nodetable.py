@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from vmplace.columns import IntArray, NodeColumns, VMColumns
+from vmplace.columns import IntArray
 from vmplace.results import Report, Solution, Status
 from vmplace.screen import ELLIPSIS, ENDLESS, STYLE, Screen, counted, readable
 
@@ -43,28 +43,22 @@ class Figures:
 
     @classmethod
     def of(cls, found: Report | Solution) -> "Figures":
-        nodes, vms, node_of = found.cluster.nodes, found.cluster.vms, found.node_of
+        nodes, vms, node_of = found.cluster.node_columns, found.cluster.vm_columns, found.node_of
         assert node_of is not None
-        names = nodes.names if isinstance(nodes, NodeColumns) else [node.name for node in nodes]
-        vm_names = vms.names if isinstance(vms, VMColumns) else [vm.name for vm in vms]
-        usable = nodes.usable if isinstance(nodes, NodeColumns) else np.array([node.usable for node in nodes], dtype=np.int64)
-        memory = vms.memory if isinstance(vms, VMColumns) else np.array([vm.memory for vm in vms], dtype=np.int64)
         waited, stopped = _idle(found)
         charged = (node_of >= 0) & ~stopped
-        load = np.zeros(len(names), dtype=np.int64)
-        np.add.at(load, node_of[charged], memory[charged])
-        hosted = np.bincount(node_of[charged], minlength=len(names))
-        return cls(found, names, vm_names, memory, node_of, waited, usable, load, hosted)
+        load = np.zeros(len(nodes), dtype=np.int64)
+        np.add.at(load, node_of[charged], vms.memory[charged])
+        hosted = np.bincount(node_of[charged], minlength=len(nodes))
+        return cls(found, nodes.names, vms.names, vms.memory, node_of, waited, nodes.usable, load, hosted)
 
     @cached_property
     def states(self) -> Sequence[str]:
-        nodes = self.found.cluster.nodes
-        return nodes.state if isinstance(nodes, NodeColumns) else [node.state for node in nodes]
+        return self.found.cluster.node_columns.state
 
     @cached_property
     def pools(self) -> Sequence[str]:
-        nodes = self.found.cluster.nodes
-        return nodes.pool if isinstance(nodes, NodeColumns) else [node.pool for node in nodes]
+        return self.found.cluster.node_columns.pool
 
     @cached_property
     def lost(self) -> dict[str, int]:
@@ -99,8 +93,7 @@ class Figures:
 
 def _idle(found: Report | Solution) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which VMs of the cluster wait, and which are stopped on their node."""
-    nodes = NodeColumns.holding(found.cluster.nodes)
-    vms = VMColumns.holding(found.cluster.vms, nodes.names)
+    nodes, vms = found.cluster.node_columns, found.cluster.vm_columns
     # The last entry is for index -1.
     waited = np.append(nodes.state.are("offline"), True)[vms.node]
     return waited, ~waited & ~vms.running

@@ -208,8 +208,7 @@ def compile_problem(cluster: Cluster) -> Problem:
         if the cluster asks for what this version cannot do.
     """
     refuse_unsupported(cluster)
-    nodes = NodeColumns.holding(cluster.nodes)
-    vms = VMColumns.holding(cluster.vms, nodes.names)
+    nodes, vms = cluster.node_columns, cluster.vm_columns
     online, offline = nodes.state.are("online"), nodes.state.are("offline")
     where = np.where(offline[vms.node], -1, vms.node) if offline.any() else vms.node
     # A slice of all leaves the columns as they are.

@@ -389,7 +389,7 @@ class Solution(_Placed):
             raise ValueError(f"there is no placement: the status is {self.status}")
         vms = self.cluster.vms
         if isinstance(vms, VMColumns):
-            held = VMColumns.holding(vms, names_of(self.cluster.nodes))
+            held = self.cluster.vm_columns
             running = held.running if held.running.all() else held.running | (held.node != self.node_of)
             return evolve(self.cluster, vms=evolve(held, node=self.node_of, running=running))
         names = [node.name for node in self.cluster.nodes]

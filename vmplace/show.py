@@ -8,7 +8,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from vmplace.columns import VMColumns
 from vmplace.nodetable import Figures, node_table
 from vmplace.results import Migration, Report, Solution, Status, Unprotected, Value, Violation
 from vmplace.screen import ELLIPSIS, FEW, STYLE, Screen, counted, readable
@@ -72,8 +71,7 @@ def _verdict(found: Report | Solution, screen: Screen) -> Text:
 def _promise(found: Report | Solution) -> str:
     if not found.cluster.guarantee.failures:
         return "every VM that runs fits (failures: 0, so none is to be survived)"
-    vms = found.cluster.vms
-    whole = bool(vms.protected.all()) if isinstance(vms, VMColumns) else all(vm.protected for vm in vms)
+    whole = bool(found.cluster.vm_columns.protected.all())
     return f"any single node can fail and every {'' if whole else 'protected '}VM restarts"
 
 

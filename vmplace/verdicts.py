@@ -9,7 +9,7 @@ from attrs import frozen
 
 from vmplace.auditor import audit
 from vmplace.certify import METHODS, Fate, Verdict
-from vmplace.columns import IntArray, NodeColumns, VMColumns
+from vmplace.columns import IntArray
 from vmplace.goal import broken_bindings
 from vmplace.model import Apart, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.naming import Names
@@ -139,8 +139,7 @@ def _breaking_failures(binding: Binding, node_of: IntArray, backup_of: IntArray)
 def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Sequence[Violation]) -> dict[str, Status]:
     """Each pool's own verdict, in document order: unsafe by a failure, a fault or a protected VM that waits."""
     cluster, problem = names.cluster, names.problem
-    nodes = NodeColumns.holding(cluster.nodes)
-    vms = VMColumns.holding(cluster.vms, nodes.names)
+    nodes, vms = cluster.node_columns, cluster.vm_columns
     pools = list(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))
     condemned = {pools[pool] for pool in np.unique(problem.vm_pool[problem.protected & (node_of < 0)]).tolist()}
     if faults:
