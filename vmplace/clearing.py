@@ -4,7 +4,7 @@ from collections import Counter
 from random import Random
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmplace.columns import IntArray
 from vmplace.problem import BoolArray
@@ -13,8 +13,11 @@ from vmplace.subsetsum import fullest
 
 __all__ = ["clear"]
 
-_TRIED = 8
-"""So many nodes are tried for each slot."""
+_TRIED, _TRIED_WITHIN = 8, 3
+"""So many nodes are tried for each slot, and for room on the way to it."""
+
+_DEEPEST = 4
+"""So many times over room is made for what must move to make room."""
 
 _TIGHTEST, _OTHERS = 64, 32
 """So many targets are looked at for each VM: those that it fits most tightly, and others evenly among the roomier ones."""
@@ -57,42 +60,41 @@ class _Clearing:
     random: Random | None
 
     def make_slot(self, row: int) -> bool:
-        """One more slot, where it costs least: memory moved, and what slots of other sizes will cost that are then lacking."""
-        lacking = int(self.slots.lacking[row])
+        """One more slot, by as few moves that make room for moves as can be."""
+        found = (self._best(row, depth) for depth in range(_DEEPEST + 1))
+        best = next((placed for placed in found if placed is not None), None)
+        for vm, node in (best or {}).items():
+            self.slots.lift(vm)
+            self.slots.put(vm, node)
+        return best is not None
+
+    def _best(self, row: int, depth: int) -> dict[int, int] | None:
+        """New nodes of VMs, such that the slot costs least: what moves, and what slots of other sizes that then lack will cost."""
         prices = self._prices()
-        future = _future(self.slots.lacking, prices)
-        best: tuple[float, list[tuple[int, int]]] | None = None
+        lacking, future = int(self.slots.lacking[row]), _future(self.slots.lacking, prices)
+        least: int | None = None
+        best: dict[int, int] | None = None
         for node, shortfall in self._cheapest(row):
-            if best is not None and shortfall >= best[0]:
+            if least is not None and shortfall >= least:
                 break
-            for large_first in (True, False):
-                moves = self._vacate(node, shortfall, row, prices, large_first=large_first)
+            # Few large VMs are fewer moves; but where room must be made for them, they are more memory.
+            for large_first in (depth == 0, depth > 0):
+                moves = self._vacate((node,), shortfall, _Aim(row, prices, large_first, depth))
                 if moves is None:
                     continue
-                after = self.slots.lacking
-                if after[row] < lacking:
-                    cost = self._moved([vm for vm, _ in moves]) - self._moved_before(moves)
-                    worse = max(0, _future(after, prices) - future)
-                    score = float(cost + worse)
-                    if best is None or score < best[0]:
-                        best = score, [(vm, int(self.slots.node_of[vm])) for vm, _ in moves]
+                after, before = self.slots.lacking, dict(reversed(moves))
+                worse = max(0, _future(after, prices) - future)
+                cost = self._migrated({vm: int(self.slots.node_of[vm]) for vm in before}) - self._migrated(before) + worse
+                if after[row] < lacking and (least is None or cost < least):
+                    least, best = cost, {vm: int(self.slots.node_of[vm]) for vm in before}
                 self._undo(moves)
                 if after[row] < lacking and not worse:
                     break
-        if best is None:
-            return False
-        for vm, node in best[1]:
-            self.slots.lift(vm)
-            self.slots.put(vm, node)
-        return True
+        return best
 
-    def _moved(self, vms: list[int]) -> int:
+    def _migrated(self, places: dict[int, int]) -> int:
         problem = self.slots.problem
-        return sum(int(problem.memory[vm]) for vm in vms if -1 < problem.node_of[vm] != self.slots.node_of[vm])
-
-    def _moved_before(self, moves: list[Move]) -> int:
-        problem = self.slots.problem
-        return sum(int(problem.memory[vm]) for vm, node in moves if -1 < problem.node_of[vm] != node)
+        return sum(int(problem.memory[vm]) for vm, node in places.items() if -1 < problem.node_of[vm] != node)
 
     def _prices(self) -> IntArray:
         """What a slot of each row costs at least, in MiB."""
@@ -102,36 +104,61 @@ class _Clearing:
         """Nodes to try, with what must leave them: the least first, and not those whose own failure lacks the slot."""
         shortfall = self.slots.shortfall(row)
         possible = (shortfall <= self.slots.problem.usable) & ~self.slots.worst(row)
-        order = np.flatnonzero(possible)
-        key = shortfall[order].astype(np.float64)
+        return self._first(np.flatnonzero(possible), shortfall)
+
+    def _first(self, nodes: IntArray, shortfall: IntArray) -> list[tuple[int, int]]:
+        """Nodes from which least must leave: first those that have enough VMs that fit on some other node as it is."""
+        memory, node_of = self.slots.problem.memory, self.slots.node_of
+        small = self.free & (node_of >= 0) & (memory <= self.slots.room.max(initial=0))
+        enough = np.bincount(node_of[small], memory[small], self.slots.problem.n_nodes) >= shortfall
+        key = shortfall[nodes].astype(np.float64)
         if self.random is not None:
-            noise = np.random.Generator(np.random.PCG64(self.random.getrandbits(32)))
-            key *= 1 + _NOISE * noise.random(len(order))
-        order = order[np.argsort(key, kind="stable")[:_TRIED]]
+            key *= 1 + _NOISE * np.array([self.random.random() for _ in nodes])
+        order = nodes[np.lexsort((key, ~enough[nodes]))[:_TRIED]]
         return [(node, int(shortfall[node])) for node in order.tolist()]
 
-    def _vacate(self, node: int, amount: int, row: int, prices: IntArray, *, large_first: bool) -> list[Move] | None:
-        """Move VMs of that much memory, or little more, off a node; None, and nothing changed, where they find no place."""
-        here = np.flatnonzero((self.slots.node_of == node) & self.free)
+    def _vacate(self, sources: tuple[int, ...], amount: int, aim: "_Aim") -> list[Move] | None:
+        """Move VMs of that much memory, or little more, off the last of some nodes, none to any of these.
+
+        None, and nothing changed, where they find no place.
+        """
+        here = np.flatnonzero((self.slots.node_of == sources[-1]) & self.free)
         memory = self.slots.problem.memory
         limit: dict[int, int] = {}
-        while True:
-            leaving = _least_sum(here, memory, amount, limit, large_first=large_first)
-            if leaving is None:
-                return None
+        while (leaving := _least_sum(here, memory, amount, limit, large_first=aim.large_first)) is not None:
             moves: list[Move] = []
-            for vm in leaving:
-                self.slots.lift(vm)
-                moves.append((vm, node))
-                target = self._target(vm, node, row, prices)
-                if target is None:
-                    size = int(memory[vm])
-                    limit[size] = sum(int(memory[other]) == size for other, _ in moves) - 1
-                    self._undo(moves)
-                    break
-                self.slots.put(vm, target)
-            else:
+            stuck = next((vm for vm in leaving if not self._settle(vm, sources, aim, moves)), None)
+            if stuck is None:
                 return moves
+            self._undo(moves)
+            size = int(memory[stuck])
+            limit[size] = sum(int(memory[vm]) == size for vm in leaving[: leaving.index(stuck)])
+        return None
+
+    def _settle(self, vm: int, sources: tuple[int, ...], aim: "_Aim", moves: list[Move]) -> bool:
+        """Move a VM to another node, if need be one on which room is made for it; `moves` gets what was done."""
+        moves.append((vm, self.slots.lift(vm)))
+        target = self._target(vm, sources, aim)
+        if target is None and aim.depth:
+            target = self._make_room(vm, sources, aim, moves)
+        if target is not None:
+            self.slots.put(vm, target)
+        return target is not None
+
+    def _make_room(self, vm: int, sources: tuple[int, ...], aim: "_Aim", moves: list[Move]) -> int | None:
+        slots, problem = self.slots, self.slots.problem
+        size = int(problem.memory[vm])
+        reachable = problem.online & problem.reachable[problem.signature[vm]] & (slots.room < size)
+        reachable[list(sources)] = False
+        for node, amount in self._first(np.flatnonzero(reachable), size - slots.room)[:_TRIED_WITHIN]:
+            made = self._vacate((*sources, node), amount, evolve(aim, depth=aim.depth - 1))
+            if made is None:
+                continue
+            if len(self._harmless(vm, np.array([node]), aim)[0]):
+                moves += made
+                return node
+            self._undo(made)
+        return None
 
     def _undo(self, moves: list[Move]) -> None:
         for vm, node in reversed(moves):
@@ -139,23 +166,46 @@ class _Clearing:
                 self.slots.lift(vm)
             self.slots.put(vm, node)
 
-    def _target(self, vm: int, source: int, row: int, prices: IntArray) -> int | None:
-        """Where a VM costs the fewest slots that are lacking then, none of them as large as the row's; the tightest of these."""
+    def _target(self, vm: int, sources: tuple[int, ...], aim: "_Aim") -> int | None:
+        """Where a VM fits and costs the fewest slots that are lacking then; the tightest of these."""
         slots, problem = self.slots, self.slots.problem
         fits = (slots.room >= problem.memory[vm]) & problem.reachable[problem.signature[vm]]
-        fits[source] = False
-        onto = _varied(np.flatnonzero(fits), slots.free)
+        fits[list(sources)] = False
+        onto, after = self._harmless(vm, _varied(np.flatnonzero(fits), slots.free), aim)
         if not len(onto):
             return None
-        now, after = slots.lacking, slots.lacking_after(vm, onto)
-        held = slots.sizes >= slots.sizes[row]
-        good = ~np.any(after[held] > np.maximum(now[held], 0)[:, None], axis=0)
-        onto, after = onto[good], after[:, good]
-        if not len(onto):
-            return None
-        future = (np.maximum(after, 0) * prices[:, None]).max(axis=0, initial=0)
+        future = (np.maximum(after, 0) * aim.prices[:, None]).max(axis=0, initial=0)
         away = onto != problem.node_of[vm]
         return int(onto[np.lexsort((slots.free[onto], future, away))[0]])
+
+    def _harmless(self, vm: int, onto: IntArray, aim: "_Aim") -> tuple[IntArray, IntArray]:
+        """Of some nodes those where a VM costs no slot as large as the row's that would be lacking; what is lacking then."""
+        held = self.slots.sizes >= self.slots.sizes[aim.row]
+        after = self.slots.lacking_after(vm, onto)
+        good = ~np.any(after[held] > np.maximum(self.slots.lacking[held], 0)[:, None], axis=0)
+        return onto[good], after[:, good]
+
+
+@frozen(eq=False)
+class _Aim:
+    """What VMs are moved for.
+
+    Parameters
+    ----------
+    row
+        The slots to make; those as large are left alone.
+    prices
+        Of a slot of each row, in MiB.
+    large_first
+        Whether few large VMs are to leave, or many small ones.
+    depth
+        How many times room may be made for what makes room.
+    """
+
+    row: int
+    prices: IntArray
+    large_first: bool
+    depth: int
 
 
 def _future(lacking: IntArray, prices: IntArray) -> int:

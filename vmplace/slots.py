@@ -81,6 +81,12 @@ class Slots:
         self._change(node, -int(self.problem.memory[vm]), self._worth(vm))
         self.node_of[vm] = node
 
+    def turn_to(self, node_of: IntArray) -> None:
+        """Put VMs where another placement has them."""
+        for vm in np.flatnonzero(self.node_of != node_of).tolist():
+            self.lift(vm)
+            self.put(vm, int(node_of[vm]))
+
     def lacking_after(self, vm: int, onto: IntArray) -> IntArray:
         """`lacking` if a VM that is nowhere were put on each of some nodes, shape (n_rows, n_onto)."""
         left = self.free[onto] - self.problem.memory[vm]
