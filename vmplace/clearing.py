@@ -4,8 +4,9 @@ from collections import Counter
 from random import Random
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
+from vmplace.budget import Budget
 from vmplace.columns import IntArray
 from vmplace.problem import BoolArray
 from vmplace.slots import Slots
@@ -19,6 +20,9 @@ _TRIED, _TRIED_WITHIN = 8, 3
 _DEEPEST = 4
 """So many times over room is made for what must move to make room."""
 
+_PATIENCE = 500
+"""So many sets of VMs are tried to leave their nodes for one slot at each depth."""
+
 _TIGHTEST, _OTHERS = 64, 32
 """So many targets are looked at for each VM: those that it fits most tightly, and others evenly among the roomier ones."""
 
@@ -28,7 +32,7 @@ Move = tuple[int, int]
 """A VM and the node that it was on."""
 
 
-def clear(slots: Slots, free: BoolArray, *, random: Random | None = None) -> bool:
+def clear(slots: Slots, free: BoolArray, *, budget: Budget, random: Random | None = None) -> bool:
     """Move VMs until no failure lacks a slot, the largest slots first.
 
     Parameters
@@ -37,6 +41,8 @@ def clear(slots: Slots, free: BoolArray, *, random: Random | None = None) -> boo
         The placement, changed in place.
     free
         VMs that may move, shape (n_vms,).
+    budget
+        When it is spent, what is lacking stays so.
     random
         Makes choices that are not the best at first sight.
 
@@ -45,7 +51,7 @@ def clear(slots: Slots, free: BoolArray, *, random: Random | None = None) -> boo
     bool
         Whether no slot is lacking any more.
     """
-    clearing = _Clearing(slots, free, random)
+    clearing = _Clearing(slots, free, random, budget)
     for row in range(len(slots.sizes)):
         while slots.lacking[row] > 0:
             if not clearing.make_slot(row):
@@ -53,11 +59,13 @@ def clear(slots: Slots, free: BoolArray, *, random: Random | None = None) -> boo
     return True
 
 
-@frozen(eq=False)
+@define(eq=False)
 class _Clearing:
     slots: Slots
     free: BoolArray
     random: Random | None
+    budget: Budget
+    tries: int = 0
 
     def make_slot(self, row: int) -> bool:
         """One more slot, by as few moves that make room for moves as can be."""
@@ -71,6 +79,7 @@ class _Clearing:
     def _best(self, row: int, depth: int) -> dict[int, int] | None:
         """New nodes of VMs, such that the slot costs least: what moves, and what slots of other sizes that then lack will cost."""
         prices = self._prices()
+        self.tries = 0
         lacking, future = int(self.slots.lacking[row]), _future(self.slots.lacking, prices)
         least: int | None = None
         best: dict[int, int] | None = None
@@ -126,6 +135,9 @@ class _Clearing:
         memory = self.slots.problem.memory
         limit: dict[int, int] = {}
         while (leaving := _least_sum(here, memory, amount, limit, large_first=aim.large_first)) is not None:
+            self.tries += 1
+            if self.tries > _PATIENCE or self.budget.spent:
+                break
             moves: list[Move] = []
             stuck = next((vm for vm in leaving if not self._settle(vm, sources, aim, moves)), None)
             if stuck is None:

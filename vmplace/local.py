@@ -126,7 +126,7 @@ class _Repair:
 
     def _made_safe(self) -> Verdict | None:
         """Make what slots are lacking, then what a failure that is not survived lacks, until none is."""
-        if self.problem.failures and not all(clear(slots, self.free) for slots in self.pools.values()):
+        if self.problem.failures and not all(clear(slots, self.free, budget=self.budget) for slots in self.pools.values()):
             return None
         for _ in range(_ROUNDS):
             node_of = self._node_of
@@ -136,7 +136,7 @@ class _Repair:
                 return verdict if verdict.safe else None
             slots = self.pools[int(self.problem.pool[unsafe[0]])]
             slots.want_more(_stranded(self.problem, node_of, int(unsafe[0])))
-            if self.budget.spent or not clear(slots, self.free):
+            if self.budget.spent or not clear(slots, self.free, budget=self.budget):
                 break
         return None
 
@@ -149,7 +149,7 @@ class _Repair:
                     break
                 before = slots.node_of.copy()
                 _ruin(slots, self.free, random)
-                cost = _moved(self.problem, self._node_of) if clear(slots, self.free, random=random) else best + 1
+                cost = _moved(self.problem, self._node_of) if clear(slots, self.free, budget=self.budget, random=random) else best + 1
                 if cost < best:
                     new = certify(self.problem, self._node_of, budget=self.budget, losses=False, stop_early=True)
                     if new.safe:
