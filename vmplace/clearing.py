@@ -77,7 +77,7 @@ class _Clearing:
         return best is not None
 
     def _best(self, row: int, depth: int) -> dict[int, int] | None:
-        """New nodes of VMs, such that the slot costs least: what moves, and what slots of other sizes that then lack will cost."""
+        """New nodes of VMs, such that the slot costs least: what moves, and what slots of other sizes then lack."""
         prices = self._prices()
         self.tries = 0
         lacking, future = int(self.slots.lacking[row]), _future(self.slots.lacking, prices)

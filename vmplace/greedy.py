@@ -11,6 +11,7 @@ from vmplace.columns import IntArray
 from vmplace.fill import Filling
 from vmplace.goal import Candidate, Goal
 from vmplace.holes import dedicated, holes
+from vmplace.local import repair_locally
 from vmplace.problem import Problem
 from vmplace.relocate import loosen
 
@@ -22,8 +23,8 @@ def construct(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate | No
 
     Worst-fit decreasing balances, but leaves free memory in crumbs; so h nodes keep a hole of 1/h of the largest node's
     memory each. The largest h (best balance) whose placement survives every failure is taken; h = 1 is a dedicated spare.
-    For the fewest moves only what must leave its node is placed anew, or, where that is not enough, all that may move;
-    for the fewest nodes VMs are packed best-fit.
+    For the fewest moves a few VMs make room for what failures lack (`repair_locally`); where that is not enough, what must leave
+    its node is placed anew around holes, or all that may move. For the fewest nodes VMs are packed best-fit.
 
     Parameters
     ----------
@@ -32,7 +33,12 @@ def construct(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate | No
     budget
         When it is spent, the best so far is returned.
     """
+    local = repair_locally(problem, goal, budget=budget) if goal.few_moves and goal.move_running else None
+    if local is not None and goal.objectives[0] == "moves":
+        return local
     best = _best(problem, goal, budget, anew=not goal.few_moves)
+    if local is not None and (best is None or local.values < best.values):
+        return local
     if best is None and goal.few_moves and goal.move_running:
         best = _best(problem, goal, budget, anew=True)
         return None if best is None else evolve(best, anew=True)

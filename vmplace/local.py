@@ -16,7 +16,7 @@ from vmplace.columns import IntArray
 from vmplace.fill import Filling
 from vmplace.goal import Candidate, Goal
 from vmplace.holes import holes
-from vmplace.packing import pack_most
+from vmplace.packing import pack_all, pack_most
 from vmplace.problem import BoolArray, Problem
 from vmplace.relocate import loosen
 from vmplace.restart import Restart
@@ -107,14 +107,20 @@ class _Repair:
 
     def candidate(self, least: int) -> Candidate | None:
         """The best placement found, if it is safe; `least` is what must move in any."""
-        verdict = self._made_safe()
-        if verdict is None:
-            return None
-        verdict = self._improved(verdict, least)
-        node_of = self._node_of
-        if not self.goal.allowed(self.problem, node_of):
+        node_of, verdict = self._now
+        if not verdict.safe:
+            if not self._make_safe():
+                return None
+            self._improve(least)
+            node_of, verdict = self._now
+        if not verdict.safe or not self.goal.allowed(self.problem, node_of):
             return None
         return Candidate(node_of, None, verdict, self.goal.values(self.problem, node_of, verdict, None))
+
+    @property
+    def _now(self) -> tuple[IntArray, Verdict]:
+        node_of = self._node_of
+        return node_of, certify(self.problem, node_of, budget=self.budget, losses=False, stop_early=True)
 
     @property
     def _node_of(self) -> IntArray:
@@ -124,46 +130,58 @@ class _Repair:
             node_of[mine] = slots.node_of[mine]
         return node_of
 
-    def _made_safe(self) -> Verdict | None:
-        """Make what slots are lacking, then what a failure that is not survived lacks, until none is."""
-        if self.problem.failures and not all(clear(slots, self.free, budget=self.budget) for slots in self.pools.values()):
-            return None
+    def _make_safe(self) -> bool:
+        """Make what slots are lacking, then what failures without a plan lack, until each has one."""
+        if not all(self._clear(slots) for slots in self.pools.values()):
+            return False
         for _ in range(_ROUNDS):
-            node_of = self._node_of
-            verdict = certify(self.problem, node_of, budget=self.budget, losses=False, stop_early=True)
-            unsafe = np.flatnonzero(verdict.fate == Fate.UNSAFE)
-            if verdict.safe or not len(unsafe):
-                return verdict if verdict.safe else None
-            slots = self.pools[int(self.problem.pool[unsafe[0]])]
-            slots.want_more(_stranded(self.problem, node_of, int(unsafe[0])))
-            if self.budget.spent or not clear(slots, self.free, budget=self.budget):
+            failure = _failing(self.problem, self._node_of)
+            if failure is None:
+                return True
+            slots = self.pools[int(self.problem.pool[failure.failed])]
+            slots.want_more(_stranded(failure))
+            if self.budget.spent or not self._clear(slots):
                 break
-        return None
+        return False
 
-    def _improved(self, verdict: Verdict, least: int) -> Verdict:
-        """Undo what made room on some nodes, and make it anew by chance, as long as that moves no more."""
+    def _clear(self, slots: Slots, random: Random | None = None) -> bool:
+        return clear(slots, self.free, budget=self.budget, random=random)
+
+    def _improve(self, least: int) -> None:
+        """Undo what made room on some nodes, and make it anew by chance; keep what moves less."""
         random, best = Random(0), _moved(self.problem, self._node_of)
         for slots in self.pools.values():
             for _ in range(_STEPS * _WORK_PER_STEP // (_WORK_PER_STEP + slots.nodes.size)):
                 if best <= least or self.budget.spent:
-                    break
+                    return
                 before = slots.node_of.copy()
                 _ruin(slots, self.free, random)
-                cost = _moved(self.problem, self._node_of) if clear(slots, self.free, budget=self.budget, random=random) else best + 1
-                if cost < best:
-                    new = certify(self.problem, self._node_of, budget=self.budget, losses=False, stop_early=True)
-                    if new.safe:
-                        verdict, best = new, cost
-                        continue
-                slots.turn_to(before)
-        return verdict
+                made = self._clear(slots, random)
+                cost = _moved(self.problem, self._node_of)
+                if made and cost < best and _failing(self.problem, self._node_of) is None:
+                    best = cost
+                else:
+                    slots.turn_to(before)
 
 
-def _stranded(problem: Problem, node_of: IntArray, failed: int) -> IntArray:
-    """VMs that a quick plan for a failure leaves out."""
-    restart = Restart.of(Standing.of(problem, node_of), failed)
-    placed = [vm for item, _ in pack_most(restart) for vm in item.vms]
-    return np.setdiff1d(restart.vms, placed)
+def _failing(problem: Problem, node_of: IntArray) -> Restart | None:
+    """A failure for which quick ways find no plan."""
+    verdict = certify(problem, node_of, budget=Budget(0), losses=False)
+    standing = Standing.of(problem, node_of)
+    open_ = np.flatnonzero(verdict.fate >= Fate.UNSAFE)
+    # Those that displace most need most: if one fails it is found soon.
+    for node in open_[np.argsort(-verdict.displaced[open_], kind="stable")].tolist():
+        restart = Restart.of(standing, node)
+        if pack_all(restart, soft=False) is None:
+            return restart
+    return None
+
+
+def _stranded(failure: Restart) -> IntArray:
+    """VMs that a quick plan for a failure leaves out; the largest, where only rules are broken."""
+    placed = [vm for item, _ in pack_most(failure) for vm in item.vms]
+    left = np.setdiff1d(failure.vms, placed)
+    return left if len(left) else failure.vms[:1]
 
 
 def _ruin(slots: Slots, free: BoolArray, random: Random) -> None:

@@ -1,8 +1,8 @@
 """Whole slots: how many of each size a placement has free, and how many each failure needs.
 
 The failure of a node needs as many slots of t as its displaced VMs fill, ``d[t, f]``, on the other nodes:
-``d[t, f] + u[t, f] <= U[t]``, with ``u`` the node's own free slots and ``U`` those of all. That is necessary for each size t, and enough
-where sizes divide each other; otherwise it tells nearly all, and `Slots.want_more` the rest.
+``d[t, f] + u[t, f] <= U[t]``, with ``u`` the node's own free slots and ``U`` those of all. For all sizes t together that is
+enough where sizes divide each other; otherwise it tells nearly all, and `Slots.want_more` the rest.
 """
 
 from collections.abc import Iterator
@@ -139,7 +139,7 @@ class Slots:
 def _rows(problem: Problem, vms: BoolArray) -> Iterator[tuple[int, BoolArray, BoolArray]]:
     """Slot sizes with the nodes and the signatures that they count for: all VMs on all nodes, then those that rules hem in."""
     signatures = np.unique(problem.signature[vms])
-    everywhere = problem.restartable[signatures].any(axis=0)
+    everywhere = np.any(problem.restartable[signatures], axis=0)
     masks = np.unique(np.vstack([everywhere[None, :], problem.restartable[signatures]]), axis=0)
     for mask in sorted(masks, key=lambda mask: -int(mask.sum())):
         members = np.zeros(len(problem.signature_pool), dtype=bool)
