@@ -1,4 +1,4 @@
-"""Making room for slots that failures lack: a few VMs leave a node for crumbs of free memory elsewhere."""
+"""Making room: a few VMs leave an overfull node, or one that is to have a slot that failures lack, for crumbs of free memory."""
 
 from collections import Counter
 from random import Random
@@ -33,7 +33,7 @@ Move = tuple[int, int]
 
 
 def clear(slots: Slots, free: BoolArray, *, budget: Budget, random: Random | None = None) -> bool:
-    """Move VMs until no failure lacks a slot, the largest slots first.
+    """Move VMs until no node is overfull and no failure lacks a slot, the largest slots first.
 
     Parameters
     ----------
@@ -49,9 +49,12 @@ def clear(slots: Slots, free: BoolArray, *, budget: Budget, random: Random | Non
     Returns
     -------
     bool
-        Whether no slot is lacking any more.
+        Whether nothing is lacking any more.
     """
     clearing = _Clearing(slots, free, random, budget)
+    for node in np.flatnonzero(slots.problem.online & (slots.room < 0)).tolist():
+        if not clearing.relieve(node):
+            return False
     for row in range(len(slots.sizes)):
         while slots.lacking[row] > 0:
             if not clearing.make_slot(row):
@@ -68,36 +71,47 @@ class _Clearing:
     tries: int = 0
 
     def make_slot(self, row: int) -> bool:
-        """One more slot, by as few moves that make room for moves as can be."""
-        found = (self._best(row, depth) for depth in range(_DEEPEST + 1))
-        best = next((placed for placed in found if placed is not None), None)
-        for vm, node in (best or {}).items():
-            self.slots.lift(vm)
-            self.slots.put(vm, node)
-        return best is not None
+        """One more slot, the larger ones kept."""
+        return self._do(self._cheapest(row), self.slots.sizes >= self.slots.sizes[row], row)
 
-    def _best(self, row: int, depth: int) -> dict[int, int] | None:
-        """New nodes of VMs, such that the slot costs least: what moves, and what slots of other sizes then lack."""
+    def relieve(self, node: int) -> bool:
+        """An overfull node no longer so, whatever slots that costs."""
+        return self._do([(node, -int(self.slots.room[node]))], np.zeros(len(self.slots.sizes), dtype=bool), None)
+
+    def _do(self, places: list[tuple[int, int]], held: BoolArray, row: int | None) -> bool:
+        """Move memory off one of some nodes, by as few moves that make room for moves as can be."""
         prices = self._prices()
+        for depth in range(_DEEPEST + 1):
+            best = self._best(places, _Aim(held, prices, True, depth), row)
+            for vm, node in best.items():
+                self.slots.lift(vm)
+                self.slots.put(vm, node)
+            if best:
+                return True
+        return False
+
+    def _best(self, places: list[tuple[int, int]], aim: "_Aim", row: int | None) -> dict[int, int]:
+        """New nodes of VMs that cost least: what moves, and what slots of other sizes then lack; none if nothing will do."""
         self.tries = 0
-        lacking, future = int(self.slots.lacking[row]), _future(self.slots.lacking, prices)
-        least: int | None = None
-        best: dict[int, int] | None = None
-        for node, shortfall in self._cheapest(row):
-            if least is not None and shortfall >= least:
+        lacking, least = self.slots.lacking, -1
+        best: dict[int, int] = {}
+        for node, amount in places:
+            if best and amount >= least:
                 break
             # Few large VMs are fewer moves; but where room must be made for them, they are more memory.
-            for large_first in (depth == 0, depth > 0):
-                moves = self._vacate((node,), shortfall, _Aim(row, prices, large_first, depth))
+            for large_first in (aim.depth == 0, aim.depth > 0):
+                moves = self._vacate((node,), amount, evolve(aim, large_first=large_first))
                 if moves is None:
                     continue
-                after, before = self.slots.lacking, dict(reversed(moves))
-                worse = max(0, _future(after, prices) - future)
-                cost = self._migrated({vm: int(self.slots.node_of[vm]) for vm in before}) - self._migrated(before) + worse
-                if after[row] < lacking and (least is None or cost < least):
-                    least, best = cost, {vm: int(self.slots.node_of[vm]) for vm in before}
+                before, after = dict(reversed(moves)), self.slots.lacking
+                placed = {vm: int(self.slots.node_of[vm]) for vm in before}
                 self._undo(moves)
-                if after[row] < lacking and not worse:
+                worse = max(0, _future(after, aim.prices) - _future(lacking, aim.prices))
+                cost = self._migrated(placed) - self._migrated(before) + worse
+                serves = row is None or after[row] < lacking[row]
+                if serves and (not best or cost < least):
+                    best, least = placed, cost
+                if serves and not worse:
                     break
         return best
 
@@ -191,10 +205,9 @@ class _Clearing:
         return int(onto[np.lexsort((slots.free[onto], future, away))[0]])
 
     def _harmless(self, vm: int, onto: IntArray, aim: "_Aim") -> tuple[IntArray, IntArray]:
-        """Of some nodes those where a VM costs no slot as large as the row's that would be lacking; what is lacking then."""
-        held = self.slots.sizes >= self.slots.sizes[aim.row]
+        """Of some nodes those where a VM costs no slot to hold that would be lacking then; what is lacking."""
         after = self.slots.lacking_after(vm, onto)
-        good = ~np.any(after[held] > np.maximum(self.slots.lacking[held], 0)[:, None], axis=0)
+        good = ~np.any(after[aim.held] > np.maximum(self.slots.lacking[aim.held], 0)[:, None], axis=0)
         return onto[good], after[:, good]
 
 
@@ -204,8 +217,8 @@ class _Aim:
 
     Parameters
     ----------
-    row
-        The slots to make; those as large are left alone.
+    held
+        Rows of slots that must not lack any more than they do.
     prices
         Of a slot of each row, in MiB.
     large_first
@@ -214,7 +227,7 @@ class _Aim:
         How many times room may be made for what makes room.
     """
 
-    row: int
+    held: BoolArray
     prices: IntArray
     large_first: bool
     depth: int

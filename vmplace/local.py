@@ -10,7 +10,7 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.budget import Budget
-from vmplace.certify import Fate, Verdict, certify
+from vmplace.certify import Fate, certify
 from vmplace.clearing import clear
 from vmplace.columns import IntArray
 from vmplace.fill import Filling
@@ -59,23 +59,30 @@ def repair_locally(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate
         found = _Repair.of(problem, goal, node_of, budget).candidate(least)
         if found is not None and (best is None or found.values < best.values):
             best = found
-        if best is not None and _moved(problem, best.node_of) <= least:
+        if best is not None and (_moved(problem, best.node_of) <= least or np.all(problem.node_of >= 0)):
             break
     return best
 
 
 def _starts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
-    """Placements in which what can stay does: those that wait keep off the best holes, or do not care."""
+    """Placements in which what can stay does: those that wait do not care for holes, or keep off them.
+
+    Online nodes are first left as full as they are, to be relieved with an eye on slots.
+    """
     limit = goal.limit(problem)
-    kept = loosen(problem, goal, limit)
-    for reserved in holes(problem, goal):
-        filling = Filling(problem, kept, limit - reserved, pack=True)
-        filling.place_all()
-        filling.raise_cap(limit)
-        filling.place_all()
-        if filling.complete:
-            yield filling.node_of
-        if np.all(kept >= 0):
+    lenient = np.where(problem.online, np.maximum(limit, problem.load(problem.node_of)), limit)
+    for cap in (lenient, limit):
+        kept = loosen(problem, goal, cap)
+        for reserved in holes(problem, goal):
+            filling = Filling(problem, kept, limit - reserved, pack=True)
+            filling.place_all()
+            filling.raise_cap(limit)
+            filling.place_all()
+            if filling.complete:
+                yield filling.node_of
+            if np.all(kept >= 0):
+                break
+        if np.array_equal(lenient, limit):
             break
 
 
@@ -107,20 +114,18 @@ class _Repair:
 
     def candidate(self, least: int) -> Candidate | None:
         """The best placement found, if it is safe; `least` is what must move in any."""
-        node_of, verdict = self._now
-        if not verdict.safe:
-            if not self._make_safe():
-                return None
+        found = self._accepted()
+        if found is None and self._make_safe():
             self._improve(least)
-            node_of, verdict = self._now
-        if not verdict.safe or not self.goal.allowed(self.problem, node_of):
-            return None
-        return Candidate(node_of, None, verdict, self.goal.values(self.problem, node_of, verdict, None))
+            found = self._accepted()
+        return found
 
-    @property
-    def _now(self) -> tuple[IntArray, Verdict]:
+    def _accepted(self) -> Candidate | None:
         node_of = self._node_of
-        return node_of, certify(self.problem, node_of, budget=self.budget, losses=False, stop_early=True)
+        if not self.goal.allowed(self.problem, node_of):
+            return None
+        verdict = certify(self.problem, node_of, budget=self.budget, losses=False, stop_early=True)
+        return Candidate(node_of, None, verdict, self.goal.values(self.problem, node_of, verdict, None)) if verdict.safe else None
 
     @property
     def _node_of(self) -> IntArray:
