@@ -20,8 +20,8 @@ _TRIED, _TRIED_WITHIN = 8, 3
 _DEEPEST = 4
 """So many times over room is made for what must move to make room."""
 
-_PATIENCE = 500
-"""So many sets of VMs are tried to leave their nodes for one slot at each depth."""
+_PATIENCE = 60
+"""So many sets of VMs are tried to leave their nodes for one slot, each time over."""
 
 _TIGHTEST, _OTHERS = 64, 32
 """So many targets are looked at for each VM: those that it fits most tightly, and others evenly among the roomier ones."""
@@ -94,6 +94,7 @@ class _Clearing:
         """New nodes of VMs that cost least: what moves, and what slots of other sizes then lack; none if nothing will do."""
         self.tries = 0
         lacking, least = self.slots.lacking, -1
+        deficit = 0 if row is None else self.slots.deficit(row)
         best: dict[int, int] = {}
         for node, amount in places:
             if best and amount >= least:
@@ -105,10 +106,10 @@ class _Clearing:
                     continue
                 before, after = dict(reversed(moves)), self.slots.lacking
                 placed = {vm: int(self.slots.node_of[vm]) for vm in before}
+                serves = row is None or self.slots.deficit(row) < deficit
                 self._undo(moves)
                 worse = max(0, _future(after, aim.prices) - _future(lacking, aim.prices))
                 cost = self._migrated(placed) - self._migrated(before) + worse
-                serves = row is None or after[row] < lacking[row]
                 if serves and (not best or cost < least):
                     best, least = placed, cost
                 if serves and not worse:
@@ -124,12 +125,12 @@ class _Clearing:
         return np.array([self.slots.shortfall(row).min(initial=0) for row in range(len(self.slots.sizes))], dtype=np.int64)
 
     def _cheapest(self, row: int) -> list[tuple[int, int]]:
-        """Nodes to try, with what must leave them: the least first, and not those whose own failure lacks the slot."""
+        """Nodes to try, with what must leave them: the least first, and last those whose own failure lacks the slot."""
         shortfall = self.slots.shortfall(row)
-        possible = (shortfall <= self.slots.problem.usable) & ~self.slots.worst(row)
-        return self._first(np.flatnonzero(possible), shortfall)
+        possible = np.flatnonzero(shortfall <= self.slots.problem.usable)
+        return self._first(possible, shortfall, self.slots.worst(row)[possible])
 
-    def _first(self, nodes: IntArray, shortfall: IntArray) -> list[tuple[int, int]]:
+    def _first(self, nodes: IntArray, shortfall: IntArray, last: BoolArray) -> list[tuple[int, int]]:
         """Nodes from which least must leave: first those that have enough VMs that fit on some other node as it is."""
         memory, node_of = self.slots.problem.memory, self.slots.node_of
         small = self.free & (node_of >= 0) & (memory <= self.slots.room.max(initial=0))
@@ -137,7 +138,7 @@ class _Clearing:
         key = shortfall[nodes].astype(np.float64)
         if self.random is not None:
             key *= 1 + _NOISE * np.array([self.random.random() for _ in nodes])
-        order = nodes[np.lexsort((key, ~enough[nodes]))[:_TRIED]]
+        order = nodes[np.lexsort((key, ~enough[nodes], last))[:_TRIED]]
         return [(node, int(shortfall[node])) for node in order.tolist()]
 
     def _vacate(self, sources: tuple[int, ...], amount: int, aim: "_Aim") -> list[Move] | None:
@@ -176,7 +177,8 @@ class _Clearing:
         size = int(problem.memory[vm])
         reachable = problem.online & problem.reachable[problem.signature[vm]] & (slots.room < size)
         reachable[list(sources)] = False
-        for node, amount in self._first(np.flatnonzero(reachable), size - slots.room)[:_TRIED_WITHIN]:
+        nodes = np.flatnonzero(reachable)
+        for node, amount in self._first(nodes, size - slots.room, np.zeros(len(nodes), dtype=bool))[:_TRIED_WITHIN]:
             made = self._vacate((*sources, node), amount, evolve(aim, depth=aim.depth - 1))
             if made is None:
                 continue

@@ -18,7 +18,7 @@ from vmplace.relocate import loosen
 __all__ = ["construct"]
 
 
-def construct(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate | None:
+def construct(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool = False) -> Candidate | None:
     """The best placement that the family of quick constructions finds, or None.
 
     Worst-fit decreasing balances, but leaves free memory in crumbs; so h nodes keep a hole of 1/h of the largest node's
@@ -32,8 +32,10 @@ def construct(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate | No
         What to place, and how.
     budget
         When it is spent, the best so far is returned.
+    thorough
+        As for `repair_locally`.
     """
-    local = repair_locally(problem, goal, budget=budget) if goal.few_moves and goal.move_running else None
+    local = repair_locally(problem, goal, budget=budget, thorough=thorough) if goal.few_moves and goal.move_running else None
     if local is not None and goal.objectives[0] == "moves":
         return local
     best = _best(problem, goal, budget, anew=not goal.few_moves)

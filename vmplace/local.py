@@ -33,7 +33,7 @@ _STEPS, _WORK_PER_STEP = 100, 10_000
 """Attempts to do with less: so many on a small cluster, fewer as nodes times sizes grow."""
 
 
-def repair_locally(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate | None:
+def repair_locally(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool) -> Candidate | None:
     """A safe candidate that moves little: VMs that cannot stay, and those that make room for what failures need.
 
     VMs under rules among VMs stay where they are, unless they break them.
@@ -44,6 +44,8 @@ def repair_locally(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate
         What is asked.
     budget
         When it is spent, the best so far is returned.
+    thorough
+        Whether to look for less to move, once it is safe: not worth the while where an exact search goes on from here.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def repair_locally(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate
     for node_of in _starts(problem, goal):
         if budget.spent:
             break
-        found = _Repair.of(problem, goal, node_of, budget).candidate(least)
+        found = _Repair.of(problem, goal, node_of, budget).candidate(least if thorough else None)
         if found is not None and (best is None or found.values < best.values):
             best = found
         if best is not None and (_moved(problem, best.node_of) <= least or np.all(problem.node_of >= 0)):
@@ -112,11 +114,12 @@ class _Repair:
         pools = {pool: Slots(problem, goal, node_of, pool) for pool in np.unique(problem.pool).tolist()}
         return cls(problem, goal, pools, free, budget)
 
-    def candidate(self, least: int) -> Candidate | None:
-        """The best placement found, if it is safe; `least` is what must move in any."""
+    def candidate(self, least: int | None) -> Candidate | None:
+        """The best placement found, if it is safe: looked for until no more moves than must at least; None: the first."""
         found = self._accepted()
         if found is None and self._make_safe():
-            self._improve(least)
+            if least is not None:
+                self._improve(least)
             found = self._accepted()
         return found
 

@@ -65,6 +65,10 @@ class Slots:
         lacking: IntArray = self._need.max(axis=1, initial=0) + self._wanted - self._have
         return lacking
 
+    def deficit(self, row: int) -> int:
+        """Slots of a row that all failures lack together."""
+        return int(np.maximum(self._need[row] + self._wanted[row] - self._have[row], 0).sum())
+
     def worst(self, row: int) -> BoolArray:
         """Nodes whose failures need the most slots of a row, shape (n_nodes,)."""
         return np.asarray(self._need[row] == self._need[row].max(initial=0))
