@@ -2,7 +2,7 @@
 
 import click
 
-from benchmarks import binpacking, checking, exact, greedy, real
+from benchmarks import binpacking, checking, exact, greedy, real, repairing
 
 
 @click.group(help=__doc__, context_settings={"show_default": True})
@@ -12,6 +12,7 @@ def main() -> None:
 
 main.add_command(exact.command)
 main.add_command(greedy.command)
+main.add_command(repairing.command)
 main.add_command(checking.command)
 main.add_command(real.command)
 main.add_command(binpacking.command)
@@ -21,7 +22,7 @@ main.add_command(binpacking.command)
 @click.pass_context
 def everything(context: click.Context) -> None:
     """All of them, with their defaults."""
-    for command in (exact.command, greedy.command, checking.command, real.command, binpacking.command):
+    for command in (exact.command, greedy.command, repairing.command, checking.command, real.command, binpacking.command):
         context.invoke(command)
 
 

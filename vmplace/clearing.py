@@ -17,7 +17,7 @@ __all__ = ["clear"]
 _TRIED, _TRIED_WITHIN = 8, 3
 """So many nodes are tried for each slot, and for room on the way to it."""
 
-_DEEPEST = 4
+_DEEPEST, _DEEPEST_BY_CHANCE = 4, 1
 """So many times over room is made for what must move to make room."""
 
 _PATIENCE = 60
@@ -81,7 +81,7 @@ class _Clearing:
     def _do(self, places: list[tuple[int, int]], held: BoolArray, row: int | None) -> bool:
         """Move memory off one of some nodes, by as few moves that make room for moves as can be."""
         prices = self._prices()
-        for depth in range(_DEEPEST + 1):
+        for depth in range(1 + (_DEEPEST if self.random is None else _DEEPEST_BY_CHANCE)):
             best = self._best(places, _Aim(held, prices, True, depth), row)
             for vm, node in best.items():
                 self.slots.lift(vm)
