@@ -132,6 +132,7 @@ def test_each_pool_is_repaired_by_itself():
     problem, found = repaired(Cluster(nodes, vms))
     assert MOVES.allowed(problem, found.node_of)
     assert (problem.pool[found.node_of] == problem.vm_pool).all()
+    assert found.values == (4,)
 
 
 def test_those_that_wait_keep_off_the_holes_that_are_there():

@@ -52,7 +52,7 @@ def clear(slots: Slots, free: BoolArray, *, budget: Budget, random: Random | Non
         Whether nothing is lacking any more.
     """
     clearing = _Clearing(slots, free, random, budget)
-    for node in np.flatnonzero(slots.problem.online & (slots.room < 0)).tolist():
+    for node in slots.overfull.tolist():
         if not clearing.relieve(node):
             return False
     for row in range(len(slots.sizes)):
@@ -79,42 +79,50 @@ class _Clearing:
         return self._do([(node, -int(self.slots.room[node]))], np.zeros(len(self.slots.sizes), dtype=bool), None)
 
     def _do(self, places: list[tuple[int, int]], held: BoolArray, row: int | None) -> bool:
-        """Move memory off one of some nodes, by as few moves that make room for moves as can be."""
+        """Move so much memory off one of some nodes, by as few moves that make room for moves as can be."""
         prices = self._prices()
         for depth in range(1 + (_DEEPEST if self.random is None else _DEEPEST_BY_CHANCE)):
-            best = self._best(places, _Aim(held, prices, True, depth), row)
-            for vm, node in best.items():
-                self.slots.lift(vm)
-                self.slots.put(vm, node)
-            if best:
+            # Few large VMs are fewer moves; but where room must be made for them, they are more memory.
+            ways = [_Aim(row, held, prices, large_first, depth) for large_first in (depth == 0, depth > 0)]
+            best = self._best(places, ways)
+            if best is not None:
+                for vm, node in best.places.items():
+                    self.slots.lift(vm)
+                    self.slots.put(vm, node)
                 return True
         return False
 
-    def _best(self, places: list[tuple[int, int]], aim: "_Aim", row: int | None) -> dict[int, int]:
-        """New nodes of VMs that cost least: what moves, and what slots of other sizes then lack; none if nothing will do."""
+    def _best(self, places: list[tuple[int, int]], ways: list["_Aim"]) -> "_Trial | None":
         self.tries = 0
-        lacking, least = self.slots.lacking, -1
-        deficit = 0 if row is None else self.slots.deficit(row)
-        best: dict[int, int] = {}
+        best: _Trial | None = None
         for node, amount in places:
-            if best and amount >= least:
+            if best is not None and amount >= best.cost:
                 break
-            # Few large VMs are fewer moves; but where room must be made for them, they are more memory.
-            for large_first in (aim.depth == 0, aim.depth > 0):
-                moves = self._vacate((node,), amount, evolve(aim, large_first=large_first))
-                if moves is None:
+            for aim in ways:
+                trial = self._trial(node, amount, aim)
+                if trial is None:
                     continue
-                before, after = dict(reversed(moves)), self.slots.lacking
-                placed = {vm: int(self.slots.node_of[vm]) for vm in before}
-                serves = row is None or self.slots.deficit(row) < deficit
-                self._undo(moves)
-                worse = max(0, _future(after, aim.prices) - _future(lacking, aim.prices))
-                cost = self._migrated(placed) - self._migrated(before) + worse
-                if serves and (not best or cost < least):
-                    best, least = placed, cost
-                if serves and not worse:
+                if best is None or trial.cost < best.cost:
+                    best = trial
+                if not trial.harm:
                     break
         return best
+
+    def _trial(self, node: int, amount: int, aim: "_Aim") -> "_Trial | None":
+        """What it costs to move so much memory off a node; nothing is changed."""
+        lacking, deficit = self.slots.lacking, self._deficit(aim)
+        moves = self._vacate((node,), amount, aim)
+        if moves is None:
+            return None
+        after, serves = self.slots.lacking, aim.row is None or self._deficit(aim) < deficit
+        before = dict(reversed(moves))  # of a VM that moved twice, its first node
+        places = {vm: int(self.slots.node_of[vm]) for vm in before}
+        self._undo(moves)
+        harm = max(0, _future(after, aim.prices) - _future(lacking, aim.prices))
+        return _Trial(places, self._migrated(places) - self._migrated(before) + harm, harm) if serves else None
+
+    def _deficit(self, aim: "_Aim") -> int:
+        return 0 if aim.row is None else self.slots.deficit(aim.row)
 
     def _migrated(self, places: dict[int, int]) -> int:
         problem = self.slots.problem
@@ -219,6 +227,8 @@ class _Aim:
 
     Parameters
     ----------
+    row
+        The slots to make, None for none.
     held
         Rows of slots that must not lack any more than they do.
     prices
@@ -229,10 +239,20 @@ class _Aim:
         How many times room may be made for what makes room.
     """
 
+    row: int | None
     held: BoolArray
     prices: IntArray
     large_first: bool
     depth: int
+
+
+@frozen(eq=False)
+class _Trial:
+    """New nodes of VMs; what that costs in MiB: what migrates and the harm, which is what slots cost that are lacking then."""
+
+    places: dict[int, int]
+    cost: int
+    harm: int
 
 
 def _future(lacking: IntArray, prices: IntArray) -> int:

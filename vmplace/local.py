@@ -58,7 +58,7 @@ def repair_locally(problem: Problem, goal: Goal, *, budget: Budget, thorough: bo
     for node_of in _starts(problem, goal):
         if budget.spent:
             break
-        found = _Repair.of(problem, goal, node_of, budget).candidate(least if thorough else None)
+        found = _repaired(problem, goal, node_of, budget, thorough)
         if found is not None and (best is None or found.values < best.values):
             best = found
         if best is not None and (_moved(problem, best.node_of) <= least or np.all(problem.node_of >= 0)):
@@ -88,101 +88,94 @@ def _starts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
             break
 
 
-@frozen(eq=False)
-class _Repair:
-    """A placement that is being made safe.
+def _repaired(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, thorough: bool) -> Candidate | None:
+    """The placement itself if it is safe, or else with the pools repaired that are not."""
+    found = _accepted(problem, goal, node_of, budget)
+    if found is not None:
+        return found
+    overfull = problem.load(node_of) > goal.limit(problem)
+    pools = np.unique(problem.pool[overfull | _unplanned(problem, node_of)]).tolist()
+    # What must move in all pools tells of one only if there is but one.
+    least = least_moved(problem) if len(pools) == 1 else 0
+    for pool in pools:
+        repair = _PoolRepair(problem, goal, pool, Slots(problem, goal, node_of, pool), budget)
+        if not repair.make_safe():
+            return None
+        if thorough:
+            repair.improve(least)
+        node_of = repair.slots.node_of
+    return _accepted(problem, goal, node_of, budget)
 
-    Parameters
-    ----------
-    pools
-        Of each pool the slots.
-    free
-        VMs that may move, shape (n_vms,).
-    """
+
+def _accepted(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget) -> Candidate | None:
+    if not goal.allowed(problem, node_of):
+        return None
+    verdict = certify(problem, node_of, budget=budget, losses=False, stop_early=True)
+    return Candidate(node_of, None, verdict, goal.values(problem, node_of, verdict, None)) if verdict.safe else None
+
+
+@frozen(eq=False)
+class _PoolRepair:
+    """A pool that is being made safe."""
 
     problem: Problem
     goal: Goal
-    pools: dict[int, Slots]
-    free: BoolArray
+    pool: int
+    slots: Slots
     budget: Budget
 
-    @classmethod
-    def of(cls, problem: Problem, goal: Goal, node_of: IntArray, budget: Budget) -> "_Repair":
-        free = goal.free(problem).copy()
-        for binding in problem.bindings:
-            free[binding.vms] = False
-        pools = {pool: Slots(problem, goal, node_of, pool) for pool in np.unique(problem.pool).tolist()}
-        return cls(problem, goal, pools, free, budget)
-
-    def candidate(self, least: int | None) -> Candidate | None:
-        """The best placement found, if it is safe: looked for until no more moves than must at least; None: the first."""
-        found = self._accepted()
-        if found is None and self._make_safe():
-            if least is not None:
-                self._improve(least)
-            found = self._accepted()
-        return found
-
-    def _accepted(self) -> Candidate | None:
-        node_of = self._node_of
-        if not self.goal.allowed(self.problem, node_of):
-            return None
-        verdict = certify(self.problem, node_of, budget=self.budget, losses=False, stop_early=True)
-        return Candidate(node_of, None, verdict, self.goal.values(self.problem, node_of, verdict, None)) if verdict.safe else None
-
-    @property
-    def _node_of(self) -> IntArray:
-        node_of = self.problem.node_of.copy()
-        for pool, slots in self.pools.items():
-            mine = self.problem.vm_pool == pool
-            node_of[mine] = slots.node_of[mine]
-        return node_of
-
-    def _make_safe(self) -> bool:
+    def make_safe(self) -> bool:
         """Make what slots are lacking, then what failures without a plan lack, until each has one."""
-        if not all(self._clear(slots) for slots in self.pools.values()):
-            return False
         for _ in range(_ROUNDS):
-            failure = _failing(self.problem, self._node_of)
+            if self.budget.spent or not self._clear():
+                return False
+            failure = self._failing()
             if failure is None:
                 return True
-            slots = self.pools[int(self.problem.pool[failure.failed])]
-            slots.want_more(_stranded(failure))
-            if self.budget.spent or not self._clear(slots):
-                break
+            self.slots.want_more(_stranded(failure))
         return False
 
-    def _clear(self, slots: Slots, random: Random | None = None) -> bool:
-        return clear(slots, self.free, budget=self.budget, random=random)
+    def improve(self, least: int) -> None:
+        """Undo what made room on some nodes, and make it anew by chance; keep what moves less, until that is the least."""
+        random, best = Random(0), _moved(self.problem, self.slots.node_of)
+        for _ in range(_STEPS * _WORK_PER_STEP // (_WORK_PER_STEP + self.slots.nodes.size)):
+            if best <= least or self.budget.spent:
+                break
+            before = self.slots.node_of.copy()
+            _ruin(self.slots, self._free, random)
+            made = self._clear(random)
+            cost = _moved(self.problem, self.slots.node_of)
+            if made and cost < best and self._failing() is None:
+                best = cost
+            else:
+                self.slots.turn_to(before)
 
-    def _improve(self, least: int) -> None:
-        """Undo what made room on some nodes, and make it anew by chance; keep what moves less."""
-        random, best = Random(0), _moved(self.problem, self._node_of)
-        for slots in self.pools.values():
-            for _ in range(_STEPS * _WORK_PER_STEP // (_WORK_PER_STEP + slots.nodes.size)):
-                if best <= least or self.budget.spent:
-                    return
-                before = slots.node_of.copy()
-                _ruin(slots, self.free, random)
-                made = self._clear(slots, random)
-                cost = _moved(self.problem, self._node_of)
-                if made and cost < best and _failing(self.problem, self._node_of) is None:
-                    best = cost
-                else:
-                    slots.turn_to(before)
+    @property
+    def _free(self) -> BoolArray:
+        """VMs of the pool that may move: none whose rules concern others."""
+        free = self.goal.free(self.problem) & (self.problem.vm_pool == self.pool)
+        for binding in self.problem.bindings:
+            free[binding.vms] = False
+        return free
+
+    def _clear(self, random: Random | None = None) -> bool:
+        return clear(self.slots, self._free, budget=self.budget, random=random)
+
+    def _failing(self) -> Restart | None:
+        """A failure for which quick ways find no plan."""
+        left = np.flatnonzero(_unplanned(self.problem, self.slots.node_of) & (self.problem.pool == self.pool))
+        standing = Standing.of(self.problem, self.slots.node_of)
+        # Those that displace most need most: if one fails it is found soon.
+        for node in left[np.argsort(-standing.displaced[left], kind="stable")].tolist():
+            restart = Restart.of(standing, node)
+            if pack_all(restart, soft=False) is None:
+                return restart
+        return None
 
 
-def _failing(problem: Problem, node_of: IntArray) -> Restart | None:
-    """A failure for which quick ways find no plan."""
-    verdict = certify(problem, node_of, budget=Budget(0), losses=False)
-    standing = Standing.of(problem, node_of)
-    open_ = np.flatnonzero(verdict.fate >= Fate.UNSAFE)
-    # Those that displace most need most: if one fails it is found soon.
-    for node in open_[np.argsort(-verdict.displaced[open_], kind="stable")].tolist():
-        restart = Restart.of(standing, node)
-        if pack_all(restart, soft=False) is None:
-            return restart
-    return None
+def _unplanned(problem: Problem, node_of: IntArray) -> BoolArray:
+    """Nodes for whose failure no plan is found at a glance, shape (n_nodes,)."""
+    return certify(problem, node_of, budget=Budget(0), losses=False).fate >= Fate.UNSAFE
 
 
 def _stranded(failure: Restart) -> IntArray:

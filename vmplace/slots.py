@@ -47,6 +47,7 @@ class Slots:
         load = problem.load(node_of)
         self.free = np.where(problem.online, problem.usable - load, 0)
         self.room = np.where(problem.online, goal.limit(problem) - load, -1)
+        self._online = problem.online & (problem.pool == pool)
         mine = problem.protected & (problem.vm_pool == pool)
         rows = list(_rows(problem, mine))[:_MOST_ROWS]
         rows.sort(key=lambda row: -row[0])
@@ -58,6 +59,11 @@ class Slots:
         held = self._held(np.arange(problem.n_nodes))
         self._have = held.sum(axis=1)
         self._need = held + self._displaced(np.flatnonzero(mine & (self.node_of >= 0)))
+
+    @property
+    def overfull(self) -> IntArray:
+        """Online nodes of the pool that hold more than normal running may use."""
+        return np.flatnonzero(self._online & (self.room < 0))
 
     @property
     def lacking(self) -> IntArray:
