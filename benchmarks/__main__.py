@@ -2,7 +2,9 @@
 
 import click
 
-from benchmarks import binpacking, checking, exact, greedy, real, scale
+from benchmarks import binpacking, checking, exact, greedy, real, repairing, scale
+
+_COMMANDS = [module.command for module in (exact, greedy, repairing, checking, real, binpacking, scale)]
 
 
 @click.group(help=__doc__, context_settings={"show_default": True})
@@ -10,19 +12,15 @@ def main() -> None:
     """One subcommand per comparison."""
 
 
-main.add_command(exact.command)
-main.add_command(greedy.command)
-main.add_command(checking.command)
-main.add_command(real.command)
-main.add_command(binpacking.command)
-main.add_command(scale.command)
+for command in _COMMANDS:
+    main.add_command(command)
 
 
 @main.command("all")
 @click.pass_context
 def everything(context: click.Context) -> None:
     """All of them, with their defaults."""
-    for command in (exact.command, greedy.command, checking.command, real.command, binpacking.command, scale.command):
+    for command in _COMMANDS:
         context.invoke(command)
 
 

@@ -5,6 +5,7 @@ from click.testing import CliRunner
 import vmplace
 from benchmarks.__main__ import main
 from benchmarks.instances import Instance, balances, many_sizes, odd_sizes, repairs, under_rules, uneven
+from benchmarks.repairing import strewn
 from benchmarks.timed import Timed, timed
 from vmplace.generate import generate
 
@@ -24,6 +25,12 @@ def test_what_is_asked_is_told_row_by_row():
     assert len(rows) == 8
     assert all(row.count("|") == columns for row in rows)
     assert [row.split(" | ")[7] for row in rows] == ["greedy", "exact"] * 4
+
+
+def test_what_is_strewn_about_is_unsafe_and_where_there_is_room():
+    cluster = strewn(Instance(nodes=100, profile="flavors", fill=0.97, objective="moves", limit=1))
+    report = vmplace.check(cluster)
+    assert (report.status, report.violations, report.waiting) == ("unsafe", (), ())
 
 
 def test_an_unknown_table_is_refused():

@@ -9,6 +9,7 @@ from vmplace.columns import IntArray
 from vmplace.fill import Filling
 from vmplace.goal import Candidate, Goal, better
 from vmplace.holes import dedicated, holes, ladder
+from vmplace.local import repair_locally
 from vmplace.problem import Problem
 from vmplace.relocate import loosen
 
@@ -18,12 +19,13 @@ _SLIGHT = 1e-3
 """Holes that are together no larger than so much of all memory are not worth another try to do with less."""
 
 
-def construct(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate | None:
+def construct(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool = False) -> Candidate | None:
     """The best placement that the family of quick constructions finds, or None.
 
     Worst-fit decreasing balances, but leaves free memory in crumbs; so some nodes keep holes, the fewest and smallest that are
-    found to survive every failure. For the fewest moves only what must leave its node is placed anew, or, where that is not
-    enough, all that may move; for the fewest nodes VMs are packed best-fit.
+    found to survive every failure. For the fewest moves a few VMs make room for what failures lack (`repair_locally`); where that
+    is not enough, what must leave its node is placed anew around holes, or all that may move. For the fewest nodes VMs are packed
+    best-fit.
 
     Parameters
     ----------
@@ -31,10 +33,15 @@ def construct(problem: Problem, goal: Goal, *, budget: Budget) -> Candidate | No
         What to place, and how.
     budget
         When it is spent, the best so far is returned.
+    thorough
+        As for `repair_locally`.
     """
     if not goal.few_moves:
         return _anew(problem, goal, budget)
-    best = _packed(problem, goal, budget, anew=False)
+    local = repair_locally(problem, goal, budget=budget, thorough=thorough) if goal.move_running else None
+    if local is not None and goal.objectives[0] == "moves":
+        return local
+    best = better(local, _packed(problem, goal, budget, anew=False))
     if best is None and goal.move_running:
         best = _anew(problem, goal, budget)
         return None if best is None else evolve(best, anew=True)

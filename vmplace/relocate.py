@@ -4,7 +4,7 @@ import numpy as np
 
 from vmplace.columns import IntArray
 from vmplace.goal import Goal
-from vmplace.problem import Problem
+from vmplace.problem import BoolArray, Problem
 
 __all__ = ["loosen"]
 
@@ -24,20 +24,26 @@ def loosen(problem: Problem, goal: Goal, cap: IntArray) -> IntArray:
     free = goal.free(problem)
     misplaced = (node_of >= 0) & ~problem.reachable[problem.signature, np.maximum(node_of, 0)]
     node_of[misplaced & free] = -1
-    _part(problem, node_of, free)
+    _part(problem, node_of, free, cap - problem.load(node_of))
     for node in np.flatnonzero(problem.load(node_of) > cap).tolist():
         _bring_down(problem, node_of, node, np.flatnonzero((node_of == node) & free), int(cap[node]))
     return node_of
 
 
-def _part(problem: Problem, node_of: IntArray, free: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> None:
-    """Take off what breaks rules among VMs: of an apart rule all but one per node, of a split together rule all that can."""
+def _part(problem: Problem, node_of: IntArray, free: BoolArray, room: IntArray) -> None:
+    """Take off what breaks rules among VMs: of an apart rule all but one per node, of a split together rule those that can
+    join the others, or all where no node has room."""
+    joined = [binding.vms for binding in problem.bindings if binding.must and binding.kind == "together"]
+    ties = np.bincount(np.concatenate(joined), minlength=problem.n_vms) if joined else None
     for binding in problem.bindings:
         if not binding.must:
             continue
         hosts = node_of[binding.vms]
         if binding.kind == "together" and len(np.unique(hosts[hosts >= 0])) > 1:
-            node_of[binding.vms[free[binding.vms]]] = -1
+            # Whoever is in two groups may be drawn to two nodes.
+            single = ties is not None and ties[binding.vms].max() == 1
+            home = _gather(problem, binding.vms, node_of, free, room) if single else -1
+            node_of[binding.vms[free[binding.vms] & (hosts != home)]] = -1
         elif binding.kind == "apart":
             taken: set[int] = set()
             for vm in sorted(binding.vms.tolist(), key=lambda v: (bool(free[v]), -int(problem.memory[v]))):
@@ -46,6 +52,18 @@ def _part(problem: Problem, node_of: IntArray, free: "np.ndarray[tuple[int], np.
                     node_of[vm] = -1
                 elif node >= 0:
                     taken.add(node)
+
+
+def _gather(problem: Problem, vms: IntArray, node_of: IntArray, free: BoolArray, room: IntArray) -> int:
+    """The node with most of a group that has room for the others, -1 for none; the room is taken."""
+    memory, hosts = problem.memory[vms], node_of[vms]
+    for node in sorted(set(hosts[hosts >= 0].tolist()), key=lambda node: (-int(memory[hosts == node].sum()), node)):
+        rest = int(memory[hosts != node].sum())
+        possible = problem.online[node] & problem.reachable[problem.signature[vms], node] & (free[vms] | (hosts == node))
+        if rest <= room[node] and possible.all():
+            room[node] -= rest
+            return int(node)
+    return -1
 
 
 def _bring_down(problem: Problem, node_of: IntArray, node: int, vms: IntArray, cap: int) -> None:

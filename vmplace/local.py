@@ -1,0 +1,201 @@
+"""Safe again by few moves, without a solver: slots that failures lack are made one by one, then whatever moved in vain stays.
+
+What is lacking is told by counting whole slots, so the work hardly grows with the cluster; the exact verdict has the last word.
+"""
+
+from collections.abc import Iterator
+from random import Random
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.budget import Budget
+from vmplace.certify import Fate, certify
+from vmplace.clearing import clear
+from vmplace.columns import IntArray
+from vmplace.fill import Filling
+from vmplace.goal import Candidate, Goal
+from vmplace.holes import holes
+from vmplace.packing import pack_all, pack_most
+from vmplace.problem import BoolArray, Problem
+from vmplace.relocate import loosen
+from vmplace.restart import Restart
+from vmplace.slotbounds import least_moved
+from vmplace.slots import Slots
+from vmplace.standing import Standing
+
+__all__ = ["repair_locally"]
+
+_ROUNDS = 40
+"""How often what the exact verdict finds lacking is made good."""
+
+_STEPS, _WORK_PER_STEP = 100, 10_000
+"""Attempts to do with less: so many on a small cluster, fewer as nodes times sizes grow."""
+
+
+def repair_locally(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool) -> Candidate | None:
+    """A safe candidate that moves little: VMs that cannot stay, and those that make room for what failures need.
+
+    VMs under rules among VMs stay where they are, unless they break them.
+
+    Parameters
+    ----------
+    problem, goal
+        What is asked.
+    budget
+        When it is spent, the best so far is returned.
+    thorough
+        Whether to look for less to move, once it is safe: not worth the while where an exact search goes on from here.
+
+    Returns
+    -------
+    Candidate or None
+        None where none is found, and where the goal's failures need not all be survived, or are to be on fewer nodes.
+    """
+    if goal.best_effort or goal.consolidates:
+        return None
+    least, best = least_moved(problem), None
+    for node_of in _starts(problem, goal):
+        if budget.spent:
+            break
+        found = _repaired(problem, goal, node_of, budget, thorough)
+        if found is not None and (best is None or found.values < best.values):
+            best = found
+        if best is not None and (_moved(problem, best.node_of) <= least or np.all(problem.node_of >= 0)):
+            break
+    return best
+
+
+def _starts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
+    """Placements in which what can stay does: those that wait do not care for holes, or keep off them.
+
+    Online nodes are first left as full as they are, to be relieved with an eye on slots.
+    """
+    limit = goal.limit(problem)
+    lenient = np.where(problem.online, np.maximum(limit, problem.load(problem.node_of)), limit)
+    for cap in (lenient, limit):
+        kept = loosen(problem, goal, cap)
+        for reserved in holes(problem, goal):
+            filling = Filling(problem, kept, limit - reserved, pack=True)
+            filling.place_all()
+            filling.raise_cap(limit)
+            filling.place_all()
+            if filling.complete:
+                yield filling.node_of
+            if np.all(kept >= 0):
+                break
+        if np.array_equal(lenient, limit):
+            break
+
+
+def _repaired(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, thorough: bool) -> Candidate | None:
+    """The placement itself if it is safe, or else with the pools repaired that are not."""
+    found = _accepted(problem, goal, node_of, budget)
+    if found is not None:
+        return found
+    overfull = problem.load(node_of) > goal.limit(problem)
+    pools = np.unique(problem.pool[overfull | _unplanned(problem, node_of)]).tolist()
+    # What must move in all pools tells of one only if there is but one.
+    least = least_moved(problem) if len(pools) == 1 else 0
+    for pool in pools:
+        repair = _PoolRepair(problem, goal, pool, Slots(problem, goal, node_of, pool), budget)
+        if not repair.make_safe():
+            return None
+        if thorough:
+            repair.improve(least)
+        node_of = repair.slots.node_of
+    return _accepted(problem, goal, node_of, budget)
+
+
+def _accepted(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget) -> Candidate | None:
+    if not goal.allowed(problem, node_of):
+        return None
+    verdict = certify(problem, node_of, budget=budget, losses=False, stop_early=True)
+    return Candidate(node_of, None, verdict, goal.values(problem, node_of, verdict, None)) if verdict.safe else None
+
+
+@frozen(eq=False)
+class _PoolRepair:
+    """A pool that is being made safe."""
+
+    problem: Problem
+    goal: Goal
+    pool: int
+    slots: Slots
+    budget: Budget
+
+    def make_safe(self) -> bool:
+        """Make what slots are lacking, then what failures without a plan lack, until each has one."""
+        for _ in range(_ROUNDS):
+            if self.budget.spent or not self._clear():
+                return False
+            failure = self._failing()
+            if failure is None:
+                return True
+            self.slots.want_more(_stranded(failure))
+        return False
+
+    def improve(self, least: int) -> None:
+        """Undo what made room on some nodes, and make it anew by chance; keep what moves less, until that is the least."""
+        random, best = Random(0), _moved(self.problem, self.slots.node_of)
+        for _ in range(_STEPS * _WORK_PER_STEP // (_WORK_PER_STEP + self.slots.nodes.size)):
+            if best <= least or self.budget.spent:
+                break
+            before = self.slots.node_of.copy()
+            _ruin(self.slots, self._free, random)
+            made = self._clear(random)
+            cost = _moved(self.problem, self.slots.node_of)
+            if made and cost < best and self._failing() is None:
+                best = cost
+            else:
+                self.slots.turn_to(before)
+
+    @property
+    def _free(self) -> BoolArray:
+        """VMs of the pool that may move: none whose rules concern others."""
+        free: BoolArray = self.goal.free(self.problem) & (self.problem.vm_pool == self.pool)
+        for binding in self.problem.bindings:
+            free[binding.vms] = False
+        return free
+
+    def _clear(self, random: Random | None = None) -> bool:
+        return clear(self.slots, self._free, budget=self.budget, random=random)
+
+    def _failing(self) -> Restart | None:
+        """A failure for which quick ways find no plan."""
+        left = np.flatnonzero(_unplanned(self.problem, self.slots.node_of) & (self.problem.pool == self.pool))
+        standing = Standing.of(self.problem, self.slots.node_of)
+        # Those that displace most need most: if one fails it is found soon.
+        for node in left[np.argsort(-standing.displaced[left], kind="stable")].tolist():
+            restart = Restart.of(standing, node)
+            if pack_all(restart, soft=False) is None:
+                return restart
+        return None
+
+
+def _unplanned(problem: Problem, node_of: IntArray) -> BoolArray:
+    """Nodes for whose failure no plan is found at a glance, shape (n_nodes,)."""
+    return np.asarray(certify(problem, node_of, budget=Budget(0), losses=False).fate >= Fate.UNSAFE)
+
+
+def _stranded(failure: Restart) -> IntArray:
+    """VMs that a quick plan for a failure leaves out; the largest, where only rules are broken."""
+    placed = [vm for item, _ in pack_most(failure) for vm in item.vms]
+    left = np.setdiff1d(failure.vms, placed)
+    return left if len(left) else failure.vms[:1]
+
+
+def _ruin(slots: Slots, free: BoolArray, random: Random) -> None:
+    """Let VMs that left one or two nodes return there, as far as they fit."""
+    home = slots.problem.node_of
+    away = np.flatnonzero((home >= 0) & (home != slots.node_of) & free)
+    sources = np.unique(home[away]).tolist()
+    for node in random.sample(sources, min(len(sources), random.choice((1, 1, 2)))):
+        for vm in away[home[away] == node].tolist():
+            if slots.room[node] >= slots.problem.memory[vm] and slots.problem.reachable[slots.problem.signature[vm], node]:
+                slots.lift(vm)
+                slots.put(vm, node)
+
+
+def _moved(problem: Problem, node_of: IntArray) -> int:
+    return int(problem.memory[(problem.node_of >= 0) & (problem.node_of != node_of)].sum())
