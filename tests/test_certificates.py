@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.test_certify import placements, standing
 from vmplace import VM, Cluster, Node
-from vmplace.certificates import any_order_certificate, slots_certificate
+from vmplace.certificates import Certificates
 from vmplace.problem import compile_problem
 from vmplace.standing import Standing
 
@@ -31,16 +31,16 @@ def survives_every_order(free, displaced):
 def test_the_certificate_is_sound_for_any_order(drawn):
     usable, vms = drawn
     now = standing(usable, vms)
-    for failed in np.flatnonzero(any_order_certificate(now)).tolist():
+    for failed in np.flatnonzero(Certificates(now).any_order).tolist():
         others = [int(free) for i, free in enumerate(now.free) if i != failed]
         assert survives_every_order(others, [size for size, i in vms if i == failed])
 
 
 def test_the_certificate_says_yes_where_it_should():
-    assert any_order_certificate(standing([16, 16, 16], [(4, 0), (4, 0), (4, 1), (4, 2)])).all()
+    assert Certificates(standing([16, 16, 16], [(4, 0), (4, 0), (4, 1), (4, 2)])).any_order.all()
     # All is in steps of 2: a survivor with 4 free cannot have 3 left, so the 2 must fill both to strand the 4.
-    assert any_order_certificate(standing([10, 4, 4], [(4, 0), (2, 0)]))[0]
-    assert not any_order_certificate(standing([10, 4, 3], [(4, 0), (2, 0)]))[0]
+    assert Certificates(standing([10, 4, 4], [(4, 0), (2, 0)])).any_order[0]
+    assert not Certificates(standing([10, 4, 3], [(4, 0), (2, 0)])).any_order[0]
 
 
 def packs(free, displaced):
@@ -72,7 +72,7 @@ def roomy_placements(draw):
 def test_slots_are_sound(drawn):
     usable, vms = drawn
     now = standing(usable, vms)
-    for failed in np.flatnonzero(slots_certificate(now)).tolist():
+    for failed in np.flatnonzero(Certificates(now).slots).tolist():
         others = tuple(int(free) for i, free in enumerate(now.free) if i != failed)
         assert packs(others, sorted((size for size, i in vms if i == failed), reverse=True))
 
@@ -85,20 +85,20 @@ def test_a_wide_margin_of_equal_nodes_is_certified(drawn):
     wide = [most + sum(size for size, i in vms if i == node) for node in range(len(usable))]
     displaced = standing(wide, vms).displaced > 0
     if len(usable) > 2:
-        assert (any_order_certificate(standing(wide, vms)) == displaced).all()
-        assert (slots_certificate(standing(wide, vms)) == displaced).all()
+        assert (Certificates(standing(wide, vms)).any_order == displaced).all()
+        assert (Certificates(standing(wide, vms)).slots == displaced).all()
 
 
 def test_large_vms_find_slots_where_any_order_would_strand_them():
     # If the small ones restarted first, they could fill both holes of 8; if the large ones do, they find 3 and 3 free.
     now = standing([30, 8, 8, 3, 3, 3], [(8, 0), (4, 0), (4, 0), (1, 0), (1, 0)])
-    assert not any_order_certificate(now)[0]
-    assert slots_certificate(now)[0]
+    assert not Certificates(now).any_order[0]
+    assert Certificates(now).slots[0]
 
 
 def test_one_slot_too_few_is_not_certified():
-    assert not slots_certificate(standing([30, 8, 7, 3, 3, 3], [(8, 0), (4, 0), (4, 0), (1, 0), (1, 0)]))[0]
-    assert not slots_certificate(standing([30, 8, 4, 4], [(8, 0), (4, 0), (4, 0), (4, 0)]))[0]
+    assert not Certificates(standing([30, 8, 7, 3, 3, 3], [(8, 0), (4, 0), (4, 0), (1, 0), (1, 0)])).slots[0]
+    assert not Certificates(standing([30, 8, 4, 4], [(8, 0), (4, 0), (4, 0), (4, 0)])).slots[0]
 
 
 def test_pools_are_judged_apart():
@@ -113,5 +113,5 @@ def test_pools_are_judged_apart():
     problem = compile_problem(Cluster(nodes, vms))
     now = Standing.of(problem, problem.node_of)
     # The free memory of pool a is no help to x.
-    for certificate in (any_order_certificate, slots_certificate):
-        assert certificate(now).tolist() == [True, False, False, False, True, True]
+    for certified in (Certificates(now).any_order, Certificates(now).slots):
+        assert certified.tolist() == [True, False, False, False, True, True]

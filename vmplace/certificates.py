@@ -1,6 +1,6 @@
 """Failures that are survived, told for all nodes at once in a few array passes, without a plan."""
 
-from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 from attrs import frozen
@@ -9,7 +9,7 @@ from vmplace.columns import IntArray
 from vmplace.problem import BoolArray
 from vmplace.standing import Standing
 
-__all__ = ["any_order_certificate", "slots_certificate"]
+__all__ = ["Certificates"]
 
 
 @frozen(eq=False)
@@ -26,6 +26,8 @@ class _Pool:
         Nodes, those with least free memory first.
     free, above
         Free memory of the targets in whole steps; the sum of it from each on, shape (n_targets + 1,).
+    most
+        What the failures displace at most, in MiB.
     """
 
     step: int
@@ -33,6 +35,17 @@ class _Pool:
     targets: IntArray
     free: IntArray
     above: IntArray
+    most: int
+
+    @classmethod
+    def of(cls, standing: Standing, failing: BoolArray, pool: int, step: int) -> "_Pool":
+        """A pool with the failures to look at, shape (n_nodes,)."""
+        targets = np.flatnonzero(standing.target & (standing.problem.pool == pool))
+        free = standing.free[targets] // step * step
+        ascending = np.argsort(free)
+        above = np.concatenate((np.cumsum(free[ascending][::-1])[::-1], [0]))
+        most = int(standing.displaced[failing].max(initial=0))
+        return cls(step, np.flatnonzero(failing), targets[ascending], free[ascending], above, most)
 
     def stranding(self, size: IntArray, free: IntArray) -> IntArray:
         """How much restarted memory it takes at least until no target but the failed one has room for a VM of a size.
@@ -49,8 +62,9 @@ class _Pool:
         # A node with less free than the size adds nothing: F - size + step <= 0 there, both being whole steps.
         return np.asarray(everywhere - np.maximum(0, free // self.step * self.step - size + self.step))
 
-    def never_stranded(self, displaced: int) -> int:
-        """The largest size of VMs that always find room, whatever else of so much displaced memory has restarted."""
+    @cached_property
+    def small(self) -> int:
+        """The largest size of VMs that always find room, whatever else has restarted, in MiB."""
         if len(self.free) < 2:
             return 0
         # Up to what two targets have free, a smaller VM is no harder to restart than a larger one.
@@ -58,59 +72,67 @@ class _Pool:
         while low < high:
             middle = (low + high + 1) // 2
             size = np.array(middle * self.step)
-            if self.stranding(size, self.free[-1]) > displaced - size:
+            if self.stranding(size, self.free[-1]) > self.most - size:
                 low = middle
             else:
                 high = middle - 1
         return low * self.step
 
 
-def any_order_certificate(standing: Standing) -> BoolArray:
-    """Nodes whose failure is survived whatever the order of restarts and whichever fitting node each takes.
+@frozen(eq=False)
+class Certificates:
+    """What is certain of the failures that a placement meets. Rules are not looked at: the caller leaves their nodes out."""
 
-    With g a common divisor of the sizes, m the largest VM that node f displaces, L its displaced memory and F the free
-    memory of the others in whole multiples of g: a VM of m can only be stranded if every other node has less than m
-    left, which takes more than ``sum(max(0, F - m + g))`` of restarted memory. Sound, not complete. VMs under rules that
-    bind restarts are not looked at: the caller leaves their nodes out.
+    standing: Standing
 
-    Returns
-    -------
-    array of bool, shape (n_nodes,)
-    """
-    safe = np.zeros(standing.problem.n_nodes, dtype=bool)
-    for pool in _pools(standing):
-        displaced = standing.displaced[pool.failing]
-        small = pool.never_stranded(int(displaced.max()))
-        large = standing.larger_than(small)
-        largest = np.full(len(safe), small, dtype=np.int64)
-        np.maximum.at(largest, standing.node_of[large], standing.problem.memory[large])
-        size = largest[pool.failing]
-        safe[pool.failing] = pool.stranding(size, standing.free[pool.failing]) > displaced - size
-    return safe
+    @property
+    def any_order(self) -> BoolArray:
+        """Nodes whose failure is survived whatever the order of restarts and whichever fitting node each takes, shape (n_nodes,).
+
+        With g a common divisor of the sizes, m the largest VM that node f displaces, L its displaced memory and F the free
+        memory of the others in whole multiples of g: a VM of m can only be stranded if every other node has less than m
+        left, which takes more than ``sum(max(0, F - m + g))`` of restarted memory. Sound, not complete.
+        """
+        standing = self.standing
+        safe = np.zeros(standing.problem.n_nodes, dtype=bool)
+        for pool in self._pools:
+            large = standing.larger_than(pool.small)
+            largest = np.full(len(safe), pool.small, dtype=np.int64)
+            np.maximum.at(largest, standing.node_of[large], standing.problem.memory[large])
+            size = largest[pool.failing]
+            safe[pool.failing] = pool.stranding(size, standing.free[pool.failing]) > standing.displaced[pool.failing] - size
+        return safe
+
+    @property
+    def slots(self) -> BoolArray:
+        """Nodes whose failure is survived if the largest VMs restart first, shape (n_nodes,).
+
+        Whoever is small enough never to be stranded (as in `any_order`) may wait. The others count with their memory rounded
+        up to ``M / 2**k``, M being the largest of all: sizes that divide each other all fit if, for each k, they fill no more
+        slots of ``M / 2**k`` than the other nodes have free. Sound, not complete.
+        """
+        safe = np.zeros(self.standing.problem.n_nodes, dtype=bool)
+        for pool in self._pools:
+            if pool.small:
+                safe[pool.failing] = _room_for_large(self.standing, pool)
+        return safe
+
+    @cached_property
+    def _pools(self) -> list[_Pool]:
+        standing, problem = self.standing, self.standing.problem
+        if not problem.n_vms:
+            return []
+        # The largest power of two that divides all sizes: a common divisor, found in one pass.
+        bits = int(np.bitwise_or.reduce(problem.memory))
+        failing = standing.scenario & (standing.displaced > 0)
+        found = (_Pool.of(standing, failing & (problem.pool == pool), pool, bits & -bits) for pool in problem.pools)
+        return [pool for pool in found if len(pool.failing) and len(pool.targets)]
 
 
-def slots_certificate(standing: Standing) -> BoolArray:
-    """Nodes whose failure is survived if the largest VMs restart first.
-
-    Whoever is small enough never to be stranded (as in `any_order_certificate`) may wait. The others count with their memory
-    rounded up to ``M / 2**k``, M being the largest of all: sizes that divide each other all fit if, for each k, they fill no
-    more slots of ``M / 2**k`` than the other nodes have free. Sound, not complete; rules are not looked at.
-
-    Returns
-    -------
-    array of bool, shape (n_nodes,)
-    """
-    safe = np.zeros(standing.problem.n_nodes, dtype=bool)
-    for pool in _pools(standing):
-        small = pool.never_stranded(int(standing.displaced[pool.failing].max()))
-        safe[pool.failing] = (small > 0) & _room_for_large(standing, pool, small)
-    return safe
-
-
-def _room_for_large(standing: Standing, pool: _Pool, small: int) -> BoolArray:
-    """Of a pool's failures, those whose VMs above a size find slots, shape (n_failing,)."""
+def _room_for_large(standing: Standing, pool: _Pool) -> BoolArray:
+    """Of a pool's failures, those whose VMs that might be stranded find slots, shape (n_failing,)."""
     node_of, problem = standing.node_of, standing.problem
-    large = standing.larger_than(small)
+    large = standing.larger_than(pool.small)
     large = large[problem.pool[node_of[large]] == problem.pool[pool.failing[0]]]
     memory = problem.memory[large]
     most, least = int(memory.max(initial=1)), int(memory.min(initial=1))
@@ -122,21 +144,3 @@ def _room_for_large(standing: Standing, pool: _Pool, small: int) -> BoolArray:
         slots = (standing.free << k) // most
         enough &= taken[pool.failing] + slots[pool.failing] <= slots[pool.targets].sum()
     return enough
-
-
-def _pools(standing: Standing) -> Iterator[_Pool]:
-    problem = standing.problem
-    if not problem.n_vms:
-        return
-    # The largest power of two that divides all sizes: a common divisor, found in one pass.
-    bits = int(np.bitwise_or.reduce(problem.memory))
-    step = bits & -bits
-    for pool in problem.pools:
-        inside = problem.pool == pool
-        failing = np.flatnonzero(inside & standing.scenario & (standing.displaced > 0))
-        targets = np.flatnonzero(inside & standing.target)
-        if len(failing) and len(targets):
-            free = standing.free[targets] // step * step
-            ascending = np.argsort(free, kind="stable")
-            above = np.concatenate((np.cumsum(free[ascending][::-1])[::-1], [0]))
-            yield _Pool(step, failing, targets[ascending], free[ascending], above)

@@ -7,7 +7,7 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.budget import Budget
-from vmplace.certificates import any_order_certificate, slots_certificate
+from vmplace.certificates import Certificates
 from vmplace.columns import IntArray
 from vmplace.decide import decide
 from vmplace.lockstep import plan_together
@@ -126,9 +126,11 @@ def certify(
         trial.settle(_hopeless(trial.standing) & trial.plain, Fate.UNSAFE, "sums")
         if stop_early and np.any(trial.fate == Fate.UNSAFE):
             return trial.verdict
-    for certificate, how in ((any_order_certificate, "certificate"), (slots_certificate, "slots")):
-        if trial.plain.any():
-            trial.settle(certificate(trial.standing) & trial.plain, Fate.SAFE, how)
+    certificates = Certificates(trial.standing)
+    if trial.plain.any():
+        trial.settle(certificates.any_order & trial.plain, Fate.SAFE, "certificate")
+    if trial.plain.any():
+        trial.settle(certificates.slots & trial.plain, Fate.SAFE, "slots")
     together = trial.plain & (trial.standing.refuge >= 0)
     if together.any():
         trial.plan(np.flatnonzero(together))

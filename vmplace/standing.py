@@ -44,7 +44,7 @@ class Standing:
         """The standing of a placement; with `powered`, only those nodes are there."""
         load = problem.load(node_of)
         target = problem.online if powered is None else problem.online & powered
-        scenario = target | (problem.maintenance & _hosts(problem, node_of))
+        scenario = target | (problem.maintenance & _hosts(problem, node_of)) if problem.maintenance.any() else target
         if problem.failures == 0:
             scenario = np.zeros_like(scenario)
         free = np.where(target, np.maximum(problem.usable - load, 0), 0)
@@ -73,7 +73,8 @@ class Standing:
     @cached_property
     def _displaceable(self) -> BoolArray:
         """The protected VMs that are placed, shape (n_vms,)."""
-        return self.problem.protected & (self.node_of >= 0)
+        placed = self.node_of >= 0
+        return placed if self.problem.protected.all() else self.problem.protected & placed
 
     @cached_property
     def plain(self) -> BoolArray:
