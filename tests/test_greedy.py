@@ -95,3 +95,19 @@ def test_nearly_full_clusters_of_flavors_are_placed():
         for nodes in (16, 50, 200)
         for seed in range(5)
     )
+
+
+@pytest.mark.parametrize(("nodes", "profile", "most"), [(64, "azure", 131), (128, "flavors", 88), (1000, "big-vms", 600)])
+def test_few_vms_move_where_few_must(nodes, profile, most):
+    cluster = generate(nodes=nodes, fill=0.9 if nodes == 128 else 0.97, profile=profile, seed=1, placed="worst-fit")
+    solution = vmplace.repair(cluster, method="greedy")
+    assert solution.guarantee == "safe"
+    assert solution.bound <= solution.objective <= most * 1024
+    assert len(solution.migrations) < 40
+
+
+def test_within_a_limit_on_moves_the_local_repair_counts_too():
+    cluster = generate(nodes=32, fill=0.9, profile="flavors", seed=1, placed="worst-fit")
+    solution = vmplace.place(cluster, method="greedy", move_running=True, max_moves=5)
+    assert solution.guarantee == "safe"
+    assert len(solution.migrations) <= 5

@@ -137,9 +137,10 @@ def test_fewer_steps_are_a_part_of_more():
 
 
 def never_done(problem, goal, **options):
-    """A search whose bound nobody meets."""
-    start = construct(problem, goal, budget=Budget())
-    assert start is not None
+    """A search whose bound nobody meets, from a placement that does not care where VMs are."""
+    spread_out = construct(problem, BALANCE, budget=Budget())
+    assert spread_out is not None
+    start = evolve(spread_out, values=goal.values(problem, spread_out.node_of, spread_out.verdict, None))
     return start, improve(problem, goal, start, bounds=(-1,), **options)
 
 

@@ -60,6 +60,24 @@ def test_of_two_that_are_apart_the_one_that_must_or_the_larger_stays():
     assert loosened(nodes, vms, [Apart(["a", "b", "c"], must=False)]) == [0, 0, 0]
 
 
+def test_a_split_group_gathers_where_most_of_it_is_if_there_is_room():
+    nodes = [Node("n0", 8), Node("n1", 8), Node("n2", 9, state="maintenance")]
+    pair = [VM("a", 2, "n0"), VM("b", 5, "n1")]
+    assert loosened(nodes, pair, [Together(["a", "b"])]) == [-1, 1]
+    assert loosened(nodes, [*pair, VM("c", 2, "n1")], [Together(["a", "b"])]) == [0, -1, 1]
+    assert loosened(nodes, [*pair, VM("c", 2, "n1"), VM("d", 2, "n0")], [Together(["a", "b"])]) == [-1, -1, 1, 0]
+    # Room that one group will take is not there for the next.
+    two = [VM("c", 1, "n0"), VM("d", 1, "n1")]
+    assert loosened(nodes, [*pair, *two], [Together(["a", "b"]), Together(["c", "d"])]) == [-1, 1, 0, -1]
+    assert loosened(nodes, [VM("a", 2, "n0"), VM("b", 5, "n2")], [Together(["a", "b"])]) == [0, -1]
+
+
+def test_who_is_in_two_split_groups_gathers_with_neither():
+    nodes = [Node(f"n{i}", 20) for i in range(3)]
+    vms = [VM("a", 2, "n0"), VM("b", 5, "n1"), VM("c", 7, "n2")]
+    assert loosened(nodes, vms, [Together(["a", "b"]), Together(["b", "c"])]) == [-1, -1, 2]
+
+
 def test_a_split_group_is_gathered_and_the_misplaced_leave():
     nodes = [Node("n0", 20), Node("n1", 20)]
     vms = [VM("a", 2, "n0", movable=False), VM("b", 5, "n1"), VM("c", 1, "n1"), VM("d", 1, "n0")]
