@@ -2,7 +2,7 @@
 
 import click
 
-from benchmarks import binpacking, checking, exact, greedy, real
+from benchmarks import binpacking, checking, exact, greedy, peers, real
 
 
 @click.group(help=__doc__, context_settings={"show_default": True})
@@ -15,13 +15,14 @@ main.add_command(greedy.command)
 main.add_command(checking.command)
 main.add_command(real.command)
 main.add_command(binpacking.command)
+main.add_command(peers.command)
 
 
 @main.command("all")
 @click.pass_context
 def everything(context: click.Context) -> None:
     """All of them, with their defaults."""
-    for command in (exact.command, greedy.command, checking.command, real.command, binpacking.command):
+    for command in (exact.command, greedy.command, checking.command, real.command, binpacking.command, peers.command):
         context.invoke(command)
 
 

@@ -5,15 +5,15 @@ from itertools import count, islice
 from random import Random
 from typing import Any
 
-import attrs
 import numpy as np
 import numpy.typing as npt
 
 import vmplace
 from vmplace.cluster import Cluster
+from vmplace.columns import IntArray
 from vmplace.generate import PROFILES, generate
 
-__all__ = ["drawn", "joined", "placed_at", "placed_by"]
+__all__ = ["drawn", "free_memory", "hosts", "joined", "placed_at", "placed_by", "sizes"]
 
 _PLACED = ("worst-fit", "best-fit", "greedy", "drifted")
 _LEAST_NODES = 8
@@ -25,7 +25,7 @@ def drawn(number: int, *, most_nodes: int, seed: int) -> Iterator[Cluster]:
     """So many clusters of 8 nodes or more in which every VM runs; one in four has nodes of three sizes."""
     random = Random(seed)
     made = (_draw(random, most_nodes, number) for number in count())
-    return islice((cluster for cluster in made if (cluster.vms.node >= 0).all()), number)  # type: ignore[attr-defined]
+    return islice((cluster for cluster in made if (hosts(cluster) >= 0).all()), number)
 
 
 def _draw(random: Random, most_nodes: int, seed: int) -> Cluster:
@@ -55,10 +55,7 @@ def placed_by(placed: str, **wanted: Any) -> Cluster:
 
 
 def _drifted(cluster: Cluster, random: Random) -> Cluster:
-    memory, where = cluster.vms.memory.tolist(), cluster.vms.node.tolist()  # type: ignore[attr-defined]
-    free = [node.usable for node in cluster.nodes]
-    for size, node in zip(memory, where, strict=True):
-        free[node] -= size
+    memory, where, free = (column.tolist() for column in (sizes(cluster), hosts(cluster), free_memory(cluster)))
     for vm in random.sample(range(len(memory)), len(memory) // 10):
         size, source = memory[vm], where[vm]
         where[vm] = target = random.choice([source, *(node for node, room in enumerate(free) if room >= size)])
@@ -67,16 +64,33 @@ def _drifted(cluster: Cluster, random: Random) -> Cluster:
     return placed_at(cluster, where)
 
 
+def sizes(cluster: Cluster) -> IntArray:
+    """Memory of each VM in MiB, shape (n_vms,)."""
+    return np.array([vm.memory for vm in cluster.vms])
+
+
+def hosts(cluster: Cluster) -> IntArray:
+    """Index of each VM's node, -1 for one that waits, shape (n_vms,)."""
+    index: dict[str | None, int] = {node.name: number for number, node in enumerate(cluster.nodes)}
+    return np.array([index.get(vm.node, -1) for vm in cluster.vms])
+
+
+def free_memory(cluster: Cluster) -> IntArray:
+    """Of each node in MiB, shape (n_nodes,); every VM runs."""
+    free = np.array([node.usable for node in cluster.nodes])
+    np.subtract.at(free, hosts(cluster), sizes(cluster))
+    return free
+
+
 def placed_at(cluster: Cluster, node_of: npt.ArrayLike) -> Cluster:
     """The same VMs on these nodes, by index."""
-    return attrs.evolve(cluster, vms=attrs.evolve(cluster.vms, node=np.asarray(node_of)))
+    return Cluster.from_arrays(node_memory=[node.usable for node in cluster.nodes], vm_memory=sizes(cluster), vm_node=node_of)
 
 
-def joined(cluster: Cluster, *, memory: int, node: int) -> Cluster:
+def joined(cluster: Cluster, *, memory: int, node: int = -1) -> Cluster:
     """The same with one more VM, the last, on a node; -1: it waits."""
-    nodes, vms = cluster.nodes, cluster.vms
     return Cluster.from_arrays(
-        node_memory=nodes.memory,  # type: ignore[attr-defined]
-        vm_memory=[*vms.memory.tolist(), memory],  # type: ignore[attr-defined]
-        vm_node=[*vms.node.tolist(), node],  # type: ignore[attr-defined]
+        node_memory=[node.usable for node in cluster.nodes],
+        vm_memory=[*sizes(cluster), memory],
+        vm_node=[*hosts(cluster), node],
     )

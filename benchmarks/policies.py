@@ -1,7 +1,7 @@
 """How others judge N+1, each in a few lines: sums, shares, slots, and simulations that do not look back.
 
-Written after what their documentation tells; none is the product itself. Each says whether the placement is safe.
-Two must not be wrong: no sum that fails leaves a cluster safe, and what a simulation or the slots allow is safe.
+Written after what their documentation tells; none is the product itself. The sums are necessary, so their *unsafe* is right;
+slots and simulations are sufficient, so their *safe* is right.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -10,7 +10,7 @@ __all__ = ["survives_all"]
 
 
 def survives_all(hosts: Hosts, *, time_limit: float) -> bool | None:
-    """Whether every failure is survived; None if that of some node is open after so many seconds, and none is proved not to be."""
+    """Whether every failure is survived; None if one is open after so many seconds, and none is known not to be."""
     verdicts = []
     for failed in range(len(hosts.usable)):
         verdicts.append(_survives(hosts, failed, time_limit))
