@@ -13,7 +13,7 @@ from vmplace.cluster import Cluster
 from vmplace.columns import IntArray
 from vmplace.generate import PROFILES, generate
 
-__all__ = ["drawn", "free_memory", "hosts", "joined", "placed_at", "placed_by", "sizes"]
+__all__ = ["drawn", "free_memory", "joined", "node_of", "placed_at", "placed_by", "sizes"]
 
 _PLACED = ("worst-fit", "best-fit", "greedy", "drifted")
 _LEAST_NODES = 8
@@ -25,7 +25,7 @@ def drawn(number: int, *, most_nodes: int, seed: int) -> Iterator[Cluster]:
     """So many clusters of 8 nodes or more in which every VM runs; one in four has nodes of three sizes."""
     random = Random(seed)
     made = (_draw(random, most_nodes, number) for number in count())
-    return islice((cluster for cluster in made if (hosts(cluster) >= 0).all()), number)
+    return islice((cluster for cluster in made if (node_of(cluster) >= 0).all()), number)
 
 
 def _draw(random: Random, most_nodes: int, seed: int) -> Cluster:
@@ -55,7 +55,7 @@ def placed_by(placed: str, **wanted: Any) -> Cluster:
 
 
 def _drifted(cluster: Cluster, random: Random) -> Cluster:
-    memory, where, free = (column.tolist() for column in (sizes(cluster), hosts(cluster), free_memory(cluster)))
+    memory, where, free = (column.tolist() for column in (sizes(cluster), node_of(cluster), free_memory(cluster)))
     for vm in random.sample(range(len(memory)), len(memory) // 10):
         size, source = memory[vm], where[vm]
         where[vm] = target = random.choice([source, *(node for node, room in enumerate(free) if room >= size)])
@@ -69,7 +69,7 @@ def sizes(cluster: Cluster) -> IntArray:
     return np.array([vm.memory for vm in cluster.vms])
 
 
-def hosts(cluster: Cluster) -> IntArray:
+def node_of(cluster: Cluster) -> IntArray:
     """Index of each VM's node, -1 for one that waits, shape (n_vms,)."""
     index: dict[str | None, int] = {node.name: number for number, node in enumerate(cluster.nodes)}
     return np.array([index.get(vm.node, -1) for vm in cluster.vms])
@@ -78,13 +78,13 @@ def hosts(cluster: Cluster) -> IntArray:
 def free_memory(cluster: Cluster) -> IntArray:
     """Of each node in MiB, shape (n_nodes,); every VM runs."""
     free = np.array([node.usable for node in cluster.nodes])
-    np.subtract.at(free, hosts(cluster), sizes(cluster))
+    np.subtract.at(free, node_of(cluster), sizes(cluster))
     return free
 
 
-def placed_at(cluster: Cluster, node_of: npt.ArrayLike) -> Cluster:
+def placed_at(cluster: Cluster, where: npt.ArrayLike) -> Cluster:
     """The same VMs on these nodes, by index."""
-    return Cluster.from_arrays(node_memory=[node.usable for node in cluster.nodes], vm_memory=sizes(cluster), vm_node=node_of)
+    return Cluster.from_arrays(node_memory=[node.usable for node in cluster.nodes], vm_memory=sizes(cluster), vm_node=where)
 
 
 def joined(cluster: Cluster, *, memory: int, node: int = -1) -> Cluster:
@@ -92,5 +92,5 @@ def joined(cluster: Cluster, *, memory: int, node: int = -1) -> Cluster:
     return Cluster.from_arrays(
         node_memory=[node.usable for node in cluster.nodes],
         vm_memory=[*sizes(cluster), memory],
-        vm_node=[*hosts(cluster), node],
+        vm_node=[*node_of(cluster), node],
     )

@@ -9,7 +9,7 @@ from attrs import Factory, define
 
 import vmplace
 from benchmarks import ganeti
-from benchmarks.drawn import drawn, free_memory, hosts, placed_at, sizes
+from benchmarks.drawn import drawn, free_memory, node_of, placed_at, sizes
 from benchmarks.table import Clock
 from vmplace.cluster import Cluster
 from vmplace.results import Solution, Status
@@ -60,8 +60,8 @@ def _hbal(path: Path, options: tuple[str, ...]) -> Balancer:
         if ran.text() is None:
             return None, ran.seconds
         index = {node.name: number for number, node in enumerate(cluster.nodes)}
-        node_of = ganeti.balanced(path)
-        return placed_at(cluster, [index[node_of[vm.name]] for vm in cluster.vms]), ran.seconds
+        hosts = ganeti.balanced(path)
+        return placed_at(cluster, [index[hosts[vm.name]] for vm in cluster.vms]), ran.seconds
 
     return balance
 
@@ -98,7 +98,7 @@ def _highest_share(cluster: Cluster) -> float:
 
 def _migrated(before: Cluster, after: Cluster) -> float:
     """GiB."""
-    moved = hosts(before) != hosts(after)
+    moved = node_of(before) != node_of(after)
     return int(sizes(before)[moved].sum()) / 1024
 
 
