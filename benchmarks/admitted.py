@@ -3,6 +3,7 @@
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -31,11 +32,8 @@ Scheduler = Callable[[Cluster, int, float], tuple[int | None, float]]
 
 def schedulers(folder: Path) -> Mapping[str, Scheduler]:
     """All that can choose here; Ganeti's documents are written to the folder."""
-    known: dict[str, Scheduler] = {"vmplace place": _place}
-    if ganeti.installed():
-        for options in ((), ("--ignore-dynu",), ("--no-capacity-checks",)):
-            known[" ".join(("hail", *options))] = _hail(folder, options)
-    return known | {"emptiest node": _emptiest}
+    theirs = ganeti.variants("hail", partial(_hail, folder), "", "--ignore-dynu", "--no-capacity-checks")
+    return {"vmplace place": _place} | theirs | {"emptiest node": _emptiest}
 
 
 def _place(cluster: Cluster, memory: int, time_limit: float) -> tuple[int | None, float]:

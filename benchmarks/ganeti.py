@@ -8,13 +8,28 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.commands import Ran, run
 from vmplace.cluster import Cluster
 
-__all__ = ["HOW_TO_INSTALL", "allocate", "balance", "balanced", "chosen", "document", "healthy", "installed", "judge", "request"]
+__all__ = [
+    "HOW_TO_INSTALL",
+    "allocate",
+    "balance",
+    "balanced",
+    "chosen",
+    "document",
+    "healthy",
+    "installed",
+    "judge",
+    "request",
+    "variants",
+]
+
+T = TypeVar("T")
 
 HOW_TO_INSTALL = "Ganeti's htools are not installed: skipped (apt-get install ganeti-htools)"
 
@@ -31,6 +46,11 @@ _POLICY = f"{_LEAST_SPEC}|{_LEAST_SPEC};{_MOST_SPEC}|ext|{_PLENTY}.0|{_PLENTY}.0
 def installed() -> bool:
     """Whether all its commands are there."""
     return all(_where(name) is not None for name in ("hail", "hbal", "hcheck"))
+
+
+def variants(name: str, make: Callable[[tuple[str, ...]], T], *options: str) -> dict[str, T]:
+    """What `make` makes of each set of options, by the command's words; nothing where htools are not installed."""
+    return {f"{name} {words}".strip(): make(tuple(words.split())) for words in options} if installed() else {}
 
 
 def _where(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from attrs import define, field
@@ -28,11 +29,8 @@ Judge = Callable[[Cluster, float], tuple[bool | None, float]]
 
 def judges(folder: Path) -> Mapping[str, Judge]:
     """All that can judge here; Ganeti's documents are written to the folder."""
-    known: dict[str, Judge] = {"vmplace check": _check}
-    if ganeti.installed():
-        for options in ((), ("--ignore-dynu",)):
-            known[" ".join(("hcheck", *options))] = _hcheck(folder / "cluster.data", options)
-    return known | {name: _by_policy(safe) for name, safe in POLICIES.items()}
+    theirs = ganeti.variants("hcheck", partial(_hcheck, folder / "cluster.data"), "", "--ignore-dynu")
+    return {"vmplace check": _check} | theirs | {name: _by_policy(safe) for name, safe in POLICIES.items()}
 
 
 def _check(cluster: Cluster, time_limit: float) -> tuple[bool | None, float]:

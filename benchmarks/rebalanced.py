@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +31,8 @@ Balancer = Callable[[Cluster, float], tuple[Cluster | None, float]]
 
 def balancers(folder: Path) -> Mapping[str, Balancer]:
     """All that can balance here; Ganeti's documents are written to the folder."""
-    known: dict[str, Balancer] = {"vmplace place": _place, "vmplace repair": _repair}
-    if ganeti.installed():
-        for options in ((), ("--ignore-dynu",)):
-            known[" ".join(("hbal", *options))] = _hbal(folder / "cluster.data", options)
-    return known
+    theirs = ganeti.variants("hbal", partial(_hbal, folder / "cluster.data"), "", "--ignore-dynu")
+    return {"vmplace place": _place, "vmplace repair": _repair} | theirs
 
 
 def _place(cluster: Cluster, time_limit: float) -> tuple[Cluster | None, float]:
