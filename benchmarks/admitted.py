@@ -52,7 +52,7 @@ def _hail(folder: Path, options: tuple[str, ...]) -> Scheduler:
         ran = ganeti.allocate(path, wanted, *options, time_limit=time_limit)
         said = ran.text()
         node = None if said is None else ganeti.chosen(said)
-        return (None if said is None else REFUSED) if node is None else _index(cluster, node), ran.seconds
+        return (None if said is None else REFUSED) if node is None else _index(cluster, node), ran.clock.seconds
 
     return schedule
 

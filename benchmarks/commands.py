@@ -18,7 +18,7 @@ class Ran:
 
     Parameters
     ----------
-    seconds
+    clock
         From its start until it ended or was killed.
     status
         Its exit status; None if time ran out.
@@ -28,7 +28,7 @@ class Ran:
         Its standard error; empty if time ran out.
     """
 
-    seconds: float
+    clock: Clock
     status: int | None
     output: str
     errors: str
@@ -53,7 +53,7 @@ def run(command: Sequence[str], *, time_limit: float) -> Ran:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=time_limit)
         except subprocess.TimeoutExpired:
             done = None
-    return Ran(clock.seconds, None, "", "") if done is None else Ran(clock.seconds, done.returncode, done.stdout, done.stderr)
+    return Ran(clock, None, "", "") if done is None else Ran(clock, done.returncode, done.stdout, done.stderr)
 
 
 def run_check(path: Path, *, time_limit: float) -> Ran:

@@ -23,8 +23,8 @@ COLUMNS = ("judge", "safe", "said unsafe", "%", "unsafe", "said safe", "%", "no 
 _TEXTBOOK_LIMIT = 10.0
 """Seconds for a failure; clusters that stay open are left out."""
 
-Judge = Callable[[Cluster, float], tuple[bool | None, float]]
-"""Of a cluster and a time limit: whether it says safe (None: no verdict), and its seconds."""
+Judge = Callable[[Cluster, float], tuple[bool | None, Clock]]
+"""Of a cluster and a time limit: whether it says safe (None: no verdict), and how long it took."""
 
 
 def judges(folder: Path) -> Mapping[str, Judge]:
@@ -33,28 +33,28 @@ def judges(folder: Path) -> Mapping[str, Judge]:
     return {"vmplace check": _check} | theirs | {name: _by_policy(safe) for name, safe in POLICIES.items()}
 
 
-def _check(cluster: Cluster, time_limit: float) -> tuple[bool | None, float]:
+def _check(cluster: Cluster, time_limit: float) -> tuple[bool | None, Clock]:
     with Clock() as clock:
         status = vmplace.check(cluster, time_limit=time_limit).status
-    return None if status is Status.UNKNOWN else status is Status.SAFE, clock.seconds
+    return None if status is Status.UNKNOWN else status is Status.SAFE, clock
 
 
 def _hcheck(path: Path, options: tuple[str, ...]) -> Judge:
-    def judge(cluster: Cluster, time_limit: float) -> tuple[bool | None, float]:
+    def judge(cluster: Cluster, time_limit: float) -> tuple[bool | None, Clock]:
         path.write_text(ganeti.document(cluster))
         ran = ganeti.judge(path, *options, time_limit=time_limit)
         said = ran.text()
-        return None if said is None else ganeti.healthy(said), ran.seconds
+        return None if said is None else ganeti.healthy(said), ran.clock
 
     return judge
 
 
 def _by_policy(safe: Callable[[Hosts], bool]) -> Judge:
-    def judge(cluster: Cluster, _: float) -> tuple[bool | None, float]:
+    def judge(cluster: Cluster, _: float) -> tuple[bool | None, Clock]:
         hosts = Hosts.of(cluster)
         with Clock() as clock:
             verdict = safe(hosts)
-        return verdict, clock.seconds
+        return verdict, clock
 
     return judge
 
@@ -66,10 +66,10 @@ class Tally:
     said: dict[tuple[bool, bool | None], int] = field(factory=dict)
     seconds: list[float] = field(factory=list)
 
-    def add(self, truth: bool, verdict: bool | None, seconds: float) -> None:
+    def add(self, truth: bool, verdict: bool | None, clock: Clock) -> None:
         """Count one."""
         self.said[truth, verdict] = self.said.get((truth, verdict), 0) + 1
-        self.seconds.append(seconds)
+        self.seconds.append(clock.seconds)
 
     def row(self) -> tuple[object, ...]:
         """As the table has it."""

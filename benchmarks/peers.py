@@ -42,7 +42,7 @@ _DRAWN = "70 to 97 % of what N+1 allows; all profiles; placed worst-fit, best-fi
 
 def _time(run: _Run) -> None:
     sizes = (_QUICK_SIZE,) if run.quick else run.nodes
-    note = "256 GiB nodes, flavors, 90 % of what N+1 allows. Last columns: seconds divided by those of `check`, of the command."
+    note = "256 GiB nodes, flavors, 90 % of what N+1 allows. Last columns: CPU seconds by those of `check`, of the command."
     rows = raced.rows(sizes, seed=run.seed, time_limit=run.time_limit, repeat=run.repeat, folder=run.folder)
     show("Is it N+1? How long the answer takes", raced.COLUMNS, rows, note=note)
 

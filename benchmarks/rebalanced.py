@@ -56,10 +56,10 @@ def _hbal(path: Path, options: tuple[str, ...]) -> Balancer:
         path.write_text(ganeti.document(cluster))
         ran = ganeti.balance(path, *options, time_limit=time_limit)
         if ran.text() is None:
-            return None, ran.seconds
+            return None, ran.clock.seconds
         index = {node.name: number for number, node in enumerate(cluster.nodes)}
         hosts = ganeti.balanced(path)
-        return placed_at(cluster, [index[hosts[vm.name]] for vm in cluster.vms]), ran.seconds
+        return placed_at(cluster, [index[hosts[vm.name]] for vm in cluster.vms]), ran.clock.seconds
 
     return balance
 

@@ -1,6 +1,7 @@
 """The benchmark `peers`: the policies and Ganeti's formats on clusters with known answers; what they may not get wrong."""
 
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from benchmarks.__main__ import main
 from benchmarks.commands import run, run_check
 from benchmarks.drawn import drawn, free_memory, joined, node_of, placed_at, placed_by, sizes
 from benchmarks.policies import POLICIES, Hosts
+from benchmarks.table import Clock
 from benchmarks.textbook import survives_all
 from vmplace.cluster import Cluster
 
@@ -59,7 +61,7 @@ def small_hosts(draw):
     return Hosts(tuple(sum(on_node) + draw(st.integers(1, 12)) for on_node in sizes), tuple(sizes))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(small_hosts())
 def test_the_textbook_agrees_with_check_and_with_what_policies_cannot_get_wrong(known):
     safe = survives_all(known, time_limit=10)
@@ -69,9 +71,9 @@ def test_the_textbook_agrees_with_check_and_with_what_policies_cannot_get_wrong(
 
 
 def test_drawn_clusters_are_the_same_every_time_and_run_all_their_vms():
-    first, again = (list(drawn(12, most_nodes=9, seed=3)) for _ in range(2))
+    first, again = (list(drawn(6, most_nodes=9, seed=3)) for _ in range(2))
     assert first == again
-    assert len({len(cluster.vms) for cluster in first}) > 6
+    assert len({len(cluster.vms) for cluster in first}) > 3
     for cluster in first:
         assert 8 <= len(cluster.nodes) <= 9
         assert node_of(cluster).min() >= 0
@@ -138,7 +140,7 @@ def test_what_hbal_leaves_is_read_strictly(tmp_path):
 def test_a_command_is_ended_when_its_time_is_up():
     ran = run([sys.executable, "-c", "import time; print('begun', flush=True); time.sleep(60)"], time_limit=0.5)
     assert ran.status is ran.text() is None
-    assert 0.5 <= ran.seconds < 30
+    assert 0.5 <= ran.clock.seconds < 30
 
 
 def test_a_command_that_fails_is_an_error_with_its_words():
@@ -175,7 +177,7 @@ def test_hail_keeps_a_cluster_safe_or_refuses(tmp_path):
 
 @with_ganeti
 def test_hbal_leaves_every_vm_somewhere(tmp_path):
-    cluster = placed_by("best-fit", nodes=8, fill=0.7, profile="flavors", seed=1)
+    cluster = placed_by("best-fit", nodes=4, fill=0.7, profile="flavors", seed=1)
     for name, balance in rebalanced.balancers(tmp_path).items():
         after, _ = balance(cluster, 60.0)
         assert sizes(after).tolist() == sizes(cluster).tolist(), name
@@ -210,8 +212,8 @@ def test_joined_and_placed_at_change_only_what_they_say():
 def test_a_tally_counts_wrong_and_missing_verdicts():
     tally = judged.Tally()
     for truth, verdict in ((True, True), (True, False), (True, None), (False, True)):
-        tally.add(truth, verdict, 1.0)
-    assert tally.row() == (3, 1, "33.3", 1, 1, "100.0", 1, "1.000000", "1.000000")
+        tally.add(truth, verdict, Clock())
+    assert tally.row() == (3, 1, "33.3", 1, 1, "100.0", 1, "0.000000", "0.000000")
 
 
 @pytest.mark.parametrize(("table", "columns"), [("verdicts", judged), ("admission", admitted), ("balance", rebalanced)])
@@ -234,5 +236,13 @@ def test_times_are_divided_by_check_and_by_the_command(monkeypatch):
     assert {row[2] for row in rows} == {"greedy", "worst-fit"}
     for placed in ("greedy", "worst-fit"):
         told = {row[3]: row[4:] for row in rows if row[2] == placed}
-        assert told["vmplace check"][2] == told["vmplace check FILE"][3] == "1.00 ×"
+        assert told["vmplace check"][3] == told["vmplace check FILE"][4] == "1.00 ×"
         assert told["vmplace check"][0] == told["vmplace check FILE"][0]
+
+
+def test_cpu_seconds_are_those_of_the_work_here_and_in_commands():
+    with Clock() as idle:
+        time.sleep(0.2)
+    assert idle.seconds >= 0.2 > idle.cpu
+    ran = run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], time_limit=60)
+    assert 0.3 <= ran.clock.cpu <= ran.clock.seconds + 0.1
