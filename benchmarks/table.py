@@ -20,7 +20,7 @@ _WIDTH = 140
 
 
 class Clock:
-    """Wall seconds of a with-block, in `seconds`, and CPU seconds, in `cpu`: of this process and of those that ended in the block."""
+    """Wall seconds of a with-block, in `seconds`, and CPU seconds of this process and of those that ended in it, in `cpu`."""
 
     seconds = cpu = 0.0
 
