@@ -25,7 +25,9 @@ _SAID = {True: "safe", False: "unsafe", None: "no verdict"}
 
 
 def rows(sizes: tuple[int, ...], *, seed: int, time_limit: float, repeat: int, folder: Path) -> Iterator[tuple[object, ...]]:
-    """For each cluster a row for each judge, with its CPU seconds divided by those of `check` and of `vmplace check FILE`."""
+    """For each cluster a row for each judge, with its CPU seconds divided by those of `check` and of `vmplace check FILE`;
+    what was ended takes more than so many times as long.
+    """
     for nodes in sizes:
         for placed in ("greedy", "worst-fit"):
             cluster = placed_by(placed, nodes=nodes, node_memory="256GiB", fill=0.9, profile="flavors", seed=seed)
@@ -40,7 +42,8 @@ def _race(cluster: Cluster, time_limit: float, repeat: int, folder: Path) -> Ite
     runs = {name: _median(partial(judge, cluster, time_limit), repeat) for name, judge in known.items()}
     check, command = runs["vmplace check"][2], runs[_COMMAND][2]
     for name, (says, seconds, cpu) in runs.items():
-        yield name, says, f"{seconds:.6f}", f"{cpu:.6f}", _times(cpu / check), _times(cpu / command)
+        at_least = "> " if says == _SAID[None] else ""
+        yield name, says, f"{seconds:.6f}", f"{cpu:.6f}", at_least + _times(cpu / check), at_least + _times(cpu / command)
 
 
 def _times(ratio: float) -> str:
