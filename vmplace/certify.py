@@ -124,7 +124,7 @@ def certify(
     trial = _Trial.of(Standing.of(problem, node_of, powered=powered), losses)
     if stop_early or not losses:
         trial.settle(_hopeless(trial.standing) & trial.plain, Fate.UNSAFE, "sums")
-        if stop_early and np.any(trial.fate == Fate.UNSAFE):
+        if stop_early and trial.verdict.unsafe:
             return trial.verdict
     certificates = Certificates(trial.standing)
     if trial.plain.any():
@@ -134,13 +134,13 @@ def certify(
     together = trial.plain & (trial.standing.refuge >= 0)
     if together.any():
         trial.plan(np.flatnonzero(together))
-    left = np.flatnonzero(trial.fate == Fate.UNKNOWN)
+    left = np.flatnonzero(trial.verdict.fate == Fate.UNKNOWN)
     for done, node in enumerate(left.tolist()):
         budget.tell("check", done=done, total=len(left))
         if budget.spent:
             break
         trial.decide(node, budget)
-        if stop_early and trial.fate[node] == Fate.UNSAFE:
+        if stop_early and trial.verdict.fate[node] == Fate.UNSAFE:
             break
     return trial.verdict
 
@@ -149,32 +149,28 @@ def certify(
 class _Trial:
     """A verdict in the making."""
 
-    standing: Standing
+    verdict: Verdict
     wants_losses: bool
-    fate: IntArray
-    told_by: IntArray
-    losses: dict[int, Loss]
-    plans: list[tuple[IntArray, IntArray]]
 
     @classmethod
     def of(cls, standing: Standing, wants_losses: bool) -> "_Trial":
         fate = np.where(standing.scenario, int(Fate.UNKNOWN), int(Fate.NONE)).astype(np.int64)
-        trial = cls(standing, wants_losses, fate, np.zeros_like(fate), {}, [])
+        trial = cls(Verdict(standing, fate, np.zeros_like(fate), {}, []), wants_losses)
         trial.settle(standing.scenario & (standing.displaced == 0), Fate.SAFE, "empty")
         return trial
 
     @property
-    def plain(self) -> BoolArray:
-        """Nodes left whose restarts no rule binds, shape (n_nodes,)."""
-        return np.asarray(self.standing.plain & (self.fate == Fate.UNKNOWN))
+    def standing(self) -> Standing:
+        return self.verdict.standing
 
     @property
-    def verdict(self) -> Verdict:
-        return Verdict(self.standing, self.fate, self.told_by, self.losses, self.plans)
+    def plain(self) -> BoolArray:
+        """Nodes left whose restarts no rule binds, shape (n_nodes,)."""
+        return np.asarray(self.standing.plain & (self.verdict.fate == Fate.UNKNOWN))
 
     def settle(self, nodes: BoolArray | IntArray | int, fate: Fate, how: str) -> None:
-        self.fate[nodes] = fate
-        self.told_by[nodes] = METHODS.index(how)
+        self.verdict.fate[nodes] = fate
+        self.verdict.told_by[nodes] = METHODS.index(how)
 
     def plan(self, failing: IntArray) -> None:
         """Plan failures together; where somebody finds no room this tells nothing but of who fits nowhere."""
@@ -188,7 +184,7 @@ class _Trial:
             told.append(np.setdiff1d(node_of[plans.lost], node_of[hopeful]))
             self._lose(plans.lost[np.isin(node_of[plans.lost], told[1])])
         mine = np.flatnonzero((plans.backup_of >= 0) & np.isin(node_of, np.concatenate(told)))
-        self.plans.append((mine, plans.backup_of[mine]))
+        self.verdict.plans.append((mine, plans.backup_of[mine]))
 
     def _lose(self, lost: IntArray) -> None:
         """Who fits on no other node, even alone, is lost in any plan: nothing is left to prove."""
@@ -199,16 +195,16 @@ class _Trial:
         for node, vms in zip(nodes.tolist(), np.split(lost, first)[1:], strict=True):
             refuge, room = int(standing.refuge[node]), int(standing.room_elsewhere[node])
             reason = Reason("size", (int(vms[0]),), int(memory[vms[0]]), room, refuge)
-            self.losses[node] = Loss(vms, reason, minimal=True)
+            self.verdict.losses[node] = Loss(vms, reason, minimal=True)
 
     def decide(self, node: int, budget: Budget) -> None:
         """Decide one failure."""
         plan = decide(Restart.of(self.standing, node), budget=budget, losses=self.wants_losses)
-        self.plans.append((plan.vms, plan.nodes))
+        self.verdict.plans.append((plan.vms, plan.nodes))
         if plan.safe is not None:
             self.settle(node, Fate.SAFE if plan.safe else Fate.UNSAFE, plan.method)
         if plan.loss is not None:
-            self.losses[node] = plan.loss
+            self.verdict.losses[node] = plan.loss
 
 
 def _hopeless(standing: Standing) -> BoolArray:
