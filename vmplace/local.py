@@ -153,7 +153,7 @@ class _PoolRepair:
     @property
     def _free(self) -> BoolArray:
         """VMs of the pool that may move: none whose rules concern others."""
-        free = self.goal.free(self.problem) & (self.problem.vm_pool == self.pool)
+        free: BoolArray = self.goal.free(self.problem) & (self.problem.vm_pool == self.pool)
         for binding in self.problem.bindings:
             free[binding.vms] = False
         return free
