@@ -28,7 +28,7 @@ def repaired(cluster, goal=MOVES, *, thorough=True, budget=None):
     return problem, repair_locally(problem, goal, budget=budget or Budget(30), thorough=thorough)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(clusters(min_nodes=2, max_nodes=4, max_vms=6, placed="all"))
 def test_what_is_repaired_is_safe_and_never_less_than_the_least(cluster):
     problem, found = repaired(cluster)
@@ -61,14 +61,14 @@ def scattered(seed):
 
 
 def test_small_clusters_are_mostly_repaired_by_little_more_than_the_least():
-    unsafe = [c for c in map(scattered, range(40)) if vmplace.check(c).status == "unsafe"]
+    unsafe = [c for c in map(scattered, range(32)) if vmplace.check(c).status == "unsafe"]
     near = 0
     for cluster in unsafe:
         least = vmplace.repair(cluster, time_limit=20).objective
         _, found = repaired(cluster)
         assert found is None or found.values[0] >= least
         near += found is not None and 2 * found.values[0] <= 3 * least
-    assert len(unsafe) >= 10
+    assert len(unsafe) >= 8
     assert near >= 0.8 * len(unsafe)
 
 

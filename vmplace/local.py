@@ -175,7 +175,8 @@ class _PoolRepair:
 
 def _unplanned(problem: Problem, node_of: IntArray) -> BoolArray:
     """Nodes for whose failure no plan is found at a glance, shape (n_nodes,)."""
-    return np.asarray(certify(problem, node_of, budget=Budget(0), losses=False).fate >= Fate.UNSAFE)
+    unplanned: BoolArray = certify(problem, node_of, budget=Budget(0), losses=False).fate >= Fate.UNSAFE
+    return unplanned
 
 
 def _stranded(failure: Restart) -> IntArray:
