@@ -135,8 +135,10 @@ def _room_for_large(standing: Standing, pool: _Pool) -> BoolArray:
     large = standing.larger_than(pool.small)
     large = large[problem.pool[node_of[large]] == problem.pool[pool.failing[0]]]
     memory = problem.memory[large]
-    most, least = int(memory.max(initial=1)), int(memory.min(initial=1))
     enough = np.ones(len(pool.failing), dtype=bool)
+    if not len(large):
+        return enough
+    most, least = int(memory.max()), int(memory.min())
     taken = np.zeros(problem.n_nodes, dtype=np.int64)
     for k in range((most // least).bit_length()):
         mine = (memory << k <= most) & (memory << k + 1 > most)

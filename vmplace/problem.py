@@ -145,6 +145,11 @@ class Problem:
         return found
 
     @cached_property
+    def all_protected(self) -> bool:
+        """Whether every VM is; where one entry stands for all, it is the only one looked at."""
+        return bool((self.protected[:1] if self.protected.strides == (0,) else self.protected).all())
+
+    @cached_property
     def vm_pool(self) -> IntArray:
         """Pool of each VM, shape (n_vms,)."""
         if len(self.signature_pool) == 1:
@@ -159,7 +164,7 @@ class Problem:
     def sizes(self, pool: int, *, protected: bool = False, staying: bool = True) -> Sizes:
         """Sizes of a pool's VMs: of the protected ones only, or without those that may stay on maintenance nodes."""
         # What holds for all needs no column; and what is asked for in two ways is then tallied once.
-        apart, protected = bool(np.any(self.signature_pool != pool)), protected and not self.protected.all()
+        apart, protected = bool(np.any(self.signature_pool != pool)), protected and not self.all_protected
         staying = staying or not self.maintenance.any()
         key = (pool, protected, staying)
         if key not in self._sizes:

@@ -48,7 +48,7 @@ class Standing:
         if problem.failures == 0:
             scenario = np.zeros_like(scenario)
         free = np.where(target, np.maximum(problem.usable - load, 0), 0)
-        displaced = load if problem.protected.all() else problem.load(np.where(problem.protected, node_of, -1))
+        displaced = load if problem.all_protected else problem.load(np.where(problem.protected, node_of, -1))
         return cls(problem, node_of, target, scenario, free, displaced)
 
     @cached_property
@@ -74,7 +74,7 @@ class Standing:
     def _displaceable(self) -> BoolArray:
         """The protected VMs that are placed, shape (n_vms,)."""
         placed = self.node_of >= 0
-        return placed if self.problem.protected.all() else self.problem.protected & placed
+        return placed if self.problem.all_protected else self.problem.protected & placed
 
     @cached_property
     def plain(self) -> BoolArray:
