@@ -259,7 +259,7 @@ def test_every_broken_document_is_refused_in_a_readable_line(broken, run, tmp_pa
     assert len(line) < len(str(path)) + 400
 
 
-@pytest.mark.parametrize("name", list(BROKEN)[::25])
+@pytest.mark.parametrize("name", list(BROKEN)[::60])
 def test_broken_documents_in_a_process_of_their_own(name, tmp_path):
     path = BROKEN[name].write(tmp_path)
     for arguments in (["show", path], ["convert", path, "-o", tmp_path / "out.json"]):
@@ -732,7 +732,7 @@ def may_be_interrupted():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
-@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("form", [[], pytest.param(["--json"], marks=pytest.mark.slow)])
 def test_ctrl_c_while_solving_shows_the_best_so_far(form, hard):
     running = start("repair", hard, *form, preexec_fn=may_be_interrupted)
     time.sleep(6)
@@ -744,6 +744,7 @@ def test_ctrl_c_while_solving_shows_the_best_so_far(form, hard):
     assert strict(out)["placement"] if form else out.startswith(b"SAFE")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_ctrl_c_twice_is_no_crash(hard):
     running = start("repair", hard, preexec_fn=may_be_interrupted)

@@ -227,6 +227,7 @@ def test_a_cancelled_call_returns_soon():
     assert time.monotonic() - start < 1.6
 
 
+@pytest.mark.slow
 def test_measured_in_work_it_ends_the_same():
     cluster = generate(nodes=8, fill=0.95, profile="big-vms", placed="worst-fit", seed=2)
     options = {"move_running": True, "max_moves": 1, "deterministic": True, "time_limit": 20}
