@@ -21,6 +21,8 @@ from vmplace.shares import Shares
 __all__ = ["least_moved", "least_peak", "thresholds"]
 
 _MOST, _FEW = 24, 12
+"""Slot sizes where there are many: of a sum over all nodes that is told once, and of one that is asked for often."""
+
 _KINDS = 128
 
 
@@ -39,7 +41,7 @@ def least_peak(problem: Problem, least: Fraction) -> Fraction:
     some nodes, as the lifted rows at ``room = rho`` tell, and less is left for the VMs than they need.
     """
     unit = _unit(problem)
-    shares, pools = Shares.of(problem, unit), list(_pools(problem, unit))
+    shares, pools = Shares.of(problem, unit), list(_pools(problem, unit, _FEW))
     low, high, step = shares.ceil(least) - 1, shares.whole, 1
     while high - low > 1:
         # Most often little or nothing is refuted: ever longer steps up, then halving.
@@ -55,7 +57,7 @@ def least_moved(problem: Problem) -> int:
     """A lower bound in MiB on what must migrate for every failure to be survived: the lifted rows at the present free memory."""
     unit = _unit(problem)
     load = problem.load(problem.node_of)
-    return sum(pool.least_leaving(load) for pool in _pools(problem, unit)) * unit
+    return sum(pool.least_leaving(load) for pool in _pools(problem, unit, _MOST)) * unit
 
 
 @frozen(eq=False)
@@ -100,11 +102,11 @@ class _Pool:
             step = max(1, int(self.capacity.max()) // _KINDS)
             kinds, count = self._kinds(np.minimum(-(-room // step) * step, self.capacity))
         have = [int((kinds[0] // size) @ count) for size in self.sizes]
-        missing = np.maximum(np.array(self.slots) - have, 0)
-        if not missing.any():
-            return 0
+        # Slots that are not missing would only take from the prices of the others.
+        missing = {size: need - held for size, need, held in zip(self.sizes, self.slots, have, strict=True) if need > held}
         # Whichever node they are on, the slots cost no less than where they are cheapest.
-        return max((int(prices.min(axis=0) @ missing) for prices in slot_prices(kinds[0], kinds[1], self.sizes)), default=0)
+        cheapest = (prices.min(axis=0) for prices in slot_prices(kinds[0], kinds[1], list(missing)))
+        return max((int(prices @ np.array(list(missing.values()))) for prices in cheapest), default=0)
 
     def _kinds(self, room: IntArray) -> tuple[tuple[IntArray, IntArray], IntArray]:
         """Nodes of one room and capacity are one kind: both of each kind, and how many there are."""
@@ -113,13 +115,14 @@ class _Pool:
         return divmod(values, most), count
 
 
-def _pools(problem: Problem, unit: int) -> Iterator[_Pool]:
+def _pools(problem: Problem, unit: int, thinned: int) -> Iterator[_Pool]:
     for pool in problem.pools:
         inside = problem.pool == pool
         nodes = np.flatnonzero(inside & problem.online)
         if not len(nodes):
             continue
-        sizes, slots = _needed_slots(problem, pool, int((inside & (problem.online | problem.maintenance)).sum()), unit)
+        n_hosts = int((inside & (problem.online | problem.maintenance)).sum())
+        sizes, slots = _needed_slots(problem, pool, n_hosts, unit, thinned)
         yield _Pool(
             unit=unit,
             nodes=nodes,
@@ -131,12 +134,11 @@ def _pools(problem: Problem, unit: int) -> Iterator[_Pool]:
         )
 
 
-def _needed_slots(problem: Problem, pool: int, n_hosts: int, unit: int) -> tuple[list[int], list[int]]:
+def _needed_slots(problem: Problem, pool: int, n_hosts: int, unit: int, thinned: int) -> tuple[list[int], list[int]]:
     kept = problem.sizes(pool, protected=True)
     if problem.failures == 0 or n_hosts < 2 or not len(kept.values):
         return [], []
-    # A sum over all nodes is asked for often, and a dozen sizes tell nearly as much.
-    sizes = thresholds(kept.values // unit, _FEW)
+    sizes = thresholds(kept.values // unit, thinned)
     return sizes, [-(-kept.slots(size * unit) // (n_hosts - 1)) for size in sizes]
 
 
