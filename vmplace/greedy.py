@@ -66,7 +66,8 @@ def _spread(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
     """The best of spreading around holes: enough of them first, then fewer as long as that is safe and makes a difference."""
     reserves, guess = ladder(problem, goal)
     total, best, safe = int(problem.usable.sum()), None, len(reserves)
-    for rung in [*range(guess, len(reserves)), *([0] if goal.best_effort and guess else [])]:
+    # Where more holes do not help, fewer may: what is to fit in between has more room then.
+    for rung in [*range(guess, len(reserves)), *reversed(range(guess))]:
         if budget.spent or (best is not None and best.verdict.safe):
             break
         best, safe = better(best, _attempt(problem, goal, budget, reserves[rung], anew=True)), rung
@@ -79,6 +80,9 @@ def _spread(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
             high = middle
         else:
             low = middle + 1
+    if best is None and not budget.spent:
+        # Packed tightly, with one node's worth empty, what is nearly full fits, if not well balanced.
+        best = _attempt(problem, goal, budget, reserves[-1], anew=True, pack=True)
     return best
 
 
