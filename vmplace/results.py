@@ -73,8 +73,8 @@ class Scenario:
     status
         ``safe``, ``unsafe`` or ``unknown``.
     method
-        ``empty`` (nothing to restart), ``certificate``, ``packing``, ``sums``, ``slots``, ``rules`` or ``search``;
-        ``time`` if unknown.
+        ``empty`` (nothing to restart), ``certificate`` (survived in any order of restarts), ``slots`` (enough of them, or too
+        few), ``packing``, ``sums``, ``rules`` or ``search``; ``time`` if unknown.
     displaced
         Memory of the protected VMs that the failure displaces, in MiB.
     """
