@@ -239,7 +239,7 @@ class _Placed:
         """
         return None if self.witness is None else self.witness()
 
-    @property
+    @cached_property
     def failover(self) -> Mapping[str, dict[str, str]]:
         """Per failure scenario that is decided: where the VMs it displaces restart, as far as they can."""
         return Failover(self)
