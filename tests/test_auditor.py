@@ -879,14 +879,14 @@ def cases(draw, ghosts):
     return cluster, placement, failover, options
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(cases(ghosts=True))
 def test_it_finds_what_a_naive_reading_finds(case):
     cluster, placement, failover, options = case
     assert Counter(kinds(cluster, placement, failover, **options)) == naive(World(cluster, **options), placement, failover)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(cases(ghosts=False))
 def test_names_and_columns_are_judged_alike(case):
     cluster, placement, failover, options = case

@@ -67,7 +67,7 @@ def roomy_placements(draw):
     return usable, vms
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(roomy_placements())
 def test_slots_are_sound(drawn):
     usable, vms = drawn
