@@ -1,5 +1,7 @@
 """Places virtual machines by reserved memory so that any node can fail and every VM still fits elsewhere, and proves it."""
 
+from typing import TYPE_CHECKING, Any
+
 from vmplace.auditor import audit
 from vmplace.budget import Progress
 from vmplace.checking import check
@@ -7,8 +9,10 @@ from vmplace.cluster import Cluster
 from vmplace.documents import dump, load
 from vmplace.errors import Flaw, InputError, NotSupportedError
 from vmplace.model import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
-from vmplace.optimize import place, repair
 from vmplace.results import BrokenRule, Conflict, Migration, Report, Scenario, Solution, Status, Unprotected, Violation
+
+if TYPE_CHECKING:
+    from vmplace.optimize import place, repair
 
 __all__ = [
     "VM",
@@ -40,3 +44,16 @@ __all__ = [
     "place",
     "repair",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`place` and `repair` when they are first asked for: half of the package is theirs, and `check` needs none of it."""
+    if name in ("place", "repair"):
+        from vmplace import optimize
+
+        return globals().setdefault(name, getattr(optimize, name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
