@@ -13,7 +13,6 @@ from vmplace.problem import compile_problem
 from vmplace.testing import clusters
 
 BALANCE, FEWEST = Goal(("balance",)), Goal(("consolidate",))
-ONE_OF_EACH = Goal(("consolidate", "balance", "moves"), move_running=True)
 
 
 def problem(sizes, vms, rules=(), **guarantee):

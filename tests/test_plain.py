@@ -42,9 +42,7 @@ MEMORY = st.sampled_from([1, 1024, "8GiB", 2048.0])
 DOCUMENTS = st.fixed_dictionaries(
     {
         "nodes": entries({"name": HOSTS, "memory": MEMORY}, {}),
-        "vms": entries(
-            {"name": NAMES, "memory": MEMORY}, {"node": HOSTS | st.none(), "running": st.just(True), "tags": st.just([])}
-        ),
+        "vms": entries({"name": NAMES, "memory": MEMORY}, ALSO),
     }
 )
 

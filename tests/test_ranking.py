@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmplace.ranking import ranked, tally
+from vmplace.ranking import evenly, ranked, tally
 
 whole = st.integers(-(2**40), 2**40)
 
@@ -31,3 +31,9 @@ def test_a_tally_counts_each_value(numbers):
     values, counts = tally(np.array(numbers, dtype=np.int64))
     assert values.tolist() == sorted(set(numbers))
     assert counts.tolist() == [numbers.count(value) for value in sorted(set(numbers))]
+
+
+def test_some_values_are_taken_evenly_with_both_ends():
+    values = np.arange(10, 110, 10)
+    assert evenly(values, 4).tolist() == [10, 40, 70, 100]
+    assert evenly(values, 10).tolist() == evenly(values, 99).tolist() == values.tolist()

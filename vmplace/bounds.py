@@ -8,6 +8,7 @@ import numpy as np
 from vmplace.columns import IntArray
 from vmplace.goal import Goal, Stage
 from vmplace.problem import Binding, Problem
+from vmplace.ranking import evenly
 from vmplace.restart import Reason
 from vmplace.slotbounds import least_moved, least_peak
 
@@ -142,6 +143,4 @@ def _count(slots: IntArray, need: int) -> int:
 
 def _some(sizes: IntArray) -> list[int]:
     """Of sizes, those above 1, or 64 of them."""
-    if len(sizes) > _MOST_SIZES:
-        sizes = sizes[np.linspace(0, len(sizes) - 1, _MOST_SIZES).astype(np.int64)]
-    return [size for size in sizes.tolist() if size > 1]
+    return [size for size in evenly(sizes, _MOST_SIZES).tolist() if size > 1]

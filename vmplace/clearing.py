@@ -9,6 +9,7 @@ from attrs import define, evolve, frozen
 from vmplace.budget import Budget
 from vmplace.columns import IntArray
 from vmplace.problem import BoolArray
+from vmplace.ranking import evenly
 from vmplace.slots import Slots
 from vmplace.subsetsum import fullest
 
@@ -264,8 +265,7 @@ def _varied(nodes: IntArray, free: IntArray) -> IntArray:
     """One node of each amount of free memory, if these are many only some."""
     _, first = np.unique(free[nodes], return_index=True)
     if len(first) > _TIGHTEST + _OTHERS:
-        others = first[np.linspace(_TIGHTEST, len(first) - 1, _OTHERS).astype(np.int64)]
-        first = np.concatenate([first[:_TIGHTEST], others])
+        first = np.concatenate([first[:_TIGHTEST], evenly(first[_TIGHTEST:], _OTHERS)])
     return nodes[first]
 
 

@@ -15,6 +15,7 @@ from vmplace.goal import Goal
 from vmplace.lifting import lifted
 from vmplace.problem import Problem
 from vmplace.program import Program, Terms
+from vmplace.ranking import evenly
 
 __all__ = ["CoarseModel"]
 
@@ -73,7 +74,7 @@ class CoarseModel:
             free = np.maximum(self._free[self._online], 0)
             short = [t for t in sizes.tolist() if int((mine // t) @ count) > (hosts - 1) * int((free // t).sum())]
             sizes = np.array(short or sizes, dtype=np.int64)
-            sizes = sizes[np.unique(np.linspace(0, len(sizes) - 1, _SIZES).astype(np.int64))]
+            sizes = evenly(sizes, _SIZES)
         return [int(size) for size in sizes]
 
     @cached_property

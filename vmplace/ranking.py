@@ -1,10 +1,10 @@
-"""Many whole numbers: their order, and how often each occurs."""
+"""Many whole numbers: their order, how often each occurs, and some of them for all."""
 
 import numpy as np
 
 from vmplace.columns import IntArray
 
-__all__ = ["ranked", "tally"]
+__all__ = ["evenly", "ranked", "tally"]
 
 
 def ranked(*keys: IntArray) -> IntArray:
@@ -41,3 +41,8 @@ def tally(numbers: IntArray) -> tuple[IntArray, IntArray]:
     """The values that occur, ascending, and how often each does."""
     values, counts = np.unique(numbers, return_counts=True)
     return values, counts.astype(np.int64)
+
+
+def evenly(values: IntArray, most: int) -> IntArray:
+    """So many of some values, evenly from the first to the last; all of them where they are no more than that."""
+    return values if len(values) <= most else values[np.linspace(0, len(values) - 1, most).astype(np.int64)]

@@ -15,7 +15,7 @@ from attrs import frozen
 from vmplace.columns import IntArray
 from vmplace.lifting import slot_prices
 from vmplace.problem import Problem
-from vmplace.ranking import tally
+from vmplace.ranking import evenly, tally
 from vmplace.shares import Shares
 
 __all__ = ["least_moved", "least_peak", "thresholds"]
@@ -29,9 +29,7 @@ _KINDS = 128
 def thresholds(sizes: IntArray, thinned: int = _MOST) -> list[int]:
     """Slot sizes worth a row, ascending: the VMs' own; where there are more than 24, `thinned` of them, evenly."""
     values, _ = tally(sizes)
-    if len(values) > _MOST:
-        values = values[np.linspace(0, len(values) - 1, thinned).astype(np.int64)]
-    return [int(value) for value in values]
+    return [int(value) for value in (evenly(values, thinned) if len(values) > _MOST else values)]
 
 
 def least_peak(problem: Problem, least: Fraction) -> Fraction:

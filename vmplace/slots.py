@@ -12,6 +12,7 @@ import numpy as np
 from vmplace.columns import IntArray
 from vmplace.goal import Goal
 from vmplace.problem import BoolArray, Problem
+from vmplace.ranking import evenly, tally
 
 __all__ = ["Slots"]
 
@@ -160,10 +161,8 @@ def _rows(problem: Problem, vms: BoolArray) -> Iterator[tuple[int, BoolArray, Bo
 
 def _grid(sizes: IntArray) -> IntArray:
     """The sizes, ascending; where there are many, some of them evenly, the greatest among them."""
-    values = np.unique(sizes)
-    if len(values) > _MOST_SIZES:
-        values = values[np.linspace(0, len(values) - 1, _MOST_SIZES + 1).astype(np.int64)[1:]]
-    return values
+    values, _ = tally(sizes)
+    return values if len(values) <= _MOST_SIZES else evenly(values, _MOST_SIZES + 1)[1:]
 
 
 def _rounded_up(sizes: IntArray, grid: IntArray) -> IntArray:
