@@ -11,7 +11,19 @@ from vmplace.certify import Verdict
 from vmplace.columns import IntArray
 from vmplace.problem import Binding, BoolArray, Problem
 
-__all__ = ["OBJECTIVES", "Candidate", "Goal", "Stage", "better", "broken_bindings", "kept", "losses", "lost_vms", "priorities"]
+__all__ = [
+    "OBJECTIVES",
+    "Candidate",
+    "Goal",
+    "Stage",
+    "better",
+    "broken_bindings",
+    "kept",
+    "losses",
+    "lost_vms",
+    "migrated",
+    "priorities",
+]
 
 OBJECTIVES = ("balance", "consolidate", "moves")
 
@@ -151,7 +163,7 @@ class Goal:
         if name == "rules":
             return sum(b.weight for b in broken_bindings(problem, node_of) if not b.must)
         if name == "moves":
-            return int(problem.memory[(problem.node_of >= 0) & (problem.node_of != node_of)].sum())
+            return migrated(problem, node_of)
         if name == "consolidate":
             return problem.n_nodes if powered is None else int(powered.sum())
         return peak(problem, node_of)
@@ -161,6 +173,11 @@ def better(first: Candidate | None, second: Candidate | None) -> Candidate | Non
     """The one whose values are less; the first if they are equal, None if there is neither."""
     both = [candidate for candidate in (first, second) if candidate is not None]
     return min(both, key=lambda candidate: candidate.values, default=None)
+
+
+def migrated(problem: Problem, node_of: IntArray) -> int:
+    """The memory of VMs that a placement has on another node than they are on now, in MiB."""
+    return int(problem.memory[(problem.node_of >= 0) & (problem.node_of != node_of)].sum())
 
 
 def priorities(problem: Problem) -> list[int]:

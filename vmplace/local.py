@@ -10,11 +10,11 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.budget import Budget
-from vmplace.certify import Fate, certify
+from vmplace.certify import Fate, Verdict, certify
 from vmplace.clearing import clear
 from vmplace.columns import IntArray
 from vmplace.fill import Filling
-from vmplace.goal import Candidate, Goal
+from vmplace.goal import Candidate, Goal, better, migrated
 from vmplace.holes import holes
 from vmplace.packing import pack_all, pack_most
 from vmplace.problem import BoolArray, Problem
@@ -22,7 +22,6 @@ from vmplace.relocate import loosen
 from vmplace.restart import Restart
 from vmplace.slotbounds import least_moved
 from vmplace.slots import Slots
-from vmplace.standing import Standing
 
 __all__ = ["repair_locally"]
 
@@ -58,10 +57,8 @@ def repair_locally(problem: Problem, goal: Goal, *, budget: Budget, thorough: bo
     for node_of in _starts(problem, goal):
         if budget.spent:
             break
-        found = _repaired(problem, goal, node_of, budget, thorough)
-        if found is not None and (best is None or found.values < best.values):
-            best = found
-        if best is not None and (_moved(problem, best.node_of) <= least or np.all(problem.node_of >= 0)):
+        best = better(best, _repaired(problem, goal, node_of, budget, least if thorough else None))
+        if best is not None and (migrated(problem, best.node_of) <= least or np.all(problem.node_of >= 0)):
             break
     return best
 
@@ -88,21 +85,20 @@ def _starts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
             break
 
 
-def _repaired(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, thorough: bool) -> Candidate | None:
-    """The placement itself if it is safe, or else with the pools repaired that are not."""
+def _repaired(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, least: int | None) -> Candidate | None:
+    """The placement itself if it is safe, or else with the pools repaired that are not; down to the least, if it is told."""
     found = _accepted(problem, goal, node_of, budget)
     if found is not None:
         return found
     overfull = problem.load(node_of) > goal.limit(problem)
-    pools = np.unique(problem.pool[overfull | _unplanned(problem, node_of)]).tolist()
-    # What must move in all pools tells of one only if there is but one.
-    least = least_moved(problem) if len(pools) == 1 else 0
+    pools = np.unique(problem.pool[overfull | _unplanned(_glance(problem, node_of))]).tolist()
     for pool in pools:
         repair = _PoolRepair(problem, goal, pool, Slots(problem, goal, node_of, pool), budget)
         if not repair.make_safe():
             return None
-        if thorough:
-            repair.improve(least)
+        if least is not None:
+            # What must move in all pools tells of one only if there is but one.
+            repair.improve(least if len(pools) == 1 else 0)
         node_of = repair.slots.node_of
     return _accepted(problem, goal, node_of, budget)
 
@@ -137,14 +133,14 @@ class _PoolRepair:
 
     def improve(self, least: int) -> None:
         """Undo what made room on some nodes, and make it anew by chance; keep what moves less, until that is the least."""
-        random, best = Random(0), _moved(self.problem, self.slots.node_of)
+        random, best = Random(0), migrated(self.problem, self.slots.node_of)
         for _ in range(_STEPS * _WORK_PER_STEP // (_WORK_PER_STEP + self.slots.nodes.size)):
             if best <= least or self.budget.spent:
                 break
             before = self.slots.node_of.copy()
             _ruin(self.slots, self._free, random)
             made = self._clear(random)
-            cost = _moved(self.problem, self.slots.node_of)
+            cost = migrated(self.problem, self.slots.node_of)
             if made and cost < best and self._failing() is None:
                 best = cost
             else:
@@ -163,8 +159,8 @@ class _PoolRepair:
 
     def _failing(self) -> Restart | None:
         """A failure for which quick ways find no plan."""
-        left = np.flatnonzero(_unplanned(self.problem, self.slots.node_of) & (self.problem.pool == self.pool))
-        standing = Standing.of(self.problem, self.slots.node_of)
+        glance = _glance(self.problem, self.slots.node_of)
+        left, standing = np.flatnonzero(_unplanned(glance) & (self.problem.pool == self.pool)), glance.standing
         # Those that displace most need most: if one fails it is found soon.
         for node in left[np.argsort(-standing.displaced[left], kind="stable")].tolist():
             restart = Restart.of(standing, node)
@@ -173,10 +169,14 @@ class _PoolRepair:
         return None
 
 
-def _unplanned(problem: Problem, node_of: IntArray) -> BoolArray:
-    """Nodes for whose failure no plan is found at a glance, shape (n_nodes,)."""
-    unplanned: BoolArray = certify(problem, node_of, budget=Budget(0), losses=False).fate >= Fate.UNSAFE
-    return unplanned
+def _glance(problem: Problem, node_of: IntArray) -> Verdict:
+    """What is certain of failures without a search."""
+    return certify(problem, node_of, budget=Budget(0), losses=False)
+
+
+def _unplanned(glance: Verdict) -> BoolArray:
+    """Nodes for whose failure no plan is found, shape (n_nodes,)."""
+    return np.asarray(glance.fate >= Fate.UNSAFE)
 
 
 def _stranded(failure: Restart) -> IntArray:
@@ -196,7 +196,3 @@ def _ruin(slots: Slots, free: BoolArray, random: Random) -> None:
             if slots.room[node] >= slots.problem.memory[vm] and slots.problem.reachable[slots.problem.signature[vm], node]:
                 slots.lift(vm)
                 slots.put(vm, node)
-
-
-def _moved(problem: Problem, node_of: IntArray) -> int:
-    return int(problem.memory[(problem.node_of >= 0) & (problem.node_of != node_of)].sum())
