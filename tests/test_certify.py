@@ -86,3 +86,13 @@ def test_what_is_hopeless_is_seen_without_time_where_one_unsafe_failure_is_enoug
     now = standing(usable, vms)
     assert certify(now.problem, now.node_of, budget=Budget(0), losses=False, stop_early=True).unsafe
     assert certify(now.problem, now.node_of, budget=Budget(), losses=False, stop_early=True).unsafe
+
+
+def test_who_fits_nowhere_is_lost_whatever_the_priorities():
+    nodes = [Node("n0", 40), *(Node(f"n{i}", 8) for i in (1, 2, 3))]
+    vms = [VM("low", 9, "n0", priority=-1), VM("high", 10, "n0", priority=5), VM("fits", 8, "n0"), VM("too", 4, "n0", priority=1)]
+    problem = compile_problem(Cluster(nodes, vms))
+    verdict = certify(problem, problem.node_of, budget=Budget(0))  # no time to look at any failure by itself
+    assert sorted(verdict.losses[0].vms.tolist()) == [0, 1]
+    assert verdict.losses[0].minimal
+    assert (verdict.backup_of[[2, 3]] >= 1).all()

@@ -1,7 +1,8 @@
 """The independent checker of witnesses: is a placement right, and do its failover plans hold?
 
-Whole numbers only, no solver, and no code shared with the search. Names become indices as they are read, so that names and
-columns are judged by the same lines. The index -1 is no node: it reaches the last entry of each node column, added for it.
+Whole numbers only, no solver, and no code shared with the search but the cluster as columns. Names become indices as they are
+read, so that names and columns are judged by the same lines. The index -1 is no node: it reaches the last entry of each node
+column, added for it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -135,7 +136,7 @@ class _Case:
         if np.any(self.load[:-1][~open_[:-1]]):
             blame(np.flatnonzero((at >= 0) & ~open_[at]), "{vm} is on {at}, offline, drained or unpowered")
         blame(moved[self.maintenance[at[moved]]], "{vm} comes to {at}, which is in maintenance")
-        if len(np.unique(self.node_pool)) > 2 or np.any(self.vm_pool != self.node_pool[0]):  # "no node" is in none
+        if len({*self.node.pool.words, *self.vm.pool.words}) > 1:
             blame(np.flatnonzero((self.vm_pool != self.node_pool[at]) & (at >= 0)), "{vm} is on {at}, which is in another pool")
         blame(moved[fixed], "{vm} is on {at}, but must not move from {now}")
         share, usable = self.cluster.guarantee.headroom, self.usable

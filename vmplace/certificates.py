@@ -18,6 +18,8 @@ class _Pool:
 
     Parameters
     ----------
+    standing
+        The placement.
     step
         A common divisor of all VMs' memory, in MiB.
     failing
@@ -30,6 +32,7 @@ class _Pool:
         What the failures displace at most, in MiB.
     """
 
+    standing: Standing
     step: int
     failing: IntArray
     targets: IntArray
@@ -45,7 +48,7 @@ class _Pool:
         ascending = np.argsort(free)
         above = np.concatenate((np.cumsum(free[ascending][::-1])[::-1], [0]))
         most = int(standing.displaced[failing].max(initial=0))
-        return cls(step, np.flatnonzero(failing), targets[ascending], free[ascending], above, most)
+        return cls(standing, step, np.flatnonzero(failing), targets[ascending], free[ascending], above, most)
 
     def stranding(self, size: IntArray, free: IntArray) -> IntArray:
         """How much restarted memory it takes at least until no target but the failed one has room for a VM of a size.
@@ -78,6 +81,29 @@ class _Pool:
                 high = middle - 1
         return low * self.step
 
+    @cached_property
+    def large(self) -> IntArray:
+        """The VMs above that which the pool's failures displace."""
+        pool, large = self.standing.problem.pool, self.standing.larger_than(self.small)
+        mine: IntArray = large[pool[self.standing.node_of[large]] == pool[self.targets[0]]]
+        return mine
+
+    @property
+    def room_for_large(self) -> BoolArray:
+        """Failures whose large VMs all find slots, shape (n_failing,)."""
+        enough = np.ones(len(self.failing), dtype=bool)
+        if not len(self.large):
+            return enough
+        memory, home = self.standing.problem.memory[self.large], self.standing.node_of[self.large]
+        most, least = int(memory.max()), int(memory.min())
+        taken = np.zeros(self.standing.problem.n_nodes, dtype=np.int64)
+        for k in range((most // least).bit_length()):
+            mine = (memory << k <= most) & (memory << k + 1 > most)
+            taken = 2 * taken + np.bincount(home[mine], minlength=len(taken))
+            slots = (self.standing.free << k) // most
+            enough &= taken[self.failing] + slots[self.failing] <= slots[self.targets].sum()
+        return enough
+
 
 @frozen(eq=False)
 class Certificates:
@@ -96,9 +122,8 @@ class Certificates:
         standing = self.standing
         safe = np.zeros(standing.problem.n_nodes, dtype=bool)
         for pool in self._pools:
-            large = standing.larger_than(pool.small)
             largest = np.full(len(safe), pool.small, dtype=np.int64)
-            np.maximum.at(largest, standing.node_of[large], standing.problem.memory[large])
+            np.maximum.at(largest, standing.node_of[pool.large], standing.problem.memory[pool.large])
             size = largest[pool.failing]
             safe[pool.failing] = pool.stranding(size, standing.free[pool.failing]) > standing.displaced[pool.failing] - size
         return safe
@@ -114,7 +139,7 @@ class Certificates:
         safe = np.zeros(self.standing.problem.n_nodes, dtype=bool)
         for pool in self._pools:
             if pool.small:
-                safe[pool.failing] = _room_for_large(self.standing, pool)
+                safe[pool.failing] = pool.room_for_large
         return safe
 
     @cached_property
@@ -127,22 +152,3 @@ class Certificates:
         failing = standing.scenario & (standing.displaced > 0)
         found = (_Pool.of(standing, failing & (problem.pool == pool), pool, bits & -bits) for pool in problem.pools)
         return [pool for pool in found if len(pool.failing) and len(pool.targets)]
-
-
-def _room_for_large(standing: Standing, pool: _Pool) -> BoolArray:
-    """Of a pool's failures, those whose VMs that might be stranded find slots, shape (n_failing,)."""
-    node_of, problem = standing.node_of, standing.problem
-    large = standing.larger_than(pool.small)
-    large = large[problem.pool[node_of[large]] == problem.pool[pool.failing[0]]]
-    memory = problem.memory[large]
-    enough = np.ones(len(pool.failing), dtype=bool)
-    if not len(large):
-        return enough
-    most, least = int(memory.max()), int(memory.min())
-    taken = np.zeros(problem.n_nodes, dtype=np.int64)
-    for k in range((most // least).bit_length()):
-        mine = (memory << k <= most) & (memory << k + 1 > most)
-        taken = 2 * taken + np.bincount(node_of[large[mine]], minlength=problem.n_nodes)
-        slots = (standing.free << k) // most
-        enough &= taken[pool.failing] + slots[pool.failing] <= slots[pool.targets].sum()
-    return enough

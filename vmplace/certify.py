@@ -173,14 +173,14 @@ class _Trial:
         self.verdict.told_by[nodes] = METHODS.index(how)
 
     def plan(self, failing: IntArray) -> None:
-        """Plan failures together; where somebody finds no room this tells nothing but of who fits nowhere."""
+        """Plan failures together; where somebody finds no room this tells nothing, unless it is only who fits nowhere."""
         standing, node_of = self.standing, self.standing.node_of
         plans = plan_together(standing, failing)
         hopeful = plans.lost[standing.problem.memory[plans.lost] <= standing.room_elsewhere[node_of[plans.lost]]]
         complete = np.setdiff1d(failing, node_of[plans.lost])
         self.settle(complete, Fate.SAFE, "packing")
         told = [complete]
-        if self.wants_losses and np.ptp(standing.problem.priority) == 0:
+        if self.wants_losses:
             told.append(np.setdiff1d(node_of[plans.lost], node_of[hopeful]))
             self._lose(plans.lost[np.isin(node_of[plans.lost], told[1])])
         mine = np.flatnonzero((plans.backup_of >= 0) & np.isin(node_of, np.concatenate(told)))

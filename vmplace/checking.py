@@ -59,7 +59,7 @@ def check(
 def _report(cluster: Cluster, problem: Problem, verdict: Verdict, budget: Budget) -> Report:
     names = Names(cluster, problem)
     node_of = names.hosts(problem.node_of)
-    waiting = tuple(names.vm(vm) for vm in np.flatnonzero(problem.node_of < 0).tolist())
+    waiting = names.vms(np.flatnonzero(problem.node_of < 0).tolist())
     found, waits = audit_running(cluster, node_of), frozenset(waiting)
     faults = [v for v in found if v.kind in ("overfull", "rule") or (v.kind == "placement" and v.subject not in waits)]
     pools = pool_verdicts(names, verdict, problem.node_of, faults)
