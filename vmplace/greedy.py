@@ -64,26 +64,38 @@ def _packed(problem: Problem, goal: Goal, budget: Budget, *, anew: bool) -> Cand
 
 def _spread(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
     """The best of spreading around holes: enough of them first, then fewer as long as that is safe and makes a difference."""
+    if budget.spent:
+        return None
     reserves, guess = ladder(problem, goal)
-    total, best, safe = int(problem.usable.sum()), None, len(reserves)
+    best = _attempt(problem, goal, budget, reserves[guess], anew=True)
+    if _is_safe(best):
+        return _with_fewer(problem, goal, budget, reserves[: guess + 1], best)
     # Where more holes do not help, fewer may: what is to fit in between has more room then.
-    for rung in [*range(guess, len(reserves)), *reversed(range(guess))]:
-        if budget.spent or (best is not None and best.verdict.safe):
-            break
-        best, safe = better(best, _attempt(problem, goal, budget, reserves[rung], anew=True)), rung
-    low, high = 0, safe if best is not None and best.verdict.safe and safe == guess else 0
-    while low < high and not budget.spent and int((reserves[high] - reserves[low]).sum()) > total * _SLIGHT:
-        middle = (low + high) // 2
-        candidate = _attempt(problem, goal, budget, reserves[middle], anew=True)
-        best = better(best, candidate)
-        if candidate is not None and candidate.verdict.safe:
-            high = middle
-        else:
-            low = middle + 1
+    for reserved in [*reserves[guess + 1 :], *reversed(reserves[:guess])]:
+        if budget.spent or _is_safe(best):
+            return best
+        best = better(best, _attempt(problem, goal, budget, reserved, anew=True))
     if best is None and not budget.spent:
         # Packed tightly, with one node's worth empty, what is nearly full fits, if not well balanced.
         best = _attempt(problem, goal, budget, reserves[-1], anew=True, pack=True)
     return best
+
+
+def _with_fewer(
+    problem: Problem, goal: Goal, budget: Budget, reserves: list[IntArray], best: Candidate | None
+) -> Candidate | None:
+    """The best with as few holes as are safe, found by halving; the last are."""
+    low, high = 0, len(reserves) - 1
+    while low < high and not budget.spent and (reserves[high] - reserves[low]).sum() > problem.usable.sum() * _SLIGHT:
+        middle = (low + high) // 2
+        candidate = _attempt(problem, goal, budget, reserves[middle], anew=True)
+        best = better(best, candidate)
+        low, high = (low, middle) if _is_safe(candidate) else (middle + 1, high)
+    return best
+
+
+def _is_safe(candidate: Candidate | None) -> bool:
+    return candidate is not None and candidate.verdict.safe
 
 
 def _attempt(

@@ -1,6 +1,6 @@
 """Where the quick constructions leave room for a failed node's VMs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -17,11 +17,11 @@ def holes(problem: Problem, goal: Goal) -> Iterator[IntArray]:
     The first are as many as still take the largest protected VM each.
     """
     yield np.zeros(problem.n_nodes, dtype=np.int64)
-    room = _room(problem, goal)
+    roomiest = _roomiest(problem, goal)
     largest = int(problem.memory[problem.protected].max(initial=0))
     count = max(1, min(int(problem.usable.max(initial=1)) // max(1, largest), problem.n_nodes // 2)) if problem.failures else 0
     while count >= 1:
-        yield _reserve(problem, goal, room, count)
+        yield _reserve(problem, goal, roomiest, count)
         count //= 2
 
 
@@ -35,10 +35,10 @@ def ladder(problem: Problem, goal: Goal) -> tuple[list[IntArray], int]:
     if problem.failures == 0:
         return [none], 0
     ranks = {pool: _ranks(problem, goal, pool) for pool in problem.pools}
-    rungs, room = [none], _room(problem, goal)
+    rungs, roomiest = [none], _roomiest(problem, goal)
     for k in range(1, max(map(len, ranks.values()), default=0) + 1):
         # One more for the largest: the node that fails may have a hole itself.
-        rungs.append(sum((_in_pool(problem, goal, room, pool, [*rank[:1], *rank[:k]]) for pool, rank in ranks.items()), none))
+        rungs.append(sum((_on(roomiest[pool], problem, goal, [*rank[:1], *rank[:k]]) for pool, rank in ranks.items()), none))
     return rungs + shares, len(rungs) - 1
 
 
@@ -58,29 +58,30 @@ def dedicated(problem: Problem, goal: Goal) -> Iterator[IntArray]:
     """No holes, then the roomiest node of each pool left empty."""
     yield np.zeros(problem.n_nodes, dtype=np.int64)
     if problem.failures:
-        yield _reserve(problem, goal, _room(problem, goal), 1)
+        yield _reserve(problem, goal, _roomiest(problem, goal), 1)
 
 
-def _reserve(problem: Problem, goal: Goal, room: IntArray, count: int) -> IntArray:
+def _reserve(problem: Problem, goal: Goal, roomiest: Mapping[int, IntArray], count: int) -> IntArray:
     """In each pool, a share of the largest node on each of the `count` nodes with most room to begin with."""
     reserved = np.zeros(problem.n_nodes, dtype=np.int64)
-    for pool in problem.pools:
-        largest = int(goal.limit(problem)[problem.online & (problem.pool == pool)].max(initial=0))
-        reserved += _in_pool(problem, goal, room, pool, [-(-largest // count)] * count)
+    for nodes in roomiest.values():
+        largest = int(goal.limit(problem)[nodes].max(initial=0))
+        reserved += _on(nodes, problem, goal, [-(-largest // count)] * count)
     return reserved
 
 
-def _in_pool(problem: Problem, goal: Goal, room: IntArray, pool: int, sizes: list[int]) -> IntArray:
-    """Holes of some sizes on the nodes of a pool with most room to begin with, shape (n_nodes,)."""
-    reserved = np.zeros(problem.n_nodes, dtype=np.int64)
-    nodes = np.flatnonzero(problem.online & (problem.pool == pool))
-    roomiest = nodes[np.argsort(-room[nodes], kind="stable")[: len(sizes)]]
+def _on(nodes: IntArray, problem: Problem, goal: Goal, sizes: list[int]) -> IntArray:
+    """Holes of some sizes on the first of some nodes, shape (n_nodes,)."""
+    first, reserved = nodes[: len(sizes)], np.zeros(problem.n_nodes, dtype=np.int64)
     # The hole is of usable memory: headroom is free in a failover.
-    headroom = (problem.usable - goal.limit(problem))[roomiest]
-    reserved[roomiest] = np.maximum(0, np.array(sizes[: len(roomiest)], dtype=np.int64) - headroom)
+    headroom = (problem.usable - goal.limit(problem))[first]
+    reserved[first] = np.maximum(0, np.array(sizes[: len(first)], dtype=np.int64) - headroom)
     return reserved
 
 
-def _room(problem: Problem, goal: Goal) -> IntArray:
-    """What nodes have beside the VMs that are settled, in MiB, shape (n_nodes,)."""
-    return problem.usable - problem.load(goal.settled(problem))
+def _roomiest(problem: Problem, goal: Goal) -> dict[int, IntArray]:
+    """The online nodes of each pool, those first that have most beside the VMs that are settled."""
+    room = problem.usable - problem.load(goal.settled(problem))
+    order = np.argsort(-room, kind="stable")
+    order = order[problem.online[order]]
+    return {pool: order[problem.pool[order] == pool] for pool in problem.pools}
