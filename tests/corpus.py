@@ -400,7 +400,7 @@ _YAML: Mapping[str, Broken] = {
     "yaml-binary": _yaml("nodes: !!binary aGk=\n", "line 1, column 8", "is refused"),
     "yaml-two-documents": _yaml(good_yaml() + "---\nnodes: []\n", "line 6, column 1", "a second document begins"),
     "yaml-list-as-key": _yaml("nodes: []\n? [a]\n: 1\n", "line 1, column 1", "a mapping with a list or a mapping as a key"),
-    "yaml-nested-too-deeply": _yaml("[" * _DEEP, "line 1, column 501", "deeper than 500 levels"),
+    "yaml-nested-too-deeply": _yaml("[" * 600, "line 1, column 501", "deeper than 500 levels"),
     "yaml-number-as-key": _yaml(good_yaml() + "5: 1\n", "", "unknown key 5"),
     "yaml-merge-key": _yaml("<<: {meta: {}}\n" + good_yaml(), "", "unknown key '<<'"),
     "yaml-vms-without-value": _yaml("nodes: []\nvms:\n", "vms", "None is not a list"),

@@ -1,7 +1,7 @@
 """Nodes and VMs held as columns: sequences that make an object only when one is asked for."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 import attrs
@@ -74,16 +74,24 @@ def _labelled(word: str) -> Any:
     return Factory(lambda self: Labels.alike(word, len(self.memory)), takes_self=True)
 
 
+def _amounts(things: Sequence[Node] | Sequence[VM]) -> Mapping[str, IntArray]:
+    """The further resources of some things: each thing's amount, 0 where it says nothing."""
+    names = dict.fromkeys(name for thing in things if thing.resources for name in thing.resources)
+    return {name: np.array([thing.resources.get(name, 0) for thing in things], dtype=np.int64) for name in names}
+
+
 @frozen(eq=False)
 class NodeColumns(_Columns[Node]):
-    """Nodes without tags, domain, price and further resources.
+    """Nodes without tags and price.
 
     Parameters
     ----------
     memory, reserve
         In MiB, shape (n_nodes,).
-    names, state, pool
-        As long.
+    names, state, pool, domain
+        As long; a domain that is empty is none.
+    resources
+        Amounts of further resources, each of shape (n_nodes,).
     """
 
     memory: IntArray
@@ -91,6 +99,8 @@ class NodeColumns(_Columns[Node]):
     reserve: IntArray = field(default=_filled(np.int64(0)), repr=False)
     state: Labels = field(default=_labelled("online"), repr=False)
     pool: Labels = field(default=_labelled("default"), repr=False)
+    domain: Labels = field(default=_labelled(""), repr=False)
+    resources: Mapping[str, IntArray] = field(factory=dict, repr=False)
 
     @classmethod
     def of(cls, memory: npt.ArrayLike, names: Iterable[str] | None = None) -> "NodeColumns":
@@ -109,6 +119,8 @@ class NodeColumns(_Columns[Node]):
             np.array([node.reserve for node in nodes], dtype=np.int64),
             Labels.of([node.state for node in nodes]),
             Labels.of([node.pool for node in nodes]),
+            Labels.of([node.domain or "" for node in nodes]),
+            _amounts(nodes),
         )
 
     @property
@@ -123,9 +135,14 @@ class NodeColumns(_Columns[Node]):
             self.reserve[part].tolist(),
             self.state[part],
             self.pool[part],
+            self.domain[part],
+            _each(self.resources, part, len(self)),
             strict=True,
         )
-        return (Node(name, memory, reserve=reserve, state=state, pool=pool) for name, memory, reserve, state, pool in columns)
+        return (
+            Node(name, memory, reserve=reserve, state=state, pool=pool, domain=domain or None, resources=resources)
+            for name, memory, reserve, state, pool, domain, resources in columns
+        )
 
     def _comparable(self, other: "NodeColumns") -> bool:
         return True
@@ -133,18 +150,20 @@ class NodeColumns(_Columns[Node]):
 
 @frozen(eq=False)
 class VMColumns(_Columns[VM]):
-    """VMs without target, tags and further resources, none of them evictable.
+    """VMs without tags.
 
     Parameters
     ----------
     memory
         In MiB, shape (n_vms,).
-    node
-        Index into `node_names`, -1 for none, shape (n_vms,).
-    running, movable, protected, priority
+    node, target
+        Indices into `node_names`, -1 for none, shape (n_vms,).
+    running, movable, protected, priority, evictable
         Shape (n_vms,).
     names, pool
         As long.
+    resources
+        Amounts of further resources, each of shape (n_vms,).
     """
 
     memory: IntArray
@@ -156,6 +175,9 @@ class VMColumns(_Columns[VM]):
     protected: BoolArray = field(default=_filled(np.True_), repr=False)
     priority: IntArray = field(default=_filled(np.int64(0)), repr=False)
     pool: Labels = field(default=_labelled("default"), repr=False)
+    evictable: BoolArray = field(default=_filled(np.False_), repr=False)
+    target: IntArray = field(default=_filled(np.int64(-1)), repr=False)
+    resources: Mapping[str, IntArray] = field(factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -176,7 +198,7 @@ class VMColumns(_Columns[VM]):
         index: dict[str | None, int] = {name: i for i, name in enumerate(node_names)}
         if isinstance(vms, VMColumns):
             known = np.array([*(index.get(name, -1) for name in vms.node_names), -1], dtype=np.int64)
-            return evolve(vms, node=known[vms.node], node_names=node_names)
+            return evolve(vms, node=known[vms.node], target=known[vms.target], node_names=node_names)
         return cls(
             np.array([vm.memory for vm in vms], dtype=np.int64),
             np.array([index.get(vm.node, -1) for vm in vms], dtype=np.int64),
@@ -187,25 +209,31 @@ class VMColumns(_Columns[VM]):
             np.array([vm.protected for vm in vms], dtype=bool),
             np.array([vm.priority for vm in vms], dtype=np.int64),
             Labels.of([vm.pool for vm in vms]),
+            np.array([vm.evictable for vm in vms], dtype=bool),
+            np.array([index.get(vm.target, -1) for vm in vms], dtype=np.int64),
+            _amounts(vms),
         )
 
     def _made(self, part: slice) -> Iterator[VM]:
-        hosts = (None if node < 0 else self.node_names[node] for node in self.node[part].tolist())
         columns = zip(
             self.names[part],
             self.memory[part].tolist(),
-            hosts,
+            self._hosts(self.node[part]),
             self.running[part].tolist(),
             self.movable[part].tolist(),
             self.protected[part].tolist(),
             self.priority[part].tolist(),
             self.pool[part],
+            self.evictable[part].tolist(),
+            self._hosts(self.target[part]),
+            _each(self.resources, part, len(self)),
             strict=True,
         )
-        return (
-            VM(name, memory, host, running=running, movable=movable, protected=protected, priority=priority, pool=pool)
-            for name, memory, host, running, movable, protected, priority, pool in columns
-        )
+        keys = ("running", "movable", "protected", "priority", "pool", "evictable", "target", "resources")
+        return (VM(name, memory, host, **dict(zip(keys, rest, strict=True))) for name, memory, host, *rest in columns)
+
+    def _hosts(self, nodes: IntArray) -> Iterator[str | None]:
+        return (None if node < 0 else self.node_names[node] for node in nodes.tolist())
 
     def _comparable(self, other: "VMColumns") -> bool:
         return _same_entries(self.node_names, other.node_names)
@@ -216,7 +244,17 @@ def names_of(things: Sequence[Node] | Sequence[VM]) -> Sequence[str]:
     return things.names if isinstance(things, NodeColumns | VMColumns) else [thing.name for thing in things]
 
 
+def _each(resources: Mapping[str, IntArray], part: slice, count: int) -> Iterator[dict[str, int]]:
+    """What each thing of a part has of each resource that it has any of."""
+    columns = {name: amounts[part].tolist() for name, amounts in resources.items()}
+    return (
+        {name: amounts[index] for name, amounts in columns.items() if amounts[index]} for index in range(len(range(count)[part]))
+    )
+
+
 def _same_column(one: Any, other: Any) -> bool:
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(np.array_equal(one[key], other[key]) for key in one)
     if isinstance(one, np.ndarray):
         return np.array_equal(one, other)
     return bool(one == other) if isinstance(one, Labels) else _same_entries(one, other)
