@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.plans import backups
 from vmplace import VM, Cluster, Node
 from vmplace.budget import Budget
 from vmplace.certify import Fate, certify
@@ -38,7 +39,7 @@ def placements(draw):
 def test_lockstep_and_single_decisions_agree(drawn):
     now = standing(*drawn)
     verdict = certify(now.problem, now.node_of, budget=Budget())
-    for failed in np.flatnonzero(now.displaced).tolist():
+    for failed in np.flatnonzero(now.asked).tolist():
         alone = decide(Restart.of(now, failed), budget=Budget())
         assert alone.safe == (verdict.fate[failed] == Fate.SAFE)
 
@@ -50,11 +51,12 @@ def test_plans_hold(drawn):
     verdict = certify(now.problem, now.node_of, budget=Budget())
     for failed in range(now.problem.n_nodes):
         free = now.free.copy()
-        mine = np.flatnonzero((now.node_of == failed) & (verdict.backup_of >= 0))
-        np.subtract.at(free, verdict.backup_of[mine], now.problem.memory[mine])
+        backup_of = backups(verdict.restarts, now.problem.n_vms)
+        mine = np.flatnonzero((now.node_of == failed) & (backup_of >= 0))
+        np.subtract.at(free, backup_of[mine], now.problem.memory[mine])
         assert (free >= 0).all()
-        assert failed not in verdict.backup_of[mine]
-        assert (verdict.fate[failed] != Fate.SAFE) or len(mine) == len(now.displaced_by(failed))
+        assert failed not in backup_of[mine]
+        assert (verdict.fate[failed] != Fate.SAFE) or len(mine) == len(now.displaced_by(np.array([failed]))[0])
 
 
 def test_list_order_is_not_enough():
@@ -95,4 +97,4 @@ def test_who_fits_nowhere_is_lost_whatever_the_priorities():
     verdict = certify(problem, problem.node_of, budget=Budget(0))  # no time to look at any failure by itself
     assert sorted(verdict.losses[0].vms.tolist()) == [0, 1]
     assert verdict.losses[0].minimal
-    assert (verdict.backup_of[[2, 3]] >= 1).all()
+    assert (backups(verdict.restarts, problem.n_vms)[[2, 3]] >= 1).all()

@@ -240,11 +240,11 @@ def test_control_characters_never_reach_the_terminal(run, write):
 
 
 def test_what_is_not_supported_yet_is_status_2(run, write):
-    path = write({**SAFE, "guarantee": {"failures": 2}})
+    path = write({**SAFE, "guarantee": {"sequence": "sequential"}})
     for command in ("check", "show", "place", "repair"):
         status, out, err = run(command, path)
         assert (status, out) == (2, "")
-        assert err.startswith(f"{path}: guarantee.failures: 2 is not supported yet")
+        assert err.startswith(f"{path}: guarantee.sequence: 'sequential' is not supported yet")
     assert run("convert", path)[0] == 0
 
 

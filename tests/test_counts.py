@@ -37,8 +37,8 @@ def broken_rows(program, values):
 
 def written_out(problem, goal):
     model = CountModel(problem, goal, Budget())
-    assert all(model.write_out(node) for node in range(problem.n_nodes))
-    assert not any(model.write_out(node) for node in range(problem.n_nodes))
+    assert all(model.write_out((node,)) for node in range(problem.n_nodes))
+    assert not any(model.write_out((node,)) for node in range(problem.n_nodes))
     return model
 
 
@@ -70,10 +70,12 @@ def test_every_row_holds_for_what_a_best_effort_loses(cluster, limited, data):
         return
     one = candidate(problem, goal, data.draw(st.sampled_from(right)), cluster)
     lost = losses(problem, one.verdict)
-    model = written_out(problem, evolve(goal, worst=tuple(lost) if limited else None))
+    failures = one.verdict.standing.failures
+    worst = {failures.key(number): loss for number, loss in enumerate(lost)}
+    model = written_out(problem, evolve(goal, worst=worst if limited else None))
     values = tuple(model.hint(one))
     assert broken_rows(model.program, values) == []
-    assert model.lost(values) == lost
+    assert [model.lost(values, failures.key(number)) for number in range(len(failures))] == lost
 
 
 @settings(max_examples=60, deadline=None)
@@ -142,7 +144,7 @@ def test_who_may_stay_stays_though_all_of_a_class_are_alike():
 def test_more_sizes_than_rows_are_made_for():
     sizes = list(range(40, 80))
     problem = uneven(*[900] * 5, vms=sizes)
-    problem = evolve(problem, failures=1)
+    problem = evolve(problem, guarantee=Guarantee())
     found = search(problem, BALANCE, budget=Budget(20), start=None)
     assert found.best.verdict.safe
 
@@ -150,7 +152,7 @@ def test_more_sizes_than_rows_are_made_for():
 @pytest.mark.parametrize("usable", [(2**26, 2**26 - 1, 2**26 - 3), (2**26,) * 3])
 def test_absurd_memory_stays_within_the_solvers_numbers(usable):
     problem = uneven(*usable, vms=[2**25 - 1, 2**25 - 3, 2**25 - 5, 3, 2, 1])
-    found = search(evolve(problem, failures=1), BALANCE, budget=Budget(5))
+    found = search(evolve(problem, guarantee=Guarantee()), BALANCE, budget=Budget(5))
     assert found.best.verdict.safe
     assert found.bounds[0] <= found.best.values[0]
 
@@ -188,6 +190,6 @@ def test_a_failure_written_out_is_judged_exactly(problem, outcome):
 def test_no_worse_is_meant_by_priority(worst, feasible):
     vms = [VM("high", 2, "n0", priority=1), VM("low", 2, "n0"), VM("full", 4, "n1", protected=False)]
     problem = compile_problem(Cluster([Node("n0", 4), Node("n1", 4)], vms))
-    goal = Goal(("balance",), best_effort=True, worst=(worst, (0, 0)))
+    goal = Goal(("balance",), best_effort=True, worst={(0,): worst, (1,): (0, 0)})
     found = search(problem, goal, budget=Budget())
     assert found.infeasible == (not feasible)

@@ -85,12 +85,12 @@ def test_reasons_give_true_figures(cluster):
     world, now = World(cluster), standing(cluster)
     names = Names(cluster, now.problem)
     loads = world.loads(world.now)
-    for failed in np.flatnonzero(now.displaced).tolist():
+    for failed in np.flatnonzero(now.asked).tolist():
         plan = decide(Restart.of(now, failed), budget=Budget())
-        assert plan.safe is world.survivable(world.now, names.node(failed))
+        assert plan.safe is world.survivable(world.now, names.scenario(now.failures, failed))
         if plan.safe:
             continue
-        others = [n for n in cluster.nodes if world.may_restart(world.vms[names.vm(0)], n, names.node(failed))]
+        others = [n for n in cluster.nodes if world.may_restart(world.vms[names.vm(0)], n, names.scenario(now.failures, failed))]
         free = sorted((max(0, n.usable - loads[n.name]) for n in others), reverse=True)
         reason = plan.loss.reason
         sizes = [world.vms[names.vm(vm)].memory for vm in reason.vms]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 import vmplace
 from benchmarks.instances import Instance, under_rules
 from tests.brute import World
+from tests.plans import backups
 from vmplace import VM, Apart, Cluster, Node, Together
 from vmplace.budget import Budget
 from vmplace.generate import PLACED, generate
@@ -35,7 +36,7 @@ def test_what_is_repaired_is_safe_and_never_less_than_the_least(cluster):
     if found is None:
         return
     names, world = Names(cluster, problem), World(cluster)
-    assert vmplace.audit(cluster, names.hosts(found.node_of), names.column(found.verdict.backup_of)) == []
+    assert vmplace.audit(cluster, names.hosts(found.node_of), names.column(backups(found.verdict.restarts, problem.n_vms))) == []
     node_of = {names.vm(vm): names.node(node) for vm, node in enumerate(found.node_of.tolist())}
     assert world.right(node_of)
     assert world.all_survivable(node_of)

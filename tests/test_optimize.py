@@ -28,14 +28,6 @@ def hard():
         (evolve(SMALL, guarantee=Guarantee(sequence="sequential")), "guarantee.sequence"),
         (evolve(SMALL, guarantee=Guarantee(policy="first-fit")), "guarantee.policy"),
         (evolve(SMALL, guarantee=Guarantee(order="priority")), "guarantee.order"),
-        (evolve(SMALL, guarantee=Guarantee(failures=2)), "guarantee.failures"),
-        (evolve(SMALL, guarantee=Guarantee(scope="domain")), "guarantee.scope"),
-        (evolve(SMALL, rules=[Apart(["a", "b"], scope="domain")]), "rules[0].scope"),
-        (evolve(SMALL, nodes=[evolve(NODES[0], price=2), *NODES[1:]]), "nodes[0].price"),
-        (evolve(SMALL, nodes=[*NODES[:2], evolve(NODES[2], resources={"vcpu": 8})]), "nodes[2].resources"),
-        (evolve(SMALL, vms=[VM("a", 1, resources={"vcpu": 8})]), "vms[0].resources"),
-        (evolve(SMALL, vms=[VM("a", 1), VM("b", 1, evictable=True)]), "vms[1].evictable"),
-        (evolve(SMALL, vms=[VM("a", 1, "n0", target="n1")]), "vms[0].target"),
     ],
 )
 @pytest.mark.parametrize("ask", [vmplace.check, vmplace.place, vmplace.repair])

@@ -14,7 +14,7 @@ from vmplace.testing import clusters
 def failures(cluster):
     problem = compile_problem(cluster)
     now = Standing.of(problem, problem.node_of)
-    return Names(cluster, problem), [Restart.of(now, failed) for failed in np.flatnonzero(now.displaced).tolist()]
+    return Names(cluster, problem), [Restart.of(now, failed) for failed in np.flatnonzero(now.asked).tolist()]
 
 
 def named(names, restart, packed):
@@ -27,7 +27,7 @@ def test_what_is_packed_keeps_memory_and_rules(cluster):
     world = World(cluster)
     names, restarts = failures(cluster)
     for restart in restarts:
-        failed = names.node(restart.failed)
+        failed = names.node(int(restart.failed[0]))
         for soft in (False, True):
             packed = pack_all(restart, soft=soft)
             if packed is not None:
@@ -42,7 +42,7 @@ def test_nobody_left_out_could_still_be_added(cluster):
     world = World(cluster)
     names, restarts = failures(cluster)
     for restart in restarts:
-        failed = names.node(restart.failed)
+        failed = names.node(int(restart.failed[0]))
         plan = named(names, restart, pack_most(restart))
         assert world.plan_holds(world.now, failed, plan)
         for vm in world.displaced(world.now, failed):

@@ -318,30 +318,9 @@ def test_nothing_at_all_is_safe():
 
 @pytest.mark.parametrize(
     "guarantee",
-    [{"failures": 2}, {"scope": "domain"}, {"sequence": "sequential"}, {"restart": "any-order"}, {"policy": "first-fit"}],
+    [{"sequence": "sequential"}, {"restart": "any-order"}, {"policy": "first-fit"}],
 )
 @pytest.mark.parametrize("ask", ["check", "place", "repair"])
 def test_other_guarantees_are_refused(ask, guarantee):
     with pytest.raises(NotSupportedError):
         getattr(vmplace, ask)(cluster([("n1", 8), ("n2", 8)], [("a", 1, "n1")], **guarantee))
-
-
-@pytest.mark.parametrize(
-    "vm", [{"resources": {"vcpu": 1}}, {"evictable": True}, {"target": "n2"}], ids=["resources", "evictable", "target"]
-)
-def test_other_features_of_vms_are_refused(vm):
-    with pytest.raises(NotSupportedError):
-        vmplace.check(cluster([("n1", 8), ("n2", 8)], [{"name": "a", "memory": 1, "node": "n1", **vm}]))
-
-
-@pytest.mark.parametrize("node", [{"resources": {"vcpu": 1}}, {"price": 2.0}], ids=["resources", "price"])
-def test_other_features_of_nodes_are_refused(node):
-    with pytest.raises(NotSupportedError):
-        vmplace.check(cluster([{"name": "n1", "memory": 8, **node}]))
-
-
-def test_rules_on_domains_are_refused_and_domains_alone_are_not():
-    nodes = [{"name": f"n{i}", "memory": 8, "domain": "rack"} for i in range(2)]
-    assert vmplace.check(cluster(nodes, [("a", 1, "n0")])).status == "safe"
-    with pytest.raises(NotSupportedError):
-        vmplace.check(cluster(nodes, [("a", 1, "n0")], [{"kind": "apart", "vms": ["a"], "scope": "domain"}]))

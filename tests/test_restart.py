@@ -23,11 +23,11 @@ def restart(cluster, failed=0):
 def on_all_nodes(now, failed):
     """The same failure, without leaving any node or rule out of consideration."""
     short = Restart.of(now, failed)
-    nodes = now.freest(int(now.problem.pool[failed]))
-    nodes = nodes[nodes != failed]
+    nodes = now.freest(int(now.failures.pool[failed]))
+    nodes = nodes[~np.isin(nodes, short.failed)]
     bindings = tuple(b for b in now.problem.bindings if b.during_failover and np.isin(b.vms, short.vms).any())
     taken = tuple(np.isin(nodes, now.node_of[b.vms[~np.isin(b.vms, short.vms)]]) for b in bindings)
-    return evolve(short, nodes=nodes, free=now.free[nodes], bindings=bindings, taken=taken)
+    return evolve(short, nodes=nodes, room=now.spare[nodes], bindings=bindings, taken=taken)
 
 
 def lost(problem, plan):
@@ -40,7 +40,7 @@ def lost(problem, plan):
 @given(clusters(min_nodes=4, max_nodes=7, max_vms=7, placed="all", pools=False))
 def test_leaving_nodes_out_of_consideration_changes_no_verdict(cluster):
     now = standing(cluster)
-    for failed in np.flatnonzero(now.displaced).tolist():
+    for failed in np.flatnonzero(now.asked).tolist():
         few, many = (decide(r, budget=Budget()) for r in (Restart.of(now, failed), on_all_nodes(now, failed)))
         assert few.safe is many.safe
         assert lost(now.problem, few) == lost(now.problem, many)

@@ -19,7 +19,7 @@ small = clusters(min_nodes=2, max_nodes=4, max_vms=6, placed="all", pools=False)
 def failures(cluster):
     problem = compile_problem(cluster)
     now = Standing.of(problem, problem.node_of)
-    return Names(cluster, problem), [Restart.of(now, failed) for failed in np.flatnonzero(now.displaced).tolist()]
+    return Names(cluster, problem), [Restart.of(now, failed) for failed in np.flatnonzero(now.asked).tolist()]
 
 
 def named(names, restart, packed):
@@ -38,7 +38,7 @@ def test_a_plan_for_all_is_found_if_there_is_one_and_breaks_the_least(cluster):
     world = World(cluster)
     names, restarts = failures(cluster)
     for restart in restarts:
-        failed = names.node(restart.failed)
+        failed = names.node(int(restart.failed[0]))
         weights = [weight(world, failed, p) for p in world.full_plans(world.now, failed, world.displaced(world.now, failed))]
         outcome, found = search_all(restart, budget=Budget())
         assert outcome is (Outcome.OPTIMAL if weights else Outcome.INFEASIBLE)
@@ -55,7 +55,7 @@ def test_the_best_partial_plan_is_proved(cluster):
     world = World(cluster)
     names, restarts = failures(cluster)
     for restart in restarts:
-        failed = names.node(restart.failed)
+        failed = names.node(int(restart.failed[0]))
         found, proved = search_most(restart, pack_most(restart), budget=Budget())
         plan = named(names, restart, found)
         assert proved

@@ -39,7 +39,9 @@ def test_a_status_is_its_word():
 
 def test_plans_are_of_decided_scenarios_and_named():
     scenarios = {"a": Scenario(Status.SAFE, "packing", 5), "b": Scenario(Status.UNKNOWN, "time", 1)}
-    found = solution(node_of=np.array([0, 1, 1]), witness=lambda: np.array([1, 0, -1]), scenarios=scenarios)
+    plans = Plans(CLUSTER, lambda: {"a": [0], "b": [1]}, np.array([0, 1]), np.array([0, 1]), np.array([1, 0]))
+    found = solution(node_of=np.array([0, 1, 1]), witness=lambda: plans, scenarios=scenarios)
+    assert found.backup_of.tolist() == [1, 0, -1]
     assert found.failover == {"a": {"x": "b"}}
     assert found.placement == {"x": "a", "y": "b", "off": "b"}
     assert solution().placement is None

@@ -17,20 +17,21 @@ def standing(cluster, **options):
 
 def test_scenarios_are_online_nodes_and_maintenance_nodes_with_vms():
     now = standing(Cluster(NODES, [VM("v", 4, "b", protected=False), VM("w", 3, "a")]))
-    assert now.scenario.tolist() == [True, True, False, False]
+    assert now.failures.nodes.ravel().tolist() == [0, 1]
     assert now.target.tolist() == [True, False, False, False]
     assert now.free.tolist() == [7, 0, 0, 0]
     assert now.displaced.tolist() == [3, 0, 0, 0]
 
 
 def test_without_a_guarantee_nothing_fails():
-    assert not standing(Cluster(NODES, [VM("v", 4, "a")], guarantee=Guarantee(failures=0))).scenario.any()
+    assert not len(standing(Cluster(NODES, [VM("v", 4, "a")], guarantee=Guarantee(failures=0))).failures)
 
 
 def test_only_powered_nodes_are_there():
     nodes = [Node(name, 10) for name in "abc"]
     now = standing(Cluster(nodes, [VM("v", 4, "a")]), powered=np.array([True, True, False]))
-    assert now.target.tolist() == now.scenario.tolist() == [True, True, False]
+    assert now.target.tolist() == [True, True, False]
+    assert now.failures.nodes.ravel().tolist() == [0, 1]
     assert now.freest(0).tolist() == [1, 0]
 
 
@@ -41,8 +42,9 @@ def test_an_overfull_node_has_nothing_free():
 def test_who_is_displaced_largest_first():
     vms = [VM("s", 2, "a"), VM("l", 5, "a"), VM("u", 9, "b", protected=False), VM("m", 3, "a"), VM("w", 4)]
     now = standing(Cluster([Node("a", 20), Node("b", 20)], vms))
-    assert now.displaced_by(0).tolist() == [1, 3, 0]
-    assert now.displaced_by(1).tolist() == []
+    assert now.displaced_by(np.array([0]))[0].tolist() == [1, 3, 0]
+    assert now.displaced_by(np.array([1]))[0].tolist() == []
+    assert [column.tolist() for column in now.displaced_by(np.array([1, 0]))] == [[1, 3, 0], [0, 3]]
 
 
 def test_rules_that_bind_restarts_make_a_node_less_than_plain():
@@ -61,10 +63,10 @@ def test_rules_that_bind_restarts_make_a_node_less_than_plain():
 def test_scenarios_and_their_memory_as_counted_by_hand(cluster):
     world, now = World(cluster), standing(cluster)
     names = [node.name for node in cluster.nodes]
-    assert [names[i] for i in np.flatnonzero(now.scenario)] == world.scenarios(world.now)
-    for failed in world.scenarios(world.now):
+    assert [names[i] for i in now.failures.nodes.ravel().tolist()] == world.scenarios(world.now)
+    for number, failed in enumerate(world.scenarios(world.now)):
         displaced = sum(vm.memory for vm in world.displaced(world.now, failed))
-        assert now.displaced[names.index(failed)] == displaced
+        assert now.asked[number] == now.displaced[names.index(failed)] == displaced
 
 
 def test_the_refuge_is_the_freest_other_target_of_the_pool():

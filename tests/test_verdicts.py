@@ -3,7 +3,7 @@ import pytest
 
 import vmplace
 from vmplace import VM, Apart, Cluster, Node, NotOn
-from vmplace.lockstep import Plans, plan_together
+from vmplace.lockstep import Restarts, plan_together
 
 
 def test_a_rule_that_spans_pools_condemns_only_where_it_is_broken():
@@ -53,7 +53,9 @@ def test_plans_are_made_when_asked_for(monkeypatch):
 
 def test_a_plan_that_fails_its_audit_is_not_shown(monkeypatch):
     report = vmplace.check(spread())
-    monkeypatch.setattr("vmplace.certify.plan_together", lambda now, _: Plans(now.node_of.copy(), np.zeros(0, dtype=np.int64)))
+    monkeypatch.setattr(
+        "vmplace.certify.plan_together", lambda now, _: Restarts(now.node_of, np.arange(len(now.node_of)), now.node_of)
+    )
     with pytest.raises(RuntimeError, match="failed its audit"):
         report.failover["n0"]
 

@@ -10,7 +10,8 @@ from vmplace.budget import Budget
 from vmplace.certificates import Certificates
 from vmplace.columns import IntArray
 from vmplace.decide import decide
-from vmplace.lockstep import plan_together
+from vmplace.evictions import with_evictions
+from vmplace.lockstep import Restarts, plan_together
 from vmplace.problem import BoolArray, Problem
 from vmplace.ranking import ranked
 from vmplace.restart import Loss, Reason, Restart
@@ -22,7 +23,6 @@ __all__ = ["METHODS", "Fate", "Verdict", "certify"]
 class Fate(IntEnum):
     """What becomes of a scenario."""
 
-    NONE = 0
     SAFE = 1
     UNSAFE = 2
     UNKNOWN = 3
@@ -44,57 +44,62 @@ class Verdict:
     standing
         The placement.
     fate
-        A `Fate` per node, shape (n_nodes,).
+        A `Fate` per scenario, shape (n_scenarios,).
     told_by
-        What told so: an index into `METHODS` per node, shape (n_nodes,).
+        What told so: an index into `METHODS` per scenario, shape (n_scenarios,).
     losses
-        Per unsafe node: who cannot be restarted, and why.
+        Per unsafe scenario: who cannot be restarted, and why.
     plans
-        VMs and their restart nodes, as far as a plan was needed to tell.
+        Restarts, as far as a plan was needed to tell.
     """
 
     standing: Standing
     fate: IntArray
     told_by: IntArray
     losses: dict[int, Loss]
-    plans: list[tuple[IntArray, IntArray]]
+    plans: list[Restarts]
 
     @property
     def safe(self) -> bool:
         """Whether every failure is survived."""
-        return not bool(np.any(self.fate >= Fate.UNSAFE))
+        return self.standing.failures.complete and not bool(np.any(self.fate >= Fate.UNSAFE))
 
     @property
     def unsafe(self) -> bool:
         """Whether some failure is not survived, for certain."""
         return bool(np.any(self.fate == Fate.UNSAFE))
 
-    def method(self, node: int) -> str:
-        """What told a node's fate."""
-        return METHODS[self.told_by[node]]
+    def method(self, scenario: int) -> str:
+        """What told a scenario's fate."""
+        return METHODS[self.told_by[scenario]]
 
     @cached_property
-    def planned(self) -> IntArray:
-        """Restart node of each VM, as far as a plan was needed to tell, -1 for the others, shape (n_vms,)."""
-        planned = np.full(self.standing.problem.n_vms, -1, dtype=np.int64)
-        for vms, nodes in self.plans:
-            planned[vms] = nodes
-        return planned
+    def planned(self) -> Restarts:
+        """Where VMs restart, as far as a plan was needed to tell."""
+        return Restarts.joined(self.plans)
 
     @cached_property
-    def backup_of(self) -> IntArray:
-        """Node each VM restarts on when its own fails, -1 for none, shape (n_vms,); plans not needed before are made now."""
+    def restarts(self) -> Restarts:
+        """Where VMs restart, by scenario; plans not needed before are made now."""
         certified = np.flatnonzero((self.fate == Fate.SAFE) & np.isin(self.told_by, _PLANLESS))
-        if not len(certified):
-            return self.planned
-        plans = plan_together(self.standing, certified)
-        backup_of = np.where(plans.backup_of >= 0, plans.backup_of, self.planned) if self.plans else plans.backup_of
-        for node in np.unique(self.standing.node_of[plans.lost]).tolist():
-            plan = decide(Restart.of(self.standing, node), budget=Budget())
-            if not plan.safe:
-                raise RuntimeError("a failure certified safe has no plan; this is a defect, please report it")
-            backup_of[plan.vms] = plan.nodes
-        return backup_of
+        parts = list(self.plans)
+        if len(certified):
+            together = plan_together(self.standing, certified)
+            lost = np.unique(together.scenario[together.node < 0])
+            parts.append(together[~np.isin(together.scenario, lost)] if len(lost) else together)
+            for scenario in lost.tolist():
+                plan = decide(Restart.of(self.standing, scenario), budget=Budget())
+                if not plan.safe:
+                    raise RuntimeError("a failure certified safe has no plan; this is a defect, please report it")
+                parts.append(Restarts.of(scenario, plan.vms, plan.nodes))
+        restarts = Restarts.joined(parts)
+        ascending = bool((restarts.scenario[1:] >= restarts.scenario[:-1]).all())
+        return restarts if ascending else restarts[ranked(restarts.scenario)]
+
+    @cached_property
+    def failover(self) -> Restarts:
+        """As `restarts`, with what becomes of evictable VMs: node -1 for those that are stopped."""
+        return with_evictions(self.standing, self.restarts) if self.standing.problem.evictable.any() else self.restarts
 
 
 def certify(
@@ -123,7 +128,7 @@ def certify(
     """
     trial = _Trial.of(Standing.of(problem, node_of, powered=powered), losses)
     if stop_early or not losses:
-        trial.settle(_hopeless(trial.standing) & trial.plain, Fate.UNSAFE, "sums")
+        trial.settle(_hopeless(trial.standing) & trial.open, Fate.UNSAFE, "sums")
         if stop_early and trial.verdict.unsafe:
             return trial.verdict
     certificates = Certificates(trial.standing)
@@ -135,12 +140,12 @@ def certify(
     if together.any():
         trial.plan(np.flatnonzero(together))
     left = np.flatnonzero(trial.verdict.fate == Fate.UNKNOWN)
-    for done, node in enumerate(left.tolist()):
+    for done, scenario in enumerate(left.tolist()):
         budget.tell("check", done=done, total=len(left))
         if budget.spent:
             break
-        trial.decide(node, budget)
-        if stop_early and trial.verdict.fate[node] == Fate.UNSAFE:
+        trial.decide(scenario, budget)
+        if stop_early and trial.verdict.fate[scenario] == Fate.UNSAFE:
             break
     return trial.verdict
 
@@ -154,9 +159,9 @@ class _Trial:
 
     @classmethod
     def of(cls, standing: Standing, wants_losses: bool) -> "_Trial":
-        fate = np.where(standing.scenario, int(Fate.UNKNOWN), int(Fate.NONE)).astype(np.int64)
+        fate = np.full(len(standing.failures), int(Fate.UNKNOWN), dtype=np.int64)
         trial = cls(Verdict(standing, fate, np.zeros_like(fate), {}, []), wants_losses)
-        trial.settle(standing.scenario & (standing.displaced == 0), Fate.SAFE, "empty")
+        trial.settle(standing.asked == 0, Fate.SAFE, "empty")
         return trial
 
     @property
@@ -164,56 +169,61 @@ class _Trial:
         return self.verdict.standing
 
     @property
-    def plain(self) -> BoolArray:
-        """Nodes left whose restarts no rule binds, shape (n_nodes,)."""
-        return np.asarray(self.standing.plain & (self.verdict.fate == Fate.UNKNOWN))
+    def open(self) -> BoolArray:
+        """Scenarios left, shape (n_scenarios,)."""
+        return np.asarray(self.verdict.fate == Fate.UNKNOWN)
 
-    def settle(self, nodes: BoolArray | IntArray | int, fate: Fate, how: str) -> None:
-        self.verdict.fate[nodes] = fate
-        self.verdict.told_by[nodes] = METHODS.index(how)
+    @property
+    def plain(self) -> BoolArray:
+        """Scenarios left whose restarts nothing binds but memory, shape (n_scenarios,)."""
+        return np.asarray(self.standing.plain & self.open)
+
+    def settle(self, scenarios: BoolArray | IntArray | int, fate: Fate, how: str) -> None:
+        self.verdict.fate[scenarios] = fate
+        self.verdict.told_by[scenarios] = METHODS.index(how)
 
     def plan(self, failing: IntArray) -> None:
         """Plan failures together; where somebody finds no room this tells nothing, unless it is only who fits nowhere."""
-        standing, node_of = self.standing, self.standing.node_of
+        standing = self.standing
         plans = plan_together(standing, failing)
-        hopeful = plans.lost[standing.problem.memory[plans.lost] <= standing.room_elsewhere[node_of[plans.lost]]]
-        complete = np.setdiff1d(failing, node_of[plans.lost])
+        lost = plans[plans.node < 0]
+        small = standing.problem.memory[lost.vm] <= standing.room_elsewhere[lost.scenario]
+        complete = np.setdiff1d(failing, lost.scenario)
         self.settle(complete, Fate.SAFE, "packing")
         told = [complete]
         if self.wants_losses:
-            told.append(np.setdiff1d(node_of[plans.lost], node_of[hopeful]))
-            self._lose(plans.lost[np.isin(node_of[plans.lost], told[1])])
-        mine = np.flatnonzero((plans.backup_of >= 0) & np.isin(node_of, np.concatenate(told)))
-        self.verdict.plans.append((mine, plans.backup_of[mine]))
+            told.append(np.setdiff1d(lost.scenario, lost.scenario[small]))
+            self._lose(lost[np.isin(lost.scenario, told[1])])
+        self.verdict.plans.append(plans[(plans.node >= 0) & np.isin(plans.scenario, np.concatenate(told))])
 
-    def _lose(self, lost: IntArray) -> None:
-        """Who fits on no other node, even alone, is lost in any plan: nothing is left to prove."""
+    def _lose(self, lost: Restarts) -> None:
+        """Who fits on no survivor, even alone, is lost in any plan: nothing is left to prove."""
         standing, memory = self.standing, self.standing.problem.memory
-        lost = lost[ranked(standing.node_of[lost], -memory[lost])]
-        nodes, first = np.unique(standing.node_of[lost], return_index=True)
-        self.settle(nodes, Fate.UNSAFE, "sums")
-        for node, vms in zip(nodes.tolist(), np.split(lost, first)[1:], strict=True):
-            refuge, room = int(standing.refuge[node]), int(standing.room_elsewhere[node])
+        lost = lost[ranked(lost.scenario, -memory[lost.vm])]
+        scenarios, first = np.unique(lost.scenario, return_index=True)
+        self.settle(scenarios, Fate.UNSAFE, "sums")
+        for scenario, vms in zip(scenarios.tolist(), np.split(lost.vm, first)[1:], strict=True):
+            refuge, room = int(standing.refuge[scenario]), int(standing.room_elsewhere[scenario])
             reason = Reason("size", (int(vms[0]),), int(memory[vms[0]]), room, refuge)
-            self.verdict.losses[node] = Loss(vms, reason, minimal=True)
+            self.verdict.losses[scenario] = Loss(vms, reason, minimal=True)
 
-    def decide(self, node: int, budget: Budget) -> None:
+    def decide(self, scenario: int, budget: Budget) -> None:
         """Decide one failure."""
-        plan = decide(Restart.of(self.standing, node), budget=budget, losses=self.wants_losses)
-        self.verdict.plans.append((plan.vms, plan.nodes))
+        plan = decide(Restart.of(self.standing, scenario), budget=budget, losses=self.wants_losses)
+        self.verdict.plans.append(Restarts.of(scenario, plan.vms, plan.nodes))
         if plan.safe is not None:
-            self.settle(node, Fate.SAFE if plan.safe else Fate.UNSAFE, plan.method)
+            self.settle(scenario, Fate.SAFE if plan.safe else Fate.UNSAFE, plan.method)
         if plan.loss is not None:
-            self.verdict.losses[node] = plan.loss
+            self.verdict.losses[scenario] = plan.loss
 
 
 def _hopeless(standing: Standing) -> BoolArray:
-    """Nodes whose failure displaces more than is free elsewhere, or a VM larger than any other node has room for."""
-    problem = standing.problem
+    """Failures that displace more than is free elsewhere, or a VM larger than any survivor has room for, shape (n_scenarios,)."""
+    problem, failures = standing.problem, standing.failures
     total = np.zeros(int(problem.pool.max(initial=0)) + 1, dtype=np.int64)
     np.add.at(total, problem.pool, standing.free)
-    hopeless = standing.displaced > total[problem.pool] - standing.free
+    hopeless = standing.asked > total[failures.pool] - failures.sums(standing.free)
+    largest = np.zeros(problem.n_nodes, dtype=np.int64)
     large = standing.larger_than(int(standing.room_elsewhere.min(initial=0)))
-    home = standing.node_of[large]
-    hopeless[home[problem.memory[large] > standing.room_elsewhere[home]]] = True
-    return np.asarray(hopeless & standing.scenario)
+    np.maximum.at(largest, standing.node_of[large], problem.memory[large])
+    return np.asarray(hopeless | (failures.largest(largest) > standing.room_elsewhere))

@@ -7,9 +7,9 @@ no rule binds restarts. Where a candidate fails its exact check all the same, th
 class s restart on i.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 
@@ -23,6 +23,11 @@ from vmplace.running import Running
 from vmplace.slotbounds import thresholds
 
 __all__ = ["CountModel"]
+
+_FEW_SIZES = 12
+"""Slot sizes of a further resource that get rows."""
+
+_ANY = 2**40
 
 
 class CountModel(Running):
@@ -61,8 +66,8 @@ class CountModel(Running):
     ) -> None:
         super().__init__(problem, goal, budget, onto, Fraction(least_peak))
         self.stages = goal.stages(problem)
-        self._written: set[int] = set()
-        self._slots: dict[tuple[int, int], int] = {}
+        self._written: set[tuple[int, ...]] = set()
+        self._slots: dict[tuple[int, int, int], int] = {}
         self._stated: list[tuple[BoolArray, IntArray, set[int]]] = []
         if problem.failures:
             self._survive(slots)
@@ -77,21 +82,26 @@ class CountModel(Running):
             sizes = self._sizes[mine]
             chosen = sorted({*thresholds(sizes), *known.intersection(sizes.tolist())})
             if chosen[0] > 1:  # slots of one unit are memory
-                self._survive_by_memory(mask, mine)
+                self._survive_by_volume(mask, mine, 0)
             for size in chosen:
-                self._survive_by_slots(mask, mine, size)
+                self._survive_by_slots(mask, mine, size, 0)
             self._lift(np.flatnonzero(mask), chosen)
             self._stated.append((mask, mine, set(chosen)))
+            for resource in range(1, self._problem.n_firm):
+                amounts = self._amount[resource, mine]
+                self._survive_by_volume(mask, mine, resource)
+                for size in thresholds(amounts[amounts > 1], _FEW_SIZES):
+                    self._survive_by_slots(mask, mine, size, resource)
 
-    def sharpen(self, node_of: IntArray, powered: BoolArray | None, node: int) -> list[int] | None:
+    def sharpen(self, node_of: IntArray, powered: BoolArray | None, failed: IntArray) -> list[int] | None:
         """State slots of a size that shows that a failure is not survived.
 
         Parameters
         ----------
         node_of, powered
             A placement that the rows so far allow.
-        node
-            A node whose failure it does not survive.
+        failed
+            The nodes of a failure that it does not survive.
 
         Returns
         -------
@@ -100,14 +110,15 @@ class CountModel(Running):
             slots of no size do.
         """
         counts = self._problem.counts(node_of)
-        free = np.array(self._usable) - (counts * self._sizes[:, None]).sum(axis=0)
-        if powered is not None:
-            free = np.where(powered, free, 0)
+        free = self._free(powered, counts)
+        surviving = np.ones(len(free), dtype=bool)
+        surviving[failed] = False
         for mask, mine, stated in self._stated:
-            others = free[mask & (np.arange(len(free)) != node)]
-            here = mine[counts[mine, node] > 0]
+            others = np.maximum(free[mask & surviving], 0)
+            down = counts[np.ix_(mine, failed)].sum(axis=1)
+            here, down = mine[down > 0], down[down > 0]
             missing = {
-                size: int((self._sizes[here] // size) @ counts[here, node]) - int((others // size).sum())
+                size: int((self._sizes[here] // size) @ down) - int((others // size).sum())
                 for size in np.unique(self._sizes[here]).tolist()
             }
             size = max(missing, key=lambda t: missing[t] * t, default=0)
@@ -116,7 +127,7 @@ class CountModel(Running):
             if any(missing[t] > 0 for t in stated.intersection(missing)):
                 return []
             stated.add(size)
-            self._survive_by_slots(mask, mine, size)
+            self._survive_by_slots(mask, mine, size, 0)
             self._lift(np.flatnonzero(mask), [size])
             return [size * self._unit]
         return None
@@ -135,70 +146,131 @@ class CountModel(Running):
             if len(mine):
                 yield mask, mine
 
-    def _displaced(self, mine: IntArray, node: int, slot: int) -> Terms:
+    def _displaced(self, mine: IntArray, node: int, slot: int, resource: int) -> Terms:
         """Whole slots that the classes lose when a node fails."""
-        mine = mine[(self._n[mine, node] >= 0) & (self._sizes[mine] >= slot)]
-        whole = [self._size[s] // slot for s in mine.tolist()]
+        amount = self._amount[resource]
+        mine = mine[(self._n[mine, node] >= 0) & (amount[mine] >= slot)]
+        whole = (amount[mine] // slot).tolist()
         terms = list(zip(self._n[mine, node].tolist(), whole, strict=True))
         if self._lost is not None:
             terms += [(v, -k) for v, k in zip(self._lost[mine, node].tolist(), whole, strict=True) if v >= 0]
         return terms
 
-    def _survive_by_memory(self, mask: BoolArray, mine: IntArray) -> None:
-        nodes = np.flatnonzero(mask).tolist()
-        most = np.array([sum(self._usable[i] for i in nodes)])
-        free = int(self._new(most, lambda c, counts: self._free(c, counts)[mask].sum(keepdims=True))[0])
+    def _survive_by_volume(self, mask: BoolArray, mine: IntArray, resource: int) -> None:
+        """Of each failure no more is displaced than is free elsewhere."""
+        nodes, capacity = np.flatnonzero(mask).tolist(), self._capacity_of[resource].tolist()
+        most = np.array([sum(capacity[i] for i in nodes)])
+        free = int(self._new(most, lambda c, counts: self._free(c.powered, counts, resource)[mask].sum(keepdims=True))[0])
         whole: Terms = [(free, 1)]
         constant = 0
         for i in nodes:
-            terms, capacity = self._capacity(i, self._usable[i])
-            whole += [*self._load(i), *terms]
-            constant += capacity
+            terms, own = self._capacity(i, capacity[i])
+            whole += [*self._load(i, resource, lasting=True), *terms]
+            constant += own
         self.program.row(whole, upper=constant)
-        for f in self._failing(mask, mine, 1):
-            self._budget.demand()
-            displaced = self._displaced(mine, f, 1)
-            if not displaced:
-                continue
-            terms, own = self._capacity(f, self._usable[f]) if mask[f] else ([], 0)
-            back = [*((v, -c) for v, c in self._load(f)), *((v, -c) for v, c in terms)] if mask[f] else []
-            # free elsewhere = free - (own capacity - own load)
-            self.program.row([*displaced, *back, (free, -1)], upper=-own)
 
-    def _survive_by_slots(self, mask: BoolArray, mine: IntArray, size: int) -> None:
+        def asked(node: int) -> tuple[Terms, int]:
+            displaced = self._displaced(mine, node, 1, resource)
+            if not mask[node]:
+                return displaced, 0
+            terms, own = self._capacity(node, capacity[node])
+            back = [*self._load(node, resource, lasting=True), *terms]
+            return [*displaced, *((v, -c) for v, c in back)], own
+
+        self._limit_failures(mask, mine, 1, resource, free, asked)
+
+    def _survive_by_slots(self, mask: BoolArray, mine: IntArray, size: int, resource: int) -> None:
+        """Of each failure no more slots of a size are displaced than are free elsewhere."""
         nodes = np.flatnonzero(mask).tolist()
-        self._count_slots(size, np.array([i for i in nodes if (size, i) not in self._slots], dtype=np.int64))
-        most = np.array([sum(self._usable[i] // size for i in nodes)])
-        total = int(self._new(most, lambda c, counts: (self._free(c, counts)[mask] // size).sum(keepdims=True))[0])
-        self.program.row([*((self._slots[size, i], 1) for i in nodes), (total, -1)], 0, 0)
-        for f in self._failing(mask, mine, size):
+        fresh = [i for i in nodes if (resource, size, i) not in self._slots]
+        self._count_slots(size, np.array(fresh, dtype=np.int64), resource)
+        most = np.array([int((self._capacity_of[resource, mask] // size).sum())])
+        total = int(
+            self._new(most, lambda c, counts: (self._free(c.powered, counts, resource)[mask] // size).sum(keepdims=True))[0]
+        )
+        self.program.row([*((self._slots[resource, size, i], 1) for i in nodes), (total, -1)], 0, 0)
+
+        def asked(node: int) -> tuple[Terms, int]:
+            own = [(self._slots[resource, size, node], 1)] if mask[node] else []
+            return [*self._displaced(mine, node, size, resource), *own], 0
+
+        self._limit_failures(mask, mine, size, resource, total, asked)
+
+    def _limit_failures(
+        self, mask: BoolArray, mine: IntArray, size: int, resource: int, total: int, asked: Callable[[int], tuple[Terms, int]]
+    ) -> None:
+        """No k units together ask for more than the total: what they displace, and what is free on them.
+
+        The sum of the k largest of e is at most U just where ``k x + sum(max(0, e - x)) <= U`` for some x, the k-th largest.
+        """
+        k, units = self._problem.failures, self._asking(mask, mine, size, resource)
+        rows = []
+        for unit in units:
             self._budget.demand()
-            displaced = self._displaced(mine, f, size)
-            if displaced:
-                own = [(self._slots[size, f], 1)] if mask[f] else []
-                self.program.row([*displaced, *own, (total, -1)], upper=0)
+            nodes = np.flatnonzero(self._problem.unit == unit).tolist()
+            parts = [asked(node) for node in nodes]
+            if k > 1 or any(self._displaced(mine, node, size, resource) for node in nodes):
+                rows.append(([term for own, _ in parts for term in own], sum(own for _, own in parts)))
+        if k == 1:
+            for terms, constant in rows:
+                self.program.row([*terms, (total, -1)], upper=-constant)
+            return
+        highest = [
+            max(0, constant + sum(c * self.program.upper[v] for v, c in terms if v >= 0 and c > 0)) for terms, constant in rows
+        ]
 
-    def _failing(self, mask: BoolArray, mine: IntArray, slot: int) -> list[int]:
-        """Nodes whose failure needs a row: of those whose contents are settled, the one that asks for most."""
-        settled = np.flatnonzero(self._settled)
+        def kth(c: Candidate, counts: IntArray) -> IntArray:
+            e = self._asked_of(c, counts, mask, mine, size, resource)[units]
+            return np.sort(e)[::-1][min(k, len(e)) - 1 : min(k, len(e))]
+
+        if not rows:
+            return
+        level = int(self._new(np.array([max(highest)]), kth)[0])
+        above = self._new(
+            np.array(highest),
+            lambda c, counts: np.maximum(self._asked_of(c, counts, mask, mine, size, resource)[units] - kth(c, counts), 0),
+        )
+        for (terms, constant), v in zip(rows, above.tolist(), strict=True):
+            self.program.row([*terms, (level, -1), (v, -1)], upper=-constant)
+        self.program.row([(level, k), *((v, 1) for v in above.tolist()), (total, -1)], upper=0)
+
+    def _asked_of(
+        self, candidate: Candidate, counts: IntArray, mask: BoolArray, mine: IntArray, size: int, resource: int
+    ) -> IntArray:
+        """What each unit asks for in a candidate, shape (n_units,)."""
+        own = np.where(mask, self._free(candidate.powered, counts, resource) // size, 0)
+        asked = np.zeros(len(self._problem.unit_pool), dtype=np.int64)
+        np.add.at(asked, self._problem.unit, (self._amount[resource, mine] // size) @ counts[mine] + own)
+        return asked
+
+    def _asking(self, mask: BoolArray, mine: IntArray, slot: int, resource: int) -> list[int]:
+        """Units whose failure needs a row: of those whose contents are settled, the k that ask for most."""
+        problem = self._problem
+        pool = problem.signature_pool[self._classes.signature[mine[0]]]
+        units = np.flatnonzero(problem.unit_pool == pool)
+        moving = np.zeros(len(problem.unit_pool), dtype=bool)
+        moving[problem.unit[~self._settled]] = True
+        settled = units[~moving[units]]
         if not len(settled):
-            return list(range(self._problem.n_nodes))
-        whole = self._sizes[mine] // slot
-        asked = (whole[:, None] * self._fixed[np.ix_(mine, settled)]).sum(axis=0)
-        asked += np.where(mask[settled], np.maximum(self._settled_free[settled], 0) // slot, 0)
-        return [int(settled[asked.argmax()]), *np.flatnonzero(~self._settled).tolist()]
+            return [int(unit) for unit in units]
+        asked = np.zeros(len(problem.unit_pool), dtype=np.int64)
+        whole = (self._amount[resource, mine] // slot) @ self._fixed[mine]
+        whole += np.where(mask, np.maximum(self._settled_free[resource], 0) // slot, 0)
+        np.add.at(asked, problem.unit, whole)
+        most = settled[np.argsort(-asked[settled], kind="stable")[: problem.failures]]
+        return [int(unit) for unit in (*most, *units[moving[units]])]
 
-    def _count_slots(self, size: int, nodes: IntArray) -> None:
+    def _count_slots(self, size: int, nodes: IntArray, resource: int) -> None:
         """Variables for the free slots of nodes."""
-        most = np.array(self._usable, dtype=np.int64)[nodes] // size
-        slots = self._new(most, lambda c, counts: self._free(c, counts)[nodes] // size).tolist()
+        most = self._capacity_of[resource, nodes] // size
+        slots = self._new(most, lambda c, counts: self._free(c.powered, counts, resource)[nodes] // size).tolist()
         for i, v in zip(nodes.tolist(), slots, strict=True):
-            self._slots[size, i] = v
+            self._slots[resource, size, i] = v
             if self._settled[i] and v >= 0:
-                self.program.lower[v] = self.program.upper[v] = max(0, int(self._settled_free[i])) // size
+                self.program.lower[v] = self.program.upper[v] = max(0, int(self._settled_free[resource, i])) // size
             elif v >= 0:
-                terms, capacity = self._capacity(i, self._usable[i])
-                self.program.row([*self._load(i), (v, size), *terms], upper=capacity)
+                terms, capacity = self._capacity(i, int(self._capacity_of[resource, i]))
+                self.program.row([*self._load(i, resource, lasting=True), (v, size), *terms], upper=capacity)
 
     def _lift(self, nodes: IntArray, sizes: list[int]) -> None:
         """Rows that hold already but that relaxations miss: what slots cost beyond what a node has anyway."""
@@ -207,7 +279,7 @@ class CountModel(Running):
             return
         capacity = np.array(self._usable, dtype=np.int64)[nodes]
         if self._out is not None:
-            free = capacity - (self._now * self._sizes[:, None]).sum(axis=0)[nodes]
+            free = capacity - (self._lasting_size @ self._now)[nodes]
             fits = free >= 0
             if fits.any():
                 self._lift_moves(self._out, nodes[fits], capacity[fits], free[fits], sizes)
@@ -222,7 +294,8 @@ class CountModel(Running):
             for i, row, free in zip(nodes.tolist(), kind.reshape(-1).tolist(), room.tolist(), strict=True):
                 self._budget.demand()
                 terms, base = self._slot_terms(i, free, sizes, family.slots[row])
-                for s in np.flatnonzero((left[:, i] >= 0) | (self._most[:, i] > self._now[:, i])).tolist():
+                changing = (left[:, i] >= 0) | (self._most[:, i] > self._now[:, i])
+                for s in np.flatnonzero(changing & ~self._classes.evictable).tolist():
                     out, come = int(family.leaving[row, s]), int(family.coming[row, s])
                     # What comes is what is there, less what was, and instead of what left.
                     terms += [(int(left[s, i]), out - come), (int(self._n[s, i]), -come)]
@@ -239,98 +312,117 @@ class CountModel(Running):
                 # A load above the least peak's makes the peak higher by at least as many parts, where parts are whole.
                 whole = self._shares.factor(int(self._problem.usable[i])) is not None
                 over = 1 if whole else self._usable[i]
-                terms += [*((v, -c) for v, c in self._load(i)), (self._peak, over)]
+                terms += [*((v, -c) for v, c in self._load(i, lasting=True)), (self._peak, over)]
                 self.program.row(terms, lower=base + free - self._usable[i] + over * self._least_peak)
 
     def _slot_terms(self, node: int, room: int, sizes: list[int], prices: IntArray) -> tuple[Terms, int]:
         """Terms and constant of ``sum_t c[t] (floor(room / t) - u[t])``, to be at least: ``terms >= constant``."""
-        terms = [(self._slots[size, node], -price) for size, price in zip(sizes, prices.tolist(), strict=True) if price]
+        terms = [(self._slots[0, size, node], -price) for size, price in zip(sizes, prices.tolist(), strict=True) if price]
         return terms, -sum(price * (room // size) for size, price in zip(sizes, prices.tolist(), strict=True))
 
-    def _free(self, candidate: Candidate, counts: IntArray) -> Any:
-        free = np.array(self._usable) - (counts * self._sizes[:, None]).sum(axis=0)
-        powered = candidate.powered
+    @cached_property
+    def _lasting_size(self) -> IntArray:
+        """Memory in units of each class that it keeps in a failover, shape (n_classes,)."""
+        return np.where(self._classes.evictable, 0, self._sizes)
+
+    def _free(self, powered: BoolArray | None, counts: IntArray, resource: int = 0) -> IntArray:
+        """What is free for restarts on each node, shape (n_nodes,)."""
+        free: IntArray = self._capacity_of[resource] - np.where(self._classes.evictable, 0, self._amount[resource]) @ counts
         return free if powered is None or self._powered is None else np.where(powered, free, 0)
 
-    def write_out(self, node: int) -> bool:
+    def write_out(self, units: tuple[int, ...]) -> bool:
         """State one scenario exactly; False if it is already."""
-        if node in self._written:
+        if units in self._written:
             return False
-        self._written.add(node)
+        self._written.add(units)
         problem, classes = self._problem, self._classes
-        targets = problem.restartable[classes.signature] & classes.protected[:, None]
-        targets[:, node] = False
-        most = np.minimum(self._most[:, [node]], problem.usable[None, :] // classes.memory[:, None]) * targets
-        restarts = self._new(np.asarray(most), lambda c, counts: self._restarts(c, counts, node))
-        for s in np.flatnonzero(classes.protected & (self._n[:, node] >= 0)).tolist():
-            lost = [] if self._lost is None else [(int(self._lost[s, node]), 1)]
-            self.program.row([*((v, 1) for v in restarts[s].tolist()), *lost, (int(self._n[s, node]), -1)], 0, 0)
-        for i in range(problem.n_nodes):
-            coming = list(zip(restarts[:, i].tolist(), self._size, strict=True))
-            terms, capacity = self._capacity(i, self._usable[i])
-            if i != node and any(v >= 0 for v, _ in coming):
-                self.program.row([*coming, *self._load(i), *terms], upper=capacity)
+        down = np.isin(problem.unit, units)
+        failed = np.flatnonzero(down)
+        targets = problem.restartable[classes.signature] & classes.protected[:, None] & ~down
+        most = np.minimum(self._most[:, failed].sum(axis=1)[:, None], _holds(self._capacity_of, self._amount)) * targets
+        restarts = self._new(np.asarray(most), lambda c, counts: self._restarts(c, units))
+        for s in np.flatnonzero(classes.protected & (self._n[:, failed] >= 0).any(axis=1)).tolist():
+            gone = [(int(v), -1) for v in self._n[s, failed]]
+            lost = [] if self._lost is None else [(int(v), 1) for v in self._lost[s, failed]]
+            self.program.row([*((v, 1) for v in restarts[s].tolist()), *lost, *gone], 0, 0)
+        for i in np.flatnonzero(~down).tolist():
+            for resource in range(problem.n_firm):
+                coming = list(zip(restarts[:, i].tolist(), self._amount[resource].tolist(), strict=True))
+                terms, capacity = self._capacity(i, int(self._capacity_of[resource, i]))
+                if any(v >= 0 and c for v, c in coming):
+                    self.program.row([*coming, *self._load(i, resource, lasting=True), *terms], upper=capacity)
         for binding in problem.bindings:
             if binding.must and binding.during_failover:
-                self._bind_restarts(binding, node, restarts)
+                self._bind_restarts(binding, units, restarts)
         return True
 
-    def _restarts(self, candidate: Candidate, counts: IntArray, node: int) -> IntArray:
-        backup = np.where(candidate.node_of == node, candidate.verdict.backup_of, -1)
-        return self._problem.counts(backup)
+    def _restarts(self, candidate: Candidate, units: tuple[int, ...]) -> IntArray:
+        """VMs of each class that restart on each node in a scenario, shape (n_classes, n_nodes)."""
+        number = candidate.verdict.standing.failures.number.get(units)
+        restarts = candidate.verdict.restarts
+        mine = restarts[restarts.scenario == (-1 if number is None else number)]
+        counts = np.zeros_like(self._n)
+        np.add.at(counts, (self._classes.of[mine.vm], mine.node), 1)
+        return counts
 
-    def _bind_restarts(self, binding: Binding, node: int, restarts: IntArray) -> None:
+    def _bind_restarts(self, binding: Binding, units: tuple[int, ...], restarts: IntArray) -> None:
         mine = np.unique(self._classes.of[binding.vms])
         if not (restarts[mine] >= 0).any():
             return
-        if binding.kind == "apart":
-            for i in range(self._problem.n_nodes):
-                if i != node:
-                    here = [*((int(self._n[s, i]), 1) for s in mine), *((int(restarts[s, i]), 1) for s in mine)]
-                    self.program.row(here, upper=1)
+        down = np.isin(self._problem.unit, units)
+        lasting = mine[~self._classes.evictable[mine]]
+        if binding.zone is not None:
+            for here in (np.flatnonzero((binding.zone == zone) & ~down) for zone in np.unique(binding.zone[~down])):
+                staying, coming = self._n[np.ix_(lasting, here)], restarts[np.ix_(mine, here)]
+                if (coming >= 0).any():
+                    self.program.row([(v, 1) for v in (*staying.ravel().tolist(), *coming.ravel().tolist())], upper=1)
         elif binding.kind == "together":
             homes = self._new(
                 np.any(restarts[mine] >= 0, axis=0).astype(np.int64),
-                lambda c, counts: np.any(self._restarts(c, counts, node)[mine], axis=0),
+                lambda c, counts: np.any(self._restarts(c, units)[mine], axis=0),
             )
             self.program.row(((v, 1) for v in homes.tolist()), upper=1)
             for s in mine.tolist():
+                most = int(self._most[s, down].sum())
                 for i, home in enumerate(homes.tolist()):
                     if restarts[s, i] >= 0:
-                        self.program.row([(int(restarts[s, i]), 1), (home, -int(self._most[s, node]))], upper=0)
+                        self.program.row([(int(restarts[s, i]), 1), (home, -most)], upper=0)
 
-    def _no_worse(self, worst: tuple[tuple[int, ...], ...]) -> None:
+    def _no_worse(self, worst: Mapping[tuple[int, ...], tuple[int, ...]]) -> None:
         """No scenario loses more than it may, in the order of priorities: more of a lower one only for less of a higher one."""
-        for node, allowed in enumerate(worst):
+        for units, allowed in worst.items():
             better: list[int] = []
             for rank, (priority, most) in enumerate(zip(priorities(self._problem), allowed, strict=True)):
-                lost = self._lost_terms(priority, node)
+                lost = self._lost_terms(priority, units)
                 whole = sum(c * self.program.upper[v] for v, c in lost)
                 self.program.row([*lost, *((b, -whole) for b in better)], upper=most // self._unit)
-                better.append(self._less(node, rank, lost, most))
+                better.append(self._less(units, rank, lost, most))
 
-    def _less(self, node: int, rank: int, lost: Terms, most: int) -> int:
+    def _less(self, units: tuple[int, ...], rank: int, lost: Terms, most: int) -> int:
         """A variable that may be 1 only if a scenario loses less than `most` MiB of a priority."""
-        less = int(
-            self._new(np.ones(1, dtype=np.int64), lambda c, _: np.array([losses(self._problem, c.verdict)[node][rank] < most]))[0]
-        )
+
+        def loses_less(c: Candidate, _: IntArray) -> IntArray:
+            number = c.verdict.standing.failures.number.get(units)
+            return np.array([number is None or losses(self._problem, c.verdict)[number][rank] < most])
+
+        less = int(self._new(np.ones(1, dtype=np.int64), loses_less)[0])
         whole = sum(c * self.program.upper[v] for v, c in lost)
         under = (most - 1) // self._unit
         slack = max(0, whole - under)
         self.program.row([*lost, (less, slack)], upper=under + slack)
         return less
 
-    def _lost_terms(self, priority: int, node: int | None = None) -> Terms:
+    def _lost_terms(self, priority: int, units: tuple[int, ...] | None = None) -> Terms:
+        """Memory that is lost; where one unit fails at a time, a VM is lost in one failure only."""
         assert self._lost is not None
         mine = np.flatnonzero(self._classes.priority == priority)
-        nodes = range(self._problem.n_nodes) if node is None else (node,)
+        nodes = range(self._problem.n_nodes) if units is None else np.flatnonzero(np.isin(self._problem.unit, units)).tolist()
         return [(int(self._lost[s, i]), self._size[s]) for s in mine for i in nodes if self._lost[s, i] >= 0]
 
-    def lost(self, values: tuple[int, ...]) -> list[tuple[int, ...]]:
-        """Per node, the memory in MiB that its failure leaves out in the model, by priority, highest first."""
-        ranks = priorities(self._problem)
-        terms = [[self._lost_terms(priority, node) for priority in ranks] for node in range(self._problem.n_nodes)]
-        return [tuple(self.program.value(t, values) * self._unit for t in row) for row in terms]
+    def lost(self, values: tuple[int, ...], units: tuple[int, ...]) -> tuple[int, ...]:
+        """The memory in MiB that a failure leaves out in the model, by priority, highest first."""
+        terms = (self._lost_terms(priority, units) for priority in priorities(self._problem))
+        return tuple(self.program.value(t, values) * self._unit for t in terms)
 
     # Between values and placements
 
@@ -406,3 +498,11 @@ def _deal(problem: Problem, goal: Goal, counts: IntArray) -> IntArray:
     for vm in np.flatnonzero(node_of < 0).tolist():
         node_of[vm] = open_[of[vm]].pop()
     return node_of
+
+
+def _holds(capacity: IntArray, amount: IntArray) -> IntArray:
+    """How many VMs of each class each node has room for when empty, shape (n_classes, n_nodes)."""
+    each = [
+        np.where(a[:, None] > 0, c[None, :] // np.maximum(a, 1)[:, None], _ANY) for c, a in zip(capacity, amount, strict=True)
+    ]
+    return np.asarray(np.min(each, axis=0))

@@ -41,7 +41,7 @@ def decide(restart: Restart, *, budget: Budget, losses: bool = True) -> Plan:
         if outcome is Outcome.UNKNOWN:
             return _plan(restart, None, "time", pack_most(restart))
         free, among = _usable(restart, items)
-        reason = Reason("search", _all(restart), _memory(items), int(free.sum()), among=among)
+        reason = Reason("search", _all(restart), _need(items), int(free.sum()), among=among)
     if not losses:
         return _plan(restart, False, _METHOD.get(reason.kind, reason.kind), [])
     return _with_loss(restart, reason, budget)
@@ -50,7 +50,7 @@ def decide(restart: Restart, *, budget: Budget, losses: bool = True) -> Plan:
 def _with_loss(restart: Restart, reason: Reason, budget: Budget) -> Plan:
     most = pack_most(restart)
     placed = {vm for item, _ in most for vm in item.vms}
-    hopeless = {vm for item in restart.single_items if not _fitting(restart, item).any() for vm in item.vms}
+    hopeless = {vm for item in restart.single_items if not restart.fitting(item).any() for vm in item.vms}
     # Who fits on no node at all is lost in any plan: if nobody else is, nothing is left to prove.
     minimal = set(restart.vms.tolist()) - placed <= hopeless
     if not minimal:
@@ -68,42 +68,55 @@ def _plan(restart: Restart, safe: bool | None, method: str, assignment: Assignme
 def _impossible(restart: Restart, items: list[Item]) -> Reason | None:
     """A necessary condition that fails, if one does: the plainest first."""
     if not len(restart.nodes):
-        return Reason("alone", _all(restart), _memory(items))
+        return Reason("alone", _all(restart), _need(items))
     for item in items:
         if not item.allowed.any():
             return Reason("rules", item.vms, item.memory)
-        if not _fitting(restart, item).any():
-            best = int(np.flatnonzero(item.allowed)[0])
-            kind = "size" if restart.free[best] == restart.free[0] else "barred"
-            return Reason(kind, item.vms, item.memory, int(restart.free[best]), int(restart.nodes[best]))
-    free, among = _usable(restart, items)
-    if _memory(items) > int(free.sum()):
-        return Reason("sums", _all(restart), _memory(items), int(free.sum()), among=among)
-    return _slots(items, free, among)
-
-
-def _usable(restart: Restart, items: list[Item]) -> tuple[IntArray, int]:
-    """Free memory on the freest nodes, as many as there are items, and how many these are; 0 if they are all there are."""
-    return restart.free[: len(items)], len(items) if len(restart.free) >= len(items) else 0
-
-
-def _slots(items: list[Item], free: IntArray, among: int) -> Reason | None:
-    """The slot cut: more VMs of a size or above than the survivors have room for, each VM counting for its whole slots."""
-    sizes = np.array([item.memory for item in items], dtype=np.int64)
-    for size in np.unique(sizes)[::-1].tolist():
-        room = int((free // size).sum())
-        if int((sizes // size).sum()) > room:
-            vms = tuple(vm for item in items if item.memory >= size for vm in item.vms)
-            return Reason("slots", vms, int((sizes // size).sum()), room, size=size, among=among)
+        if not restart.fitting(item).any():
+            return _too_large(restart, item)
+    for resource in range(restart.room.shape[1]):
+        free, among = _usable(restart, items, resource)
+        need = _need(items, resource)
+        if need > int(free.sum()):
+            return Reason("sums", _all(restart), need, int(free.sum()), among=among, resource=resource)
+    for resource in range(restart.room.shape[1]):
+        reason = _slots(restart, items, resource)
+        if reason is not None:
+            return reason
     return None
 
 
-def _fitting(restart: Restart, item: Item) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    return item.allowed & (restart.free >= item.memory)
+def _too_large(restart: Restart, item: Item) -> Reason:
+    """Why no candidate has room for an item."""
+    for resource, need in enumerate(item.demand):
+        free = np.where(item.allowed, restart.room[:, resource], -1)
+        best = int(free.argmax())
+        if free[best] < need:
+            kind = "size" if free[best] == restart.room[:, resource].max() else "barred"
+            return Reason(kind, item.vms, need, int(free[best]), int(restart.nodes[best]), resource=resource)
+    return Reason("blend", item.vms, item.memory)
 
 
-def _memory(items: list[Item]) -> int:
-    return sum(item.memory for item in items)
+def _usable(restart: Restart, items: list[Item], resource: int = 0) -> tuple[IntArray, int]:
+    """What the freest candidates have, as many as there are items, and how many these are; 0 if they are all there are."""
+    free = np.sort(restart.room[:, resource])[::-1]
+    return free[: len(items)], len(items) if len(free) >= len(items) else 0
+
+
+def _slots(restart: Restart, items: list[Item], resource: int) -> Reason | None:
+    """The slot cut: more VMs of a size or above than the survivors have room for, each VM counting for its whole slots."""
+    free, among = _usable(restart, items, resource)
+    sizes = np.array([item.demand[resource] for item in items], dtype=np.int64)
+    for size in np.unique(sizes[sizes > 0])[::-1].tolist():
+        room = int((free // size).sum())
+        if int((sizes // size).sum()) > room:
+            vms = tuple(vm for item in items if item.demand[resource] >= size for vm in item.vms)
+            return Reason("slots", vms, int((sizes // size).sum()), room, size=size, among=among, resource=resource)
+    return None
+
+
+def _need(items: list[Item], resource: int = 0) -> int:
+    return sum(item.demand[resource] for item in items)
 
 
 def _all(restart: Restart) -> tuple[int, ...]:

@@ -208,16 +208,18 @@ class _Search:
         """Certify a solution; take it if it is good, and write out scenarios that the model got wrong: whether there were any."""
         node_of, powered, verdict = self._certified(values)
         self._adopt(node_of, powered, verdict)
-        corrected = [self._correct(node, node_of, powered) for node in self._wrong(values, verdict)]
+        failures = verdict.standing.failures
+        corrected = [self._correct(failures.key(number), node_of, powered) for number in self._wrong(values, verdict)]
         return any(corrected)
 
-    def _correct(self, node: int, node_of: IntArray, powered: BoolArray | None) -> bool:
+    def _correct(self, units: tuple[int, ...], node_of: IntArray, powered: BoolArray | None) -> bool:
         """State what the model missed of a scenario: slots of a size where that tells, else all; False if it is already."""
-        sizes = None if self.goal.best_effort else self.model.sharpen(node_of, powered, node)
+        failed = np.flatnonzero(np.isin(self.problem.unit, units))
+        sizes = None if self.goal.best_effort else self.model.sharpen(node_of, powered, failed)
         if sizes is not None:
             self.slots.update(sizes)
             return True
-        fresh = self.model.write_out(node)
+        fresh = self.model.write_out(units)
         self.written += fresh
         return fresh
 
@@ -243,10 +245,10 @@ class _Search:
         if not self.goal.best_effort:
             wrong = np.flatnonzero(verdict.fate == Fate.UNSAFE)
         else:
-            lost = losses(self.problem, verdict)
-            thought = self.model.lost(values)
-            wrong = np.array([node for node in range(self.problem.n_nodes) if lost[node] > thought[node]], dtype=np.int64)
-        by_weight = wrong[np.argsort(-verdict.standing.displaced[wrong], kind="stable")]
+            lost, failures = losses(self.problem, verdict), verdict.standing.failures
+            better = [n for n in range(len(failures)) if lost[n] > self.model.lost(values, failures.key(n))]
+            wrong = np.array(better, dtype=np.int64)
+        by_weight = wrong[np.argsort(-verdict.standing.asked[wrong], kind="stable")]
         # All at once on small clusters, and after the first few have not sufficed.
         most = _WRITE_AT_ONCE if self.written < _WRITE_AT_ONCE else self.problem.n_nodes
-        return [int(node) for node in by_weight[:most]]
+        return [int(number) for number in by_weight[:most]]

@@ -1,10 +1,11 @@
 """What a search is after: which VMs may go where, and what each candidate is worth."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from math import inf
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
 from vmplace.budget import Budget
 from vmplace.certify import Verdict
@@ -77,8 +78,8 @@ class Goal:
     max_moves, max_migrated
         Limits on VMs, and on MiB, that change node; None for none.
     worst
-        With `best_effort`: per node, the protected memory that its failure may leave out, by priority (highest first), so
-        that no scenario gets worse; None for no such limit.
+        With `best_effort`: by what fails (units, ascending), the protected memory that may be left out, by priority (highest
+        first), so that no scenario gets worse; None for no such limit.
     headroom
         Whether normal running keeps to `Problem.limit`; otherwise to `Problem.usable`.
     """
@@ -88,7 +89,7 @@ class Goal:
     best_effort: bool = False
     max_moves: int | None = None
     max_migrated: int | None = None
-    worst: tuple[tuple[int, ...], ...] | None = None
+    worst: Mapping[tuple[int, ...], tuple[int, ...]] | None = field(default=None, hash=False)
     headroom: bool = True
 
     @property
@@ -122,6 +123,10 @@ class Goal:
         """What normal running may use of each node, in MiB."""
         return problem.limit if self.headroom else problem.usable
 
+    def limits(self, problem: Problem) -> IntArray:
+        """What normal running may use of each node, shape (n_nodes, n_resources)."""
+        return np.column_stack([self.limit(problem), problem.capacity[:, 1:]])
+
     def allowed(self, problem: Problem, node_of: IntArray) -> bool:
         """Whether a placement keeps all that holds in normal running: places, memory, must-rules, limits on moves."""
         placed = np.flatnonzero(node_of != problem.node_of)
@@ -132,7 +137,7 @@ class Goal:
             and np.all(problem.online[node_of[placed]])
             and (self.move_running or not len(moved))
             and np.all(problem.movable[moved])
-            and np.all(problem.load(node_of) <= self.limit(problem))
+            and np.all(problem.loads(node_of) <= self.limits(problem))
             and not any(b.must for b in broken_bindings(problem, node_of))
             and len(moved) <= (inf if self.max_moves is None else self.max_moves)
             and int(problem.memory[moved].sum()) <= (inf if self.max_migrated is None else self.max_migrated)
@@ -144,7 +149,8 @@ class Goal:
             return verdict.safe
         if self.worst is None:
             return True
-        return all(lost <= worst for lost, worst in zip(losses(problem, verdict), self.worst, strict=True))
+        failures, lost = verdict.standing.failures, losses(problem, verdict)
+        return all(lost[number] <= self.worst.get(failures.key(number), lost[number]) for number in verdict.losses)
 
     def values(
         self, problem: Problem, node_of: IntArray, verdict: Verdict, powered: BoolArray | None
@@ -197,17 +203,17 @@ def peak(problem: Problem, node_of: IntArray) -> Fraction:
 
 
 def lost_vms(verdict: Verdict) -> dict[int, list[int]]:
-    """Per unsafe node, the VMs that its failure leaves without a restart."""
-    return {node: loss.vms.tolist() for node, loss in verdict.losses.items()}
+    """Per unsafe scenario, the VMs that it leaves without a restart."""
+    return {number: loss.vms.tolist() for number, loss in verdict.losses.items()}
 
 
 def losses(problem: Problem, verdict: Verdict) -> list[tuple[int, ...]]:
-    """Per node, the memory its failure leaves without a restart, by priority, highest first."""
+    """Per scenario, the memory it leaves without a restart, by priority, highest first."""
     rank = {priority: i for i, priority in enumerate(priorities(problem))}
-    table = np.zeros((problem.n_nodes, len(rank)), dtype=np.int64)
-    for node, vms in lost_vms(verdict).items():
+    table = np.zeros((len(verdict.standing.failures), len(rank)), dtype=np.int64)
+    for number, vms in lost_vms(verdict).items():
         for vm in vms:
-            table[node, rank[int(problem.priority[vm])]] += problem.memory[vm]
+            table[number, rank[int(problem.priority[vm])]] += problem.memory[vm]
     return [tuple(row) for row in table.tolist()]
 
 
@@ -220,8 +226,8 @@ def kept(binding: Binding, node_of: IntArray) -> bool:
     """Whether a placement keeps a rule in normal running."""
     hosts = node_of[binding.vms]
     hosts = hosts[hosts >= 0]
-    if binding.kind == "apart":
-        return len(np.unique(hosts)) == len(hosts)
+    if binding.zone is not None:
+        return len(np.unique(binding.zone[hosts])) == len(hosts)
     if binding.kind == "together":
         return len(np.unique(hosts)) <= 1
     assert binding.nodes is not None

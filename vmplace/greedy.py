@@ -4,7 +4,7 @@ import numpy as np
 from attrs import evolve
 
 from vmplace.budget import Budget
-from vmplace.certify import certify
+from vmplace.certify import Fate, certify
 from vmplace.columns import IntArray
 from vmplace.fill import Filling
 from vmplace.goal import Candidate, Goal, better
@@ -139,7 +139,7 @@ def _with_spares(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget
             return Candidate(node_of, powered.copy(), verdict, goal.values(problem, node_of, verdict, powered))
         if not idle or budget.spent:
             return None
-        unsafe = np.unique(problem.pool[verdict.fate >= 2])
+        unsafe = np.unique(verdict.standing.failures.pool[verdict.fate >= Fate.UNSAFE])
         helpful = [node for node in idle if problem.pool[node] in unsafe]
         if not helpful:
             return None

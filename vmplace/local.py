@@ -91,7 +91,9 @@ def _repaired(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, l
     if found is not None:
         return found
     overfull = problem.load(node_of) > goal.limit(problem)
-    pools = np.unique(problem.pool[overfull | _unplanned(_glance(problem, node_of))]).tolist()
+    glance = _glance(problem, node_of)
+    failing = glance.standing.failures.pool[_unplanned(glance)]
+    pools = np.union1d(problem.pool[overfull], failing).tolist()
     for pool in pools:
         repair = _PoolRepair(problem, goal, pool, Slots(problem, goal, node_of, pool), budget)
         if not repair.make_safe():
@@ -160,10 +162,11 @@ class _PoolRepair:
     def _failing(self) -> Restart | None:
         """A failure for which quick ways find no plan."""
         glance = _glance(self.problem, self.slots.node_of)
-        left, standing = np.flatnonzero(_unplanned(glance) & (self.problem.pool == self.pool)), glance.standing
+        standing = glance.standing
+        left = np.flatnonzero(_unplanned(glance) & (standing.failures.pool == self.pool))
         # Those that displace most need most: if one fails it is found soon.
-        for node in left[np.argsort(-standing.displaced[left], kind="stable")].tolist():
-            restart = Restart.of(standing, node)
+        for scenario in left[np.argsort(-standing.asked[left], kind="stable")].tolist():
+            restart = Restart.of(standing, scenario)
             if pack_all(restart, soft=False) is None:
                 return restart
         return None
@@ -175,7 +178,7 @@ def _glance(problem: Problem, node_of: IntArray) -> Verdict:
 
 
 def _unplanned(glance: Verdict) -> BoolArray:
-    """Nodes for whose failure no plan is found, shape (n_nodes,)."""
+    """Failures for which no plan is found, shape (n_scenarios,)."""
     return np.asarray(glance.fate >= Fate.UNSAFE)
 
 

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from vmplace.cluster import Cluster
 from vmplace.columns import IntArray, names_of
+from vmplace.failures import Failures
 from vmplace.problem import Binding, Problem
 
 __all__ = ["Names"]
@@ -33,6 +34,24 @@ class Names:
         original = self.problem.original.tolist()
         return tuple(self._vms[original[index]] for index in indices)
 
+    def scenario(self, failures: Failures, number: int) -> str:
+        """The names of what fails in a scenario, joined."""
+        return "+".join(self._units[unit] for unit in failures.units[number].tolist() if unit >= 0)
+
+    @cached_property
+    def _units(self) -> list[str]:
+        """What fails as one: a node, or a failure domain."""
+        first = np.unique(self.problem.unit, return_index=True)[1].tolist()
+        if self.problem.guarantee.scope == "node":
+            return [self._nodes[node] for node in first]
+        domain = self.cluster.node_columns.domain
+        return [domain[node] or self._nodes[node] for node in first]
+
+    @property
+    def identical(self) -> bool:
+        """Whether the problem's VMs are the cluster's, one by one."""
+        return self.problem.n_incoming == 0 and self.problem.n_vms == len(self.cluster.vms)
+
     @cached_property
     def _nodes(self) -> Sequence[str]:
         return names_of(self.cluster.nodes)
@@ -47,16 +66,17 @@ class Names:
 
     def column(self, of_vms: IntArray) -> IntArray:
         """A column over the problem's VMs as one over the cluster's; -1 for those that are stopped."""
-        if len(of_vms) == len(self.cluster.vms):
+        if self.identical:
             return of_vms
+        whole = self.problem.n_vms - self.problem.n_incoming
         column = np.full(len(self.cluster.vms), -1, dtype=np.int64)
-        column[self.problem.original] = of_vms
+        column[self.problem.original[:whole]] = of_vms[:whole]
         return column
 
     def hosts(self, node_of: IntArray) -> IntArray:
         """A placement over the cluster's VMs: those that are stopped keep their node."""
         column = self.column(node_of)
-        if len(node_of) < len(column):
+        if not self.identical:
             column = np.where(self._stopped_on >= 0, self._stopped_on, column)
         return column
 

@@ -192,18 +192,20 @@ class _Task:
             goals += [(evolve(goal, headroom=False), [*given_up, crowded]) for goal, given_up in list(goals)]
         return goals
 
-    def _losses_now(self) -> tuple[tuple[int, ...], ...] | None:
+    def _losses_now(self) -> dict[tuple[int, ...], tuple[int, ...]] | None:
         """What each failure would leave unprotected as things stand, waiting VMs among it; None unless the cluster is unsafe."""
         problem = self.problem
         verdict = certify(problem, problem.node_of, budget=self.budget)
-        table = np.array(losses(problem, verdict), dtype=np.int64).reshape(problem.n_nodes, len(priorities(problem)))
+        failures = verdict.standing.failures
+        table = np.array(losses(problem, verdict), dtype=np.int64).reshape(len(failures), len(priorities(problem)))
         down = problem.protected & (problem.node_of < 0)
         for rank, priority in enumerate(priorities(problem)):
             for vm in np.flatnonzero(down & (problem.priority == priority)).tolist():
-                table[problem.pool == problem.vm_pool[vm], rank] += problem.memory[vm]
-        unsettled = np.flatnonzero(verdict.fate == Fate.UNKNOWN)
-        table[unsettled] = int(problem.memory.sum())
-        return tuple(tuple(row) for row in table.tolist()) if table.any() or self._faulty_now() else None
+                table[failures.pool == problem.vm_pool[vm], rank] += problem.memory[vm]
+        table[verdict.fate == Fate.UNKNOWN] = int(problem.memory.sum())
+        if not table.any() and not self._faulty_now():
+            return None
+        return {failures.key(number): tuple(row) for number, row in enumerate(table.tolist())}
 
     def _faulty_now(self) -> bool:
         """Whether a node is overfull now, or a VM is where it may not be."""
@@ -211,7 +213,7 @@ class _Task:
         here = np.flatnonzero(now >= 0)
         misplaced = ~problem.reachable[problem.signature[here], now[here]]
         broken = any(binding.must for binding in broken_bindings(problem, now))
-        return bool(np.any(problem.load(now) > problem.usable) or misplaced.any() or broken)
+        return bool(np.any(problem.loads(now) > problem.capacity) or misplaced.any() or broken)
 
     def _find(self, goal: Goal) -> tuple[Finding, str]:
         return Methods(self.method, self.seed, self.deterministic).find(self.problem, goal, budget=self.budget)

@@ -34,21 +34,23 @@ def pack_most(restart: Restart) -> Assignment:
 
 def _pack(restart: Restart, items: list[Item], *, soft: bool, tightest: bool = True) -> Assignment:
     """Each item in turn onto the fitting candidate that it leaves the least room on, or the most."""
-    room = restart.free.copy()
+    room = restart.room.copy()
     closed = np.zeros((len(restart.bindings), len(room)), dtype=bool)
     packed: Assignment = []
     for item in items:
-        fits = item.allowed & (room >= item.memory)
+        fits = item.allowed & (room >= np.array(item.demand)).all(axis=1)
         bound = list(_bound(restart, item, soft))
         if bound:
             fits &= ~closed[bound].any(axis=0)
         if not fits.any():
             continue
-        chosen = int(np.where(fits, room, _FULL).argmin() if tightest else np.where(fits, room, -1).argmax())
-        room[chosen] -= item.memory
+        free = room[:, 0]
+        chosen = int(np.where(fits, free, _FULL).argmin() if tightest else np.where(fits, free, -1).argmax())
+        room[chosen] -= item.demand
         for k in bound:
-            if restart.bindings[k].kind == "apart":
-                closed[k, chosen] = True
+            zone = restart.zones[k]
+            if zone is not None:
+                closed[k, zone == zone[chosen]] = True
             elif restart.bindings[k].kind == "together":
                 closed[k] = True
                 closed[k, chosen] = False

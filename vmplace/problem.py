@@ -1,7 +1,9 @@
 """A cluster compiled to arrays and classes: names become indices here, and nowhere else (`vmplace.naming` is the way back)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -9,12 +11,12 @@ from attrs import frozen
 from vmplace.cluster import Cluster
 from vmplace.columns import BoolArray, IntArray, NodeColumns, VMColumns
 from vmplace.errors import Flaw, NotSupportedError
-from vmplace.model import VM, Apart, Node, NotOn, OnlyOn
+from vmplace.model import Apart, Guarantee, NotOn, OnlyOn
 from vmplace.references import resolve
 from vmplace.sizes import Sizes
 from vmplace.units import short
 
-__all__ = ["Binding", "BoolArray", "Classes", "Problem", "compile_problem", "refuse_unsupported"]
+__all__ = ["Binding", "BoolArray", "Classes", "Problem", "compile_problem", "domains", "refuse_unsupported"]
 
 
 @frozen(eq=False)
@@ -31,12 +33,15 @@ class Binding:
         Its VMs that take memory, as indices into the problem.
     nodes
         For ``only-on``: which nodes it leaves, shape (n_nodes,).
+    zone
+        For ``apart``: no two of its VMs may be in one of these, shape (n_nodes,): the nodes themselves, or failure domains.
     """
 
     rule: int
     kind: str
     vms: IntArray
     nodes: BoolArray | None
+    zone: IntArray | None
     must: bool
     weight: int
     during_failover: bool
@@ -52,13 +57,14 @@ class Classes:
         Class of each VM, shape (n_vms,).
     demand
         Shape (n_classes, n_resources), memory in MiB first.
-    protected, priority, signature
+    protected, evictable, priority, signature
         Shape (n_classes,).
     """
 
     of: IntArray
     demand: IntArray
     protected: BoolArray
+    evictable: BoolArray
     priority: IntArray
     signature: IntArray
 
@@ -75,19 +81,32 @@ class Classes:
 class Problem:
     """The VMs that take memory (or are to be started) and the nodes, as arrays.
 
+    A migration under way takes memory on both of its nodes: its half on the target is a VM of its own here, the last ones of
+    all, that stays where it is, restarts nowhere and is seen by no rule.
+
     Parameters
     ----------
-    usable, limit
-        Usable memory and what normal running may use of it (headroom taken off), in MiB, shape (n_nodes,).
+    resources
+        Names of the further resources, those first that bind in a failover.
+    n_firm
+        How many resources, memory among them, bind in a failover.
+    capacity
+        What VMs may use, shape (n_nodes, n_resources): memory in MiB first, then the others, overcommitted.
+    limit
+        The memory that normal running may use (headroom taken off), in MiB, shape (n_nodes,).
     online, maintenance
         State, shape (n_nodes,).
-    pool
-        Pool of each node, shape (n_nodes,).
+    pool, unit
+        Pool of each node, and which nodes fail as one: those of one number; numbered as they come, shape (n_nodes,).
     demand
-        Shape (n_vms, n_resources), memory in MiB first.
+        Shape (n_vms, n_resources), in the order of `capacity`.
     node_of
         Node of each VM now, -1 if it waits, shape (n_vms,).
-    protected, movable, priority
+    protected
+        VMs that must restart, shape (n_vms,): evictable ones need not.
+    evictable, optional
+        VMs that may be stopped in a failover, and those of them that restart where that harms no one, shape (n_vms,).
+    movable, priority
         Shape (n_vms,).
     signature
         VMs of one signature are in one pool and under the same rules, shape (n_vms,).
@@ -99,20 +118,27 @@ class Problem:
         maintenance nodes in: whoever is there may stay.
     bindings
         The rules that are not in these: apart, together, and whatever is not a must.
-    failures
-        Number of nodes that fail at once.
+    guarantee
+        What is to be survived.
     original
         Index of each VM in the cluster, shape (n_vms,).
+    n_incoming
+        How many of the last are halves of migrations.
     """
 
-    usable: IntArray
+    resources: tuple[str, ...]
+    n_firm: int
+    capacity: IntArray
     limit: IntArray
     online: BoolArray
     maintenance: BoolArray
     pool: IntArray
+    unit: IntArray
     demand: IntArray
     node_of: IntArray
     protected: BoolArray
+    evictable: BoolArray
+    optional: BoolArray
     movable: BoolArray
     priority: IntArray
     signature: IntArray
@@ -120,23 +146,51 @@ class Problem:
     reachable: BoolArray
     restartable: BoolArray
     bindings: tuple[Binding, ...]
-    failures: int
+    guarantee: Guarantee
     original: IntArray
+    n_incoming: int
+
+    @property
+    def failures(self) -> int:
+        """How many units of a pool fail at once."""
+        return self.guarantee.failures
+
+    @cached_property
+    def usable(self) -> IntArray:
+        """Memory for VMs, in MiB, shape (n_nodes,)."""
+        return np.ascontiguousarray(self.capacity[:, 0])
+
+    @cached_property
+    def unit_pool(self) -> IntArray:
+        """Pool of each unit, shape (n_units,)."""
+        pools = np.zeros(int(self.unit.max(initial=-1)) + 1, dtype=np.int64)
+        pools[self.unit] = self.pool
+        return pools
 
     @property
     def n_nodes(self) -> int:
         """Number of nodes."""
-        return len(self.usable)
+        return len(self.capacity)
 
     @property
     def n_vms(self) -> int:
-        """Number of VMs that take memory or are to be started."""
+        """Number of VMs that take memory or are to be started, halves of migrations among them."""
         return len(self.demand)
 
-    @property
+    @cached_property
     def memory(self) -> IntArray:
         """Memory of each VM in MiB, shape (n_vms,)."""
-        return self.demand[:, 0]
+        return np.ascontiguousarray(self.demand[:, 0])
+
+    @cached_property
+    def incoming(self) -> BoolArray:
+        """Which are halves of migrations, on the target, shape (n_vms,)."""
+        return np.asarray(np.arange(self.n_vms) >= self.n_vms - self.n_incoming)
+
+    @cached_property
+    def lasting(self) -> BoolArray | None:
+        """VMs that keep their memory whatever fails elsewhere, shape (n_vms,); None for all."""
+        return ~self.evictable if self.evictable.any() else None
 
     @cached_property
     def pools(self) -> list[int]:
@@ -181,19 +235,34 @@ class Problem:
     @cached_property
     def classes(self) -> Classes:
         """The classes of interchangeable VMs."""
-        keys = np.column_stack([-self.demand, ~self.protected, -self.priority, self.signature]).astype(np.int64)
+        flags = [~self.protected, self.evictable, self.optional, self.incoming]
+        keys = np.column_stack([-self.demand, *flags, -self.priority, self.signature]).astype(np.int64)
         code = np.zeros(self.n_vms, dtype=np.int64)
         for column in keys.T:
             values, index = np.unique(column, return_inverse=True)
             # Renumber at each step, so that the product of the counts cannot overflow.
             code = np.unique(code * len(values) + index, return_inverse=True)[1]
         _, first = np.unique(code, return_index=True)
-        return Classes(code, self.demand[first], self.protected[first], self.priority[first], self.signature[first])
+        return Classes(
+            code,
+            self.demand[first],
+            self.protected[first],
+            self.evictable[first],
+            self.priority[first],
+            self.signature[first],
+        )
 
     def load(self, node_of: IntArray) -> IntArray:
         """Memory in use on each node, in MiB, shape (n_nodes,)."""
+        return self._sums(node_of, self.memory)
+
+    def loads(self, node_of: IntArray) -> IntArray:
+        """What is in use on each node, shape (n_nodes, n_resources)."""
+        return np.column_stack([self._sums(node_of, self.demand[:, r]) for r in range(self.demand.shape[1])])
+
+    def _sums(self, node_of: IntArray, amounts: IntArray) -> IntArray:
         sums = np.zeros(self.n_nodes + 1, dtype=np.int64)
-        np.add.at(sums, node_of, self.memory)  # -1, no node, reaches the last
+        np.add.at(sums, node_of, amounts)  # -1, no node, reaches the last
         return sums[:-1]
 
     def counts(self, node_of: IntArray, among: BoolArray | None = None) -> IntArray:
@@ -216,33 +285,93 @@ def compile_problem(cluster: Cluster) -> Problem:
     nodes, vms = cluster.node_columns, cluster.vm_columns
     online, offline = nodes.state.are("online"), nodes.state.are("offline")
     where = np.where(offline[vms.node], -1, vms.node) if offline.any() else vms.node
+    migrating = _migrating(vms, where, offline)
     # A slice of all leaves the columns as they are.
     active = slice(None) if vms.running.all() else np.flatnonzero(vms.running | (where < 0))
     original = np.arange(len(vms))[active]
 
+    def column(values: IntArray | BoolArray, incoming: Any) -> Any:
+        return np.concatenate([values[active], np.broadcast_to(incoming, len(migrating))]) if len(migrating) else values[active]
+
     pools = {pool: i for i, pool in enumerate(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))}
-    pool = nodes.pool.numbered(pools)
-    bindings = list(_bindings(cluster, nodes, vms, original))
-    signature, signatures = _signatures(vms.pool.numbered(pools)[active], bindings)
+    pool, domain = nodes.pool.numbered(pools), domains(nodes)
+    bindings = list(_bindings(cluster, nodes, vms, original, domain))
+    vm_pool = vms.pool.numbered(pools)
+    signature, signatures = _signatures(column(vm_pool, vm_pool[migrating]), bindings)
+    resources, n_firm = _resources(cluster, nodes, vms)
+    moving = np.isin(np.arange(len(vms)), migrating) if len(migrating) else np.False_
+    evictable = column(vms.evictable, vms.evictable[migrating])
     return Problem(
-        usable=nodes.usable,
+        resources=resources,
+        n_firm=n_firm,
+        capacity=_capacity(cluster, nodes, resources),
         limit=_limit(nodes.usable, cluster),
         online=online,
         maintenance=~online & ~offline,
         pool=pool,
-        demand=vms.memory[active][:, None],
-        node_of=where[active],
-        protected=vms.protected[active],
-        movable=vms.movable[active],
-        priority=vms.priority[active],
+        unit=_units(pool, domain if cluster.guarantee.scope == "domain" else np.arange(len(nodes))),
+        demand=_demand(vms, resources)[np.concatenate([original, migrating]) if len(migrating) else active],
+        node_of=column(where, vms.target[migrating]),
+        protected=column(vms.protected & ~vms.evictable if evictable.any() else vms.protected, False),
+        evictable=evictable,
+        optional=column(vms.protected & vms.evictable if evictable.any() else vms.evictable, False),
+        movable=column(vms.movable & ~moving if len(migrating) else vms.movable, False),
+        priority=column(vms.priority, 0),
         signature=signature,
         signature_pool=np.array([pool for pool, _ in signatures], dtype=np.int64),
         reachable=_masks(signatures, pool, ~offline, [b for b in bindings if b.must]),
         restartable=_masks(signatures, pool, online, [b for b in bindings if b.must and b.during_failover]),
         bindings=tuple(b for b in bindings if not (b.must and b.kind == "only-on")),
-        failures=cluster.guarantee.failures,
-        original=original,
+        guarantee=cluster.guarantee,
+        original=np.concatenate([original, migrating]) if len(migrating) else original,
+        n_incoming=len(migrating),
     )
+
+
+def _migrating(vms: VMColumns, where: IntArray, offline: BoolArray) -> IntArray:
+    """VMs that take memory on a second node."""
+    if not len(vms) or vms.target.max() < 0:
+        return np.zeros(0, dtype=np.int64)
+    there = (vms.target >= 0) & vms.running & (where >= 0) & (vms.target != where)
+    return np.flatnonzero(there & ~np.append(offline, True)[vms.target])
+
+
+def domains(nodes: NodeColumns) -> IntArray:
+    """The failure domain of each node as a number, a node without one being its own, shape (n_nodes,)."""
+    own = len(nodes.domain.words) + np.arange(len(nodes))
+    named = nodes.domain.numbered({word: i for i, word in enumerate(nodes.domain.words)})
+    return np.where(nodes.domain.are(""), own, named)
+
+
+def _units(pool: IntArray, domain: IntArray) -> IntArray:
+    """Which nodes fail as one: those of one domain and pool."""
+    return _numbered(domain * (int(pool.max(initial=0)) + 1) + pool)[0]
+
+
+def _resources(cluster: Cluster, nodes: NodeColumns, vms: VMColumns) -> tuple[tuple[str, ...], int]:
+    """Names of the further resources, those last that a failover may exceed; how many others there are, with memory."""
+    known = dict.fromkeys([*nodes.resources, *vms.resources, *cluster.overcommit, *cluster.soft_resources])
+    firm = [name for name in known if name not in cluster.soft_resources]
+    return (*firm, *cluster.soft_resources), 1 + len(firm)
+
+
+def _capacity(cluster: Cluster, nodes: NodeColumns, resources: tuple[str, ...]) -> IntArray:
+    none = np.broadcast_to(np.int64(0), len(nodes))
+    ratio = {name: cluster.overcommit.get(name, Fraction(1)) for name in resources}
+    amounts = (
+        np.array(
+            [a * ratio[name].numerator // ratio[name].denominator for a in nodes.resources.get(name, none).tolist()], np.int64
+        )
+        for name in resources
+    )
+    return np.column_stack([nodes.usable, *amounts])
+
+
+def _demand(vms: VMColumns, resources: tuple[str, ...]) -> IntArray:
+    if not resources:
+        return vms.memory[:, None]
+    none = np.broadcast_to(np.int64(0), len(vms))
+    return np.column_stack([vms.memory, *(vms.resources.get(name, none) for name in resources)])
 
 
 def _limit(usable: IntArray, cluster: Cluster) -> IntArray:
@@ -253,7 +382,7 @@ def _limit(usable: IntArray, cluster: Cluster) -> IntArray:
     return np.array([c - -(-c * top // bottom) for c in usable.tolist()], dtype=np.int64)
 
 
-def _bindings(cluster: Cluster, nodes: NodeColumns, vms: VMColumns, original: IntArray) -> Iterator[Binding]:
+def _bindings(cluster: Cluster, nodes: NodeColumns, vms: VMColumns, original: IntArray, domain: IntArray) -> Iterator[Binding]:
     if not cluster.rules:
         return
     node_index = {name: i for i, name in enumerate(nodes.names)}
@@ -261,14 +390,17 @@ def _bindings(cluster: Cluster, nodes: NodeColumns, vms: VMColumns, original: In
     vm_index = {vms.names[i]: k for k, i in enumerate(original.tolist())}
     for index, rule in enumerate(cluster.rules):
         members = [vm_index[name] for name in resolve(rule.vms, cluster.vms) if name in vm_index]
-        kind, among = rule.kind, None
+        kind, among, zone = rule.kind, None, None
+        if isinstance(rule, Apart):
+            zone = domain if rule.scope == "domain" else np.arange(len(nodes))
         if isinstance(rule, OnlyOn | NotOn):
             kind, among = "only-on", np.zeros(len(nodes), dtype=bool)
             among[[node_index[name] for name in resolve(rule.nodes, cluster.nodes)]] = True
             if isinstance(rule, NotOn):
                 among = ~among
         if len(members) >= (1 if kind == "only-on" else 2):
-            yield Binding(index, kind, np.array(members, dtype=np.int64), among, rule.must, rule.weight, rule.during_failover)
+            own = np.array(members, dtype=np.int64)
+            yield Binding(index, kind, own, among, zone, rule.must, rule.weight, rule.during_failover)
 
 
 def _signatures(pool: IntArray, bindings: list[Binding]) -> tuple[IntArray, list[tuple[int, frozenset[int]]]]:
@@ -308,45 +440,16 @@ def _masks(
 
 def refuse_unsupported(cluster: Cluster) -> None:
     """Raise NotSupportedError, listing each use of what this version reads but cannot do."""
-    flaws = [*_guarantee_flaws(cluster), *_node_flaws(cluster.nodes), *_vm_flaws(cluster.vms)]
-    flaws += [
-        Flaw(f"rules[{i}].scope", "'domain' is not supported yet: write 'node'")
-        for i, rule in enumerate(cluster.rules)
-        if isinstance(rule, Apart) and rule.scope != "node"
-    ]
+    flaws = list(_guarantee_flaws(cluster))
     if flaws:
         raise NotSupportedError(flaws)
 
 
 def _guarantee_flaws(cluster: Cluster) -> Iterator[Flaw]:
     asked = cluster.guarantee
-    if asked.failures > 1:
-        yield Flaw("guarantee.failures", f"{asked.failures} is not supported yet: write 1, or 0 for no guarantee")
-    for key, known in (("scope", "node"), ("sequence", "at-once"), ("restart", "planned"), ("policy", None), ("order", None)):
+    for key, known in (("sequence", "at-once"), ("restart", "planned"), ("policy", None), ("order", None)):
         value = getattr(asked, key)
         if value != known:
             yield Flaw(
                 f"guarantee.{key}", f"{short(value)} is not supported yet: write {'null' if known is None else repr(known)}"
             )
-
-
-def _node_flaws(nodes: Sequence[Node]) -> Iterator[Flaw]:
-    if isinstance(nodes, NodeColumns):
-        return
-    for i, node in enumerate(nodes):
-        if node.resources:
-            yield Flaw(f"nodes[{i}].resources", f"{short(dict(node.resources))} is not supported yet: leave it out")
-        if node.price != 1:
-            yield Flaw(f"nodes[{i}].price", f"{float(node.price)} is not supported yet: leave it out")
-
-
-def _vm_flaws(vms: Sequence[VM]) -> Iterator[Flaw]:
-    if isinstance(vms, VMColumns):
-        return
-    for i, vm in enumerate(vms):
-        if vm.resources:
-            yield Flaw(f"vms[{i}].resources", f"{short(dict(vm.resources))} is not supported yet: leave it out")
-        if vm.evictable:
-            yield Flaw(f"vms[{i}].evictable", "true is not supported yet: write false")
-        if vm.target is not None:
-            yield Flaw(f"vms[{i}].target", f"{short(vm.target)} is not supported yet: write null")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vmplace.failures import Failures
 from vmplace.goal import Goal
 from vmplace.naming import Names
 from vmplace.problem import Problem
@@ -17,39 +18,53 @@ _SHOWN = 4
 _SHOWN_IN_CONFLICT = 12
 
 
-def scenario_sentence(reason: Reason, failed: int, names: Names) -> str:
-    """Why the VMs of a failed node cannot all restart."""
-    node, who, need, free = names.node(failed), _who(reason, names), spell_memory(reason.need), spell_memory(reason.free)
+def scenario_sentence(reason: Reason, failures: Failures, number: int, names: Names) -> str:
+    """Why the VMs that a failure displaces cannot all restart."""
+    problem, scope = names.problem, names.scenario(failures, number)
+    need, free = _amount(reason.need, reason, problem), _amount(reason.free, reason, problem)
+    who = _who(reason, names)
     if reason.kind == "alone":
-        problem = names.problem
-        lone = int(((problem.pool == problem.pool[failed]) & (problem.online | problem.maintenance)).sum()) == 1
+        lone = len(failures.failing(number)) == 1 and _n_nodes(problem, failures, number) == 1
         why = "a single node can never be N+1" if lone else "no other node is there to take them"
-        return f"{who} on {node} would have nowhere to restart: {why}"
+        return f"{who} on {scope} would have nowhere to restart: {why}"
     if reason.kind == "rules":
-        return f"{who} on {node} may restart on no other node: the rules leave none"
+        return f"{who} on {scope} may restart on no other node: the rules leave none"
+    if reason.kind == "blend":
+        wanted = " and ".join(("memory", *problem.resources[: problem.n_firm - 1]))
+        return f"{who} on {scope} needs more {wanted} together than is free on any one other node that the rules allow"
     if reason.kind in ("size", "barred"):
         needs = f"{who} needs {need}" if len(reason.vms) == 1 else f"{who} need {need} together"
         other = "one other node" if reason.kind == "size" else "one other node that the rules allow"
         return f"{needs}; the most that is free on {other} is {free} on {names.node(reason.node)}"
-    few = 0 < reason.among < _others(names.problem, failed)
+    few = 0 < reason.among < _others(problem, failures, number)
     if reason.kind == "sums":
         has = f"no {reason.among} other nodes have more than {free} free" if few else f"{free} is free on the other nodes in all"
-        return f"the VMs on {node} need {need}; {has}"
+        return f"the VMs on {scope} need {need}; {has}"
     if reason.kind == "slots":
-        slots = f"{reason.need} slot{'s' * (reason.need != 1)} of {spell_memory(reason.size)}"
+        slots = f"{reason.need} slot{'s' * (reason.need != 1)} of {_amount(reason.size, reason, problem)}"
         has = f"no {reason.among} other nodes have more than" if few else "the other nodes have"
-        return f"the VMs on {node} fill {slots}; {has} {reason.free} such slots free{'' if few else ' in all'}"
+        return f"the VMs on {scope} fill {slots}; {has} {reason.free} such slots free{'' if few else ' in all'}"
     where = f"the {reason.among} other nodes with the most" if few else "the other nodes"
     return (
-        f"the {len(reason.vms)} VMs on {node} need {need}, and {free} is free on {where}, "
+        f"the {len(reason.vms)} VMs on {scope} need {need}, and {free} is free on {where}, "
         "but no way to divide them among the nodes exists (every one was tried)"
     )
 
 
-def _others(problem: Problem, failed: int) -> int:
-    """How many nodes the VMs of a failed one may restart on, rules and switched-off nodes aside."""
-    mine = problem.online & (problem.pool == problem.pool[failed])
-    return int(mine.sum()) - int(mine[failed])
+def _amount(amount: int, reason: Reason, problem: Problem) -> str:
+    """Memory, or so much of a further resource."""
+    return f"{amount} {problem.resources[reason.resource - 1]}" if reason.resource else spell_memory(amount)
+
+
+def _n_nodes(problem: Problem, failures: Failures, number: int) -> int:
+    """How many nodes that can host something the pool of a failure has."""
+    return int(((problem.pool == failures.pool[number]) & (problem.online | problem.maintenance)).sum())
+
+
+def _others(problem: Problem, failures: Failures, number: int) -> int:
+    """How many nodes the VMs of a failure may restart on, rules and switched-off nodes aside."""
+    mine = problem.online & (problem.pool == failures.pool[number])
+    return int(mine.sum()) - int(mine[failures.failing(number)].sum())
 
 
 def impossible_sentence(reason: Reason, names: Names) -> str:

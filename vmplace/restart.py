@@ -20,8 +20,10 @@ class Item:
     ----------
     vms
         Indices into the problem.
-    memory, priority
-        Of all of them in MiB; the highest.
+    demand
+        Of all of them, shape (n_firm,): memory in MiB first.
+    priority
+        The highest.
     allowed
         Candidates that it may restart on, rules with survivors included, shape (n_candidates,).
     likeness
@@ -29,10 +31,15 @@ class Item:
     """
 
     vms: tuple[int, ...]
-    memory: int
+    demand: tuple[int, ...]
     priority: int
     allowed: BoolArray
     likeness: tuple[int, ...]
+
+    @property
+    def memory(self) -> int:
+        """In MiB."""
+        return self.demand[0]
 
 
 @frozen(eq=False)
@@ -43,43 +50,61 @@ class Restart:
     ----------
     problem
         The cluster.
+    scenario
+        Its number.
     failed
-        The node.
+        The nodes, shape (n_failed,).
     vms
-        Displaced protected VMs, largest first.
+        Displaced VMs that must restart, largest first.
     nodes
         Candidate survivors, freest first; no plan needs another.
-    free
-        Their free memory in MiB, shape (n_candidates,).
+    room
+        What they have free, shape (n_candidates, n_firm): memory in MiB first.
     bindings
         Rules among these VMs that bind restarts beyond `Problem.restartable`.
     taken
-        Per binding: candidates that host one of its VMs already, shape (n_candidates,).
+        Per binding: candidates where survivors of its VMs leave no room for another, shape (n_candidates,).
     """
 
     problem: Problem
-    failed: int
+    scenario: int
+    failed: IntArray
     vms: IntArray
     nodes: IntArray
-    free: IntArray
+    room: IntArray
     bindings: tuple[Binding, ...]
     taken: tuple[BoolArray, ...]
 
     @classmethod
-    def of(cls, standing: Standing, failed: int) -> "Restart":
-        """The failure of one node of a placement."""
-        problem = standing.problem
-        vms = standing.displaced_by(failed)
-        nodes = standing.freest(int(problem.pool[failed]))
-        if standing.plain[failed]:
-            nodes = nodes[: len(vms) + 1]
-            nodes = nodes[nodes != failed]
-            return cls(problem, failed, vms, nodes, standing.free[nodes], (), ())
-        nodes = nodes[nodes != failed]
+    def of(cls, standing: Standing, scenario: int) -> "Restart":
+        """One failure of a placement."""
+        problem, failed = standing.problem, standing.failures.failing(scenario)
+        vms, _ = standing.displaced_by(np.array([scenario]))
+        nodes = standing.freest(int(standing.failures.pool[scenario]))
+        if standing.plain[scenario]:
+            nodes = nodes[: len(vms) + len(failed)]
+            nodes = nodes[~np.isin(nodes, failed)]
+            return cls(problem, scenario, failed, vms, nodes, standing.spare[nodes], (), ())
+        nodes = nodes[~np.isin(nodes, failed)]
         bindings = standing.binding(failed)
-        taken = tuple(np.isin(nodes, standing.node_of[b.vms]) for b in bindings)
+        taken = tuple(_taken(standing, binding, failed, nodes) for binding in bindings)
         kept = _worth_considering(problem, vms, nodes, bindings, taken)
-        return cls(problem, failed, vms, nodes[kept], standing.free[nodes[kept]], bindings, tuple(t[kept] for t in taken))
+        nodes, taken = nodes[kept], tuple(t[kept] for t in taken)
+        return cls(problem, scenario, failed, vms, nodes, standing.spare[nodes], bindings, taken)
+
+    @cached_property
+    def free(self) -> IntArray:
+        """Free memory of the candidates in MiB, shape (n_candidates,)."""
+        return np.ascontiguousarray(self.room[:, 0])
+
+    @cached_property
+    def zones(self) -> tuple[IntArray | None, ...]:
+        """Per binding that is ``apart``: the zone of each candidate, shape (n_candidates,)."""
+        return tuple(None if b.zone is None else b.zone[self.nodes] for b in self.bindings)
+
+    def fitting(self, item: Item) -> BoolArray:
+        """Candidates that it may restart on and that have the room, others apart, shape (n_candidates,)."""
+        return np.asarray(item.allowed & (self.room >= np.array(item.demand)).all(axis=1))
 
     @cached_property
     def has_soft(self) -> bool:
@@ -116,7 +141,7 @@ class Restart:
 
     def _items(self, parts: list[list[int]], soft: bool) -> list[Item]:
         vms = self.vms.tolist()
-        memory = dict(zip(vms, self.problem.memory[self.vms].tolist(), strict=True))
+        demand = dict(zip(vms, self.problem.demand[self.vms, : self.problem.n_firm].tolist(), strict=True))
         priority = dict(zip(vms, self.problem.priority[self.vms].tolist(), strict=True))
         number = dict(zip(vms, self.problem.classes.of[self.vms].tolist(), strict=True))
         alike: dict[tuple[int, ...], BoolArray] = {}
@@ -125,8 +150,8 @@ class Restart:
             likeness = (number[part[0]],) if len(part) == 1 else (-1, *part)
             if likeness not in alike:
                 alike[likeness] = self._allowed(part, soft)
-            size, rank = sum(memory[vm] for vm in part), max(priority[vm] for vm in part)
-            items.append(Item(tuple(part), size, rank, alike[likeness], likeness))
+            size = tuple(map(sum, zip(*(demand[vm] for vm in part), strict=True)))
+            items.append(Item(tuple(part), size, max(priority[vm] for vm in part), alike[likeness], likeness))
         return sorted(items, key=lambda item: (-item.memory, item.likeness))
 
     def _allowed(self, vms: list[int], soft: bool) -> BoolArray:
@@ -145,15 +170,28 @@ class Restart:
         return allowed
 
 
+def _taken(standing: Standing, binding: Binding, failed: IntArray, nodes: IntArray) -> BoolArray:
+    """Of some nodes those whose zone a surviving VM of an ``apart`` rule is in; evictable ones may give way."""
+    if binding.zone is None:
+        return np.zeros(len(nodes), dtype=bool)
+    hosts = standing.node_of[binding.vms[~standing.problem.evictable[binding.vms]]]
+    hosts = hosts[(hosts >= 0) & ~np.isin(hosts, failed)]
+    return np.isin(binding.zone[nodes], binding.zone[hosts])
+
+
 def _worth_considering(
     problem: Problem, vms: IntArray, nodes: IntArray, bindings: tuple[Binding, ...], taken: tuple[BoolArray, ...]
 ) -> BoolArray:
     """Of nodes that all rules treat alike, the freest, as many as there are VMs: any plan can be moved to these."""
-    if len(nodes) <= len(vms):
+    if len(nodes) <= len(vms) or problem.n_firm > 1:
         return np.ones(len(nodes), dtype=bool)
-    patterns = [problem.restartable[signature][nodes] for signature in np.unique(problem.signature[vms])]
+    patterns: list[IntArray | BoolArray] = [
+        problem.restartable[signature][nodes] for signature in np.unique(problem.signature[vms])
+    ]
     patterns += taken
     patterns += [binding.nodes[nodes] for binding in bindings if binding.nodes is not None]
+    # Nodes of one zone that others share are not as good as nodes of several.
+    patterns += [b.zone[nodes] for b in bindings if b.zone is not None and len(np.unique(b.zone)) < len(b.zone)]
     kind = np.unique(np.array(patterns).T, axis=0, return_inverse=True)[1].reshape(-1)
     rank = np.empty(len(nodes), dtype=np.int64)
     for value in range(int(kind.max()) + 1):
@@ -170,18 +208,21 @@ class Reason:
     ----------
     kind
         ``alone`` (no other node), ``rules`` (no node that rules allow), ``size`` (no node has room for one VM), ``barred``
-        (no node that rules allow has), ``sums``, ``slots`` or ``search`` (no packing exists). Of whole placements also
-        ``capacity`` (too much for normal running) and ``group`` (VMs that must be together are too large for any node).
+        (no node that rules allow has), ``blend`` (no node has all resources that one VM needs), ``sums``, ``slots`` or
+        ``search`` (no packing exists). Of whole placements also ``capacity`` (too much for normal running), ``group`` (VMs that
+        must be together are too large for any node) and ``apart`` (more VMs to keep apart than there are places for them).
     vms
         The VMs it is about.
     need, free
-        MiB; for ``slots``, numbers of VMs of `size` or more.
+        MiB, or amounts of `resource`; for ``slots``, numbers of VMs of `size` or more; for ``apart``, numbers of places.
     node
         The freest node that may be used, -1 if there is none.
     size
-        For ``slots``, in MiB.
+        For ``slots``, as `need` for ``sums``.
     among
         How many nodes `free` is counted on: those with the most, as many as could be used; 0 for all that there are.
+    resource
+        Which column of `Problem.capacity` it is about: 0 for memory.
     """
 
     kind: str
@@ -191,6 +232,7 @@ class Reason:
     node: int = -1
     size: int = 0
     among: int = 0
+    resource: int = 0
 
 
 @frozen(eq=False)

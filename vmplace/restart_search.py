@@ -68,10 +68,12 @@ class _Model:
             self._of_kind.setdefault(item.likeness, []).append(item)
         self.kinds = [same[0] for same in self._of_kind.values()]
         self.count = [len(same) for same in self._of_kind.values()]
-        most = [np.minimum(restart.free // kind.memory, n) * kind.allowed for kind, n in zip(self.kinds, self.count, strict=True)]
+        most = [_most(restart, kind, n) for kind, n in zip(self.kinds, self.count, strict=True)]
         self.on = self.program.variables(np.array(most, dtype=np.int64).reshape(len(self.kinds), len(restart.nodes)))
-        for i, free in enumerate(restart.free.tolist()):
-            self.program.row(((v, kind.memory) for v, kind in zip(self.on[:, i].tolist(), self.kinds, strict=True)), upper=free)
+        for i, room in enumerate(restart.room.tolist()):
+            here = self.on[:, i].tolist()
+            for r, free in enumerate(room):
+                self.program.row(((v, kind.demand[r]) for v, kind in zip(here, self.kinds, strict=True)), upper=free)
         self._together: list[tuple[Binding, IntArray]] = []
         for binding in restart.bindings:
             if binding.must and binding.kind == "apart":
@@ -102,10 +104,12 @@ class _Model:
     def _apart(self, binding: Binding, broken: int = -1) -> None:
         members = list(self._members(binding))
         slack = sum(self.count[k] * m for k, m in members)
-        taken = self.restart.taken[self.restart.bindings.index(binding)]
-        for i in range(len(self.restart.nodes)):
-            terms = [(int(self.on[k, i]), m) for k, m in members]
-            self.program.row([*terms, (broken, -slack)], upper=1 - int(taken[i]))
+        place = self.restart.bindings.index(binding)
+        zone, taken = self.restart.zones[place], self.restart.taken[place]
+        assert zone is not None
+        for here in (np.flatnonzero(zone == z) for z in np.unique(zone)):
+            terms = [(int(self.on[k, i]), m) for k, m in members for i in here]
+            self.program.row([*terms, (broken, -slack)], upper=1 - int(taken[here[0]]))
 
     def _keep_together(self, binding: Binding, broken: int = -1) -> None:
         members = list(self._members(binding))
@@ -142,3 +146,10 @@ class _Model:
             where = [i for i, v in enumerate(on.tolist()) if v >= 0 for _ in range(values[v])]
             plan += list(zip(same, where, strict=False))
         return plan
+
+
+def _most(restart: Restart, kind: Item, count: int) -> IntArray:
+    """How many of a kind each candidate has room for, shape (n_candidates,)."""
+    some = [r for r, amount in enumerate(kind.demand) if amount]
+    most: IntArray = (restart.room[:, some] // np.array(kind.demand)[some]).min(axis=1)
+    return np.minimum(most, count) * kind.allowed

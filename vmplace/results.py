@@ -1,6 +1,6 @@
 """What the functions of the package return: frozen values, with the names of the cluster."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
@@ -11,12 +11,12 @@ from attrs import evolve, field, frozen
 
 from vmplace.cluster import Cluster
 from vmplace.columns import IntArray, VMColumns, names_of
-from vmplace.ranking import ranked
 
 __all__ = [
     "BrokenRule",
     "Conflict",
     "Migration",
+    "Plans",
     "Report",
     "Scenario",
     "Solution",
@@ -203,16 +203,16 @@ class _Placed:
     node_of
         Index of each VM's node, shape (n_vms,); -1 for a VM without one. A stopped VM keeps its node. None without a placement.
     witness
-        Makes `backup_of` when it is first asked for; None without a placement.
+        Makes the failover plans when they are first asked for; None without a placement.
     scenarios
-        Per failed node.
+        By the names of what fails, joined by "+".
     """
 
     cluster: Cluster = field(repr=False)
     status: Status
     guarantee: Status
     node_of: IntArray | None = field(default=None, repr=False)
-    witness: Callable[[], IntArray] | None = field(default=None, repr=False)
+    witness: Callable[[], "Plans"] | None = field(default=None, repr=False)
     scenarios: Mapping[str, Scenario] = field(factory=dict, repr=False)
     unprotected: tuple[Unprotected, ...] = ()
     violations: tuple[Violation, ...] = ()
@@ -236,12 +236,26 @@ class _Placed:
         """Index of the node each VM restarts on when its node fails, shape (n_vms,); -1 for a VM in no plan.
 
         Where a failure is survived without a doubt, its plan is made when first asked for, and audited like any other.
+
+        Raises
+        ------
+        ValueError
+            if several nodes or domains fail at once: a VM then restarts on another node in each failure.
         """
-        return None if self.witness is None else self.witness()
+        return None if self.witness is None else self.plans.column
 
     @cached_property
-    def failover(self) -> Mapping[str, dict[str, str]]:
-        """Per failure scenario that is decided: where the VMs it displaces restart, as far as they can."""
+    def plans(self) -> "Plans":
+        """The failover plans as columns."""
+        assert self.witness is not None
+        return self.witness()
+
+    @cached_property
+    def failover(self) -> Mapping[str, dict[str, str | None]]:
+        """Per failure scenario that is decided: where the VMs it displaces restart, as far as they can.
+
+        None stands for a VM that may be evicted, and is.
+        """
         return Failover(self)
 
     def _named(self, node_of: IntArray) -> dict[str, str]:
@@ -274,45 +288,77 @@ class _Placed:
 
 
 @frozen(eq=False)
-class Failover(Mapping[str, dict[str, str]]):
-    """The failover plans of a placement by the failed node's name, each made when asked for."""
+class Plans(Mapping[str, dict[str, str | None]]):
+    """Failover plans by the names of what fails, each made when asked for.
+
+    Parameters
+    ----------
+    cluster
+        Whose they are.
+    numbers
+        Makes the scenarios of each key.
+    scenario, vm, node
+        Who restarts where in which, one entry for each; ascending by scenario; node -1 for a VM that is stopped.
+    """
+
+    cluster: Cluster = field(repr=False)
+    numbers: Callable[[], Mapping[str, Sequence[int]]] = field(repr=False)
+    scenario: IntArray
+    vm: IntArray
+    node: IntArray
+
+    @cached_property
+    def column(self) -> IntArray:
+        """Index of the node each VM restarts on, -1 for none, shape (n_vms,)."""
+        column = np.full(len(self.cluster.vms), -1, dtype=np.int64)
+        column[self.vm] = self.node
+        if self.cluster.guarantee.failures > 1:
+            raise ValueError("each VM restarts on another node in each failure: look into the plans by scenario")
+        return column
+
+    def __getitem__(self, key: str) -> dict[str, str | None]:
+        nodes, vms = self._names
+        plan: dict[str, str | None] = {}
+        for number in self._numbers[key]:
+            first, last = np.searchsorted(self.scenario, (number, number + 1))
+            mine = slice(int(first), int(last))
+            plan.update((vms[vm], nodes[node]) for vm, node in zip(self.vm[mine].tolist(), self.node[mine].tolist(), strict=True))
+        return plan
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @cached_property
+    def _numbers(self) -> Mapping[str, Sequence[int]]:
+        return self.numbers()
+
+    @cached_property
+    def _names(self) -> tuple[list[str | None], Sequence[str]]:
+        return [*names_of(self.cluster.nodes), None], names_of(self.cluster.vms)
+
+
+@frozen(eq=False)
+class Failover(Mapping[str, dict[str, str | None]]):
+    """The failover plans of a placement for the failures that are decided."""
 
     _placed: _Placed = field(repr=False)
 
-    def __getitem__(self, name: str) -> dict[str, str]:
-        if self._placed.scenarios[name].status is Status.UNKNOWN:
-            raise KeyError(name)
-        vms, backup_of, order, start = self._columns
-        node = self._index[name]
-        return {vms[vm]: self._nodes[backup_of[vm]] for vm in order[start[node] : start[node + 1]].tolist()}
+    def __getitem__(self, key: str) -> dict[str, str | None]:
+        if self._placed.scenarios[key].status is Status.UNKNOWN:
+            raise KeyError(key)
+        return self._placed.plans[key]
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, scenario in self._placed.scenarios.items() if scenario.status is not Status.UNKNOWN)
+        return (key for key, scenario in self._placed.scenarios.items() if scenario.status is not Status.UNKNOWN)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __repr__(self) -> str:
         return repr(dict(self))
-
-    @cached_property
-    def _nodes(self) -> list[str]:
-        return list(names_of(self._placed.cluster.nodes))
-
-    @cached_property
-    def _index(self) -> dict[str, int]:
-        return {name: node for node, name in enumerate(self._nodes)}
-
-    @cached_property
-    def _columns(self) -> tuple[Any, IntArray, IntArray, IntArray]:
-        """Names of VMs, their restart nodes, who restarts by failed node, and where in that each node begins."""
-        placed, backup_of = self._placed, self._placed.backup_of
-        assert placed.node_of is not None
-        assert backup_of is not None
-        planned = np.flatnonzero(backup_of >= 0)
-        home = placed.node_of[planned]
-        start = np.searchsorted(np.sort(home), np.arange(len(self._nodes) + 1))
-        return names_of(placed.cluster.vms), backup_of, planned[ranked(home)], start
 
 
 @frozen(eq=False)

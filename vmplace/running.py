@@ -40,6 +40,10 @@ class Running:
         self._sizes = self._classes.memory // self._unit
         self._size = self._sizes.tolist()
         self._usable = (problem.usable // self._unit).tolist()
+        # By resource: what a VM of each class takes, and what each node has; memory in units.
+        units = np.array([self._unit, *([1] * len(problem.resources))])
+        self._amount = (self._classes.demand // units).T
+        self._capacity_of = (problem.capacity // units).T
         self._hints: list[tuple[IntArray, Hint]] = []
         self._now = problem.counts(problem.node_of)
         self._fixed = problem.counts(problem.node_of, ~goal.free(problem))
@@ -63,13 +67,15 @@ class Running:
         reachable = problem.reachable[self._classes.signature]
         total = np.bincount(self._classes.of, minlength=len(self._classes))
         open_ = total - self._fixed.sum(axis=1)
-        room = goal.limit(problem)[None, :] // self._classes.memory[:, None]
-        most = np.minimum(self._fixed + open_[:, None], room) * problem.online
+        most = self._fixed + open_[:, None]
+        for limit, amount in zip(goal.limits(problem).T, self._classes.demand.T, strict=True):
+            most = np.where(amount[:, None] > 0, np.minimum(most, limit[None, :] // np.maximum(amount, 1)[:, None]), most)
+        most = most * problem.online
         most = np.where(problem.maintenance[None, :], self._now, most) * reachable
         self._most = np.where(onto[None, :], most, np.minimum(most, self._fixed)).astype(np.int64)
         # What these carry is known: no rows of their own.
         self._settled = np.all(self._most == self._fixed, axis=0) & (not goal.consolidates and not goal.best_effort)
-        self._settled_free = np.array(self._usable) - (self._fixed * self._sizes[:, None]).sum(axis=0)
+        self._settled_free = self._capacity_of - (self._amount * ~self._classes.evictable) @ self._fixed
         self._n = self._new(self._most, lambda _, counts: counts)
         for s, i in zip(*np.nonzero(self._fixed), strict=True):
             if self._n[s, i] >= 0 and self._fixed[s, i] <= self._most[s, i]:
@@ -80,9 +86,13 @@ class Running:
             self._budget.demand()
             self.program.row(((v, 1) for v in self._n[s].tolist()), int(total[s]), int(total[s]))
 
-    def _load(self, node: int) -> Terms:
-        mine = np.flatnonzero(self._n[:, node] >= 0).tolist()
-        return [(int(self._n[s, node]), self._size[s]) for s in mine]
+    def _load(self, node: int, resource: int = 0, *, lasting: bool = False) -> Terms:
+        """What is in use of a resource on a node; with `lasting`, without what evictable VMs take."""
+        counted = (self._n[:, node] >= 0) & (self._amount[resource] > 0)
+        if lasting:
+            counted &= ~self._classes.evictable
+        mine = np.flatnonzero(counted)
+        return list(zip(self._n[mine, node].tolist(), self._amount[resource, mine].tolist(), strict=True))
 
     def _power(self) -> IntArray:
         problem = self._problem
@@ -100,9 +110,10 @@ class Running:
         limit = self._goal.limit(problem)
         for i in np.flatnonzero(problem.online & (self._now.sum(axis=0) == 0)).tolist():
             rules = [b.nodes[i] for b in problem.bindings if b.nodes is not None]
-            key = np.array(
-                [problem.pool[i], problem.usable[i], limit[i], *problem.reachable[:, i], *problem.restartable[:, i], *rules]
-            )
+            # Nodes of failure domains are alike only within one.
+            rules += [b.zone[i] for b in problem.bindings if b.zone is not None and len(np.unique(b.zone)) < len(b.zone)]
+            place = [problem.pool[i], problem.unit[i] if problem.guarantee.scope == "domain" else -1, limit[i]]
+            key = np.array([*place, *problem.capacity[i], *problem.reachable[:, i], *problem.restartable[:, i], *rules])
             if key.tobytes() in last:
                 yield last[key.tobytes()], i
             last[key.tobytes()] = i
@@ -114,12 +125,14 @@ class Running:
         return [(int(self._powered[node]), -capacity)], 0
 
     def _bound_loads(self) -> None:
-        limit = self._goal.limit(self._problem) // self._unit
-        crowded = (self._fixed * self._sizes[:, None]).sum(axis=0) > limit
+        limits = self._goal.limits(self._problem).T.copy()
+        limits[0] //= self._unit
+        crowded = (self._amount @ self._fixed > limits).any(axis=0)
         for i in np.flatnonzero(~self._settled | crowded).tolist():
             self._budget.demand()
-            terms, constant = self._capacity(i, int(limit[i]))
-            self.program.row([*self._load(i), *terms], upper=constant)
+            for resource in range(len(limits)):
+                terms, constant = self._capacity(i, int(limits[resource, i]))
+                self.program.row([*self._load(i, resource), *terms], upper=constant)
 
     def _lose(self) -> IntArray:
         protected = self._classes.protected[:, None]
@@ -130,8 +143,8 @@ class Running:
 
     def _lost_counts(self, candidate: Candidate, counts: IntArray) -> IntArray:
         lost = np.zeros_like(counts)
-        for node, loss in candidate.verdict.losses.items():
-            np.add.at(lost[:, node], self._classes.of[loss.vms], 1)
+        for loss in candidate.verdict.losses.values():
+            np.add.at(lost, (self._classes.of[loss.vms], candidate.node_of[loss.vms]), 1)
         return lost
 
     def _migrate(self) -> IntArray | None:
@@ -155,9 +168,9 @@ class Running:
         if not binding.must:
             broken = int(self._new(np.ones(1, dtype=np.int64), lambda c, _: np.array([not kept(binding, c.node_of)]))[0])
         size = len(binding.vms)
-        if binding.kind == "apart":
-            for i in range(self._problem.n_nodes):
-                self.program.row([*((int(self._n[s, i]), 1) for s in mine), (broken, -size)], upper=1)
+        if binding.zone is not None:
+            for here in (np.flatnonzero(binding.zone == zone) for zone in np.unique(binding.zone)):
+                self.program.row([*((v, 1) for v in self._n[np.ix_(mine, here)].ravel().tolist()), (broken, -size)], upper=1)
         elif binding.kind == "together":
             self._bind_together(binding, mine, broken)
         elif binding.nodes is not None:

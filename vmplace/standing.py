@@ -6,6 +6,7 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.columns import IntArray
+from vmplace.failures import Failures
 from vmplace.problem import Binding, BoolArray, Problem
 from vmplace.ranking import ranked
 
@@ -14,7 +15,7 @@ __all__ = ["Standing"]
 
 @frozen(eq=False)
 class Standing:
-    """What the failure of each node meets.
+    """What each failure meets.
 
     Parameters
     ----------
@@ -24,19 +25,19 @@ class Standing:
         Node of each VM, -1 for none, shape (n_vms,).
     target
         Nodes that a restart may use, shape (n_nodes,).
-    scenario
-        Nodes whose failure counts, shape (n_nodes,).
-    free
-        Free memory on targets, 0 elsewhere, in MiB, shape (n_nodes,).
+    failures
+        The scenarios.
+    spare
+        What is free for restarts on targets, 0 elsewhere, shape (n_nodes, n_firm): evictable VMs make room.
     displaced
-        Memory of the protected VMs on each node, in MiB, shape (n_nodes,).
+        Memory of the VMs that must restart, by node, in MiB, shape (n_nodes,).
     """
 
     problem: Problem
     node_of: IntArray
     target: BoolArray
-    scenario: BoolArray
-    free: IntArray
+    failures: Failures
+    spare: IntArray
     displaced: IntArray
 
     @classmethod
@@ -44,53 +45,68 @@ class Standing:
         """The standing of a placement; with `powered`, only those nodes are there."""
         load = problem.load(node_of)
         target = problem.online if powered is None else problem.online & powered
-        scenario = target | (problem.maintenance & _hosts(problem, node_of)) if problem.maintenance.any() else target
-        if problem.failures == 0:
-            scenario = np.zeros_like(scenario)
-        free = np.where(target, np.maximum(problem.usable - load, 0), 0)
+        hosts = target | (problem.maintenance & _hosts(problem, node_of)) if problem.maintenance.any() else target
+        spare = np.where(
+            target[:, None], np.maximum(problem.capacity[:, : problem.n_firm] - _lasting(problem, node_of, load), 0), 0
+        )
         displaced = load if problem.all_protected else problem.load(np.where(problem.protected, node_of, -1))
-        return cls(problem, node_of, target, scenario, free, displaced)
+        return cls(problem, node_of, target, Failures.of(problem, hosts, displaced), spare, displaced)
+
+    @cached_property
+    def free(self) -> IntArray:
+        """Free memory on targets, 0 elsewhere, in MiB, shape (n_nodes,)."""
+        return np.ascontiguousarray(self.spare[:, 0])
+
+    @cached_property
+    def asked(self) -> IntArray:
+        """Memory of the VMs that each failure displaces and that must restart, in MiB, shape (n_scenarios,)."""
+        return self.failures.sums(self.displaced)
 
     @cached_property
     def order(self) -> IntArray:
-        """The protected VMs that are placed, by node, and largest first on each."""
+        """The VMs that are placed and must restart if displaced, by unit, and largest first in each."""
+        unit = self.problem.unit
         if self._displaceable.all():
-            return ranked(self.node_of, -self.problem.memory)
+            return ranked(unit[self.node_of], -self.problem.memory)
         vms = np.flatnonzero(self._displaceable)
-        return vms[ranked(self.node_of[vms], -self.problem.memory[vms])]
+        return vms[ranked(unit[self.node_of[vms]], -self.problem.memory[vms])]
 
     @cached_property
     def start(self) -> IntArray:
-        """``order[start[f]:start[f + 1]]`` is displaced when node f fails, shape (n_nodes + 1,)."""
+        """``order[start[u]:start[u + 1]]`` is displaced when unit u fails, shape (n_units + 1,)."""
         home = self.node_of if self._displaceable.all() else self.node_of[self._displaceable]
-        return np.concatenate(([0], np.cumsum(np.bincount(home, minlength=self.problem.n_nodes))))
+        count = np.bincount(self.problem.unit[home], minlength=len(self.problem.unit_pool))
+        return np.concatenate(([0], np.cumsum(count)))
 
     def larger_than(self, size: int) -> IntArray:
-        """The protected VMs that are placed and larger than a size."""
+        """The VMs that must restart, are placed and are larger than a size."""
         vms = np.flatnonzero(self.problem.memory > size)
         return vms[self._displaceable[vms]]
 
     @cached_property
     def _displaceable(self) -> BoolArray:
-        """The protected VMs that are placed, shape (n_vms,)."""
+        """The VMs that must restart and are placed, shape (n_vms,)."""
         placed = self.node_of >= 0
         return placed if self.problem.all_protected else self.problem.protected & placed
 
     @cached_property
     def plain(self) -> BoolArray:
-        """Nodes all of whose displaced VMs may restart on any target of their pool, whoever else is there, shape (n_nodes,)."""
+        """Scenarios whose displaced VMs may restart on any target of their pool that has the memory, shape (n_scenarios,)."""
         problem = self.problem
-        plain = np.ones(problem.n_nodes, dtype=bool)
+        if problem.n_firm > 1:
+            return np.zeros(len(self.failures), dtype=bool)
         narrowed = _narrowed(problem)
         bound = [binding.vms for binding in problem.bindings if binding.during_failover]
         if narrowed.any():
             bound.append(np.flatnonzero(narrowed[problem.signature]))
+        ruled = np.zeros(problem.n_nodes, dtype=bool)
         for vms in bound:
-            plain[self.node_of[vms[self._displaceable[vms]]]] = False
-        return plain
+            ruled[self.node_of[vms[self._displaceable[vms]]]] = True
+        return ~self.failures.any(ruled) if ruled.any() else np.ones(len(self.failures), dtype=bool)
 
     @cached_property
     def _binding(self) -> dict[int, list[Binding]]:
+        """By node, the rules that bind the restart of someone there."""
         found: dict[int, list[Binding]] = {}
         for binding in self.problem.bindings:
             hosts = self.node_of[binding.vms[self.problem.protected[binding.vms]]]
@@ -98,9 +114,10 @@ class Standing:
                 found.setdefault(node, []).append(binding)
         return found
 
-    def binding(self, node: int) -> tuple[Binding, ...]:
-        """Rules (of `Problem.bindings`) that bind the restart of a VM that the failure of a node displaces."""
-        return tuple(self._binding.get(node, ()))
+    def binding(self, nodes: IntArray) -> tuple[Binding, ...]:
+        """Rules (of `Problem.bindings`) that bind the restart of a VM that the failure of some nodes displaces."""
+        found = {b.rule: b for node in nodes.tolist() for b in self._binding.get(node, ())}
+        return tuple(found[rule] for rule in sorted(found))
 
     @cached_property
     def _freest(self) -> dict[int, IntArray]:
@@ -115,28 +132,47 @@ class Standing:
 
     @cached_property
     def refuge(self) -> IntArray:
-        """The freest other target of each node's pool, -1 if there is none, shape (n_nodes,)."""
-        refuge = np.full(self.problem.n_nodes, -1, dtype=np.int64)
+        """The freest surviving target of each scenario, -1 if there is none, shape (n_scenarios,)."""
+        failures = self.failures
+        refuge = np.full(len(failures), -1, dtype=np.int64)
+        width = failures.nodes.shape[1]
         for pool, freest in self._freest.items():
-            first, second = [*freest[:2].tolist(), -1, -1][:2]
-            refuge[self.problem.pool == pool] = first
-            refuge[freest[:1]] = second
+            mine = np.flatnonzero(failures.pool == pool)
+            for node in freest[width::-1].tolist():
+                refuge[mine[~failures.hit(mine, np.full(len(mine), node))]] = node
         return refuge
 
     @cached_property
     def room_elsewhere(self) -> IntArray:
-        """What it has free, 0 if there is none, in MiB, shape (n_nodes,)."""
+        """What it has free, 0 if there is none, in MiB, shape (n_scenarios,)."""
         return np.where(self.refuge >= 0, self.free[self.refuge], 0)
 
-    def displaced_by(self, node: int) -> IntArray:
-        """Protected VMs on a node, largest first."""
-        return self.order[self.start[node] : self.start[node + 1]]
+    def displaced_by(self, scenarios: IntArray) -> tuple[IntArray, IntArray]:
+        """The VMs that must restart in some scenarios, one scenario after the other, largest first in each; how many each has."""
+        units = self.failures.units[scenarios]
+        start = np.append(self.start, self.start[-1])  # the last two are for unit -1: nobody
+        first, count = start[units], start[units + 1] - start[units]
+        count[units < 0] = 0
+        first, each = first.ravel(), count.ravel()
+        place = np.arange(int(each.sum())) - np.repeat(np.cumsum(each) - each, each) + np.repeat(first, each)
+        vms, counts = self.order[place], count.sum(axis=1)
+        if not self.failures.simple:
+            vms = vms[ranked(np.repeat(np.arange(len(scenarios)), counts), -self.problem.memory[vms])]
+        return vms, counts
+
+
+def _lasting(problem: Problem, node_of: IntArray, load: IntArray) -> IntArray:
+    """What VMs that are not evictable take of each node, shape (n_nodes, n_firm)."""
+    if problem.n_firm == 1 and problem.lasting is None:
+        return load[:, None]
+    kept = node_of if problem.lasting is None else np.where(problem.lasting, node_of, -1)
+    return problem.loads(kept)[:, : problem.n_firm]
 
 
 def _hosts(problem: Problem, node_of: IntArray) -> BoolArray:
-    """Nodes that host a VM, shape (n_nodes,)."""
+    """Nodes that a VM is on, halves of migrations aside, shape (n_nodes,)."""
     hosts = np.zeros(problem.n_nodes + 1, dtype=bool)
-    hosts[node_of] = True  # -1, no node, reaches the last
+    hosts[node_of[: problem.n_vms - problem.n_incoming]] = True  # -1, no node, reaches the last
     return hosts[:-1]
 
 

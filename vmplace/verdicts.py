@@ -10,43 +10,55 @@ from attrs import frozen
 from vmplace.auditor import audit
 from vmplace.certify import METHODS, Fate, Verdict
 from vmplace.columns import IntArray
+from vmplace.failures import Failures
 from vmplace.goal import broken_bindings
 from vmplace.model import Apart, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.naming import Names
 from vmplace.problem import Binding
 from vmplace.reasons import scenario_sentence
 from vmplace.references import resolve
-from vmplace.results import BrokenRule, Scenario, Status, Unprotected, Violation
+from vmplace.results import BrokenRule, Plans, Scenario, Status, Unprotected, Violation
 
 __all__ = ["Scenarios", "Witness", "broken_rules", "by_method", "pool_verdicts", "soft_warnings", "unprotected"]
 
 _STATUS = {Fate.SAFE: Status.SAFE, Fate.UNSAFE: Status.UNSAFE, Fate.UNKNOWN: Status.UNKNOWN}
+_WEIGHT = {Fate.SAFE: 0, Fate.UNKNOWN: 1, Fate.UNSAFE: 2}
 
 
 @frozen(eq=False)
 class Scenarios(Mapping[str, Scenario]):
-    """Each failure's verdict, by the node's name; made when asked for."""
+    """Each failure's verdict, by the names of what fails; made when asked for."""
 
     names: Names
     verdict: Verdict
 
-    def __getitem__(self, name: str) -> Scenario:
-        node = self._nodes[name]
-        fate = _STATUS[Fate(self.verdict.fate[node])]
-        return Scenario(fate, self.verdict.method(node), int(self.verdict.standing.displaced[node]))
+    def __getitem__(self, key: str) -> Scenario:
+        numbers = self.numbers[key]
+        worst = max(numbers, key=lambda number: _WEIGHT[Fate(int(self.verdict.fate[number]))])
+        displaced = sum(int(self.verdict.standing.asked[number]) for number in numbers)
+        return Scenario(_STATUS[Fate(self.verdict.fate[worst])], self.verdict.method(worst), displaced)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._nodes)
+        return iter(self.numbers)
 
     def __len__(self) -> int:
-        return int(np.count_nonzero(self.verdict.fate != Fate.NONE))
+        return len(self.numbers)
 
     def __repr__(self) -> str:
         return repr(dict(self))
 
     @cached_property
-    def _nodes(self) -> dict[str, int]:
-        return {self.names.node(node): node for node in np.flatnonzero(self.verdict.fate != Fate.NONE).tolist()}
+    def numbers(self) -> dict[str, list[int]]:
+        """The scenarios of each key: several where a failure domain spans pools."""
+        return scenario_keys(self.names, self.verdict.standing.failures)
+
+
+def scenario_keys(names: Names, failures: Failures) -> dict[str, list[int]]:
+    """Scenarios by the names of what fails, in document order."""
+    numbers: dict[str, list[int]] = {}
+    for number in range(len(failures)):
+        numbers.setdefault(names.scenario(failures, number), []).append(number)
+    return numbers
 
 
 @frozen(eq=False)
@@ -58,22 +70,27 @@ class Witness:
     node_of: IntArray
     powered: tuple[str, ...] | None = None
 
-    def __call__(self) -> IntArray:
-        """The index of the node that each VM restarts on, -1 for none, shape (n_vms,)."""
+    def __call__(self) -> Plans:
+        """The failover plans."""
         self._refuse("a failover plan", [violation for violation in self._violations if violation.kind == "failover"])
-        return self._backup_of
+        return self._plans
 
     def audit(self, tolerated: Collection[str]) -> None:
         """Raise RuntimeError if the placement or its plans break anything but what is tolerated, by kind of violation."""
         self._refuse("the placement", [violation for violation in self._violations if violation.kind not in tolerated])
 
     @cached_property
-    def _backup_of(self) -> IntArray:
-        return self.names.column(self.verdict.backup_of)
+    def _plans(self) -> Plans:
+        names, restarts = self.names, self.verdict.failover
+        vms = restarts.vm if names.identical else names.problem.original[restarts.vm]
+        scenarios = Scenarios(names, self.verdict)
+        return Plans(names.cluster, lambda: scenarios.numbers, restarts.scenario, vms, restarts.node)
 
     @cached_property
     def _violations(self) -> list[Violation]:
-        return audit(self.names.cluster, self.node_of, self._backup_of, powered=self.powered)
+        column = self.verdict.standing.failures.simple and not self.names.problem.evictable.any()
+        plans = self._plans.column if column else self._plans
+        return audit(self.names.cluster, self.node_of, plans, powered=self.powered)
 
     def _refuse(self, what: str, wrong: list[Violation]) -> None:
         if wrong:
@@ -84,12 +101,12 @@ def unprotected(names: Names, verdict: Verdict) -> tuple[Unprotected, ...]:
     """Who is left out of which failure's plan, and why."""
     return tuple(
         Unprotected(
-            names.node(node),
-            tuple(names.vm(vm) for vm in loss.vms.tolist()),
-            scenario_sentence(loss.reason, node, names),
+            names.scenario(verdict.standing.failures, number),
+            names.vms(loss.vms.tolist()),
+            scenario_sentence(loss.reason, verdict.standing.failures, number, names),
             loss.minimal,
         )
-        for node, loss in sorted(verdict.losses.items())
+        for number, loss in sorted(verdict.losses.items())
     )
 
 
@@ -110,30 +127,58 @@ def soft_warnings(names: Names, verdict: Verdict, node_of: IntArray) -> list[str
         for i, rule in enumerate(cluster.rules)
         if isinstance(rule.vms, Tag) and not resolve(rule.vms, cluster.vms)
     ]
+    failures = verdict.standing.failures
     for binding in names.problem.bindings:
         if binding.must or not binding.during_failover:
             continue
-        for node in _breaking_failures(binding, node_of, verdict.planned):
-            found.append(
-                f"rules[{binding.rule}] ({names.rule(binding)}, weight {binding.weight}) is not kept if {names.node(node)} fails"
-            )
-    return found
+        for number in _breaking_failures(binding, verdict):
+            kind, fails = names.rule(binding), _fail(names, failures, number)
+            found.append(f"rules[{binding.rule}] ({kind}, weight {binding.weight}) is not kept if {fails}")
+    return [*found, *_degraded(names, verdict)]
 
 
-def _breaking_failures(binding: Binding, node_of: IntArray, backup_of: IntArray) -> Iterator[int]:
-    """Nodes whose failover plan breaks a rule that was no must; a failure under a rule is never certified without a plan."""
-    for node in np.unique(node_of[binding.vms]).tolist():
-        moved = binding.vms[(node_of[binding.vms] == node) & (backup_of[binding.vms] >= 0)]
-        to = backup_of[moved]
-        stay = node_of[binding.vms[node_of[binding.vms] != node]]
+def _breaking_failures(binding: Binding, verdict: Verdict) -> Iterator[int]:
+    """Scenarios whose plan breaks a rule that was no must; a failure under a rule is never certified without a plan."""
+    node_of, failures = verdict.standing.node_of, verdict.standing.failures
+    mine = verdict.planned[np.isin(verdict.planned.vm, binding.vms)]
+    for number in np.unique(mine.scenario).tolist():
+        to = mine.node[mine.scenario == number]
         if binding.nodes is not None:
             broken = not binding.nodes[to].all()
-        elif binding.kind == "together":
-            broken = len(np.unique(to)) > 1
+        elif binding.zone is not None:
+            hosts = node_of[binding.vms]
+            stay = hosts[(hosts >= 0) & ~np.isin(hosts, failures.failing(number))]
+            zones = binding.zone[to]
+            broken = len(np.unique(zones)) < len(zones) or bool(np.isin(zones, binding.zone[stay]).any())
         else:
-            broken = len(np.unique(to)) < len(to) or bool(np.isin(to, stay).any())
-        if node >= 0 and broken:
-            yield node
+            broken = len(np.unique(to)) > 1
+        if broken:
+            yield number
+
+
+def _degraded(names: Names, verdict: Verdict) -> Iterator[str]:
+    """Survivors that a plan drives beyond what a soft resource has there."""
+    problem, standing = names.problem, verdict.standing
+    soft = range(problem.n_firm, problem.capacity.shape[1])
+    if not soft:
+        return
+    load, plans = problem.loads(standing.node_of), verdict.failover
+    pairs, entry = np.unique(plans.scenario * (problem.n_nodes + 1) + plans.node + 1, return_inverse=True)
+    for r in soft:
+        more = np.zeros(len(pairs), dtype=np.int64)
+        np.add.at(more, entry, problem.demand[plans.vm, r])
+        number, node = pairs // (problem.n_nodes + 1), pairs % (problem.n_nodes + 1) - 1
+        over = (node >= 0) & (more > 0) & (load[node, r] + more > problem.capacity[node, r])
+        for k in np.flatnonzero(over).tolist():
+            used, has = int(load[node[k], r] + more[k]), int(problem.capacity[node[k], r])
+            amount = f"{used} {problem.resources[r - 1]} in use of {has}"
+            yield f"if {_fail(names, standing.failures, int(number[k]))}, {names.node(int(node[k]))} is degraded: {amount}"
+
+
+def _fail(names: Names, failures: Failures, number: int) -> str:
+    """Who fails, with the verb."""
+    key = names.scenario(failures, number)
+    return f"{key} fail" if "+" in key else f"{key} fails"
 
 
 def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Sequence[Violation]) -> dict[str, Status]:
@@ -146,8 +191,9 @@ def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Seq
         pool_of_node, pool_of_vm = (dict(zip(column.names, column.pool, strict=True)) for column in (nodes, vms))
         host = {names.vm(vm): names.node(i) for vm, i in enumerate(node_of.tolist()) if i >= 0}
         condemned.update(*(_pools_of(fault, names, host, pool_of_node, pool_of_vm) for fault in faults))
-    inside = {pool: nodes.pool.are(pool) for pool in pools}
-    return {pool: Status.UNSAFE if pool in condemned else _of(verdict.fate[inside[pool]]) for pool in pools}
+    fates = {pool: verdict.fate[verdict.standing.failures.pool == number] for number, pool in enumerate(pools)}
+    short = not verdict.standing.failures.complete
+    return {pool: Status.UNSAFE if pool in condemned else _of(fates[pool], short=short) for pool in pools}
 
 
 def _pools_of(
@@ -164,11 +210,12 @@ def _pools_of(
 
 def _offenders(rule: Rule, host: Mapping[str, str], names: Names) -> Iterator[str]:
     """Who breaks a rule that is broken: a rule may span pools, and be kept in some."""
-    crowd = Counter(host.values())
+    zone = _zones(rule, names)
+    crowd = Counter(zone[node] for node in host.values()) if isinstance(rule, Apart) else Counter()
     nodes = set(resolve(rule.nodes, names.cluster.nodes)) if isinstance(rule, OnlyOn | NotOn) else set()
     for vm, node in host.items():
         if isinstance(rule, Apart):
-            offends = crowd[node] > 1
+            offends = crowd[zone[node]] > 1
         elif isinstance(rule, Together):
             offends = True
         else:
@@ -177,13 +224,23 @@ def _offenders(rule: Rule, host: Mapping[str, str], names: Names) -> Iterator[st
             yield vm
 
 
-def _of(fate: IntArray) -> Status:
+def _zones(rule: Rule, names: Names) -> dict[str, str]:
+    """Of each node, what an ``apart`` rule keeps VMs apart on: itself, or its failure domain."""
+    nodes = names.cluster.node_columns
+    domain = nodes.domain if isinstance(rule, Apart) and rule.scope == "domain" else nodes.names
+    # No name has a "+": a node without a domain is told from a domain of the same name.
+    return {
+        node: (zone if zone is node else f"+{zone}") if zone else node for node, zone in zip(nodes.names, domain, strict=True)
+    }
+
+
+def _of(fate: IntArray, *, short: bool) -> Status:
     if np.any(fate == Fate.UNSAFE):
         return Status.UNSAFE
-    return Status.UNKNOWN if np.any(fate == Fate.UNKNOWN) else Status.SAFE
+    return Status.UNKNOWN if short or np.any(fate == Fate.UNKNOWN) else Status.SAFE
 
 
 def by_method(verdict: Verdict) -> dict[str, int]:
     """How many scenarios each method decided."""
-    count = np.bincount(verdict.told_by[verdict.fate != Fate.NONE], minlength=len(METHODS))
+    count = np.bincount(verdict.told_by, minlength=len(METHODS))
     return {how: n for how, n in zip(METHODS, count.tolist(), strict=True) if n}

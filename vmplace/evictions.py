@@ -1,0 +1,139 @@
+"""What evictable VMs do in a failover: who is stopped to make room for a plan, and who restarts in what is left."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from vmplace.columns import IntArray
+from vmplace.lockstep import Restarts
+from vmplace.problem import Binding, BoolArray
+from vmplace.ranking import ranked
+from vmplace.standing import Standing
+
+__all__ = ["with_evictions"]
+
+
+def with_evictions(standing: Standing, plans: Restarts) -> Restarts:
+    """Plans completed by what becomes of evictable VMs: node -1 for those that are stopped, a node for those that restart.
+
+    Of the evictable VMs on a survivor those of the lowest priority are stopped, as few as come. Displaced ones restart, the
+    highest priority first, where that harms nobody.
+
+    Parameters
+    ----------
+    plans
+        Restarts of those that must, by scenario.
+    """
+    ends = np.searchsorted(plans.scenario, np.arange(len(standing.failures) + 1))
+    parts = [plans]
+    for scenario in range(len(standing.failures)):
+        mine = plans[np.arange(ends[scenario], ends[scenario + 1])]
+        parts.append(_Aftermath(standing, scenario, mine).settled())
+    joined = Restarts.joined(parts)
+    return joined[ranked(joined.scenario)]
+
+
+class _Aftermath:
+    """One failure once those that must have restarted."""
+
+    def __init__(self, standing: Standing, scenario: int, plan: Restarts) -> None:
+        self._problem, self._scenario = standing.problem, scenario
+        self._failed = standing.failures.failing(scenario)
+        down = np.isin(standing.node_of, self._failed)
+        self._displaced = down & ~self._problem.incoming
+        self._where = np.where(down, -1, standing.node_of)
+        self._where[plan.vm] = plan.node
+        self._open = standing.target & (self._problem.pool == standing.failures.pool[scenario])
+        self._open[self._failed] = False
+        self._plan = plan
+        self._stopped: set[int] = set()
+
+    def settled(self) -> Restarts:
+        """Entries for the evictable VMs that are stopped or restart."""
+        self._make_room()
+        self._part()
+        restarted = dict(self._restart())
+        vms = [*sorted(self._stopped), *restarted]
+        nodes = [*([-1] * len(self._stopped)), *restarted.values()]
+        return Restarts.of(self._scenario, np.array(vms, dtype=np.int64), np.array(nodes, dtype=np.int64))
+
+    def _room(self) -> IntArray:
+        """Shape (n_nodes, n_firm); below 0 where a node holds too much."""
+        problem = self._problem
+        return (problem.capacity - problem.loads(self._where))[:, : problem.n_firm]
+
+    def _make_room(self) -> None:
+        problem = self._problem
+        for node in np.unique(self._plan.node[self._plan.node >= 0]).tolist():
+            while (room := self._room()[node]).min() < 0:
+                here = np.flatnonzero((self._where == node) & problem.evictable)
+                # What a node lacks beyond its evictable VMs, it lacked before the failure.
+                helpful = here[np.any(problem.demand[here, : problem.n_firm] * (room < 0), axis=1)]
+                if not len(helpful):
+                    break
+                self._stop(self._least(helpful, -room))
+
+    def _least(self, vms: IntArray, lacking: IntArray) -> int:
+        """Of the lowest priority the smallest that suffices alone, or else the largest."""
+        problem = self._problem
+        vms = vms[problem.priority[vms] == problem.priority[vms].min()]
+        enough = vms[(problem.demand[vms, : problem.n_firm] >= lacking).all(axis=1)]
+        if len(enough):
+            return int(enough[problem.memory[enough].argmin()])
+        return int(vms[problem.memory[vms].argmax()])
+
+    def _stop(self, half: int) -> None:
+        """Stop a VM, both halves of it where it migrates."""
+        whole = np.flatnonzero(self._problem.original == self._problem.original[half])
+        self._where[whole] = -1
+        self._stopped.add(int(whole[0]))
+
+    def _part(self) -> None:
+        """Stop whoever a VM that restarted must be apart from."""
+        problem = self._problem
+        for binding in self._binding_apart(self._plan.vm):
+            assert binding.zone is not None
+            arrived = binding.vms[np.isin(binding.vms, self._plan.vm) & (self._where[binding.vms] >= 0)]
+            others = binding.vms[problem.evictable[binding.vms] & (self._where[binding.vms] >= 0)]
+            close = np.isin(binding.zone[self._where[others]], binding.zone[self._where[arrived]])
+            for vm in others[close].tolist():
+                self._stop(vm)
+
+    def _binding_apart(self, vms: IntArray) -> Iterator[Binding]:
+        return (b for b in self._bindings(vms) if b.kind == "apart")
+
+    def _bindings(self, vms: IntArray) -> Iterator[Binding]:
+        for binding in self._problem.bindings:
+            if binding.must and binding.during_failover and np.isin(binding.vms, vms).any():
+                yield binding
+
+    def _restart(self) -> Iterator[tuple[int, int]]:
+        problem = self._problem
+        vms = np.flatnonzero(self._displaced & problem.optional)
+        for vm in vms[ranked(-problem.priority[vms], -problem.memory[vms])].tolist():
+            if vm in self._stopped:
+                continue
+            room = self._room()
+            fits = self._allowed(vm) & (
+                (room >= problem.demand[vm, : problem.n_firm]) | (problem.demand[vm, : problem.n_firm] == 0)
+            ).all(1)
+            nodes = np.flatnonzero(fits)
+            if not len(nodes):
+                self._where[problem.original == problem.original[vm]] = -1
+                yield vm, -1
+                continue
+            self._where[vm] = nodes[room[nodes, 0].argmin()]
+            yield vm, int(self._where[vm])
+
+    def _allowed(self, vm: int) -> BoolArray:
+        """Survivors that rules leave to a VM as things are now, shape (n_nodes,)."""
+        problem = self._problem
+        allowed: BoolArray = self._open & problem.restartable[problem.signature[vm]]
+        for binding in self._bindings(np.array([vm])):
+            others = binding.vms[(binding.vms != vm) & (self._where[binding.vms] >= 0)]
+            if binding.zone is not None:
+                allowed = allowed & ~np.isin(binding.zone, binding.zone[self._where[others]])
+            elif binding.kind == "together":
+                moved = others[self._displaced[others]]
+                allowed = allowed & (np.isin(np.arange(problem.n_nodes), self._where[moved]) if len(moved) else True)
+        return allowed
