@@ -70,6 +70,9 @@ def _rules_behind(reason: Reason, names: Names) -> list[int]:
     """The rules that a bound rests on, or may rest on."""
     if reason.kind == "group":
         return [b.rule for b in names.problem.bindings if b.kind == "together" and b.must and tuple(b.vms.tolist()) == reason.vms]
+    if reason.kind == "apart":
+        bound = ((b.rule, set(b.vms.tolist())) for b in names.problem.bindings if b.zone is not None and b.must)
+        return [next(rule for rule, vms in bound if vms.issuperset(reason.vms))]
     if reason.kind not in ("size", "rules"):
         return []
     cluster, vm = names.cluster, names.vm(reason.vms[0])
@@ -165,8 +168,9 @@ def _groups(part: Part, names: Names, goal: Goal) -> list[Part]:
         alike = (
             int(problem.vm_pool[vm]),
             int(place[vm]),
-            int(problem.memory[vm]),
+            tuple(problem.demand[vm].tolist()),
             bool(problem.protected[vm]),
+            bool(problem.evictable[vm]),
             tuple(rules.get(vm, ())),
         )
         keys.setdefault(alike, []).append(vm)

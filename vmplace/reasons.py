@@ -69,7 +69,10 @@ def _others(problem: Problem, failures: Failures, number: int) -> int:
 
 def impossible_sentence(reason: Reason, names: Names) -> str:
     """Why no placement exists, if a bound shows it."""
-    need, free = spell_memory(reason.need), spell_memory(reason.free)
+    problem = names.problem
+    need, free = _amount(reason.need, reason, problem), _amount(reason.free, reason, problem)
+    if reason.kind == "apart":
+        return f"the rules keep {_who(reason, names)} apart: {reason.need} VMs, and {reason.free} places for them"
     if reason.kind == "rules":
         return f"{_who(reason, names)} may be on no node: its rules and the nodes' states leave none"
     if reason.kind == "size":
@@ -79,14 +82,30 @@ def impossible_sentence(reason: Reason, names: Names) -> str:
     if reason.kind == "capacity":
         return f"the VMs need {need}; the nodes have {free} for them in all"
     if reason.kind == "alone":
-        return "a single node can never be N+1: its VMs have nowhere to restart"
+        return _alone(problem)
+    largest = _largest(problem)
     if reason.kind == "sums":
-        return f"the protected VMs need {need}; the nodes without the largest have {free}"
-    size = spell_memory(reason.size)
+        return f"the protected VMs need {need}; the nodes without the {largest} have {free}"
+    size = _amount(reason.size, reason, problem)
     if not reason.free:
         need = f"needs {size}" if len(reason.vms) == 1 else f"need {size} or more each"
-        return f"{_who(reason, names)} {need}; no node but the largest has that much, and it may fail"
-    return f"the protected VMs fill {reason.need} slots of {size}; the nodes without the largest have {reason.free}"
+        may = "it may fail" if largest == "largest" else "they may fail"
+        return f"{_who(reason, names)} {need}; no node but the {largest} has that much, and {may}"
+    return f"the protected VMs fill {reason.need} slots of {size}; the nodes without the {largest} have {reason.free}"
+
+
+def _alone(problem: Problem) -> str:
+    what = "node" if problem.guarantee.scope == "node" else "failure domain"
+    if problem.failures == 1:
+        return f"a single {what} can never be N+1: its VMs have nowhere to restart"
+    return f"all {what}s may fail at once: the VMs have nowhere to restart"
+
+
+def _largest(problem: Problem) -> str:
+    """The units that fail at worst."""
+    if problem.guarantee.scope == "domain":
+        return "largest failure domain" if problem.failures == 1 else f"{problem.failures} largest failure domains"
+    return "largest" if problem.failures == 1 else f"{problem.failures} largest"
 
 
 def conflict_sentence(conflict: Conflict, goal: Goal, names: Names) -> str:
