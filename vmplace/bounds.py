@@ -119,7 +119,7 @@ def _crowded(problem: Problem, goal: Goal, pool: int) -> Reason | None:
             need = int(problem.demand[mine, resource].sum())
         if need > free:
             vms = np.flatnonzero((problem.vm_pool == pool) & ~problem.on_maintenance & (problem.demand[:, resource] > 0))
-            return Reason("capacity", tuple(vms.tolist()), need, free, resource=resource)
+            return Reason("capacity", tuple(np.unique(problem.whole[vms]).tolist()), need, free, resource=resource)
     return None
 
 

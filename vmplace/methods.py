@@ -64,6 +64,8 @@ class Methods:
         where neighbourhoods were searched but never the whole."""
         large = self.method == "auto" and problem.n_nodes > _IMPROVED_NODES
         greedy = self.method == "greedy" or large or len(problem.classes) * problem.n_nodes > _IMPROVED_COUNTS
+        # What several failures at once leave out of each other's plans, the model does not tell apart.
+        greedy = greedy or (goal.best_effort and problem.failures > 1)
         start = construct(problem, goal, budget=budget if greedy else budget.share(_GREEDY_SHARE), thorough=greedy)
         bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
         if start is not None:

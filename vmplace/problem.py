@@ -188,6 +188,12 @@ class Problem:
         return np.asarray(np.arange(self.n_vms) >= self.n_vms - self.n_incoming)
 
     @cached_property
+    def whole(self) -> IntArray:
+        """Each VM itself, or of the half of a migration the VM whose it is, shape (n_vms,)."""
+        first, place = np.unique(self.original, return_index=True)
+        return place[np.searchsorted(first, self.original)]
+
+    @cached_property
     def lasting(self) -> BoolArray | None:
         """VMs that keep their memory whatever fails elsewhere, shape (n_vms,); None for all."""
         return ~self.evictable if self.evictable.any() else None

@@ -88,7 +88,7 @@ class Witness:
 
     @cached_property
     def _violations(self) -> list[Violation]:
-        column = self.verdict.standing.failures.simple and not self.names.problem.evictable.any()
+        column = self.names.problem.failures <= 1 and not self.names.problem.evictable.any()
         plans = self._plans.column if column else self._plans
         return audit(self.names.cluster, self.node_of, plans, powered=self.powered)
 
@@ -186,10 +186,13 @@ def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Seq
     cluster, problem = names.cluster, names.problem
     nodes, vms = cluster.node_columns, cluster.vm_columns
     pools = list(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))
-    condemned = {pools[pool] for pool in np.unique(problem.vm_pool[problem.protected & (node_of < 0)]).tolist()}
+    waits = (problem.protected | problem.optional) & (node_of < 0)
+    condemned = {pools[pool] for pool in np.unique(problem.vm_pool[waits]).tolist()}
     if faults:
         pool_of_node, pool_of_vm = (dict(zip(column.names, column.pool, strict=True)) for column in (nodes, vms))
-        host = {names.vm(vm): names.node(i) for vm, i in enumerate(node_of.tolist()) if i >= 0}
+        host = {
+            names.vm(vm): names.node(i) for vm, i in enumerate(node_of[: len(node_of) - problem.n_incoming].tolist()) if i >= 0
+        }
         condemned.update(*(_pools_of(fault, names, host, pool_of_node, pool_of_vm) for fault in faults))
     fates = {pool: verdict.fate[verdict.standing.failures.pool == number] for number, pool in enumerate(pools)}
     short = not verdict.standing.failures.complete
