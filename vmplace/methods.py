@@ -64,8 +64,6 @@ class Methods:
         where neighbourhoods were searched but never the whole."""
         large = self.method == "auto" and problem.n_nodes > _IMPROVED_NODES
         greedy = self.method == "greedy" or large or len(problem.classes) * problem.n_nodes > _IMPROVED_COUNTS
-        # What several failures at once leave out of each other's plans, the model does not tell apart.
-        greedy = greedy or (goal.best_effort and problem.failures > 1)
         start = construct(problem, goal, budget=budget if greedy else budget.share(_GREEDY_SHARE), thorough=greedy)
         bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
         if start is not None:
@@ -76,6 +74,8 @@ class Methods:
             if start is not None:
                 start.tell(budget, bounds)
         known = Finding(start, bounds, False, {}, ("bounds",) * len(bounds))
+        if goal.best_effort and problem.failures > 1 and not greedy:
+            return self._unmodelled(problem, goal, known, budget), "exact"
         if greedy or (self.method == "auto" and problem.n_nodes > _WHOLE_NODES and _nearly(known)):
             return known, "greedy"
         if known.optimal:
@@ -102,6 +102,23 @@ class Methods:
             return self._exact(problem, goal, known, budget), "exact"
         return known, "improve"
 
+    def _unmodelled(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
+        """A best effort for several failures at once, whose losses the model does not tell apart: any placement is acceptable,
+        so the best as if none failed is one more to choose from; and if there is not even that, there is none."""
+        easy = evolve(problem, guarantee=evolve(problem.guarantee, failures=0))
+        calm = evolve(goal, best_effort=False, worst=None)
+        found = self._exact(easy, calm, Finding(None, known.bounds[-len(calm.stages(easy)) :], False, {}, ()), budget)
+        if found.best is None:
+            return evolve(known, infeasible=found.infeasible and known.best is None, stats=found.stats)
+        node_of, powered = found.best.node_of, found.best.powered
+        if powered is not None:
+            powered = problem.online | problem.maintenance
+        verdict = certify(problem, node_of, budget=budget, powered=powered)
+        if not goal.accepts(problem, verdict):
+            return known
+        best = better(known.best, Candidate(node_of, powered, verdict, goal.values(problem, node_of, verdict, powered)))
+        return evolve(known, best=best, stats=found.stats)
+
     def _exact(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
         found = search(
             problem,
@@ -114,7 +131,7 @@ class Methods:
         )
         by = tuple(
             new if bound > before else old
-            for new, old, bound, before in zip(found.by, known.by, found.bounds, known.bounds, strict=True)
+            for new, old, bound, before in zip(found.by, known.by or found.by, found.bounds, known.bounds, strict=True)
         )
         return evolve(found, by=by, stats={**known.stats, **found.stats})
 

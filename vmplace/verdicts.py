@@ -56,7 +56,7 @@ class Scenarios(Mapping[str, Scenario]):
 def scenario_keys(names: Names, failures: Failures) -> dict[str, list[int]]:
     """Scenarios by the names of what fails, in document order."""
     numbers: dict[str, list[int]] = {}
-    for number in range(len(failures)):
+    for number in names.in_order(failures):
         numbers.setdefault(names.scenario(failures, number), []).append(number)
     return numbers
 
