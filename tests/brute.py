@@ -131,6 +131,7 @@ class World:
         kept = [bound for bound in self.rules if bound.rule.during_failover]
         self.binding = {False: [bound for bound in kept if bound.rule.must], True: kept}  # True: those that are no must as well
         self._failures: dict[frozenset[str], dict[str, list[Failure]]] = {}
+        self._losses: dict[frozenset[tuple[str, str]], dict[str, Vector]] = {}
 
     def _bound(self, rule: Rule) -> Bound:
         nodes = _named(rule.nodes, self.cluster.nodes) if _has_nodes(rule) else frozenset()
@@ -470,9 +471,11 @@ class World:
         return self.vector([self.vms[vm] for vm in set(self.lost(node_of, failure))])
 
     def losses(self, node_of: Placement) -> dict[str, Vector]:
-        return {
-            key: _sum(*(self.loss(node_of, failure) for failure in failures)) for key, failures in self.failures(node_of).items()
-        }
+        known = frozenset(node_of.items())
+        if known not in self._losses:
+            failures = self.failures(node_of).items()
+            self._losses[known] = {key: _sum(*(self.loss(node_of, part) for part in parts)) for key, parts in failures}
+        return self._losses[known]
 
     def total_loss(self, node_of: Placement) -> Vector:
         return _sum(self.vector(()), *self.losses(node_of).values())
@@ -541,7 +544,7 @@ class World:
 
     def powering(self, nodes: Collection[str]) -> "World":
         world = copy(self)
-        world.powered, world._failures = frozenset(nodes), {}
+        world.powered, world._failures, world._losses = frozenset(nodes), {}, {}
         return world
 
     def survives_on(self, nodes: Collection[str], node_of: Placement, losses: Mapping[str, Vector] | None) -> bool:
@@ -588,24 +591,25 @@ class World:
         *,
         move_running: bool,
         headroom: bool,
-        prune: bool = True,
+        eased: "World | None",
     ) -> tuple[Value, Placement] | None:
-        """The least value among right and allowed placements, and the first placement that has it."""
+        """The least value among right and allowed placements, and the first placement that has it.
+
+        No part of a placement is worth more, or allowed less, in the eased world than the whole is here; None: try all.
+        """
         best: tuple[Value, Placement] | None = None
-        if not prune:
+        if eased is None:
             for node_of in self.placements(move_running, headroom):
                 if allowed(self, node_of) and (best is None or value(self, node_of) < best[0]):
                     best = value(self, node_of), node_of
             return best
         order = sorted(self.charged, key=lambda vm: (len(self.choices(vm, move_running)), -vm.memory))
-        eased = self.eased()
 
         def extend(node_of: Placement, left: Sequence[VM]) -> None:
             nonlocal best
-            judge = eased if left else self
-            if not self.right(node_of, headroom) or not allowed(judge, node_of):
+            if not self.right(node_of, headroom) or not allowed(eased, node_of) or not (left or allowed(self, node_of)):
                 return
-            worth = value(judge, node_of)
+            worth = value(eased if left else self, node_of)
             if best is not None and worth >= best[0]:
                 return
             if not left:
@@ -617,17 +621,19 @@ class World:
         extend({}, order)
         return best
 
-    def eased(self) -> "World":
-        """The same with restarts planned and failures at once, which is asked of every part of a placement that survives.
+    def eased(self, *, lost: bool = False) -> "World":
+        """The same with restarts planned and failures at once: whoever survives here does so there, in every part.
 
-        What is lost in any order and in turn may be less than at once, as who is stranded ends the story: nothing is asked.
+        With `lost`, whoever loses loses no less here. Of failures in turn with restarts in any order that is not so, as a
+        stranded VM ends the story: there, nothing fails at all.
         """
         guarantee = self.cluster.guarantee
         if self.planned and not self.in_turn:
             return self
-        known = 0 if self.in_turn and not self.planned and guarantee.policy is None else guarantee.failures
-        world, planned = copy(self), evolve(guarantee, failures=known, sequence="at-once", restart="planned", policy=None)
-        world.cluster, world._failures = evolve(self.cluster, guarantee=planned), {}
+        ends = lost and self.in_turn and not self.planned and guarantee.policy is None
+        easy = {"failures": 0 if ends else guarantee.failures, "sequence": "at-once", "restart": "planned", "policy": None}
+        world = copy(self)
+        world.cluster, world._failures, world._losses = evolve(self.cluster, guarantee=evolve(guarantee, **easy)), {}, {}
         return world
 
     def _distinct(self, vm: VM, choices: Sequence[str], node_of: Placement) -> Iterator[str]:
@@ -692,7 +698,8 @@ class World:
         def costs(world: World, node_of: Placement) -> Value:
             return world.costs(node_of, objective)
 
-        safe = self.least(costs, strict, move_running=move_running, headroom=True, prune=prune)
+        eased = self.eased() if prune else None
+        safe = self.least(costs, strict, move_running=move_running, headroom=True, eased=eased)
         if safe is not None:
             return Best(self.vector(()), safe[0], safe[1])
         return self._best_effort(objective, within, move_running, prune) if best_effort else None
@@ -713,9 +720,10 @@ class World:
         def value(world: World, node_of: Placement) -> Value:
             return world.total_loss(node_of), *world.costs(node_of, objective)
 
+        eased = self.eased(lost=True) if prune else None
         for headroom, bounded in GIVE_WAY:
             allowed = no_worse if bounded else some
-            found = self.least(value, allowed, move_running=move_running, headroom=headroom, prune=prune)
+            found = self.least(value, allowed, move_running=move_running, headroom=headroom, eased=eased)
             if found is not None:
                 return Best(found[0][0], found[0][1:], found[1], headroom, bounded)
         return None
