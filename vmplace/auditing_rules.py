@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import numpy as np
+from attrs import frozen
 
 from vmplace.auditing_case import Case
 from vmplace.auditing_plans import Plans
 from vmplace.auditing_scenarios import Scenarios
-from vmplace.columns import IntArray
+from vmplace.columns import BoolArray, IntArray
 from vmplace.model import Apart, OnlyOn, Rule, Together
 from vmplace.references import resolve
 
@@ -17,6 +18,7 @@ Comers = dict[int, list[int]]
 """Members of a rule by the node that they are on or come to."""
 
 
+@frozen(eq=False)
 class Bound:
     """A must-rule with indices for names.
 
@@ -26,20 +28,33 @@ class Bound:
         Of the rule in its cluster.
     rule
         With its members as they are named.
+    members
+        VMs, in the order in which they are named.
+    banned
+        Nodes that only-on and not-on leave out, shape (n_nodes + 1,).
+    place
+        What two nodes share that apart members must not share, shape (n_nodes + 1,).
     """
 
-    def __init__(self, case: Case, number: int, rule: Rule) -> None:
-        self.number, self.rule = number, rule
-        self.members = [case.vm_index[vm] for vm in resolve(rule.vms, case.cluster.vms)]
-        named = {case.node_index[name] for name in resolve(getattr(rule, "nodes", ()), case.cluster.nodes)}
-        self.banned = set(range(len(case.node))) - named if isinstance(rule, OnlyOn) else named
+    number: int
+    rule: Rule
+    members: list[int]
+    banned: BoolArray
+    place: IntArray
+
+    @classmethod
+    def of(cls, case: Case, number: int, rule: Rule) -> "Bound":
+        """A rule of the cluster under audit."""
+        members = [case.vm_index[vm] for vm in resolve(rule.vms, case.cluster.vms)]
+        banned = np.full(len(case.node) + 1, isinstance(rule, OnlyOn))
+        banned[[case.node_index[name] for name in resolve(getattr(rule, "nodes", ()), case.cluster.nodes)]] ^= True
         by_domain = isinstance(rule, Apart) and rule.scope == "domain"
-        self.place = case.place if by_domain else np.append(np.arange(len(case.node)), -1)
+        return cls(number, rule, members, banned, case.place if by_domain else np.append(np.arange(len(case.node)), -1))
 
 
 def musts(case: Case) -> Iterator[Bound]:
     """The must-rules of a cluster."""
-    return (Bound(case, r, rule) for r, rule in enumerate(case.cluster.rules) if rule.must)
+    return (Bound.of(case, r, rule) for r, rule in enumerate(case.cluster.rules) if rule.must)
 
 
 def check_rules(case: Case, plans: Plans | None = None, scenarios: Scenarios | None = None) -> None:
@@ -99,7 +114,7 @@ def _judge(case: Case, bound: Bound, kind: str, subject: str, comers: Comers, st
     elif isinstance(bound.rule, Together):
         bad = list(comers) if len(comers) > 1 else []
     else:
-        bad = [i for i in comers if i in bound.banned]
+        bad = [i for i in comers if bound.banned[i]]
     if bad:
         places = "; ".join(f"{', '.join(case.vm.names[v] for v in comers[i])} on {case.nodes[i]}" for i in bad)
         case.blame(kind, subject, f"rules[{bound.number}] ({bound.rule.kind}) is broken by {places}")

@@ -3,11 +3,16 @@
 Whole numbers only, no solver, and no code shared with the search but the cluster as columns.
 """
 
+from vmplace.auditing_anyorder import check_any_order
 from vmplace.auditing_case import Case, Names, Placement
+from vmplace.auditing_certificate import doubtful_pools
+from vmplace.auditing_failures import Failures
 from vmplace.auditing_placement import check_placement
 from vmplace.auditing_plans import Failover, check_plans
+from vmplace.auditing_policy import check_policy
 from vmplace.auditing_rules import check_rules
 from vmplace.auditing_scenarios import Scenarios
+from vmplace.auditing_sequence import check_sequence
 from vmplace.auditing_sums import check_sums
 from vmplace.cluster import Cluster
 from vmplace.results import Violation
@@ -40,13 +45,31 @@ def audit(
     """
     case = Case(cluster, placement, powered, drained)
     check_placement(case)
-    scenarios = Scenarios.of(case)
-    if failover is None:
+    scenarios, plans, asked = Scenarios.of(case), None, cluster.guarantee
+    in_turn = asked.sequence == "sequential" and asked.failures > 1
+    simulated, planned = asked.policy is not None and not in_turn, asked.policy is None and asked.restart == "planned"
+    if failover is not None:
+        plans = check_plans(case, scenarios, failover, complete=not simulated)
+    elif planned:
         check_sums(case, scenarios)
-        check_rules(case)
-    else:
-        check_rules(case, check_plans(case, scenarios, failover), scenarios)
+    check_rules(case, plans, scenarios)
+    failures = Failures(case, scenarios)
+    _check_crowded(failures)
+    if simulated:
+        check_policy(failures, plans)
+    elif in_turn and not (planned and plans is None):
+        check_sequence(failures)
+    elif not planned:
+        check_any_order(failures)
     return case.found
+
+
+def _check_crowded(failures: Failures) -> None:
+    """Record pools with too many failures to look at each, unless arithmetic shows that all are survived."""
+    case = failures.case
+    for pool in doubtful_pools(failures):
+        name, number = case.pools[pool], failures.scenarios.failures
+        case.blame("unverified", name, f"pool {name} has too many sets of {number} that may fail to look at each")
 
 
 def audit_running(cluster: Cluster, placement: Placement) -> list[Violation]:
