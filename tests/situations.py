@@ -77,7 +77,9 @@ class Possible:
         placed = {v: i for v, i in enumerate(home) if i >= 0}
         return (
             all(self.allowed[v][i] for v, i in placed.items())
-            and all(max(Counter(zone[placed[v]] for v in vms if v in placed).values(), default=0) <= 1 for vms, zone in self.apart)
+            and all(
+                max(Counter(zone[placed[v]] for v in vms if v in placed).values(), default=0) <= 1 for vms, zone in self.apart
+            )
             and all(len({placed[v] for v in vms if v in placed}) <= 1 for vms in self.together)
         )
 

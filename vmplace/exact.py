@@ -8,13 +8,14 @@ from attrs import define, field, frozen
 
 from vmplace.bounds import least
 from vmplace.budget import Budget, OutOfTimeError
-from vmplace.certify import Fate, Verdict, certify
+from vmplace.certify import certify
 from vmplace.columns import IntArray
 from vmplace.counts import CountModel
 from vmplace.engine import Answer, Outcome
 from vmplace.goal import Candidate, Goal, Stage, losses
 from vmplace.portfolio import Portfolio
 from vmplace.problem import BoolArray, Problem
+from vmplace.scenarios import Fate, Verdict
 
 __all__ = ["Finding", "search"]
 

@@ -4,7 +4,7 @@ import numpy as np
 from attrs import evolve
 
 from vmplace.budget import Budget
-from vmplace.certify import Fate, certify
+from vmplace.certify import certify
 from vmplace.columns import IntArray
 from vmplace.fill import Filling
 from vmplace.goal import Candidate, Goal, better
@@ -12,6 +12,7 @@ from vmplace.holes import dedicated, holes, ladder
 from vmplace.local import repair_locally
 from vmplace.problem import Problem
 from vmplace.relocate import loosen
+from vmplace.scenarios import Fate
 
 __all__ = ["construct"]
 

@@ -10,13 +10,11 @@ from attrs import frozen
 
 from vmplace.cluster import Cluster
 from vmplace.columns import BoolArray, IntArray, NodeColumns, VMColumns
-from vmplace.errors import Flaw, NotSupportedError
 from vmplace.model import Apart, Guarantee, NotOn, OnlyOn
 from vmplace.references import resolve
 from vmplace.sizes import Sizes
-from vmplace.units import short
 
-__all__ = ["Binding", "BoolArray", "Classes", "Problem", "compile_problem", "domains", "refuse_unsupported"]
+__all__ = ["Binding", "BoolArray", "Classes", "Problem", "compile_problem", "domains"]
 
 
 @frozen(eq=False)
@@ -155,6 +153,21 @@ class Problem:
         """How many units of a pool fail at once."""
         return self.guarantee.failures
 
+    @property
+    def planned(self) -> bool:
+        """Whether restarts keep to a plan, rather than to an order and to choices of others."""
+        return self.guarantee.restart == "planned" and self.guarantee.policy is None
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether failures come one after the other."""
+        return self.guarantee.sequence == "sequential" and self.failures > 1
+
+    @property
+    def plain(self) -> bool:
+        """Whether a plan for each failure by itself is all that is asked."""
+        return self.planned and not self.in_turn
+
     @cached_property
     def usable(self) -> IntArray:
         """Memory for VMs, in MiB, shape (n_nodes,)."""
@@ -280,14 +293,7 @@ class Problem:
 
 
 def compile_problem(cluster: Cluster) -> Problem:
-    """The cluster as arrays, not to be written to: where they can be, they are the cluster's own.
-
-    Raises
-    ------
-    NotSupportedError
-        if the cluster asks for what this version cannot do.
-    """
-    refuse_unsupported(cluster)
+    """The cluster as arrays, not to be written to: where they can be, they are the cluster's own."""
     nodes, vms = cluster.node_columns, cluster.vm_columns
     online, offline = nodes.state.are("online"), nodes.state.are("offline")
     where = np.where(offline[vms.node], -1, vms.node) if offline.any() else vms.node
@@ -442,20 +448,3 @@ def _masks(
         for rule in rules & left.keys():
             masks[row] &= left[rule]
     return masks
-
-
-def refuse_unsupported(cluster: Cluster) -> None:
-    """Raise NotSupportedError, listing each use of what this version reads but cannot do."""
-    flaws = list(_guarantee_flaws(cluster))
-    if flaws:
-        raise NotSupportedError(flaws)
-
-
-def _guarantee_flaws(cluster: Cluster) -> Iterator[Flaw]:
-    asked = cluster.guarantee
-    for key, known in (("sequence", "at-once"), ("restart", "planned"), ("policy", None), ("order", None)):
-        value = getattr(asked, key)
-        if value != known:
-            yield Flaw(
-                f"guarantee.{key}", f"{short(value)} is not supported yet: write {'null' if known is None else repr(known)}"
-            )

@@ -36,6 +36,12 @@ def scenario_sentence(reason: Reason, failures: Failures, number: int, names: Na
         needs = f"{who} needs {need}" if len(reason.vms) == 1 else f"{who} need {need} together"
         other = "one other node" if reason.kind == "size" else "one other node that the rules allow"
         return f"{needs}; the most that is free on {other} is {free} on {names.node(reason.node)}"
+    if reason.kind == "stranded":
+        return f"{_who(reason, names)} ({need}) on {scope} {_stranded(reason, names)}"
+    if reason.kind == "policy":
+        asked = problem.guarantee
+        order = f", {asked.order}" if asked.order else ""
+        return f"{_who(reason, names)} ({need}) on {scope} finds no node, as the platform restarts VMs ({asked.policy}{order})"
     few = 0 < reason.among < _others(problem, failures, number)
     if reason.kind == "sums":
         has = f"no {reason.among} other nodes have more than {free} free" if few else f"{free} is free on the other nodes in all"
@@ -49,6 +55,17 @@ def scenario_sentence(reason: Reason, failures: Failures, number: int, names: Na
         f"the {len(reason.vms)} VMs on {scope} need {need}, and {free} is free on {where}, "
         "but no way to divide them among the nodes exists (every one was tried)"
     )
+
+
+def _stranded(reason: Reason, names: Names) -> str:
+    """How it comes that nothing is left for a VM."""
+    if not reason.story:
+        return "finds no node, even if it is the first to restart"
+    by_node: dict[int, list[int]] = {}
+    for vm, node in reason.story:
+        by_node.setdefault(node, []).append(vm)
+    steps = [f"{_listed(names.vms(vms), _SHOWN)} on {names.node(node)}" for node, vms in by_node.items()]
+    return f"finds no node if the HA manager restarts {_listed(steps, _SHOWN_IN_CONFLICT)} first"
 
 
 def _amount(amount: int, reason: Reason, problem: Problem) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.auditor import audit
-from vmplace.certify import METHODS, Fate, Verdict
 from vmplace.columns import IntArray
 from vmplace.failures import Failures
 from vmplace.goal import broken_bindings
@@ -18,6 +17,7 @@ from vmplace.problem import Binding
 from vmplace.reasons import scenario_sentence
 from vmplace.references import resolve
 from vmplace.results import BrokenRule, Plans, Scenario, Status, Unprotected, Violation
+from vmplace.scenarios import METHODS, Fate, Verdict
 
 __all__ = ["Scenarios", "Witness", "broken_rules", "by_method", "pool_verdicts", "soft_warnings", "unprotected"]
 
@@ -194,9 +194,8 @@ def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Seq
             names.vm(vm): names.node(i) for vm, i in enumerate(node_of[: len(node_of) - problem.n_incoming].tolist()) if i >= 0
         }
         condemned.update(*(_pools_of(fault, names, host, pool_of_node, pool_of_vm) for fault in faults))
-    fates = {pool: verdict.fate[verdict.standing.failures.pool == number] for number, pool in enumerate(pools)}
-    short = not verdict.standing.failures.complete
-    return {pool: Status.UNSAFE if pool in condemned else _of(fates[pool], short=short) for pool in pools}
+    fates = {pool: _STATUS[verdict.of_pool(number)] for number, pool in enumerate(pools)}
+    return {pool: Status.UNSAFE if pool in condemned else fates[pool] for pool in pools}
 
 
 def _pools_of(
@@ -235,12 +234,6 @@ def _zones(rule: Rule, names: Names) -> dict[str, str]:
     return {
         node: (zone if zone is node else f"+{zone}") if zone else node for node, zone in zip(nodes.names, domain, strict=True)
     }
-
-
-def _of(fate: IntArray, *, short: bool) -> Status:
-    if np.any(fate == Fate.UNSAFE):
-        return Status.UNSAFE
-    return Status.UNKNOWN if short or np.any(fate == Fate.UNKNOWN) else Status.SAFE
 
 
 def by_method(verdict: Verdict) -> dict[str, int]:
