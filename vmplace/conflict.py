@@ -54,7 +54,9 @@ def conflict_of_search(trial: Trial) -> Conflict:
         thinning.thin([Part(limits=frozenset({limit})) for limit in LIMITS if limit in part.limits])
         thinning.thin([Part(rules=frozenset({rule})) for rule in sorted(part.rules)])
         thinning.thin_vms()
-    return _named(Reason("search", ()), thinning.part, trial.names, minimal=thinning.minimal)
+    # With less to place there would be plans; whether they would keep a promise beyond that was not tried.
+    minimal = thinning.minimal and (trial.names.problem.plain or trial.goal.best_effort)
+    return _named(Reason("search", ()), thinning.part, trial.names, minimal=minimal)
 
 
 def conflict_of_bound(reason: Reason, names: Names, goal: Goal, budget: Budget) -> Conflict:
@@ -96,7 +98,7 @@ def _less_ruled(part: Part, reason: Reason, trial: Trial) -> Part:
 
 def _shown_minimal(part: Part, trial: Trial) -> bool:
     """Whether it shows quickly that without any one member there is a placement."""
-    if len(part.vms) > _FEW_VMS or trial.names.problem.n_nodes > _FEW_NODES:
+    if not trial.names.problem.plain or len(part.vms) > _FEW_VMS or trial.names.problem.n_nodes > _FEW_NODES:
         return False
     rules = [Part(rules=frozenset({rule})) for rule in part.rules]
     ones = [*rules, *(Part(frozenset({min(group.vms)})) for group in _groups(part, trial.names, trial.goal))]

@@ -138,7 +138,8 @@ class Trial:
         return [vms[index] for index in self.names.problem.original.tolist()]
 
     def _guarantee(self) -> Guarantee:
-        asked = self.names.cluster.guarantee
+        # What no plan can do, nothing else can.
+        asked = evolve(self.names.cluster.guarantee, restart="planned", policy=None, order=None, sequence="at-once")
         if self.goal.best_effort:
             asked = evolve(asked, failures=0)
         return asked if self.goal.headroom else evolve(asked, headroom=0)

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmplace.cluster import Cluster
 from vmplace.columns import BoolArray, IntArray, NodeColumns, VMColumns
@@ -57,6 +57,8 @@ class Classes:
         Shape (n_classes, n_resources), memory in MiB first.
     protected, evictable, priority, signature
         Shape (n_classes,).
+    returning
+        Who may restart, protected or not, shape (n_classes,).
     """
 
     of: IntArray
@@ -65,6 +67,7 @@ class Classes:
     evictable: BoolArray
     priority: IntArray
     signature: IntArray
+    returning: BoolArray
 
     def __len__(self) -> int:
         return len(self.demand)
@@ -168,6 +171,12 @@ class Problem:
         """Whether a plan for each failure by itself is all that is asked."""
         return self.planned and not self.in_turn
 
+    @property
+    def eased(self) -> "Problem":
+        """The same with a plan for each failure: what every promise needs at least."""
+        asked = evolve(self.guarantee, restart="planned", policy=None, order=None, sequence="at-once")
+        return self if self.plain else evolve(self, guarantee=asked)
+
     @cached_property
     def usable(self) -> IntArray:
         """Memory for VMs, in MiB, shape (n_nodes,)."""
@@ -269,6 +278,7 @@ class Problem:
             self.evictable[first],
             self.priority[first],
             self.signature[first],
+            ~self.evictable[first] & ~self.incoming[first],
         )
 
     def load(self, node_of: IntArray) -> IntArray:
