@@ -11,10 +11,11 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.auditing_case import sums
-from vmplace.auditing_certificate import resistance
+from vmplace.auditing_certificate import caps, resistance
 from vmplace.auditing_effort import Effort, TooHardError
 from vmplace.auditing_failures import Failure
 from vmplace.auditing_rules import Bound
+from vmplace.auditing_subsetsum import least_sums_above
 from vmplace.columns import BoolArray, IntArray
 from vmplace.model import Apart, Together
 
@@ -128,15 +129,24 @@ class _Adversary:
             if among.apart:
                 peers |= among.member
                 wide = among.place if among.wide else wide
-        held, limit = resistance(free, self.demand[:, target], self.divisor, self.demand @ rest)
-        if wide is not None:
-            _, place = np.unique(wide[nodes], return_inverse=True)
-            held = sums(place, held, len(nodes))
-        return int(np.sort(held)[: max(0, len(held) - int(rest[peers].sum()))].sum()) > limit
+        need = self.demand[:, target]
+        binding = np.flatnonzero(need)
+        least = np.array(
+            [least_sums_above(free[r] - need[r], free[r], self.demand[r], rest, int(self.divisor[r])) for r in binding.tolist()]
+        )
+        place = np.arange(len(nodes)) if wide is None else np.unique(wide[nodes], return_inverse=True)[1]
+        for cap in caps(least):
+            others = np.minimum(self.demand[binding], cap[:, None]) @ rest
+            held, limit = resistance(np.minimum(least, cap[:, None]), others)
+            kept = max(0, len(nodes) - int(rest[peers].sum()))
+            if int(np.sort(sums(place, held, len(nodes)))[:kept].sum()) > limit:
+                return True
+        return False
 
     def _children(self, target: int, state: IntArray, free: IntArray, rest: IntArray, node: int) -> Iterator[IntArray]:
         """What the state may become by a restart that helps to close a node to the target; the likeliest last."""
-        for c in sorted(np.flatnonzero(rest > 0).tolist(), key=lambda c: -self.demand[0, c]):
+        gap = int(free[0, node] - self.demand[0, target]) + 1
+        for c in sorted(np.flatnonzero(rest > 0).tolist(), key=lambda c: _likely(int(self.demand[0, c]), gap)):
             open_ = self._open(c, state, free)
             useful = np.arange(len(open_)) == node
             for among in self.bounds:
@@ -156,6 +166,11 @@ class _Adversary:
             for i in np.flatnonzero(state[:, c]).tolist():
                 restarts.update((next(others), int(self.nodes[i])) for _ in range(int(state[i, c])))
         return restarts
+
+
+def _likely(demand: int, gap: int) -> tuple[bool, int]:
+    """Ranks restarts that are to fill a gap: the largest that fits last, before it what is too large."""
+    return demand <= gap, demand if demand <= gap else -demand
 
 
 _MUTUAL = (Apart.kind, Together.kind)

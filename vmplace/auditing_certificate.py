@@ -12,6 +12,11 @@ the node's *resistance*. If v needs one resource, the others hold no more than T
 
     sum of w > T  =>  v is never stranded.
 
+VMs that are larger than any resistance waste what is above it, so demands may be cut down to a cap c: what closes a node sums
+up to min(w, c) at least, each VM counted as min(its demand, c). For any c at all
+
+    sum of min(w, c) > sum of min(demand, c) over the others  =>  v is never stranded.
+
 If it needs several, a node that resource r closes takes at least w_r of the T_r that there are, so the shares w_r / T_r of the
 nodes that r closes sum up to 1 at most, and the least share of each node over all nodes to the number of resources at most:
 
@@ -25,43 +30,66 @@ for each such member the place of most resistance is left out. A member that is 
 draw v to any node: then nothing is shown. What other VMs may not do only makes stranding v harder.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from attrs import field, frozen
 
 from vmplace.auditing_case import sums
 from vmplace.auditing_failures import Failures
-from vmplace.auditing_scenarios import Scenarios
 from vmplace.columns import BoolArray, IntArray
 from vmplace.model import Apart, Together
 
-__all__ = ["doubtful_pools", "doubtful_scenarios", "resistance"]
+__all__ = ["caps", "closing", "doubtful_pools", "doubtful_scenarios", "resistance"]
 
 _MOST = 2**62
 _FINEST = 2**30
+_MOST_CAPS = 16
 
 
-def resistance(free: IntArray, need: IntArray, divisor: IntArray, others: IntArray) -> tuple[IntArray, int]:
-    """How hard it is to close each node to a VM, and a limit: if the sum is above it, the VM is never stranded.
+def closing(free: IntArray, need: IntArray, divisor: IntArray) -> IntArray:
+    """The least that others hold of each resource where it closes a node, shape (n_resources, n_nodes).
 
     Parameters
     ----------
     free
         Of each resource on each node, shape (n_resources, n_nodes).
-    need, divisor, others
-        What the VM needs, what divides all demands, and what all other displaced VMs need, shape (n_resources,).
+    need, divisor
+        What the VM needs, and what divides all demands, shape (n_resources,).
     """
-    binding = need > 0
-    need, others = need[binding, None], others[binding, None]
-    closing = np.maximum(0, free[binding] // divisor[binding, None] * divisor[binding, None] - need + divisor[binding, None])
-    if len(need) == 1:
-        return closing[0], int(others[0, 0])
+    need, divisor = need[:, None], divisor[:, None]
+    least: IntArray = np.maximum(0, free // divisor * divisor - need + divisor)
+    return least
+
+
+def caps(least: IntArray) -> Iterator[IntArray]:
+    """What demands are cut down to, to see how far they go: the most first, of each resource, shape (n_resources,)."""
+    if len(least) > 1:
+        yield least.max(axis=1, initial=0)
+        return
+    values = np.unique(least)[::-1]
+    picked = np.unique(np.linspace(0, len(values) - 1, min(len(values), _MOST_CAPS)).astype(np.int64))
+    yield from values[picked, None]
+
+
+def resistance(least: IntArray, others: IntArray) -> tuple[IntArray, int]:
+    """How hard it is to close each node to a VM, and a limit: if the sum is above it, the VM is never stranded.
+
+    Parameters
+    ----------
+    least
+        What closes each node, as `closing` tells, of each resource that the VM needs, shape (n_resources, n_nodes).
+    others
+        What all other displaced VMs need, shape (n_resources,).
+    """
+    if len(least) == 1:
+        return least[0], int(others[0])
     parts = min(_FINEST, _MOST // (int(others.max()) + 1))
-    limit = len(need) * parts
-    shares = np.minimum(closing, others) * parts // np.maximum(others, 1)
-    least: IntArray = np.where(closing > others, limit + 1, shares).min(axis=0)
-    return least, limit
+    limit, others = len(least) * parts, others[:, None]
+    shares = np.minimum(least, others) * parts // np.maximum(others, 1)
+    held: IntArray = np.where(least > others, limit + 1, shares).min(axis=0)
+    return held, limit
 
 
 @frozen(eq=False)
@@ -96,7 +124,6 @@ class _Pool:
         self.bearing = failures.bearing[self.case.node_pool[self.case.at[failures.bearing]] == pool]
         demand = failures.demand[:, self.bearing]
         self.divisor = np.maximum(1, np.gcd.reduce(demand, axis=1)) if len(self.bearing) else np.ones(len(demand), np.int64)
-        self.load = np.array([self.by_unit(self.bearing, amounts) for amounts in demand])
 
     def by_unit(self, vms: IntArray, amounts: IntArray) -> IntArray:
         return self.scenarios.by_unit(self.case.at[vms], amounts)
@@ -147,67 +174,59 @@ class _Pool:
                 together.update(peers)
         return _Target(np.array([vm]), allowed, np.array(sorted(apart), np.int64), np.array(sorted(together), np.int64), wide)
 
-    def resistance(self, target: _Target, others: IntArray) -> tuple[IntArray, IntArray, int]:
-        """What each unit resists with, what the places of most resistance do together by their number, and the limit."""
-        nodes = np.flatnonzero(target.allowed)
-        held, limit = resistance(self.all.free[:, nodes], self.all.demand[:, target.vms[0]], self.divisor, others)
-        units = self.scenarios.by_unit(nodes, held)
-        if not len(target.apart):
-            return units, np.zeros(1, np.int64), limit
-        places = sums(np.unique(self.case.place[nodes], return_inverse=True)[1], held, len(nodes)) if target.wide else held
-        return units, np.cumsum([0, *sorted(places.tolist(), reverse=True)]), limit
+    def shown(self, target: _Target, total: Callable[[IntArray], IntArray]) -> BoolArray:
+        """In which scenarios that displace a target it is never stranded, by the sums there of amounts of units."""
+        need = self.all.demand[:, target.vms[0]]
+        binding, nodes = np.flatnonzero(need), np.flatnonzero(target.allowed)
+        least = closing(self.all.free[np.ix_(binding, nodes)], need[binding], self.divisor[binding])
+        place = np.unique(self.case.place[nodes], return_inverse=True)[1] if target.wide else np.arange(len(nodes))
+        peers, drawn = total(self.count(target.apart)), total(self.count(target.together)) > 0
+        shown = np.zeros(len(drawn), dtype=bool)
+        for cap in caps(least):
+            loads = [
+                self.by_unit(self.bearing, np.minimum(self.all.demand[r, self.bearing], c))
+                for r, c in zip(binding, cap, strict=True)
+            ]
+            others = np.array([total(load) for load in loads]) - np.minimum(need[binding], cap)[:, None]
+            held, limit = resistance(np.minimum(least, cap[:, None]), others.max(axis=1))
+            own = total(self.scenarios.by_unit(nodes, held))
+            barred = np.cumsum([0, *np.sort(sums(place, held, len(nodes)))[::-1]])[np.minimum(peers, len(nodes))]
+            shown |= held.sum() - own - barred > (others[0] if len(binding) == 1 else limit)
+            if shown.all():
+                break
+        return shown & ~drawn
 
 
 def doubtful_scenarios(failures: Failures) -> IntArray:
     """The scenarios that are not shown to be survived in any order."""
-    scenarios = failures.scenarios
-    pool_of = scenarios.pool[scenarios.units[:, 0]]
+    pool_of = failures.scenarios.pool[failures.scenarios.units[:, 0]]
     doubtful = [_doubts(_Pool(failures, pool), np.flatnonzero(pool_of == pool)) for pool in np.unique(pool_of).tolist()]
     return np.sort(np.concatenate([np.arange(0), *doubtful]))
 
 
 def _doubts(pool: _Pool, told: IntArray) -> IntArray:
     """Which of a pool's scenarios are open."""
-    units, doubtful = pool.scenarios.units[told], np.zeros(len(told), dtype=bool)
-    demand = np.array([_total(load, units) for load in pool.load])
-    settled = np.zeros(len(told), dtype=bool)
+    units, doubtful, settled = pool.scenarios.units[told], np.zeros(len(told), dtype=bool), np.zeros(len(told), dtype=bool)
     for target in pool.targets():
-        plain = not (len(target.apart) or len(target.together)) and target.allowed is pool.online
-        present = (_total(pool.count(target.vms), units) > 0) & ~doubtful & ~(settled if plain else False)
-        rows = np.flatnonzero(present)
-        if not len(rows):
-            continue
-        if plain and len(demand) == 1:
-            settled |= present  # it resists for all that need less of the one resource
-        need = pool.all.demand[:, target.vms[0]]
-        others = demand[:, rows] - need[:, None]
-        by_unit, dearest, limit = pool.resistance(target, others.max(axis=1))
-        limits = others[0] if np.count_nonzero(need) == 1 else np.full(len(rows), limit)
-        closed = dearest[np.minimum(_total(pool.count(target.apart), units[rows]), len(dearest) - 1)]
-        drawn = _total(pool.count(target.together), units[rows]) > 0
-        doubtful[rows] |= drawn | (by_unit.sum() - _total(by_unit, units[rows]) - closed <= limits)
+        plain = target.allowed is pool.online
+        rows = np.flatnonzero((_total(pool.count(target.vms), units) > 0) & ~doubtful & ~(settled if plain else False))
+        if len(rows):
+            doubtful[rows] = ~pool.shown(target, partial(_total, units=units[rows]))
+        if plain and len(pool.divisor) == 1:
+            settled[rows] = True  # what strands one that needs less strands this one in its stead
     return told[doubtful]
 
 
 def doubtful_pools(failures: Failures) -> list[int]:
     """Pools of too many scenarios that are not shown to survive even the worst that could be: the sums of the worst units."""
-    found = []
+    most, found = failures.scenarios.failures, []
     for hosts in failures.scenarios.crowded:
-        number = int(failures.scenarios.pool[hosts[0]])
-        if _is_doubtful(_Pool(failures, number), failures.scenarios):
-            found.append(number)
+        pool = _Pool(failures, int(failures.scenarios.pool[hosts[0]]))
+        if not all(
+            pool.shown(target, lambda amounts: np.sort(amounts)[::-1][:most].sum(keepdims=True)) for target in pool.targets()
+        ):
+            found.append(int(failures.scenarios.pool[hosts[0]]))
     return found
-
-
-def _is_doubtful(pool: _Pool, scenarios: Scenarios) -> bool:
-    worst = np.sort(pool.load, axis=1)[:, ::-1][:, : scenarios.failures].sum(axis=1)
-    for target in pool.targets():
-        by_unit, dearest, limit = pool.resistance(target, worst - pool.all.demand[:, target.vms[0]])
-        closed = int(dearest[min(len(target.apart), len(dearest) - 1)])
-        left = int(by_unit.sum()) - int(np.sort(by_unit)[::-1][: scenarios.failures].sum()) - closed
-        if len(target.together) or left <= limit:
-            return True
-    return False
 
 
 def _total(amounts: IntArray, units: IntArray) -> IntArray:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from vmplace.auditing_case import Case
+from vmplace.auditing_certificate import doubtful_scenarios
 from vmplace.auditing_failures import Failure, Failures
 from vmplace.auditing_plans import Plans
 
@@ -12,12 +13,15 @@ _BEYOND = np.iinfo(np.int64).max
 
 
 def check_policy(failures: Failures, plans: Plans | None) -> None:
-    """Record whom the platform loses, and where plans differ from what it does."""
+    """Record whom the platform loses, and where plans differ from what it does.
+
+    What survives in any order of restarts need not be simulated, unless there are plans to compare.
+    """
     case, scenarios, policy = failures.case, failures.scenarios, failures.case.cluster.guarantee.policy
     given = {}
     if plans is not None:
         given = dict(zip(zip(plans.scenario.tolist(), plans.vm.tolist(), strict=True), plans.node.tolist(), strict=True))
-    for s in range(len(scenarios)):
+    for s in range(len(scenarios)) if plans is not None else doubtful_scenarios(failures).tolist():
         failure = failures.at_once(s)
         restarts = simulate(failure)
         for v in failure.musts:

@@ -16,7 +16,7 @@ from vmplace.units import short
 __all__ = ["MOST_SCENARIOS", "Scenarios"]
 
 MOST_SCENARIOS = 1_000_000
-"""Above so many, pools are judged as a whole."""
+"""Of several units; above so many, pools are judged as a whole."""
 
 _NOBODY, _PADDING = -1, -2
 
@@ -58,7 +58,7 @@ class Scenarios:
         hosting[-1] = False
         pool = np.zeros(len(names), np.int64)
         pool[unit[:-1]] = case.node_pool[:-1]
-        hosts = np.unique(unit[hosting]) if len(names) < len(case.node) else np.flatnonzero(hosting)
+        hosts = np.unique(unit[hosting])
         failures = case.cluster.guarantee.failures
         told, crowded = _told([hosts[pool[hosts] == p] for p in range(len(case.pools))], failures)
         return cls(names, np.where(hosting, unit, _NOBODY), pool, _sets(told, failures), crowded, failures)
@@ -153,7 +153,7 @@ def _told(hosts: Iterable[IntArray], failures: int) -> tuple[list[IntArray], lis
     crowded: list[IntArray] = []
     for members in sorted((members for members in hosts if len(members) and failures), key=len):
         left -= comb(len(members), min(failures, len(members)))
-        (told if left >= 0 else crowded).append(members)
+        (told if left >= 0 or failures == 1 else crowded).append(members)
     return told, crowded
 
 
