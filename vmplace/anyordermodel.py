@@ -75,7 +75,7 @@ class AnyOrderModel(CountModel):
     def _price_room(self, nodes: IntArray, left: IntArray, most: IntArray, size: int) -> None:
         """What room beyond the size costs in memory that leaves a node: the straight line above its bent course.
 
-        From F free now to all C free it rises to ``C - t + 1``, by no more than ``(C - t + 1) / (C - F)`` for each unit that leaves.
+        From F free now to all C free it rises to ``C - t + 1``, by no more than ``(C - t + 1) / (C - F)`` for each that leaves.
         """
         if self._out is None:
             return

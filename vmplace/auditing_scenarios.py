@@ -10,8 +10,6 @@ from attrs import field, frozen
 
 from vmplace.auditing_case import Case
 from vmplace.columns import BoolArray, IntArray
-from vmplace.errors import Flaw, InputError
-from vmplace.units import short
 
 __all__ = ["MOST_SCENARIOS", "Scenarios"]
 
@@ -136,10 +134,6 @@ def _domain_units(case: Case) -> tuple[list[str], IntArray]:
     first: dict[str, int] = {}
     for i, (name, domain) in enumerate(zip(case.node.names, domains, strict=True)):
         first.setdefault(domain or name, i)
-    confused = [i for i, domain in enumerate(domains) if not domain and case.node.names[i] in domains]
-    if confused:
-        mend = "is a failure domain's name too: call one of them otherwise"
-        raise InputError([Flaw(f"nodes[{i}].name", f"{short(case.node.names[i])} {mend}") for i in confused])
     called = [domain or name for name, domain in zip(case.node.names, domains, strict=True)]
     pairs = list(zip(called, case.node_pool[:-1].tolist(), strict=True))
     number = {pair: u for u, pair in enumerate(sorted(set(pairs), key=lambda pair: (first[pair[0]], pair[1])))}
