@@ -16,9 +16,10 @@ from vmplace.problem import BoolArray
 from vmplace.ranking import ranked
 from vmplace.restart import Loss, Plan, Reason, Restart
 from vmplace.standing import Standing
+from vmplace.turns import decide_any_order_in_turn, survives_in_turn
 from vmplace.unplanned import decide_any_order, decide_policy
 
-__all__ = ["METHODS", "Fate", "Verdict", "judge"]
+__all__ = ["METHODS", "Fate", "Verdict", "fates_in_turn", "judge"]
 
 
 class Fate(IntEnum):
@@ -230,11 +231,21 @@ class _Trial:
         if problem.guarantee.policy is not None:
             return decide_policy(self.standing, scenario)
         plan = decide_any_order(self.standing, scenario, budget=budget, losses=self.wants_losses)
-        if problem.in_turn and plan.safe is False:
-            # Who is stranded when all fail at once need not be when they fail in turn.
-            none = np.zeros(0, dtype=np.int64)
-            return Plan(None, "time", none, none)
+        if problem.in_turn and not (plan.safe and not self.standing.binding(self.standing.failures.failing(scenario))):
+            # Who is stranded when all fail at once need not be when they fail in turn; nor the other way where rules bind VMs
+            # to those that restart on a node that fails next.
+            return decide_any_order_in_turn(self.standing, scenario, budget=budget)
         return plan
+
+
+def fates_in_turn(verdict: Verdict, budget: Budget) -> dict[int, Fate]:
+    """Of each pool whose failures are survived one by one whether they are in turn."""
+    fates = {}
+    for pool in np.unique(verdict.standing.failures.pool).tolist():
+        if verdict.of_pool(pool) == Fate.SAFE:
+            survived = survives_in_turn(verdict.standing, pool, budget)
+            fates[pool] = Fate.UNKNOWN if survived is None else Fate.SAFE if survived else Fate.UNSAFE
+    return fates
 
 
 def _hopeless(standing: Standing) -> BoolArray:
