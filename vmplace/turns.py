@@ -75,7 +75,7 @@ def _harm(standing: Standing, turn: tuple[int, ...], done: int, node_of: IntArra
 
 
 def _outcomes(situation: Situation, effort: Effort) -> Iterator[IntArray | None]:
-    """All ways in which restarts may end: everyone who must has, or cannot any more. None where there are too many."""
+    """All ways in which everyone who must restarts, others or not; None where there are too many."""
 
     def extend(vm: int, placed: tuple[tuple[int, int], ...]) -> Iterator[IntArray | None]:
         if not effort.take():
@@ -88,8 +88,7 @@ def _outcomes(situation: Situation, effort: Effort) -> Iterator[IntArray | None]
             home = np.full(situation.n_vms, -1, dtype=np.int64)
             for other, node in placed:
                 home[other] = node
-            stuck = [v for v in range(situation.n_vms) if situation.must[v] and home[v] < 0]
-            if not any(restarts.open(v).any() for v in stuck):
+            if not np.any(situation.must & (home < 0)):
                 yield home
             return
         for node in np.flatnonzero(restarts.open(vm)).tolist():
