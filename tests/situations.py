@@ -77,13 +77,7 @@ class Possible:
         zones = [[zone[placed[v]] for v in vms if v in placed] for vms, zone in self.apart]
         return (
             all(self.allowed[v][i] for v, i in placed.items())
-<<<<<<< HEAD
-            and all(
-                max(Counter(zone[placed[v]] for v in vms if v in placed).values(), default=0) <= 1 for vms, zone in self.apart
-            )
-=======
             and all(len(set(taken)) == len(taken) for taken in zones)
->>>>>>> adversary
             and all(len({placed[v] for v in vms if v in placed}) <= 1 for vms in self.together)
         )
 
