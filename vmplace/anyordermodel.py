@@ -76,9 +76,9 @@ class AnyOrderModel(CountModel):
         self._outlast(dict(zip(nodes.tolist(), left.tolist(), strict=True)), mine, size, total, room)
 
     def _price_room(self, nodes: IntArray, left: IntArray, some: IntArray, size: int) -> None:
-        """What room for the size costs in memory that leaves a node, told where it is not yet there as a fixed price and the rest.
+        """What room for the size costs in memory that leaves a node: with F free now, ``t - 1 - F`` goes before any counts.
 
-        With F units free now, ``t - 1 - F`` must leave before anything counts; a relaxation that may have half a switch pays half.
+        A relaxation that may have half a switch pays half of that.
         """
         if self._out is None:
             return
