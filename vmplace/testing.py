@@ -4,10 +4,12 @@ Needs hypothesis (``pip install vmplace[test]``); ``import vmplace`` does not im
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+from itertools import combinations
 from typing import Any, Literal
 
-from attrs import evolve, frozen
+from attrs import evolve, fields, frozen
 from hypothesis import strategies as st
 
 from vmplace.cluster import Cluster
@@ -25,6 +27,11 @@ _SCALES = (1, 1, 1, 2, 512)
 _SLACKS = ((0,), (0,), (0, 1, 3), (0, 1, 3), (0, -1))
 _STATES = ("online", "online", "online", "online", "maintenance", "offline")
 _HEADROOMS = (0.0, 0.1, 0.25, 0.5)
+_DOMAINS = (None, "rack-a", "rack-a", "rack-b", "rack-b", "rack-c")
+_RESOURCES = ("vcpu", "disk")
+_RATIOS = (None, 1.0, 1.5, 2.5, 4.0, 0.5)
+_POLICIES = (None, "first-fit", "most-free", "best-fit")
+_ORDERS = (None, "largest-first", "priority", "as-listed")
 _MAX_RULES = 3
 
 
@@ -69,6 +76,13 @@ def clusters(
     stopped: bool = True,
     headroom: bool = True,
     failures: Sequence[int] = (1,),
+    domains: bool = False,
+    resources: bool = False,
+    evictable: bool = False,
+    targets: bool = False,
+    restart: Sequence[str] = ("planned",),
+    policies: bool = False,
+    sequences: Sequence[str] = ("at-once",),
 ) -> st.SearchStrategy[Cluster]:
     """Valid clusters on the border between what can be survived and what cannot.
 
@@ -94,6 +108,18 @@ def clusters(
         Whether the guarantee may ask for headroom.
     failures
         What the number of failures is drawn from.
+    domains
+        Whether nodes may be in failure domains, which may fail as one and hold VMs apart.
+    resources
+        Whether there may be further resources (one or two), with overcommit, some of them soft.
+    evictable, targets
+        Whether VMs may be evictable, or migrate to a target.
+    restart
+        What the guarantee's `restart` is drawn from.
+    policies
+        Whether a policy may restart the VMs, in any of the orders.
+    sequences
+        What the guarantee's `sequence` is drawn from.
 
     Examples
     --------
@@ -103,12 +129,28 @@ def clusters(
     ... def test_plugin_writes_what_it_reads(cluster): ...
     """
     knobs = _Knobs(
-        min_nodes, max_nodes, max_vms, placed, rules, states, pools, unprotected, immovable, priorities, stopped, headroom
+        min_nodes=min_nodes,
+        max_nodes=max_nodes,
+        max_vms=max_vms,
+        placed=placed,
+        rules=rules,
+        states=states,
+        pools=pools,
+        unprotected=unprotected,
+        immovable=immovable,
+        priorities=priorities,
+        stopped=stopped,
+        headroom=headroom,
+        domains=domains,
+        resources=resources,
+        evictable=evictable,
+        targets=targets,
     )
-    return _clusters(knobs, tuple(failures))
+    guarantees = {"failures": tuple(failures), "restart": tuple(restart), "sequence": tuple(sequences)}
+    return _clusters(knobs, guarantees | ({"policy": _POLICIES, "order": _ORDERS} if policies else {}))
 
 
-@frozen
+@frozen(kw_only=True)
 class _Knobs:
     min_nodes: int
     max_nodes: int
@@ -122,53 +164,106 @@ class _Knobs:
     priorities: bool
     stopped: bool
     headroom: bool
+    domains: bool
+    resources: bool
+    evictable: bool
+    targets: bool
+
+
+_FEATURES = tuple(knob.name for knob in fields(_Knobs))[4:]
 
 
 @frozen
 class _Frame:
-    """Sizes and a placement, as node indices, that the nodes are made to fit."""
+    """Sizes and a placement, as node indices, that the nodes are made to fit; `units` of nodes fail together."""
 
     pool_of: Sequence[str]
+    domain_of: Sequence[str | None]
+    guarantee: Guarantee
     sizes: Sequence[int]
     home: Sequence[int]
+    target: Sequence[int | None]
+    evictable: Sequence[bool]
 
     def pool(self, node: int) -> list[int]:
         """The nodes of its pool."""
         return [other for other, name in enumerate(self.pool_of) if name == self.pool_of[node]]
 
-    def on(self, nodes: Sequence[int]) -> list[int]:
-        """Sizes of the VMs at home there."""
-        return [size for size, home in zip(self.sizes, self.home, strict=True) if home in nodes]
+    def on(self, nodes: Iterable[int]) -> list[int]:
+        """Sizes of the VMs at home there that must restart if need be."""
+        return [s for s, home, spare in zip(self.sizes, self.home, self.evictable, strict=True) if home in nodes and not spare]
+
+    def load(self, node: int, *, kept: bool) -> int:
+        """What the VMs at home there and those on their way take, or only what is kept in a failure."""
+        vms = zip(self.sizes, self.home, self.target, self.evictable, strict=True)
+        return sum(size * ((home == node) + (target == node)) for size, home, target, spare in vms if not (kept and spare))
+
+    def units(self, pool: Sequence[int]) -> list[list[int]]:
+        """The nodes of a pool, by what fails as one."""
+        if self.guarantee.scope == "node":
+            return [[node] for node in pool]
+        units: dict[object, list[int]] = {}
+        for node in pool:
+            units.setdefault(self.domain_of[node] or node, []).append(node)
+        return list(units.values())
+
+    def failing(self, pool: Sequence[int]) -> list[list[int]]:
+        """What may fail together, as far as that leaves a survivor."""
+        units = self.units(pool)
+        most = min(max(1, self.guarantee.failures), len(units) - 1)
+        return [[node for unit in failed for node in unit] for failed in combinations(units, most)]
 
 
 @st.composite
-def _clusters(draw: Draw, knobs: _Knobs, failures: tuple[int, ...]) -> Cluster:
+def _clusters(draw: Draw, knobs: _Knobs, guarantees: Mapping[str, tuple[Any, ...]]) -> Cluster:
     knobs = _swarm(draw, knobs)
-    frame = _frame(draw, knobs)
-    hosts = _nodes(draw, knobs, frame)
+    frame = _frame(draw, knobs, guarantees)
+    amounts = _amounts(draw, frame) if knobs.resources and frame.sizes else []
+    hosts = _nodes(draw, knobs, frame, amounts)
     places = _places(draw, knobs, frame, [host.usable for host in hosts])
-    vms = [_vm(draw, knobs, frame, j, place) for j, place in enumerate(places)]
+    vms = [_vm(draw, knobs, frame, amounts, j, place) for j, place in enumerate(places)]
     rules: list[Rule] = []
     if knobs.rules and vms:
         hosts, vms = _tagged(draw, hosts), _tagged(draw, vms)
-        rules = _consistent(hosts, vms, [_rule(draw, hosts, vms) for _ in range(draw(st.integers(1, _MAX_RULES)))])
+        drawn = [_rule(draw, hosts, vms, knobs.domains) for _ in range(draw(st.integers(1, _MAX_RULES)))]
+        rules = _consistent(hosts, vms, drawn)
     share = draw(st.sampled_from(_HEADROOMS)) if knobs.headroom else 0.0
-    return Cluster(hosts, vms, rules, Guarantee(failures=draw(st.sampled_from(failures)), headroom=share))
+    return Cluster(
+        hosts,
+        vms,
+        rules,
+        evolve(frame.guarantee, headroom=share),
+        overcommit={amount.name: amount.ratio for amount in amounts if amount.ratio is not None},
+        soft_resources=[amount.name for amount in amounts if amount.soft],
+    )
 
 
 def _swarm(draw: Draw, knobs: _Knobs) -> _Knobs:
     """Each cluster does without some of the features, if several are wanted: all at once leave little that can be placed."""
-    features = ("rules", "states", "pools", "unprotected", "immovable", "priorities", "stopped", "headroom")
-    wanted = [name for name in features if getattr(knobs, name)]
+    wanted = [name for name in _FEATURES if getattr(knobs, name)]
     return evolve(knobs, **{name: draw(_one_in(3)) for name in wanted}) if len(wanted) > 1 else knobs
 
 
-def _frame(draw: Draw, knobs: _Knobs) -> _Frame:
+def _frame(draw: Draw, knobs: _Knobs, guarantees: Mapping[str, tuple[Any, ...]]) -> _Frame:
     count = draw(_count(knobs.min_nodes, knobs.max_nodes))
     pools = ("default", "default", "second") if knobs.pools else ("default",)
     pool_of = [draw(st.sampled_from(pools)) for _ in range(count)]
+    domain_of = [draw(st.sampled_from(_DOMAINS)) if knobs.domains else None for _ in range(count)]
+    scope = draw(st.sampled_from(("node", "domain", "domain"))) if knobs.domains else "node"
+    guarantee = Guarantee(scope=scope, **{name: draw(st.sampled_from(choice)) for name, choice in guarantees.items()})
     sizes = _sizes(draw, knobs.max_vms)
-    return _Frame(pool_of, sizes, [draw(st.integers(0, max(0, count - 1))) for _ in sizes])
+    home = [draw(st.integers(0, max(0, count - 1))) for _ in sizes]
+    evictable = [knobs.evictable and draw(_one_in(3)) for _ in sizes]
+    target = [_target(draw, knobs, pool_of, at) for at in home]
+    return _Frame(pool_of, domain_of, guarantee, sizes, home, target, evictable)
+
+
+def _target(draw: Draw, knobs: _Knobs, pool_of: Sequence[str], home: int) -> int | None:
+    """Where a VM is on its way to: any node of its pool, if anywhere."""
+    if not (knobs.targets and pool_of and draw(_one_in(3))):
+        return None
+    node: int = draw(st.sampled_from([node for node, pool in enumerate(pool_of) if pool == pool_of[home]]))
+    return node
 
 
 def _count(least: int, most: int) -> st.SearchStrategy[int]:
@@ -186,50 +281,98 @@ def _sizes(draw: Draw, max_vms: int) -> list[int]:
     return sizes
 
 
-def _nodes(draw: Draw, knobs: _Knobs, frame: _Frame) -> list[Node]:
+@frozen
+class _Amount:
+    """A further resource: what VMs need of it and nodes have."""
+
+    name: str
+    ratio: float | None
+    soft: bool
+    demands: Sequence[int]
+    holdings: Sequence[int]
+
+
+def _amounts(draw: Draw, frame: _Frame) -> list[_Amount]:
+    return [_amount(draw, frame, name) for name in _RESOURCES[: draw(st.integers(1, 2))]]
+
+
+def _amount(draw: Draw, frame: _Frame, name: str) -> _Amount:
+    """As much as is needed, rounded up so that it is enough after overcommit."""
+    palette = draw(st.sampled_from(((0, 1), (0, 1, 2, 4), (1, 2, 3), (3, 5))))
+    demands = [draw(st.sampled_from(palette)) for _ in frame.sizes]
+    ratio, soft = draw(st.sampled_from(_RATIOS)), draw(_one_in(3))
+    needs = _needs(draw, evolve(frame, sizes=demands))
+    return _Amount(name, ratio, soft, demands, [math.ceil(max(0, need) / Fraction(ratio or 1)) for need in needs])
+
+
+def _needs(draw: Draw, frame: _Frame) -> list[int]:
+    """What each node must have of what the sizes are of, or a little more or less."""
     needs = [0] * len(frame.pool_of)
     for pool in sorted({tuple(frame.pool(node)) for node in range(len(needs))}):
         shape = draw(st.sampled_from((_cut, _cut, _spare, _spare, _even, _even, _free)))
         for node, need in zip(pool, shape(draw, frame, pool), strict=True):
             needs[node] = need
     slacks = draw(st.sampled_from(_SLACKS))
-    return [_node(draw, knobs, i, frame.pool_of[i], need + draw(st.sampled_from(slacks))) for i, need in enumerate(needs)]
+    if frame.guarantee.restart == "any-order" and draw(st.booleans()):
+        largest = max(frame.sizes, default=0)  # a VM finds no room where others leave one less than it needs
+        slacks = (0, largest // 2, max(0, largest - 1))
+    return [need + draw(st.sampled_from(slacks)) for need in needs]
 
 
 def _cut(draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
-    """What each node holds and, whichever other one fails, the restarts it is drawn to take."""
-    arriving = {node: dict.fromkeys(pool, 0) for node in pool}
-    for home in pool:
-        others = [node for node in pool if node != home]
-        for size in frame.on([home]) if others else ():
-            arriving[draw(st.sampled_from(others))][home] += size
-    return [sum(frame.on([node])) + max(arriving[node].values()) for node in pool]
+    """What each node holds and, whichever others fail, the restarts it is drawn to take."""
+    most = dict.fromkeys(pool, 0)
+    for failed in frame.failing(pool):
+        others, arriving = [node for node in pool if node not in failed], dict.fromkeys(pool, 0)
+        for size in frame.on(failed):
+            arriving[draw(st.sampled_from(others))] += size
+        most = {node: max(most[node], arriving[node]) for node in pool}
+    return [max(frame.load(node, kept=False), frame.load(node, kept=True) + most[node]) for node in pool]
 
 
 def _spare(_draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
-    """All in use but for one node as large as the largest: the least memory with which any node may fail."""
-    first, *others = pool
-    loads = [sum(frame.on([node])) for node in others]
-    if loads:
-        loads[0] += sum(frame.on([first]))
-    return [max(loads, default=0), *loads]
+    """All in use but for as many units as fail, each with a node as large as the largest: the least with which any may fail."""
+    units = frame.units(pool)
+    count = min(max(1, frame.guarantee.failures), len(units))
+    idle, busy = units[:count], [node for unit in units[count:] for node in unit]
+    needs = {node: frame.load(node, kept=False) for node in pool}
+    if busy:
+        needs[busy[0]] += sum(needs[node] for unit in idle for node in unit)
+    largest = max((sum(needs[node] for node in unit) for unit in units[count:]), default=0)
+    spare = {node: largest if node == unit[0] else 0 for unit in idle for node in unit}
+    return [spare.get(node, needs[node]) for node in pool]
 
 
 def _even(_draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
     """Nodes of one size, as small as sums allow."""
-    sizes = frame.on(pool)
-    return [max([math.ceil(sum(sizes) / max(1, len(pool) - 1)), *sizes])] * len(pool)
+    sizes = [size for size, home in zip(frame.sizes, frame.home, strict=True) if home in pool]
+    survivors = min(len(pool) - len(failed) for failed in frame.failing(pool))
+    return [max([math.ceil(sum(sizes) / max(1, survivors)), *sizes])] * len(pool)
 
 
 def _free(draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
-    return [draw(st.integers(1, max(1, sum(frame.on(pool))))) for _ in pool]
+    return [draw(st.integers(1, max(1, sum(frame.load(node, kept=False) for node in pool)))) for _ in pool]
 
 
-def _node(draw: Draw, knobs: _Knobs, index: int, pool: str, room: int) -> Node:
+def _nodes(draw: Draw, knobs: _Knobs, frame: _Frame, amounts: Sequence[_Amount]) -> list[Node]:
+    rooms = _needs(draw, frame)
+    if amounts and draw(_one_in(3)):
+        rooms = [2 * room for room in rooms]  # so that a further resource binds
+    return [_node(draw, knobs, frame, amounts, i, room) for i, room in enumerate(rooms)]
+
+
+def _node(draw: Draw, knobs: _Knobs, frame: _Frame, amounts: Sequence[_Amount], index: int, room: int) -> Node:
     usable = max(1, room)
     reserve = draw(st.sampled_from((0, 0, 0, 1, 5)))
-    state = draw(st.sampled_from(_STATES)) if knobs.states else "online"
-    return Node(f"n{index}", usable + reserve, reserve=reserve, state=state, pool=pool)
+    return Node(
+        f"n{index}",
+        usable + reserve,
+        reserve=reserve,
+        state=draw(st.sampled_from(_STATES)) if knobs.states else "online",
+        domain=frame.domain_of[index],
+        pool=frame.pool_of[index],
+        resources={amount.name: amount.holdings[index] for amount in amounts if amount.holdings[index]},
+    )
 
 
 def _places(draw: Draw, knobs: _Knobs, frame: _Frame, free: list[int]) -> list[int | None]:
@@ -254,17 +397,21 @@ def _place(draw: Draw, way: str, home: int, pool: Sequence[int], free: Sequence[
     return place
 
 
-def _vm(draw: Draw, knobs: _Knobs, frame: _Frame, index: int, place: int | None) -> VM:
+def _vm(draw: Draw, knobs: _Knobs, frame: _Frame, amounts: Sequence[_Amount], index: int, place: int | None) -> VM:
     pool = frame.pool_of[frame.home[index]] if frame.pool_of else "default"
+    target = frame.target[index] if place is not None else None
     return VM(
         f"v{index}",
         frame.sizes[index],
         None if place is None else f"n{place}",
+        target=None if target is None else f"n{target}",
         running=not (knobs.stopped and draw(_one_in(8))),
         movable=not (knobs.immovable and draw(_one_in(4))),
         protected=not (knobs.unprotected and draw(_one_in(5))),
+        evictable=frame.evictable[index],
         priority=draw(st.sampled_from((0, 0, 1, -1))) if knobs.priorities else 0,
         pool=pool,
+        resources={amount.name: amount.demands[index] for amount in amounts if amount.demands[index]},
     )
 
 
@@ -276,7 +423,7 @@ def _tagged(draw: Draw, things: Sequence[Any]) -> list[Any]:
     return [evolve(thing, tags=frozenset({"red"})) if draw(st.booleans()) else thing for thing in things]
 
 
-def _rule(draw: Draw, hosts: Sequence[Node], vms: Sequence[VM]) -> Rule:
+def _rule(draw: Draw, hosts: Sequence[Node], vms: Sequence[VM], domains: bool) -> Rule:
     kind = draw(st.sampled_from((Apart, Together, OnlyOn, NotOn)))
     must = draw(st.sampled_from((True, True, False)))
     parts: dict[str, Any] = {"vms": _members(draw, vms), "must": must, "during_failover": not draw(_one_in(3))}
@@ -284,6 +431,8 @@ def _rule(draw: Draw, hosts: Sequence[Node], vms: Sequence[VM]) -> Rule:
         parts["weight"] = draw(st.integers(1, 3))
     if kind in (OnlyOn, NotOn):
         parts["nodes"] = _members(draw, hosts)
+    if kind is Apart and domains:
+        parts["scope"] = draw(st.sampled_from(("node", "domain", "domain")))
     rule: Rule = kind(**parts)
     return rule
 
