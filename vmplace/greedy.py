@@ -1,16 +1,16 @@
-"""The fast construction: spread or pack VMs, largest first, around holes that one node's worth fits into."""
+"""The fast construction: spread or pack VMs, largest first, around holes that what may fail at once fits into."""
 
 import numpy as np
 from attrs import evolve
 
 from vmplace.budget import Budget
-from vmplace.certify import Fate, certify
+from vmplace.certify import Fate, Verdict, certify
 from vmplace.columns import IntArray
 from vmplace.fill import Filling
 from vmplace.goal import Candidate, Goal, better
-from vmplace.holes import dedicated, holes, ladder
+from vmplace.holes import dedicated, holes, in_any_order, ladder
 from vmplace.local import repair_locally
-from vmplace.problem import Problem
+from vmplace.problem import BoolArray, Problem
 from vmplace.relocate import loosen
 
 __all__ = ["construct"]
@@ -49,16 +49,21 @@ def construct(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool = 
 
 
 def _anew(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
-    return _packed(problem, goal, budget, anew=True) if goal.consolidates else _spread(problem, goal, budget)
+    packed = _packed(problem, goal, budget, anew=True) if goal.consolidates else None
+    # What is packed by memory may find no room for other resources.
+    return _spread(problem, goal, budget) if packed is None else packed
 
 
 def _packed(problem: Problem, goal: Goal, budget: Budget, *, anew: bool) -> Candidate | None:
     """The best of packing around each of some holes."""
     best: Candidate | None = None
-    for reserved in (dedicated if goal.consolidates else holes)(problem, goal):
+    reserves = list((dedicated if goal.consolidates else holes)(problem, goal))
+    for reserved in reserves:
         if budget.spent:
-            break
+            return best
         best = better(best, _attempt(problem, goal, budget, reserved, anew=anew, pack=True))
+    if best is None and in_any_order(problem.guarantee):
+        best = _attempt(problem, goal, budget, reserves[-1], anew=anew, pack=True, searching=True)
     return best
 
 
@@ -78,6 +83,8 @@ def _spread(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
     if best is None and not budget.spent:
         # Packed tightly, with one node's worth empty, what is nearly full fits, if not well balanced.
         best = _attempt(problem, goal, budget, reserves[-1], anew=True, pack=True)
+    if best is None and not budget.spent and in_any_order(problem.guarantee):
+        best = _attempt(problem, goal, budget, reserves[guess], anew=True, searching=True)
     return best
 
 
@@ -99,49 +106,72 @@ def _is_safe(candidate: Candidate | None) -> bool:
 
 
 def _attempt(
-    problem: Problem, goal: Goal, budget: Budget, reserved: IntArray, *, anew: bool, pack: bool = False
+    problem: Problem, goal: Goal, budget: Budget, reserved: IntArray, *, anew: bool, pack: bool = False, searching: bool = False
 ) -> Candidate | None:
     """What comes of filling nodes up to their holes: all that may move, or only what must."""
-    limit = goal.limit(problem)
-    kept = np.where(goal.free(problem), -1, problem.node_of) if anew else loosen(problem, goal, limit - reserved)
-    filling = Filling(problem, kept, limit - reserved, pack=pack)
-    filling.place_all()
+    limit = goal.limits(problem)
+    if anew:
+        kept = np.where(goal.free(problem), -1, problem.node_of)
+    else:
+        kept = loosen(problem, goal, _around(problem, limit, reserved, problem.node_of))
+    filling = Filling(problem, kept, _around(problem, limit, reserved, kept), pack=pack)
+    # Evictable VMs make room in a failover: holes are where they may be.
+    filling.place_all(problem.lasting)
     if not filling.complete:
-        # What found no room beside the holes may go into them: the verdict tells whether that still holds.
+        # What else found no room beside the holes may go into them: the verdict tells whether that still holds.
         filling.raise_cap(limit)
         filling.place_all()
     if not filling.complete or not goal.allowed(problem, filling.node_of):
         return None
-    return _judge(problem, goal, filling.node_of, budget)
+    return _judge(problem, goal, filling.node_of, budget, searching=searching)
 
 
-def _judge(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget) -> Candidate | None:
+def _around(problem: Problem, limit: IntArray, reserved: IntArray, node_of: IntArray) -> IntArray:
+    """What nodes may be filled to beside holes, which evictable VMs are part of, shape (n_nodes, n_resources)."""
+    if problem.lasting is None:
+        return limit - reserved
+    left: IntArray = np.maximum(0, reserved - problem.loads(np.where(problem.evictable, node_of, -1)))
+    return limit - left
+
+
+def _judge(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, *, searching: bool) -> Candidate | None:
+    """The candidate, if it is accepted; where VMs restart in any order nothing is searched for, unless it is asked for."""
+    patience = budget if searching or goal.best_effort or not in_any_order(problem.guarantee) else Budget(0)
     if goal.consolidates:
-        return _with_spares(problem, goal, node_of, budget)
-    verdict = certify(problem, node_of, budget=budget, losses=goal.best_effort, stop_early=not goal.best_effort)
+        return _with_spares(problem, goal, node_of, budget, patience)
+    return _candidate(problem, goal, node_of, None, _verdict(problem, goal, node_of, None, patience))
+
+
+def _verdict(problem: Problem, goal: Goal, node_of: IntArray, powered: BoolArray | None, budget: Budget) -> Verdict:
+    return certify(problem, node_of, budget=budget, powered=powered, losses=goal.best_effort, stop_early=not goal.best_effort)
+
+
+def _candidate(problem: Problem, goal: Goal, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> Candidate | None:
     if not goal.accepts(problem, verdict):
         return None
-    return Candidate(node_of, None, verdict, goal.values(problem, node_of, verdict, None))
+    return Candidate(node_of, powered, verdict, goal.values(problem, node_of, verdict, powered))
 
 
-def _with_spares(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget) -> Candidate | None:
+def _with_spares(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, patience: Budget) -> Candidate | None:
     """Switch on idle nodes, the largest first, until every failure is survived."""
     powered = np.zeros(problem.n_nodes, dtype=bool)
     powered[node_of] = True
     idle = np.flatnonzero(problem.online & ~powered)
     idle = idle[np.argsort(-problem.usable[idle], kind="stable")].tolist()
     while True:
-        verdict = certify(
-            problem, node_of, budget=budget, powered=powered, losses=goal.best_effort, stop_early=not goal.best_effort
-        )
-        enough = verdict.safe if not goal.best_effort or idle else goal.accepts(problem, verdict)
-        if enough:
-            return Candidate(node_of, powered.copy(), verdict, goal.values(problem, node_of, verdict, powered))
-        if not idle or budget.spent:
+        verdict = _verdict(problem, goal, node_of, powered, patience)
+        helpful = None if verdict.safe else next((node for node in idle if _helps(verdict, node)), None)
+        if helpful is None:
+            return _candidate(problem, goal, node_of, powered, verdict)
+        if budget.spent:
             return None
-        unsafe = np.unique(verdict.standing.failures.pool[verdict.fate >= Fate.UNSAFE])
-        helpful = [node for node in idle if problem.pool[node] in unsafe]
-        if not helpful:
-            return None
-        idle.remove(helpful[0])
-        powered[helpful[0]] = True
+        idle.remove(helpful)
+        powered[helpful] = True
+
+
+def _helps(verdict: Verdict, node: int) -> bool:
+    """Whether the node would be a survivor of a failure that is not survived, or not known to be."""
+    failures, unsafe = verdict.standing.failures, verdict.fate == Fate.UNSAFE
+    bad = np.flatnonzero(unsafe if unsafe.any() else verdict.fate == Fate.UNKNOWN)
+    bad = bad[failures.pool[bad] == failures.problem.pool[node]]
+    return not failures.hit(bad, np.full(len(bad), node)).all()
