@@ -127,6 +127,11 @@ class World:
         named = {r for thing in (*cluster.nodes, *cluster.vms) for r in thing.resources}
         self.resources = [None, *sorted(named.union(cluster.overcommit, cluster.soft_resources))]
         self.hard = [r for r in self.resources if r not in cluster.soft_resources]
+        self.needs = {vm: {r: self.demand(vm, r) for r in self.hard if self.demand(vm, r)} for vm in self.vms}
+        kept = [bound for bound in self.rules if bound.rule.during_failover]
+        self.binding = {False: [bound for bound in kept if bound.rule.must], True: kept}  # True: those that are no must as well
+        self._failures: dict[frozenset[str], dict[str, list[Failure]]] = {}
+        self._losses: dict[frozenset[tuple[str, str]], dict[str, Vector]] = {}
 
     def _bound(self, rule: Rule) -> Bound:
         nodes = _named(rule.nodes, self.cluster.nodes) if _has_nodes(rule) else frozenset()
@@ -230,6 +235,12 @@ class World:
 
     def failures(self, node_of: Placement) -> dict[str, list[Failure]]:
         """What fails in each scenario, per pool where one domain spans several: each of these pools fails by itself."""
+        used = frozenset(node for node in node_of.values() if self.nodes[node].state == "maintenance")
+        if used not in self._failures:
+            self._failures[used] = self._list_failures(node_of)
+        return self._failures[used]
+
+    def _list_failures(self, node_of: Placement) -> dict[str, list[Failure]]:
         most = self.cluster.guarantee.failures
         found = [
             ([self.position[unit] for unit in names], "+".join(names), Failure(pool, tuple(units[unit] for unit in names)))
@@ -249,8 +260,12 @@ class World:
         """Whom a failure displaces, in document order."""
         return [vm for vm in self.cluster.vms if node_of.get(vm.name) in failure.nodes]
 
+    def may_return(self, node_of: Placement, failure: Failure) -> list[VM]:
+        """Whom a manager that follows no plan may restart: all but evictable ones."""
+        return [vm for vm in self.on(node_of, failure) if not vm.evictable]
+
     def must_restart(self, node_of: Placement, failure: Failure) -> list[VM]:
-        return [vm for vm in self.on(node_of, failure) if vm.protected and not vm.evictable]
+        return [vm for vm in self.may_return(node_of, failure) if vm.protected]
 
     def displaced(self, node_of: Placement, key: str) -> list[VM]:
         """Those who have to restart: protected, and not evictable."""
@@ -262,10 +277,6 @@ class World:
     def after(self, node_of: Placement, failure: Failure, stopped: Collection[str] | None = None) -> "Aftermath":
         """What the failure leaves; evictable VMs are stopped unless it is said who is."""
         return Aftermath(self, node_of, failure.nodes, self.evictable if stopped is None else stopped)
-
-    def binding(self, shoulds: bool = False) -> list[Bound]:
-        """The rules that restarts must keep; with `shoulds`, also those that are no must."""
-        return [bound for bound in self.rules if bound.rule.during_failover and (bound.rule.must or shoulds)]
 
     # Planned restarts
 
@@ -341,7 +352,7 @@ class World:
 
     def is_state(self, node_of: Placement, key: str, state: Placement) -> bool:
         """Whether exactly these restarts can have happened, in some order."""
-        may = {vm.name for failure in self.failures(node_of)[key] for vm in self.on(node_of, failure) if not vm.evictable}
+        may = {vm.name for failure in self.failures(node_of)[key] for vm in self.may_return(node_of, failure)}
         return may.issuperset(state) and all(
             self.after(node_of, failure).possible({vm: n for vm, n in state.items() if node_of[vm] in failure.nodes})
             for failure in self.failures(node_of)[key]
@@ -362,8 +373,7 @@ class World:
 
     def _stories(self, node_of: Placement, failure: Failure) -> Iterator[tuple[Placement, str]]:
         must = {vm.name for vm in self.must_restart(node_of, failure)}
-        after, vms = self.after(node_of, failure), [vm for vm in self.on(node_of, failure) if not vm.evictable]
-        for state in after.states(vms, final=True):
+        for state in self.after(node_of, failure).states(self.may_return(node_of, failure), final=True):
             yield from ((state, vm) for vm in sorted(must.difference(state)))
 
     def simulated(self, node_of: Placement, failure: Failure) -> Placement:
@@ -387,7 +397,7 @@ class World:
 
     @property
     def in_turn(self) -> bool:
-        return self.cluster.guarantee.sequence == "sequential"
+        return self.cluster.guarantee.sequence == "sequential" and self.cluster.guarantee.failures > 1
 
     @property
     def planned(self) -> bool:
@@ -414,36 +424,35 @@ class World:
         if self.cluster.guarantee.policy is not None:
             yield self.simulated(node_of, failure)
             return
-        must, vms = self.must_restart(node_of, failure), [vm for vm in self.on(node_of, failure) if not vm.evictable]
-        for state in self.after(node_of, failure).states(vms):
-            if all(vm.name in state for vm in must):
+        must = {vm.name for vm in self.must_restart(node_of, failure)}
+        for state in self.after(node_of, failure).states(self.may_return(node_of, failure)):
+            if must.issubset(state):
                 yield state
 
-    def _lost_in_turn(self, node_of: Placement, failure: Failure) -> set[str]:
-        lost: set[str] = set()
+    def _lost_in_turn(self, node_of: Placement, failure: Failure) -> Iterator[str]:
         for unit in failure.units:
             first, rest = Failure(failure.pool, (unit,)), tuple(other for other in failure.units if other != unit)
-            lost |= self._lost_at_once(node_of, first)
+            yield from self._lost_at_once(node_of, first)
             for restarts in self._outcomes(node_of, first) if rest else ():
                 world, then = self.next_stage(node_of, unit, restarts)
-                lost |= world._lost_in_turn(then, Failure(failure.pool, rest))
-        return lost
+                yield from world._lost_in_turn(then, Failure(failure.pool, rest))
 
     # What failures cost
 
-    def _lost_at_once(self, node_of: Placement, failure: Failure) -> set[str]:
+    def _lost_at_once(self, node_of: Placement, failure: Failure) -> Iterator[str]:
         if self.cluster.guarantee.policy is not None:
             restarts = self.simulated(node_of, failure)
-            return {vm.name for vm in self.must_restart(node_of, failure) if vm.name not in restarts}
-        if self.planned:
-            return {vm.name for vm in self._left_out(node_of, failure)}
-        return {vm for _, vm in self._stories(node_of, failure)}
+            yield from (vm.name for vm in self.must_restart(node_of, failure) if vm.name not in restarts)
+        elif self.planned:
+            yield from (vm.name for vm in self._left_out(node_of, failure))
+        else:
+            yield from (vm for _, vm in self._stories(node_of, failure))
 
-    def lost(self, node_of: Placement, failure: Failure) -> set[str]:
+    def lost(self, node_of: Placement, failure: Failure) -> Iterator[str]:
         """Whom a failure costs: those a best plan leaves out, those some state strands, or those the policy finds no node for.
 
         In turn: those that some order of the failures costs. Of planned restarts in turn, only what is lost at once is told:
-        what comes next is no matter of one scenario, see `survives`.
+        what comes next is no matter of one scenario, see `survives`. Some may be told more than once.
         """
         return self._lost_in_turn(node_of, failure) if self.in_turn and not self.planned else self._lost_at_once(node_of, failure)
 
@@ -453,20 +462,20 @@ class World:
     def _survived(self, node_of: Placement, failure: Failure) -> bool:
         if self.planned:
             return any(True for _ in self.after(node_of, failure).full(self.must_restart(node_of, failure)))
-        if self.in_turn or self.cluster.guarantee.policy is not None:
-            return not self.lost(node_of, failure)
-        return not any(True for _ in self._stories(node_of, failure))
+        return not any(True for _ in self.lost(node_of, failure))
 
     def vector(self, vms: Collection[VM]) -> Vector:
         return tuple(sum(vm.memory for vm in vms if vm.priority == p) for p in self.priorities)
 
     def loss(self, node_of: Placement, failure: Failure) -> Vector:
-        return self.vector([self.vms[vm] for vm in self.lost(node_of, failure)])
+        return self.vector([self.vms[vm] for vm in set(self.lost(node_of, failure))])
 
     def losses(self, node_of: Placement) -> dict[str, Vector]:
-        return {
-            key: _sum(*(self.loss(node_of, failure) for failure in failures)) for key, failures in self.failures(node_of).items()
-        }
+        known = frozenset(node_of.items())
+        if known not in self._losses:
+            failures = self.failures(node_of).items()
+            self._losses[known] = {key: _sum(*(self.loss(node_of, part) for part in parts)) for key, parts in failures}
+        return self._losses[known]
 
     def total_loss(self, node_of: Placement) -> Vector:
         return _sum(self.vector(()), *self.losses(node_of).values())
@@ -475,13 +484,15 @@ class World:
         """The pools in which some failure is not survived."""
         failures = [failure for parts in self.failures(node_of).values() for failure in parts]
         bad = {failure.pool for failure in failures if not self._survived(node_of, failure)}
-        most = self.cluster.guarantee.failures if self.in_turn and self.planned else 0
-        return bad | {pool for pool in self.hosts(node_of) if not self.survives(node_of, pool, most)}
+        return bad | {pool for pool in self.hosts(node_of) if not self.survives_in_turn(node_of, pool)}
+
+    def survives_in_turn(self, node_of: Placement, pool: str) -> bool:
+        """What planned restarts in turn ask beyond single scenarios."""
+        return not (self.in_turn and self.planned) or self.survives(node_of, pool, self.cluster.guarantee.failures)
 
     def all_survivable(self, node_of: Placement) -> bool:
-        return all(self.survivable(node_of, key) for key in self.scenarios(node_of)) and not (
-            self.in_turn and self.planned and self.bad_pools(node_of)
-        )
+        single = all(self.survivable(node_of, key) for key in self.scenarios(node_of))
+        return single and all(self.survives_in_turn(node_of, pool) for pool in self.hosts(node_of))
 
     def flawless(self, placement: Placement, failover: Mapping[str, Plan]) -> bool:
         """What `audit` should have nothing to say about."""
@@ -498,7 +509,7 @@ class World:
                 and all(failover.get(key, {}).get(vm.name) is not None for vm in self.displaced(node_of, key))
                 for key in self.scenarios(node_of)
             )
-            and (self.planned or self.all_survivable(node_of))
+            and ((self.planned and not self.in_turn) or self.all_survivable(node_of))
         )
 
     # The verdict on the placement as it stands
@@ -533,7 +544,7 @@ class World:
 
     def powering(self, nodes: Collection[str]) -> "World":
         world = copy(self)
-        world.powered = frozenset(nodes)
+        world.powered, world._failures, world._losses = frozenset(nodes), {}, {}
         return world
 
     def survives_on(self, nodes: Collection[str], node_of: Placement, losses: Mapping[str, Vector] | None) -> bool:
@@ -580,24 +591,25 @@ class World:
         *,
         move_running: bool,
         headroom: bool,
-        prune: bool = True,
+        eased: "World | None",
     ) -> tuple[Value, Placement] | None:
-        """The least value among right and allowed placements, and the first placement that has it."""
+        """The least value among right and allowed placements, and the first placement that has it.
+
+        No part of a placement is worth more, or allowed less, in the eased world than the whole is here; None: try all.
+        """
         best: tuple[Value, Placement] | None = None
-        if not prune:
+        if eased is None:
             for node_of in self.placements(move_running, headroom):
                 if allowed(self, node_of) and (best is None or value(self, node_of) < best[0]):
                     best = value(self, node_of), node_of
             return best
         order = sorted(self.charged, key=lambda vm: (len(self.choices(vm, move_running)), -vm.memory))
-        eased = self.eased()
 
         def extend(node_of: Placement, left: Sequence[VM]) -> None:
             nonlocal best
-            judge = eased if left else self
-            if not self.right(node_of, headroom) or not allowed(judge, node_of):
+            if not self.right(node_of, headroom) or not allowed(eased, node_of) or not (left or allowed(self, node_of)):
                 return
-            worth = value(judge, node_of)
+            worth = value(eased if left else self, node_of)
             if best is not None and worth >= best[0]:
                 return
             if not left:
@@ -609,19 +621,19 @@ class World:
         extend({}, order)
         return best
 
-    def eased(self) -> "World":
-        """The same with restarts planned and failures at once, which is asked of every part of a placement that survives.
+    def eased(self, *, lost: bool = False) -> "World":
+        """The same with restarts planned and failures at once: whoever survives here does so there, in every part.
 
-        What is lost in any order and in turn may be less than at once, as who is stranded ends the story: nothing is asked.
+        With `lost`, whoever loses loses no less here. Of failures in turn with restarts in any order that is not so, as a
+        stranded VM ends the story: there, nothing fails at all.
         """
         guarantee = self.cluster.guarantee
         if self.planned and not self.in_turn:
             return self
-        known = 0 if self.in_turn and not self.planned and guarantee.policy is None else guarantee.failures
+        ends = lost and self.in_turn and not self.planned and guarantee.policy is None
+        easy = {"failures": 0 if ends else guarantee.failures, "sequence": "at-once", "restart": "planned", "policy": None}
         world = copy(self)
-        world.cluster = evolve(
-            self.cluster, guarantee=evolve(guarantee, failures=known, sequence="at-once", restart="planned", policy=None)
-        )
+        world.cluster, world._failures, world._losses = evolve(self.cluster, guarantee=evolve(guarantee, **easy)), {}, {}
         return world
 
     def _distinct(self, vm: VM, choices: Sequence[str], node_of: Placement) -> Iterator[str]:
@@ -686,7 +698,8 @@ class World:
         def costs(world: World, node_of: Placement) -> Value:
             return world.costs(node_of, objective)
 
-        safe = self.least(costs, strict, move_running=move_running, headroom=True, prune=prune)
+        eased = self.eased() if prune else None
+        safe = self.least(costs, strict, move_running=move_running, headroom=True, eased=eased)
         if safe is not None:
             return Best(self.vector(()), safe[0], safe[1])
         return self._best_effort(objective, within, move_running, prune) if best_effort else None
@@ -707,9 +720,10 @@ class World:
         def value(world: World, node_of: Placement) -> Value:
             return world.total_loss(node_of), *world.costs(node_of, objective)
 
+        eased = self.eased(lost=True) if prune else None
         for headroom, bounded in GIVE_WAY:
             allowed = no_worse if bounded else some
-            found = self.least(value, allowed, move_running=move_running, headroom=headroom, prune=prune)
+            found = self.least(value, allowed, move_running=move_running, headroom=headroom, eased=eased)
             if found is not None:
                 return Best(found[0][0], found[0][1:], found[1], headroom, bounded)
         return None
@@ -730,28 +744,27 @@ class Aftermath:
     def __init__(self, world: World, node_of: Placement, failed: Collection[str], stopped: Collection[str]) -> None:
         self.world = world
         self.stay = {vm: node for vm, node in node_of.items() if node not in failed and vm not in stopped}
-        nodes = world.cluster.nodes
-        self.survivors = [n.name for n in nodes if n.state == "online" and world.alive(n) and n.name not in failed]
+        nodes = [n for n in world.cluster.nodes if n.state == "online" and world.alive(n) and n.name not in failed]
+        self.survivors = {pool: [n.name for n in nodes if n.pool == pool] for pool in {n.pool for n in nodes}}
         loads = {resource: world.loads(self.stay, resource, stopped) for resource in world.hard}
-        self.free = {(n, r): world.capacity(n, resource=r) - loads[r][n] for n in self.survivors for r in world.hard}
+        self.free = {(n.name, r): world.capacity(n.name, resource=r) - loads[r][n.name] for n in nodes for r in world.hard}
 
     def room(self, restarts: Placement, node: str, resource: str | None = None) -> int:
         """What these restarts leave free."""
-        return self.free[node, resource] - sum(self.world.demand(vm, resource) for vm, at in restarts.items() if at == node)
+        taken = [self.world.demand(vm, resource) for vm, at in restarts.items() if at == node]
+        return self.free[node, resource] - sum(taken)
 
     def admits(self, restarts: Placement, vm: VM, node: str, shoulds: bool = False) -> bool:
         """Whether the VM can restart on the node after these restarts; what it needs nothing of does not keep it away."""
-        if node not in self.survivors or self.world.nodes[node].pool != vm.pool:
-            return False
-        for resource in self.world.hard:
-            need = self.world.demand(vm.name, resource)
-            if need and need > self.room(restarts, node, resource):
-                return False
-        return all(bound.allows_restart(vm.name, node, restarts, self.stay) for bound in self.world.binding(shoulds))
+        return (
+            node in self.survivors.get(vm.pool, ())
+            and all(need <= self.room(restarts, node, resource) for resource, need in self.world.needs[vm.name].items())
+            and all(bound.allows_restart(vm.name, node, restarts, self.stay) for bound in self.world.binding[shoulds])
+        )
 
     def nodes_for(self, restarts: Placement, vm: VM, shoulds: bool = False) -> list[str]:
-        """The survivors that can take the VM after these restarts."""
-        return [node for node in self.survivors if self.admits(restarts, vm, node, shoulds)]
+        """The survivors that can take the VM after these restarts, in document order."""
+        return [node for node in self.survivors.get(vm.pool, ()) if self.admits(restarts, vm, node, shoulds)]
 
     def possible(self, restarts: Placement) -> bool:
         done: dict[str, str] = {}

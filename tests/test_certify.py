@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from tests.plans import backups
 from vmplace import VM, Cluster, Node
 from vmplace.budget import Budget
-from vmplace.certify import Fate, certify
+from vmplace.certify import certify
 from vmplace.decide import decide
 from vmplace.problem import compile_problem
 from vmplace.restart import Restart
+from vmplace.scenarios import Fate
 from vmplace.standing import Standing
 
 

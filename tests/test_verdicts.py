@@ -39,7 +39,7 @@ def spread(nodes=40, vms=400):
 
 def test_plans_are_made_when_asked_for(monkeypatch):
     made = []
-    monkeypatch.setattr("vmplace.certify.plan_together", lambda *args: made.append(args) or plan_together(*args))
+    monkeypatch.setattr("vmplace.scenarios.plan_together", lambda *args: made.append(args) or plan_together(*args))
     report = vmplace.check(spread())
     assert report.status == "safe"
     assert set(report.stats["scenarios"]) == {"certificate"}
@@ -54,7 +54,7 @@ def test_plans_are_made_when_asked_for(monkeypatch):
 def test_a_plan_that_fails_its_audit_is_not_shown(monkeypatch):
     report = vmplace.check(spread())
     monkeypatch.setattr(
-        "vmplace.certify.plan_together", lambda now, _: Restarts(now.node_of, np.arange(len(now.node_of)), now.node_of)
+        "vmplace.scenarios.plan_together", lambda now, _: Restarts(now.node_of, np.arange(len(now.node_of)), now.node_of)
     )
     with pytest.raises(RuntimeError, match="failed its audit"):
         report.failover["n0"]

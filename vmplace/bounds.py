@@ -10,6 +10,7 @@ from vmplace.goal import Goal, Stage
 from vmplace.problem import Binding, Problem
 from vmplace.ranking import evenly
 from vmplace.restart import Reason
+from vmplace.sizes import Sizes
 from vmplace.slotbounds import least_moved, least_peak
 
 __all__ = ["impossible", "least"]
@@ -35,9 +36,10 @@ def least(problem: Problem, goal: Goal, stage: Stage) -> int | Fraction:
 def impossible(problem: Problem, goal: Goal) -> Reason | None:
     """Why no placement can exist, if that shows without a search.
 
-    By VM: one that no node may take. By group: one that no node can hold together. By pool: all VMs need no more memory than
-    there is; and the protected ones fit without the largest node (whatever runs on it restarts on the others, if it fails),
-    in memory and in slots of every size t: a VM of m fills at least floor(m / t) of them, a node of C has floor(C / t).
+    By VM: one that no node may take. By group: one that no node can hold together, or that has more members to keep apart than
+    there are places. By pool: all VMs need no more of a resource than there is; and those that must restart fit without the
+    nodes that have most and may fail (whatever runs on these restarts on the others), in amounts and in slots of every size t:
+    a VM of m fills at least floor(m / t) of them, a node of C has floor(C / t).
     """
     reason = _homeless(problem, goal)
     if reason is not None:
@@ -45,6 +47,9 @@ def impossible(problem: Problem, goal: Goal) -> Reason | None:
     for binding, need, free in _too_large(problem, goal):
         if binding.must:
             return Reason("group", tuple(binding.vms.tolist()), need, free)
+    reason = _inseparable(problem, goal)
+    if reason is not None:
+        return reason
     for pool in problem.pools:
         reason = _crowded(problem, goal, pool) or (None if goal.best_effort else _overfull(problem, pool))
         if reason is not None:
@@ -54,42 +59,93 @@ def impossible(problem: Problem, goal: Goal) -> Reason | None:
 
 def _homeless(problem: Problem, goal: Goal) -> Reason | None:
     """A waiting VM that is larger than each node it may be on."""
-    room = np.where(problem.online, goal.limit(problem), -1)
-    most = np.array([room[mask].max(initial=-1) for mask in problem.reachable], dtype=np.int64)
-    if problem.memory.max(initial=0) <= most.min(initial=0):
-        return None
-    homeless = np.flatnonzero((problem.node_of < 0) & (problem.memory > most[problem.signature]))
-    if not len(homeless):
-        return None
-    vm = int(homeless[0])
-    free = int(most[problem.signature[vm]])
-    return Reason("size" if free >= 0 else "rules", (vm,), int(problem.memory[vm]), free)
+    limits = np.where(problem.online[:, None], goal.limits(problem), -1)
+    most = np.array([limits[mask].max(axis=0, initial=-1) for mask in problem.reachable], dtype=np.int64)
+    most = most.reshape(len(problem.reachable), limits.shape[1])
+    waiting = np.flatnonzero(problem.node_of < 0)
+    for resource in range(limits.shape[1]):
+        need, free = problem.demand[waiting, resource], most[problem.signature[waiting], resource]
+        homeless = np.flatnonzero((need > free) & ((need > 0) | (free < 0)))
+        if len(homeless):
+            k = int(homeless[0])
+            kind = "size" if free[k] >= 0 else "rules"
+            return Reason(kind, (int(waiting[k]),), int(need[k]), int(free[k]), resource=resource)
+    return None
+
+
+def _inseparable(problem: Problem, goal: Goal) -> Reason | None:
+    """More VMs to keep apart than there are places for them, one more where each must restart in another."""
+    for binding in problem.bindings:
+        if binding.zone is None or not binding.must:
+            continue
+        for pool in np.unique(problem.vm_pool[binding.vms]).tolist():
+            mine = binding.vms[problem.vm_pool[binding.vms] == pool]
+            hosts = (problem.online | problem.maintenance) & (problem.pool == pool)
+            places = len(np.unique(binding.zone[hosts]))
+            if len(mine) > places:
+                return Reason("apart", tuple(mine.tolist()), len(mine), places)
+            if problem.failures == 0 or goal.best_effort or not binding.during_failover:
+                continue
+            # Where one fails, it needs a place besides the others'; of these, those on failed nodes may not need any more.
+            alone = problem.failures == 1 and problem.guarantee.scope == "node"
+            staying = mine[~problem.evictable[mine] if alone else problem.protected[mine]]
+            left = _places_left(problem, binding, pool)
+            if problem.protected[staying].any() and len(staying) > left:
+                return Reason("apart", tuple(staying.tolist()), len(staying), left)
+    return None
+
+
+def _places_left(problem: Problem, binding: Binding, pool: int) -> int:
+    """How many places there are at most for members of an ``apart`` rule once the unit of one of them has failed."""
+    assert binding.zone is not None
+    inside = (problem.online | problem.maintenance) & (problem.pool == pool)
+    zones = binding.zone[inside]
+    # A unit that fails takes at least the places that are all on it; at best it is one that takes none.
+    lost = [
+        np.setdiff1d(zones, binding.zone[inside & (problem.unit != unit)]) for unit in np.unique(problem.unit[inside]).tolist()
+    ]
+    return len(np.unique(zones)) - min(map(len, lost), default=0)
 
 
 def _crowded(problem: Problem, goal: Goal, pool: int) -> Reason | None:
-    """More memory than the pool has in normal running."""
-    inside = problem.pool == pool
-    need, free = problem.sizes(pool, staying=False).total, int(goal.limit(problem)[inside & problem.online].sum())
-    if need <= free:
-        return None
-    vms = np.flatnonzero((problem.vm_pool == pool) & ~problem.on_maintenance)
-    return Reason("capacity", tuple(vms.tolist()), need, free)
+    """More of a resource than the pool has in normal running."""
+    open_ = (problem.pool == pool) & problem.online
+    mine = None
+    for resource, free in enumerate(goal.limits(problem)[open_].sum(axis=0).tolist()):
+        if resource == 0:
+            need = problem.sizes(pool, staying=False).total
+        else:
+            mine = (problem.vm_pool == pool) & ~problem.on_maintenance if mine is None else mine
+            need = int(problem.demand[mine, resource].sum())
+        if need > free:
+            vms = np.flatnonzero((problem.vm_pool == pool) & ~problem.on_maintenance & (problem.demand[:, resource] > 0))
+            return Reason("capacity", tuple(np.unique(problem.whole[vms]).tolist()), need, free, resource=resource)
+    return None
 
 
 def _overfull(problem: Problem, pool: int) -> Reason | None:
-    """The slot bound of a pool with its largest node gone."""
+    """The slot bound of a pool with those units gone that have most."""
     if problem.failures == 0:
         return None
-    usable = problem.usable[(problem.pool == pool) & problem.online]
-    kept = problem.sizes(pool, protected=True, staying=False)
-    others = np.sort(usable)[:-1]
-    for size in [1, *_some(kept.values)]:
-        need, free = kept.slots(size), int((others // size).sum())
-        if need > free:
-            kind = "alone" if len(usable) <= 1 else "sums" if size == 1 else "slots"
-            large = (problem.vm_pool == pool) & problem.protected & ~problem.on_maintenance & (problem.memory >= size)
-            return Reason(kind, tuple(np.flatnonzero(large).tolist()), need, free, -1, size)
+    nodes = np.flatnonzero((problem.pool == pool) & problem.online)
+    mine = (problem.vm_pool == pool) & problem.protected & ~problem.on_maintenance
+    for resource in range(problem.n_firm):
+        kept = problem.sizes(pool, protected=True, staying=False) if resource == 0 else Sizes.of(problem.demand[mine, resource])
+        for size in [1, *_some(kept.values)]:
+            need, free = kept.slots(size), _left(problem, nodes, problem.capacity[nodes, resource] // size)
+            if need > free:
+                lone = len(np.unique(problem.unit[nodes])) <= problem.failures
+                kind = "alone" if lone else "sums" if size == 1 else "slots"
+                large = np.flatnonzero(mine & (problem.demand[:, resource] >= size))
+                return Reason(kind, tuple(large.tolist()), need, free, -1, size, resource=resource)
     return None
+
+
+def _left(problem: Problem, nodes: IntArray, slots: IntArray) -> int:
+    """Slots of some nodes without those of the units that have most and may fail at once."""
+    by_unit = np.zeros(len(problem.unit_pool), dtype=np.int64)
+    np.add.at(by_unit, problem.unit[nodes], slots)
+    return int(np.sort(by_unit)[: max(0, len(by_unit) - problem.failures)].sum())
 
 
 def _mean_peak(problem: Problem) -> Fraction:
@@ -132,7 +188,10 @@ def _fewest_nodes(problem: Problem, pool: int, *, spare: bool) -> int:
         slots = np.cumsum(usable // size)
         fewest = max(fewest, _count(slots, every.slots(size)))
         if spare:
-            fewest = max(fewest, _count(slots - usable[:1] // size, kept.slots(size)))
+            # A domain that fails is one node at least; the largest is among those that may.
+            gone = usable[: problem.failures if problem.guarantee.scope == "node" else 1] // size
+            lost = np.minimum(slots, int(gone.sum()))
+            fewest = max(fewest, _count(slots - lost, kept.slots(size)))
     return fewest
 
 

@@ -121,9 +121,18 @@ class _Pool:
 
 @frozen(eq=False)
 class Certificates:
-    """What is certain of the failures that a placement meets. Rules are not looked at: the caller leaves their scenarios out."""
+    """What is certain of the failures that a placement meets. Rules are not looked at: the caller leaves their scenarios out.
+
+    Parameters
+    ----------
+    standing
+        The placement.
+    everyone
+        Whether VMs that need not restart may, too; to show that there is a plan, only those count that must.
+    """
 
     standing: Standing
+    everyone: bool = False
 
     @property
     def any_order(self) -> BoolArray:
@@ -163,7 +172,7 @@ class Certificates:
             return []
         # The largest power of two that divides all sizes: a common divisor, found in one pass.
         bits = int(np.bitwise_or.reduce(problem.memory))
-        asked, pool_of = standing.asked, standing.failures.pool
+        asked, pool_of = standing.returning if self.everyone else standing.asked, standing.failures.pool
         failing = ((pool, np.flatnonzero((asked > 0) & (pool_of == pool))) for pool in problem.pools)
         found = (_Pool.of(standing, mine, pool, bits & -bits, asked) for pool, mine in failing if len(mine))
         return [pool for pool in found if len(pool.targets)]

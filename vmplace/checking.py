@@ -7,11 +7,12 @@ import numpy as np
 
 from vmplace.auditor import audit_running
 from vmplace.budget import Budget, Progress
-from vmplace.certify import Verdict, certify
+from vmplace.certify import certify
 from vmplace.cluster import Cluster
 from vmplace.naming import Names
 from vmplace.problem import Problem, compile_problem
 from vmplace.results import Report, Status
+from vmplace.scenarios import Verdict
 from vmplace.verdicts import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
 
 __all__ = ["check"]

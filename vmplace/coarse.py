@@ -41,6 +41,8 @@ class CoarseModel:
             and goal.move_running
             and not goal.best_effort
             and problem.failures == 1
+            and problem.guarantee.scope == "node"
+            and problem.lasting is None
             and problem.n_vms
             and problem.online.any()
             and len(problem.pools) == 1

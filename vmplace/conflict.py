@@ -54,7 +54,9 @@ def conflict_of_search(trial: Trial) -> Conflict:
         thinning.thin([Part(limits=frozenset({limit})) for limit in LIMITS if limit in part.limits])
         thinning.thin([Part(rules=frozenset({rule})) for rule in sorted(part.rules)])
         thinning.thin_vms()
-    return _named(Reason("search", ()), thinning.part, trial.names, minimal=thinning.minimal)
+    # With less to place there would be plans; whether they would keep a promise beyond that was not tried.
+    minimal = thinning.minimal and (trial.names.problem.plain or trial.goal.best_effort)
+    return _named(Reason("search", ()), thinning.part, trial.names, minimal=minimal)
 
 
 def conflict_of_bound(reason: Reason, names: Names, goal: Goal, budget: Budget) -> Conflict:
@@ -70,6 +72,9 @@ def _rules_behind(reason: Reason, names: Names) -> list[int]:
     """The rules that a bound rests on, or may rest on."""
     if reason.kind == "group":
         return [b.rule for b in names.problem.bindings if b.kind == "together" and b.must and tuple(b.vms.tolist()) == reason.vms]
+    if reason.kind == "apart":
+        bound = ((b.rule, set(b.vms.tolist())) for b in names.problem.bindings if b.zone is not None and b.must)
+        return [next(rule for rule, vms in bound if vms.issuperset(reason.vms))]
     if reason.kind not in ("size", "rules"):
         return []
     cluster, vm = names.cluster, names.vm(reason.vms[0])
@@ -93,7 +98,7 @@ def _less_ruled(part: Part, reason: Reason, trial: Trial) -> Part:
 
 def _shown_minimal(part: Part, trial: Trial) -> bool:
     """Whether it shows quickly that without any one member there is a placement."""
-    if len(part.vms) > _FEW_VMS or trial.names.problem.n_nodes > _FEW_NODES:
+    if not trial.names.problem.plain or len(part.vms) > _FEW_VMS or trial.names.problem.n_nodes > _FEW_NODES:
         return False
     rules = [Part(rules=frozenset({rule})) for rule in part.rules]
     ones = [*rules, *(Part(frozenset({min(group.vms)})) for group in _groups(part, trial.names, trial.goal))]
@@ -165,8 +170,9 @@ def _groups(part: Part, names: Names, goal: Goal) -> list[Part]:
         alike = (
             int(problem.vm_pool[vm]),
             int(place[vm]),
-            int(problem.memory[vm]),
+            tuple(problem.demand[vm].tolist()),
             bool(problem.protected[vm]),
+            bool(problem.evictable[vm]),
             tuple(rules.get(vm, ())),
         )
         keys.setdefault(alike, []).append(vm)

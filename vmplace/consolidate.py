@@ -40,11 +40,11 @@ class Consolidation:
 
 
 def spare_packing(problem: Problem, goal: Goal, *, budget: Budget) -> Consolidation | None:
-    """Pack all VMs into as few nodes as can be and, if one may fail, keep one more that is as large as any, empty.
+    """Pack all VMs into as few nodes as can be and keep as many more, empty and as large as any, as may fail.
 
-    It is enough: whichever node fails, its VMs restart on the empty one, which is at least as large. It is needed: nodes K that
-    survive the failure of their largest one hold all VMs without it; sorted by size, each of the others is no larger than the
-    one in its place among all nodes but the largest; so that many of these hold all VMs, too.
+    It is enough: whichever nodes fail, the VMs of each restart on an empty one, which is at least as large. It is needed: nodes K
+    that survive the failure of their largest ones hold all VMs without these; sorted by size, each of the others is no larger
+    than the one in its place among all nodes but the largest; so that many of these hold all VMs, too.
 
     Returns
     -------
@@ -72,7 +72,9 @@ def spare_packing(problem: Problem, goal: Goal, *, budget: Budget) -> Consolidat
 def applies(problem: Problem, goal: Goal) -> bool:
     """Whether VMs are free to go to any online node of the one pool, all protected, and nothing else limits them."""
     return bool(
-        problem.failures <= 1
+        problem.guarantee.scope == "node"
+        and problem.capacity.shape[1] == 1
+        and problem.lasting is None
         and len(problem.pools) <= 1
         and not problem.bindings
         and not problem.maintenance.any()

@@ -10,6 +10,7 @@ class s restart on i.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from vmplace.goal import Candidate, Goal, Stage, losses, priorities
 from vmplace.lifting import lifted, slot_prices
 from vmplace.problem import Binding, BoolArray, Problem
 from vmplace.program import Terms
-from vmplace.running import Running
+from vmplace.running import Hint, Running
 from vmplace.slotbounds import thresholds
 
 __all__ = ["CountModel"]
@@ -199,10 +200,7 @@ class CountModel(Running):
     def _limit_failures(
         self, mask: BoolArray, mine: IntArray, size: int, resource: int, total: int, asked: Callable[[int], tuple[Terms, int]]
     ) -> None:
-        """No k units together ask for more than the total: what they displace, and what is free on them.
-
-        The sum of the k largest of e is at most U just where ``k x + sum(max(0, e - x)) <= U`` for some x, the k-th largest.
-        """
+        """No k units together ask for more than the total: what they displace, and what is free on them."""
         k, units = self._problem.failures, self._asking(mask, mine, size, resource)
         rows = []
         for unit in units:
@@ -211,7 +209,15 @@ class CountModel(Running):
             parts = [asked(node) for node in nodes]
             if k > 1 or any(self._displaced(mine, node, size, resource) for node in nodes):
                 rows.append(([term for own, _ in parts for term in own], sum(own for _, own in parts)))
-        if k == 1:
+        self._bound_largest(rows, total, lambda c, counts: self._asked_of(c, counts, mask, mine, size, resource)[units])
+
+    def _bound_largest(self, rows: list[tuple[Terms, int]], total: int, values: Hint) -> None:
+        """No k of some expressions together exceed a variable; `values` tells what they are in a candidate.
+
+        The sum of the k largest of e is at most U just where ``k x + sum(max(0, e - x)) <= U`` for some x, the k-th largest.
+        """
+        k = self._problem.failures
+        if k == 1 or not rows:
             for terms, constant in rows:
                 self.program.row([*terms, (total, -1)], upper=-constant)
             return
@@ -219,17 +225,12 @@ class CountModel(Running):
             max(0, constant + sum(c * self.program.upper[v] for v, c in terms if v >= 0 and c > 0)) for terms, constant in rows
         ]
 
-        def kth(c: Candidate, counts: IntArray) -> IntArray:
-            e = self._asked_of(c, counts, mask, mine, size, resource)[units]
-            return np.sort(e)[::-1][min(k, len(e)) - 1 : min(k, len(e))]
+        def kth(c: Candidate, counts: IntArray) -> Any:
+            e = np.sort(values(c, counts))[::-1]
+            return np.maximum(e[min(k, len(e)) - 1 : min(k, len(e))], 0)
 
-        if not rows:
-            return
         level = int(self._new(np.array([max(highest)]), kth)[0])
-        above = self._new(
-            np.array(highest),
-            lambda c, counts: np.maximum(self._asked_of(c, counts, mask, mine, size, resource)[units] - kth(c, counts), 0),
-        )
+        above = self._new(np.array(highest), lambda c, counts: np.maximum(values(c, counts) - kth(c, counts), 0))
         for (terms, constant), v in zip(rows, above.tolist(), strict=True):
             self.program.row([*terms, (level, -1), (v, -1)], upper=-constant)
         self.program.row([(level, k), *((v, 1) for v in above.tolist()), (total, -1)], upper=0)

@@ -11,7 +11,7 @@ from vmplace.restart_search import search_all, search_most
 
 __all__ = ["decide"]
 
-_METHOD = {"alone": "sums", "size": "sums", "barred": "rules"}
+_METHOD = {"alone": "sums", "size": "sums", "blend": "sums", "barred": "rules"}
 """What told so, where it does not bear the reason's name."""
 
 

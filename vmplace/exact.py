@@ -6,15 +6,17 @@ from typing import Any
 import numpy as np
 from attrs import define, field, frozen
 
+from vmplace.anyordermodel import AnyOrderModel
 from vmplace.bounds import least
 from vmplace.budget import Budget, OutOfTimeError
-from vmplace.certify import Fate, Verdict, certify
+from vmplace.certify import certify
 from vmplace.columns import IntArray
 from vmplace.counts import CountModel
 from vmplace.engine import Answer, Outcome
 from vmplace.goal import Candidate, Goal, Stage, losses
 from vmplace.portfolio import Portfolio
 from vmplace.problem import BoolArray, Problem
+from vmplace.scenarios import Fate, Verdict
 
 __all__ = ["Finding", "search"]
 
@@ -65,8 +67,13 @@ def search(
     seed: int = 0,
     deterministic: bool = False,
     effort: float | None = None,
+    relaxed: bool = False,
 ) -> Finding:
     """Find the best placement, and prove it.
+
+    Where more is promised than a plan for each failure, the model has either rows that are enough for it, but not necessary: then
+    neither bounds nor infeasibility say anything of the problem; or, `relaxed`, only such as are necessary, and cuts from what
+    turned out not to keep the promise.
 
     Parameters
     ----------
@@ -84,6 +91,8 @@ def search(
         Slot sizes in MiB that searches on this cluster have found to tell; what this one finds is added.
     seed, deterministic, effort
         As for `Portfolio`.
+    relaxed
+        Whether to prove rather than to find, where there is a difference.
     """
     stages = goal.stages(problem)
     known = [least(problem, goal, stage) for stage in stages] if bounds is None else list(bounds)
@@ -97,6 +106,7 @@ def search(
         stages,
         known,
         set() if slots is None else slots,
+        relaxed,
     ).run()
 
 
@@ -111,9 +121,11 @@ class _Search:
     stages: list[Stage]
     bounds: list[int | Fraction]
     slots: set[int]
+    relaxed: bool
     by: list[str] = field(init=False)
     searches: int = field(default=0, init=False)
     written: int = field(default=0, init=False)
+    cuts: int = field(default=0, init=False)
     _latest: list[tuple[int, ...]] = field(factory=list, init=False)
     _model: CountModel | None = field(default=None, init=False)
 
@@ -137,7 +149,8 @@ class _Search:
         return Finding(self.best, tuple(bounds), False, self._stats(), tuple(self.by))
 
     def _stats(self) -> dict[str, float]:
-        return {"searches": self.searches, "scenarios_written": self.written, "work": round(self.engine.spent, 6)}
+        told = {"searches": self.searches, "scenarios_written": self.written, "work": round(self.engine.spent, 6)}
+        return told if self.problem.plain else {**told, "cuts": self.cuts}
 
     @property
     def model(self) -> CountModel:
@@ -145,12 +158,18 @@ class _Search:
         if self._model is None:
             peak = max((b for (name, _), b in zip(self.stages, self.bounds, strict=True) if name == "balance"), default=0)
             budget = self.budget.share(_SEARCH_SHARE)
-            self._model = CountModel(self.problem, self.goal, budget, onto=self.onto, least_peak=peak, slots=self.slots)
+            self._model = self._made(budget, peak)
             for number, stage in enumerate(self.stages):
                 if self.best is None or self.best.values[number] > self.bounds[number]:
                     break
                 self._model.hold(stage, self.best.values[number])
         return self._model
+
+    def _made(self, budget: Budget, peak: int | Fraction) -> CountModel:
+        stated: dict[str, Any] = {"onto": self.onto, "least_peak": peak, "slots": self.slots}
+        if self.problem.plain or self.goal.best_effort:
+            return CountModel(self.problem, self.goal, budget, **stated)
+        return AnyOrderModel(self.problem, self.goal, budget, strict=not self.relaxed, **stated)
 
     def _solve(self, number: int, bound: int | Fraction) -> tuple[bool, int | Fraction]:
         """Bring one stage to its optimum, as far as time allows; whether there is a placement at all, and the stage's bound."""
@@ -208,13 +227,25 @@ class _Search:
         """Certify a solution; take it if it is good, and write out scenarios that the model got wrong: whether there were any."""
         node_of, powered, verdict = self._certified(values)
         self._adopt(node_of, powered, verdict)
-        failures = verdict.standing.failures
-        corrected = [self._correct(failures.key(number), node_of, powered) for number in self._wrong(values, verdict)]
-        return any(corrected)
+        corrected = [self._correct(number, verdict, powered) for number in self._wrong(values, verdict)]
+        if any(corrected) or not verdict.unsafe:
+            return any(corrected)
+        return self._cut(verdict)
 
-    def _correct(self, units: tuple[int, ...], node_of: IntArray, powered: BoolArray | None) -> bool:
+    def _cut(self, verdict: Verdict) -> bool:
+        """Forbid a placement that keeps no promise though there is a plan for each failure; False if that says too little."""
+        if not isinstance(self.model, AnyOrderModel) or self.problem.guarantee.policy is not None:
+            return False  # what a policy does depends on which VMs are where, not only on how many
+        self.model.forbid(verdict.standing.node_of)
+        self.cuts += 1
+        return True
+
+    def _correct(self, number: int, verdict: Verdict, powered: BoolArray | None) -> bool:
         """State what the model missed of a scenario: slots of a size where that tells, else all; False if it is already."""
-        failed = np.flatnonzero(np.isin(self.problem.unit, units))
+        standing = verdict.standing
+        units, failed, node_of = standing.failures.key(number), standing.failures.failing(number), standing.node_of
+        if self._told_as_story(number, verdict):
+            return True
         sizes = None if self.goal.best_effort else self.model.sharpen(node_of, powered, failed)
         if sizes is not None:
             self.slots.update(sizes)
@@ -223,9 +254,21 @@ class _Search:
         self.written += fresh
         return fresh
 
+    def _told_as_story(self, number: int, verdict: Verdict) -> bool:
+        """Forbid how a VM is stranded, where no rule among VMs is part of it."""
+        loss = verdict.losses.get(number)
+        if loss is None or loss.reason.kind != "stranded" or not isinstance(self.model, AnyOrderModel):
+            return False
+        if self.problem.in_turn or verdict.standing.binding(verdict.standing.failures.failing(number)):
+            return False
+        self.model.forbid_story(verdict.standing.failures.key(number), loss.reason.vms[0], loss.reason.story)
+        self.cuts += 1
+        return True
+
     def _certified(self, values: tuple[int, ...]) -> tuple[IntArray, BoolArray | None, Verdict]:
         node_of, powered = self.model.placement(values)
-        verdict = certify(self.problem, node_of, budget=self.budget, powered=powered, losses=self.goal.best_effort)
+        wanted = self.goal.best_effort or not self.problem.plain
+        verdict = certify(self.problem, node_of, budget=self.budget, powered=powered, losses=wanted)
         return node_of, powered, verdict
 
     def _adopt(self, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> bool:

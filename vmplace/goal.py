@@ -8,9 +8,9 @@ import numpy as np
 from attrs import field, frozen
 
 from vmplace.budget import Budget
-from vmplace.certify import Verdict
 from vmplace.columns import IntArray
 from vmplace.problem import Binding, BoolArray, Problem
+from vmplace.scenarios import Verdict
 
 __all__ = [
     "OBJECTIVES",

@@ -1,17 +1,18 @@
 """The fast construction: spread or pack VMs, largest first, around holes that what may fail at once fits into."""
 
 import numpy as np
-from attrs import evolve
+from attrs import evolve, frozen
 
 from vmplace.budget import Budget
-from vmplace.certify import Fate, Verdict, certify
+from vmplace.certify import certify
 from vmplace.columns import IntArray
 from vmplace.fill import Filling
 from vmplace.goal import Candidate, Goal, better
-from vmplace.holes import dedicated, holes, in_any_order, ladder
+from vmplace.holes import dedicated, holes, ladder
 from vmplace.local import repair_locally
 from vmplace.problem import BoolArray, Problem
 from vmplace.relocate import loosen
+from vmplace.scenarios import Fate, Verdict
 
 __all__ = ["construct"]
 
@@ -62,7 +63,7 @@ def _packed(problem: Problem, goal: Goal, budget: Budget, *, anew: bool) -> Cand
         if budget.spent:
             return best
         best = better(best, _attempt(problem, goal, budget, reserved, anew=anew, pack=True))
-    if best is None and in_any_order(problem.guarantee):
+    if best is None and not problem.plain:
         best = _attempt(problem, goal, budget, reserves[-1], anew=anew, pack=True, searching=True)
     return best
 
@@ -83,7 +84,7 @@ def _spread(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
     if best is None and not budget.spent:
         # Packed tightly, with one node's worth empty, what is nearly full fits, if not well balanced.
         best = _attempt(problem, goal, budget, reserves[-1], anew=True, pack=True)
-    if best is None and not budget.spent and in_any_order(problem.guarantee):
+    if best is None and not budget.spent and not problem.plain:
         best = _attempt(problem, goal, budget, reserves[guess], anew=True, searching=True)
     return best
 
@@ -135,43 +136,75 @@ def _around(problem: Problem, limit: IntArray, reserved: IntArray, node_of: IntA
 
 
 def _judge(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, *, searching: bool) -> Candidate | None:
-    """The candidate, if it is accepted; where VMs restart in any order nothing is searched for, unless it is asked for."""
-    patience = budget if searching or goal.best_effort or not in_any_order(problem.guarantee) else Budget(0)
-    if goal.consolidates:
-        return _with_spares(problem, goal, node_of, budget, patience)
-    return _candidate(problem, goal, node_of, None, _verdict(problem, goal, node_of, None, patience))
+    judging = _Judging(problem, goal, budget, searching or problem.plain or goal.best_effort)
+    return judging.with_spares(node_of) if goal.consolidates else judging.candidate(node_of, None)
 
 
-def _verdict(problem: Problem, goal: Goal, node_of: IntArray, powered: BoolArray | None, budget: Budget) -> Verdict:
-    return certify(problem, node_of, budget=budget, powered=powered, losses=goal.best_effort, stop_early=not goal.best_effort)
+@frozen(eq=False)
+class _Judging:
+    """How placements are judged; without `searching`, what is more than a plan for each failure only by what is quickly told."""
 
+    problem: Problem
+    goal: Goal
+    budget: Budget
+    searching: bool
 
-def _candidate(problem: Problem, goal: Goal, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> Candidate | None:
-    if not goal.accepts(problem, verdict):
-        return None
-    return Candidate(node_of, powered, verdict, goal.values(problem, node_of, verdict, powered))
+    def candidate(self, node_of: IntArray, powered: BoolArray | None) -> Candidate | None:
+        """The placement, if it is accepted."""
+        return self._accepted(node_of, powered, self._verdict(node_of, powered))
 
+    def with_spares(self, node_of: IntArray) -> Candidate | None:
+        """Switch on idle nodes, the largest first, until every failure is survived."""
+        powered = np.zeros(self.problem.n_nodes, dtype=bool)
+        powered[node_of] = True
+        idle = np.flatnonzero(self.problem.online & ~powered)
+        idle = idle[np.argsort(-self.problem.usable[idle], kind="stable")].tolist()
+        while True:
+            verdict = self._verdict(node_of, powered)
+            helpful = None if verdict.safe else next((node for node in idle if _helps(verdict, node)), None)
+            if helpful is None:
+                return self._accepted(node_of, powered, verdict)
+            if self.budget.spent:
+                return None
+            idle.remove(helpful)
+            powered[helpful] = True
 
-def _with_spares(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, patience: Budget) -> Candidate | None:
-    """Switch on idle nodes, the largest first, until every failure is survived."""
-    powered = np.zeros(problem.n_nodes, dtype=bool)
-    powered[node_of] = True
-    idle = np.flatnonzero(problem.online & ~powered)
-    idle = idle[np.argsort(-problem.usable[idle], kind="stable")].tolist()
-    while True:
-        verdict = _verdict(problem, goal, node_of, powered, patience)
-        helpful = None if verdict.safe else next((node for node in idle if _helps(verdict, node)), None)
-        if helpful is None:
-            return _candidate(problem, goal, node_of, powered, verdict)
-        if budget.spent:
+    def _accepted(self, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> Candidate | None:
+        if not self.goal.accepts(self.problem, verdict):
             return None
-        idle.remove(helpful)
-        powered[helpful] = True
+        return Candidate(node_of, powered, verdict, self.goal.values(self.problem, node_of, verdict, powered))
+
+    def _verdict(self, node_of: IntArray, powered: BoolArray | None) -> Verdict:
+        if self.searching:
+            return self._certified(self.problem, node_of, powered)
+        # What is survived in any order is survived by any policy, which takes a simulation for each failure.
+        asked = self.problem.guarantee
+        strict = self.problem
+        if asked.policy is not None:
+            strict = evolve(strict, guarantee=evolve(asked, restart="any-order", policy=None, order=None))
+        verdict = self._certified(strict, node_of, powered)
+        if strict is self.problem or not verdict.safe:
+            return verdict
+        return evolve(self, searching=True)._verdict(node_of, powered)
+
+    def _certified(self, problem: Problem, node_of: IntArray, powered: BoolArray | None) -> Verdict:
+        return certify(
+            problem,
+            node_of,
+            budget=self.budget,
+            powered=powered,
+            losses=self.goal.best_effort,
+            stop_early=not self.goal.best_effort,
+            searching=self.searching,
+        )
 
 
 def _helps(verdict: Verdict, node: int) -> bool:
     """Whether the node would be a survivor of a failure that is not survived, or not known to be."""
-    failures, unsafe = verdict.standing.failures, verdict.fate == Fate.UNSAFE
-    bad = np.flatnonzero(unsafe if unsafe.any() else verdict.fate == Fate.UNKNOWN)
-    bad = bad[failures.pool[bad] == failures.problem.pool[node]]
+    failures, fate = verdict.standing.failures, verdict.fate
+    pool = int(failures.problem.pool[node])
+    if verdict.turns.get(pool, Fate.SAFE) != Fate.SAFE:
+        return True
+    bad = np.flatnonzero(fate == (Fate.UNSAFE if Fate.UNSAFE in fate else Fate.UNKNOWN))
+    bad = bad[failures.pool[bad] == pool]
     return not failures.hit(bad, np.full(len(bad), node)).all()

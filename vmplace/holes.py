@@ -8,20 +8,13 @@ from attrs import frozen
 
 from vmplace.columns import IntArray
 from vmplace.goal import Goal
-from vmplace.model import Guarantee
 from vmplace.problem import Problem
 from vmplace.sizes import Sizes
 
-__all__ = ["dedicated", "holes", "in_any_order", "ladder"]
+__all__ = ["dedicated", "holes", "ladder"]
 
 _STEPS = 16
 """So many sizes of holes are told apart where the largest are enough for certain."""
-
-
-def in_any_order(guarantee: Guarantee) -> bool:
-    """Whether more is asked than a plan for what fails at once: what is survived in any order of restarts is certain then."""
-    in_turn = guarantee.sequence == "sequential" and guarantee.failures > 1
-    return guarantee.restart == "any-order" or guarantee.policy is not None or in_turn
 
 
 def holes(problem: Problem, goal: Goal) -> Iterator[IntArray]:
@@ -57,7 +50,7 @@ def ladder(problem: Problem, goal: Goal) -> tuple[list[IntArray], int]:
         return [none], 0
     pools = _pools(problem, goal)
     shares = list(_shares(problem, pools))
-    if in_any_order(problem.guarantee):
+    if not problem.plain:
         *more, fewest = shares
         rungs = [fewest * step // _STEPS for step in range(_STEPS + 1)]
         return rungs + more[::-1], _STEPS
@@ -184,7 +177,7 @@ class _Pool:
     @cached_property
     def _lost(self) -> list[int]:
         """What restarts in any order can make useless of each hole: one step less than the largest VM needs."""
-        if not in_any_order(self.problem.guarantee):
+        if self.problem.plain:
             return [0 for _ in self._firm]
         bits = np.bitwise_or.reduce(self.problem.demand, axis=0).tolist()
         return [max(0, self._protected(resource).largest - (bits[resource] & -bits[resource])) for resource in self._firm]

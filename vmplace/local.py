@@ -10,7 +10,7 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.budget import Budget
-from vmplace.certify import Fate, Verdict, certify
+from vmplace.certify import certify
 from vmplace.clearing import clear
 from vmplace.columns import IntArray
 from vmplace.fill import Filling
@@ -20,6 +20,7 @@ from vmplace.packing import pack_all, pack_most
 from vmplace.problem import BoolArray, Problem
 from vmplace.relocate import loosen
 from vmplace.restart import Restart
+from vmplace.scenarios import Fate, Verdict
 from vmplace.slotbounds import least_moved
 from vmplace.slots import Slots
 

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from fractions import Fraction
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -33,6 +34,8 @@ _IMPROVED_NODES, _IMPROVED_COUNTS = 2_000, 2_000_000
 
 _SLIGHT = Fraction(1, 100)
 """On more nodes than one model takes, `auto` does not go on for a gap as small as this."""
+
+_ENOUGH_SHARE = 0.5
 
 _GREEDY_SHARE, _PACKING_SHARE, _SEARCH_SHARE, _IMPROVE_SHARE = 0.5, 0.5, 0.75, 0.6
 
@@ -74,6 +77,8 @@ class Methods:
             if start is not None:
                 start.tell(budget, bounds)
         known = Finding(start, bounds, False, {}, ("bounds",) * len(bounds))
+        if goal.best_effort and (problem.failures > 1 or not problem.plain) and not greedy:
+            return self._unmodelled(problem, goal, known, budget), "exact"
         if greedy or (self.method == "auto" and problem.n_nodes > _WHOLE_NODES and _nearly(known)):
             return known, "greedy"
         if known.optimal:
@@ -100,19 +105,36 @@ class Methods:
             return self._exact(problem, goal, known, budget), "exact"
         return known, "improve"
 
+    def _unmodelled(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
+        """A best effort where the model does not tell what failures leave out: for several at once, or restarts without a plan.
+
+        Any placement is acceptable, so the best as if none failed is one more to choose from; if there is not even that, there
+        is none.
+        """
+        easy = evolve(problem.eased, guarantee=evolve(problem.eased.guarantee, failures=0))
+        calm = evolve(goal, best_effort=False, worst=None)
+        found = self._exact(easy, calm, Finding(None, known.bounds[-len(calm.stages(easy)) :], False, {}, ()), budget)
+        if found.best is None:
+            return evolve(known, infeasible=found.infeasible and known.best is None, stats=found.stats)
+        node_of, powered = found.best.node_of, found.best.powered
+        if powered is not None:
+            powered = problem.online | problem.maintenance
+        verdict = certify(problem, node_of, budget=budget, powered=powered)
+        if not goal.accepts(problem, verdict):
+            return known
+        best = better(known.best, Candidate(node_of, powered, verdict, goal.values(problem, node_of, verdict, powered)))
+        return evolve(known, best=best, stats=found.stats)
+
     def _exact(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
-        found = search(
-            problem,
-            goal,
-            budget=budget,
-            start=known.best,
-            bounds=known.bounds,
-            seed=self.seed,
-            deterministic=self.deterministic,
-        )
+        options: dict[str, Any] = {"bounds": known.bounds, "seed": self.seed, "deterministic": self.deterministic}
+        if not problem.plain:
+            # What is enough for the promise gives placements; what is necessary gives bounds, and perhaps a better one.
+            enough = search(problem, goal, budget=budget.share(_ENOUGH_SHARE), start=known.best, **options)
+            known = evolve(known, best=better(known.best, enough.best))
+        found = search(problem, goal, budget=budget, start=known.best, relaxed=True, **options)
         by = tuple(
             new if bound > before else old
-            for new, old, bound, before in zip(found.by, known.by, found.bounds, known.bounds, strict=True)
+            for new, old, bound, before in zip(found.by, known.by or found.by, found.bounds, known.bounds, strict=True)
         )
         return evolve(found, by=by, stats={**known.stats, **found.stats})
 

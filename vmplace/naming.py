@@ -36,7 +36,26 @@ class Names:
 
     def scenario(self, failures: Failures, number: int) -> str:
         """The names of what fails in a scenario, joined."""
-        return "+".join(self._units[unit] for unit in failures.units[number].tolist() if unit >= 0)
+        units = [unit for unit in failures.units[number].tolist() if unit >= 0]
+        if len(units) > 1:
+            units.sort(key=self._rank.__getitem__)
+        return "+".join(self._units[unit] for unit in units)
+
+    def in_order(self, failures: Failures) -> Sequence[int]:
+        """The scenarios in document order of what fails."""
+        if np.all(np.diff(self._rank) > 0):
+            return range(len(failures))
+        none = len(self._units)
+        ranks = np.sort(np.append(self._rank, none)[failures.units], axis=1)
+        ranks[ranks == none] = -1  # at the end, and before any other there
+        order: list[int] = np.lexsort(ranks.T[::-1]).tolist()
+        return order
+
+    @cached_property
+    def _rank(self) -> IntArray:
+        """Where the name of each unit comes first in the document: a domain may span pools, shape (n_units,)."""
+        place = {name: k for k, name in reversed(list(enumerate(self._units)))}
+        return np.array([place[name] for name in self._units], dtype=np.int64)
 
     @cached_property
     def _units(self) -> list[str]:

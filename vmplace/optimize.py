@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from vmplace.bounds import impossible
 from vmplace.budget import Budget, Progress
-from vmplace.certify import Fate, certify
+from vmplace.certify import certify
 from vmplace.cluster import Cluster
 from vmplace.conflict import conflict_of_bound, conflict_of_search, patience
 from vmplace.errors import Flaw, InputError
@@ -23,6 +23,7 @@ from vmplace.problem import Problem, compile_problem
 from vmplace.reasons import conflict_sentence, impossible_sentence
 from vmplace.restart import Reason
 from vmplace.results import Conflict, Migration, Solution, Status
+from vmplace.scenarios import Fate
 from vmplace.units import parse_reserve, short
 from vmplace.verdicts import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
 

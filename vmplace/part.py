@@ -47,7 +47,7 @@ class Part:
         """All that is asked for."""
         rules = frozenset(index for index, rule in enumerate(names.cluster.rules) if rule.must)
         limits = frozenset(limit for limit in LIMITS if getattr(goal, limit) is not None)
-        return cls(frozenset(range(names.problem.n_vms)), rules, limits)
+        return cls(frozenset(range(names.problem.n_vms - names.problem.n_incoming)), rules, limits)
 
     def __sub__(self, other: "Part") -> "Part":
         return Part(self.vms - other.vms, self.rules - other.rules, self.limits - other.limits)
@@ -138,7 +138,8 @@ class Trial:
         return [vms[index] for index in self.names.problem.original.tolist()]
 
     def _guarantee(self) -> Guarantee:
-        asked = self.names.cluster.guarantee
+        # What no plan can do, nothing else can.
+        asked = evolve(self.names.cluster.guarantee, restart="planned", policy=None, order=None, sequence="at-once")
         if self.goal.best_effort:
             asked = evolve(asked, failures=0)
         return asked if self.goal.headroom else evolve(asked, headroom=0)

@@ -6,17 +6,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmplace.cluster import Cluster
 from vmplace.columns import BoolArray, IntArray, NodeColumns, VMColumns
-from vmplace.errors import Flaw, NotSupportedError
 from vmplace.model import Apart, Guarantee, NotOn, OnlyOn
 from vmplace.references import resolve
 from vmplace.sizes import Sizes
-from vmplace.units import short
 
-__all__ = ["Binding", "BoolArray", "Classes", "Problem", "compile_problem", "domains", "refuse_unsupported"]
+__all__ = ["Binding", "BoolArray", "Classes", "Problem", "compile_problem", "domains"]
 
 
 @frozen(eq=False)
@@ -59,6 +57,8 @@ class Classes:
         Shape (n_classes, n_resources), memory in MiB first.
     protected, evictable, priority, signature
         Shape (n_classes,).
+    returning
+        Who may restart, protected or not, shape (n_classes,).
     """
 
     of: IntArray
@@ -67,6 +67,7 @@ class Classes:
     evictable: BoolArray
     priority: IntArray
     signature: IntArray
+    returning: BoolArray
 
     def __len__(self) -> int:
         return len(self.demand)
@@ -155,6 +156,27 @@ class Problem:
         """How many units of a pool fail at once."""
         return self.guarantee.failures
 
+    @property
+    def planned(self) -> bool:
+        """Whether restarts keep to a plan, rather than to an order and to choices of others."""
+        return self.guarantee.restart == "planned" and self.guarantee.policy is None
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether failures come one after the other."""
+        return self.guarantee.sequence == "sequential" and self.failures > 1
+
+    @property
+    def plain(self) -> bool:
+        """Whether a plan for each failure by itself is all that is asked."""
+        return self.planned and not self.in_turn
+
+    @property
+    def eased(self) -> "Problem":
+        """The same with a plan for each failure: what every promise needs at least."""
+        asked = evolve(self.guarantee, restart="planned", policy=None, order=None, sequence="at-once")
+        return self if self.plain else evolve(self, guarantee=asked)
+
     @cached_property
     def usable(self) -> IntArray:
         """Memory for VMs, in MiB, shape (n_nodes,)."""
@@ -186,6 +208,12 @@ class Problem:
     def incoming(self) -> BoolArray:
         """Which are halves of migrations, on the target, shape (n_vms,)."""
         return np.asarray(np.arange(self.n_vms) >= self.n_vms - self.n_incoming)
+
+    @cached_property
+    def whole(self) -> IntArray:
+        """Each VM itself, or of the half of a migration the VM whose it is, shape (n_vms,)."""
+        first, place = np.unique(self.original, return_index=True)
+        return place[np.searchsorted(first, self.original)]
 
     @cached_property
     def lasting(self) -> BoolArray | None:
@@ -250,6 +278,7 @@ class Problem:
             self.evictable[first],
             self.priority[first],
             self.signature[first],
+            ~self.evictable[first] & ~self.incoming[first],
         )
 
     def load(self, node_of: IntArray) -> IntArray:
@@ -274,14 +303,7 @@ class Problem:
 
 
 def compile_problem(cluster: Cluster) -> Problem:
-    """The cluster as arrays, not to be written to: where they can be, they are the cluster's own.
-
-    Raises
-    ------
-    NotSupportedError
-        if the cluster asks for what this version cannot do.
-    """
-    refuse_unsupported(cluster)
+    """The cluster as arrays, not to be written to: where they can be, they are the cluster's own."""
     nodes, vms = cluster.node_columns, cluster.vm_columns
     online, offline = nodes.state.are("online"), nodes.state.are("offline")
     where = np.where(offline[vms.node], -1, vms.node) if offline.any() else vms.node
@@ -436,20 +458,3 @@ def _masks(
         for rule in rules & left.keys():
             masks[row] &= left[rule]
     return masks
-
-
-def refuse_unsupported(cluster: Cluster) -> None:
-    """Raise NotSupportedError, listing each use of what this version reads but cannot do."""
-    flaws = list(_guarantee_flaws(cluster))
-    if flaws:
-        raise NotSupportedError(flaws)
-
-
-def _guarantee_flaws(cluster: Cluster) -> Iterator[Flaw]:
-    asked = cluster.guarantee
-    for key, known in (("sequence", "at-once"), ("restart", "planned"), ("policy", None), ("order", None)):
-        value = getattr(asked, key)
-        if value != known:
-            yield Flaw(
-                f"guarantee.{key}", f"{short(value)} is not supported yet: write {'null' if known is None else repr(known)}"
-            )

@@ -36,6 +36,12 @@ def scenario_sentence(reason: Reason, failures: Failures, number: int, names: Na
         needs = f"{who} needs {need}" if len(reason.vms) == 1 else f"{who} need {need} together"
         other = "one other node" if reason.kind == "size" else "one other node that the rules allow"
         return f"{needs}; the most that is free on {other} is {free} on {names.node(reason.node)}"
+    if reason.kind == "stranded":
+        return f"{_who(reason, names)} ({need}) on {scope} {_stranded(reason, names)}"
+    if reason.kind == "policy":
+        asked = problem.guarantee
+        order = f", {asked.order}" if asked.order else ""
+        return f"{_who(reason, names)} ({need}) on {scope} finds no node, as the platform restarts VMs ({asked.policy}{order})"
     few = 0 < reason.among < _others(problem, failures, number)
     if reason.kind == "sums":
         has = f"no {reason.among} other nodes have more than {free} free" if few else f"{free} is free on the other nodes in all"
@@ -49,6 +55,17 @@ def scenario_sentence(reason: Reason, failures: Failures, number: int, names: Na
         f"the {len(reason.vms)} VMs on {scope} need {need}, and {free} is free on {where}, "
         "but no way to divide them among the nodes exists (every one was tried)"
     )
+
+
+def _stranded(reason: Reason, names: Names) -> str:
+    """How it comes that nothing is left for a VM."""
+    if not reason.story:
+        return "finds no node, even if it is the first to restart"
+    by_node: dict[int, list[int]] = {}
+    for vm, node in reason.story:
+        by_node.setdefault(node, []).append(vm)
+    steps = [f"{_listed(names.vms(vms), _SHOWN)} on {names.node(node)}" for node, vms in by_node.items()]
+    return f"finds no node if the HA manager restarts {_listed(steps, _SHOWN_IN_CONFLICT)} first"
 
 
 def _amount(amount: int, reason: Reason, problem: Problem) -> str:
@@ -69,7 +86,10 @@ def _others(problem: Problem, failures: Failures, number: int) -> int:
 
 def impossible_sentence(reason: Reason, names: Names) -> str:
     """Why no placement exists, if a bound shows it."""
-    need, free = spell_memory(reason.need), spell_memory(reason.free)
+    problem = names.problem
+    need, free = _amount(reason.need, reason, problem), _amount(reason.free, reason, problem)
+    if reason.kind == "apart":
+        return f"the rules keep {_who(reason, names)} apart: {reason.need} VMs, and {reason.free} places for them"
     if reason.kind == "rules":
         return f"{_who(reason, names)} may be on no node: its rules and the nodes' states leave none"
     if reason.kind == "size":
@@ -79,14 +99,30 @@ def impossible_sentence(reason: Reason, names: Names) -> str:
     if reason.kind == "capacity":
         return f"the VMs need {need}; the nodes have {free} for them in all"
     if reason.kind == "alone":
-        return "a single node can never be N+1: its VMs have nowhere to restart"
+        return _alone(problem)
+    largest = _largest(problem)
     if reason.kind == "sums":
-        return f"the protected VMs need {need}; the nodes without the largest have {free}"
-    size = spell_memory(reason.size)
+        return f"the protected VMs need {need}; the nodes without the {largest} have {free}"
+    size = _amount(reason.size, reason, problem)
     if not reason.free:
         need = f"needs {size}" if len(reason.vms) == 1 else f"need {size} or more each"
-        return f"{_who(reason, names)} {need}; no node but the largest has that much, and it may fail"
-    return f"the protected VMs fill {reason.need} slots of {size}; the nodes without the largest have {reason.free}"
+        may = "it may fail" if largest == "largest" else "they may fail"
+        return f"{_who(reason, names)} {need}; no node but the {largest} has that much, and {may}"
+    return f"the protected VMs fill {reason.need} slots of {size}; the nodes without the {largest} have {reason.free}"
+
+
+def _alone(problem: Problem) -> str:
+    what = "node" if problem.guarantee.scope == "node" else "failure domain"
+    if problem.failures == 1:
+        return f"a single {what} can never be N+1: its VMs have nowhere to restart"
+    return f"all {what}s may fail at once: the VMs have nowhere to restart"
+
+
+def _largest(problem: Problem) -> str:
+    """The units that fail at worst."""
+    if problem.guarantee.scope == "domain":
+        return "largest failure domain" if problem.failures == 1 else f"{problem.failures} largest failure domains"
+    return "largest" if problem.failures == 1 else f"{problem.failures} largest"
 
 
 def conflict_sentence(conflict: Conflict, goal: Goal, names: Names) -> str:

@@ -9,7 +9,7 @@ from vmplace.columns import IntArray
 from vmplace.problem import Binding, BoolArray, Problem
 from vmplace.standing import Standing
 
-__all__ = ["Item", "Loss", "Plan", "Reason", "Restart"]
+__all__ = ["Item", "Loss", "Plan", "Reason", "Restart", "occupied"]
 
 
 @frozen(eq=False)
@@ -76,19 +76,19 @@ class Restart:
     taken: tuple[BoolArray, ...]
 
     @classmethod
-    def of(cls, standing: Standing, scenario: int) -> "Restart":
-        """One failure of a placement."""
+    def of(cls, standing: Standing, scenario: int, *, every: bool = False) -> "Restart":
+        """One failure of a placement; `every`: with all survivors as candidates."""
         problem, failed = standing.problem, standing.failures.failing(scenario)
         vms, _ = standing.displaced_by(np.array([scenario]))
         nodes = standing.freest(int(standing.failures.pool[scenario]))
-        if standing.plain[scenario]:
+        if standing.plain[scenario] and not every:
             nodes = nodes[: len(vms) + len(failed)]
             nodes = nodes[~np.isin(nodes, failed)]
             return cls(problem, scenario, failed, vms, nodes, standing.spare[nodes], (), ())
         nodes = nodes[~np.isin(nodes, failed)]
         bindings = standing.binding(failed)
-        taken = tuple(_taken(standing, binding, failed, nodes) for binding in bindings)
-        kept = _worth_considering(problem, vms, nodes, bindings, taken)
+        taken = tuple(occupied(problem, standing.node_of, binding, failed, nodes) for binding in bindings)
+        kept = slice(None) if every else _worth_considering(problem, vms, nodes, bindings, taken)
         nodes, taken = nodes[kept], tuple(t[kept] for t in taken)
         return cls(problem, scenario, failed, vms, nodes, standing.spare[nodes], bindings, taken)
 
@@ -170,11 +170,11 @@ class Restart:
         return allowed
 
 
-def _taken(standing: Standing, binding: Binding, failed: IntArray, nodes: IntArray) -> BoolArray:
+def occupied(problem: Problem, node_of: IntArray, binding: Binding, failed: IntArray, nodes: IntArray) -> BoolArray:
     """Of some nodes those whose zone a surviving VM of an ``apart`` rule is in; evictable ones may give way."""
     if binding.zone is None:
         return np.zeros(len(nodes), dtype=bool)
-    hosts = standing.node_of[binding.vms[~standing.problem.evictable[binding.vms]]]
+    hosts = node_of[binding.vms[~problem.evictable[binding.vms]]]
     hosts = hosts[(hosts >= 0) & ~np.isin(hosts, failed)]
     return np.isin(binding.zone[nodes], binding.zone[hosts])
 
@@ -211,6 +211,8 @@ class Reason:
         (no node that rules allow has), ``blend`` (no node has all resources that one VM needs), ``sums``, ``slots`` or
         ``search`` (no packing exists). Of whole placements also ``capacity`` (too much for normal running), ``group`` (VMs that
         must be together are too large for any node) and ``apart`` (more VMs to keep apart than there are places for them).
+        Where restarts are not planned: ``stranded`` (some order and choices of the HA manager leave one VM no node) and
+        ``policy`` (so does what the platform does).
     vms
         The VMs it is about.
     need, free
@@ -223,6 +225,8 @@ class Reason:
         How many nodes `free` is counted on: those with the most, as many as could be used; 0 for all that there are.
     resource
         Which column of `Problem.capacity` it is about: 0 for memory.
+    story
+        For ``stranded``: (VM, node) of the restarts that lead there.
     """
 
     kind: str
@@ -233,6 +237,7 @@ class Reason:
     size: int = 0
     among: int = 0
     resource: int = 0
+    story: tuple[tuple[int, int], ...] = ()
 
 
 @frozen(eq=False)
@@ -253,7 +258,7 @@ class Plan:
     safe
         Whether all do; None if time ran out before it was known.
     method
-        What decided: ``packing``, ``sums``, ``slots``, ``rules``, ``search`` or ``time``.
+        What decided: one of `vmplace.scenarios.METHODS`.
     vms, nodes
         `vms[k]` restarts on `nodes[k]`.
     loss

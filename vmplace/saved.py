@@ -102,12 +102,17 @@ class SavedResult:
 
     def false_claims(self, cluster: Cluster) -> Iterator[Violation]:
         """What it says of VMs without a restart that its own plans, or the cluster, contradict."""
-        known = {vm.name for vm in cluster.vms} if self.unprotected else set()
+        asked, vms, nodes = cluster.guarantee, cluster.vm_columns, cluster.node_columns
+        known = set(vms.names) if self.unprotected else set()
+        wide, domains = asked.scope == "domain", zip(nodes.names, nodes.domain, strict=True)
+        unit_of: dict[str | None, str] = {name: domain if wide and domain else name for name, domain in domains}
+        in_turn = asked.sequence == "sequential" and asked.failures > 1
+        exact = not in_turn and (asked.policy is not None or asked.restart == "planned")
         for scenario, vm in self.unprotected:
             restart = self.failover.get(scenario, {}).get(vm)
             if vm not in known:
                 yield Violation("failover", scenario, f"{short(vm)}, listed as unprotected, is no VM of this cluster")
-            elif restart is not None:
+            elif restart is not None and exact:  # else one plan may hold and the VM be lost all the same
                 yield Violation("failover", scenario, f"{vm} is listed as unprotected, but the plan restarts it on {restart}")
-            elif self.placement.get(vm) != scenario:
+            elif unit_of.get(self.placement.get(vm)) not in scenario.split("+"):
                 yield Violation("failover", scenario, f"{vm} is listed as unprotected, but is not on {scenario}")

@@ -1,8 +1,9 @@
 """What whole slots cost: bounds on the peak and on moves, told by summing lifted slot rows over all nodes.
 
-Each failure of f leaves the displaced VMs' slots of t no more than the others' free ones, ``d[t, f] + u[t, f] <= U[t]`` with
-``U[t]`` the free slots of all. Summed over N nodes: ``U[t] >= ceil(D[t] / (N - 1))``, D[t] being the slots that all protected
-VMs fill. What that many slots need in free memory beyond what each node has anyway, `lifting` tells.
+Each failure of k units leaves the displaced VMs' slots of t no more than the others' free ones: ``sum(d[t, f] + u[t, f]) <=
+U[t]`` over the units f that fail, with ``U[t]`` the free slots of all. On average over all sets of k of the N units that is
+``(k / N) (D[t] + U[t]) <= U[t]``, so ``U[t] >= ceil(k D[t] / (N - k))``, D[t] being the slots of all VMs that must restart. What
+that many slots need in free memory beyond what each node has anyway, `lifting` tells.
 """
 
 import math
@@ -119,7 +120,7 @@ def _pools(problem: Problem, unit: int, thinned: int) -> Iterator[_Pool]:
         nodes = np.flatnonzero(inside & problem.online)
         if not len(nodes):
             continue
-        n_hosts = int((inside & (problem.online | problem.maintenance)).sum())
+        n_hosts = len(np.unique(problem.unit[inside & (problem.online | problem.maintenance)]))
         sizes, slots = _needed_slots(problem, pool, n_hosts, unit, thinned)
         yield _Pool(
             unit=unit,
@@ -134,10 +135,12 @@ def _pools(problem: Problem, unit: int, thinned: int) -> Iterator[_Pool]:
 
 def _needed_slots(problem: Problem, pool: int, n_hosts: int, unit: int, thinned: int) -> tuple[list[int], list[int]]:
     kept = problem.sizes(pool, protected=True)
-    if problem.failures == 0 or n_hosts < 2 or not len(kept.values):
+    k = problem.failures
+    # What evictable VMs take of a node is as good as free: these bounds know nothing of that.
+    if k == 0 or n_hosts <= k or not len(kept.values) or problem.lasting is not None:
         return [], []
     sizes = thresholds(kept.values // unit, thinned)
-    return sizes, [-(-kept.slots(size * unit) // (n_hosts - 1)) for size in sizes]
+    return sizes, [-(-kept.slots(size * unit) * k // (n_hosts - k)) for size in sizes]
 
 
 def _unit(problem: Problem) -> int:

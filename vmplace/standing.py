@@ -57,6 +57,24 @@ class Standing:
         """Free memory on targets, 0 elsewhere, in MiB, shape (n_nodes,)."""
         return np.ascontiguousarray(self.spare[:, 0])
 
+    def room_on(self, nodes: IntArray, node_of: IntArray) -> IntArray:
+        """What other VMs' places would leave free for restarts on some targets, shape (len(nodes), n_firm)."""
+        if node_of is self.node_of:
+            return self.spare[nodes]
+        problem = self.problem
+        lasting = _lasting(problem, node_of, problem.load(node_of))
+        room: IntArray = np.maximum(problem.capacity[:, : problem.n_firm] - lasting, 0)[nodes]
+        return room
+
+    @cached_property
+    def returning(self) -> IntArray:
+        """Memory of the VMs that may restart, whether they must or not, by scenario, in MiB, shape (n_scenarios,)."""
+        problem = self.problem
+        if problem.all_protected:
+            return self.asked
+        may = ~problem.evictable & ~problem.incoming
+        return self.failures.sums(problem.load(np.where(may, self.node_of, -1)))
+
     @cached_property
     def asked(self) -> IntArray:
         """Memory of the VMs that each failure displaces and that must restart, in MiB, shape (n_scenarios,)."""

@@ -8,7 +8,6 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.auditor import audit
-from vmplace.certify import METHODS, Fate, Verdict
 from vmplace.columns import IntArray
 from vmplace.failures import Failures
 from vmplace.goal import broken_bindings
@@ -18,6 +17,7 @@ from vmplace.problem import Binding
 from vmplace.reasons import scenario_sentence
 from vmplace.references import resolve
 from vmplace.results import BrokenRule, Plans, Scenario, Status, Unprotected, Violation
+from vmplace.scenarios import METHODS, Fate, Verdict
 
 __all__ = ["Scenarios", "Witness", "broken_rules", "by_method", "pool_verdicts", "soft_warnings", "unprotected"]
 
@@ -56,7 +56,7 @@ class Scenarios(Mapping[str, Scenario]):
 def scenario_keys(names: Names, failures: Failures) -> dict[str, list[int]]:
     """Scenarios by the names of what fails, in document order."""
     numbers: dict[str, list[int]] = {}
-    for number in range(len(failures)):
+    for number in names.in_order(failures):
         numbers.setdefault(names.scenario(failures, number), []).append(number)
     return numbers
 
@@ -88,7 +88,7 @@ class Witness:
 
     @cached_property
     def _violations(self) -> list[Violation]:
-        column = self.verdict.standing.failures.simple and not self.names.problem.evictable.any()
+        column = self.names.problem.failures <= 1 and not self.names.problem.evictable.any()
         plans = self._plans.column if column else self._plans
         return audit(self.names.cluster, self.node_of, plans, powered=self.powered)
 
@@ -186,14 +186,16 @@ def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Seq
     cluster, problem = names.cluster, names.problem
     nodes, vms = cluster.node_columns, cluster.vm_columns
     pools = list(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))
-    condemned = {pools[pool] for pool in np.unique(problem.vm_pool[problem.protected & (node_of < 0)]).tolist()}
+    waits = (problem.protected | problem.optional) & (node_of < 0)
+    condemned = {pools[pool] for pool in np.unique(problem.vm_pool[waits]).tolist()}
     if faults:
         pool_of_node, pool_of_vm = (dict(zip(column.names, column.pool, strict=True)) for column in (nodes, vms))
-        host = {names.vm(vm): names.node(i) for vm, i in enumerate(node_of.tolist()) if i >= 0}
+        host = {
+            names.vm(vm): names.node(i) for vm, i in enumerate(node_of[: len(node_of) - problem.n_incoming].tolist()) if i >= 0
+        }
         condemned.update(*(_pools_of(fault, names, host, pool_of_node, pool_of_vm) for fault in faults))
-    fates = {pool: verdict.fate[verdict.standing.failures.pool == number] for number, pool in enumerate(pools)}
-    short = not verdict.standing.failures.complete
-    return {pool: Status.UNSAFE if pool in condemned else _of(fates[pool], short=short) for pool in pools}
+    fates = {pool: _STATUS[verdict.of_pool(number)] for number, pool in enumerate(pools)}
+    return {pool: Status.UNSAFE if pool in condemned else fates[pool] for pool in pools}
 
 
 def _pools_of(
@@ -232,12 +234,6 @@ def _zones(rule: Rule, names: Names) -> dict[str, str]:
     return {
         node: (zone if zone is node else f"+{zone}") if zone else node for node, zone in zip(nodes.names, domain, strict=True)
     }
-
-
-def _of(fate: IntArray, *, short: bool) -> Status:
-    if np.any(fate == Fate.UNSAFE):
-        return Status.UNSAFE
-    return Status.UNKNOWN if short or np.any(fate == Fate.UNKNOWN) else Status.SAFE
 
 
 def by_method(verdict: Verdict) -> dict[str, int]:

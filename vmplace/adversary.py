@@ -1,0 +1,137 @@
+"""Whether a failure is survived whatever order the HA manager restarts VMs in and whichever fitting node it picks.
+
+An adversary chooses a VM and restarts some of the others so that no node is left to it. Rules and capacities that hold for some
+restarts hold for a part of them, too: so any such choice is a state that can arise, and its VMs may have restarted in any order.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.adversary_search import search
+from vmplace.anyorder import Blockade
+from vmplace.anyorder import certified as quickly_certified
+from vmplace.attack import attack
+from vmplace.budget import Budget
+from vmplace.columns import BoolArray
+from vmplace.engine import Outcome
+from vmplace.situation import Kinds, Situation, Story
+
+__all__ = ["Stranding", "strand"]
+
+
+@frozen(eq=False)
+class Stranding:
+    """Who can be stranded.
+
+    Parameters
+    ----------
+    stories
+        How, for one VM of each likeness that can be.
+    lost
+        The VMs that must restart and that some state strands, as far as it was looked for; shape (n_vms,).
+    open
+        Those of which it is not known; shape (n_vms,).
+    """
+
+    stories: tuple[Story, ...]
+    lost: BoolArray
+    open: BoolArray
+
+    @property
+    def survived(self) -> bool | None:
+        """Whether nobody can be stranded; None if that is not known."""
+        if self.stories:
+            return False
+        return None if self.open.any() else True
+
+
+def strand(situation: Situation, *, budget: Budget, certified: BoolArray | None = None, every: bool = False) -> Stranding:
+    """Look for states in which a VM that must restart cannot.
+
+    Parameters
+    ----------
+    situation
+        The failure.
+    budget
+        When it is spent, what has not been decided stays open.
+    certified
+        VMs that are known to be stranded in no state, shape (n_vms,); None: as `vmplace.anyorder.certified` has it.
+    every
+        Decide about all VMs, instead of ending with the first that can be stranded.
+    """
+    kinds = situation.kinds
+    sure = quickly_certified(situation) if certified is None else certified
+    siege = _Siege(situation, [k for k, vms in enumerate(kinds.vms) if kinds.must[k] and not sure[vms[0]]])
+    siege.quickly(budget, every)
+    siege.exactly(budget, every)
+    return siege.result()
+
+
+class _Siege:
+    """What is known of each kind of VM; the largest, which are the easiest to strand, come first."""
+
+    def __init__(self, situation: Situation, pending: list[int]) -> None:
+        self.situation = situation
+        self.pending = pending
+        self.safe: list[int] = []
+        self.stories: dict[int, Story] = {}
+
+    def quickly(self, budget: Budget, every: bool) -> None:
+        """Without a search: by sums that the others' demands can have, and by filling nodes one by one."""
+        for kind in self._turns(budget, every):
+            blockade = Blockade.of(self.situation, kind).sharp
+            if blockade.impossible:
+                self._settle(kind, None)
+            elif story := attack(blockade):
+                self._settle(kind, story)
+
+    def exactly(self, budget: Budget, every: bool) -> None:
+        """By a search that is exhaustive."""
+        for kind in self._turns(budget, every):
+            outcome, story = search(Blockade.of(self.situation, kind).sharp, budget=budget)
+            if story is not None or outcome is Outcome.INFEASIBLE:
+                self._settle(kind, story)
+
+    def _turns(self, budget: Budget, every: bool) -> Iterator[int]:
+        """Kinds to decide about; those that are no harder to restart than one that is safe are safe, too."""
+        for kind in tuple(self.pending):
+            if budget.spent or (self.stories and not every):
+                return
+            if any(_easier(self.situation.kinds, other, kind) for other in self.safe):
+                self._settle(kind, None)
+            else:
+                yield kind
+
+    def _settle(self, kind: int, story: Story | None) -> None:
+        self.pending.remove(kind)
+        if story is None:
+            self.safe.append(kind)
+        else:
+            self.stories[kind] = story
+
+    def result(self) -> Stranding:
+        return Stranding(tuple(self.stories.values()), self._vms(self.stories), self._vms(self.pending))
+
+    def _vms(self, kinds: Iterable[int]) -> BoolArray:
+        mask = np.zeros(self.situation.n_vms, dtype=bool)
+        for kind in kinds:
+            mask[self.situation.kinds.vms[kind]] = True
+        return mask
+
+
+def _easier(kinds: Kinds, first: int, second: int) -> bool:
+    """Whether the first kind can be stranded if the second can.
+
+    That holds if the first demands as much, may restart nowhere else, and keeps all rules of the second. For take a state that
+    strands the second: if one of the first kind has not restarted, it is stranded, too. Otherwise let the other take its place:
+    that is a state, and what blocked the nodes blocks them still; the place itself has become freer by the difference of the two
+    demands, so if it lacked room for the second before, it lacks room for the first now.
+    """
+    return bool(
+        (kinds.demand[first] >= kinds.demand[second]).all()
+        and not (kinds.fits[first] & ~kinds.fits[second]).any()
+        and kinds.apart[first] >= kinds.apart[second]
+        and kinds.together[first] >= kinds.together[second]
+    )

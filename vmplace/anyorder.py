@@ -1,0 +1,167 @@
+"""Who restarts whatever the order of restarts and whichever fitting node each VM takes: a certificate, without a search.
+
+A VM is *stranded* if others have restarted so that no node is left to it: each node that it could use is *blocked*. For a VM of
+demand d, let A be the nodes that its rules leave it and that have room for it as long as nobody has restarted, F_i what node i
+has free, and O the other VMs that fit on some node of A (all that could matter). Three things block a node of A:
+
+1. *A resource r* that the VM needs: others have taken so much of it that less than d_r is left, F_ir - d_r + 1 or more. They
+   take whole multiples of g_r, the common divisor of their demands, so it is no less than that rounded up to a multiple, c_ir.
+   If those of O that fit on i have less than c_ir among them, then r never blocks i.
+
+   *One resource*: all A can be blocked only if ``sum(c_i) <= B``, B being what all O demand. *Several*: let every node i be
+   blocked by its r(i), and B_r be what all O demand. Nothing is spent twice, so ``sum over i with r(i) = r of c_ir <= B_r`` for
+   each r; divided by B_r and summed over the R resources that block some node at all, ``sum over i of c_ir(i) / B_r(i) <= R``.
+   The least share of each node, ``min over r of c_ir / B_r``, cannot sum up to more. (Shares are rounded down, in integers.)
+2. *A rule that keeps the VM apart from others*: a member restarted in the node's zone. Each of the p displaced members blocks one
+   zone at most, so p zones at most are blocked by the rule, and what the resources must block is no less than all shares without
+   those of the p zones that have most. (Members' demands stay in B: they may serve both ends.)
+3. *A rule that keeps it together with others*: one of them restarted on another node, which leaves the VM this one only. Certain
+   is only a VM that would find room on each node that may be the first of them's: a node that nobody's rule blocks and no
+   resource ever blocks, whoever of O restarts there. With nobody of them restarted, 1 and 2 hold.
+
+If the sum is larger than what the others have, then there is no state in which the VM is stranded. The converse does not hold.
+With `Blockade.sharp`, c_ir is the least sum of demands of the others that fit on i, each counted as often as it is there, from
+F_ir - d_r + 1 to F_ir, and no state blocks i by r if there is none: slower, and nearly always exact.
+"""
+
+from functools import cached_property
+
+import numpy as np
+from attrs import evolve, frozen
+
+from vmplace.columns import BoolArray, IntArray
+from vmplace.situation import Situation
+from vmplace.subsets import least_sum
+
+__all__ = ["NEVER", "Blockade", "certified"]
+
+NEVER = np.iinfo(np.int64).max
+"""The cost of what cannot be done."""
+
+_SHARES = 2**31
+"""A whole resource in shares of it, at most: shares of some thousand nodes sum up below 2**62."""
+
+
+def certified(situation: Situation) -> BoolArray:
+    """Which VMs that must restart are stranded in no state, as far as a quick look can tell; shape (n_vms,).
+
+    Sound, not complete: `vmplace.adversary.strand` decides about the others.
+    """
+    sure = np.zeros(situation.n_vms, dtype=bool)
+    kinds = situation.kinds
+    for kind in np.flatnonzero(kinds.must).tolist():
+        sure[kinds.vms[kind]] = Blockade.of(situation, kind).impossible
+    return sure
+
+
+@frozen(eq=False)
+class Blockade:
+    """What it takes to block all nodes that a VM could use.
+
+    Parameters
+    ----------
+    situation
+        The failure.
+    kind
+        The VM's kind.
+    nodes
+        Those that it can use as long as nobody else has restarted.
+    others
+        How many other VMs of each kind may restart, shape (n_kinds,).
+    cost
+        The least of each resource that others must take of each of these nodes to block it; NEVER where they cannot; shape
+        (len(nodes), n_resources).
+    """
+
+    situation: Situation
+    kind: int
+    nodes: IntArray
+    others: IntArray
+    cost: IntArray
+
+    @classmethod
+    def of(cls, situation: Situation, kind: int) -> "Blockade":
+        """With costs by the common divisor of the others' demands."""
+        kinds = situation.kinds
+        nodes = np.flatnonzero(kinds.fits[kind])
+        others = kinds.count.copy()
+        others[kind] -= 1
+        demand, free = kinds.demand[kind], situation.free[nodes]
+        near = kinds.fits[:, nodes]
+        spend = others[:, None] * kinds.demand
+        involved = kinds.demand[(others > 0) & near.any(axis=1)]
+        step = np.maximum(1, np.gcd.reduce(involved, axis=0, initial=0))
+        cost = -(-(free - demand + 1) // step) * step
+        within_reach = (near.T.astype(np.int64) @ spend >= cost) & (demand > 0)
+        return cls(situation, kind, nodes, others, np.where(within_reach, cost, NEVER))
+
+    @cached_property
+    def sharp(self) -> "Blockade":
+        """With costs by the sums that the others' demands can have."""
+        kinds = self.situation.kinds
+        cost = self.cost.copy()
+        known: dict[tuple[int, int, bytes], int | None] = {}
+        for at, r in np.argwhere(self.cost < NEVER).tolist():
+            node = self.nodes[at]
+            least, most = int(self.cost[at, r]), int(self.situation.free[node, r])
+            near = kinds.fits[:, node] & (self.others > 0) & (kinds.demand[:, r] > 0)
+            key = (r, most, near.tobytes())
+            if key not in known:
+                known[key] = least_sum(kinds.demand[near, r].tolist(), self.others[near].tolist(), least, most)
+            exact = known[key]
+            cost[at, r] = NEVER if exact is None else exact
+        return evolve(self, cost=cost)
+
+    @property
+    def impossible(self) -> bool:
+        """Whether it is certain that the VM is never stranded."""
+        if not len(self.nodes):
+            return False
+        worth, limit = self.worth
+        left = int(worth.sum())
+        for rule in self.situation.kinds.apart[self.kind]:
+            left -= self._apart(rule, worth)
+        return left > limit and self._together_holds
+
+    @cached_property
+    def worth(self) -> tuple[IntArray, int]:
+        """How much of what the others have each node takes at least, and all that they have, in the same unit."""
+        kinds, cost = self.situation.kinds, self.cost
+        near = kinds.fits[:, self.nodes].any(axis=1)
+        budget = (self.others * near) @ kinds.demand
+        blocking = np.flatnonzero((cost < NEVER).any(axis=0))
+        if len(blocking) == 1:
+            limit = int(budget[blocking[0]])
+            return np.minimum(cost[:, blocking[0]], limit + 1), limit
+        budget = budget[blocking]
+        scale = min(_SHARES, 2**62 // (int(budget.max(initial=0)) + 1))
+        share = np.minimum(cost[:, blocking], budget + 1) * scale // np.maximum(budget, 1)
+        limit = len(blocking) * scale
+        share[cost[:, blocking] == NEVER] = limit + 1
+        return share.min(axis=1, initial=limit + 1), limit
+
+    def _apart(self, rule: int, worth: IntArray) -> int:
+        """The most that members of a rule can be worth by blocking zones."""
+        zone = self.situation.apart[rule][1][self.nodes]
+        _, number = np.unique(zone, return_inverse=True)
+        value = np.zeros(len(self.nodes), dtype=np.int64)
+        np.add.at(value, number.reshape(-1), worth)
+        most = sum(int(n) for n, rules in zip(self.others, self.situation.kinds.apart, strict=True) if rule in rules)
+        return int(np.sort(value)[::-1][:most].sum())
+
+    @property
+    def _together_holds(self) -> bool:
+        """Whether the VM finds room wherever the first of those that it must be together with restarts."""
+        kinds = self.situation.kinds
+        homes = np.zeros(self.situation.n_nodes, dtype=bool)
+        leading = 0
+        for rule in kinds.together[self.kind]:
+            mates = [k for k, rules in enumerate(kinds.together) if rule in rules and self.others[k]]
+            homes |= kinds.fits[mates].any(axis=0)
+            leading += bool(mates)
+        if not leading:
+            return True
+        apart = any(self._apart(rule, np.ones(len(self.nodes), dtype=np.int64)) for rule in kinds.apart[self.kind])
+        surely = self.nodes[(self.cost == NEVER).all(axis=1)]
+        homes[surely] = False
+        return leading == 1 and not apart and not homes.any()

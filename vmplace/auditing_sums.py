@@ -1,0 +1,27 @@
+"""What sums alone tell of failures without plans: that there is too little, or nothing yet."""
+
+import numpy as np
+
+from vmplace.auditing_case import Case, sums
+from vmplace.auditing_scenarios import Scenarios
+
+__all__ = ["check_sums"]
+
+
+def check_sums(case: Case, scenarios: Scenarios) -> None:
+    """Record ``unprotected`` where what must restart is more than survivors have to spare, else ``unverified``."""
+    musts = np.flatnonzero(case.must)
+    at, pool_of = case.at[musts], scenarios.pool[scenarios.units[:, 0]]
+    told = []
+    for resource in (resource for resource in case.resources if resource.binding):
+        need = scenarios.total(scenarios.by_unit(at, resource.demand[musts]))
+        room = np.where(case.online, np.maximum(resource.capacity - resource.fixed, 0), 0)[:-1]
+        of_pool = sums(case.node_pool[:-1], room, len(case.pools))
+        told.append((resource, need, of_pool[pool_of] - scenarios.total(scenarios.by_unit(np.arange(len(room)), room))))
+    short = np.array([need > left for _, need, left in told])
+    worst = np.argmax(short, axis=0)  # memory where nothing is short
+    for r, (resource, need, left) in enumerate(told):
+        for s in np.flatnonzero((worst == r) & (told[0][1] > 0)).tolist():
+            key, kind = scenarios.keys[s], "unprotected" if short[r, s] else "unverified"
+            figures = f"{resource.spell(int(need[s]))} must restart, {resource.spell(int(left[s]))} are free elsewhere"
+            case.blame(kind, key, f"if {key} fails, {figures}")

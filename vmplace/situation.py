@@ -1,0 +1,175 @@
+"""One failure as arrays: who may restart, on which survivors, under which rules; and what is left when some have."""
+
+from functools import cached_property
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.columns import BoolArray, IntArray
+
+__all__ = ["Kinds", "Restarts", "Situation", "Story"]
+
+
+@frozen(eq=False)
+class Kinds:
+    """VMs that are interchangeable, counted; largest memory first.
+
+    Parameters
+    ----------
+    vms
+        The VMs of each kind.
+    demand
+        Shape (n_kinds, n_resources).
+    must
+        Shape (n_kinds,).
+    fits
+        Where one of them can restart as long as nobody else has, shape (n_kinds, n_nodes).
+    apart, together
+        The rules of each kind, as indices into the situation's.
+    """
+
+    vms: tuple[IntArray, ...]
+    demand: IntArray
+    must: BoolArray
+    fits: BoolArray
+    apart: tuple[frozenset[int], ...]
+    together: tuple[frozenset[int], ...]
+
+    def __len__(self) -> int:
+        return len(self.vms)
+
+    @cached_property
+    def count(self) -> IntArray:
+        """How many VMs there are of each kind, shape (n_kinds,)."""
+        return np.array([len(vms) for vms in self.vms], dtype=np.int64)
+
+
+@frozen(eq=False)
+class Situation:
+    """A failure, once the failed nodes are gone.
+
+    Parameters
+    ----------
+    demand
+        Of the displaced VMs that may restart, shape (n_vms, n_resources), memory in MiB first. Who needs nothing of a resource
+        is never short of it.
+    must
+        Which of them must restart, shape (n_vms,).
+    free
+        What each survivor has left, not negative, shape (n_nodes, n_resources).
+    allowed
+        Which survivors a VM's rules leave it, survivors' own VMs considered, shape (n_vms, n_nodes).
+    likeness
+        Equal for VMs that are interchangeable: same demand, same `must`, `allowed` and rules; shape (n_vms,).
+    apart
+        Rules as (VMs, zone of each node): no two of these VMs restart in one zone.
+    together
+        Rules as VMs: those of them that restart are all on one node.
+    """
+
+    demand: IntArray
+    must: BoolArray
+    free: IntArray
+    allowed: BoolArray
+    likeness: IntArray
+    apart: tuple[tuple[IntArray, IntArray], ...] = ()
+    together: tuple[IntArray, ...] = ()
+
+    @property
+    def n_vms(self) -> int:
+        return len(self.demand)
+
+    @property
+    def n_nodes(self) -> int:
+        return len(self.free)
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """The VMs by likeness."""
+        _, first, kind = np.unique(self.likeness, return_index=True, return_inverse=True)
+        order = np.argsort(-self.demand[first, 0], kind="stable")
+        first = first[order]
+        demand = self.demand[first]
+        enough = (self.free >= demand[:, None, :]).all(axis=2)
+        return Kinds(
+            tuple(np.flatnonzero(kind.reshape(-1) == k) for k in order),
+            demand,
+            self.must[first],
+            self.allowed[first] & enough,
+            tuple(self._apart_of[vm] for vm in first.tolist()),
+            tuple(self._together_of[vm] for vm in first.tolist()),
+        )
+
+    @cached_property
+    def _apart_of(self) -> list[frozenset[int]]:
+        return _rules_of([vms for vms, _ in self.apart], self.n_vms)
+
+    @cached_property
+    def _together_of(self) -> list[frozenset[int]]:
+        return _rules_of(self.together, self.n_vms)
+
+
+def _rules_of(members: "tuple[IntArray, ...] | list[IntArray]", n_vms: int) -> list[frozenset[int]]:
+    """The rules of each VM."""
+    rules: list[set[int]] = [set() for _ in range(n_vms)]
+    for rule, vms in enumerate(members):
+        for vm in vms.tolist():
+            rules[vm].add(rule)
+    return [frozenset(mine) for mine in rules]
+
+
+@frozen
+class Story:
+    """How a VM is stranded.
+
+    Parameters
+    ----------
+    placed
+        (VM, node) in an order in which they restart; any other order would do as well.
+    stranded
+        The VM to which no node is left then.
+    """
+
+    placed: tuple[tuple[int, int], ...]
+    stranded: int
+
+
+class Restarts:
+    """What has restarted so far, and what that leaves to the others.
+
+    Attributes
+    ----------
+    left : IntArray
+        What each survivor has left, shape (n_nodes, n_resources).
+    placed : list of (int, int)
+        (VM, node) in the order of the restarts.
+    """
+
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+        self.left = situation.free.copy()
+        self.placed: list[tuple[int, int]] = []
+        self._taken = [np.zeros(situation.n_nodes, dtype=bool) for _ in situation.apart]
+        self._home = [-1] * len(situation.together)
+
+    def open(self, vm: int) -> BoolArray:
+        """Where a VM could restart now, shape (n_nodes,)."""
+        situation = self.situation
+        nodes: BoolArray = situation.allowed[vm] & (self.left >= situation.demand[vm]).all(axis=1)
+        for rule in situation._apart_of[vm]:
+            nodes &= ~self._taken[rule]
+        for rule in situation._together_of[vm]:
+            if self._home[rule] >= 0:
+                nodes &= np.arange(len(nodes)) == self._home[rule]
+        return nodes
+
+    def restart(self, vm: int, node: int) -> None:
+        """Restart a VM on a node that is open to it."""
+        situation = self.situation
+        self.placed.append((vm, node))
+        self.left[node] -= situation.demand[vm]
+        for rule in situation._apart_of[vm]:
+            zone = situation.apart[rule][1]
+            self._taken[rule] |= zone == zone[node]
+        for rule in situation._together_of[vm]:
+            self._home[rule] = node

@@ -1,0 +1,119 @@
+"""One failure whose restarts nobody plans: the HA manager takes any order and any fitting node, or follows a policy."""
+
+from itertools import permutations
+
+import numpy as np
+from attrs import evolve
+
+from vmplace.adversary import Stranding, strand
+from vmplace.budget import Budget
+from vmplace.columns import IntArray
+from vmplace.packing import pack_most
+from vmplace.restart import Loss, Plan, Reason, Restart, occupied
+from vmplace.simulate import simulate
+from vmplace.situation import Situation
+from vmplace.standing import Standing
+
+__all__ = ["decide_any_order", "decide_policy"]
+
+
+def decide_any_order(standing: Standing, scenario: int, *, budget: Budget, losses: bool = True) -> Plan:
+    """Whether every VM that must restart can, in every state that can arise.
+
+    Parameters
+    ----------
+    standing, scenario
+        The failure.
+    budget
+        When it is spent before the answer is known, `Plan.safe` is None.
+    losses
+        Whether all VMs that can be stranded are wanted, with a plan for the others; otherwise one is enough.
+    """
+    vms, nodes, situation = _situation(standing, standing.failures.failing(scenario), standing.node_of)
+    found = strand(situation, budget=budget, every=losses)
+    none = np.zeros(0, dtype=np.int64)
+    if found.survived:
+        return Plan(True, "adversary", none, none)
+    if found.survived is None or (losses and found.open.any()):
+        return Plan(None, "time", none, none)
+    if not losses:
+        return Plan(False, "adversary", none, none, _loss(found, vms, nodes, situation))
+    # Who is stranded in no state restarts in any case, whoever of the others has before.
+    restart = Restart.of(standing, scenario)
+    sure = evolve(restart, vms=restart.vms[~np.isin(restart.vms, vms[found.lost])])
+    pairs = [(vm, i) for item, i in pack_most(sure) for vm in item.vms]
+    placed, chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return Plan(False, "adversary", placed, sure.nodes[chosen], _loss(found, vms, nodes, situation))
+
+
+def _loss(found: Stranding, vms: IntArray, nodes: IntArray, situation: Situation) -> Loss:
+    story = min(found.stories, key=lambda story: len(story.placed))
+    stranded = int(vms[story.stranded])
+    placed = tuple((int(vms[vm]), int(nodes[node])) for vm, node in story.placed)
+    reason = Reason("stranded", (stranded,), int(situation.demand[story.stranded, 0]), story=placed)
+    return Loss(vms[found.lost], reason, minimal=not found.open.any())
+
+
+def decide_policy(standing: Standing, scenario: int) -> Plan:
+    """What the platform's own policy does; where failures come in turn, in whichever order does most harm."""
+    problem, failures = standing.problem, standing.failures
+    turns = list(permutations(failures.key(scenario))) if problem.in_turn else [failures.key(scenario)]
+    outcomes = [_follow(standing, [(unit,) for unit in turn] if problem.in_turn else [turn]) for turn in turns]
+    lost = np.unique(np.concatenate([gone for _, gone in outcomes]))
+    node_of, _ = outcomes[0]
+    displaced, _ = standing.displaced_by(np.array([scenario]))
+    if not len(lost):
+        return Plan(True, "policy", displaced, node_of[displaced])
+    first = int(lost[0])
+    reason = Reason("policy", (first,), int(problem.memory[first]))
+    restarted = displaced[~np.isin(displaced, lost) & (node_of[displaced] >= 0)]
+    return Plan(False, "policy", restarted, node_of[restarted], Loss(lost, reason, minimal=True))
+
+
+def _follow(standing: Standing, stages: list[tuple[int, ...]]) -> tuple[IntArray, IntArray]:
+    """Where VMs are when units have failed in stages, and who found no node on the way."""
+    problem, asked = standing.problem, standing.problem.guarantee
+    node_of, down = standing.node_of.copy(), np.zeros(problem.n_nodes, dtype=bool)
+    lost = [np.zeros(0, dtype=np.int64)]
+    for units in stages:
+        down |= np.isin(problem.unit, units)
+        failed = np.flatnonzero(down)
+        vms, nodes, situation = _situation(standing, failed, node_of)
+        policy, order = asked.policy or "", asked.order
+        home = simulate(situation, policy=policy, order=order, priority=problem.priority[vms], vm_position=problem.original[vms])
+        gone = np.isin(node_of, failed)
+        node_of[gone] = -1
+        node_of[vms[home >= 0]] = nodes[home[home >= 0]]
+        lost.append(vms[(home < 0) & situation.must])
+    return node_of, np.concatenate(lost)
+
+
+def _situation(standing: Standing, failed: IntArray, node_of: IntArray) -> tuple[IntArray, IntArray, Situation]:
+    """The VMs that may restart when nodes have failed, the survivors in document order, and the rest as arrays."""
+    problem = standing.problem
+    displaced = np.isin(node_of, failed) & ~problem.evictable & ~problem.incoming
+    vms = np.flatnonzero(displaced)
+    pool = problem.pool[failed[0]]
+    nodes = np.flatnonzero(standing.target & (problem.pool == pool) & ~np.isin(np.arange(problem.n_nodes), failed))
+    room = standing.room_on(nodes, node_of)
+    allowed = problem.restartable[problem.signature[vms]][:, nodes]
+    apart, together = [], []
+    for binding in problem.bindings:
+        mine = np.flatnonzero(np.isin(vms, binding.vms)) if binding.must and binding.during_failover else vms[:0]
+        if not len(mine):
+            continue
+        if binding.zone is not None:
+            allowed[mine] &= ~occupied(problem, node_of, binding, failed, nodes)
+            apart.append((mine, binding.zone[nodes]))
+        elif binding.kind == "together":
+            together.append(mine)
+    situation = Situation(
+        demand=problem.demand[vms, : problem.n_firm],
+        must=problem.protected[vms],
+        free=room,
+        allowed=allowed,
+        likeness=problem.classes.of[vms],
+        apart=tuple(apart),
+        together=tuple(together),
+    )
+    return vms, nodes, situation
