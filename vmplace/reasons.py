@@ -91,7 +91,8 @@ def impossible_sentence(reason: Reason, names: Names) -> str:
     problem = names.problem
     need, free = _amount(reason.need, reason, problem), _amount(reason.free, reason, problem)
     if reason.kind == "apart":
-        return f"the rules keep {_who(reason, names)} apart: {reason.need} VMs, and {reason.free} places for them"
+        places = f"{reason.among} places, one of which may fail" if reason.among else f"{reason.free} places"
+        return f"the rules keep {_who(reason, names)} apart: {reason.need} VMs on {places}"
     if reason.kind == "rules":
         return f"{_who(reason, names)} may be on no node: its rules and the nodes' states leave none"
     if reason.kind == "size":

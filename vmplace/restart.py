@@ -222,7 +222,8 @@ class Reason:
     size
         For ``slots``, as `need` for ``sums``.
     among
-        How many nodes `free` is counted on: those with the most, as many as could be used; 0 for all that there are.
+        How many nodes `free` is counted on: those with the most, as many as could be used; 0 for all that there are. For
+        ``apart``: the places that there are in all, where one may fail.
     resource
         Which column of `Problem.capacity` it is about: 0 for memory.
     story

@@ -154,7 +154,8 @@ class Conflict:
     kind
         The bound that shows it: ``size`` or ``rules`` (a VM that no node has room for, or may take), ``group`` (VMs that must
         be together), ``capacity`` (too much memory for normal running), ``sums`` or ``slots`` (too much without the largest
-        node), ``alone`` (no other node); or ``search``, if only trying every way does.
+        node), ``alone`` (no other node), ``apart`` (more VMs to keep apart than there are places); or ``search``, if only
+        trying every way does.
     vms
         Names of the VMs in question, in document order.
     rules
