@@ -549,7 +549,7 @@ def test_failures_in_turn(cluster):
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(drawn)
 def test_what_survives_one_way_survives_another(cluster):
-    """In any order at once, then in turn, then planned in turn, then planned at once: each asks less of VMs not bound together."""
+    """In any order at once, then in turn, then planned in turn, then planned at once: each asks less if no VM binds another."""
     cluster = evolve(cluster, rules=[rule for rule in cluster.rules if isinstance(rule, OnlyOn | NotOn)])
 
     def survives(policy=None, **guarantee):
