@@ -269,7 +269,10 @@ def _frame(draw: Draw, knobs: _Knobs, guarantees: Mapping[str, tuple[Any, ...]])
         pool_of, domain_of = ["default"] * len(rooms), [None] * len(rooms)
     else:
         sizes = _sizes(draw, knobs.max_vms)
-        home = [draw(st.integers(0, max(0, count - 1))) for _ in sizes]
+        last = max(0, count - 1)
+        if guarantee.policy is not None or guarantee.restart == "any-order":
+            last = draw(st.sampled_from((last, last // 2)))  # the more restart at once, the more their order matters
+        home = [draw(st.integers(0, last)) for _ in sizes]
     evictable = [knobs.evictable and draw(_one_in(3)) for _ in sizes]
     target = [_target(draw, knobs, pool_of, at) for at in home]
     return _Frame(pool_of, domain_of, guarantee, sizes, home, target, evictable, rooms)
@@ -326,7 +329,9 @@ def _needs(draw: Draw, frame: _Frame) -> list[int]:
     """What each node must have of what the sizes are of, or a little more or less."""
     needs = [0] * len(frame.pool_of)
     shapes = [_cut, _cut, _spare, _spare, _even, _even, _free]
-    if frame.guarantee.restart == "any-order":
+    if frame.guarantee.policy is not None:
+        shapes += [_exact] * 4
+    elif frame.guarantee.restart == "any-order":
         shapes += [_crumbs] * 4
     if (frame.guarantee.failures, frame.guarantee.scope) > (1, "node") and draw(_one_in(4)):
         frame = evolve(frame, guarantee=Guarantee())  # as many clusters are, before more is asked of them
@@ -338,15 +343,20 @@ def _needs(draw: Draw, frame: _Frame) -> list[int]:
     return [need + draw(st.sampled_from(slacks)) for need in needs]
 
 
-def _cut(draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
+def _cut(draw: Draw, frame: _Frame, pool: Sequence[int], failing: Sequence[Sequence[int]] = ()) -> list[int]:
     """What each node holds and, whichever others fail, the restarts it is drawn to take."""
     most = dict.fromkeys(pool, 0)
-    for failed in frame.failing(pool):
+    for failed in failing or frame.failing(pool):
         others, arriving = [node for node in pool if node not in failed], dict.fromkeys(pool, 0)
         for size in frame.on(failed):
             arriving[draw(st.sampled_from(others))] += size
         most = {node: max(most[node], arriving[node]) for node in pool}
     return [max(frame.load(node, kept=False), frame.load(node, kept=True) + most[node]) for node in pool]
+
+
+def _exact(draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
+    """The same for the failure alone that displaces the most VMs: nothing is left over then."""
+    return _cut(draw, frame, pool, [max(frame.failing(pool), key=lambda failed: len(frame.on(failed)))])
 
 
 def _spare(_draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
