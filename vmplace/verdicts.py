@@ -84,6 +84,11 @@ class Witness:
         """Raise RuntimeError if the placement or its plans break anything but what is tolerated, by kind of violation."""
         self._refuse("the placement", [violation for violation in self._violations if violation.kind not in tolerated])
 
+    @property
+    def unverified(self) -> list[str]:
+        """What the audit could neither confirm nor refute."""
+        return [f"not re-checked: {v.message}" for v in self._violations if v.kind == "unverified"]
+
     @cached_property
     def _plans(self) -> Plans:
         restarts = self.verdict.failover if self.verdict.countable else Restarts.joined([])
