@@ -116,7 +116,7 @@ def test_a_pool_of_too_many_scenarios_is_not_told(monkeypatch):
     assert len(scenarios([Node(f"n{i}", 1) for i in range(9)]).keys) == 9  # single failures are never too many
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(clusters(max_nodes=6, domains=True, targets=True, failures=(0, 1, 2, 3)))
 def test_keys_are_those_of_the_oracle(cluster):
     world = World(cluster)
