@@ -15,6 +15,9 @@ from vmplace.columns import BoolArray, IntArray
 
 __all__ = ["check_sequence"]
 
+_MOST_PLACES = 100_000
+"""States to look at times VMs in each."""
+
 
 def check_sequence(failures: Failures) -> None:
     """Record ``unprotected`` for pools that some failures in turn harm, ``unverified`` for those too large to tell.
@@ -84,7 +87,8 @@ class _Sequence:
         for v in failures.bearing.tolist():
             rules = tuple(bound.number for bound in failures.bounds_of.get(v, ()))
             self.kind[v] = (*failures.demand[:, v].tolist(), bool(self.case.must[v]), rules)
-        self.effort = Effort()
+        # Each state is told apart by where every VM is.
+        self.effort = Effort(_MOST_PLACES // max(1, len(self.kind)))
         self.known: dict[object, _Loss | None] = {}
 
     def begin(self) -> _State:
