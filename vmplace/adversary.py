@@ -89,7 +89,7 @@ class _Siege:
             story = attack(whole)
             if alone.impossible:
                 self.never_alone.add(kind)
-            elif story is None and not alone.may_be_kept_away:
+            elif story is None:
                 outcome, story = cover(alone, budget=budget)
                 if outcome is Outcome.INFEASIBLE:
                     self.never_alone.add(kind)
