@@ -16,24 +16,29 @@ __all__ = ["Attempt", "attack"]
 
 def attack(blockade: Blockade) -> Story | None:
     """A state that strands a VM of the kind, if one of a few attempts ends in one."""
-    for opening in _openings(blockade):
-        for dearest_first in (True, False):
-            attempt = Attempt(blockade)
-            if all(attempt.restart(kind, node) for kind, node in opening):
-                attempt.block_all(dearest_first=dearest_first)
-                if attempt.story is not None:
-                    return attempt.story
+    for dearest_first in (True, False):
+        attempt = Attempt(blockade)
+        attempt.block_all(dearest_first=dearest_first)
+        if attempt.story is not None:
+            return attempt.story
+    for kind, node in _companies(blockade):
+        attempt = Attempt(blockade)
+        attempt.restart(kind, node)
+        attempt.block_all(dearest_first=True)
+        if attempt.story is not None:
+            return attempt.story
     return None
 
 
-def _openings(blockade: Blockade) -> Iterator[list[tuple[int, int]]]:
-    """Restarts to begin with, as (kind, node): none, or of one that the VM must be together with."""
-    yield []
+def _companies(blockade: Blockade) -> Iterator[tuple[int, int]]:
+    """First restarts of those that the VM must be together with, as (kind, node), but for nodes that cannot be blocked."""
     kinds = blockade.situation.kinds
-    for kind, rules in enumerate(kinds.together):
-        if blockade.others[kind] and rules & kinds.together[blockade.kind]:
-            for node in np.flatnonzero(kinds.fits[kind]).tolist():
-                yield [(kind, node)]
+    hopeless = np.zeros(blockade.situation.n_nodes, dtype=bool)
+    if not blockade.keeping_away:
+        hopeless[blockade.nodes] = (blockade.cost == NEVER).all(axis=1)
+    for kind in np.flatnonzero(blockade.mates).tolist():
+        for node in np.flatnonzero(kinds.fits[kind] & ~hopeless).tolist():
+            yield kind, node
 
 
 class Attempt:

@@ -1,6 +1,7 @@
 """The lightest choice of VMs that blocks each node, for any weights: an exact dynamic program over sums of demands."""
 
 from collections.abc import Iterator, Sequence
+from operator import sub
 
 import numpy as np
 from attrs import define, field, frozen
@@ -43,18 +44,18 @@ class _Table:
     unit: IntArray
     shape: tuple[int, ...]
     _least: IntArray = field(init=False)
-    _steps: list[tuple[int, int, IntArray, BoolArray]] = field(factory=list, init=False)
+    _steps: list[tuple[int, int, list[int], BoolArray]] = field(factory=list, init=False)
 
     def reach(self, window: Window) -> None:
         """Let a window's sums matter."""
         self.shape = tuple(max(n, most // u + 1) for n, (_, most), u in zip(self.shape, window, self.unit.tolist(), strict=True))
 
-    def bundles(self, counts: Sequence[int]) -> Iterator[tuple[int, int, IntArray]]:
+    def bundles(self, counts: Sequence[int]) -> Iterator[tuple[int, int, list[int]]]:
         """(kind, how many of it, their demand) that make up all choices."""
-        for kind, demand in zip(self.kinds, self.demand, strict=True):
-            fitting = min((n - 1) // d for n, d in zip(self.shape, demand.tolist(), strict=True) if d)
+        for kind, demand in zip(self.kinds, self.demand.tolist(), strict=True):
+            fitting = min((n - 1) // d for n, d in zip(self.shape, demand, strict=True) if d)
             for n in bundles(min(counts[kind], fitting)):
-                yield kind, n, n * demand
+                yield kind, n, [n * d for d in demand]
 
     def fill(self, counts: Sequence[int], weights: Sequence[int], budget: Budget) -> None:
         """Find the lightest choices; counts and weights are those of all kinds."""
@@ -63,8 +64,8 @@ class _Table:
         self._steps = []
         for kind, n, demand in self.bundles(counts):
             budget.demand()
-            above = self._least[tuple(slice(d, None) for d in demand.tolist())]
-            joined = self._least[tuple(slice(size - d) for size, d in zip(self.shape, demand.tolist(), strict=True))]
+            above = self._least[tuple(slice(d, None) for d in demand)]
+            joined = self._least[tuple(slice(size - d) for size, d in zip(self.shape, demand, strict=True))]
             joined = joined + n * weights[kind]
             lighter = joined < above
             np.minimum(above, joined, out=above)
@@ -82,13 +83,12 @@ class _Table:
 
     def pattern(self, at: tuple[int, ...]) -> Pattern:
         """The lightest choice with these sums."""
-        sums = np.array(at)
         taken: dict[int, int] = {}
         for kind, n, demand, lighter in reversed(self._steps):
-            before = sums - demand
-            if (before >= 0).all() and lighter[tuple(before)]:
+            before = tuple(map(sub, at, demand))
+            if min(before) >= 0 and lighter[before]:
                 taken[kind] = taken.get(kind, 0) + n
-                sums = before
+                at = before
         return tuple(sorted(taken.items()))
 
 
