@@ -79,22 +79,34 @@ class _Siege:
         self.situation = situation
         self.pending = pending
         self.safe: list[int] = []
+        self.withstood: set[int] = set()
         self.never_alone: set[int] = set()
         self.stories: dict[int, Story] = {}
 
     def quickly(self, budget: Budget, every: bool) -> None:
-        """By sums that the others' demands can have, by filling nodes one by one, and by a relaxation."""
+        """By filling nodes one by one, by sums that the others' demands can have, and by a relaxation."""
         for kind in self._turns(budget, every):
-            whole, alone = Blockade.of(self.situation, kind), Blockade.alone(self.situation, kind).sharp
-            story = attack(whole)
-            if alone.impossible:
-                self.never_alone.add(kind)
-            elif story is None and not alone.may_be_kept_away:
-                outcome, story = cover(alone, budget=budget)
-                if outcome is Outcome.INFEASIBLE:
-                    self.never_alone.add(kind)
-            if story is not None or (kind in self.never_alone and whole.sharp.harmless_mates):
-                self._settle(kind, story)
+            if not any(other != kind and _easier(self.situation.kinds, other, kind) for other in self.pending):
+                self._attack(kind)
+        for kind in self._turns(budget, every):
+            if not self._attack(kind):
+                self._relax(kind, budget)
+
+    def _attack(self, kind: int) -> bool:
+        """Whether a quick adversary has its way."""
+        if kind not in self.withstood and (story := attack(Blockade.of(self.situation, kind))):
+            self._settle(kind, story)
+            return True
+        self.withstood.add(kind)
+        return False
+
+    def _relax(self, kind: int, budget: Budget) -> None:
+        alone, whole = Blockade.alone(self.situation, kind).sharp, Blockade.of(self.situation, kind).sharp
+        outcome, story = (Outcome.INFEASIBLE, None) if alone.impossible else cover(alone, budget=budget)
+        if outcome is Outcome.INFEASIBLE:
+            self.never_alone.add(kind)
+        if story is not None or (outcome is Outcome.INFEASIBLE and whole.harmless_mates):
+            self._settle(kind, story)
 
     def exactly(self, budget: Budget, every: bool) -> None:
         """By a search that is exhaustive."""
