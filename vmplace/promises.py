@@ -153,9 +153,10 @@ def _percentage(pool: Capacity) -> tuple[int, int]:
     return int(pool.used.sum()), int(pool.memory.sum()) * max(0, units - pool.failures) // units
 
 
-def _percentage_in_words(pool: Capacity, used: int, memory: int) -> str:
-    share = min(1, pool.failures / max(1, pool.n_units))
-    return f"{spell_memory(used)} used of {spell_memory(memory)}, with {share:.1%} kept free"
+def _percentage_in_words(pool: Capacity, used: int, _: int) -> str:
+    memory, share = int(pool.memory.sum()), min(1, pool.failures / max(1, pool.n_units))
+    taken = f"{spell_memory(used)} used of {spell_memory(memory)} ({used / max(1, memory):.1%})"
+    return f"{taken}, {share:.1%} to be kept free"
 
 
 def _slots(pool: Capacity) -> tuple[int, int]:
@@ -164,7 +165,7 @@ def _slots(pool: Capacity) -> tuple[int, int]:
 
 
 def _slots_in_words(pool: Capacity, vms: int, slots: int) -> str:
-    return f"{vms} slots of {spell_memory(pool.largest)} needed, {slots} there without {pool.best('best')}"
+    return f"{vms} slot{'s' * (vms != 1)} of {spell_memory(pool.largest)} needed, {slots} there without {pool.best('best')}"
 
 
 def _dedicated(pool: Capacity) -> tuple[int, int]:
