@@ -1,3 +1,5 @@
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,13 +7,19 @@ from hypothesis import strategies as st
 
 from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
 from vmplace.fill import Filling
-from vmplace.goal import broken_bindings
+from vmplace.goal import Goal, broken_bindings
 from vmplace.problem import compile_problem
 from vmplace.testing import clusters
 
+ALL = Goal(("balance",))
+
 
 def filled(problem, cap=None, *, pack=False, node_of=None):
-    filling = Filling(problem, problem.node_of if node_of is None else node_of, problem.limit if cap is None else cap, pack=pack)
+    """With a cap on memory only, other resources may be used up."""
+    limits = ALL.limits(problem)
+    if cap is not None:
+        limits[:, 0] = cap
+    filling = Filling(problem, problem.node_of if node_of is None else node_of, limits, pack=pack)
     filling.place_all()
     return filling
 
@@ -22,37 +30,41 @@ def waiting(node_sizes, vm_sizes, rules=()):
 
 
 @settings(max_examples=120, deadline=None)
-@given(clusters(max_nodes=5, max_vms=9), st.booleans(), st.data())
+@given(clusters(max_nodes=5, max_vms=9, domains=True, resources=True, evictable=True, targets=True), st.booleans(), st.data())
 def test_any_caps_are_kept_and_no_must_rule_is_broken_anew(cluster, pack, data):
     problem = compile_problem(cluster)
-    cap = np.array([data.draw(st.integers(-1, usable)) for usable in problem.usable.tolist()], dtype=np.int64)
+    cap = np.array(
+        [[data.draw(st.integers(-1, amount)) for amount in row] for row in problem.capacity.tolist()], dtype=np.int64
+    ).reshape(problem.capacity.shape)
     before = problem.node_of.copy()
-    filling = filled(problem, cap, pack=pack)
+    filling = Filling(problem, problem.node_of, cap, pack=pack)
+    filling.place_all()
     assert (problem.node_of == before).all()
     old = problem.node_of >= 0
     assert (filling.node_of[old] == problem.node_of[old]).all()
-    came = np.bincount(filling.node_of[~old & (filling.node_of >= 0)], minlength=problem.n_nodes) > 0
-    assert (problem.load(filling.node_of) <= cap)[came].all()
+    came = problem.loads(np.where(old, -1, filling.node_of)) > 0
+    assert (problem.loads(filling.node_of) <= cap)[came].all()
     broken = {b.rule for b in broken_bindings(problem, filling.node_of) if b.must}
     assert broken <= {b.rule for b in broken_bindings(problem, problem.node_of) if b.must}
     assert filling.complete == bool((filling.node_of >= 0).all())
 
 
-@settings(max_examples=60, deadline=None)
-@given(clusters(max_nodes=5, max_vms=9, rules=False), st.booleans())
+@settings(max_examples=100, deadline=None)
+@given(clusters(max_nodes=5, max_vms=9, rules=False, resources=True), st.booleans())
 def test_what_is_left_fits_nowhere(cluster, pack):
     problem = compile_problem(cluster)
     filling = filled(problem, pack=pack)
-    room = np.where(problem.online, problem.limit - problem.load(filling.node_of), -1)
+    room = ALL.limits(problem) - problem.loads(filling.node_of)
     for vm in np.flatnonzero(filling.node_of < 0).tolist():
-        assert not (problem.reachable[problem.signature[vm]] & (room >= problem.memory[vm])).any()
+        fits = ((room >= problem.demand[vm]) | (problem.demand[vm] == 0)).all(axis=1)
+        assert not (problem.online & problem.reachable[problem.signature[vm]] & fits).any()
 
 
 def test_a_raised_cap_lets_more_in():
     problem = waiting((10, 10), (6, 6))
     filling = filled(problem, np.array([10, 0]))
     assert filling.node_of.tolist() == [0, -1]
-    filling.raise_cap(problem.limit)
+    filling.raise_cap(ALL.limits(problem))
     filling.place_all()
     assert filling.node_of.tolist() == [0, 1]
 
@@ -94,3 +106,41 @@ def test_the_heavier_wish_wins():
 def test_vms_with_fewer_nodes_to_choose_from_go_first():
     problem = waiting((4, 4), (4, 4), [OnlyOn(["v1"], ["n0"])])
     assert filled(problem).node_of.tolist() == filled(problem, pack=True).node_of.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_vm_needs_room_in_each_resource_but_not_in_what_it_needs_nothing_of(pack):
+    nodes = [Node("n0", 10, resources={"vcpu": 2}), Node("n1", 30), Node("n2", 9, resources={"vcpu": 3})]
+    vms = [VM("busy", 1, "n1", resources={"vcpu": 1}), VM("a", 5, resources={"vcpu": 3}), VM("b", 4, resources={"vcpu": 2})]
+    vms += [VM("idle", 11), VM("c", 2, resources={"vcpu": 1})]
+    assert filled(compile_problem(Cluster(nodes, vms)), pack=pack).node_of.tolist() == [1, 2, 0, 1, -1]
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_vms_apart_on_domains_are_in_different_ones(pack):
+    nodes = [Node(f"n{i}", 10, domain=domain) for i, domain in enumerate(("a", "a", "b", None))]
+    vms = [VM(f"v{i}", 1) for i in range(4)]
+    on = filled(compile_problem(Cluster(nodes, vms, [Apart([vm.name for vm in vms], scope="domain")])), pack=pack).node_of
+    assert on.tolist().count(-1) == 1
+    assert sorted(min(int(i), 1) if i < 2 else int(i) for i in on[on >= 0]) in ([0, 2, 3], [1, 2, 3])
+
+
+def test_some_are_placed_before_the_others():
+    problem = waiting((10, 10), (6, 5, 4))
+    filling = Filling(problem, problem.node_of, ALL.limits(problem), pack=True)
+    filling.place_all(problem.memory < 6)
+    assert filling.node_of.tolist() == [-1, 0, 0]
+    filling.place_all()
+    assert filling.node_of.tolist() == [1, 0, 0]
+
+
+def test_many_vms_of_uneven_needs_are_spread_and_all_find_a_node():
+    random = Random(1)
+    vms = [VM(f"v{i}", random.choice((1, 2, 4, 8)), resources={"vcpu": random.choice((0, 1, 2, 8))}) for i in range(600)]
+    nodes = [Node(f"n{i}", 64, resources={"vcpu": 49}) for i in range(40)]
+    problem = compile_problem(Cluster(nodes, vms))
+    total, whole = problem.demand.sum(axis=0), problem.capacity.sum(axis=0)
+    assert (total > 0.8 * whole).all()
+    on = filled(problem).node_of
+    assert (on >= 0).all()
+    assert problem.load(on).max() <= problem.load(on).mean() * 1.05

@@ -16,12 +16,14 @@ from vmplace.problem import compile_problem
 from vmplace.relocate import loosen
 from vmplace.testing import clusters
 
+BALANCE, MOVES = Goal(("balance",)), Goal(("moves",), move_running=True)
+
 
 @settings(max_examples=60, deadline=None)
 @given(clusters(max_nodes=5, max_vms=10), st.booleans())
 def test_filling_keeps_caps_and_must_rules(cluster, pack):
     problem = compile_problem(cluster)
-    filling = Filling(problem, problem.node_of, problem.limit, pack=pack)
+    filling = Filling(problem, problem.node_of, BALANCE.limits(problem), pack=pack)
     filling.place_all()
     new = np.flatnonzero((problem.node_of < 0) & (filling.node_of >= 0))
     filled = np.unique(filling.node_of[new])
@@ -36,7 +38,7 @@ def test_rules_are_kept_while_filling(pack):
     vms = [VM(f"vm{i}", 4) for i in range(8)]
     rules = [Apart(["vm0", "vm1", "vm2"]), Together(["vm3", "vm4"]), OnlyOn(["vm5"], ["n3"]), OnlyOn(["vm6"], ["n2"], must=False)]
     problem = compile_problem(Cluster(nodes, vms, rules))
-    filling = Filling(problem, problem.node_of, problem.limit, pack=pack)
+    filling = Filling(problem, problem.node_of, BALANCE.limits(problem), pack=pack)
     filling.place_all()
     on = filling.node_of
     assert filling.complete
@@ -49,7 +51,7 @@ def test_spreading_levels_and_packing_fills():
     problem = compile_problem(Cluster([Node(f"n{i}", 16) for i in range(4)], [VM(f"vm{i}", 2) for i in range(8)]))
     loads = []
     for pack in (False, True):
-        filling = Filling(problem, problem.node_of, problem.limit, pack=pack)
+        filling = Filling(problem, problem.node_of, BALANCE.limits(problem), pack=pack)
         filling.place_all()
         loads.append(sorted(problem.load(filling.node_of).tolist()))
     assert loads == [[4, 4, 4, 4], [0, 0, 0, 16]]
@@ -58,7 +60,7 @@ def test_spreading_levels_and_packing_fills():
 def test_loosening_takes_the_least_that_brings_a_node_down():
     vms = [VM("a", 8, "n0"), VM("b", 3, "n0"), VM("c", 2, "n0"), VM("d", 5, "n1", movable=False)]
     problem = compile_problem(Cluster([Node("n0", 16), Node("n1", 16)], vms))
-    kept = loosen(problem, Goal(("moves",), move_running=True), np.array([11, 2]))
+    kept = loosen(problem, MOVES, np.array([[11], [2]]))
     assert kept.tolist() == [0, 0, -1, 1]
 
 
@@ -74,11 +76,11 @@ def test_large_clusters_are_placed_safely(profile, mixed):
 
 def test_spread_alone_is_not_safe_and_holes_are():
     problem = compile_problem(generate(nodes=20, fill=0.9, profile="flavors", seed=1))
-    filling = Filling(problem, problem.node_of, problem.limit, pack=False)
+    filling = Filling(problem, problem.node_of, BALANCE.limits(problem), pack=False)
     filling.place_all()
     free = np.sort(problem.usable - problem.load(filling.node_of))
     assert free[-1] < problem.memory.max()
-    assert construct(problem, Goal(("balance",)), budget=Budget()).verdict.safe
+    assert construct(problem, BALANCE, budget=Budget()).verdict.safe
 
 
 @pytest.mark.parametrize("profile", ["azure", "flavors", "uniform"])

@@ -14,26 +14,28 @@ FEW = Goal(("moves",), move_running=True)
 
 def loosened(nodes, vms, rules=(), cap=None, goal=FEW):
     problem = compile_problem(Cluster(nodes, vms, rules))
-    return loosen(problem, goal, problem.limit if cap is None else np.array(cap)).tolist()
+    return loosen(problem, goal, goal.limits(problem) if cap is None else np.array(cap).reshape(len(nodes), -1)).tolist()
 
 
-@settings(max_examples=120, deadline=None)
-@given(clusters(min_nodes=1, max_nodes=4, max_vms=8), st.data())
+@settings(max_examples=150, deadline=None)
+@given(clusters(min_nodes=1, max_nodes=4, max_vms=8, domains=True, resources=True, evictable=True, targets=True), st.data())
 def test_nodes_come_under_their_caps_and_nobody_moves_in_vain(cluster, data):
     problem = compile_problem(cluster)
-    cap = np.array([data.draw(st.integers(0, usable)) for usable in problem.usable.tolist()], dtype=np.int64)
+    cap = np.array(
+        [[data.draw(st.integers(0, amount)) for amount in row] for row in problem.capacity.tolist()], dtype=np.int64
+    ).reshape(problem.capacity.shape)
     node_of = loosen(problem, FEW, cap)
     free = FEW.free(problem)
     stays = node_of >= 0
     assert (node_of[stays] == problem.node_of[stays]).all()
     assert (stays | free).all()
-    fixed = problem.load(np.where(free, -1, problem.node_of))
-    assert (problem.load(node_of) <= np.maximum(cap, fixed)).all()
+    fixed = problem.loads(np.where(free, -1, problem.node_of))
+    assert (problem.loads(node_of) <= np.maximum(cap, fixed)).all()
     for binding in broken_bindings(problem, node_of):
         assert not binding.must or not free[binding.vms[node_of[binding.vms] >= 0]].all()
     if not cluster.rules:
         left = problem.node_of[~stays & (problem.node_of >= 0)]
-        assert (problem.load(problem.node_of) > cap)[left].all()
+        assert (problem.loads(problem.node_of) > cap)[left].any(axis=1).all()
 
 
 def test_nobody_moves_where_running_vms_stay():
@@ -82,3 +84,28 @@ def test_a_split_group_is_gathered_and_the_misplaced_leave():
     nodes = [Node("n0", 20), Node("n1", 20)]
     vms = [VM("a", 2, "n0", movable=False), VM("b", 5, "n1"), VM("c", 1, "n1"), VM("d", 1, "n0")]
     assert loosened(nodes, vms, [Together(["a", "b"]), NotOn(["c"], ["n1"])]) == [0, -1, -1, 0]
+
+
+def test_a_node_comes_down_in_each_resource_by_the_smallest_that_do_it():
+    nodes = [Node("n0", 20, resources={"vcpu": 8, "disk": 9})]
+    vms = [VM("a", 6, "n0", resources={"vcpu": 1}), VM("b", 3, "n0", resources={"vcpu": 4}), VM("c", 2, "n0")]
+    vms += [VM("d", 4, "n0", resources={"vcpu": 3, "disk": 9}), VM("e", 5, "n0", resources={"vcpu": 3})]
+    assert loosened(nodes, vms) == [0, -1, 0, 0, 0]
+    assert loosened(nodes, vms, cap=[15, 8, 9]) == [0, 0, 0, 0, -1]
+    assert loosened(nodes, vms, cap=[20, 4, 9]) == [0, -1, 0, -1, 0]
+    assert loosened(nodes, vms, cap=[20, 11, 0]) == [0, 0, 0, -1, 0]
+
+
+def test_a_split_group_gathers_where_every_resource_has_room():
+    nodes = [Node("n0", 9, resources={"vcpu": 4}), Node("n1", 9, resources={"vcpu": 1})]
+    vms = [VM("a", 2, "n0", resources={"vcpu": 1}), VM("b", 5, "n1")]
+    assert loosened(nodes, vms, [Together(["a", "b"])]) == [-1, 1]
+    busy = [*vms, VM("c", 1, "n1", resources={"vcpu": 1})]
+    assert loosened(nodes, busy, [Together(["a", "b"])]) == [0, -1, 1]
+
+
+def test_of_two_in_one_domain_that_are_to_be_apart_one_leaves():
+    nodes = [Node("n0", 20, domain="a"), Node("n1", 20, domain="a"), Node("n2", 20, domain="b")]
+    vms = [VM("a", 2, "n0"), VM("b", 5, "n1"), VM("c", 9, "n2")]
+    assert loosened(nodes, vms, [Apart(["a", "b", "c"], scope="domain")]) == [-1, 1, 2]
+    assert loosened(nodes, vms, [Apart(["a", "b", "c"])]) == [0, 1, 2]

@@ -7,7 +7,7 @@ import numpy as np
 from vmplace.columns import IntArray
 from vmplace.problem import Binding, BoolArray, Problem
 from vmplace.ranking import ranked
-from vmplace.spreading import spread
+from vmplace.spreading import fitting, holding, spread
 
 __all__ = ["Filling"]
 
@@ -22,7 +22,7 @@ class Filling:
     node_of
         Where VMs are so far, -1 for those to place, shape (n_vms,); copied.
     cap
-        The load that each node may reach, in MiB, shape (n_nodes,).
+        The load that each node may reach, shape (n_nodes, n_resources).
     pack
         Tightest fit instead of least loaded.
     """
@@ -31,8 +31,9 @@ class Filling:
         self.node_of = node_of.copy()
         self._problem = problem
         self._pack = pack
-        self._room = np.where(problem.online, cap - problem.load(node_of), -1)
-        self._cap = cap
+        self._demand = np.ascontiguousarray(problem.demand.T)
+        self._cap = np.ascontiguousarray(cap.T)
+        self._room = np.where(problem.online, self._cap - problem.loads(node_of).T, -1)
         self._rules_of: dict[int, list[Binding]] = {}
         for binding in problem.bindings:
             for vm in binding.vms.tolist():
@@ -45,13 +46,13 @@ class Filling:
 
     def raise_cap(self, cap: IntArray) -> None:
         """Let nodes be filled further."""
-        self._room = np.where(self._problem.online, self._room + cap - self._cap, -1)
-        self._cap = cap
+        self._room = np.where(self._problem.online, self._room + cap.T - self._cap, -1)
+        self._cap = np.ascontiguousarray(cap.T)
 
-    def place_all(self) -> None:
-        """Place what fits: VMs under rules first, then the others, the largest first."""
-        waiting = np.flatnonzero(self.node_of < 0)
-        waiting = waiting[ranked(-self._problem.memory[waiting])]
+    def place_all(self, among: BoolArray | None = None) -> None:
+        """Place what fits, of some VMs or of all: those under rules first, then the others, the largest first."""
+        waiting = np.flatnonzero(self.node_of < 0 if among is None else (self.node_of < 0) & among)
+        waiting = waiting[ranked(*(-amount[waiting] for amount in self._demand))]
         bound = np.array([vm in self._rules_of for vm in waiting.tolist()], dtype=bool) if self._rules_of else None
         if bound is not None:
             self._place_bound(waiting[bound].tolist())
@@ -73,26 +74,26 @@ class Filling:
 
     def _spread_over(self, vms: IntArray, nodes: IntArray) -> None:
         """Worst-fit decreasing."""
-        room = self._room[nodes]
-        chosen = spread(self._problem.memory[vms], self._problem.usable[nodes], self._cap[nodes] - room, room)
+        room = self._room[:, nodes]
+        chosen = spread(self._demand.take(vms, axis=1), self._problem.capacity[nodes].T, self._cap[:, nodes] - room, room)
         self.node_of[vms] = np.append(nodes, -1)[chosen]
-        self._room[nodes] = room
+        self._room[:, nodes] = room
 
     def _pack_onto(self, vms: IntArray, nodes: IntArray) -> None:
-        """Best-fit decreasing, all VMs of one size at a time: the tightest node takes what it can, then the next."""
-        memory = self._problem.memory[vms]
-        starts = np.flatnonzero(np.diff(memory, prepend=-1))
-        room = self._room[nodes]
+        """Best-fit decreasing, all VMs of one kind at a time: the tightest node takes what it can, then the next."""
+        demand = self._demand.take(vms, axis=1)
+        starts = np.flatnonzero(np.logical_or.reduce([np.diff(row, prepend=-1) != 0 for row in demand]))
+        room = self._room[:, nodes]
         for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(vms)], strict=True):
-            size = int(memory[start])
-            tight = np.argsort(room, kind="stable")
-            tight = tight[np.searchsorted(room[tight], size) :]
-            most = room[tight] // size
+            need = demand[:, start]
+            tight = np.argsort(room[0], kind="stable")
+            tight = tight[np.searchsorted(room[0, tight], need[0]) :]
+            most = holding(room[:, tight], need)
             taken = np.diff(np.minimum(np.cumsum(most), stop - start), prepend=0)
             chosen = np.repeat(tight, taken)
-            room[tight] -= taken * size
+            room[:, tight] -= need[:, None] * taken
             self.node_of[vms[start : start + len(chosen)]] = nodes[chosen]
-        self._room[nodes] = room
+        self._room[:, nodes] = room
 
     def _place_bound(self, vms: list[int]) -> None:
         for vm in vms:
@@ -114,8 +115,8 @@ class Filling:
         problem = self._problem
         waiting = [vm for vm in group if self.node_of[vm] < 0]
         homes = {int(self.node_of[vm]) for vm in group if self.node_of[vm] >= 0}
-        need = int(problem.memory[waiting].sum())
-        fits = self._room >= need
+        need = self._demand[:, waiting].sum(axis=1)
+        fits = fitting(self._room, need)
         for vm in waiting:
             fits &= problem.reachable[problem.signature[vm]]
         if homes:
@@ -130,16 +131,20 @@ class Filling:
                     penalty += broken * binding.weight
         nodes = np.flatnonzero(fits)
         if len(nodes):
-            filled = self._room[nodes] if self._pack else (self._cap - self._room)[nodes] / problem.usable[nodes]
+            room = self._room[0, nodes]
+            filled = room if self._pack else (self._cap[0, nodes] - room) / problem.usable[nodes]
             best = nodes[np.lexsort((filled, penalty[nodes]))[0]]
             self.node_of[waiting] = best
-            self._room[best] -= need
+            self._room[:, best] -= need
 
     def _broken_by(self, binding: Binding, vm: int) -> BoolArray:
         """Nodes on which the VM would break the rule, shape (n_nodes,)."""
         if binding.nodes is not None:
             return ~binding.nodes
         hosts = self.node_of[binding.vms[binding.vms != vm]]
+        hosts = hosts[hosts >= 0]
+        if binding.zone is not None:
+            return np.isin(binding.zone, binding.zone[hosts])
         taken = np.zeros(self._problem.n_nodes, dtype=bool)
-        taken[hosts[hosts >= 0]] = True
-        return taken if binding.kind == "apart" else ~taken & bool(taken.any())
+        taken[hosts] = True
+        return ~taken & bool(taken.any())

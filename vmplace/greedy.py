@@ -1,7 +1,7 @@
-"""The fast construction: spread or pack VMs, largest first, around holes that one node's worth fits into."""
+"""The fast construction: spread or pack VMs, largest first, around holes that what may fail at once fits into."""
 
 import numpy as np
-from attrs import evolve
+from attrs import evolve, frozen
 
 from vmplace.budget import Budget
 from vmplace.certify import certify
@@ -10,9 +10,9 @@ from vmplace.fill import Filling
 from vmplace.goal import Candidate, Goal, better
 from vmplace.holes import dedicated, holes, ladder
 from vmplace.local import repair_locally
-from vmplace.problem import Problem
+from vmplace.problem import BoolArray, Problem
 from vmplace.relocate import loosen
-from vmplace.scenarios import Fate
+from vmplace.scenarios import Fate, Verdict
 
 __all__ = ["construct"]
 
@@ -50,16 +50,21 @@ def construct(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool = 
 
 
 def _anew(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
-    return _packed(problem, goal, budget, anew=True) if goal.consolidates else _spread(problem, goal, budget)
+    packed = _packed(problem, goal, budget, anew=True) if goal.consolidates else None
+    # What is packed by memory may find no room for other resources.
+    return _spread(problem, goal, budget) if packed is None else packed
 
 
 def _packed(problem: Problem, goal: Goal, budget: Budget, *, anew: bool) -> Candidate | None:
     """The best of packing around each of some holes."""
     best: Candidate | None = None
-    for reserved in (dedicated if goal.consolidates else holes)(problem, goal):
+    reserves = list((dedicated if goal.consolidates else holes)(problem, goal))
+    for reserved in reserves:
         if budget.spent:
-            break
+            return best
         best = better(best, _attempt(problem, goal, budget, reserved, anew=anew, pack=True))
+    if best is None and not problem.plain:
+        best = _attempt(problem, goal, budget, reserves[-1], anew=anew, pack=True, searching=True)
     return best
 
 
@@ -79,6 +84,8 @@ def _spread(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
     if best is None and not budget.spent:
         # Packed tightly, with one node's worth empty, what is nearly full fits, if not well balanced.
         best = _attempt(problem, goal, budget, reserves[-1], anew=True, pack=True)
+    if best is None and not budget.spent and not problem.plain:
+        best = _attempt(problem, goal, budget, reserves[guess], anew=True, searching=True)
     return best
 
 
@@ -100,49 +107,104 @@ def _is_safe(candidate: Candidate | None) -> bool:
 
 
 def _attempt(
-    problem: Problem, goal: Goal, budget: Budget, reserved: IntArray, *, anew: bool, pack: bool = False
+    problem: Problem, goal: Goal, budget: Budget, reserved: IntArray, *, anew: bool, pack: bool = False, searching: bool = False
 ) -> Candidate | None:
     """What comes of filling nodes up to their holes: all that may move, or only what must."""
-    limit = goal.limit(problem)
-    kept = np.where(goal.free(problem), -1, problem.node_of) if anew else loosen(problem, goal, limit - reserved)
-    filling = Filling(problem, kept, limit - reserved, pack=pack)
-    filling.place_all()
+    limit = goal.limits(problem)
+    if anew:
+        kept = np.where(goal.free(problem), -1, problem.node_of)
+    else:
+        kept = loosen(problem, goal, _around(problem, limit, reserved, problem.node_of))
+    filling = Filling(problem, kept, _around(problem, limit, reserved, kept), pack=pack)
+    # Evictable VMs make room in a failover: holes are where they may be.
+    filling.place_all(problem.lasting)
     if not filling.complete:
-        # What found no room beside the holes may go into them: the verdict tells whether that still holds.
+        # What else found no room beside the holes may go into them: the verdict tells whether that still holds.
         filling.raise_cap(limit)
         filling.place_all()
     if not filling.complete or not goal.allowed(problem, filling.node_of):
         return None
-    return _judge(problem, goal, filling.node_of, budget)
+    return _judge(problem, goal, filling.node_of, budget, searching=searching)
 
 
-def _judge(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget) -> Candidate | None:
-    if goal.consolidates:
-        return _with_spares(problem, goal, node_of, budget)
-    verdict = certify(problem, node_of, budget=budget, losses=goal.best_effort, stop_early=not goal.best_effort)
-    if not goal.accepts(problem, verdict):
-        return None
-    return Candidate(node_of, None, verdict, goal.values(problem, node_of, verdict, None))
+def _around(problem: Problem, limit: IntArray, reserved: IntArray, node_of: IntArray) -> IntArray:
+    """What nodes may be filled to beside holes, which evictable VMs are part of, shape (n_nodes, n_resources)."""
+    if problem.lasting is None:
+        return limit - reserved
+    left: IntArray = np.maximum(0, reserved - problem.loads(np.where(problem.evictable, node_of, -1)))
+    return limit - left
 
 
-def _with_spares(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget) -> Candidate | None:
-    """Switch on idle nodes, the largest first, until every failure is survived."""
-    powered = np.zeros(problem.n_nodes, dtype=bool)
-    powered[node_of] = True
-    idle = np.flatnonzero(problem.online & ~powered)
-    idle = idle[np.argsort(-problem.usable[idle], kind="stable")].tolist()
-    while True:
-        verdict = certify(
-            problem, node_of, budget=budget, powered=powered, losses=goal.best_effort, stop_early=not goal.best_effort
+def _judge(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, *, searching: bool) -> Candidate | None:
+    judging = _Judging(problem, goal, budget, searching or problem.plain or goal.best_effort)
+    return judging.with_spares(node_of) if goal.consolidates else judging.candidate(node_of, None)
+
+
+@frozen(eq=False)
+class _Judging:
+    """How placements are judged; without `searching`, what is more than a plan for each failure only by what is quickly told."""
+
+    problem: Problem
+    goal: Goal
+    budget: Budget
+    searching: bool
+
+    def candidate(self, node_of: IntArray, powered: BoolArray | None) -> Candidate | None:
+        """The placement, if it is accepted."""
+        return self._accepted(node_of, powered, self._verdict(node_of, powered))
+
+    def with_spares(self, node_of: IntArray) -> Candidate | None:
+        """Switch on idle nodes, the largest first, until every failure is survived."""
+        powered = np.zeros(self.problem.n_nodes, dtype=bool)
+        powered[node_of] = True
+        idle = np.flatnonzero(self.problem.online & ~powered)
+        idle = idle[np.argsort(-self.problem.usable[idle], kind="stable")].tolist()
+        while True:
+            verdict = self._verdict(node_of, powered)
+            helpful = None if verdict.safe else next((node for node in idle if _helps(verdict, node)), None)
+            if helpful is None:
+                return self._accepted(node_of, powered, verdict)
+            if self.budget.spent:
+                return None
+            idle.remove(helpful)
+            powered[helpful] = True
+
+    def _accepted(self, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> Candidate | None:
+        if not self.goal.accepts(self.problem, verdict):
+            return None
+        return Candidate(node_of, powered, verdict, self.goal.values(self.problem, node_of, verdict, powered))
+
+    def _verdict(self, node_of: IntArray, powered: BoolArray | None) -> Verdict:
+        if self.searching:
+            return self._certified(self.problem, node_of, powered)
+        # What is survived in any order is survived by any policy, which takes a simulation for each failure.
+        asked = self.problem.guarantee
+        strict = self.problem
+        if asked.policy is not None:
+            strict = evolve(strict, guarantee=evolve(asked, restart="any-order", policy=None, order=None))
+        verdict = self._certified(strict, node_of, powered)
+        if strict is self.problem or not verdict.safe:
+            return verdict
+        return evolve(self, searching=True)._verdict(node_of, powered)
+
+    def _certified(self, problem: Problem, node_of: IntArray, powered: BoolArray | None) -> Verdict:
+        return certify(
+            problem,
+            node_of,
+            budget=self.budget,
+            powered=powered,
+            losses=self.goal.best_effort,
+            stop_early=not self.goal.best_effort,
+            searching=self.searching,
         )
-        enough = verdict.safe if not goal.best_effort or idle else goal.accepts(problem, verdict)
-        if enough:
-            return Candidate(node_of, powered.copy(), verdict, goal.values(problem, node_of, verdict, powered))
-        if not idle or budget.spent:
-            return None
-        unsafe = np.unique(verdict.standing.failures.pool[verdict.fate >= Fate.UNSAFE])
-        helpful = [node for node in idle if problem.pool[node] in unsafe]
-        if not helpful:
-            return None
-        idle.remove(helpful[0])
-        powered[helpful[0]] = True
+
+
+def _helps(verdict: Verdict, node: int) -> bool:
+    """Whether the node would be a survivor of a failure that is not survived, or not known to be."""
+    failures, fate = verdict.standing.failures, verdict.fate
+    pool = int(failures.problem.pool[node])
+    if verdict.turns.get(pool, Fate.SAFE) != Fate.SAFE:
+        return True
+    bad = np.flatnonzero(fate == (Fate.UNSAFE if Fate.UNSAFE in fate else Fate.UNKNOWN))
+    bad = bad[failures.pool[bad] == pool]
+    return not failures.hit(bad, np.full(len(bad), node)).all()

@@ -69,8 +69,9 @@ def _starts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
 
     Online nodes are first left as full as they are, to be relieved with an eye on slots.
     """
-    limit = goal.limit(problem)
-    lenient = np.where(problem.online, np.maximum(limit, problem.load(problem.node_of)), limit)
+    limit = goal.limits(problem)
+    lenient = limit.copy()
+    lenient[:, 0] = np.where(problem.online, np.maximum(limit[:, 0], problem.load(problem.node_of)), limit[:, 0])
     for cap in (lenient, limit):
         kept = loosen(problem, goal, cap)
         for reserved in holes(problem, goal):
