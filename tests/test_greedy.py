@@ -1,17 +1,21 @@
 from fractions import Fraction
+from random import Random
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vmplace
-from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
+from tests.brute import World
+from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.budget import Budget
 from vmplace.fill import Filling
 from vmplace.generate import generate
 from vmplace.goal import Goal
 from vmplace.greedy import construct
+from vmplace.naming import Names
 from vmplace.problem import compile_problem
 from vmplace.relocate import loosen
 from vmplace.testing import clusters
@@ -72,6 +76,110 @@ def test_large_clusters_are_placed_safely(profile, mixed):
     assert solution.guarantee == "safe"
     assert vmplace.audit(cluster, solution.node_of, solution.backup_of) == []
     assert solution.bound <= solution.objective <= 1
+
+
+EVERYTHING = {"domains": True, "resources": True, "evictable": True, "targets": True, "policies": True}
+
+
+@pytest.mark.parametrize("objective", ["balance", "moves", "consolidate"])
+@settings(max_examples=80, deadline=None)
+@given(
+    cluster=clusters(
+        max_nodes=4,
+        max_vms=6,
+        failures=(1, 2),
+        restart=("planned", "any-order"),
+        sequences=("at-once", "sequential"),
+        **EVERYTHING,
+    )
+)
+def test_what_is_found_survives_what_is_asked(objective, cluster):
+    problem, goal = compile_problem(cluster), Goal((objective,), move_running=objective != "balance")
+    found = construct(problem, goal, budget=Budget(20), thorough=True)
+    if found is None or not problem.n_vms:
+        return
+    names, world = Names(cluster, problem), World(cluster)
+    if found.powered is not None:
+        world = world.powering(names.node(i) for i in np.flatnonzero(found.powered).tolist())
+    node_of = {names.vm(vm): names.node(i) for vm, i in enumerate(found.node_of[: problem.n_vms - problem.n_incoming].tolist())}
+    assert world.right(node_of)
+    assert world.all_survivable(node_of)
+    assert found.values == goal.values(problem, found.node_of, found.verdict, found.powered)
+
+
+def asking(problem, **guarantee):
+    return attrs.evolve(problem, guarantee=Guarantee(**guarantee))
+
+
+@pytest.mark.parametrize("profile", ["azure", "flavors", "uniform", "big-vms"])
+@pytest.mark.parametrize("failures", [1, 2])
+def test_any_order_costs_little_more_than_a_plan(profile, failures):
+    problem = compile_problem(generate(nodes=100, fill=0.9, profile=profile, seed=1))
+    plan, any_order = (
+        construct(asking(problem, failures=failures, restart=restart), BALANCE, budget=Budget())
+        for restart in ("planned", "any-order")
+    )
+    assert plan.verdict.safe
+    assert any_order.verdict.safe
+    assert plan.values <= any_order.values <= (plan.values[0] * Fraction(103, 100),)
+
+
+@pytest.mark.parametrize(
+    "guarantee", [{"policy": "best-fit", "order": "largest-first"}, {"failures": 2, "sequence": "sequential"}]
+)
+def test_policies_and_failures_in_turn_are_survived(guarantee):
+    for nodes, fill in ((12, 0.7), (100, 0.9)):
+        problem = asking(compile_problem(generate(nodes=nodes, fill=fill, seed=1)), **guarantee)
+        found = construct(problem, BALANCE, budget=Budget())
+        assert found.verdict.safe
+        assert found.values[0] <= Fraction(92, 100)
+
+
+def racked(nodes, racks, fill, seed):
+    """A cluster of racks with as much as they leave when one fails, and vCPU for each fourth GiB, or so."""
+    cluster, random = generate(nodes=nodes, fill=fill * (1 - 1 / racks), seed=seed), Random(seed)
+    hosts = [attrs.evolve(n, domain=f"rack-{i * racks // nodes}", resources={"vcpu": 165}) for i, n in enumerate(cluster.nodes)]
+    vms = [attrs.evolve(v, resources={"vcpu": -(-v.memory * random.choice((2, 3, 4)) // 12_288)}) for v in cluster.vms]
+    return cluster, hosts, vms
+
+
+@pytest.mark.parametrize("racks", [2, 5, 20])
+def test_racks_fail_as_one(racks):
+    _, hosts, vms = racked(40, racks, 0.9, 1)
+    cluster = Cluster([attrs.evolve(n, resources={}) for n in hosts], [attrs.evolve(v, resources={}) for v in vms])
+    problem = compile_problem(attrs.evolve(cluster, guarantee=Guarantee(scope="domain")))
+    found = construct(problem, BALANCE, budget=Budget())
+    assert found.verdict.safe
+    level = Fraction(int(problem.memory.sum()), int(problem.usable.sum()))
+    assert found.values[0] <= level * Fraction(108, 100)
+
+
+def test_room_is_kept_in_each_resource():
+    _, hosts, vms = racked(40, 40, 0.85, 1)
+    problem = compile_problem(Cluster(hosts, vms))
+    assert (problem.demand.sum(axis=0) > 0.8 * problem.capacity.sum(axis=0)).all()
+    found = construct(problem, BALANCE, budget=Budget())
+    assert found.verdict.safe
+    assert found.values[0] <= Fraction(88, 100)
+
+
+def test_evictable_vms_are_where_the_holes_are():
+    vms = [VM(f"v{i}", 4, evictable=i % 2 > 0) for i in range(32)]
+    found = construct(compile_problem(Cluster([Node(f"n{i}", 32) for i in range(4)], vms)), BALANCE, budget=Budget())
+    assert found.verdict.safe
+    assert found.values == (1,)
+
+
+def test_spares_are_switched_on_where_they_help():
+    # Both racks have idle nodes, but only those of the other one take over.
+    nodes = [Node(f"n{i}", 8, domain=domain) for i, domain in enumerate("aaabbb")]
+    vms = [VM("v", 8, "n0", movable=False), VM("w", 8, "n1", movable=False)]
+    problem = compile_problem(Cluster(nodes, vms, guarantee=Guarantee(scope="domain")))
+    found = construct(problem, Goal(("consolidate",), move_running=True), budget=Budget())
+    assert found.values == (4,)
+    assert found.powered.tolist() == [True, True, False, True, True, False]
+    problem = compile_problem(Cluster(nodes, [VM("v", 8, "n0"), VM("w", 8, "n1")], guarantee=Guarantee(failures=2)))
+    assert construct(problem, Goal(("consolidate",), move_running=True), budget=Budget()).values == (4,)
 
 
 def test_spread_alone_is_not_safe_and_holes_are():

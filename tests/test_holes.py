@@ -1,13 +1,17 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmplace import VM, Cluster, Guarantee, Node
+from vmplace.certificates import Certificates
+from vmplace.fill import Filling
 from vmplace.goal import Goal
 from vmplace.holes import dedicated, holes, ladder
 from vmplace.problem import compile_problem
+from vmplace.standing import Standing
 from vmplace.testing import clusters
 
 BALANCE = Goal(("balance",))
@@ -61,13 +65,83 @@ def test_each_pool_has_its_own():
     assert listed(dedicated(problem, BALANCE))[-1] == [0, 9, 20, 0]
 
 
+def test_of_several_that_fail_each_has_its_holes():
+    problem = waiting((16,) * 8, (4,) * 20, failures=2)
+    assert listed(holes(problem, BALANCE)) == [[0] * 8, [8, 8, 8, 8, 0, 0, 0, 0], [16, 16, 0, 0, 0, 0, 0, 0]]
+    assert listed(dedicated(waiting((8, 16, 12), (4,), failures=2), BALANCE))[-1] == [0, 16, 12]
+    assert listed(holes(waiting((8, 8), (4, 4), failures=3), BALANCE))[-1] == [8, 8]
+
+
+def racks(*domains, size=8):
+    return [Node(f"n{i}", size, domain=domain) for i, domain in enumerate(domains)]
+
+
+def test_a_domain_has_the_holes_of_all_its_nodes_dealt_out_over_the_domains():
+    vms = [VM(f"v{i}", 4) for i in range(6)]
+    problem = compile_problem(Cluster(racks(*"aabbcc"), vms, guarantee=Guarantee(scope="domain")))
+    assert listed(holes(problem, BALANCE))[-1] == [8, 0, 8, 0, 0, 0]
+    # Three nodes' worth, two of them in one domain: the third one's holes are where there is none yet.
+    problem = compile_problem(Cluster(racks("a", "a", "a", "b", "b"), vms, guarantee=Guarantee(scope="domain")))
+    assert listed(holes(problem, BALANCE))[-1] == [8, 8, 0, 8, 0]
+
+
+def test_rungs_for_several_make_good_the_holes_that_fail():
+    # As for one, but of each size two, and as many of the largest as may fail along.
+    rungs, guess = ladder(waiting((12,) * 8, (8,) * 8, failures=2), BALANCE)
+    assert listed(rungs[: guess + 1])[1:] == [[8, 8, 8, 8, 0, 0, 0, 0]]
+    assert ladder(waiting((18,) * 8, (8,) * 8, failures=2), BALANCE)[1] == 0
+
+
+def test_each_resource_has_its_holes_but_those_that_a_failover_may_exceed():
+    nodes = [Node(f"n{i}", 16, resources={"vcpu": 8, "disk": 9}) for i in range(4)]
+    vms = [VM(f"v{i}", 4, resources={"vcpu": 3, "disk": 1}) for i in range(8)]
+    problem = compile_problem(Cluster(nodes, vms, soft_resources=["disk"]))
+    assert problem.resources == ("vcpu", "disk")
+    assert [r.tolist() for r in holes(problem, BALANCE)][1:] == [
+        [[8, 4, 0], [8, 4, 0], [0, 0, 0], [0, 0, 0]],
+        [[16, 8, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]],
+    ]
+    rungs, guess = ladder(problem, BALANCE)
+    assert [r[:, :2].tolist() for r in rungs[1 : guess + 1]] == [
+        [[0, 3], [0, 3], [0, 0], [0, 0]],
+        [[0, 3], [0, 3], [0, 3], [0, 0]],
+    ]
+
+
+def test_evictable_vms_fill_no_hole():
+    nodes = [Node("n0", 16), Node("n1", 16), Node("n2", 16)]
+    vms = [VM("a", 9, "n0", movable=False, evictable=True), VM("b", 4, "n1", movable=False), VM("c", 2, "n2", movable=False)]
+    assert listed(dedicated(compile_problem(Cluster(nodes, vms)), BALANCE))[-1] == [16, 0, 0]
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+@pytest.mark.parametrize("parts", [0, 1, 2])
+def test_holes_for_any_order_are_enough_for_certain(failures, parts):
+    problem = waiting((64,) * 12, (16, 12, 8, 4) * 12, failures=failures, restart="any-order")
+    reserved = list(holes(problem, BALANCE))[-1 - parts]
+    filling = Filling(problem, problem.node_of, problem.capacity - reserved, pack=True)
+    filling.place_all()
+    assert filling.complete
+    standing = Standing.of(problem, filling.node_of)
+    assert (Certificates(standing).any_order | (standing.asked == 0)).all()
+
+
+def test_rungs_for_any_order_are_parts_of_the_fewest_holes():
+    rungs, guess = ladder(waiting((64,) * 8, (16, 12, 8, 4) * 8, restart="any-order"), BALANCE)
+    assert listed(rungs)[:2] == [[0] * 8, [4, 0, 0, 0, 0, 0, 0, 0]]
+    assert listed(rungs)[guess:] == [[64, 0, 0, 0, 0, 0, 0, 0], [38, 38, 0, 0, 0, 0, 0, 0], [25, 25, 25, 25, 0, 0, 0, 0]]
+    # Of two that fail one hole each is not enough, as large as it may be.
+    rungs, guess = ladder(waiting((64,) * 8, (16, 12, 8, 4) * 8, failures=2, restart="any-order"), BALANCE)
+    assert listed(rungs)[guess] == [44, 44, 38, 38, 0, 0, 0, 0]
+
+
 def test_headroom_is_part_of_the_hole():
     # Two nodes of 8 with 2 kept free: 6 in normal running. A node's worth of 6 needs a hole of 6, 2 of which are free anyway.
     assert listed(holes(waiting((8, 8), (3, 3), headroom=0.25), BALANCE))[-1] == [4, 0]
 
 
 @settings(max_examples=60, deadline=None)
-@given(clusters(), st.sampled_from([BALANCE, Goal(("moves",), move_running=True)]))
+@given(clusters(resources=True, evictable=True), st.sampled_from([BALANCE, Goal(("moves",), move_running=True)]))
 def test_the_last_holes_are_a_spare_node_in_each_pool(cluster, goal):
     problem = compile_problem(cluster)
     sets = [reserved[:, 0] for reserved in holes(problem, goal)]

@@ -15,9 +15,9 @@ has free, and O the other VMs that fit on some node of A (all that could matter)
 2. *A rule that keeps the VM apart from others*: a member restarted in the node's zone. Each of the p displaced members blocks one
    zone at most, so p zones at most are blocked by the rule, and what the resources must block is no less than all shares without
    those of the p zones that have most. (Members' demands stay in B: they may serve both ends.)
-3. *A rule that keeps it together with others*: one of them restarted on another node, which leaves the VM this one only. Certain
-   is only a VM that would find room on each node that may be the first of them's: a node that nobody's rule blocks and no
-   resource ever blocks, whoever of O restarts there. With nobody of them restarted, 1 and 2 hold.
+3. *A rule that keeps it together with others*: one of them restarted on another node, which leaves the VM this one only. While
+   none of them has restarted, 1 and 2 hold, for O without them. Once one has, certain is only a VM that finds room on each node
+   that the first of them may take: a node that no resource ever blocks, and no rule, whoever of O restarts there.
 
 If the sum is larger than what the others have, then there is no state in which the VM is stranded. The converse does not hold.
 With `Blockade.sharp`, c_ir is the least sum of demands of the others that fit on i, each counted as often as it is there, from
@@ -50,7 +50,7 @@ def certified(situation: Situation) -> BoolArray:
     sure = np.zeros(situation.n_vms, dtype=bool)
     kinds = situation.kinds
     for kind in np.flatnonzero(kinds.must).tolist():
-        sure[kinds.vms[kind]] = Blockade.of(situation, kind).impossible
+        sure[kinds.vms[kind]] = Blockade.alone(situation, kind).impossible and Blockade.of(situation, kind).harmless_mates
     return sure
 
 
@@ -81,11 +81,22 @@ class Blockade:
 
     @classmethod
     def of(cls, situation: Situation, kind: int) -> "Blockade":
+        """By all others."""
+        others = situation.kinds.count.copy()
+        others[kind] -= 1
+        return cls._by(situation, kind, others)
+
+    @classmethod
+    def alone(cls, situation: Situation, kind: int) -> "Blockade":
+        """By all others but those that the VM must be together with."""
+        whole = cls.of(situation, kind)
+        return cls._by(situation, kind, np.where(whole.mates, 0, whole.others)) if whole.mates.any() else whole
+
+    @classmethod
+    def _by(cls, situation: Situation, kind: int, others: IntArray) -> "Blockade":
         """With costs by the common divisor of the others' demands."""
         kinds = situation.kinds
         nodes = np.flatnonzero(kinds.fits[kind])
-        others = kinds.count.copy()
-        others[kind] -= 1
         demand, free = kinds.demand[kind], situation.free[nodes]
         near = kinds.fits[:, nodes]
         spend = others[:, None] * kinds.demand
@@ -112,16 +123,40 @@ class Blockade:
             cost[at, r] = NEVER if exact is None else exact
         return evolve(self, cost=cost)
 
+    @cached_property
+    def mates(self) -> BoolArray:
+        """Kinds of others that the VM must be together with, shape (n_kinds,)."""
+        together = self.situation.kinds.together
+        mates: BoolArray = (self.others > 0) & [not rules.isdisjoint(together[self.kind]) for rules in together]
+        return mates
+
     @property
     def impossible(self) -> bool:
-        """Whether it is certain that the VM is never stranded."""
+        """Whether it is certain that no resource and no rule to be apart blocks all nodes."""
         if not len(self.nodes):
             return False
         worth, limit = self.worth
-        left = int(worth.sum())
-        for rule in self.situation.kinds.apart[self.kind]:
-            left -= self._apart(rule, worth)
-        return left > limit and self._together_holds
+        return int(worth.sum()) - sum(self._apart(rule, worth) for rule in self.situation.kinds.apart[self.kind]) > limit
+
+    @property
+    def harmless_mates(self) -> bool:
+        """Whether it is certain that the VM finds room wherever the first of those that it must be together with restarts."""
+        kinds = self.situation.kinds
+        if not self.mates.any():
+            return True
+        # Of two rules, each might have its first on a node of its own.
+        rules = [rule for rule in kinds.together[self.kind] if any(rule in kinds.together[k] for k in np.flatnonzero(self.mates))]
+        homes = np.logical_or.reduce(kinds.fits[self.mates])
+        homes[self.nodes[(self.cost == NEVER).all(axis=1)]] = False
+        return len(rules) == 1 and not self.may_be_kept_away and not homes.any()
+
+    @property
+    def may_be_kept_away(self) -> bool:
+        """Whether there are others that the VM must be apart from."""
+        rules = self.situation.kinds.apart[self.kind]
+        return any(
+            n > 0 and not rules.isdisjoint(theirs) for n, theirs in zip(self.others, self.situation.kinds.apart, strict=True)
+        )
 
     @cached_property
     def worth(self) -> tuple[IntArray, int]:
@@ -148,20 +183,3 @@ class Blockade:
         np.add.at(value, number.reshape(-1), worth)
         most = sum(int(n) for n, rules in zip(self.others, self.situation.kinds.apart, strict=True) if rule in rules)
         return int(np.sort(value)[::-1][:most].sum())
-
-    @property
-    def _together_holds(self) -> bool:
-        """Whether the VM finds room wherever the first of those that it must be together with restarts."""
-        kinds = self.situation.kinds
-        homes = np.zeros(self.situation.n_nodes, dtype=bool)
-        leading = 0
-        for rule in kinds.together[self.kind]:
-            mates = [k for k, rules in enumerate(kinds.together) if rule in rules and self.others[k]]
-            homes |= kinds.fits[mates].any(axis=0)
-            leading += bool(mates)
-        if not leading:
-            return True
-        apart = any(self._apart(rule, np.ones(len(self.nodes), dtype=np.int64)) for rule in kinds.apart[self.kind])
-        surely = self.nodes[(self.cost == NEVER).all(axis=1)]
-        homes[surely] = False
-        return leading == 1 and not apart and not homes.any()

@@ -67,24 +67,26 @@ class AnyOrderModel(CountModel):
                 self.program.row([(v, 1), (b, -upper)], upper=0)
                 self.program.row([(b, 1), (self._slots.get((0, size, i), -1), -1)], upper=0 if (0, size, i) in self._slots else 1)
                 self.program.row([*self._load(i, lasting=True), (v, 1), (b, size - 1), *terms], upper=own)
-        self._price_room(nodes, left, most, size)
+        self._price_room(nodes, left, some, size)
+        # How many nodes have such room is what a search should settle first.
+        count = int(self._new(np.array([int((most > 0).sum())]), lambda c, counts: (room(c, counts) > 0).sum(keepdims=True))[0])
+        self.program.row([*((b, 1) for b in some.tolist()), (count, -1)], 0, 0)
         total = int(self._new(np.array([int(most.sum())]), lambda c, counts: room(c, counts).sum(keepdims=True))[0])
         self.program.row([*((v, 1) for v in left.tolist()), (total, -1)], 0, 0)
         self._outlast(dict(zip(nodes.tolist(), left.tolist(), strict=True)), mine, size, total, room)
 
-    def _price_room(self, nodes: IntArray, left: IntArray, most: IntArray, size: int) -> None:
-        """What room beyond the size costs in memory that leaves a node: the straight line above its bent course.
+    def _price_room(self, nodes: IntArray, left: IntArray, some: IntArray, size: int) -> None:
+        """What room for the size costs in memory that leaves a node: with F free now, ``t - 1 - F`` goes before any counts.
 
-        From F free now to all C free it rises to ``C - t + 1``, by no more than ``(C - t + 1) / (C - F)`` for each unit that leaves.
+        A relaxation that may have half a switch pays half of that.
         """
         if self._out is None:
             return
         free = (self._capacity_of[0] - self._lasting_size @ self._now)[nodes]
-        for i, v, upper, now in zip(nodes.tolist(), left.tolist(), most.tolist(), free.tolist(), strict=True):
-            leaving = [(int(self._out[s, i]), int(self._lasting_size[s])) for s in np.flatnonzero(self._out[:, i] >= 0)]
-            if v >= 0 and now >= 0 and leaving:
-                held, rise = max(0, now - size + 1), int(self._capacity_of[0, i]) - now
-                self.program.row([(v, rise), *((o, -c * (upper - held)) for o, c in leaving)], upper=held * rise)
+        for i, v, b, now in zip(nodes.tolist(), left.tolist(), some.tolist(), free.tolist(), strict=True):
+            if v >= 0 and now >= 0:
+                leaving = [(int(self._out[s, i]), -int(self._lasting_size[s])) for s in np.flatnonzero(self._out[:, i] >= 0)]
+                self.program.row([(v, 1), (b, max(0, size - 1 - now)), *leaving], upper=max(0, now - size + 1))
 
     def _outlast(self, left: dict[int, int], mine: IntArray, size: int, total: int, room: Any) -> None:
         """No k units that fail displace as much as that, with what room is lost on them."""

@@ -9,16 +9,18 @@ from vmplace.columns import BoolArray
 from vmplace.situation import Restarts, Story
 from vmplace.subsets import least_choice
 
-__all__ = ["attack"]
+__all__ = ["Attempt", "attack"]
 
 
 def attack(blockade: Blockade) -> Story | None:
     """A state that strands a VM of the kind, if one of a few attempts ends in one."""
     for opening in _openings(blockade):
         for dearest_first in (True, False):
-            attempt = _Attempt(blockade)
-            if all(attempt.restart(kind, node) for kind, node in opening) and attempt.block_all(dearest_first=dearest_first):
-                return Story(tuple(attempt.restarts.placed), attempt.target)
+            attempt = Attempt(blockade)
+            if all(attempt.restart(kind, node) for kind, node in opening):
+                attempt.block_all(dearest_first=dearest_first)
+                if attempt.story is not None:
+                    return attempt.story
     return None
 
 
@@ -32,15 +34,16 @@ def _openings(blockade: Blockade) -> Iterator[list[tuple[int, int]]]:
                 yield [(kind, node)]
 
 
-class _Attempt:
+class Attempt:
     """One state in the making."""
 
     def __init__(self, blockade: Blockade) -> None:
         self.blockade = blockade
         self.kinds = blockade.situation.kinds
         self.restarts = Restarts(blockade.situation)
-        self.waiting = [vms.tolist() for vms in self.kinds.vms]
-        self.target = self.waiting[blockade.kind].pop()
+        self.target = int(self.kinds.vms[blockade.kind][0])
+        # The target is the first of its kind, and never among those that wait: one at least is left out of that kind.
+        self.waiting = [vms[len(vms) - n :].tolist() for vms, n in zip(self.kinds.vms, blockade.others.tolist(), strict=True)]
 
     def restart(self, kind: int, node: int) -> bool:
         """Restart one of a kind, if one is left and may."""
@@ -49,13 +52,20 @@ class _Attempt:
         self.restarts.restart(self.waiting[kind].pop(), node)
         return True
 
-    def block_all(self, *, dearest_first: bool) -> bool:
-        """Block whatever is open to the target; whether nothing is any more."""
+    @property
+    def story(self) -> Story | None:
+        """What has happened, if it strands the target."""
+        return None if self.restarts.open(self.target).any() else Story(tuple(self.restarts.placed), self.target)
+
+    def block_all(self, *, dearest_first: bool) -> None:
+        """Block whatever is open to the target, as far as it comes."""
         worth, _ = self.blockade.worth
         for rule in self.kinds.apart[self.blockade.kind]:
             self._keep_away(rule)
         order = np.argsort(-worth if dearest_first else worth, kind="stable")
-        return all(self._block(at) for at in order.tolist())
+        for at in order.tolist():
+            if not self._block(at):
+                return
 
     def _may(self, kind: int) -> BoolArray:
         """Where one more of a kind can restart, shape (n_nodes,)."""

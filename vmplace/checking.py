@@ -46,8 +46,6 @@ def check(
 
     Raises
     ------
-    NotSupportedError
-        (a NotImplementedError) if the cluster asks for what this version cannot do.
     InputError
         (a ValueError) if the time limit is no time.
     """

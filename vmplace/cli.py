@@ -14,7 +14,7 @@ import click
 
 from vmplace.budget import Progress
 from vmplace.console import complain, emit, watched
-from vmplace.errors import Flaw, InputError, NotSupportedError
+from vmplace.errors import Flaw, InputError
 from vmplace.generate import PLACED, PROFILES, generate
 from vmplace.streaming import pieces
 from vmplace.units import parse_memory, parse_reserve, short
@@ -111,7 +111,7 @@ def _blaming(source: str, options: Mapping[str, object] | None = None) -> Iterat
     shown = "stdin" if source == "-" else source
     try:
         yield
-    except (InputError, NotSupportedError) as error:
+    except InputError as error:
         lines = [_flaw_line(shown, flaw, options or {}) for flaw in error.flaws[:_MOST_FLAWS]]
         more = len(error.flaws) - len(lines)
         raise _RefusedError(*lines, *([f"{shown}: ... and {more} more"] if more else [])) from None

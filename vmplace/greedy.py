@@ -19,6 +19,9 @@ __all__ = ["construct"]
 _SLIGHT = 1e-3
 """Holes that are together no larger than so much of all memory are not worth another try to do with less."""
 
+_FEW_FAILURES = 500
+"""So few are looked at one by one in each try: where a policy restarts VMs, or failures come in turn."""
+
 
 def construct(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool = False) -> Candidate | None:
     """The best placement that the family of quick constructions finds, or None.
@@ -175,19 +178,17 @@ class _Judging:
         return Candidate(node_of, powered, verdict, self.goal.values(self.problem, node_of, verdict, powered))
 
     def _verdict(self, node_of: IntArray, powered: BoolArray | None) -> Verdict:
-        if self.searching:
-            return self._certified(self.problem, node_of, powered)
-        # What is survived in any order is survived by any policy, which takes a simulation for each failure.
-        asked = self.problem.guarantee
-        strict = self.problem
-        if asked.policy is not None:
-            strict = evolve(strict, guarantee=evolve(asked, restart="any-order", policy=None, order=None))
-        verdict = self._certified(strict, node_of, powered)
-        if strict is self.problem or not verdict.safe:
+        strict, policy = self.problem, self.problem.guarantee.policy
+        if self.searching or (strict.guarantee.restart == "any-order" and policy is None):
+            return self._certified(strict, node_of, powered, self.searching)
+        # What is survived in any order is survived by any policy or plan: these take work for each failure.
+        strict = evolve(strict, guarantee=evolve(strict.guarantee, restart="any-order", policy=None, order=None))
+        verdict = self._certified(strict, node_of, powered, searching=False)
+        if not verdict.safe and verdict.standing.failures.total > _FEW_FAILURES:
             return verdict
-        return evolve(self, searching=True)._verdict(node_of, powered)
+        return self._certified(self.problem, node_of, powered, searching=policy is not None)
 
-    def _certified(self, problem: Problem, node_of: IntArray, powered: BoolArray | None) -> Verdict:
+    def _certified(self, problem: Problem, node_of: IntArray, powered: BoolArray | None, searching: bool) -> Verdict:
         return certify(
             problem,
             node_of,
@@ -195,7 +196,7 @@ class _Judging:
             powered=powered,
             losses=self.goal.best_effort,
             stop_early=not self.goal.best_effort,
-            searching=self.searching,
+            searching=searching,
         )
 
 

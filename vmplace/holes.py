@@ -172,7 +172,8 @@ class _Pool:
         """Sizes of the holes that each failing node's worth is split into."""
         first, *others = self.failing[resource]
         lost = self._lost[resource]
-        return [lost + -(-amount // parts) for amount in (max(0, first - lost), *others) for _ in range(parts)]
+        amounts = sorted((max(0, first - lost), *others), reverse=True)
+        return [lost + -(-amount // parts) for amount in amounts for _ in range(parts)]
 
     @cached_property
     def _lost(self) -> list[int]:

@@ -83,8 +83,8 @@ def place(
 
     Raises
     ------
-    NotSupportedError, InputError
-        (a NotImplementedError) for what this version cannot do; (a ValueError) that names the argument that is wrong.
+    InputError
+        (a ValueError) that names the argument that is wrong.
     """
     goal = _goal(objective, move_running, best_effort, max_moves, max_migrated)
     _refuse_arguments(method, seed)

@@ -29,8 +29,8 @@ def loosen(problem: Problem, goal: Goal, cap: IntArray) -> IntArray:
     if not goal.move_running:
         return node_of
     free = goal.free(problem)
-    misplaced = (node_of >= 0) & ~problem.reachable[problem.signature, np.maximum(node_of, 0)]
-    node_of[misplaced & free] = -1
+    here = np.flatnonzero(free & (node_of >= 0))
+    node_of[here[~problem.reachable[problem.signature[here], node_of[here]]]] = -1
     _part(problem, node_of, free, cap - problem.loads(node_of))
     excess = problem.loads(node_of) - cap
     for node in np.flatnonzero((excess > 0).any(axis=1)).tolist():

@@ -211,8 +211,8 @@ class Reason:
         (no node that rules allow has), ``blend`` (no node has all resources that one VM needs), ``sums``, ``slots`` or
         ``search`` (no packing exists). Of whole placements also ``capacity`` (too much for normal running), ``group`` (VMs that
         must be together are too large for any node) and ``apart`` (more VMs to keep apart than there are places for them).
-        Where restarts are not planned: ``stranded`` (some order and choices of the HA manager leave one VM no node) and
-        ``policy`` (so does what the platform does).
+        Where restarts are not planned: ``stranded`` (some order and choices of the HA manager leave one VM no node), ``turns``
+        (so do some when failures come in turn) and ``policy`` (so does what the platform does).
     vms
         The VMs it is about.
     need, free
@@ -222,7 +222,8 @@ class Reason:
     size
         For ``slots``, as `need` for ``sums``.
     among
-        How many nodes `free` is counted on: those with the most, as many as could be used; 0 for all that there are.
+        How many nodes `free` is counted on: those with the most, as many as could be used; 0 for all that there are. For
+        ``apart``: the places that there are in all, where one may fail.
     resource
         Which column of `Problem.capacity` it is about: 0 for memory.
     story

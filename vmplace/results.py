@@ -154,7 +154,8 @@ class Conflict:
     kind
         The bound that shows it: ``size`` or ``rules`` (a VM that no node has room for, or may take), ``group`` (VMs that must
         be together), ``capacity`` (too much memory for normal running), ``sums`` or ``slots`` (too much without the largest
-        node), ``alone`` (no other node); or ``search``, if only trying every way does.
+        node), ``alone`` (no other node), ``apart`` (more VMs to keep apart than there are places); or ``search``, if only
+        trying every way does.
     vms
         Names of the VMs in question, in document order.
     rules
@@ -299,6 +300,8 @@ class Plans(Mapping[str, dict[str, str | None]]):
         Makes the scenarios of each key.
     scenario, vm, node
         Who restarts where in which, one entry for each; ascending by scenario; node -1 for a VM that is stopped.
+    single
+        Makes the plan of one scenario, where all are too many to be kept; None where they are not.
     """
 
     cluster: Cluster = field(repr=False)
@@ -306,6 +309,7 @@ class Plans(Mapping[str, dict[str, str | None]]):
     scenario: IntArray
     vm: IntArray
     node: IntArray
+    single: "Callable[[int], Plans] | None" = None
 
     @cached_property
     def column(self) -> IntArray:
@@ -317,6 +321,8 @@ class Plans(Mapping[str, dict[str, str | None]]):
         return column
 
     def __getitem__(self, key: str) -> dict[str, str | None]:
+        if self.single is not None:
+            return {vm: node for number in self._numbers[key] for vm, node in self.single(number)[key].items()}
         nodes, vms = self._names
         plan: dict[str, str | None] = {}
         for number in self._numbers[key]:

@@ -14,7 +14,7 @@ from vmplace.simulate import simulate
 from vmplace.situation import Situation
 from vmplace.standing import Standing
 
-__all__ = ["decide_any_order", "decide_policy"]
+__all__ = ["decide_any_order", "decide_policy", "situation_of"]
 
 
 def decide_any_order(standing: Standing, scenario: int, *, budget: Budget, losses: bool = True) -> Plan:
@@ -29,7 +29,7 @@ def decide_any_order(standing: Standing, scenario: int, *, budget: Budget, losse
     losses
         Whether all VMs that can be stranded are wanted, with a plan for the others; otherwise one is enough.
     """
-    vms, nodes, situation = _situation(standing, standing.failures.failing(scenario), standing.node_of)
+    vms, nodes, situation = situation_of(standing, standing.failures.failing(scenario), standing.node_of)
     found = strand(situation, budget=budget, every=losses)
     none = np.zeros(0, dtype=np.int64)
     if found.survived:
@@ -78,7 +78,7 @@ def _follow(standing: Standing, stages: list[tuple[int, ...]]) -> tuple[IntArray
     for units in stages:
         down |= np.isin(problem.unit, units)
         failed = np.flatnonzero(down)
-        vms, nodes, situation = _situation(standing, failed, node_of)
+        vms, nodes, situation = situation_of(standing, failed, node_of)
         policy, order = asked.policy or "", asked.order
         home = simulate(situation, policy=policy, order=order, priority=problem.priority[vms], vm_position=problem.original[vms])
         gone = np.isin(node_of, failed)
@@ -88,7 +88,7 @@ def _follow(standing: Standing, stages: list[tuple[int, ...]]) -> tuple[IntArray
     return node_of, np.concatenate(lost)
 
 
-def _situation(standing: Standing, failed: IntArray, node_of: IntArray) -> tuple[IntArray, IntArray, Situation]:
+def situation_of(standing: Standing, failed: IntArray, node_of: IntArray) -> tuple[IntArray, IntArray, Situation]:
     """The VMs that may restart when nodes have failed, the survivors in document order, and the rest as arrays."""
     problem = standing.problem
     displaced = np.isin(node_of, failed) & ~problem.evictable & ~problem.incoming

@@ -7,10 +7,11 @@ from functools import cached_property
 import numpy as np
 from attrs import frozen
 
-from vmplace.auditor import audit
+from vmplace.auditor import audit, audit_plans, audit_running
 from vmplace.columns import IntArray
 from vmplace.failures import Failures
 from vmplace.goal import broken_bindings
+from vmplace.lockstep import Restarts
 from vmplace.model import Apart, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.naming import Names
 from vmplace.problem import Binding
@@ -47,6 +48,10 @@ class Scenarios(Mapping[str, Scenario]):
     def __repr__(self) -> str:
         return repr(dict(self))
 
+    def key(self, number: int) -> str:
+        """The key of a scenario."""
+        return self.names.scenario(self.verdict.standing.failures, number)
+
     @cached_property
     def numbers(self) -> dict[str, list[int]]:
         """The scenarios of each key: several where a failure domain spans pools."""
@@ -81,13 +86,34 @@ class Witness:
 
     @cached_property
     def _plans(self) -> Plans:
-        names, restarts = self.names, self.verdict.failover
-        vms = restarts.vm if names.identical else names.problem.original[restarts.vm]
-        scenarios = Scenarios(names, self.verdict)
-        return Plans(names.cluster, lambda: scenarios.numbers, restarts.scenario, vms, restarts.node)
+        restarts = self.verdict.failover if self.verdict.countable else Restarts.joined([])
+        return Plans(
+            self.names.cluster,
+            lambda: self._scenarios.numbers,
+            *self._columns(restarts),
+            None if self.verdict.countable else self._of,
+        )
+
+    @cached_property
+    def _scenarios(self) -> Scenarios:
+        return Scenarios(self.names, self.verdict)
+
+    def _columns(self, restarts: Restarts) -> tuple[IntArray, IntArray, IntArray]:
+        vms = restarts.vm if self.names.identical else self.names.problem.original[restarts.vm]
+        return restarts.scenario, vms, restarts.node
+
+    def _of(self, number: int) -> Plans:
+        """The plan of one scenario, where all are too many."""
+        columns = self._columns(self.verdict.failover_in(number))
+        plans = Plans(self.names.cluster, lambda: {self._scenarios.key(number): [number]}, *columns)
+        self._refuse("a failover plan", audit_plans(self.names.cluster, self.node_of, plans, powered=self.powered))
+        return plans
 
     @cached_property
     def _violations(self) -> list[Violation]:
+        if not self.verdict.countable:
+            # Too many to be made for this; each is audited when it is asked for.
+            return audit_running(self.names.cluster, self.node_of)
         column = self.names.problem.failures <= 1 and not self.names.problem.evictable.any()
         plans = self._plans.column if column else self._plans
         return audit(self.names.cluster, self.node_of, plans, powered=self.powered)
@@ -161,6 +187,8 @@ def _degraded(names: Names, verdict: Verdict) -> Iterator[str]:
     problem, standing = names.problem, verdict.standing
     soft = range(problem.n_firm, problem.capacity.shape[1])
     if not soft:
+        return
+    if not verdict.countable:
         return
     load, plans = problem.loads(standing.node_of), verdict.failover
     pairs, entry = np.unique(plans.scenario * (problem.n_nodes + 1) + plans.node + 1, return_inverse=True)
@@ -239,4 +267,6 @@ def _zones(rule: Rule, names: Names) -> dict[str, str]:
 def by_method(verdict: Verdict) -> dict[str, int]:
     """How many scenarios each method decided."""
     count = np.bincount(verdict.told_by, minlength=len(METHODS))
-    return {how: n for how, n in zip(METHODS, count.tolist(), strict=True) if n}
+    listed = {how: n for how, n in zip(METHODS, count.tolist(), strict=True) if n}
+    failures = verdict.standing.failures
+    return listed if failures.complete else {**listed, "not listed": failures.total - len(failures)}
