@@ -78,10 +78,12 @@ class Situation:
 
     @property
     def n_vms(self) -> int:
+        """Number of VMs."""
         return len(self.demand)
 
     @property
     def n_nodes(self) -> int:
+        """Number of survivors."""
         return len(self.free)
 
     @cached_property
