@@ -114,7 +114,11 @@ def test_it_can_be_cancelled():
     assert strand(situation([4, 2, 2], [5, 4]), budget=Budget(None, cancel)).survived is None
 
 
-SIZES = {"powers": [2, 4, 8, 12, 16, 32, 64], "odd": [3, 5, 7, 11, 13, 17, 29], "MiB": [1740, 2048, 3840, 7680, 15360, 30720, 61440]}
+SIZES = {
+    "powers": [2, 4, 8, 12, 16, 32, 64],
+    "odd": [3, 5, 7, 11, 13, 17, 29],
+    "MiB": [1740, 2048, 3840, 7680, 15360, 30720, 61440],
+}
 
 
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
