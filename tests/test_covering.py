@@ -3,6 +3,7 @@ from hypothesis import given, settings
 
 from tests.situations import Possible, situation, situations
 from vmplace.anyorder import Blockade
+from vmplace.attack import attack
 from vmplace.budget import Budget, OutOfTimeError
 from vmplace.covering import cover
 from vmplace.engine import Outcome
@@ -37,9 +38,10 @@ def test_what_sums_leave_open_is_refuted():
 
 
 def test_what_quick_attempts_miss_is_found():
-    # 5 + 4 and 3 + 3 + 3 block nodes that need 9; filling the first with the least, 4 + 5 or 3 + 3 + 3, either does.
-    case = situation([6, 5, 4, 3, 3, 3], [14, 14])
-    outcome, story = cover(Blockade.alone(case, 0), budget=Budget())
+    case = situation([6, 5, 5, 4, 4, 3, 3, 1], [9, 11, 13, 12])
+    blockade = Blockade.alone(case, 0)
+    assert attack(blockade) is None
+    outcome, story = cover(blockade, budget=Budget())
     assert outcome is Outcome.OPTIMAL
     assert Possible(case).tells(story)
 

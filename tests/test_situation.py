@@ -1,4 +1,5 @@
 import numpy as np
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,3 +33,15 @@ def test_kinds_are_interchangeable_vms_largest_first():
     assert kinds.fits.tolist() == [[False, True], [True, True], [True, True]]
     assert kinds.apart == (frozenset({0}), frozenset(), frozenset({0}))
     assert kinds.together == (frozenset(),) * 3
+
+
+@settings(max_examples=100, deadline=None)
+@given(situations())
+def test_who_is_no_harder_to_restart_is_stranded_only_if_the_other_can_be(case):
+    must = np.ones(case.n_vms, dtype=bool)
+    lost = Possible(evolve(case, must=must)).stranded()
+    for kind, vms in enumerate(case.kinds.vms):
+        safe_with = case.kinds.safe_with(kind)
+        assert safe_with[kind]
+        if lost.isdisjoint(vms.tolist()):
+            assert all(lost.isdisjoint(case.kinds.vms[k].tolist()) for k in np.flatnonzero(safe_with))
