@@ -18,7 +18,7 @@ from vmplace.budget import Budget, OutOfTimeError
 from vmplace.columns import BoolArray
 from vmplace.covering import cover
 from vmplace.engine import Outcome
-from vmplace.situation import Kinds, Situation, Story
+from vmplace.situation import Situation, Story
 
 __all__ = ["Stranding", "strand"]
 
@@ -78,7 +78,6 @@ class _Siege:
     def __init__(self, situation: Situation, pending: list[int]) -> None:
         self.situation = situation
         self.pending = pending
-        self.safe: list[int] = []
         self.withstood: set[int] = set()
         self.never_alone: set[int] = set()
         self.stories: dict[int, Story] = {}
@@ -86,7 +85,7 @@ class _Siege:
     def quickly(self, budget: Budget, every: bool) -> None:
         """By filling nodes one by one, by sums that the others' demands can have, and by a relaxation."""
         for kind in self._turns(budget, every):
-            if not any(other != kind and _easier(self.situation.kinds, other, kind) for other in self.pending):
+            if not any(self.situation.kinds.safe_with(other)[kind] for other in self.pending if other != kind):
                 self._attack(kind)
         for kind in self._turns(budget, every):
             if not self._attack(kind):
@@ -128,21 +127,20 @@ class _Siege:
             yield Blockade.alone(self.situation, kind)
 
     def _turns(self, budget: Budget, every: bool) -> Iterator[int]:
-        """Kinds to decide about; those that are no harder to restart than one that is safe are safe, too."""
+        """Kinds to decide about."""
         for kind in tuple(self.pending):
             if budget.spent or (self.stories and not every):
                 return
-            if any(_easier(self.situation.kinds, other, kind) for other in self.safe):
-                self._settle(kind, None)
-            else:
+            if kind in self.pending:
                 yield kind
 
     def _settle(self, kind: int, story: Story | None) -> None:
-        self.pending.remove(kind)
-        if story is None:
-            self.safe.append(kind)
-        else:
+        if story is not None:
+            self.pending.remove(kind)
             self.stories[kind] = story
+        else:
+            safe = self.situation.kinds.safe_with(kind)
+            self.pending = [k for k in self.pending if not safe[k]]
 
     def result(self) -> Stranding:
         return Stranding(tuple(self.stories.values()), self._vms(self.stories), self._vms(self.pending))
@@ -152,19 +150,3 @@ class _Siege:
         for kind in kinds:
             mask[self.situation.kinds.vms[kind]] = True
         return mask
-
-
-def _easier(kinds: Kinds, first: int, second: int) -> bool:
-    """Whether the first kind can be stranded if the second can.
-
-    That holds if the first demands as much, may restart nowhere else, and keeps all rules of the second. For take a state that
-    strands the second: if one of the first kind has not restarted, it is stranded, too. Otherwise let the other take its place:
-    that is a state, and what blocked the nodes blocks them still; the place itself has become freer by the difference of the two
-    demands, so if it lacked room for the second before, it lacks room for the first now.
-    """
-    return bool(
-        (kinds.demand[first] >= kinds.demand[second]).all()
-        and not (kinds.fits[first] & ~kinds.fits[second]).any()
-        and kinds.apart[first] >= kinds.apart[second]
-        and kinds.together[first] >= kinds.together[second]
-    )

@@ -48,10 +48,14 @@ def certified(situation: Situation) -> BoolArray:
 
     Sound, not complete: `vmplace.adversary.strand` decides about the others.
     """
-    sure = np.zeros(situation.n_vms, dtype=bool)
     kinds = situation.kinds
+    safe = np.zeros(len(kinds), dtype=bool)
     for kind in np.flatnonzero(kinds.must).tolist():
-        sure[kinds.vms[kind]] = Blockade.alone(situation, kind).impossible and Blockade.of(situation, kind).harmless_mates
+        if not safe[kind] and Blockade.alone(situation, kind).impossible and Blockade.of(situation, kind).harmless_mates:
+            safe |= kinds.safe_with(kind)
+    sure = np.zeros(situation.n_vms, dtype=bool)
+    for kind in np.flatnonzero(safe & kinds.must).tolist():
+        sure[kinds.vms[kind]] = True
     return sure
 
 

@@ -14,6 +14,10 @@ from vmplace.subsets import least_choice
 __all__ = ["Attempt", "attack"]
 
 
+_COMPANIES = 32
+"""How many nodes to try for each kind that the VM must be together with."""
+
+
 def attack(blockade: Blockade) -> Story | None:
     """A state that strands a VM of the kind, if one of a few attempts ends in one."""
     for dearest_first in (True, False):
@@ -31,13 +35,13 @@ def attack(blockade: Blockade) -> Story | None:
 
 
 def _companies(blockade: Blockade) -> Iterator[tuple[int, int]]:
-    """First restarts of those that the VM must be together with, as (kind, node), but for nodes that cannot be blocked."""
+    """First restarts of those that the VM must be together with, as (kind, node): on nodes that are cheap to block for the VM."""
     kinds = blockade.situation.kinds
-    hopeless = np.zeros(blockade.situation.n_nodes, dtype=bool)
-    if not blockade.keeping_away:
-        hopeless[blockade.nodes] = (blockade.cost == NEVER).all(axis=1)
+    cost = np.zeros(blockade.situation.n_nodes, dtype=np.int64)
+    cost[blockade.nodes], _ = blockade.worth
     for kind in np.flatnonzero(blockade.mates).tolist():
-        for node in np.flatnonzero(kinds.fits[kind] & ~hopeless).tolist():
+        nodes = np.flatnonzero(kinds.fits[kind])
+        for node in nodes[np.argsort(cost[nodes], kind="stable")][:_COMPANIES].tolist():
             yield kind, node
 
 
@@ -88,8 +92,9 @@ class Attempt:
         worth, _ = self.blockade.worth
         for rule in self.kinds.apart[self.blockade.kind]:
             self._keep_away(rule)
-        order = np.argsort(-worth if dearest_first else worth, kind="stable")
-        for at in order.tolist():
+        still_open = np.flatnonzero(self.restarts.open(self.target)[self.blockade.nodes])
+        order = np.argsort((-worth if dearest_first else worth)[still_open], kind="stable")
+        for at in still_open[order].tolist():
             if not self._block(at):
                 return
 

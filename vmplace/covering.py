@@ -67,6 +67,8 @@ def cover(blockade: Blockade, *, budget: Budget) -> tuple[Outcome, Story | None]
     OutOfTimeError
         if the budget is spent.
     """
+    if not len(blockade.nodes):
+        return Outcome.OPTIMAL, Attempt(blockade).story
     for fine in _FINENESS:
         lightest = Lightest(blockade, fine)
         if not lightest.affordable:
