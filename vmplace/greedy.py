@@ -8,16 +8,13 @@ from vmplace.certify import certify
 from vmplace.columns import IntArray
 from vmplace.fill import Filling
 from vmplace.goal import Candidate, Goal, better
-from vmplace.holes import dedicated, holes, ladder
+from vmplace.holes import around, dedicated, holes, ladder, least_safe
 from vmplace.local import repair_locally
 from vmplace.problem import BoolArray, Problem
 from vmplace.relocate import loosen
 from vmplace.scenarios import Fate, Verdict
 
 __all__ = ["construct"]
-
-_SLIGHT = 1e-3
-"""Holes that are together no larger than so much of all memory are not worth another try to do with less."""
 
 _FEW_FAILURES = 500
 """So few are looked at one by one in each try: where a policy restarts VMs, or failures come in turn."""
@@ -78,7 +75,8 @@ def _spread(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
     reserves, guess = ladder(problem, goal)
     best = _attempt(problem, goal, budget, reserves[guess], anew=True)
     if _is_safe(best):
-        return _with_fewer(problem, goal, budget, reserves[: guess + 1], best)
+        fewer = least_safe(problem, reserves[: guess + 1], lambda r: _attempt(problem, goal, budget, r, anew=True), budget=budget)
+        return better(best, fewer)
     # Where more holes do not help, fewer may: what is to fit in between has more room then.
     for reserved in [*reserves[guess + 1 :], *reversed(reserves[:guess])]:
         if budget.spent or _is_safe(best):
@@ -89,19 +87,6 @@ def _spread(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
         best = _attempt(problem, goal, budget, reserves[-1], anew=True, pack=True)
     if best is None and not budget.spent and not problem.plain:
         best = _attempt(problem, goal, budget, reserves[guess], anew=True, searching=True)
-    return best
-
-
-def _with_fewer(
-    problem: Problem, goal: Goal, budget: Budget, reserves: list[IntArray], best: Candidate | None
-) -> Candidate | None:
-    """The best with as few holes as are safe, found by halving; the last are."""
-    low, high = 0, len(reserves) - 1
-    while low < high and not budget.spent and (reserves[high] - reserves[low]).sum() > problem.usable.sum() * _SLIGHT:
-        middle = (low + high) // 2
-        candidate = _attempt(problem, goal, budget, reserves[middle], anew=True)
-        best = better(best, candidate)
-        low, high = (low, middle) if _is_safe(candidate) else (middle + 1, high)
     return best
 
 
@@ -117,8 +102,8 @@ def _attempt(
     if anew:
         kept = np.where(goal.free(problem), -1, problem.node_of)
     else:
-        kept = loosen(problem, goal, _around(problem, limit, reserved, problem.node_of))
-    filling = Filling(problem, kept, _around(problem, limit, reserved, kept), pack=pack)
+        kept = loosen(problem, goal, around(problem, limit, reserved, problem.node_of))
+    filling = Filling(problem, kept, around(problem, limit, reserved, kept), pack=pack)
     # Evictable VMs make room in a failover: holes are where they may be.
     filling.place_all(problem.lasting)
     if not filling.complete:
@@ -128,14 +113,6 @@ def _attempt(
     if not filling.complete or not goal.allowed(problem, filling.node_of):
         return None
     return _judge(problem, goal, filling.node_of, budget, searching=searching)
-
-
-def _around(problem: Problem, limit: IntArray, reserved: IntArray, node_of: IntArray) -> IntArray:
-    """What nodes may be filled to beside holes, which evictable VMs are part of, shape (n_nodes, n_resources)."""
-    if problem.lasting is None:
-        return limit - reserved
-    left: IntArray = np.maximum(0, reserved - problem.loads(np.where(problem.evictable, node_of, -1)))
-    return limit - left
 
 
 def _judge(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, *, searching: bool) -> Candidate | None:
