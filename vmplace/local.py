@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from random import Random
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmplace.budget import Budget
 from vmplace.certify import certify
@@ -16,6 +16,7 @@ from vmplace.columns import IntArray
 from vmplace.fill import Filling
 from vmplace.goal import Candidate, Goal, better, migrated
 from vmplace.holes import around, holes, ladder, least_safe
+from vmplace.judging import Judging
 from vmplace.packing import pack_all, pack_most
 from vmplace.problem import BoolArray, Problem
 from vmplace.relocate import loosen
@@ -25,6 +26,9 @@ from vmplace.slotbounds import least_moved
 from vmplace.slots import Slots
 
 __all__ = ["repair_locally"]
+
+_FEW_FAILURES = 20_000
+"""So few that come in turn are looked at one by one."""
 
 _ROUNDS = 40
 """How often what the exact verdict finds lacking is made good."""
@@ -88,34 +92,37 @@ def _starts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
 
 def _repaired(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, least: int | None) -> Candidate | None:
     """The placement itself if it is safe, or else with the pools repaired that are not; down to the least, if it is told."""
-    found = _accepted(problem, goal, node_of, budget)
-    if found is None and problem.guarantee.restart == "planned":
-        found = _with_slots(problem, goal, node_of, budget, least)
+    judging = Judging(problem, goal, budget, searching=not problem.in_turn, few=_FEW_FAILURES)
+    found = _accepted(judging, node_of)
+    if found is None and (problem.planned or problem.guarantee.policy is not None):
+        found = _with_slots(judging, node_of, least)
     if found is None and not problem.plain:
-        found = _with_holes(problem, goal, node_of, budget)
+        found = _with_holes(evolve(judging, searching=False), node_of)
     return found
 
 
-def _with_slots(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, least: int | None) -> Candidate | None:
+def _with_slots(judging: Judging, node_of: IntArray, least: int | None) -> Candidate | None:
     """With the slots that plans for failures at once lack; what more is asked is left to the last verdict."""
+    problem, goal = judging.problem, judging.goal
     overfull = (problem.loads(node_of) > goal.limits(problem)).any(axis=1)
     glance = _glance(problem, node_of)
     failing = glance.standing.failures.pool[_unplanned(glance)]
     pools = np.union1d(problem.pool[overfull], failing).tolist()
     for pool in pools:
         slots = Slots(problem, goal.limits(problem), node_of, pool)
-        repair = _PoolRepair(problem.eased, goal, pool, slots, budget)
+        repair = _PoolRepair(problem.eased, goal, pool, slots, judging.budget)
         if not repair.make_safe():
             return None
         if least is not None:
             # What must move in all pools tells of one only if there is but one.
             repair.improve(least if len(pools) == 1 else 0)
         node_of = repair.slots.node_of
-    return _accepted(problem, goal, node_of, budget)
+    return _accepted(judging, node_of)
 
 
-def _with_holes(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget) -> Candidate | None:
+def _with_holes(judging: Judging, node_of: IntArray) -> Candidate | None:
     """With holes cleared where any order of restarts, or a policy, or failures in turn need them: the least that are enough."""
+    problem, goal, budget = judging.problem, judging.goal, judging.budget
 
     def attempt(reserved: IntArray) -> Candidate | None:
         after, cap = node_of, around(problem, goal.limits(problem), reserved, node_of)
@@ -124,18 +131,15 @@ def _with_holes(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget)
             if not clear(slots, _movable(problem, goal, pool), budget=budget):
                 return None
             after = slots.node_of
-        return _accepted(problem, goal, after, budget)
+        return _accepted(judging, after)
 
     rungs, guess = ladder(problem, goal)
     best = attempt(rungs[guess])
     return best if best is None else better(best, least_safe(problem, rungs[: guess + 1], attempt, budget=budget))
 
 
-def _accepted(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget) -> Candidate | None:
-    if not goal.allowed(problem, node_of):
-        return None
-    verdict = certify(problem, node_of, budget=budget, losses=False, stop_early=True)
-    return Candidate(node_of, None, verdict, goal.values(problem, node_of, verdict, None)) if verdict.safe else None
+def _accepted(judging: Judging, node_of: IntArray) -> Candidate | None:
+    return judging.candidate(node_of) if judging.goal.allowed(judging.problem, node_of) else None
 
 
 @frozen(eq=False)
