@@ -294,25 +294,21 @@ class World:
         return all(self._part_holds(node_of, failure, plan, shoulds) for failure in failures)
 
     def _part_holds(self, node_of: Placement, failure: Failure, plan: Plan, shoulds: bool) -> bool:
+        comers, down = self._comers(node_of, failure, plan)
+        return self.after(node_of, failure, down).possible(comers, shoulds)
+
+    def _comers(self, node_of: Placement, failure: Failure, plan: Plan) -> tuple[Placement, set[str]]:
+        """The restarts of a plan, and the evictable VMs that it stops or leaves down."""
         names = {vm.name for vm in self.on(node_of, failure)}
         down = {vm for vm in self.evictable.intersection(node_of) if plan.get(vm) is None and (vm in plan or vm in names)}
-        after, restarts = self.after(node_of, failure, down), {}
-        for vm in names:
-            node = plan.get(vm)
-            if node is not None:
-                if not after.admits(restarts, self.vms[vm], node, shoulds):
-                    return False
-                restarts[vm] = node
-        return True
+        return {vm: node for vm, node in plan.items() if vm in names and node is not None}, down
 
     def degraded(self, node_of: Placement, key: str, plan: Plan) -> frozenset[tuple[str, str]]:
         """Nodes that a plan drives over what they have of a soft resource, with that resource."""
         found = set()
         for failure in self.failures(node_of)[key]:
-            names = {vm.name for vm in self.on(node_of, failure)}
-            comers = {vm: node for vm, node in plan.items() if vm in names and node is not None}
-            down = {vm for vm in self.evictable.intersection(node_of) if plan.get(vm) is None and (vm in plan or vm in names)}
-            stay = {vm: node for vm, node in node_of.items() if vm not in names and vm not in down}
+            comers, down = self._comers(node_of, failure, plan)
+            stay = self.after(node_of, failure, down).stay
             for soft in self.cluster.soft_resources:
                 loads = self.loads({**stay, **comers}, soft, down)
                 fuller = {node for vm, node in comers.items() if self.demand(vm, soft)}
@@ -332,11 +328,9 @@ class World:
                 yield from ({**plan, **rest} for rest in joined(failures[1:]))
 
         for restarts in joined(self.failures(node_of)[key]):
-            plan: dict[str, str | None] = {
-                **restarts,
-                **dict.fromkeys(vm for vm in node_of if vm in self.evictable - set(restarts)),
-            }
-            for vm in self.evictable.difference(restarts).intersection(node_of):
+            evicted = [vm for vm in node_of if vm in self.evictable and vm not in restarts]
+            plan: dict[str, str | None] = {**restarts, **dict.fromkeys(evicted)}
+            for vm in evicted:
                 if self.plan_holds(node_of, key, {other: node for other, node in plan.items() if other != vm}, shoulds):
                     del plan[vm]
             yield plan
@@ -556,7 +550,7 @@ class World:
 
     def fewest_powered(self, node_of: Placement) -> int:
         lost = None if self.all_survivable(node_of) else self.losses(node_of)
-        hosts = set(node_of.values())
+        hosts = {*node_of.values(), *self.target.values()}
         others = [node.name for node in self.cluster.nodes if node.state == "online" and node.name not in hosts]
         for more in range(len(others) + 1):
             if any(self.survives_on({*hosts, *extra}, node_of, lost) for extra in combinations(others, more)):
@@ -766,10 +760,11 @@ class Aftermath:
         """The survivors that can take the VM after these restarts, in document order."""
         return [node for node in self.survivors.get(vm.pool, ()) if self.admits(restarts, vm, node, shoulds)]
 
-    def possible(self, restarts: Placement) -> bool:
+    def possible(self, restarts: Placement, shoulds: bool = False) -> bool:
+        """Whether exactly these can all restart."""
         done: dict[str, str] = {}
         for vm, node in restarts.items():
-            if not self.admits(done, self.world.vms[vm], node):
+            if not self.admits(done, self.world.vms[vm], node, shoulds):
                 return False
             done[vm] = node
         return True

@@ -1,6 +1,5 @@
 """Small failures at random, and all that can come of them, found by trying everything; shares no code with the package."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -75,11 +74,10 @@ class Possible:
             if any(sum(d[r] for d in there) > room for r, room in enumerate(free)):
                 return False
         placed = {v: i for v, i in enumerate(home) if i >= 0}
+        zones = [[zone[placed[v]] for v in vms if v in placed] for vms, zone in self.apart]
         return (
             all(self.allowed[v][i] for v, i in placed.items())
-            and all(
-                max(Counter(zone[placed[v]] for v in vms if v in placed).values(), default=0) <= 1 for vms, zone in self.apart
-            )
+            and all(len(set(taken)) == len(taken) for taken in zones)
             and all(len({placed[v] for v in vms if v in placed}) <= 1 for vms in self.together)
         )
 

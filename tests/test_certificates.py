@@ -1,14 +1,21 @@
 from functools import cache
 
 import numpy as np
+import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.brute import World
 from tests.test_certify import placements, standing
-from vmplace import VM, Cluster, Node
+from vmplace import VM, Cluster, Guarantee, Node
+from vmplace.budget import Budget
 from vmplace.certificates import Certificates
+from vmplace.certify import certify
+from vmplace.naming import Names
 from vmplace.problem import compile_problem
 from vmplace.standing import Standing
+from vmplace.testing import clusters
 
 
 def survives_every_order(free, displaced):
@@ -115,3 +122,58 @@ def test_pools_are_judged_apart():
     # The free memory of pool a is no help to x.
     for certified in (Certificates(now).any_order, Certificates(now).slots):
         assert certified.tolist() == [True, False, False, False, True, True]
+
+
+def too_many_to_list(cluster, most=3):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vmplace.failures.MOST_SCENARIOS", most)
+        problem = compile_problem(cluster)
+        now = Standing.of(problem, problem.node_of)
+    assert not now.failures.complete
+    return now
+
+
+def test_a_pool_with_room_for_all_is_certain_though_not_all_failures_are_listed():
+    nodes = [Node(f"n{i}", 40) for i in range(6)]
+    pool_b = [Node(f"b{i}", 5, pool="b") for i in range(6)]
+    vms = [VM(f"v{i}", 4, f"n{i}") for i in range(6)] + [VM(f"w{i}", 4, f"b{i}", pool="b") for i in range(6)]
+    now = too_many_to_list(Cluster(nodes + pool_b, vms, guarantee=Guarantee(failures=2)))
+    assert Certificates(now).certain_pools == [0]
+    assert Certificates(now, everyone=True).certain_pools == [0]
+
+
+@pytest.mark.xfail(strict=True, reason="listed are the sets that displace most of those who must restart, not of all who may")
+def test_who_need_not_restart_may_take_the_room_in_failures_that_are_not_listed():
+    nodes = [*(Node(f"n{i}", 9) for i in range(4)), Node("h1", 62), Node("h2", 62)]
+    vms = [VM(f"p{i}", 3, f"n{i}") for i in range(4)]
+    vms += [VM(f"q{h}", 2, h) for h in ("h1", "h2")]
+    vms += [VM(f"u{h}-{j}", 2, h, protected=False) for h in ("h1", "h2") for j in range(30)]
+    cluster = Cluster(nodes, vms, guarantee=Guarantee(failures=2, restart="any-order"))
+    problem = compile_problem(cluster)
+    assert not certify(problem, problem.node_of, budget=Budget()).safe
+    assert Certificates(too_many_to_list(cluster), everyone=True).certain_pools == []
+
+
+def several(cluster):
+    problem = compile_problem(cluster)
+    return Standing.of(problem, problem.node_of)
+
+
+unruled = clusters(
+    max_nodes=5, max_vms=7, placed="all", rules=False, failures=(1, 2, 2, 3), domains=True, evictable=True, targets=True
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(unruled, st.booleans())
+def test_certificates_are_sound_for_several_failures_domains_and_vms_that_give_way(cluster, any_order):
+    cluster = evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order" if any_order else "planned"))
+    world, now = World(cluster), several(cluster)
+    names = Names(cluster, now.problem)
+    certificates = Certificates(now, everyone=any_order)
+    told = certificates.any_order if any_order else certificates.any_order | certificates.slots
+    for number in np.flatnonzero(told & now.plain & (now.asked > 0)).tolist():
+        failed = frozenset(names.node(i) for i in now.failures.failing(number).tolist())
+        parts = world.failures(world.now)[names.scenario(now.failures, number)]
+        part = next(part for part in parts if part.nodes <= failed)
+        assert not set(world.lost(world.now, part))

@@ -239,15 +239,6 @@ def test_control_characters_never_reach_the_terminal(run, write):
     assert not set(err) & {"\x1b", "\x07"}
 
 
-def test_what_is_not_supported_yet_is_status_2(run, write):
-    path = write({**SAFE, "guarantee": {"sequence": "sequential"}})
-    for command in ("check", "show", "place", "repair"):
-        status, out, err = run(command, path)
-        assert (status, out) == (2, "")
-        assert err.startswith(f"{path}: guarantee.sequence: 'sequential' is not supported yet")
-    assert run("convert", path)[0] == 0
-
-
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
 def test_every_broken_document_is_refused_in_a_readable_line(broken, run, tmp_path):
     path = broken.write(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 
 import vmplace
-from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, NotSupportedError, OnlyOn, Together
+from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, OnlyOn, Together
 from vmplace.generate import generate
 
 NODES = [Node(f"n{i}", "64GiB") for i in range(3)]
@@ -19,22 +19,6 @@ SMALL = Cluster(NODES, [VM("a", "16GiB", "n0"), VM("b", "16GiB", "n0"), VM("c", 
 
 def hard():
     return generate(nodes=64, fill=0.97, profile="flavors", placed="worst-fit", seed=1)
-
-
-@pytest.mark.parametrize(
-    ("cluster", "place"),
-    [
-        (evolve(SMALL, guarantee=Guarantee(restart="any-order")), "guarantee.restart"),
-        (evolve(SMALL, guarantee=Guarantee(sequence="sequential")), "guarantee.sequence"),
-        (evolve(SMALL, guarantee=Guarantee(policy="first-fit")), "guarantee.policy"),
-        (evolve(SMALL, guarantee=Guarantee(order="priority")), "guarantee.order"),
-    ],
-)
-@pytest.mark.parametrize("ask", [vmplace.check, vmplace.place, vmplace.repair])
-def test_what_is_not_supported_yet_is_refused_with_its_place(ask, cluster, place):
-    with pytest.raises(NotSupportedError, match="not supported yet") as refused:
-        ask(cluster)
-    assert [flaw.place for flaw in refused.value.flaws] == [place]
 
 
 @pytest.mark.parametrize(

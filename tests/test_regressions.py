@@ -7,7 +7,6 @@ import pytest
 
 import vmplace
 from vmplace.cluster import Cluster
-from vmplace.errors import NotSupportedError
 from vmplace.model import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Together
 
 KINDS = {"apart": Apart, "together": Together, "only-on": OnlyOn, "not-on": NotOn}
@@ -314,13 +313,3 @@ def test_nothing_at_all_is_safe():
 
 
 # What is not there yet says so
-
-
-@pytest.mark.parametrize(
-    "guarantee",
-    [{"sequence": "sequential"}, {"restart": "any-order"}, {"policy": "first-fit"}],
-)
-@pytest.mark.parametrize("ask", ["check", "place", "repair"])
-def test_other_guarantees_are_refused(ask, guarantee):
-    with pytest.raises(NotSupportedError):
-        getattr(vmplace, ask)(cluster([("n1", 8), ("n2", 8)], [("a", 1, "n1")], **guarantee))

@@ -7,7 +7,7 @@ from vmplace.budget import Progress
 from vmplace.checking import check
 from vmplace.cluster import Cluster
 from vmplace.documents import dump, load
-from vmplace.errors import Flaw, InputError, NotSupportedError
+from vmplace.errors import Flaw, InputError
 from vmplace.model import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
 from vmplace.results import BrokenRule, Conflict, Migration, Report, Scenario, Solution, Status, Unprotected, Violation
 
@@ -26,7 +26,6 @@ __all__ = [
     "Migration",
     "Node",
     "NotOn",
-    "NotSupportedError",
     "OnlyOn",
     "Progress",
     "Report",

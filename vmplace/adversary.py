@@ -5,6 +5,7 @@ restarts hold for a part of them, too: so any such choice is a state that can ar
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import numpy as np
 from attrs import frozen
@@ -13,8 +14,9 @@ from vmplace.adversary_search import search
 from vmplace.anyorder import Blockade
 from vmplace.anyorder import certified as quickly_certified
 from vmplace.attack import attack
-from vmplace.budget import Budget
+from vmplace.budget import Budget, OutOfTimeError
 from vmplace.columns import BoolArray
+from vmplace.covering import cover
 from vmplace.engine import Outcome
 from vmplace.situation import Kinds, Situation, Story
 
@@ -64,8 +66,9 @@ def strand(situation: Situation, *, budget: Budget, certified: BoolArray | None 
     kinds = situation.kinds
     sure = quickly_certified(situation) if certified is None else certified
     siege = _Siege(situation, [k for k, vms in enumerate(kinds.vms) if kinds.must[k] and not sure[vms[0]]])
-    siege.quickly(budget, every)
-    siege.exactly(budget, every)
+    with suppress(OutOfTimeError):
+        siege.quickly(budget, every)
+        siege.exactly(budget, every)
     return siege.result()
 
 
@@ -76,23 +79,53 @@ class _Siege:
         self.situation = situation
         self.pending = pending
         self.safe: list[int] = []
+        self.withstood: set[int] = set()
+        self.never_alone: set[int] = set()
         self.stories: dict[int, Story] = {}
 
     def quickly(self, budget: Budget, every: bool) -> None:
-        """Without a search: by sums that the others' demands can have, and by filling nodes one by one."""
+        """By filling nodes one by one, by sums that the others' demands can have, and by a relaxation."""
         for kind in self._turns(budget, every):
-            blockade = Blockade.of(self.situation, kind).sharp
-            if blockade.impossible:
-                self._settle(kind, None)
-            elif story := attack(blockade):
-                self._settle(kind, story)
+            if not any(other != kind and _easier(self.situation.kinds, other, kind) for other in self.pending):
+                self._attack(kind)
+        for kind in self._turns(budget, every):
+            if not self._attack(kind):
+                self._relax(kind, budget)
+
+    def _attack(self, kind: int) -> bool:
+        """Whether a quick adversary has its way."""
+        if kind not in self.withstood and (story := attack(Blockade.of(self.situation, kind))):
+            self._settle(kind, story)
+            return True
+        self.withstood.add(kind)
+        return False
+
+    def _relax(self, kind: int, budget: Budget) -> None:
+        alone, whole = Blockade.alone(self.situation, kind).sharp, Blockade.of(self.situation, kind).sharp
+        outcome, story = (Outcome.INFEASIBLE, None) if alone.impossible else cover(alone, budget=budget)
+        if outcome is Outcome.INFEASIBLE:
+            self.never_alone.add(kind)
+        if story is not None or (outcome is Outcome.INFEASIBLE and whole.harmless_mates):
+            self._settle(kind, story)
 
     def exactly(self, budget: Budget, every: bool) -> None:
         """By a search that is exhaustive."""
         for kind in self._turns(budget, every):
-            outcome, story = search(Blockade.of(self.situation, kind).sharp, budget=budget)
+            outcome, story = Outcome.INFEASIBLE, None
+            for blockade in self._open_cases(kind):
+                outcome, story = search(blockade.sharp, budget=budget)
+                if outcome is not Outcome.INFEASIBLE:
+                    break
             if story is not None or outcome is Outcome.INFEASIBLE:
                 self._settle(kind, story)
+
+    def _open_cases(self, kind: int) -> Iterator[Blockade]:
+        """One of those that the VM must be together with has restarted; none of them has."""
+        whole = Blockade.of(self.situation, kind)
+        if whole.mates.any():
+            yield whole
+        if kind not in self.never_alone:
+            yield Blockade.alone(self.situation, kind)
 
     def _turns(self, budget: Budget, every: bool) -> Iterator[int]:
         """Kinds to decide about; those that are no harder to restart than one that is safe are safe, too."""

@@ -13,7 +13,11 @@ __all__ = ["search"]
 
 
 def search(blockade: Blockade, *, budget: Budget) -> tuple[Outcome, Story | None]:
-    """A state that strands a VM of the kind; INFEASIBLE if there is none."""
+    """A state that strands a VM of the kind; INFEASIBLE if there is none.
+
+    If there are others that the VM must be together with, one of them has restarted: for the states without them, ask about the
+    blockade without them.
+    """
     model = _Model(blockade)
     answer = CpSat().solve(model.program, budget=budget)
     return answer.outcome, None if answer.values is None else model.story(answer.values)
@@ -31,6 +35,9 @@ class _Model:
         self._limit()
         zones = {rule: self._apart(rule) for rule in range(len(self.situation.apart))}
         homes = {rule: self._together(rule) for rule in range(len(self.situation.together))}
+        if blockade.mates.any():
+            mine = self.kinds.together[blockade.kind]
+            self.program.row(((home, 1) for rule in mine for home in homes[rule].values()), lower=1)
         for at, node in enumerate(blockade.nodes.tolist()):
             blocked = self._short(at, node)
             for rule in self.kinds.apart[blockade.kind]:
@@ -100,7 +107,7 @@ class _Model:
     def story(self, values: tuple[int, ...]) -> Story:
         """The values as restarts."""
         waiting = [vms.tolist() for vms in self.kinds.vms]
-        target = waiting[self.blockade.kind].pop()
+        target = waiting[self.blockade.kind].pop(0)
         placed = [
             (waiting[kind].pop(), node)
             for kind, node in np.argwhere(self.on >= 0).tolist()

@@ -65,10 +65,28 @@ class AnyOrderModel(CountModel):
             if v >= 0:
                 terms, own = self._capacity(i, int(capacity[i]))
                 self.program.row([(v, 1), (b, -upper)], upper=0)
+                self.program.row([(b, 1), (self._slots.get((0, size, i), -1), -1)], upper=0 if (0, size, i) in self._slots else 1)
                 self.program.row([*self._load(i, lasting=True), (v, 1), (b, size - 1), *terms], upper=own)
+        self._price_room(nodes, left, some, size)
+        # How many nodes have such room is what a search should settle first.
+        count = int(self._new(np.array([int((most > 0).sum())]), lambda c, counts: (room(c, counts) > 0).sum(keepdims=True))[0])
+        self.program.row([*((b, 1) for b in some.tolist()), (count, -1)], 0, 0)
         total = int(self._new(np.array([int(most.sum())]), lambda c, counts: room(c, counts).sum(keepdims=True))[0])
         self.program.row([*((v, 1) for v in left.tolist()), (total, -1)], 0, 0)
         self._outlast(dict(zip(nodes.tolist(), left.tolist(), strict=True)), mine, size, total, room)
+
+    def _price_room(self, nodes: IntArray, left: IntArray, some: IntArray, size: int) -> None:
+        """What room for the size costs in memory that leaves a node: with F free now, ``t - 1 - F`` goes before any counts.
+
+        A relaxation that may have half a switch pays half of that.
+        """
+        if self._out is None:
+            return
+        free = (self._capacity_of[0] - self._lasting_size @ self._now)[nodes]
+        for i, v, b, now in zip(nodes.tolist(), left.tolist(), some.tolist(), free.tolist(), strict=True):
+            if v >= 0 and now >= 0:
+                leaving = [(int(self._out[s, i]), -int(self._lasting_size[s])) for s in np.flatnonzero(self._out[:, i] >= 0)]
+                self.program.row([(v, 1), (b, max(0, size - 1 - now)), *leaving], upper=max(0, now - size + 1))
 
     def _outlast(self, left: dict[int, int], mine: IntArray, size: int, total: int, room: Any) -> None:
         """No k units that fail displace as much as that, with what room is lost on them."""
@@ -107,15 +125,19 @@ class AnyOrderModel(CountModel):
 
     def _where_one_fails(self, terms: Terms, mine: IntArray, unit: int, size: int) -> list[tuple[Terms, int]]:
         """The row of a unit, which binds where a VM of the size is there."""
-        here = self._n[np.ix_(mine, np.flatnonzero(self._problem.unit == unit))].ravel()
-        here = here[here >= 0]
-        if not len(here):
-            return []
         inside = np.flatnonzero(self._problem.unit == unit)
+        here = self._n[np.ix_(mine, inside)].ravel()
+        here = here[here >= 0].tolist()
+        if not here:
+            return []
+        # What is there and the room that is left are no more than all that the nodes have.
+        most = max(0, int(self._capacity_of[0, inside].sum()) - (size - 1))
+        if any(self.program.lower[v] for v in here):
+            return [(terms, -(size - 1))]
         there = int(self._new(np.ones(1, dtype=np.int64), lambda c, counts: np.array([counts[np.ix_(mine, inside)].any()]))[0])
-        self.program.row([*((v, 1) for v in here.tolist()), (there, -sum(self.program.upper[v] for v in here.tolist()))], upper=0)
-        highest = sum(c * self.program.upper[v] for v, c in terms)
-        return [([*terms, (there, highest)], -highest - (size - 1))]
+        for v in here:
+            self.program.row([(v, 1), (there, -self.program.upper[v])], upper=0)
+        return [([*terms, (there, most)], -most - (size - 1))]
 
     # Cuts
 

@@ -67,7 +67,7 @@ class _Adversary:
         kinds: dict[bytes, list[int]] = {}
         for i, column in enumerate(np.ascontiguousarray(columns)):
             kinds.setdefault(column.tobytes(), []).append(i)
-        return {i: np.array(members) for members in kinds.values() for i in members}
+        return {i: alike for members in kinds.values() for alike in [np.array(members)] for i in members}
 
     def find(self) -> Stranding | None:
         must = self.failure.all.case.must
@@ -180,8 +180,7 @@ class _Among:
     """A rule between displaced VMs, seen from the classes and nodes of a search."""
 
     def __init__(self, bound: Bound, classes: list[list[int]], nodes: IntArray) -> None:
-        members = set(bound.members)
-        self.member = np.array([vms[0] in members for vms in classes])
+        self.member = np.array([vms[0] in bound.bound_vms for vms in classes])
         self.apart = isinstance(bound.rule, Apart)
         self.wide = isinstance(bound.rule, Apart) and bound.rule.scope == "domain"
         self.place = bound.place[nodes]

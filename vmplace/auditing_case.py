@@ -128,8 +128,13 @@ class Case:
         return self.vm.protected & ~self.vm.evictable if self.vm.evictable.any() else self.vm.protected
 
     @cached_property
-    def place(self) -> IntArray:
-        """Each node's failure domain by number, one of its own for a node without, shape (n_nodes + 1,)."""
+    def by_node(self) -> IntArray:
+        """Each node by its own number, shape (n_nodes + 1,)."""
+        return np.append(np.arange(len(self.node)), -1)
+
+    @cached_property
+    def by_domain(self) -> IntArray:
+        """Each node by its failure domain's number, one of its own for a node without, shape (n_nodes + 1,)."""
         labels = self.node.domain
         number = {domain: i for i, domain in enumerate(labels.words)}
         shared = labels.numbered(number) if number else np.zeros(0, np.int64)

@@ -22,7 +22,8 @@ nodes that r closes sum up to 1 at most, and the least share of each node over a
 
     sum of min over r of w_r / T_r > number of resources  =>  v is never stranded,
 
-where w_r > T_r says that r cannot close the node. Shares are rounded down to whole parts, which errs on the safe side.
+where w_r > T_r says that r cannot close the node, and a resource that can close none does not count. Shares are rounded down
+to whole parts, which errs on the safe side.
 
 Rules leave v fewer nodes. Those that only-on and not-on ban, or where a member stands from which v is apart, are not summed
 over. A member that is to be apart from v and is displaced too may close one place, a node or a failure domain, by being there:
@@ -31,7 +32,7 @@ draw v to any node: then nothing is shown. What other VMs may not do only makes 
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from attrs import field, frozen
@@ -46,6 +47,7 @@ __all__ = ["caps", "closing", "doubtful_pools", "doubtful_scenarios", "resistanc
 _MOST = 2**62
 _FINEST = 2**30
 _MOST_CAPS = 16
+_MOST_LOADS = 128
 
 
 def closing(free: IntArray, need: IntArray, divisor: IntArray) -> IntArray:
@@ -83,6 +85,9 @@ def resistance(least: IntArray, others: IntArray) -> tuple[IntArray, int]:
     others
         What all other displaced VMs need, shape (n_resources,).
     """
+    if len(least) > 1:
+        closes = (least <= others[:, None]).any(axis=1)
+        least, others = (least[closes], others[closes]) if closes.any() else (least[:1], others[:1])
     if len(least) == 1:
         return least[0], int(others[0])
     parts = min(_FINEST, _MOST // (int(others.max()) + 1))
@@ -123,13 +128,18 @@ class _Pool:
         self.online = (self.case.online & (self.case.node_pool == pool))[:-1]
         self.bearing = failures.bearing[self.case.node_pool[self.case.at[failures.bearing]] == pool]
         demand = failures.demand[:, self.bearing]
-        self.divisor = np.maximum(1, np.gcd.reduce(demand, axis=1)) if len(self.bearing) else np.ones(len(demand), np.int64)
+        self.divisor = np.maximum(1, np.gcd.reduce(demand, axis=1, initial=0))
+        self.capped_load = lru_cache(_MOST_LOADS)(self._capped_load)
 
     def by_unit(self, vms: IntArray, amounts: IntArray) -> IntArray:
         return self.scenarios.by_unit(self.case.at[vms], amounts)
 
     def count(self, vms: IntArray) -> IntArray:
         return self.by_unit(vms, np.ones(len(vms), np.int64))
+
+    def _capped_load(self, resource: int, cap: int) -> IntArray:
+        """What each unit displaces of a resource, where no VM counts for more than the cap."""
+        return self.by_unit(self.bearing, np.minimum(self.all.demand[resource, self.bearing], cap))
 
     def targets(self) -> Iterator[_Target]:
         """All that must restart, by what they need and what binds them."""
@@ -161,25 +171,25 @@ class _Pool:
     def _bound(self, vm: int) -> _Target:
         """A VM under rules; where members stand that fail with it is taken for closed too."""
         allowed, wide = self.online.copy(), False
-        apart: set[int] = set()
-        together: set[int] = set()
+        apart, together = [np.arange(0)], [np.arange(0)]
         for bound in self.all.bounds_of[vm]:
             allowed &= ~bound.banned[:-1]
-            peers = [v for v in bound.members if v != vm and self.case.at[v] >= 0 and not self.case.vm.evictable[v]]
+            others = bound.members[bound.members != vm]
+            peers = others[(self.case.at[others] >= 0) & ~self.case.vm.evictable[others]]
             if isinstance(bound.rule, Apart):
-                apart.update(peers)
+                apart.append(peers)
                 wide |= bound.rule.scope == "domain"
-                allowed &= ~np.isin(bound.place[:-1], bound.place[self.case.at[peers]])
+                allowed &= ~bound.at_places_of(self.case.at[peers])
             elif isinstance(bound.rule, Together):
-                together.update(peers)
-        return _Target(np.array([vm]), allowed, np.array(sorted(apart), np.int64), np.array(sorted(together), np.int64), wide)
+                together.append(peers)
+        return _Target(np.array([vm]), allowed, np.unique(np.concatenate(apart)), np.unique(np.concatenate(together)), wide)
 
     def shown(self, target: _Target, total: Callable[[IntArray], IntArray]) -> BoolArray:
         """In which scenarios that displace a target it is never stranded, by the sums there of amounts of units."""
         need = self.all.demand[:, target.vms[0]]
         binding, nodes = np.flatnonzero(need), np.flatnonzero(target.allowed)
         least = closing(self.all.free[np.ix_(binding, nodes)], need[binding], self.divisor[binding])
-        place = np.unique(self.case.place[nodes], return_inverse=True)[1] if target.wide else np.arange(len(nodes))
+        place = np.unique(self.case.by_domain[nodes], return_inverse=True)[1] if target.wide else np.arange(len(nodes))
         peers, drawn = total(self.count(target.apart)), total(self.count(target.together)) > 0
         shown = np.zeros(len(drawn), dtype=bool)
         for cap in caps(least):

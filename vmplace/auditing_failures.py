@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from attrs import frozen
 
-from vmplace.auditing_case import Case
+from vmplace.auditing_case import Case, Resource
 from vmplace.auditing_rules import Bound, musts
 from vmplace.auditing_scenarios import Scenarios
 from vmplace.columns import BoolArray, IntArray
@@ -26,10 +26,26 @@ class Failures:
 
     def __init__(self, case: Case, scenarios: Scenarios) -> None:
         self.case, self.scenarios = case, scenarios
-        self.bearing = np.flatnonzero(~case.vm.evictable & (case.at >= 0))
-        self.resources = [r for r in case.resources if not r.name or (r.binding and r.demand[self.bearing].any())]
-        self.demand = np.array([resource.demand for resource in self.resources])
-        self.bounds = [bound for bound in musts(case) if bound.rule.during_failover]
+
+    @cached_property
+    def bearing(self) -> IntArray:
+        """The VMs that take memory and are not evictable, in document order."""
+        return np.flatnonzero(~self.case.vm.evictable & (self.case.at >= 0))
+
+    @cached_property
+    def resources(self) -> list[Resource]:
+        """Memory, and the further resources that bind restarts."""
+        return [r for r in self.case.resources if not r.name or (r.binding and r.demand[self.bearing].any())]
+
+    @cached_property
+    def demand(self) -> IntArray:
+        """Of each resource by each VM, shape (n_resources, n_vms)."""
+        return np.array([resource.demand for resource in self.resources])
+
+    @cached_property
+    def bounds(self) -> list[Bound]:
+        """The must-rules that bind restarts."""
+        return [bound for bound in musts(self.case) if bound.rule.during_failover]
 
     @cached_property
     def free(self) -> IntArray:
@@ -41,7 +57,7 @@ class Failures:
         """The rules of each VM that restarts under any."""
         found: dict[int, list[Bound]] = {}
         for bound in self.bounds:
-            for v in bound.members:
+            for v in bound.members.tolist():
                 found.setdefault(v, []).append(bound)
         return found
 
@@ -113,17 +129,18 @@ class Failure:
         allowed = self._of_pool(vm)
         for bound in self.all.bounds_of.get(vm, ()):
             allowed &= ~bound.banned[self.nodes]
-            there = [restarts[other] for other in bound.members if other in restarts]
+            there = [node for other, node in restarts.items() if other in bound.bound_vms]
             if isinstance(bound.rule, Apart):
-                allowed &= ~np.isin(bound.place[self.nodes], bound.place[there + self.standing(bound)])
+                taken = np.append(self._standing(bound), np.array(there, np.int64))
+                allowed &= ~bound.at_places_of(taken)[self.nodes]
             elif isinstance(bound.rule, Together) and there:
                 allowed &= self.nodes == there[0]
         return allowed
 
-    def standing(self, bound: Bound) -> list[int]:
+    def _standing(self, bound: Bound) -> IntArray:
         """The nodes of a rule's members that stay, as far as they cannot be stopped."""
-        members = (v for v in bound.members if not self.all.case.vm.evictable[v])
-        return [int(self.at[v]) for v in members if self.at[v] >= 0 and not self.failed[self.at[v]]]
+        at = self.at[bound.members[~self.all.case.vm.evictable[bound.members]]]
+        return at[(at >= 0) & ~self.failed[at]]
 
     def fitting(self, vm: int, free: IntArray, restarts: Mapping[int, int]) -> BoolArray:
         """Survivors that can take a VM with what is free after others have restarted; shape (n_survivors,)."""

@@ -220,14 +220,14 @@ def _check_room(case: Case, scenarios: Scenarios, plans: Plans, resource: Resour
     if resource.name:
         keys, demand = keys[demand > 0], demand[demand > 0]
     pairs, arriving = sums_by_key(keys, demand)
-    node = pairs % count
-    after = (resource.fixed if plans.evicted is None else resource.load)[node] + arriving
     if case.vm.evictable.any():
-        after -= _freed(case, scenarios, plans, resource, pairs)
-    for p in np.flatnonzero(after > resource.capacity[node]).tolist():
+        arriving -= _freed(case, scenarios, plans, resource, pairs)
+    held = resource.fixed if plans.evicted is None else resource.load
+    node = pairs % count
+    for p in np.flatnonzero(arriving > (resource.capacity - held)[node]).tolist():
         key, i = scenarios.key(int(pairs[p]) // count), int(node[p])
-        held = resource.excess(int(after[p]), int(resource.capacity[i]))
-        case.blame("failover", key, f"if {key} fails, {case.nodes[i]} would hold {held}")
+        excess = resource.excess(int(held[i] + arriving[p]), int(resource.capacity[i]))
+        case.blame("failover", key, f"if {key} fails, {case.nodes[i]} would hold {excess}")
 
 
 def _freed(case: Case, scenarios: Scenarios, plans: Plans, resource: Resource, pairs: IntArray) -> IntArray:

@@ -1,6 +1,6 @@
 """The failures that a guarantee speaks of: which units of which pool fail together, and how each scenario is called."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import chain, combinations
 from math import comb
@@ -10,8 +10,6 @@ from attrs import field, frozen
 
 from vmplace.auditing_case import Case
 from vmplace.columns import BoolArray, IntArray
-from vmplace.errors import Flaw, InputError
-from vmplace.units import short
 
 __all__ = ["MOST_SCENARIOS", "Scenarios"]
 
@@ -41,7 +39,7 @@ class Scenarios:
         How many units fail together where there are so many.
     """
 
-    names: list[str] = field(repr=False)
+    names: Sequence[str] = field(repr=False)
     unit: IntArray = field(repr=False)
     pool: IntArray = field(repr=False)
     units: IntArray = field(repr=False)
@@ -58,7 +56,7 @@ class Scenarios:
         hosting[-1] = False
         pool = np.zeros(len(names), np.int64)
         pool[unit[:-1]] = case.node_pool[:-1]
-        hosts = np.unique(unit[hosting])
+        hosts = np.flatnonzero(np.bincount(unit[hosting]))
         failures = case.cluster.guarantee.failures
         told, crowded = _told([hosts[pool[hosts] == p] for p in range(len(case.pools))], failures)
         return cls(names, np.where(hosting, unit, _NOBODY), pool, _sets(told, failures), crowded, failures)
@@ -126,8 +124,8 @@ class Scenarios:
         return any(len(rank) == self.failures and min(rank) >= 0 and rank == sorted(set(rank)) for rank in ranks)
 
 
-def _node_units(case: Case) -> tuple[list[str], IntArray]:
-    return case.nodes[:-1], np.append(np.arange(len(case.node)), _NOBODY)
+def _node_units(case: Case) -> tuple[Sequence[str], IntArray]:
+    return case.node.names, np.append(np.arange(len(case.node)), _NOBODY)
 
 
 def _domain_units(case: Case) -> tuple[list[str], IntArray]:
@@ -136,10 +134,6 @@ def _domain_units(case: Case) -> tuple[list[str], IntArray]:
     first: dict[str, int] = {}
     for i, (name, domain) in enumerate(zip(case.node.names, domains, strict=True)):
         first.setdefault(domain or name, i)
-    confused = [i for i, domain in enumerate(domains) if not domain and case.node.names[i] in domains]
-    if confused:
-        mend = "is a failure domain's name too: call one of them otherwise"
-        raise InputError([Flaw(f"nodes[{i}].name", f"{short(case.node.names[i])} {mend}") for i in confused])
     called = [domain or name for name, domain in zip(case.node.names, domains, strict=True)]
     pairs = list(zip(called, case.node_pool[:-1].tolist(), strict=True))
     number = {pair: u for u, pair in enumerate(sorted(set(pairs), key=lambda pair: (first[pair[0]], pair[1])))}
@@ -163,9 +157,8 @@ def _sets(pools: list[IntArray], failures: int) -> IntArray:
     blocks = [np.zeros((0, width), np.int64)]
     for hosts in pools:
         size = min(failures, len(hosts))
-        rows = np.fromiter(chain.from_iterable(combinations(range(len(hosts)), size)), np.int64).reshape(-1, size)
-        block = np.full((len(rows), width), _PADDING)
-        block[:, :size] = hosts[rows]
-        blocks.append(block)
+        sets = chain.from_iterable(combinations(hosts.tolist(), size)) if size > 1 else hosts
+        rows = np.fromiter(sets, np.int64).reshape(-1, size)
+        blocks.append(np.pad(rows, ((0, 0), (0, width - size)), constant_values=_PADDING))
     units = np.concatenate(blocks)
     return units if len(pools) < 2 else units[np.lexsort(units.T[::-1])]

@@ -21,7 +21,10 @@ def check_sums(case: Case, scenarios: Scenarios) -> None:
     short = np.array([need > left for _, need, left in told])
     worst = np.argmax(short, axis=0)  # memory where nothing is short
     for r, (resource, need, left) in enumerate(told):
-        for s in np.flatnonzero((worst == r) & (told[0][1] > 0)).tolist():
-            key, kind = scenarios.keys[s], "unprotected" if short[r, s] else "unverified"
-            figures = f"{resource.spell(int(need[s]))} must restart, {resource.spell(int(left[s]))} are free elsewhere"
-            case.blame(kind, key, f"if {key} fails, {figures}")
+        rows = np.flatnonzero((worst == r) & (told[0][1] > 0))
+        kinds = np.where(short[r, rows], "unprotected", "unverified").tolist()
+        needs, spares = need[rows].tolist(), left[rows].tolist()
+        spelled = {amount: resource.spell(amount) for amount in {*needs, *spares}}
+        for s, kind, n, spare in zip(rows.tolist(), kinds, needs, spares, strict=True):
+            figures = f"{spelled[n]} must restart, {spelled[spare]} are free elsewhere"
+            case.blame(kind, scenarios.keys[s], f"if {scenarios.keys[s]} fails, {figures}")

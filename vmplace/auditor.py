@@ -17,7 +17,7 @@ from vmplace.auditing_sums import check_sums
 from vmplace.cluster import Cluster
 from vmplace.results import Violation
 
-__all__ = ["audit", "audit_running"]
+__all__ = ["audit", "audit_plans", "audit_running"]
 
 
 def audit(
@@ -62,6 +62,14 @@ def audit(
     elif not planned:
         check_any_order(failures)
     return case.found
+
+
+def audit_plans(cluster: Cluster, placement: Placement, failover: Failover, *, powered: Names | None = None) -> list[Violation]:
+    """What these plans break, whatever the others would; who is missing in one is not told. Arguments as for `audit`."""
+    case = Case(cluster, placement, powered, ())
+    scenarios = Scenarios.of(case)
+    check_rules(case, check_plans(case, scenarios, failover, complete=False), scenarios)
+    return [violation for violation in case.found if violation.kind == "failover"]
 
 
 def _check_crowded(failures: Failures) -> None:

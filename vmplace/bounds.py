@@ -82,16 +82,17 @@ def _inseparable(problem: Problem, goal: Goal) -> Reason | None:
             mine = binding.vms[problem.vm_pool[binding.vms] == pool]
             hosts = (problem.online | problem.maintenance) & (problem.pool == pool)
             places = len(np.unique(binding.zone[hosts]))
-            if len(mine) > places:
-                return Reason("apart", tuple(mine.tolist()), len(mine), places)
-            if problem.failures == 0 or goal.best_effort or not binding.during_failover:
-                continue
+            # One more than there are places is enough to name, those first that must restart.
+            mine = mine[np.argsort(~problem.protected[mine], kind="stable")]
             # Where one fails, it needs a place besides the others'; of these, those on failed nodes may not need any more.
             alone = problem.failures == 1 and problem.guarantee.scope == "node"
             staying = mine[~problem.evictable[mine] if alone else problem.protected[mine]]
-            left = _places_left(problem, binding, pool)
-            if problem.protected[staying].any() and len(staying) > left:
-                return Reason("apart", tuple(staying.tolist()), len(staying), left)
+            fails = problem.failures > 0 and not goal.best_effort and binding.during_failover and problem.protected[staying].any()
+            left = _places_left(problem, binding, pool) if fails else places
+            if fails and len(staying) > left:
+                return Reason("apart", tuple(staying[: left + 1].tolist()), left + 1, left, among=places)
+            if len(mine) > places:
+                return Reason("apart", tuple(mine[: places + 1].tolist()), places + 1, places)
     return None
 
 

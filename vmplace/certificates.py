@@ -20,6 +20,8 @@ class _Pool:
     ----------
     standing
         The placement.
+    number
+        Of the pool.
     step
         A common divisor of all VMs' memory, in MiB.
     failing
@@ -35,6 +37,7 @@ class _Pool:
     """
 
     standing: Standing
+    number: int
     step: int
     failing: IntArray
     lost: IntArray
@@ -52,7 +55,7 @@ class _Pool:
         ascending = np.argsort(free)
         above = np.concatenate((np.cumsum(free[ascending][::-1])[::-1], [0]))
         lost = np.append(whole, 0)[standing.failures.nodes[failing]]
-        return cls(standing, step, failing, lost, targets[ascending], free[ascending], above, asked[failing])
+        return cls(standing, pool, step, failing, lost, targets[ascending], free[ascending], above, asked[failing])
 
     @property
     def most(self) -> int:
@@ -150,6 +153,18 @@ class Certificates:
             size = standing.failures.largest(largest)[pool.failing]
             safe[pool.failing] = pool.stranding(size, pool.lost) > pool.asked - size
         return safe
+
+    @property
+    def certain_pools(self) -> list[int]:
+        """Pools that survive every set of so many units that fail, listed or not: no VM there is ever short of room.
+
+        The sets that are listed are those of the units that displace most, so none displaces more; and as much room is lost as
+        is free on the freest nodes, as many as ever fail.
+        """
+        largest = np.zeros(int(self.standing.problem.pool.max(initial=0)) + 1, dtype=np.int64)
+        mine = self.standing.larger_than(0)
+        np.maximum.at(largest, self.standing.problem.vm_pool[mine], self.standing.problem.memory[mine])
+        return [pool.number for pool in self._pools if pool.small >= largest[pool.number]]
 
     @property
     def slots(self) -> BoolArray:

@@ -3,9 +3,8 @@
 from vmplace.budget import Budget
 from vmplace.columns import IntArray
 from vmplace.problem import BoolArray, Problem
-from vmplace.scenarios import Verdict, judge
+from vmplace.scenarios import Verdict, fates_in_turn, judge
 from vmplace.standing import Standing
-from vmplace.turns import fates_in_turn
 
 __all__ = ["certify"]
 

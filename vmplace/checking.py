@@ -4,13 +4,16 @@ import threading
 from collections.abc import Callable
 
 import numpy as np
+from attrs import evolve
 
 from vmplace.auditor import audit_running
 from vmplace.budget import Budget, Progress
 from vmplace.certify import certify
 from vmplace.cluster import Cluster
+from vmplace.model import Guarantee
 from vmplace.naming import Names
-from vmplace.problem import Problem, compile_problem
+from vmplace.problem import compile_problem
+from vmplace.promises import compare as compared
 from vmplace.results import Report, Status
 from vmplace.scenarios import Verdict
 from vmplace.verdicts import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
@@ -21,6 +24,7 @@ __all__ = ["check"]
 def check(
     cluster: Cluster,
     *,
+    compare: bool = False,
     time_limit: float | None = None,
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
@@ -31,6 +35,8 @@ def check(
     ----------
     cluster
         What to check.
+    compare
+        Also say what the usual policies would promise of it, and who of them would be wrong (`Report.comparison`).
     time_limit
         Seconds; scenarios undecided then are ``unknown``. None: until all are decided.
     progress
@@ -46,26 +52,41 @@ def check(
 
     Raises
     ------
-    NotSupportedError
-        (a NotImplementedError) if the cluster asks for what this version cannot do.
     InputError
         (a ValueError) if the time limit is no time.
     """
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         problem = compile_problem(cluster)
-        verdict = certify(problem, problem.node_of, budget=budget)
-        return _report(cluster, problem, verdict, budget)
+        names = Names(cluster, problem)
+        report, verdict = _judged(names, budget)
+
+        def judged(guarantee: Guarantee) -> Report:
+            if guarantee == problem.guarantee:
+                return report
+            # One story is enough of what may happen in any order.
+            other, losses = evolve(problem, guarantee=guarantee), guarantee.restart == "planned"
+            return _judged(Names(cluster, other), budget, losses=losses)[0]
+
+        return evolve(
+            report,
+            warnings=(*report.warnings, *soft_warnings(names, verdict, problem.node_of)),
+            broken_rules=broken_rules(names, problem.node_of),
+            comparison=compared(problem, list(report.pools), judged) if compare else (),
+            stats={"seconds": round(budget.elapsed, 3), "scenarios": by_method(verdict)},
+        )
 
 
-def _report(cluster: Cluster, problem: Problem, verdict: Verdict, budget: Budget) -> Report:
-    names = Names(cluster, problem)
+def _judged(names: Names, budget: Budget, *, losses: bool = True) -> tuple[Report, Verdict]:
+    """What comes of each failure and what is wrong now, and thus the verdict."""
+    cluster, problem = names.cluster, names.problem
+    verdict = certify(problem, problem.node_of, budget=budget, losses=losses)
     node_of = names.hosts(problem.node_of)
     waiting = names.vms(np.flatnonzero(problem.node_of < 0).tolist())
     found, waits = audit_running(cluster, node_of), frozenset(waiting)
     faults = [v for v in found if v.kind in ("overfull", "rule") or (v.kind == "placement" and v.subject not in waits)]
     pools = pool_verdicts(names, verdict, problem.node_of, faults)
     status = next((s for s in (Status.UNSAFE, Status.UNKNOWN) if s in pools.values()), Status.SAFE)
-    return Report(
+    report = Report(
         cluster=cluster,
         status=status,
         guarantee=status,
@@ -75,9 +96,8 @@ def _report(cluster: Cluster, problem: Problem, verdict: Verdict, budget: Budget
         unprotected=unprotected(names, verdict),
         violations=tuple(faults),
         waiting=waiting,
-        warnings=(*(v.message for v in found if v.kind == "headroom"), *soft_warnings(names, verdict, problem.node_of)),
-        broken_rules=broken_rules(names, problem.node_of),
+        warnings=tuple(v.message for v in found if v.kind == "headroom"),
         pools=pools,
         method="exact",
-        stats={"seconds": round(budget.elapsed, 3), "scenarios": by_method(verdict)},
     )
+    return report, verdict

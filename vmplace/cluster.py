@@ -14,7 +14,7 @@ from vmplace.errors import InputError
 from vmplace.fields import name_places, parse_date, parse_meta, parse_names, parse_ratios
 from vmplace.frames import read_nodes, read_vms
 from vmplace.model import VM, Guarantee, Node, Rule, Tag
-from vmplace.references import broken_references
+from vmplace.references import ambiguous_domains, broken_references
 from vmplace.units import short
 
 __all__ = ["Cluster"]
@@ -107,6 +107,8 @@ class Cluster:
         if not doubtful and not self.rules and isinstance(self.nodes, NodeColumns):
             return  # columns are checked when made
         flaws = broken_references(list(enumerate(self.nodes)), doubtful, list(enumerate(self.rules)))
+        if self.guarantee.scope == "domain":
+            flaws += ambiguous_domains(self.nodes)
         if flaws:
             raise InputError(flaws)
 

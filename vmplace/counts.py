@@ -7,7 +7,7 @@ no rule binds restarts. Where a candidate fails its exact check all the same, th
 class s restart on i.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from vmplace.budget import Budget
 from vmplace.columns import IntArray
-from vmplace.goal import Candidate, Goal, Stage, losses, priorities
+from vmplace.goal import Candidate, Goal, Stage
 from vmplace.lifting import lifted, slot_prices
 from vmplace.problem import Binding, BoolArray, Problem
 from vmplace.program import Terms
@@ -72,8 +72,6 @@ class CountModel(Running):
         self._stated: list[tuple[BoolArray, IntArray, set[int]]] = []
         if problem.failures:
             self._survive(slots)
-        if goal.worst is not None:
-            self._no_worse(goal.worst)
 
     # The guarantee
 
@@ -388,42 +386,6 @@ class CountModel(Running):
                 for i, home in enumerate(homes.tolist()):
                     if restarts[s, i] >= 0:
                         self.program.row([(int(restarts[s, i]), 1), (home, -most)], upper=0)
-
-    def _no_worse(self, worst: Mapping[tuple[int, ...], tuple[int, ...]]) -> None:
-        """No scenario loses more than it may, in the order of priorities: more of a lower one only for less of a higher one."""
-        for units, allowed in worst.items():
-            better: list[int] = []
-            for rank, (priority, most) in enumerate(zip(priorities(self._problem), allowed, strict=True)):
-                lost = self._lost_terms(priority, units)
-                whole = sum(c * self.program.upper[v] for v, c in lost)
-                self.program.row([*lost, *((b, -whole) for b in better)], upper=most // self._unit)
-                better.append(self._less(units, rank, lost, most))
-
-    def _less(self, units: tuple[int, ...], rank: int, lost: Terms, most: int) -> int:
-        """A variable that may be 1 only if a scenario loses less than `most` MiB of a priority."""
-
-        def loses_less(c: Candidate, _: IntArray) -> IntArray:
-            number = c.verdict.standing.failures.number.get(units)
-            return np.array([number is None or losses(self._problem, c.verdict)[number][rank] < most])
-
-        less = int(self._new(np.ones(1, dtype=np.int64), loses_less)[0])
-        whole = sum(c * self.program.upper[v] for v, c in lost)
-        under = (most - 1) // self._unit
-        slack = max(0, whole - under)
-        self.program.row([*lost, (less, slack)], upper=under + slack)
-        return less
-
-    def _lost_terms(self, priority: int, units: tuple[int, ...] | None = None) -> Terms:
-        """Memory that is lost; where one unit fails at a time, a VM is lost in one failure only."""
-        assert self._lost is not None
-        mine = np.flatnonzero(self._classes.priority == priority)
-        nodes = range(self._problem.n_nodes) if units is None else np.flatnonzero(np.isin(self._problem.unit, units)).tolist()
-        return [(int(self._lost[s, i]), self._size[s]) for s in mine for i in nodes if self._lost[s, i] >= 0]
-
-    def lost(self, values: tuple[int, ...], units: tuple[int, ...]) -> tuple[int, ...]:
-        """The memory in MiB that a failure leaves out in the model, by priority, highest first."""
-        terms = (self._lost_terms(priority, units) for priority in priorities(self._problem))
-        return tuple(self.program.value(t, values) * self._unit for t in terms)
 
     # Between values and placements
 

@@ -1,10 +1,10 @@
-"""What is raised when the input is wrong, or right but not supported yet."""
+"""What is raised when the input is wrong."""
 
 from collections.abc import Iterable
 
 from attrs import frozen
 
-__all__ = ["Flaw", "InputError", "NotSupportedError"]
+__all__ = ["Flaw", "InputError"]
 
 
 @frozen
@@ -40,21 +40,4 @@ class InputError(ValueError):
         super().__init__("\n".join(map(str, self.flaws)))
 
     def __reduce__(self) -> tuple[type["InputError"], tuple[tuple[Flaw, ...]]]:
-        return type(self), (self.flaws,)
-
-
-class NotSupportedError(NotImplementedError):
-    """The input is valid, but asks for something this version cannot do.
-
-    Attributes
-    ----------
-    flaws : tuple of Flaw
-        Every use of such a thing, with its place.
-    """
-
-    def __init__(self, flaws: Iterable[Flaw]) -> None:
-        self.flaws = tuple(flaws)
-        super().__init__("\n".join(map(str, self.flaws)))
-
-    def __reduce__(self) -> tuple[type["NotSupportedError"], tuple[tuple[Flaw, ...]]]:
         return type(self), (self.flaws,)

@@ -13,8 +13,8 @@ from vmplace.problem import BoolArray, Problem
 
 __all__ = ["MOST_SCENARIOS", "Failures"]
 
-MOST_SCENARIOS = 1_000_000
-"""So many are looked at one by one; where there are more, those of the units that displace most."""
+MOST_SCENARIOS, _MOST_UNITS = 1_000_000, 4_000_000
+"""So many are looked at one by one, with so many units in all; where there are more, those of the units that displace most."""
 
 
 @frozen(eq=False)
@@ -57,8 +57,9 @@ class Failures:
         heavy = np.zeros(len(problem.unit_pool), dtype=np.int64)
         np.add.at(heavy, problem.unit, weight)
         pools = [mine[problem.unit_pool[mine] == pool] for pool in np.unique(problem.unit_pool[mine]).tolist()]
+        k = min(k, max(map(len, pools)))
         total = sum(comb(len(pool), min(k, len(pool))) for pool in pools)
-        share = MOST_SCENARIOS // len(pools)
+        share = min(MOST_SCENARIOS, _MOST_UNITS // k) // len(pools)
         chosen = np.concatenate([_padded(_sets(_heaviest(pool, heavy, k, share), k), k) for pool in pools])
         return cls(problem, chosen[np.lexsort(chosen.T[::-1])], total)
 

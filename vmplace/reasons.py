@@ -42,6 +42,8 @@ def scenario_sentence(reason: Reason, failures: Failures, number: int, names: Na
         asked = problem.guarantee
         order = f", {asked.order}" if asked.order else ""
         return f"{_who(reason, names)} ({need}) on {scope} finds no node, as the platform restarts VMs ({asked.policy}{order})"
+    if reason.kind == "turns":
+        return f"{_who(reason, names)} ({need}) finds no node in some order in which {scope} fail and VMs restart in between"
     few = 0 < reason.among < _others(problem, failures, number)
     if reason.kind == "sums":
         has = f"no {reason.among} other nodes have more than {free} free" if few else f"{free} is free on the other nodes in all"
@@ -89,7 +91,8 @@ def impossible_sentence(reason: Reason, names: Names) -> str:
     problem = names.problem
     need, free = _amount(reason.need, reason, problem), _amount(reason.free, reason, problem)
     if reason.kind == "apart":
-        return f"the rules keep {_who(reason, names)} apart: {reason.need} VMs, and {reason.free} places for them"
+        places = f"{reason.among} places, one of which may fail" if reason.among else f"{reason.free} places"
+        return f"the rules keep {_who(reason, names)} apart: {reason.need} VMs on {places}"
     if reason.kind == "rules":
         return f"{_who(reason, names)} may be on no node: its rules and the nodes' states leave none"
     if reason.kind == "size":

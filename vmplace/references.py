@@ -10,7 +10,7 @@ from vmplace.errors import Flaw
 from vmplace.model import VM, Apart, Members, Node, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.units import short
 
-__all__ = ["Unreadable", "broken_references", "resolve"]
+__all__ = ["Unreadable", "ambiguous_domains", "broken_references", "resolve"]
 
 Unreadable = Mapping[int, str] | None
 """Names of entries that could not be read, by index; None where a whole section could not be."""
@@ -92,6 +92,15 @@ class _Names:
         for node in self.nodes.values():
             members[node.pool].add(node.name)
         return {pool: frozenset(nodes) for pool, nodes in members.items()}
+
+
+def ambiguous_domains(nodes: Iterable[Node]) -> Iterator[Flaw]:
+    """Nodes without a failure domain that are called like one: where domains fail, their failures could not be told apart."""
+    listed = list(nodes)
+    domains = {node.domain for node in listed}
+    for index, node in enumerate(listed):
+        if node.domain is None and node.name in domains:
+            yield Flaw(f"nodes[{index}].name", f"{short(node.name)} is a failure domain's name, too: call one of them otherwise")
 
 
 def _duplicates(

@@ -1,19 +1,20 @@
 """What the functions of the package return: frozen values, with the names of the cluster."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-from attrs import evolve, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from vmplace.cluster import Cluster
 from vmplace.columns import IntArray, VMColumns, names_of
+from vmplace.plans import Plans
 
 __all__ = [
     "BrokenRule",
+    "Comparison",
     "Conflict",
     "Migration",
     "Plans",
@@ -74,7 +75,8 @@ class Scenario:
         ``safe``, ``unsafe`` or ``unknown``.
     method
         ``empty`` (nothing to restart), ``certificate`` (survived in any order of restarts), ``slots`` (enough of them, or too
-        few), ``packing``, ``sums``, ``rules`` or ``search``; ``time`` if unknown.
+        few), ``packing``, ``sums``, ``rules`` or ``search``; ``adversary`` (of restarts in any order) or ``policy`` (simulated);
+        ``time`` if unknown.
     displaced
         Memory of the protected VMs that the failure displaces, in MiB.
     """
@@ -95,9 +97,9 @@ class Unprotected:
     Parameters
     ----------
     scenario
-        The node that fails.
+        What fails: the names of nodes or failure domains, joined by "+".
     vms
-        Who cannot be restarted beside those in the failover plan.
+        Who cannot be restarted beside those in the failover plan; where restarts are not planned, everyone who may be stranded.
     reason
         Why, in a sentence with figures.
     minimal
@@ -154,7 +156,8 @@ class Conflict:
     kind
         The bound that shows it: ``size`` or ``rules`` (a VM that no node has room for, or may take), ``group`` (VMs that must
         be together), ``capacity`` (too much memory for normal running), ``sums`` or ``slots`` (too much without the largest
-        node), ``alone`` (no other node); or ``search``, if only trying every way does.
+        node), ``alone`` (no other node), ``apart`` (more VMs to keep apart than there are places); or ``search``, if only
+        trying every way does.
     vms
         Names of the VMs in question, in document order.
     rules
@@ -192,6 +195,33 @@ class Conflict:
         }
 
 
+@frozen
+class Comparison:
+    """What one way to promise restarts says of a cluster, and whether it is wrong.
+
+    Parameters
+    ----------
+    policy, source
+        What it is called, and who promises so.
+    says
+        ``safe``, ``unsafe`` or ``unknown``.
+    wrong
+        ``false safe`` or ``false unsafe``, where it is known whether there is a plan for each failure; else empty.
+    reason
+        Why it says so, in a sentence with figures.
+    """
+
+    policy: str
+    source: str
+    says: Status
+    wrong: str
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return asdict(self) | {"says": self.says.value}
+
+
 @frozen(kw_only=True, eq=False)
 class _Placed:
     """A placement with its failover plans, as columns and as names.
@@ -212,7 +242,7 @@ class _Placed:
     status: Status
     guarantee: Status
     node_of: IntArray | None = field(default=None, repr=False)
-    witness: Callable[[], "Plans"] | None = field(default=None, repr=False)
+    witness: Callable[[], Plans] | None = field(default=None, repr=False)
     scenarios: Mapping[str, Scenario] = field(factory=dict, repr=False)
     unprotected: tuple[Unprotected, ...] = ()
     violations: tuple[Violation, ...] = ()
@@ -245,7 +275,7 @@ class _Placed:
         return None if self.witness is None else self.plans.column
 
     @cached_property
-    def plans(self) -> "Plans":
+    def plans(self) -> Plans:
         """The failover plans as columns."""
         assert self.witness is not None
         return self.witness()
@@ -285,59 +315,6 @@ class _Placed:
     def to_dict(self) -> dict[str, Any]:
         """As JSON carries it; shares are numbers."""
         return {key: dict(part) if isinstance(part, Mapping) else part for key, part in self.parts().items()}
-
-
-@frozen(eq=False)
-class Plans(Mapping[str, dict[str, str | None]]):
-    """Failover plans by the names of what fails, each made when asked for.
-
-    Parameters
-    ----------
-    cluster
-        Whose they are.
-    numbers
-        Makes the scenarios of each key.
-    scenario, vm, node
-        Who restarts where in which, one entry for each; ascending by scenario; node -1 for a VM that is stopped.
-    """
-
-    cluster: Cluster = field(repr=False)
-    numbers: Callable[[], Mapping[str, Sequence[int]]] = field(repr=False)
-    scenario: IntArray
-    vm: IntArray
-    node: IntArray
-
-    @cached_property
-    def column(self) -> IntArray:
-        """Index of the node each VM restarts on, -1 for none, shape (n_vms,)."""
-        column = np.full(len(self.cluster.vms), -1, dtype=np.int64)
-        column[self.vm] = self.node
-        if self.cluster.guarantee.failures > 1:
-            raise ValueError("each VM restarts on another node in each failure: look into the plans by scenario")
-        return column
-
-    def __getitem__(self, key: str) -> dict[str, str | None]:
-        nodes, vms = self._names
-        plan: dict[str, str | None] = {}
-        for number in self._numbers[key]:
-            first, last = np.searchsorted(self.scenario, (number, number + 1))
-            mine = slice(int(first), int(last))
-            plan.update((vms[vm], nodes[node]) for vm, node in zip(self.vm[mine].tolist(), self.node[mine].tolist(), strict=True))
-        return plan
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._numbers)
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    @cached_property
-    def _numbers(self) -> Mapping[str, Sequence[int]]:
-        return self.numbers()
-
-    @cached_property
-    def _names(self) -> tuple[list[str | None], Sequence[str]]:
-        return [*names_of(self.cluster.nodes), None], names_of(self.cluster.vms)
 
 
 @frozen(eq=False)
@@ -382,10 +359,14 @@ class Report(_Placed):
     """What `check` found of the placement as it stands.
 
     `status` is ``safe``, ``unsafe`` or ``unknown``; `guarantee` is the same. `placement` is the cluster's own.
+    `comparison` is what the usual policies say of it, if that was asked for.
     """
 
+    comparison: tuple[Comparison, ...] = ()
+
     def _own_parts(self) -> dict[str, Any]:
-        return {
+        compared = {"comparison": [c.to_dict() for c in self.comparison]} if self.comparison else {}
+        return compared | {
             "objective": None,
             "migrations": [],
             "powered": [],

@@ -3,7 +3,7 @@
 The variables are ``n[s, i]``, the VMs of class s on node i.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from vmplace.budget import Budget
 from vmplace.columns import IntArray
-from vmplace.goal import Candidate, Goal, kept
+from vmplace.goal import Candidate, Goal, kept, losses, priorities
 from vmplace.problem import Binding, BoolArray, Problem
 from vmplace.program import Program, Terms
 from vmplace.shares import Shares
@@ -51,6 +51,8 @@ class Running:
         self._powered = self._power() if goal.consolidates else None
         self._bound_loads()
         self._lost = self._lose() if goal.best_effort else None
+        if goal.worst is not None:
+            self._no_worse(goal.worst)
         self._out = self._migrate()
         self._broken = {b.rule: self._bind(b) for b in problem.bindings}
         self._shares = Shares.of(problem, self._unit)
@@ -146,6 +148,42 @@ class Running:
         for loss in candidate.verdict.losses.values():
             np.add.at(lost, (self._classes.of[loss.vms], candidate.node_of[loss.vms]), 1)
         return lost
+
+    def _no_worse(self, worst: Mapping[tuple[int, ...], tuple[int, ...]]) -> None:
+        """No scenario loses more than it may, in the order of priorities: more of a lower one only for less of a higher one."""
+        for units, allowed in worst.items():
+            better: list[int] = []
+            for rank, (priority, most) in enumerate(zip(priorities(self._problem), allowed, strict=True)):
+                lost = self._lost_terms(priority, units)
+                whole = sum(c * self.program.upper[v] for v, c in lost)
+                self.program.row([*lost, *((b, -whole) for b in better)], upper=most // self._unit)
+                better.append(self._less(units, rank, lost, most))
+
+    def _less(self, units: tuple[int, ...], rank: int, lost: Terms, most: int) -> int:
+        """A variable that may be 1 only if a scenario loses less than `most` MiB of a priority."""
+
+        def loses_less(c: Candidate, _: IntArray) -> IntArray:
+            number = c.verdict.standing.failures.number.get(units)
+            return np.array([number is None or losses(self._problem, c.verdict)[number][rank] < most])
+
+        less = int(self._new(np.ones(1, dtype=np.int64), loses_less)[0])
+        whole = sum(c * self.program.upper[v] for v, c in lost)
+        under = (most - 1) // self._unit
+        slack = max(0, whole - under)
+        self.program.row([*lost, (less, slack)], upper=under + slack)
+        return less
+
+    def _lost_terms(self, priority: int, units: tuple[int, ...] | None = None) -> Terms:
+        """Memory that is lost; where one unit fails at a time, a VM is lost in one failure only."""
+        assert self._lost is not None
+        mine = np.flatnonzero(self._classes.priority == priority)
+        nodes = range(self._problem.n_nodes) if units is None else np.flatnonzero(np.isin(self._problem.unit, units)).tolist()
+        return [(int(self._lost[s, i]), self._size[s]) for s in mine for i in nodes if self._lost[s, i] >= 0]
+
+    def lost(self, values: tuple[int, ...], units: tuple[int, ...]) -> tuple[int, ...]:
+        """The memory in MiB that a failure leaves out in the model, by priority, highest first."""
+        terms = (self._lost_terms(priority, units) for priority in priorities(self._problem))
+        return tuple(self.program.value(t, values) * self._unit for t in terms)
 
     def _migrate(self) -> IntArray | None:
         goal = self._goal

@@ -16,9 +16,10 @@ from vmplace.problem import BoolArray
 from vmplace.ranking import ranked
 from vmplace.restart import Loss, Plan, Reason, Restart
 from vmplace.standing import Standing
+from vmplace.turns import decide_any_order_in_turn, survives_in_turn
 from vmplace.unplanned import decide_any_order, decide_policy
 
-__all__ = ["METHODS", "Fate", "Verdict", "judge"]
+__all__ = ["METHODS", "Fate", "Verdict", "fates_in_turn", "judge"]
 
 
 class Fate(IntEnum):
@@ -32,8 +33,11 @@ class Fate(IntEnum):
 METHODS = ("time", "empty", "certificate", "slots", "packing", "sums", "rules", "search", "adversary", "policy")
 """What may have told a fate: time is what there was too little of."""
 
-_PLANLESS = tuple(map(METHODS.index, ("certificate", "slots", "adversary")))
-"""What tells that a failure is survived without a plan."""
+_MOST_RESTARTS = 5_000_000
+"""So many restarts are planned, and kept, at once."""
+
+
+_HARM = {Fate.SAFE: 0, Fate.UNKNOWN: 1, Fate.UNSAFE: 2}
 
 
 @frozen(eq=False)
@@ -54,6 +58,8 @@ class Verdict:
         Restarts, as far as a plan was needed to tell.
     turns
         Where failures come in turn: a `Fate` per pool, which all of its scenarios share beside their own.
+    certain
+        Pools that survive all failures, those too that are too many to be listed.
     """
 
     standing: Standing
@@ -62,6 +68,7 @@ class Verdict:
     losses: dict[int, Loss]
     plans: list[Restarts]
     turns: dict[int, Fate] = field(factory=dict)
+    certain: set[int] = field(factory=set)
 
     @property
     def safe(self) -> bool:
@@ -76,18 +83,17 @@ class Verdict:
     @property
     def of_pools(self) -> Fate:
         """The fate of all."""
-        return self.fate_of(self.fate, *self.turns.values())
+        fates = {self.of_pool(pool) for pool in np.unique(self.standing.failures.pool).tolist()}
+        return max(fates, key=_HARM.__getitem__, default=Fate.SAFE)
 
     def of_pool(self, pool: int) -> Fate:
         """The fate of a pool."""
-        return self.fate_of(self.fate[self.standing.failures.pool == pool], self.turns.get(pool, Fate.SAFE))
-
-    def fate_of(self, fates: IntArray, *more: Fate) -> Fate:
-        """What some fates come to."""
-        if Fate.UNSAFE in more or np.any(fates == Fate.UNSAFE):
-            return Fate.UNSAFE
-        unknown = Fate.UNKNOWN in more or bool(np.any(fates == Fate.UNKNOWN)) or not self.standing.failures.complete
-        return Fate.UNKNOWN if unknown else Fate.SAFE
+        failures = self.standing.failures
+        fates = set(map(Fate, np.unique(self.fate[failures.pool == pool]).tolist()))
+        fates.add(self.turns.get(pool, Fate.SAFE))
+        if not failures.complete and pool not in self.certain:
+            fates.add(Fate.UNKNOWN)
+        return max(fates, key=_HARM.__getitem__)
 
     def method(self, scenario: int) -> str:
         """What told a scenario's fate."""
@@ -101,26 +107,43 @@ class Verdict:
     @cached_property
     def restarts(self) -> Restarts:
         """Where VMs restart, by scenario; plans not needed before are made now."""
-        certified = np.flatnonzero((self.fate == Fate.SAFE) & np.isin(self.told_by, _PLANLESS))
-        parts = list(self.plans)
+        return self._restarts_in(np.arange(len(self.fate)))
+
+    @cached_property
+    def failover(self) -> Restarts:
+        """As `restarts`, with what becomes of evictable VMs: node -1 for those that are stopped."""
+        return self._completed(self.restarts)
+
+    def failover_in(self, scenario: int) -> Restarts:
+        """The same for one scenario, where all would be too many."""
+        return self._completed(self._restarts_in(np.array([scenario])))
+
+    @property
+    def countable(self) -> bool:
+        """Whether the plans of all scenarios are few enough to be made and kept together."""
+        return int(self.standing.restarts.sum()) <= _MOST_RESTARTS
+
+    def _completed(self, restarts: Restarts) -> Restarts:
+        return with_evictions(self.standing, restarts) if self.standing.problem.evictable.any() else restarts
+
+    def _restarts_in(self, scenarios: IntArray) -> Restarts:
+        standing = self.standing
+        parts = [self.planned[np.isin(self.planned.scenario, scenarios)] if len(scenarios) < len(self.fate) else self.planned]
+        open_ = scenarios[(self.fate[scenarios] == Fate.SAFE) & (standing.asked[scenarios] > 0)]
+        certified = np.setdiff1d(open_, self.planned.scenario)
         if len(certified):
-            plain = self.standing.plain[certified]
-            together = plan_together(self.standing, certified[plain])
+            plain = standing.plain[certified]
+            together = plan_together(standing, certified[plain])
             lost = np.unique(together.scenario[together.node < 0])
             parts.append(together[~np.isin(together.scenario, lost)] if len(lost) else together)
             for scenario in [*lost.tolist(), *certified[~plain].tolist()]:
-                plan = decide(Restart.of(self.standing, scenario), budget=Budget())
+                plan = decide(Restart.of(standing, scenario), budget=Budget())
                 if not plan.safe:
                     raise RuntimeError("a failure certified safe has no plan; this is a defect, please report it")
                 parts.append(Restarts.of(scenario, plan.vms, plan.nodes))
         restarts = Restarts.joined(parts)
         ascending = bool((restarts.scenario[1:] >= restarts.scenario[:-1]).all())
         return restarts if ascending else restarts[ranked(restarts.scenario)]
-
-    @cached_property
-    def failover(self) -> Restarts:
-        """As `restarts`, with what becomes of evictable VMs: node -1 for those that are stopped."""
-        return with_evictions(self.standing, self.restarts) if self.standing.problem.evictable.any() else self.restarts
 
 
 def judge(
@@ -136,6 +159,8 @@ def judge(
     certificates = Certificates(standing, everyone=not planned)
     if trial.plain.any() and standing.problem.guarantee.policy is None:
         trial.settle(certificates.any_order & trial.plain, Fate.SAFE, "certificate")
+    if not standing.failures.complete and standing.unruled and standing.problem.guarantee.policy is None:
+        trial.verdict.certain.update(certificates.certain_pools)
     if planned:
         trial.plan_together(certificates)
     left = np.flatnonzero(trial.open) if searching else np.zeros(0, dtype=np.int64)
@@ -191,17 +216,24 @@ class _Trial:
 
     def _plan(self, failing: IntArray) -> None:
         """Plan failures together; where somebody finds no room this tells nothing, unless it is only who fits nowhere."""
+        ends = np.cumsum(self.standing.restarts[failing])
+        for part in np.split(failing, np.searchsorted(ends, np.arange(_MOST_RESTARTS, int(ends[-1]), _MOST_RESTARTS))):
+            if len(part):
+                self._plan_part(part)
+
+    def _plan_part(self, failing: IntArray) -> None:
         standing = self.standing
         plans = plan_together(standing, failing)
         lost = plans[plans.node < 0]
         small = standing.problem.memory[lost.vm] <= standing.room_elsewhere[lost.scenario]
         complete = np.setdiff1d(failing, lost.scenario)
         self.settle(complete, Fate.SAFE, "packing")
-        told = [complete]
+        told = [complete] if self.verdict.countable else []
         if self.wants_losses:
             told.append(np.setdiff1d(lost.scenario, lost.scenario[small]))
-            self._lose(lost[np.isin(lost.scenario, told[1])])
-        self.verdict.plans.append(plans[(plans.node >= 0) & np.isin(plans.scenario, np.concatenate(told))])
+            self._lose(lost[np.isin(lost.scenario, told[-1])])
+        if told:
+            self.verdict.plans.append(plans[(plans.node >= 0) & np.isin(plans.scenario, np.concatenate(told))])
 
     def _lose(self, lost: Restarts) -> None:
         """Who fits on no survivor, even alone, is lost in any plan: nothing is left to prove."""
@@ -230,11 +262,21 @@ class _Trial:
         if problem.guarantee.policy is not None:
             return decide_policy(self.standing, scenario)
         plan = decide_any_order(self.standing, scenario, budget=budget, losses=self.wants_losses)
-        if problem.in_turn and plan.safe is False:
-            # Who is stranded when all fail at once need not be when they fail in turn.
-            none = np.zeros(0, dtype=np.int64)
-            return Plan(None, "time", none, none)
+        if problem.in_turn and not (plan.safe and not self.standing.binding(self.standing.failures.failing(scenario))):
+            # Who is stranded when all fail at once need not be when they fail in turn; nor the other way where rules bind VMs
+            # to those that restart on a node that fails next.
+            return decide_any_order_in_turn(self.standing, scenario, budget=budget)
         return plan
+
+
+def fates_in_turn(verdict: Verdict, budget: Budget) -> dict[int, Fate]:
+    """Of each pool whose failures are survived one by one whether they are in turn."""
+    fates = {}
+    for pool in np.unique(verdict.standing.failures.pool).tolist():
+        if verdict.of_pool(pool) == Fate.SAFE:
+            survived = survives_in_turn(verdict.standing, pool, budget)
+            fates[pool] = Fate.UNKNOWN if survived is None else Fate.SAFE if survived else Fate.UNSAFE
+    return fates
 
 
 def _hopeless(standing: Standing) -> BoolArray:

@@ -1,5 +1,6 @@
 """One failure as arrays: who may restart, on which survivors, under which rules; and what is left when some have."""
 
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -151,6 +152,13 @@ class Restarts:
         self.placed: list[tuple[int, int]] = []
         self._taken = [np.zeros(situation.n_nodes, dtype=bool) for _ in situation.apart]
         self._home = [-1] * len(situation.together)
+
+    def copy(self) -> "Restarts":
+        """The same, to go on from."""
+        twin = copy(self)
+        twin.left, twin.placed, twin._home = self.left.copy(), self.placed.copy(), self._home.copy()
+        twin._taken = [zone.copy() for zone in self._taken]
+        return twin
 
     def open(self, vm: int) -> BoolArray:
         """Where a VM could restart now, shape (n_nodes,)."""

@@ -96,6 +96,13 @@ class Standing:
         count = np.bincount(self.problem.unit[home], minlength=len(self.problem.unit_pool))
         return np.concatenate(([0], np.cumsum(count)))
 
+    @cached_property
+    def restarts(self) -> IntArray:
+        """How many VMs must restart in each scenario, shape (n_scenarios,)."""
+        count = np.append(np.diff(self.start), 0)
+        counts: IntArray = count[self.failures.units].sum(axis=1)
+        return counts
+
     def larger_than(self, size: int) -> IntArray:
         """The VMs that must restart, are placed and are larger than a size."""
         vms = np.flatnonzero(self.problem.memory > size)
@@ -110,9 +117,22 @@ class Standing:
     @cached_property
     def plain(self) -> BoolArray:
         """Scenarios whose displaced VMs may restart on any target of their pool that has the memory, shape (n_scenarios,)."""
+        ruled = self._ruled
+        if ruled.all():
+            return np.zeros(len(self.failures), dtype=bool)
+        return ~self.failures.any(ruled) if ruled.any() else np.ones(len(self.failures), dtype=bool)
+
+    @property
+    def unruled(self) -> bool:
+        """Whether nothing but memory binds any VM's restart."""
+        return not self._ruled.any()
+
+    @cached_property
+    def _ruled(self) -> BoolArray:
+        """Nodes with a VM whose restart more than memory binds, shape (n_nodes,)."""
         problem = self.problem
         if problem.n_firm > 1:
-            return np.zeros(len(self.failures), dtype=bool)
+            return np.ones(problem.n_nodes, dtype=bool)
         narrowed = _narrowed(problem)
         bound = [binding.vms for binding in problem.bindings if binding.during_failover]
         if narrowed.any():
@@ -120,7 +140,7 @@ class Standing:
         ruled = np.zeros(problem.n_nodes, dtype=bool)
         for vms in bound:
             ruled[self.node_of[vms[self._displaceable[vms]]]] = True
-        return ~self.failures.any(ruled) if ruled.any() else np.ones(len(self.failures), dtype=bool)
+        return ruled
 
     @cached_property
     def _binding(self) -> dict[int, list[Binding]]:

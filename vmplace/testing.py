@@ -33,6 +33,12 @@ _RATIOS = (None, 1.0, 1.5, 2.5, 4.0, 0.5)
 _POLICIES = (None, "first-fit", "most-free", "best-fit")
 _ORDERS = (None, "largest-first", "priority", "as-listed")
 _MAX_RULES = 3
+_IN_TURN = (
+    ((7, 4, 4, 3, 7, 5), (2, 1, 1, 3, 0, 2), (14, 16, 16, 16)),
+    ((3, 5, 4, 3, 5, 4), (1, 1, 0, 0, 3, 3), (14, 13, 11, 13)),
+    ((5, 4, 4, 2, 3, 7), (2, 3, 3, 1, 0, 1), (13, 13, 12, 13)),
+)
+"""Sizes, homes and rooms of nodes any two of which can fail at once but not in turn; too rare to be met by chance."""
 
 
 def nodes(*, name: str = "n0", max_memory: int = 64, states: bool = True, pools: bool = True) -> st.SearchStrategy[Node]:
@@ -171,11 +177,12 @@ class _Knobs:
 
 
 _FEATURES = tuple(knob.name for knob in fields(_Knobs))[4:]
+_ASKED_FOR = ("domains", "resources", "evictable", "targets")
 
 
 @frozen
 class _Frame:
-    """Sizes and a placement, as node indices, that the nodes are made to fit; `units` of nodes fail together."""
+    """Sizes and a placement, as node indices, that the nodes are made to fit (or what room they have, where that is known)."""
 
     pool_of: Sequence[str]
     domain_of: Sequence[str | None]
@@ -184,6 +191,7 @@ class _Frame:
     home: Sequence[int]
     target: Sequence[int | None]
     evictable: Sequence[bool]
+    rooms: Sequence[int] = ()
 
     def pool(self, node: int) -> list[int]:
         """The nodes of its pool."""
@@ -239,9 +247,13 @@ def _clusters(draw: Draw, knobs: _Knobs, guarantees: Mapping[str, tuple[Any, ...
 
 
 def _swarm(draw: Draw, knobs: _Knobs) -> _Knobs:
-    """Each cluster does without some of the features, if several are wanted: all at once leave little that can be placed."""
+    """Each cluster does without some of the features, if several are wanted: all at once leave little that can be placed.
+
+    Those that have to be asked for are left out less often.
+    """
     wanted = [name for name in _FEATURES if getattr(knobs, name)]
-    return evolve(knobs, **{name: draw(_one_in(3)) for name in wanted}) if len(wanted) > 1 else knobs
+    kept = {name: draw(_one_in(3)) != (name in _ASKED_FOR) for name in wanted} if len(wanted) > 1 else {}
+    return evolve(knobs, **kept)
 
 
 def _frame(draw: Draw, knobs: _Knobs, guarantees: Mapping[str, tuple[Any, ...]]) -> _Frame:
@@ -251,11 +263,19 @@ def _frame(draw: Draw, knobs: _Knobs, guarantees: Mapping[str, tuple[Any, ...]])
     domain_of = [draw(st.sampled_from(_DOMAINS)) if knobs.domains else None for _ in range(count)]
     scope = draw(st.sampled_from(("node", "domain", "domain"))) if knobs.domains else "node"
     guarantee = Guarantee(scope=scope, **{name: draw(st.sampled_from(choice)) for name, choice in guarantees.items()})
-    sizes = _sizes(draw, knobs.max_vms)
-    home = [draw(st.integers(0, max(0, count - 1))) for _ in sizes]
+    rooms: Sequence[int] = ()
+    if guarantee.sequence == "sequential" and knobs.max_nodes > 3 and knobs.max_vms > 5 and draw(_one_in(6)):
+        sizes, home, rooms = draw(st.sampled_from(_IN_TURN))
+        pool_of, domain_of = ["default"] * len(rooms), [None] * len(rooms)
+    else:
+        sizes = _sizes(draw, knobs.max_vms)
+        last = max(0, count - 1)
+        if guarantee.policy is not None or guarantee.restart == "any-order":
+            last = draw(st.sampled_from((last, last // 2)))  # the more restart at once, the more their order matters
+        home = [draw(st.integers(0, last)) for _ in sizes]
     evictable = [knobs.evictable and draw(_one_in(3)) for _ in sizes]
     target = [_target(draw, knobs, pool_of, at) for at in home]
-    return _Frame(pool_of, domain_of, guarantee, sizes, home, target, evictable)
+    return _Frame(pool_of, domain_of, guarantee, sizes, home, target, evictable, rooms)
 
 
 def _target(draw: Draw, knobs: _Knobs, pool_of: Sequence[str], home: int) -> int | None:
@@ -308,26 +328,35 @@ def _amount(draw: Draw, frame: _Frame, name: str) -> _Amount:
 def _needs(draw: Draw, frame: _Frame) -> list[int]:
     """What each node must have of what the sizes are of, or a little more or less."""
     needs = [0] * len(frame.pool_of)
+    shapes = [_cut, _cut, _spare, _spare, _even, _even, _free]
+    if frame.guarantee.policy is not None:
+        shapes += [_exact] * 4
+    elif frame.guarantee.restart == "any-order":
+        shapes += [_crumbs] * 4
+    if (frame.guarantee.failures, frame.guarantee.scope) > (1, "node") and draw(_one_in(4)):
+        frame = evolve(frame, guarantee=Guarantee())  # as many clusters are, before more is asked of them
     for pool in sorted({tuple(frame.pool(node)) for node in range(len(needs))}):
-        shape = draw(st.sampled_from((_cut, _cut, _spare, _spare, _even, _even, _free)))
+        shape = draw(st.sampled_from(shapes))
         for node, need in zip(pool, shape(draw, frame, pool), strict=True):
             needs[node] = need
     slacks = draw(st.sampled_from(_SLACKS))
-    if frame.guarantee.restart == "any-order" and draw(st.booleans()):
-        largest = max(frame.sizes, default=0)  # a VM finds no room where others leave one less than it needs
-        slacks = (0, largest // 2, max(0, largest - 1))
     return [need + draw(st.sampled_from(slacks)) for need in needs]
 
 
-def _cut(draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
+def _cut(draw: Draw, frame: _Frame, pool: Sequence[int], failing: Sequence[Sequence[int]] = ()) -> list[int]:
     """What each node holds and, whichever others fail, the restarts it is drawn to take."""
     most = dict.fromkeys(pool, 0)
-    for failed in frame.failing(pool):
+    for failed in failing or frame.failing(pool):
         others, arriving = [node for node in pool if node not in failed], dict.fromkeys(pool, 0)
         for size in frame.on(failed):
             arriving[draw(st.sampled_from(others))] += size
         most = {node: max(most[node], arriving[node]) for node in pool}
     return [max(frame.load(node, kept=False), frame.load(node, kept=True) + most[node]) for node in pool]
+
+
+def _exact(draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
+    """The same for the failure alone that displaces the most VMs: nothing is left over then."""
+    return _cut(draw, frame, pool, [max(frame.failing(pool), key=lambda failed: len(frame.on(failed)))])
 
 
 def _spare(_draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
@@ -350,12 +379,22 @@ def _even(_draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
     return [max([math.ceil(sum(sizes) / max(1, survivors)), *sizes])] * len(pool)
 
 
+def _crumbs(draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
+    """Nearly room enough for the largest restart on each node, and as much more as takes all others to fill."""
+    *others, largest = sorted(max((frame.on(failed) for failed in frame.failing(pool)), key=sum)) or [0]
+    step = math.gcd(*others, largest)
+    free = dict.fromkeys(pool, max(0, largest - step))
+    for size in (*others, step):
+        free[draw(st.sampled_from(pool))] += size
+    return [max(frame.load(node, kept=False), frame.load(node, kept=True) + free[node]) for node in pool]
+
+
 def _free(draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
     return [draw(st.integers(1, max(1, sum(frame.load(node, kept=False) for node in pool)))) for _ in pool]
 
 
 def _nodes(draw: Draw, knobs: _Knobs, frame: _Frame, amounts: Sequence[_Amount]) -> list[Node]:
-    rooms = _needs(draw, frame)
+    rooms = frame.rooms or _needs(draw, frame)
     if amounts and draw(_one_in(3)):
         rooms = [2 * room for room in rooms]  # so that a further resource binds
     return [_node(draw, knobs, frame, amounts, i, room) for i, room in enumerate(rooms)]

@@ -1,69 +1,143 @@
-"""Failures in turn: between two of them all who must restart do, by a plan that does not know what fails next."""
+"""Failures in turn: between two of them all who must restart do, and nobody knows what fails next.
+
+What survives k failures at once in any order of restarts survives them in turn, however VMs restart, unless rules bind these to
+each other. Where that does not tell, all restarts are tried, up to a number of states: on more the answer is left open.
+"""
 
 from collections.abc import Iterator
+from itertools import permutations
 
 import numpy as np
 from attrs import evolve
 
+from vmplace.adversary import strand
 from vmplace.budget import Budget
 from vmplace.certificates import Certificates
 from vmplace.columns import IntArray
-from vmplace.packing import Assignment, pack_all
+from vmplace.packing import pack_all
 from vmplace.problem import Problem
-from vmplace.restart import Item, Restart
-from vmplace.scenarios import Fate, Verdict, judge
+from vmplace.restart import Loss, Plan, Reason, Restart
+from vmplace.situation import Restarts, Situation
 from vmplace.standing import Standing
+from vmplace.unplanned import situation_of
 
-__all__ = ["fates_in_turn"]
+__all__ = ["Effort", "decide_any_order_in_turn", "survives_in_turn"]
+
+_MOST_PLACES = 100_000
+"""States that are looked at for one answer, times the VMs in each."""
 
 
-def fates_in_turn(verdict: Verdict, budget: Budget) -> dict[int, Fate]:
-    """Of each pool whether it survives failures in turn, as far as the failures at once do not tell already.
+class Effort:
+    """Time and states that are left."""
 
-    What survives k failures at once in any order of restarts survives them in turn, whatever the plans; otherwise some plan for
-    each first failure must leave a placement that survives k - 1 more.
-    """
-    standing, fates = verdict.standing, {}
-    problem, failures = standing.problem, standing.failures
+    def __init__(self, budget: Budget, standing: Standing) -> None:
+        self.budget = budget
+        self._states = _MOST_PLACES // max(1, standing.problem.n_vms)
+
+    def take(self) -> bool:
+        """One more state; False if there is none left."""
+        self._states -= 1
+        return self._states >= 0 and not self.budget.spent
+
+
+def decide_any_order_in_turn(standing: Standing, scenario: int, *, budget: Budget) -> Plan:
+    """Whether, in whichever order the units fail and VMs restart in between, all who must always can."""
+    lost, effort = set[int](), Effort(budget, standing)
+    none = np.zeros(0, dtype=np.int64)
+    for turn in permutations(standing.failures.key(scenario)):
+        if not _harm(standing, turn, 1, standing.node_of, lost, effort):
+            return Plan(None, "time", none, none)
+    if not lost:
+        return Plan(True, "adversary", none, none)
+    gone = np.array(sorted(lost), dtype=np.int64)
+    reason = Reason("turns", (int(gone[0]),), int(standing.problem.memory[gone[0]]))
+    return Plan(False, "adversary", none, none, Loss(gone, reason, minimal=True))
+
+
+def _harm(standing: Standing, turn: tuple[int, ...], done: int, node_of: IntArray, lost: set[int], effort: Effort) -> bool:
+    """Add all whom the rest of a run may cost a restart; False if that could not be told."""
+    failed = np.flatnonzero(np.isin(standing.problem.unit, turn[:done]))
+    vms, nodes, situation = situation_of(standing, failed, node_of)
+    found = strand(situation, budget=effort.budget, every=True)
+    lost.update(vms[found.lost].tolist())
+    if found.open.any():
+        return False
+    if done == len(turn):
+        return True
+    for home in _outcomes(situation, effort):
+        if home is None:
+            return False
+        then = np.where(np.isin(node_of, failed), -1, node_of)
+        then[vms[home >= 0]] = nodes[home[home >= 0]]
+        if not _harm(standing, turn, done + 1, then, lost, effort):
+            return False
+    return True
+
+
+def _outcomes(situation: Situation, effort: Effort) -> Iterator[IntArray | None]:
+    """All ways in which everyone who must restarts, others or not; None where there are too many."""
+
+    def extend(vm: int, placed: tuple[tuple[int, int], ...]) -> Iterator[IntArray | None]:
+        if not effort.take():
+            yield None
+            return
+        restarts = Restarts(situation)
+        for other, node in placed:
+            restarts.restart(other, node)
+        if vm == situation.n_vms:
+            home = np.full(situation.n_vms, -1, dtype=np.int64)
+            for other, node in placed:
+                home[other] = node
+            if not np.any(situation.must & (home < 0)):
+                yield home
+            return
+        for node in np.flatnonzero(restarts.open(vm)).tolist():
+            yield from extend(vm + 1, (*placed, (vm, node)))
+        yield from extend(vm + 1, placed)
+
+    return extend(0, ())
+
+
+def survives_in_turn(standing: Standing, pool: int, budget: Budget) -> bool | None:
+    """Whether there are plans for a pool's failures in turn, each failure by itself being survived; None if that is not known."""
+    failures = standing.failures
+    mine = failures.pool == pool
     careless = Certificates(standing, everyone=True).any_order & standing.plain | (standing.returning == 0)
-    for pool in np.unique(failures.pool).tolist():
-        mine = failures.pool == pool
-        if (verdict.fate[mine] == Fate.UNSAFE).any() or careless[mine].all():
-            continue
-        units = np.unique(failures.units[mine])
-        fates[pool] = _survives(problem, standing.node_of, standing, units[units >= 0].tolist(), budget)
-    return fates
+    if careless[mine].all():
+        return True
+    units = np.unique(failures.units[mine])
+    return _survives(standing.problem, standing, units[units >= 0].tolist(), Effort(budget, standing))
 
 
-def _survives(problem: Problem, node_of: IntArray, standing: Standing, units: list[int], budget: Budget) -> Fate:
+def _survives(problem: Problem, standing: Standing, units: list[int], effort: Effort) -> bool | None:
     """Whether each of some units can fail next."""
-    known = [_fails_next(problem, node_of, standing, unit, budget) for unit in units]
-    return Fate.UNSAFE if Fate.UNSAFE in known else Fate.UNKNOWN if Fate.UNKNOWN in known else Fate.SAFE
+    unknown = False
+    for unit in units:
+        fate = _fails_next(problem, standing, unit, effort)
+        if fate is False:
+            return False
+        unknown = unknown or fate is None
+    return None if unknown else True
 
 
-def _fails_next(problem: Problem, node_of: IntArray, standing: Standing, unit: int, budget: Budget) -> Fate:
+def _fails_next(problem: Problem, standing: Standing, unit: int, effort: Effort) -> bool | None:
     """Whether some plan for the failure of a unit leaves a placement that survives the others; all plans are tried."""
-    single = _with_failures(problem, 1)
-    first = Standing.of(single, node_of, powered=standing.target | problem.maintenance)
+    first = Standing.of(_with_failures(problem, 1), standing.node_of, powered=standing.target | problem.maintenance)
     number = first.failures.number.get((unit,))
     if number is None:
-        return Fate.SAFE
+        return True
     unknown = False
-    for plan in _plans(Restart.of(first, number, every=True), budget):
-        if plan is None:
-            return Fate.UNKNOWN
-        fate = _after(problem, node_of, standing, unit, plan, budget)
-        if fate == Fate.SAFE:
+    for plan in _plans(Restart.of(first, number, every=True), effort):
+        fate = None if plan is None else _after(problem, standing, unit, plan, effort)
+        if fate or plan is None:
             return fate
-        unknown = unknown or fate == Fate.UNKNOWN
-    return Fate.UNKNOWN if unknown else Fate.UNSAFE
+        unknown = unknown or fate is None
+    return None if unknown else False
 
 
-def _after(
-    problem: Problem, node_of: IntArray, standing: Standing, unit: int, plan: list[tuple[int, int]], budget: Budget
-) -> Fate:
-    """What comes of the rest once a unit has failed and its VMs have restarted."""
-    then = np.where((node_of >= 0) & (problem.unit[node_of] == unit), -1, node_of)
+def _after(problem: Problem, standing: Standing, unit: int, plan: list[tuple[int, int]], effort: Effort) -> bool | None:
+    """Whether the rest survives once a unit has failed and its VMs have restarted."""
+    then = np.where((standing.node_of >= 0) & (problem.unit[standing.node_of] == unit), -1, standing.node_of)
     for vm, node in plan:
         then[vm] = node
     gone = problem.unit == unit
@@ -71,52 +145,62 @@ def _after(
         _with_failures(problem, problem.failures - 1), online=standing.target & ~gone, maintenance=problem.maintenance & ~gone
     )
     rest = Standing.of(left, then)
-    verdict = judge(rest, budget=budget, losses=False, stop_early=True)
-    if verdict.unsafe or not left.in_turn:
-        return verdict.of_pools
     units = np.unique(rest.failures.units[rest.failures.pool == problem.unit_pool[unit]])
-    return _survives(left, then, rest, units[units >= 0].tolist(), budget)
+    if left.failures > 1:
+        return _survives(left, rest, units[units >= 0].tolist(), effort)
+    return _all_planned(rest, effort)
+
+
+def _all_planned(standing: Standing, effort: Effort) -> bool | None:
+    """Whether each failure has a plan."""
+    unknown = False
+    for number in range(len(standing.failures)):
+        plans = _plans(Restart.of(standing, number, every=True), effort)
+        plan: list[tuple[int, int]] | bool | None = next(plans, False)
+        if plan is False:
+            return False
+        unknown = unknown or plan is None
+    return None if unknown else True
 
 
 def _with_failures(problem: Problem, failures: int) -> Problem:
     return evolve(problem, guarantee=evolve(problem.guarantee, failures=failures))
 
 
-def _plans(restart: Restart, budget: Budget) -> Iterator[list[tuple[int, int]] | None]:
-    """All plans for a failure, a quick one first; None where time ran out before all were tried."""
-    quick = pack_all(restart, soft=False)
+def _plans(restart: Restart, effort: Effort) -> Iterator[list[tuple[int, int]] | None]:
+    """All plans for a failure, a quick one first; None where there are too many to try."""
+    quick = pack_all(restart, soft=False) if effort.take() else None
     if quick is not None:
-        yield _named(restart, quick)
-    yield from _extended(restart, restart.joint_items(), [], budget)
+        yield [(vm, int(restart.nodes[place])) for item, place in quick for vm in item.vms]
+    yield from _extended(restart, 0, [], effort)
 
 
-def _extended(restart: Restart, left: list[Item], done: Assignment, budget: Budget) -> Iterator[list[tuple[int, int]] | None]:
-    if budget.spent:
+def _extended(restart: Restart, done: int, places: list[int], effort: Effort) -> Iterator[list[tuple[int, int]] | None]:
+    """All plans that begin with some places of the first items."""
+    items = restart.joint_items()
+    if not effort.take():
         yield None
         return
-    if not left:
-        yield _named(restart, done)
+    if done == len(items):
+        yield [(vm, int(restart.nodes[place])) for item, place in zip(items, places, strict=True) for vm in item.vms]
         return
-    item, room = left[0], restart.room.copy()
-    for other, place in done:
+    item, room = items[done], restart.room.copy()
+    for other, place in zip(items, places, strict=False):
         room[place] -= other.demand
     # Of interchangeable items, the later go no further to the front.
-    least = max((place for other, place in done if other.likeness == item.likeness), default=0)
+    alike = [place for other, place in zip(items, places, strict=False) if other.likeness == item.likeness]
     fits = item.allowed & (room >= np.array(item.demand)).all(axis=1)
     for place in np.flatnonzero(fits).tolist():
-        if place >= least and all(_apart(restart, item, place, other, at) for other, at in done):
-            yield from _extended(restart, left[1:], [*done, (item, place)], budget)
+        if place >= max(alike, default=0) and _keeps_apart(restart, done, place, places):
+            yield from _extended(restart, done + 1, [*places, place], effort)
 
 
-def _apart(restart: Restart, item: Item, place: int, other: Item, at: int) -> bool:
-    """Whether two items may be where they are, as far as rules that keep VMs apart go."""
+def _keeps_apart(restart: Restart, number: int, place: int, places: list[int]) -> bool:
+    """Whether an item may be at a place beside those before it, as far as rules go that keep VMs apart."""
+    items = restart.joint_items()
     for binding, zone in zip(restart.bindings, restart.zones, strict=True):
-        if zone is None or not binding.must or zone[place] != zone[at]:
+        if zone is None or not binding.must or not restart.members(binding, items[number]):
             continue
-        if restart.members(binding, item) and restart.members(binding, other):
+        if any(restart.members(binding, items[k]) and zone[at] == zone[place] for k, at in enumerate(places)):
             return False
     return True
-
-
-def _named(restart: Restart, assignment: Assignment) -> list[tuple[int, int]]:
-    return [(vm, int(restart.nodes[place])) for item, place in assignment for vm in item.vms]

@@ -8,13 +8,13 @@ from attrs import evolve
 from vmplace.adversary import Stranding, strand
 from vmplace.budget import Budget
 from vmplace.columns import IntArray
-from vmplace.packing import pack_most
+from vmplace.packing import pack_all, pack_most
 from vmplace.restart import Loss, Plan, Reason, Restart, occupied
 from vmplace.simulate import simulate
 from vmplace.situation import Situation
 from vmplace.standing import Standing
 
-__all__ = ["decide_any_order", "decide_policy"]
+__all__ = ["decide_any_order", "decide_policy", "situation_of"]
 
 
 def decide_any_order(standing: Standing, scenario: int, *, budget: Budget, losses: bool = True) -> Plan:
@@ -29,7 +29,7 @@ def decide_any_order(standing: Standing, scenario: int, *, budget: Budget, losse
     losses
         Whether all VMs that can be stranded are wanted, with a plan for the others; otherwise one is enough.
     """
-    vms, nodes, situation = _situation(standing, standing.failures.failing(scenario), standing.node_of)
+    vms, nodes, situation = situation_of(standing, standing.failures.failing(scenario), standing.node_of)
     found = strand(situation, budget=budget, every=losses)
     none = np.zeros(0, dtype=np.int64)
     if found.survived:
@@ -39,11 +39,8 @@ def decide_any_order(standing: Standing, scenario: int, *, budget: Budget, losse
     if not losses:
         return Plan(False, "adversary", none, none, _loss(found, vms, nodes, situation))
     # Who is stranded in no state restarts in any case, whoever of the others has before.
-    restart = Restart.of(standing, scenario)
-    sure = evolve(restart, vms=restart.vms[~np.isin(restart.vms, vms[found.lost])])
-    pairs = [(vm, i) for item, i in pack_most(sure) for vm in item.vms]
-    placed, chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    return Plan(False, "adversary", placed, sure.nodes[chosen], _loss(found, vms, nodes, situation))
+    placed, chosen = _together(standing, scenario, vms[~found.lost])
+    return Plan(False, "adversary", placed, chosen, _loss(found, vms, nodes, situation))
 
 
 def _loss(found: Stranding, vms: IntArray, nodes: IntArray, situation: Situation) -> Loss:
@@ -62,12 +59,24 @@ def decide_policy(standing: Standing, scenario: int) -> Plan:
     lost = np.unique(np.concatenate([gone for _, gone in outcomes]))
     node_of, _ = outcomes[0]
     displaced, _ = standing.displaced_by(np.array([scenario]))
+    vms = displaced[~np.isin(displaced, lost) & (node_of[displaced] >= 0)]
+    nodes = node_of[vms]
+    if problem.in_turn:
+        vms, nodes = _together(standing, scenario, vms)
     if not len(lost):
-        return Plan(True, "policy", displaced, node_of[displaced])
+        return Plan(True, "policy", vms, nodes)
     first = int(lost[0])
     reason = Reason("policy", (first,), int(problem.memory[first]))
-    restarted = displaced[~np.isin(displaced, lost) & (node_of[displaced] >= 0)]
-    return Plan(False, "policy", restarted, node_of[restarted], Loss(lost, reason, minimal=True))
+    return Plan(False, "policy", vms, nodes, Loss(lost, reason, minimal=True))
+
+
+def _together(standing: Standing, scenario: int, vms: IntArray) -> tuple[IntArray, IntArray]:
+    """Where some of the VMs that a failure displaces restart if all units fail at once."""
+    restart = Restart.of(standing, scenario)
+    part = evolve(restart, vms=restart.vms[np.isin(restart.vms, vms)])
+    pairs = [(vm, i) for item, i in pack_all(part, soft=False) or pack_most(part) for vm in item.vms]
+    placed, chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return placed, part.nodes[chosen]
 
 
 def _follow(standing: Standing, stages: list[tuple[int, ...]]) -> tuple[IntArray, IntArray]:
@@ -78,7 +87,7 @@ def _follow(standing: Standing, stages: list[tuple[int, ...]]) -> tuple[IntArray
     for units in stages:
         down |= np.isin(problem.unit, units)
         failed = np.flatnonzero(down)
-        vms, nodes, situation = _situation(standing, failed, node_of)
+        vms, nodes, situation = situation_of(standing, failed, node_of)
         policy, order = asked.policy or "", asked.order
         home = simulate(situation, policy=policy, order=order, priority=problem.priority[vms], vm_position=problem.original[vms])
         gone = np.isin(node_of, failed)
@@ -88,7 +97,7 @@ def _follow(standing: Standing, stages: list[tuple[int, ...]]) -> tuple[IntArray
     return node_of, np.concatenate(lost)
 
 
-def _situation(standing: Standing, failed: IntArray, node_of: IntArray) -> tuple[IntArray, IntArray, Situation]:
+def situation_of(standing: Standing, failed: IntArray, node_of: IntArray) -> tuple[IntArray, IntArray, Situation]:
     """The VMs that may restart when nodes have failed, the survivors in document order, and the rest as arrays."""
     problem = standing.problem
     displaced = np.isin(node_of, failed) & ~problem.evictable & ~problem.incoming

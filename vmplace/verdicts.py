@@ -7,10 +7,11 @@ from functools import cached_property
 import numpy as np
 from attrs import frozen
 
-from vmplace.auditor import audit
+from vmplace.auditor import audit, audit_plans, audit_running
 from vmplace.columns import IntArray
 from vmplace.failures import Failures
 from vmplace.goal import broken_bindings
+from vmplace.lockstep import Restarts
 from vmplace.model import Apart, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.naming import Names
 from vmplace.problem import Binding
@@ -47,6 +48,10 @@ class Scenarios(Mapping[str, Scenario]):
     def __repr__(self) -> str:
         return repr(dict(self))
 
+    def key(self, number: int) -> str:
+        """The key of a scenario."""
+        return self.names.scenario(self.verdict.standing.failures, number)
+
     @cached_property
     def numbers(self) -> dict[str, list[int]]:
         """The scenarios of each key: several where a failure domain spans pools."""
@@ -79,15 +84,41 @@ class Witness:
         """Raise RuntimeError if the placement or its plans break anything but what is tolerated, by kind of violation."""
         self._refuse("the placement", [violation for violation in self._violations if violation.kind not in tolerated])
 
+    @property
+    def unverified(self) -> list[str]:
+        """What the audit could neither confirm nor refute."""
+        return [f"not re-checked: {v.message}" for v in self._violations if v.kind == "unverified"]
+
     @cached_property
     def _plans(self) -> Plans:
-        names, restarts = self.names, self.verdict.failover
-        vms = restarts.vm if names.identical else names.problem.original[restarts.vm]
-        scenarios = Scenarios(names, self.verdict)
-        return Plans(names.cluster, lambda: scenarios.numbers, restarts.scenario, vms, restarts.node)
+        restarts = self.verdict.failover if self.verdict.countable else Restarts.joined([])
+        return Plans(
+            self.names.cluster,
+            lambda: self._scenarios.numbers,
+            *self._columns(restarts),
+            None if self.verdict.countable else self._of,
+        )
+
+    @cached_property
+    def _scenarios(self) -> Scenarios:
+        return Scenarios(self.names, self.verdict)
+
+    def _columns(self, restarts: Restarts) -> tuple[IntArray, IntArray, IntArray]:
+        vms = restarts.vm if self.names.identical else self.names.problem.original[restarts.vm]
+        return restarts.scenario, vms, restarts.node
+
+    def _of(self, number: int) -> Plans:
+        """The plan of one scenario, where all are too many."""
+        columns = self._columns(self.verdict.failover_in(number))
+        plans = Plans(self.names.cluster, lambda: {self._scenarios.key(number): [number]}, *columns)
+        self._refuse("a failover plan", audit_plans(self.names.cluster, self.node_of, plans, powered=self.powered))
+        return plans
 
     @cached_property
     def _violations(self) -> list[Violation]:
+        if not self.verdict.countable:
+            # Too many to be made for this; each is audited when it is asked for.
+            return audit_running(self.names.cluster, self.node_of)
         column = self.names.problem.failures <= 1 and not self.names.problem.evictable.any()
         plans = self._plans.column if column else self._plans
         return audit(self.names.cluster, self.node_of, plans, powered=self.powered)
@@ -134,7 +165,7 @@ def soft_warnings(names: Names, verdict: Verdict, node_of: IntArray) -> list[str
         for number in _breaking_failures(binding, verdict):
             kind, fails = names.rule(binding), _fail(names, failures, number)
             found.append(f"rules[{binding.rule}] ({kind}, weight {binding.weight}) is not kept if {fails}")
-    return [*found, *_degraded(names, verdict)]
+    return [*found, *_in_turn(names, verdict), *_degraded(names, verdict)]
 
 
 def _breaking_failures(binding: Binding, verdict: Verdict) -> Iterator[int]:
@@ -156,11 +187,21 @@ def _breaking_failures(binding: Binding, verdict: Verdict) -> Iterator[int]:
             yield number
 
 
+def _in_turn(names: Names, verdict: Verdict) -> Iterator[str]:
+    """Pools that survive each failure by itself, but not all one after the other."""
+    pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
+    for number, fate in verdict.turns.items():
+        if fate == Fate.UNSAFE:
+            yield f"pool {pools[number]}: no plans for the first failure leave room for each that may follow"
+
+
 def _degraded(names: Names, verdict: Verdict) -> Iterator[str]:
     """Survivors that a plan drives beyond what a soft resource has there."""
     problem, standing = names.problem, verdict.standing
     soft = range(problem.n_firm, problem.capacity.shape[1])
     if not soft:
+        return
+    if not verdict.countable:
         return
     load, plans = problem.loads(standing.node_of), verdict.failover
     pairs, entry = np.unique(plans.scenario * (problem.n_nodes + 1) + plans.node + 1, return_inverse=True)
@@ -239,4 +280,6 @@ def _zones(rule: Rule, names: Names) -> dict[str, str]:
 def by_method(verdict: Verdict) -> dict[str, int]:
     """How many scenarios each method decided."""
     count = np.bincount(verdict.told_by, minlength=len(METHODS))
-    return {how: n for how, n in zip(METHODS, count.tolist(), strict=True) if n}
+    listed = {how: n for how, n in zip(METHODS, count.tolist(), strict=True) if n}
+    failures = verdict.standing.failures
+    return listed if failures.complete else {**listed, "not listed": failures.total - len(failures)}
