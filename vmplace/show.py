@@ -218,7 +218,7 @@ _ROOMY = 110
 """So many columns leave room for reasons beside all else."""
 
 _COMPARED = (
-    "Who says otherwise than planned is wrong. "
+    "Whoever says otherwise than planned is wrong. "
     "Of the platforms' policies, only first-fit and worst-fit look at rules and at more than memory."
 )
 
