@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.brute import World
-from tests.test_certify import placements, standing
+from tests.placements import placements, standing
 from vmplace import VM, Cluster, Guarantee, Node
 from vmplace.budget import Budget
 from vmplace.certificates import Certificates

@@ -1,101 +1,82 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.plans import backups
-from vmplace import VM, Cluster, Node
+from tests.brute import World
+from tests.placements import standing
+from vmplace import VM, Cluster, Guarantee, Node
 from vmplace.budget import Budget
 from vmplace.certify import certify
-from vmplace.decide import decide
 from vmplace.problem import compile_problem
-from vmplace.restart import Restart
 from vmplace.scenarios import Fate
-from vmplace.standing import Standing
+from vmplace.testing import clusters
+
+IN_TURN = {"failures": 2, "sequence": "sequential"}
+
+# Any two of these can fail at once, each pair by a plan of its own; but whatever is done when one fails, some next is fatal.
+FATAL_IN_TURN = ((14, 16, 16, 16), ((7, 2), (4, 1), (4, 1), (3, 3), (7, 0), (5, 2)))
 
 
-def standing(usable, vms):
-    """A placement from (memory, node) pairs."""
-    nodes = [Node(f"n{i}", size) for i, size in enumerate(usable)]
-    problem = compile_problem(Cluster(nodes, [VM(f"vm{k}", size, f"n{i}") for k, (size, i) in enumerate(vms)]))
-    return Standing.of(problem, problem.node_of)
+def certified(usable, vms, budget=None, **guarantee):
+    now = standing(usable, vms, **guarantee)
+    return certify(now.problem, now.node_of, budget=budget or Budget())
 
 
-sizes = st.sampled_from([1, 2, 3, 4, 5, 6, 8])
+def test_failures_at_once_have_no_turns():
+    assert certified(*FATAL_IN_TURN, failures=2).turns == {}
+    assert certified(*FATAL_IN_TURN, failures=2).safe
+    assert certified(*FATAL_IN_TURN, failures=1, sequence="sequential").turns == {}
 
 
-@st.composite
-def placements(draw):
-    usable = draw(st.lists(st.integers(4, 14), min_size=2, max_size=4))
-    vms, load = [], [0] * len(usable)
-    for size, i in draw(st.lists(st.tuples(sizes, st.integers(0, len(usable) - 1)), max_size=6)):
-        if load[i] + size <= usable[i]:
-            load[i] += size
-            vms.append((size, i))
-    return usable, vms
-
-
-@settings(deadline=None)
-@given(placements())
-def test_lockstep_and_single_decisions_agree(drawn):
-    now = standing(*drawn)
-    verdict = certify(now.problem, now.node_of, budget=Budget())
-    for failed in np.flatnonzero(now.asked).tolist():
-        alone = decide(Restart.of(now, failed), budget=Budget())
-        assert alone.safe == (verdict.fate[failed] == Fate.SAFE)
-
-
-@settings(deadline=None)
-@given(placements())
-def test_plans_hold(drawn):
-    now = standing(*drawn)
-    verdict = certify(now.problem, now.node_of, budget=Budget())
-    for failed in range(now.problem.n_nodes):
-        free = now.free.copy()
-        backup_of = backups(verdict.restarts, now.problem.n_vms)
-        mine = np.flatnonzero((now.node_of == failed) & (backup_of >= 0))
-        np.subtract.at(free, backup_of[mine], now.problem.memory[mine])
-        assert (free >= 0).all()
-        assert failed not in backup_of[mine]
-        assert (verdict.fate[failed] != Fate.SAFE) or len(mine) == len(now.displaced_by(np.array([failed]))[0])
-
-
-def test_list_order_is_not_enough():
-    # 6 + 3 + 2 fill 11 and 4 + 3 fit in 9; first-fit in list order strands the 6.
-    usable = [100, 20, 20]
-    vms = [(2, 0), (3, 0), (3, 0), (4, 0), (6, 0), (9, 1), (11, 2)]
-    now = standing(usable, vms)
-    verdict = certify(now.problem, now.node_of, budget=Budget())
-    assert verdict.fate[0] == Fate.SAFE
-
-
-def test_without_time_what_takes_a_search_is_unknown():
-    usable, vms = [30, 11, 11], [(5, 0), (5, 0), (3, 0), (3, 0), (3, 0)]
-    now = standing(usable, vms)
-    assert certify(now.problem, now.node_of, budget=Budget()).fate[0] != Fate.UNKNOWN
-    assert certify(now.problem, now.node_of, budget=Budget(0)).fate[0] in (Fate.UNKNOWN, Fate.SAFE)
-
-
-@pytest.mark.parametrize("stop_early", [True, False])
-def test_stopping_early_is_never_wrong(stop_early):
-    now = standing([8, 8, 8], [(6, 0), (6, 1), (3, 2)])
-    verdict = certify(now.problem, now.node_of, budget=Budget(), stop_early=stop_early)
+def test_planned_failures_in_turn_are_judged_by_pool_besides_each_by_itself():
+    verdict = certified(*FATAL_IN_TURN, **IN_TURN)
+    assert (verdict.fate == Fate.SAFE).all()
+    assert verdict.turns == {0: Fate.UNSAFE}
     assert verdict.unsafe
+
+
+def test_turns_are_not_looked_into_where_a_failure_by_itself_is_fatal():
+    verdict = certified((8, 8, 8), ((5, 0), (5, 1), (5, 2)), **IN_TURN)
+    assert verdict.unsafe
+    assert verdict.turns == {}
+
+
+@pytest.mark.parametrize("options", [{"budget": Budget(0)}, {"searching": False}])
+def test_without_time_or_a_search_turns_stay_open(options):
+    now = standing(*FATAL_IN_TURN, **IN_TURN)
+    verdict = certify(now.problem, now.node_of, **{"budget": Budget(), **options})
     assert not verdict.safe
+    assert not verdict.unsafe
 
 
-@pytest.mark.parametrize(("usable", "vms"), [([20, 4, 4], [(6, 0)]), ([20, 4, 4], [(3, 0), (3, 0), (3, 0)])])
-def test_what_is_hopeless_is_seen_without_time_where_one_unsafe_failure_is_enough(usable, vms):
-    now = standing(usable, vms)
-    assert certify(now.problem, now.node_of, budget=Budget(0), losses=False, stop_early=True).unsafe
-    assert certify(now.problem, now.node_of, budget=Budget(), losses=False, stop_early=True).unsafe
+def test_where_room_is_never_short_turns_are_told_without_either():
+    now = standing((20, 20, 20, 20), ((3, 0), (3, 1), (3, 2)), **IN_TURN)
+    verdict = certify(now.problem, now.node_of, budget=Budget(0), searching=False)
+    assert verdict.safe
+    assert verdict.turns == {0: Fate.SAFE}
 
 
-def test_who_fits_nowhere_is_lost_whatever_the_priorities():
-    nodes = [Node("n0", 40), *(Node(f"n{i}", 8) for i in (1, 2, 3))]
-    vms = [VM("low", 9, "n0", priority=-1), VM("high", 10, "n0", priority=5), VM("fits", 8, "n0"), VM("too", 4, "n0", priority=1)]
-    problem = compile_problem(Cluster(nodes, vms))
-    verdict = certify(problem, problem.node_of, budget=Budget(0))  # no time to look at any failure by itself
-    assert sorted(verdict.losses[0].vms.tolist()) == [0, 1]
-    assert verdict.losses[0].minimal
-    assert (backups(verdict.restarts, problem.n_vms)[[2, 3]] >= 1).all()
+def test_each_pool_has_its_turns():
+    usable, vms = FATAL_IN_TURN
+    nodes = [Node(f"{pool}{i}", size, pool=pool) for pool in "ab" for i, size in enumerate(usable)]
+    both = [
+        VM(f"{pool}v{k}", size if pool == "a" else 1, f"{pool}{i}", pool=pool) for pool in "ab" for k, (size, i) in enumerate(vms)
+    ]
+    problem = compile_problem(Cluster(nodes, both, guarantee=Guarantee(**IN_TURN)))
+    verdict = certify(problem, problem.node_of, budget=Budget())
+    assert verdict.turns == {0: Fate.UNSAFE, 1: Fate.SAFE}
+    assert [verdict.of_pool(pool) for pool in (0, 1)] == [Fate.UNSAFE, Fate.SAFE]
+
+
+powerable = clusters(max_nodes=4, max_vms=5, placed="all", failures=(1, 2), domains=True, evictable=True, states=False)
+
+
+@settings(max_examples=50, deadline=None)
+@given(powerable)
+def test_only_powered_nodes_are_there(cluster):
+    world, problem = World(cluster), compile_problem(cluster)
+    hosting = np.isin(np.arange(problem.n_nodes), problem.node_of)
+    powered = hosting | (np.arange(problem.n_nodes) % 2 == 0)
+    verdict = certify(problem, problem.node_of, budget=Budget(), powered=powered)
+    names = [node.name for node, on in zip(cluster.nodes, powered.tolist(), strict=True) if on]
+    assert verdict.safe == world.powering(names).all_survivable(world.now)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from tests.placements import standing
 from tests.plans import backups
 from tests.test_certificates import roomy_placements
-from tests.test_certify import standing
 from vmplace import lockstep
 from vmplace.lockstep import plan_together
 
