@@ -150,7 +150,6 @@ def asking(cluster, **guarantee):
     ("guarantee", "most"),
     [
         ({"failures": 2}, 96),
-        ({"failures": 2, "sequence": "sequential"}, 96),
         ({"restart": "any-order"}, 512),
         ({"policy": "best-fit", "order": "largest-first"}, 64),
         ({"policy": "first-fit"}, 64),

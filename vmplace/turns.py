@@ -23,8 +23,8 @@ from vmplace.unplanned import situation_of
 
 __all__ = ["Effort", "decide_any_order_in_turn", "survives_in_turn"]
 
-_MOST_PLACES = 100_000
-"""States that are looked at for one answer, times the VMs in each."""
+_MOST_STATES, _MOST_PLACES = 20_000, 2_000_000
+"""States that are looked at for one answer; and the same times the VMs in each."""
 
 
 class Effort:
@@ -32,7 +32,7 @@ class Effort:
 
     def __init__(self, budget: Budget, standing: Standing) -> None:
         self.budget = budget
-        self._states = _MOST_PLACES // max(1, standing.problem.n_vms)
+        self._states = min(_MOST_STATES, _MOST_PLACES // max(1, standing.problem.n_vms))
 
     def take(self) -> bool:
         """One more state; False if there is none left."""
