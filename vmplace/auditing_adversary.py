@@ -180,7 +180,7 @@ class _Among:
     """A rule between displaced VMs, seen from the classes and nodes of a search."""
 
     def __init__(self, bound: Bound, classes: list[list[int]], nodes: IntArray) -> None:
-        self.member = np.array([vms[0] in bound.bound_vms for vms in classes])
+        self.member = np.array([vms[0] in bound.member_set for vms in classes])
         self.apart = isinstance(bound.rule, Apart)
         self.wide = isinstance(bound.rule, Apart) and bound.rule.scope == "domain"
         self.place = bound.place[nodes]

@@ -71,8 +71,9 @@ def caps(least: IntArray) -> Iterator[IntArray]:
         yield least.max(axis=1, initial=0)
         return
     values = np.unique(least)[::-1]
-    picked = np.unique(np.linspace(0, len(values) - 1, min(len(values), _MOST_CAPS)).astype(np.int64))
-    yield from values[picked, None]
+    if len(values) > _MOST_CAPS:
+        values = values[np.arange(_MOST_CAPS) * (len(values) - 1) // (_MOST_CAPS - 1)]
+    yield from values[:, None]
 
 
 def resistance(least: IntArray, others: IntArray) -> tuple[IntArray, int]:
@@ -193,10 +194,7 @@ class _Pool:
         peers, drawn = total(self.count(target.apart)), total(self.count(target.together)) > 0
         shown = np.zeros(len(drawn), dtype=bool)
         for cap in caps(least):
-            loads = [
-                self.by_unit(self.bearing, np.minimum(self.all.demand[r, self.bearing], c))
-                for r, c in zip(binding, cap, strict=True)
-            ]
+            loads = [self.capped_load(r, c) for r, c in zip(binding.tolist(), cap.tolist(), strict=True)]
             others = np.array([total(load) for load in loads]) - np.minimum(need[binding], cap)[:, None]
             held, limit = resistance(np.minimum(least, cap[:, None]), others.max(axis=1))
             own = total(self.scenarios.by_unit(nodes, held))
@@ -229,14 +227,14 @@ def _doubts(pool: _Pool, told: IntArray) -> IntArray:
 
 def doubtful_pools(failures: Failures) -> list[int]:
     """Pools of too many scenarios that are not shown to survive even the worst that could be: the sums of the worst units."""
-    most, found = failures.scenarios.failures, []
-    for hosts in failures.scenarios.crowded:
-        pool = _Pool(failures, int(failures.scenarios.pool[hosts[0]]))
-        if not all(
-            pool.shown(target, lambda amounts: np.sort(amounts)[::-1][:most].sum(keepdims=True)) for target in pool.targets()
-        ):
-            found.append(int(failures.scenarios.pool[hosts[0]]))
-    return found
+
+    def worst(amounts: IntArray) -> IntArray:
+        total: IntArray = np.sort(amounts)[::-1][: failures.scenarios.failures].sum(keepdims=True)
+        return total
+
+    numbers = [int(failures.scenarios.pool[hosts[0]]) for hosts in failures.scenarios.crowded]
+    pools = {number: _Pool(failures, number) for number in numbers}
+    return [number for number, pool in pools.items() if not all(pool.shown(target, worst).all() for target in pool.targets())]
 
 
 def _total(amounts: IntArray, units: IntArray) -> IntArray:

@@ -129,7 +129,7 @@ class Failure:
         allowed = self._of_pool(vm)
         for bound in self.all.bounds_of.get(vm, ()):
             allowed &= ~bound.banned[self.nodes]
-            there = [node for other, node in restarts.items() if other in bound.bound_vms]
+            there = [node for other, node in restarts.items() if other in bound.member_set]
             if isinstance(bound.rule, Apart):
                 taken = np.append(self._standing(bound), np.array(there, np.int64))
                 allowed &= ~bound.at_places_of(taken)[self.nodes]

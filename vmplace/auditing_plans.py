@@ -1,6 +1,6 @@
 """Whether failover plans hold: who restarts, where, and whether the room is there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -148,16 +148,18 @@ class _Reader:
         for s, v in zip(scenario[odd].tolist(), vm[odd].tolist(), strict=True):
             key = self.scenarios.key(s)
             case.blame("failover", key, f"{case.vm.names[v]} is no VM running on {key}")
-        restarts = displaced & (to >= 0)
-        return Plans(scenario[restarts], vm[restarts], to[restarts], self._evicted(scenario[stops], vm[stops]))
+        restarts, evicted = displaced & (to >= 0), stops & ~displaced
+        found = set(zip(scenario[evicted].tolist(), vm[evicted].tolist(), strict=True))
+        if len(self.scenarios.by_key) < len(self.scenarios):
+            found.update(self._evicted_elsewhere(scenario[stops], vm[stops]))
+        return Plans(scenario[restarts], vm[restarts], to[restarts], frozenset(found))
 
-    def _evicted(self, scenario: IntArray, vm: IntArray) -> frozenset[tuple[int, int]]:
-        """Who is stopped where it survives, in each of the scenarios of the key that says so."""
-        found: set[tuple[int, int]] = set()
+    def _evicted_elsewhere(self, scenario: IntArray, vm: IntArray) -> Iterator[tuple[int, int]]:
+        """Who is stopped where it survives, in all scenarios of the key that says so."""
         for s, v in zip(scenario.tolist(), vm.tolist(), strict=True):
-            displacing = set(self.scenarios.failing(int(self.case.at[v])).tolist())
-            found.update((other, v) for other in self.scenarios.by_key[self.scenarios.key(s)] if other not in displacing)
-        return frozenset(found)
+            unit = self.scenarios.unit[self.case.at[v]]
+            known = self.scenarios.by_key[self.scenarios.key(s)]
+            yield from ((other, v) for other in known if unit not in self.scenarios.units[other])
 
 
 _STRAY = "{vm} restarts on {to}, but is not protected, or no failure displaces it"
@@ -236,23 +238,22 @@ def _freed(case: Case, scenarios: Scenarios, plans: Plans, resource: Resource, p
     A VM that is stopped takes nothing on the target of its migration either, be it displaced or not.
     """
     count = len(resource.capacity)
-    freed: list[tuple[int, int]] = []
-    moving = {v for v in case.moving.tolist() if case.vm.evictable[v]}
-    for s, v in plans.evicted or ():
-        freed.append((s * count + int(case.at[v]), int(resource.demand[v])))
-    restarted = {(s, v) for s, v in zip(plans.scenario.tolist(), plans.vm.tolist(), strict=True) if v in moving}
-    for v in sorted(moving):
-        target, amount = int(case.target[v]), int(resource.demand[v])
-        if plans.evicted is None:
-            freed += [(s * count + target, -amount) for s, u in restarted if u == v]
-        else:
-            gone = {s for s, u in plans.evicted if u == v} | set(scenarios.failing(int(case.at[v])).tolist())
-            freed += [(s * count + target, amount) for s in sorted(gone) if (s, v) not in restarted]
+    moving = case.moving[case.vm.evictable[case.moving]]
+    entries = np.isin(plans.vm, moving)
+    restarted = set(zip(plans.scenario[entries].tolist(), plans.vm[entries].tolist(), strict=True))
+    stopped = sorted(plans.evicted or ())
+    freed = [(s * count + int(case.at[v]), int(resource.demand[v])) for s, v in stopped]
+    if plans.evicted is None:
+        freed += [(s * count + int(case.target[v]), -int(resource.demand[v])) for s, v in restarted]
+    else:
+        gone = {(s, v) for s, v in stopped if case.target[v] >= 0}
+        gone.update((s, v) for v in moving.tolist() for s in scenarios.failing(int(case.at[v])).tolist())
+        freed += [(s * count + int(case.target[v]), int(resource.demand[v])) for s, v in gone - restarted]
     total = np.zeros(len(pairs), np.int64)
-    for key, amount in freed:
-        place = int(np.searchsorted(pairs, key))
-        if place < len(pairs) and pairs[place] == key:
-            total[place] += amount
+    keys, amounts = (np.array(column, np.int64) for column in zip(*freed, strict=True)) if freed else (pairs[:0], pairs[:0])
+    places = np.searchsorted(pairs, keys)
+    hit = np.append(pairs, -1)[places] == keys
+    np.add.at(total, places[hit], amounts[hit])
     return total
 
 

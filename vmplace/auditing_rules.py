@@ -55,7 +55,7 @@ class Bound:
         return cls(number, rule, members, banned, case.by_domain if wide else case.by_node)
 
     @cached_property
-    def bound_vms(self) -> frozenset[int]:
+    def member_set(self) -> frozenset[int]:
         """The members, to be looked up."""
         return frozenset(self.members.tolist())
 
