@@ -1,25 +1,41 @@
-"""How others judge N+1, each in a few lines: sums, shares, slots, and simulations that do not look back.
+"""How others judge N+1: the policies of `vmplace.promises`, as judges of clusters in which every VM runs."""
 
-Written after what their documentation tells; none is the product itself. The sums are necessary, so their *unsafe* is right;
-slots and simulations are sufficient, so their *safe* is right.
-"""
+from collections.abc import Callable, Mapping
+from functools import partial
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from heapq import heapify, heapreplace
+from attrs import evolve, field, frozen
 
-from attrs import frozen
-
+from vmplace.budget import Budget
+from vmplace.certify import certify
 from vmplace.cluster import Cluster
+from vmplace.problem import Problem, compile_problem
+from vmplace.promises import PROMISES, SIMULATIONS, Capacity, Promise, Simulation
+from vmplace.results import Status
 
 __all__ = ["POLICIES", "Hosts"]
 
 
 @frozen
 class Hosts:
-    """What the policies see: usable memory of each node, and the sizes of the VMs on each in list order, in MiB."""
+    """What the policies see: usable memory of each node, and the sizes of the VMs on each in list order, in MiB.
+
+    `problem` and `pools` are the same in arrays, made beforehand: not what is measured.
+    """
 
     usable: tuple[int, ...]
     sizes: tuple[tuple[int, ...], ...]
+    problem: Problem = field(init=False, eq=False, repr=False)
+    pools: Mapping[str, Capacity] = field(init=False, eq=False, repr=False)
+
+    @problem.default
+    def _problem(self) -> Problem:
+        memory = [size for on_node in self.sizes for size in on_node]
+        node = [node for node, on_node in enumerate(self.sizes) for _ in on_node]
+        return compile_problem(Cluster.from_arrays(node_memory=self.usable, vm_memory=memory, vm_node=node))
+
+    @pools.default
+    def _pools(self) -> Mapping[str, Capacity]:
+        return {str(number): pool for number, pool in Capacity.of(self.problem).items()}
 
     @classmethod
     def of(cls, cluster: Cluster) -> "Hosts":
@@ -34,64 +50,18 @@ class Hosts:
         """Memory taken on each node."""
         return tuple(map(sum, self.sizes))
 
-    def survives(self, restart: Callable[[Sequence[int], list[int]], bool]) -> bool:
-        """Whether `restart`, given the sizes on a node and the others' free memory, says yes for every node."""
-        free = [usable - used for usable, used in zip(self.usable, self.used, strict=True)]
-        return all(restart(sizes, free[:failed] + free[failed + 1 :]) for failed, sizes in enumerate(self.sizes))
+
+def _counts(promise: Promise, hosts: Hosts) -> bool:
+    return promise.says(hosts.pools)[0] is Status.SAFE
 
 
-def _sums(hosts: Hosts) -> bool:
-    """VergeOS, Ansible: what runs is no more than what the nodes have without the largest."""
-    return sum(hosts.used) <= sum(hosts.usable) - max(hosts.usable)
-
-
-def _percentage(hosts: Hosts) -> bool:
-    """VMware: a share of all memory is kept free, here one node's of so many."""
-    count = len(hosts.usable)
-    return sum(hosts.used) * count <= sum(hosts.usable) * (count - 1)
-
-
-def _slots(hosts: Hosts) -> bool:
-    """VMware: a slot takes the largest VM; the nodes without the one with most slots have a slot for each VM."""
-    slot = max((size for sizes in hosts.sizes for size in sizes), default=1)
-    slots = [usable // slot for usable in hosts.usable]
-    return sum(slots) - max(slots) >= sum(map(len, hosts.sizes))
-
-
-def _worst_fit(hosts: Hosts) -> bool:
-    """XenServer: of each failed node, the largest VM first, each where most memory is free."""
-    return hosts.survives(_restart_spread)
-
-
-def _restart_spread(sizes: Sequence[int], free: list[int]) -> bool:
-    heap = [-room for room in free]  # the most first
-    heapify(heap)
-    for size in sorted(sizes, reverse=True):
-        if -heap[0] < size:
-            return False
-        heapreplace(heap, heap[0] + size)
-    return True
-
-
-def _first_fit(hosts: Hosts) -> bool:
-    """oVirt: of each failed node, the VMs as listed, each on the first node with room."""
-    return hosts.survives(_restart_as_listed)
-
-
-def _restart_as_listed(sizes: Iterable[int], free: list[int]) -> bool:
-    for size in sizes:
-        node = next((node for node, room in enumerate(free) if room >= size), None)
-        if node is None:
-            return False
-        free[node] -= size
-    return True
+def _simulates(simulation: Simulation, hosts: Hosts) -> bool:
+    asked = evolve(hosts.problem, guarantee=simulation.promise(hosts.problem.guarantee))
+    return certify(asked, asked.node_of, budget=Budget(), losses=False, stop_early=True).safe
 
 
 POLICIES: Mapping[str, Callable[[Hosts], bool]] = {
-    "sums": _sums,
-    "percentage": _percentage,
-    "slots": _slots,
-    "worst-fit": _worst_fit,
-    "first-fit": _first_fit,
+    **{promise.policy: partial(_counts, promise) for promise in PROMISES},
+    **{simulation.policy: partial(_simulates, simulation) for simulation in SIMULATIONS},
 }
 """Whether each says safe."""

@@ -550,7 +550,7 @@ class World:
 
     def fewest_powered(self, node_of: Placement) -> int:
         lost = None if self.all_survivable(node_of) else self.losses(node_of)
-        hosts = set(node_of.values())
+        hosts = {*node_of.values(), *self.target.values()}
         others = [node.name for node in self.cluster.nodes if node.state == "online" and node.name not in hosts]
         for more in range(len(others) + 1):
             if any(self.survives_on({*hosts, *extra}, node_of, lost) for extra in combinations(others, more)):

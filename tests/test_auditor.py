@@ -817,7 +817,7 @@ def naive_failover(world, open_nodes, at, failover):
             if world.loads(at)[node] + arriving > world.capacity(node):
                 yield "failover", failed
         for bound in world.rules:
-            if bound.rule.must and bound.rule.during_failover and bound.broken_by_plan(at, failed, right):
+            if bound.rule.must and bound.rule.during_failover and bound.broken_by_plan(at, [failed], right):
                 yield "failover", failed
 
 
@@ -862,3 +862,97 @@ def test_names_and_columns_are_judged_alike(case):
     planned = {vm for plan in failover.values() for vm in plan}
     if not any(world.stopped(vm) for vm in cluster.vms if vm.name in planned):  # they are named differently
         assert audit(cluster, at, to, **options) == audit(cluster, placement, failover, **options)
+
+
+# Against the oracle, with every kind of guarantee
+
+
+EVERYTHING = {"domains": True, "resources": True, "evictable": True, "targets": True, "failures": (0, 1, 1, 2, 2, 3)}
+FREE = {"states": False, "pools": False, "stopped": False, "headroom": False, "failures": (1, 1, 2)}
+"""Clusters that are mostly placed rightly, so that the failures decide."""
+
+
+def planned(draw, world, key):
+    """A plan that the guarantee asks for, if there is one, or anything like it."""
+    plan = {}
+    if world.cluster.guarantee.policy and not in_turn(world.cluster):
+        plan = dict.fromkeys(world.evictable.intersection(world.now))
+        for failure in world.failures(world.now)[key]:
+            plan |= world.simulated(world.now, failure)
+    else:
+        plan |= next(iter(world.full_plans(world.now, key, world.displaced(world.now, key))), {})
+    if world.vms and draw(st.integers(0, 5)) == 0:
+        plan |= draw(st.dictionaries(st.sampled_from([*world.vms]), st.sampled_from([*world.nodes, None]), max_size=2))
+    return plan
+
+
+def in_turn(cluster):
+    return cluster.guarantee.sequence == "sequential" and cluster.guarantee.failures > 1
+
+
+def as_simulated(world, plans):
+    return all(
+        plans[key].get(vm.name) == world.simulated(world.now, failure).get(vm.name)
+        for key, failures in world.failures(world.now).items()
+        for failure in failures
+        for vm in world.must_restart(world.now, failure)
+    )
+
+
+@st.composite
+def guaranteed(draw, clusters_of):
+    """A cluster with its placement and, mostly, good plans for each scenario."""
+    world = World(draw(clusters_of))
+    return world, {key: planned(draw, world, key) for key in world.scenarios(world.now)}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    guaranteed(
+        st.one_of(
+            clusters(max_nodes=5, placed="all", **EVERYTHING),
+            clusters(max_nodes=4, placed="all", policies=True, **EVERYTHING),
+            clusters(max_nodes=4, placed="all", restart=("any-order",), **EVERYTHING),
+            clusters(min_nodes=3, max_nodes=5, placed="all", rules=False, restart=("any-order",), resources=True, **FREE),
+            clusters(min_nodes=3, max_nodes=5, placed="all", restart=("any-order",), domains=True, **FREE),
+            clusters(
+                max_nodes=4,
+                max_vms=5,
+                placed="all",
+                policies=True,
+                restart=("planned", "any-order"),
+                sequences=("sequential",),
+                **EVERYTHING | {"failures": (2, 2, 3)},
+            ),
+        )
+    )
+)
+def test_it_finds_nothing_wrong_if_and_only_if_nothing_is(case):
+    world, plans = case
+    good = world.flawless(world.now, plans)
+    if in_turn(world.cluster):
+        good = good and world.all_survivable(world.now)
+    elif world.cluster.guarantee.policy:
+        good = good and as_simulated(world, plans)
+    assert (audit(world.cluster, world.now, plans) == []) == good
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.one_of(
+        clusters(max_nodes=5, placed="all", **EVERYTHING),
+        clusters(max_nodes=4, placed="all", restart=("any-order",), **EVERYTHING),
+        clusters(max_nodes=4, placed="all", policies=True, **EVERYTHING),
+    )
+)
+def test_without_plans_it_tells_what_needs_none(cluster):
+    world = World(cluster)
+    said = Counter(kinds(cluster, world.now))
+    unprotected = {key for kind, key in said if kind == "unprotected"}
+    unverified = {key for kind, key in said if kind == "unverified"}
+    lost = {key for key in world.scenarios(world.now) if not world.survivable(world.now, key)}
+    if world.planned:
+        assert unprotected <= lost
+        assert unprotected | unverified == {key for key in world.scenarios(world.now) if world.displaced(world.now, key)}
+    else:
+        assert (unprotected, unverified) == (lost, set())

@@ -1,4 +1,5 @@
 import pytest
+from attrs import evolve
 
 import vmplace
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, OnlyOn, Tag
@@ -68,3 +69,27 @@ def test_a_stopped_vm_is_listed_where_it_is():
 def test_a_time_limit_that_is_none(limit):
     with pytest.raises(InputError, match="time_limit"):
         vmplace.check(HARD, time_limit=limit)
+
+
+def test_a_comparison_is_there_when_asked_for_and_changes_nothing_else():
+    plain, compared = (vmplace.check(HARD, compare=compare) for compare in (False, True))
+    assert plain.comparison == ()
+    assert [row.policy for row in compared.comparison][:2] == ["planned", "any-order"]
+    written = compared.to_dict()
+    assert [row["policy"] for row in written.pop("comparison")] == [row.policy for row in compared.comparison]
+    assert {**written, "stats": None} == {**plain.to_dict(), "stats": None}
+
+
+@pytest.mark.parametrize("asked", [{"restart": "any-order"}, {"policy": "best-fit"}, {"failures": 2}])
+def test_the_verdict_is_that_of_the_guarantee_whatever_it_is_compared_with(asked):
+    cluster = Cluster([Node("a", 10), Node("b", 6), Node("c", 5)], [VM("x", 5, "a"), VM("y", 3, "a"), VM("z", 2, "a")])
+    cluster = evolve(cluster, guarantee=Guarantee(**asked))
+    assert vmplace.check(cluster, compare=True).status == vmplace.check(cluster).status
+    assert vmplace.check(cluster, compare=True).unprotected == vmplace.check(cluster).unprotected
+
+
+def test_the_time_limit_is_for_the_comparison_too():
+    cluster = generate(nodes=200, fill=0.9, profile="flavors", placed="worst-fit", seed=3)
+    report = vmplace.check(cluster, compare=True, time_limit=0)
+    assert report.stats["seconds"] < 5
+    assert {row.policy: row.says for row in report.comparison}["worst-fit"] == "unknown"

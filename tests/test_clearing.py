@@ -1,12 +1,14 @@
 from random import Random
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vmplace import VM, Cluster, Node, NotOn
+from vmplace import VM, Cluster, Guarantee, Node, NotOn
 from vmplace.budget import Budget
+from vmplace.certify import certify
 from vmplace.clearing import clear
 from vmplace.generate import generate
 from vmplace.goal import Goal
@@ -20,7 +22,7 @@ GIB = 1024
 
 def cleared(cluster, *, budget=None, random=None):
     problem = compile_problem(cluster)
-    slots = Slots(problem, MOVES, problem.node_of, 0)
+    slots = Slots(problem, MOVES.limits(problem), problem.node_of, 0)
     done = clear(slots, MOVES.free(problem), budget=budget or Budget(), random=random)
     return done, slots
 
@@ -32,19 +34,34 @@ def moved(slots):
 
 
 @settings(max_examples=60, deadline=None)
-@given(clusters(min_nodes=2, max_nodes=5, max_vms=8, placed="all", rules=False, pools=False), st.booleans())
+@given(
+    clusters(
+        min_nodes=2,
+        max_nodes=5,
+        max_vms=8,
+        placed="all",
+        rules=False,
+        pools=False,
+        failures=(1, 2),
+        domains=True,
+        resources=True,
+        evictable=True,
+        targets=True,
+    ),
+    st.booleans(),
+)
 def test_nothing_is_lacking_and_nobody_is_where_they_may_not_be(cluster, by_chance):
     done, slots = cleared(cluster, random=Random(1) if by_chance else None)
     problem = slots.problem
     changed = np.flatnonzero(slots.node_of != problem.node_of)
     assert MOVES.free(problem)[changed].all()
     assert problem.online[slots.node_of[changed]].all()
-    over = problem.load(slots.node_of) > problem.limit
+    over = problem.loads(slots.node_of) > MOVES.limits(problem)
     # Whoever is overfull was so before.
-    assert (~over | (problem.load(slots.node_of) <= problem.load(problem.node_of))).all()
+    assert (~over | (problem.loads(slots.node_of) <= problem.loads(problem.node_of))).all()
     if done:
         assert slots.lacking.max(initial=0) <= 0
-        assert not (over & problem.online).any()
+        assert not over[problem.online].any()
 
 
 @pytest.mark.parametrize(
@@ -90,6 +107,53 @@ def test_an_overfull_node_is_relieved_by_the_least_that_fits_elsewhere():
     done, slots = cleared(Cluster(nodes, vms))
     assert done
     assert moved(slots)[1] == 2
+
+
+def test_a_node_is_relieved_of_each_resource():
+    nodes = [Node(f"n{i}", 10, resources={"vcpu": 4}) for i in range(3)]
+    vms = [VM("a", 3, "n0", resources={"vcpu": 3}), VM("b", 2, "n0", resources={"vcpu": 2}), VM("c", 1, "n0")]
+    vms += [VM("d", 5, "n1", resources={"vcpu": 3}), VM("e", 1, "n2", resources={"vcpu": 2})]
+    calm = Cluster(nodes, vms, guarantee=Guarantee(failures=0))
+    done, slots = cleared(calm)
+    assert done
+    assert moved(slots) == ({1: 2}, 2)
+
+
+def test_slots_of_a_further_resource_are_made_by_who_takes_most_of_it():
+    nodes = [Node(f"n{i}", 20, resources={"vcpu": 8}) for i in range(3)]
+    vms = [
+        VM("a", 2, "n0", resources={"vcpu": 5}),
+        VM("b", 9, "n1", resources={"vcpu": 3}),
+        VM("c", 1, "n1", resources={"vcpu": 2}),
+    ]
+    vms += [VM("d", 3, "n2", resources={"vcpu": 3}), VM("e", 3, "n2", resources={"vcpu": 1})]
+    done, slots = cleared(Cluster(nodes, vms))
+    assert done
+    assert moved(slots)[1] <= 3
+
+
+def test_failures_of_several_and_of_domains_are_provided_for():
+    two = attrs.evolve(
+        generate(nodes=32, fill=0.85, profile="flavors", seed=1, placed="worst-fit"), guarantee=Guarantee(failures=2)
+    )
+    done, slots = cleared(two)
+    assert done
+    assert certify(slots.problem, slots.node_of, budget=Budget()).safe
+    assert moved(slots)[1] <= 128 * GIB
+    racks = generate(nodes=40, fill=0.85, profile="flavors", seed=1, placed="worst-fit")
+    nodes = [attrs.evolve(node, domain=f"rack-{i % 20}") for i, node in enumerate(racks.nodes)]
+    done, slots = cleared(attrs.evolve(racks, nodes=nodes, guarantee=Guarantee(scope="domain")))
+    assert done
+    assert certify(slots.problem, slots.node_of, budget=Budget()).safe
+    assert moved(slots)[1] <= 128 * GIB
+
+
+def test_evictable_vms_do_not_leave_to_make_a_slot():
+    nodes = [Node("n0", 10), Node("n1", 10), Node("n2", 10)]
+    vms = [VM("a", 7, "n0"), VM("b", 6, "n1", evictable=True), VM("c", 4, "n1"), VM("d", 6, "n2")]
+    done, slots = cleared(Cluster(nodes, vms))
+    assert done
+    assert moved(slots) == ({2: 2}, 4)
 
 
 def test_what_cannot_move_stays_and_is_told():

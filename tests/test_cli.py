@@ -102,7 +102,7 @@ def test_each_command_has_help(command, run):
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("check", "--time-limit --json"),
+        ("check", "--compare --time-limit --json --all"),
         ("show", "--time-limit --json --all"),
         (
             "place",
@@ -290,6 +290,20 @@ def test_check_says_whether_it_is_safe(document, status, verdict, run, write):
     report = strict(out)
     assert set(report) >= RESULT_KEYS
     assert report["status"] == report["guarantee"] == verdict
+
+
+@pytest.mark.parametrize("name", ["safe.yaml", "looks-safe.json", "impossible.json"])
+def test_check_compares_with_others_policies_and_its_verdict_stays(name, run):
+    status, plain, _ = run("check", EXAMPLES / name)
+    got, out, err = run("check", EXAMPLES / name, "--compare")
+    assert (got, err) == (status, "")
+    assert out.startswith(plain)
+    assert "sum of survivors   VergeOS, Ansible   safe " in out
+    got, out, _ = run("check", EXAMPLES / name, "--compare", "--json")
+    told, usual = strict(out), strict(run("check", EXAMPLES / name, "--json")[1])
+    assert got == status
+    assert list(told.pop("comparison")[0]) == ["policy", "source", "says", "wrong", "reason"]
+    assert {**told, "stats": None} == {**usual, "stats": None}
 
 
 def test_check_names_what_cannot_restart(run):

@@ -52,6 +52,27 @@ def test_rules_tell_too():
     assert (barred.loss.reason.need, barred.loss.reason.free, barred.loss.reason.node) == (4, 3, 2)
 
 
+@settings(max_examples=120, deadline=None)
+@given(clusters(min_nodes=2, max_nodes=5, max_vms=6, placed="all", pools=False, domains=True, resources=True))
+def test_a_plan_breaks_no_more_of_what_is_no_must_than_it_has_to(cluster):
+    world = World(cluster)
+    now = standing(cluster)
+    names = Names(cluster, now.problem)
+    wishes = [bound for bound in world.rules if bound.rule.during_failover and not bound.rule.must]
+    for number in np.flatnonzero(now.asked).tolist():
+        key = names.scenario(now.failures, number)
+        failed = {names.node(node) for node in now.failures.failing(number).tolist()}
+        plan = decide(Restart.of(now, number), budget=Budget())
+        if plan.safe:
+            found = dict(zip(names.vms(plan.vms.tolist()), map(names.node, plan.nodes.tolist()), strict=True))
+            plans = world.full_plans(world.now, key, world.displaced(world.now, key))
+            costs = [
+                sum(bound.rule.weight for bound in wishes if bound.broken_by_plan(world.now, failed, one))
+                for one in [found, *plans]
+            ]
+            assert costs[0] == min(costs[1:])
+
+
 def test_without_time_only_what_shows_at_a_glance_is_known():
     plan = decide(first_fails((7, 7, 5, 5, 3), (16, 11)), budget=Budget(0))
     assert (plan.safe, plan.method, plan.loss) == (None, "time", None)

@@ -170,18 +170,6 @@ def test_evictable_vms_are_where_the_holes_are():
     assert found.values == (1,)
 
 
-def test_spares_are_switched_on_where_they_help():
-    # Both racks have idle nodes, but only those of the other one take over.
-    nodes = [Node(f"n{i}", 8, domain=domain) for i, domain in enumerate("aaabbb")]
-    vms = [VM("v", 8, "n0", movable=False), VM("w", 8, "n1", movable=False)]
-    problem = compile_problem(Cluster(nodes, vms, guarantee=Guarantee(scope="domain")))
-    found = construct(problem, Goal(("consolidate",), move_running=True), budget=Budget())
-    assert found.values == (4,)
-    assert found.powered.tolist() == [True, True, False, True, True, False]
-    problem = compile_problem(Cluster(nodes, [VM("v", 8, "n0"), VM("w", 8, "n1")], guarantee=Guarantee(failures=2)))
-    assert construct(problem, Goal(("consolidate",), move_running=True), budget=Budget()).values == (4,)
-
-
 def test_spread_alone_is_not_safe_and_holes_are():
     problem = compile_problem(generate(nodes=20, fill=0.9, profile="flavors", seed=1))
     filling = Filling(problem, problem.node_of, BALANCE.limits(problem), pack=False)

@@ -6,10 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmplace import VM, Cluster, Guarantee, Node
+from vmplace.budget import Budget
 from vmplace.certificates import Certificates
+from vmplace.certify import certify
 from vmplace.fill import Filling
-from vmplace.goal import Goal
-from vmplace.holes import dedicated, holes, ladder
+from vmplace.goal import Candidate, Goal
+from vmplace.holes import around, dedicated, holes, ladder, least_safe
 from vmplace.problem import compile_problem
 from vmplace.standing import Standing
 from vmplace.testing import clusters
@@ -133,6 +135,34 @@ def test_rungs_for_any_order_are_parts_of_the_fewest_holes():
     # Of two that fail one hole each is not enough, as large as it may be.
     rungs, guess = ladder(waiting((64,) * 8, (16, 12, 8, 4) * 8, failures=2, restart="any-order"), BALANCE)
     assert listed(rungs)[guess] == [44, 44, 38, 38, 0, 0, 0, 0]
+
+
+def test_the_least_that_is_safe_is_found_by_halving():
+    problem = waiting((64,) * 8, (16, 12, 8, 4) * 8)
+    rungs = [np.full((8, 1), step) for step in range(17)]
+    tried = []
+
+    def attempt(reserved):
+        tried.append(int(reserved[0, 0]))
+        filling = Filling(problem, problem.node_of, problem.capacity - reserved, pack=False)
+        filling.place_all()
+        verdict = certify(problem, filling.node_of, budget=Budget())
+        verdict.fate[:] = 1 if tried[-1] >= 6 else 2
+        return Candidate(filling.node_of, None, verdict, (tried[-1],))
+
+    assert least_safe(problem, rungs, attempt, budget=Budget()).values == (4,)
+    assert tried == [8, 4, 6, 5]
+    assert least_safe(problem, rungs, attempt, budget=Budget(0)) is None
+    slight = [np.zeros((8, 1), dtype=np.int64)] * 5
+    assert least_safe(problem, slight, attempt, budget=Budget()) is None
+
+
+def test_evictable_vms_may_be_in_holes():
+    vms = [VM("a", 3, "n0", evictable=True), VM("b", 5, "n0"), VM("c", 4, "n1", evictable=True)]
+    problem = compile_problem(Cluster([Node("n0", 10), Node("n1", 10)], vms))
+    reserved = np.array([[4], [2]])
+    assert around(problem, problem.capacity, reserved, problem.node_of).tolist() == [[9], [10]]
+    assert around(problem, problem.capacity, reserved, np.full(3, -1)).tolist() == [[6], [8]]
 
 
 def test_headroom_is_part_of_the_hole():

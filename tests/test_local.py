@@ -10,7 +10,7 @@ import vmplace
 from benchmarks.instances import Instance, under_rules
 from tests.brute import World
 from tests.plans import backups
-from vmplace import VM, Apart, Cluster, Node, Together
+from vmplace import VM, Apart, Cluster, Guarantee, Node, Together
 from vmplace.budget import Budget
 from vmplace.generate import PLACED, generate
 from vmplace.goal import Goal
@@ -29,20 +29,47 @@ def repaired(cluster, goal=MOVES, *, thorough=True, budget=None):
     return problem, repair_locally(problem, goal, budget=budget or Budget(30), thorough=thorough)
 
 
-@settings(max_examples=50, deadline=None)
-@given(clusters(min_nodes=2, max_nodes=4, max_vms=6, placed="all"))
+@settings(max_examples=150, deadline=None)
+@given(
+    clusters(
+        min_nodes=2,
+        max_nodes=4,
+        max_vms=6,
+        placed="all",
+        failures=(1, 2),
+        domains=True,
+        resources=True,
+        evictable=True,
+        targets=True,
+        restart=("planned", "any-order"),
+        policies=True,
+        sequences=("at-once", "sequential"),
+    )
+)
 def test_what_is_repaired_is_safe_and_never_less_than_the_least(cluster):
     problem, found = repaired(cluster)
     if found is None:
         return
     names, world = Names(cluster, problem), World(cluster)
-    assert vmplace.audit(cluster, names.hosts(found.node_of), names.column(backups(found.verdict.restarts, problem.n_vms))) == []
-    node_of = {names.vm(vm): names.node(node) for vm, node in enumerate(found.node_of.tolist())}
+    assert MOVES.allowed(problem, found.node_of)
+    whole = problem.n_vms - problem.n_incoming
+    assert (found.node_of[whole:] == problem.node_of[whole:]).all()
+    node_of = {names.vm(vm): names.node(node) for vm, node in enumerate(found.node_of[:whole].tolist())}
     assert world.right(node_of)
     assert world.all_survivable(node_of)
     assert found.values[0] == world.migrated(node_of) >= least_moved(problem)
     if world.verdict().status == "safe" and not world.overfull(world.now, headroom=True):
         assert found.values[0] == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(clusters(min_nodes=2, max_nodes=4, max_vms=6, placed="all"))
+def test_what_is_repaired_passes_the_audit(cluster):
+    problem, found = repaired(cluster)
+    if found is not None:
+        names = Names(cluster, problem)
+        plans = names.column(backups(found.verdict.restarts, problem.n_vms))
+        assert vmplace.audit(cluster, names.hosts(found.node_of), plans) == []
 
 
 def scattered(seed):
@@ -113,6 +140,53 @@ def test_what_broke_on_a_few_nodes_is_repaired_there(full):
     problem, found = repaired(cluster)
     assert time.process_time() - start < 10
     assert least_moved(problem) <= found.values[0] <= excess + 64 * GIB
+
+
+def asking(cluster, **guarantee):
+    return attrs.evolve(cluster, guarantee=Guarantee(**guarantee))
+
+
+@pytest.mark.parametrize(
+    ("guarantee", "most"),
+    [
+        ({"failures": 2}, 96),
+        ({"failures": 2, "sequence": "sequential"}, 96),
+        ({"restart": "any-order"}, 512),
+        ({"policy": "best-fit", "order": "largest-first"}, 64),
+        ({"policy": "first-fit"}, 64),
+    ],
+)
+def test_whatever_is_asked_little_moves(guarantee, most):
+    fill = 0.87 if "failures" in guarantee else 0.9
+    cluster = generate(nodes=32, fill=fill, profile="flavors", seed=1, placed="worst-fit")
+    problem, found = repaired(asking(cluster, **guarantee))
+    assert MOVES.allowed(problem, found.node_of)
+    assert found.verdict.safe
+    assert found.values[0] <= most * GIB
+
+
+def with_vcpu(cluster, share):
+    """The same with vCPU for each third GiB, or so: such a share of what nodes but one have."""
+    random = Random(1)
+    vms = [attrs.evolve(vm, resources={"vcpu": -(-vm.memory * random.choice((2, 3, 4)) // 12_288)}) for vm in cluster.vms]
+    each = int(sum(vm.resources["vcpu"] for vm in vms) / share / (len(cluster.nodes) - 1))
+    return Cluster([attrs.evolve(node, resources={"vcpu": each}) for node in cluster.nodes], vms)
+
+
+@pytest.mark.parametrize(("fill", "share", "most"), [(0.9, 0.85, 280), (0.7, 0.95, 400)])
+def test_other_resources_are_repaired_too(fill, share, most):
+    cluster = with_vcpu(generate(nodes=40, fill=fill, profile="flavors", seed=1, placed="worst-fit"), share)
+    _, found = repaired(cluster)
+    assert found.verdict.safe
+    assert found.values[0] <= most * GIB
+
+
+def test_racks_are_repaired():
+    cluster = generate(nodes=40, fill=0.85, profile="flavors", seed=1, placed="worst-fit")
+    nodes = [attrs.evolve(node, domain=f"rack-{i % 20}") for i, node in enumerate(cluster.nodes)]
+    _, found = repaired(asking(attrs.evolve(cluster, nodes=nodes), scope="domain"))
+    assert found.verdict.safe
+    assert found.values[0] <= 128 * GIB
 
 
 def test_vms_under_rules_stay_or_gather():

@@ -25,10 +25,10 @@ CRUMBS = Hosts((4096,) * 4, ((1000,) * 3, (1000,) * 3, (3000,), (1000,) * 3))
 """Enough is free in sum, but nowhere for 3000."""
 
 KNOWN = [
-    (CRUMBS, False, {"sums", "percentage"}),
+    (CRUMBS, False, {"sum of survivors", "percentage"}),
     (Hosts((4096,) * 4, ((1000,) * 3, (1000,) * 3, (1000,) * 3, ())), True, set(POLICIES)),
-    (Hosts((100, 20, 20), ((2, 3, 3, 4, 6), (9,), (11,))), True, {"sums", "percentage", "worst-fit"}),
-    (Hosts((11, 6, 5), ((3, 3, 5), (), ())), True, {"sums", "percentage", "first-fit"}),
+    (Hosts((100, 20, 20), ((2, 3, 3, 4, 6), (9,), (11,))), True, {"sum of survivors", "percentage", "worst-fit"}),
+    (Hosts((11, 6, 5), ((3, 3, 5), (), ())), True, {"sum of survivors", "percentage", "first-fit"}),
     (Hosts((16, 16, 384), ((), (), (270,))), False, {"percentage"}),
     (Hosts((100, 100), ((100,), ())), True, set(POLICIES)),
 ]
@@ -66,7 +66,7 @@ def small_hosts(draw):
 def test_the_textbook_agrees_with_check_and_with_what_policies_cannot_get_wrong(known):
     safe = survives_all(known, time_limit=10)
     assert vmplace.check(cluster_of(known)).status == ("safe" if safe else "unsafe")
-    assert POLICIES["sums"](known) or not safe, "sums are necessary"
+    assert POLICIES["sum of survivors"](known) or not safe, "sums are necessary"
     assert safe or not any(POLICIES[name](known) for name in ("slots", "worst-fit", "first-fit"))
 
 

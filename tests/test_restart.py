@@ -26,7 +26,9 @@ def on_all_nodes(now, failed):
     nodes = now.freest(int(now.failures.pool[failed]))
     nodes = nodes[~np.isin(nodes, short.failed)]
     bindings = tuple(b for b in now.problem.bindings if b.during_failover and np.isin(b.vms, short.vms).any())
-    taken = tuple(np.isin(nodes, now.node_of[b.vms[~np.isin(b.vms, short.vms)]]) for b in bindings)
+    stay = [now.node_of[b.vms[~np.isin(b.vms, short.vms)]] for b in bindings]
+    zones = [np.arange(now.problem.n_nodes) if b.zone is None else b.zone for b in bindings]
+    taken = tuple(np.isin(zone[nodes], zone[hosts[hosts >= 0]]) for zone, hosts in zip(zones, stay, strict=True))
     return evolve(short, nodes=nodes, room=now.spare[nodes], bindings=bindings, taken=taken)
 
 
@@ -36,8 +38,8 @@ def lost(problem, plan):
     return {p: sum(int(problem.memory[v]) for v in vms if problem.priority[v] == p) for p in set(problem.priority.tolist())}
 
 
-@settings(max_examples=80, deadline=None)
-@given(clusters(min_nodes=4, max_nodes=7, max_vms=7, placed="all", pools=False))
+@settings(max_examples=120, deadline=None)
+@given(clusters(min_nodes=4, max_nodes=7, max_vms=7, placed="all", pools=False, domains=True, resources=True))
 def test_leaving_nodes_out_of_consideration_changes_no_verdict(cluster):
     now = standing(cluster)
     for failed in np.flatnonzero(now.asked).tolist():
@@ -54,6 +56,22 @@ def test_no_more_nodes_than_vms_are_considered_of_each_kind():
     ruled = restart(Cluster(nodes, [VM("a", 1, "n0"), VM("b", 1, "n3")], [Apart(["a", "b"])]))
     assert ruled.nodes.tolist() == [8, 3]
     assert ruled.taken[0].tolist() == [False, True]
+
+
+def test_nodes_short_of_something_else_stand_in_for_nobody():
+    nodes = [Node("n0", 99, resources={"vcpu": 9}), *(Node(f"n{i}", 20 - i, resources={"vcpu": i % 3}) for i in range(1, 9))]
+    vms = [VM("a", 1, "n0", resources={"vcpu": 1}), VM("b", 1, "n0", resources={"vcpu": 1})]
+    found = restart(Cluster(nodes, vms))
+    assert found.nodes.tolist() == [1, 2, 3, 4, 5]  # 2 and 5 have enough for both
+
+
+def test_domains_matter_to_those_that_others_can_meet():
+    nodes = [Node(f"n{i}", 20 - i, domain=f"rack-{i // 3}") for i in range(9)]
+    vms = [VM("a", 1, "n0"), VM("b", 1, "n0"), VM("c", 1, "n8")]
+    one = restart(Cluster(nodes, vms, [Apart(["a", "c"], scope="domain")]))
+    assert one.nodes.tolist() == [1, 2, 6, 7]
+    both = restart(Cluster(nodes, vms, [Apart(["a", "b", "c"], scope="domain", must=False)]))
+    assert both.nodes.tolist() == [1, 2, 3, 4, 6, 7]
 
 
 def test_survivors_free_memory_is_listed_from_the_freest_on():

@@ -6,10 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from vmplace.cluster import Cluster
 from vmplace.model import VM, Guarantee, Node
-from vmplace.results import BrokenRule, Migration, Report, Scenario, Solution, Status, Unprotected, Violation
+from vmplace.results import BrokenRule, Comparison, Migration, Report, Scenario, Solution, Status, Unprotected, Violation
 from vmplace.screen import Screen, readable
 from vmplace.show import node_report, report, solution_report, value_text, violation_report
 
@@ -115,6 +116,165 @@ def test_what_is_promised_names_its_limits():
     text = drawn(node_report, found(none, [None] * 3))
     assert "SAFE: every VM that runs fits" in text
     assert "If it fails" not in text
+
+
+PROMISES = [
+    ({"failures": 2}, "any 2 nodes can fail at once and every VM restarts"),
+    ({"failures": 2, "sequence": "sequential"}, "any 2 nodes can fail one after the other and every VM restarts"),
+    ({"sequence": "sequential"}, "any single node can fail and every VM restarts"),
+    ({"scope": "domain"}, "any single failure domain can fail and every VM restarts"),
+    ({"scope": "domain", "failures": 3}, "any 3 failure domains can fail at once and every VM restarts"),
+    ({"restart": "any-order"}, "any single node can fail and every VM restarts, in any order and wherever it fits"),
+    (
+        {"policy": "most-free", "restart": "any-order"},
+        "any single node can fail and every VM restarts, as the platform chooses nodes (most-free, as-listed)",
+    ),
+    (
+        {"policy": "first-fit", "order": "priority", "failures": 2},
+        "any 2 nodes can fail at once and every VM restarts, as the platform chooses nodes (first-fit, priority)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("asked", "words"), PROMISES)
+def test_what_is_promised_is_what_was_asked(asked, words):
+    text = drawn(report, found(cluster_of(VM("a", 1, "n1"), guarantee=Guarantee(**asked))))
+    assert text == f"SAFE: {words}\n"
+
+
+def test_a_promise_for_several_nodes_is_of_each_pool_and_leaves_the_evictable_out():
+    cluster = cluster_of(VM("a", 1, "n1", evictable=True), guarantee=Guarantee(failures=2))
+    pools = {"default": Status.SAFE, "gpu": Status.SAFE}
+    line = drawn(report, found(cluster, pools=pools)).splitlines()[0]
+    assert line == "SAFE: any 2 nodes of a pool can fail at once and every VM that is not evictable restarts"
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({}, "2 of 3 single failures are"),
+        ({"scope": "domain"}, "2 of 3 domain failures are"),
+        ({"failures": 2}, "2 of 3 failures of 2 nodes are"),
+        ({"failures": 2, "scope": "domain"}, "2 of 3 failures of 2 failure domains are"),
+    ],
+)
+def test_failures_are_counted_as_what_they_are(asked, words):
+    cluster = cluster_of(guarantee=Guarantee(**asked))
+    lost = tuple(Unprotected(name, ("a",), "no room", minimal=True) for name in ("n1", "n2"))
+    unsafe = found(cluster, [Status.UNSAFE] * 2 + [Status.SAFE], unprotected=lost)
+    assert drawn(report, unsafe).splitlines()[0] == f"UNSAFE: {words} not survived"
+    unknown = found(cluster, [Status.UNKNOWN] * 2 + [Status.SAFE])
+    assert drawn(report, unknown) == f"UNKNOWN: {words} not decided in time\n"
+
+
+def test_failures_in_turn_may_be_what_is_not_survived_or_not_decided():
+    cluster = cluster_of(guarantee=Guarantee(failures=2, sequence="sequential"))
+    text = drawn(report, found(cluster, verdict=Status.UNSAFE))
+    assert text == "UNSAFE: some 2 nodes cannot fail one after the other, whatever the plans\n"
+    text = drawn(report, found(cluster, verdict=Status.UNKNOWN))
+    assert text == "UNKNOWN: whether any 2 nodes can fail one after the other was not decided in time\n"
+    careless = evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order"))
+    text = drawn(report, found(careless, [Status.UNKNOWN, Status.SAFE, Status.SAFE]))
+    assert text == "UNKNOWN: 1 of 3 failures of 2 nodes is not decided\n"
+
+
+def test_too_many_failures_are_not_called_undecided_one_by_one():
+    text = drawn(report, found(cluster_of(guarantee=Guarantee(failures=3)), verdict=Status.UNKNOWN))
+    assert text == "UNKNOWN: too many sets of 3 nodes to look at: the 3 that displace most are survived\n"
+
+
+def test_whom_some_order_strands_may_be_left():
+    cluster = cluster_of(VM("a", 1, "n1"), VM("b", 1, "n1"), guarantee=Guarantee(restart="any-order"))
+    lost = Unprotected("n1", ("a", "b"), "a finds no node if ...", minimal=True)
+    result = found(cluster, [Status.UNSAFE, Status.SAFE, Status.SAFE], unprotected=(lost,))
+    text = drawn(node_report, result)
+    assert "✗ 2 VMs may not restart" in row(text, "n1")
+    assert "n1: a finds no node if ... [2 VMs that may be left without a restart: a, b]" in text
+
+
+def in_racks(*vms, **asked):
+    """Two nodes in a rack, one in none, one offline."""
+    nodes = [Node("n1", 10, domain="rack"), Node("n2", 10, domain="rack"), Node("n3", 10)]
+    return Cluster([*nodes, Node("n4", 10, domain="rack", state="offline")], vms, guarantee=Guarantee(scope="domain", **asked))
+
+
+def of_domains(cluster, **extra):
+    scenarios = {"rack": Scenario(Status.UNSAFE, "sums", 3), "n3": Scenario(Status.SAFE, "empty", 0)}
+    return evolve(found(cluster, [None] * 4, verdict=Status.UNSAFE, **extra), scenarios=scenarios)
+
+
+def test_each_node_shows_what_comes_of_its_domains_failure():
+    lost = Unprotected("rack", ("a",), "no room", minimal=True)
+    text = drawn(node_report, of_domains(in_racks(VM("a", 3, "n1")), unprotected=(lost,)))
+    assert "If its domain fails" in text
+    assert row(text, "n1").endswith("✗ 1 VM does not restart")
+    assert row(text, "n2").endswith("✗ 1 VM does not restart")
+    assert row(text, "n3").endswith("✓ nothing to restart")
+    assert row(text, "n4").endswith("-")
+
+
+def test_losses_of_a_domain_in_several_pools_add_up():
+    lost = tuple(Unprotected("rack", vms, "no room", minimal=True) for vms in (("a", "b"), ("c",)))
+    text = drawn(node_report, of_domains(in_racks(VM("a", 3, "n1")), unprotected=lost))
+    assert row(text, "n1").endswith("✗ 3 VMs do not restart")
+
+
+@pytest.mark.parametrize("scope", ["node", "domain"])
+def test_what_comes_of_one_nodes_failure_is_left_out_where_several_fail(scope):
+    cluster = Cluster([Node(f"n{i}", 10) for i in range(50)], guarantee=Guarantee(failures=2, scope=scope))
+    result = evolve(found(cluster, [None] * 50), scenarios={"n0+n1": Scenario(Status.UNSAFE, "sums", 1)}, status=Status.UNSAFE)
+    text = drawn(node_report, result)
+    assert "fails" not in text
+    assert "30 more nodes (--all lists them)" in text
+
+
+def test_migrations_under_way_take_memory_on_both_nodes():
+    nodes = [Node("n1", 10), Node("n2", 10), Node("n3", 10, state="offline")]
+    vms = [
+        VM("a", 4, "n1", target="n2"),
+        VM("gone", 2, "n1", target="n3"),
+        VM("off", 8, "n1", target="n2", running=False),
+        VM("waits", 8, "n3", target="n2"),
+    ]
+    lines = drawn(node_report, found(Cluster(nodes, vms), verdict=Status.SAFE)).splitlines()
+    told = {line.split()[0]: line.split()[3:5] for line in lines if line.startswith("n")}
+    assert told["n1"] == ["6", "MiB"]
+    assert told["n2"] == ["4", "MiB"]
+
+
+def compared(**extra):
+    rows = (
+        Comparison("planned", "vmplace", Status.UNSAFE, "", "1 of 3 failures not survived; n1: " + "no room " * 9),
+        Comparison("sum of survivors", "VergeOS, Ansible", Status.SAFE, "false safe", "1 GiB used of 2 GiB"),
+        Comparison("slots", "VMware", Status.UNKNOWN, "", "ünknown"),
+    )
+    return found(cluster_of(), [Status.UNSAFE, Status.SAFE, Status.SAFE], comparison=rows, **extra)
+
+
+def test_a_comparison_is_a_table_below_the_verdict():
+    lines = drawn(report, compared(waiting=("w",))).splitlines()
+    assert lines[0].startswith("UNSAFE: ")
+    assert lines[1:3] == ["Waiting: w", ""]
+    assert lines[3].split() == ["Policy", "Who", "Says", "Wrong", "Why"]
+    assert re.split(r"  +", lines[6]) == ["sum of survivors", "VergeOS, Ansible", "safe", "false safe", "1 GiB used of 2 GiB"]
+    assert lines[-1].startswith("Whoever says otherwise than planned is wrong.")
+    assert len(lines) == 9
+
+
+def test_a_comparison_in_ascii():
+    text = drawn(report, compared(), encoding="ascii")
+    assert text.isascii()
+    assert "\\xfcnknown" in text
+
+
+@pytest.mark.parametrize("columns", [40, 50, 60, 80, 100, 140])
+def test_every_terminal_shows_who_is_wrong(columns, monkeypatch):
+    text = re.sub(r"\x1b\[[0-9;]*m", "", on_terminal(report, compared(), monkeypatch, COLUMNS=str(columns)))
+    assert max(map(len, text.splitlines())) <= columns
+    words = text.split()
+    assert {"Policy", "Says", "Wrong", "false", "survivors"} <= set(words)
+    assert ("Who" in words) is ("VergeOS," in words)
+    assert ("Why" in words) is (columns > 40)
 
 
 def test_pools_are_listed_where_there_are_several():

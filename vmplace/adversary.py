@@ -18,7 +18,7 @@ from vmplace.budget import Budget, OutOfTimeError
 from vmplace.columns import BoolArray
 from vmplace.covering import cover
 from vmplace.engine import Outcome
-from vmplace.situation import Kinds, Situation, Story
+from vmplace.situation import Situation, Story
 
 __all__ = ["Stranding", "strand"]
 
@@ -78,23 +78,34 @@ class _Siege:
     def __init__(self, situation: Situation, pending: list[int]) -> None:
         self.situation = situation
         self.pending = pending
-        self.safe: list[int] = []
+        self.withstood: set[int] = set()
         self.never_alone: set[int] = set()
         self.stories: dict[int, Story] = {}
 
     def quickly(self, budget: Budget, every: bool) -> None:
-        """By sums that the others' demands can have, by filling nodes one by one, and by a relaxation."""
+        """By filling nodes one by one, by sums that the others' demands can have, and by a relaxation."""
         for kind in self._turns(budget, every):
-            whole, alone = Blockade.of(self.situation, kind), Blockade.alone(self.situation, kind).sharp
-            story = attack(whole)
-            if alone.impossible:
-                self.never_alone.add(kind)
-            elif story is None and not alone.may_be_kept_away:
-                outcome, story = cover(alone, budget=budget)
-                if outcome is Outcome.INFEASIBLE:
-                    self.never_alone.add(kind)
-            if story is not None or (kind in self.never_alone and whole.sharp.harmless_mates):
-                self._settle(kind, story)
+            if not any(self.situation.kinds.safe_with(other)[kind] for other in self.pending if other != kind):
+                self._attack(kind)
+        for kind in self._turns(budget, every):
+            if not self._attack(kind):
+                self._relax(kind, budget)
+
+    def _attack(self, kind: int) -> bool:
+        """Whether a quick adversary has its way."""
+        if kind not in self.withstood and (story := attack(Blockade.of(self.situation, kind))):
+            self._settle(kind, story)
+            return True
+        self.withstood.add(kind)
+        return False
+
+    def _relax(self, kind: int, budget: Budget) -> None:
+        alone, whole = Blockade.alone(self.situation, kind).sharp, Blockade.of(self.situation, kind).sharp
+        outcome, story = (Outcome.INFEASIBLE, None) if alone.impossible else cover(alone, budget=budget)
+        if outcome is Outcome.INFEASIBLE:
+            self.never_alone.add(kind)
+        if story is not None or (outcome is Outcome.INFEASIBLE and whole.harmless_mates):
+            self._settle(kind, story)
 
     def exactly(self, budget: Budget, every: bool) -> None:
         """By a search that is exhaustive."""
@@ -116,21 +127,20 @@ class _Siege:
             yield Blockade.alone(self.situation, kind)
 
     def _turns(self, budget: Budget, every: bool) -> Iterator[int]:
-        """Kinds to decide about; those that are no harder to restart than one that is safe are safe, too."""
+        """Kinds to decide about."""
         for kind in tuple(self.pending):
             if budget.spent or (self.stories and not every):
                 return
-            if any(_easier(self.situation.kinds, other, kind) for other in self.safe):
-                self._settle(kind, None)
-            else:
+            if kind in self.pending:
                 yield kind
 
     def _settle(self, kind: int, story: Story | None) -> None:
-        self.pending.remove(kind)
-        if story is None:
-            self.safe.append(kind)
-        else:
+        if story is not None:
+            self.pending.remove(kind)
             self.stories[kind] = story
+        else:
+            safe = self.situation.kinds.safe_with(kind)
+            self.pending = [k for k in self.pending if not safe[k]]
 
     def result(self) -> Stranding:
         return Stranding(tuple(self.stories.values()), self._vms(self.stories), self._vms(self.pending))
@@ -140,19 +150,3 @@ class _Siege:
         for kind in kinds:
             mask[self.situation.kinds.vms[kind]] = True
         return mask
-
-
-def _easier(kinds: Kinds, first: int, second: int) -> bool:
-    """Whether the first kind can be stranded if the second can.
-
-    That holds if the first demands as much, may restart nowhere else, and keeps all rules of the second. For take a state that
-    strands the second: if one of the first kind has not restarted, it is stranded, too. Otherwise let the other take its place:
-    that is a state, and what blocked the nodes blocks them still; the place itself has become freer by the difference of the two
-    demands, so if it lacked room for the second before, it lacks room for the first now.
-    """
-    return bool(
-        (kinds.demand[first] >= kinds.demand[second]).all()
-        and not (kinds.fits[first] & ~kinds.fits[second]).any()
-        and kinds.apart[first] >= kinds.apart[second]
-        and kinds.together[first] >= kinds.together[second]
-    )

@@ -2,7 +2,7 @@
 
 A VM is *stranded* if others have restarted so that no node is left to it: each node that it could use is *blocked*. For a VM of
 demand d, let A be the nodes that its rules leave it and that have room for it as long as nobody has restarted, F_i what node i
-has free, and O the other VMs that fit on some node of A (all that could matter). Three things block a node of A:
+has free, and O the other VMs that fit on some node of A (nobody else matters). Three things block a node of A:
 
 1. *A resource r* that the VM needs: others have taken so much of it that less than d_r is left, F_ir - d_r + 1 or more. They
    take whole multiples of g_r, the common divisor of their demands, so it is no less than that rounded up to a multiple, c_ir.
@@ -14,7 +14,7 @@ has free, and O the other VMs that fit on some node of A (all that could matter)
    The least share of each node, ``min over r of c_ir / B_r``, cannot sum up to more. (Shares are rounded down, in integers.)
 2. *A rule that keeps the VM apart from others*: a member restarted in the node's zone. Each of the p displaced members blocks one
    zone at most, so p zones at most are blocked by the rule, and what the resources must block is no less than all shares without
-   those of the p zones that have most. (Members' demands stay in B: they may serve both ends.)
+   those of the p zones that have most. Members are not in O then: where one is, no resource needs to block.
 3. *A rule that keeps it together with others*: one of them restarted on another node, which leaves the VM this one only. While
    none of them has restarted, 1 and 2 hold, for O without them. Once one has, certain is only a VM that finds room on each node
    that the first of them may take: a node that no resource ever blocks, and no rule, whoever of O restarts there.
@@ -24,6 +24,7 @@ With `Blockade.sharp`, c_ir is the least sum of demands of the others that fit o
 F_ir - d_r + 1 to F_ir, and no state blocks i by r if there is none: slower, and nearly always exact.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -47,10 +48,14 @@ def certified(situation: Situation) -> BoolArray:
 
     Sound, not complete: `vmplace.adversary.strand` decides about the others.
     """
-    sure = np.zeros(situation.n_vms, dtype=bool)
     kinds = situation.kinds
+    safe = np.zeros(len(kinds), dtype=bool)
     for kind in np.flatnonzero(kinds.must).tolist():
-        sure[kinds.vms[kind]] = Blockade.alone(situation, kind).impossible and Blockade.of(situation, kind).harmless_mates
+        if not safe[kind] and Blockade.alone(situation, kind).impossible and Blockade.of(situation, kind).harmless_mates:
+            safe |= kinds.safe_with(kind)
+    sure = np.zeros(situation.n_vms, dtype=bool)
+    for kind in np.flatnonzero(safe & kinds.must).tolist():
+        sure[kinds.vms[kind]] = True
     return sure
 
 
@@ -69,7 +74,7 @@ class Blockade:
     others
         How many other VMs of each kind may restart, shape (n_kinds,).
     cost
-        The least of each resource that others must take of each of these nodes to block it; NEVER where they cannot; shape
+        The least of each resource that `fillers` must take of each of these nodes to block it; NEVER where they cannot; shape
         (len(nodes), n_resources).
     """
 
@@ -97,14 +102,19 @@ class Blockade:
         """With costs by the common divisor of the others' demands."""
         kinds = situation.kinds
         nodes = np.flatnonzero(kinds.fits[kind])
+        bare = cls(situation, kind, nodes, others, np.zeros((0, 0), dtype=np.int64))
         demand, free = kinds.demand[kind], situation.free[nodes]
         near = kinds.fits[:, nodes]
-        spend = others[:, None] * kinds.demand
-        involved = kinds.demand[(others > 0) & near.any(axis=1)]
+        involved = kinds.demand[(bare.fillers > 0) & near.any(axis=1)]
         step = np.maximum(1, np.gcd.reduce(involved, axis=0, initial=0))
         cost = -(-(free - demand + 1) // step) * step
-        within_reach = (near.T.astype(np.int64) @ spend >= cost) & (demand > 0)
-        return cls(situation, kind, nodes, others, np.where(within_reach, cost, NEVER))
+        within_reach = (near.T * bare.fillers) @ kinds.demand >= cost
+        return evolve(bare, cost=np.where(within_reach & (demand > 0), cost, NEVER))
+
+    @cached_property
+    def fillers(self) -> IntArray:
+        """How many others of each kind can block nodes by what they take. Those that block a whole zone are not needed for it."""
+        return np.where(_share(self.situation.kinds.apart, self.kind), 0, self.others)
 
     @cached_property
     def sharp(self) -> "Blockade":
@@ -115,10 +125,10 @@ class Blockade:
         for at, r in np.argwhere(self.cost < NEVER).tolist():
             node = self.nodes[at]
             least, most = int(self.cost[at, r]), int(self.situation.free[node, r])
-            near = kinds.fits[:, node] & (self.others > 0) & (kinds.demand[:, r] > 0)
+            near = kinds.fits[:, node] & (self.fillers > 0) & (kinds.demand[:, r] > 0)
             key = (r, most, near.tobytes())
             if key not in known:
-                known[key] = least_sum(kinds.demand[near, r].tolist(), self.others[near].tolist(), least, most)
+                known[key] = least_sum(kinds.demand[near, r].tolist(), self.fillers[near].tolist(), least, most)
             exact = known[key]
             cost[at, r] = NEVER if exact is None else exact
         return evolve(self, cost=cost)
@@ -126,9 +136,7 @@ class Blockade:
     @cached_property
     def mates(self) -> BoolArray:
         """Kinds of others that the VM must be together with, shape (n_kinds,)."""
-        together = self.situation.kinds.together
-        mates: BoolArray = (self.others > 0) & [not rules.isdisjoint(together[self.kind]) for rules in together]
-        return mates
+        return (self.others > 0) & _share(self.situation.kinds.together, self.kind)
 
     @property
     def impossible(self) -> bool:
@@ -136,7 +144,7 @@ class Blockade:
         if not len(self.nodes):
             return False
         worth, limit = self.worth
-        return int(worth.sum()) - sum(self._apart(rule, worth) for rule in self.situation.kinds.apart[self.kind]) > limit
+        return int(worth.sum()) - sum(self._apart(rule, worth) for rule in self.keeping_away) > limit
 
     @property
     def harmless_mates(self) -> bool:
@@ -148,22 +156,24 @@ class Blockade:
         rules = [rule for rule in kinds.together[self.kind] if any(rule in kinds.together[k] for k in np.flatnonzero(self.mates))]
         homes = np.logical_or.reduce(kinds.fits[self.mates])
         homes[self.nodes[(self.cost == NEVER).all(axis=1)]] = False
-        return len(rules) == 1 and not self.may_be_kept_away and not homes.any()
+        return len(rules) == 1 and not self.keeping_away and not homes.any()
 
-    @property
-    def may_be_kept_away(self) -> bool:
-        """Whether there are others that the VM must be apart from."""
-        rules = self.situation.kinds.apart[self.kind]
-        return any(
-            n > 0 and not rules.isdisjoint(theirs) for n, theirs in zip(self.others, self.situation.kinds.apart, strict=True)
-        )
+    @cached_property
+    def keeping_away(self) -> list[int]:
+        """Rules that keep the VM apart from others that may restart."""
+        return [rule for rule in sorted(self.situation.kinds.apart[self.kind]) if self.members(rule)]
+
+    def members(self, rule: int) -> int:
+        """How many of the others, of those that fit anywhere, a rule keeps apart."""
+        kinds = self.situation.kinds
+        others = (self.others * kinds.fits.any(axis=1)).tolist()
+        return sum(n for n, rules in zip(others, kinds.apart, strict=True) if rule in rules)
 
     @cached_property
     def worth(self) -> tuple[IntArray, int]:
         """How much of what the others have each node takes at least, and all that they have, in the same unit."""
         kinds, cost = self.situation.kinds, self.cost
-        near = kinds.fits[:, self.nodes].any(axis=1)
-        budget = (self.others * near) @ kinds.demand
+        budget = (self.fillers * kinds.fits[:, self.nodes].any(axis=1)) @ kinds.demand
         blocking = np.flatnonzero((cost < NEVER).any(axis=0))
         if len(blocking) == 1:
             limit = int(budget[blocking[0]])
@@ -181,5 +191,9 @@ class Blockade:
         _, number = np.unique(zone, return_inverse=True)
         value = np.zeros(len(self.nodes), dtype=np.int64)
         np.add.at(value, number.reshape(-1), worth)
-        most = sum(int(n) for n, rules in zip(self.others, self.situation.kinds.apart, strict=True) if rule in rules)
-        return int(np.sort(value)[::-1][:most].sum())
+        return int(np.sort(value)[::-1][: self.members(rule)].sum())
+
+
+def _share(rules: Sequence[frozenset[int]], kind: int) -> BoolArray:
+    """Kinds that a rule binds together with this one, shape (n_kinds,)."""
+    return np.array([not theirs.isdisjoint(rules[kind]) for theirs in rules], dtype=bool)

@@ -1,37 +1,48 @@
 """A quick adversary: it fills the nodes that a VM could use, one by one, each with the least that blocks it."""
 
 from collections.abc import Iterator
+from copy import copy
 
 import numpy as np
 
 from vmplace.anyorder import NEVER, Blockade
 from vmplace.columns import BoolArray
 from vmplace.situation import Restarts, Story
+from vmplace.stock import Pattern
 from vmplace.subsets import least_choice
 
 __all__ = ["Attempt", "attack"]
 
 
+_COMPANIES = 32
+"""How many nodes to try for each kind that the VM must be together with."""
+
+
 def attack(blockade: Blockade) -> Story | None:
     """A state that strands a VM of the kind, if one of a few attempts ends in one."""
-    for opening in _openings(blockade):
-        for dearest_first in (True, False):
-            attempt = Attempt(blockade)
-            if all(attempt.restart(kind, node) for kind, node in opening):
-                attempt.block_all(dearest_first=dearest_first)
-                if attempt.story is not None:
-                    return attempt.story
+    for dearest_first in (True, False):
+        attempt = Attempt(blockade)
+        attempt.block_all(dearest_first=dearest_first)
+        if attempt.story is not None:
+            return attempt.story
+    for kind, node in _companies(blockade):
+        attempt = Attempt(blockade)
+        attempt.restart(kind, node)
+        attempt.block_all(dearest_first=True)
+        if attempt.story is not None:
+            return attempt.story
     return None
 
 
-def _openings(blockade: Blockade) -> Iterator[list[tuple[int, int]]]:
-    """Restarts to begin with, as (kind, node): none, or of one that the VM must be together with."""
-    yield []
+def _companies(blockade: Blockade) -> Iterator[tuple[int, int]]:
+    """First restarts of those that the VM must be together with, as (kind, node): on nodes that are cheap to block for the VM."""
     kinds = blockade.situation.kinds
-    for kind, rules in enumerate(kinds.together):
-        if blockade.others[kind] and rules & kinds.together[blockade.kind]:
-            for node in np.flatnonzero(kinds.fits[kind]).tolist():
-                yield [(kind, node)]
+    cost = np.zeros(blockade.situation.n_nodes, dtype=np.int64)
+    cost[blockade.nodes], _ = blockade.worth
+    for kind in np.flatnonzero(blockade.mates).tolist():
+        nodes = np.flatnonzero(kinds.fits[kind])
+        for node in nodes[np.argsort(cost[nodes], kind="stable")][:_COMPANIES].tolist():
+            yield kind, node
 
 
 class Attempt:
@@ -45,11 +56,30 @@ class Attempt:
         # The target is the first of its kind, and never among those that wait: one at least is left out of that kind.
         self.waiting = [vms[len(vms) - n :].tolist() for vms, n in zip(self.kinds.vms, blockade.others.tolist(), strict=True)]
 
+    def copy(self) -> "Attempt":
+        """The same, to go on from."""
+        twin = copy(self)
+        twin.restarts, twin.waiting = self.restarts.copy(), [vms.copy() for vms in self.waiting]
+        return twin
+
     def restart(self, kind: int, node: int) -> bool:
         """Restart one of a kind, if one is left and may."""
         if not self._may(kind)[node]:
             return False
         self.restarts.restart(self.waiting[kind].pop(), node)
+        return True
+
+    def restart_all(self, pattern: Pattern, node: int) -> bool:
+        """Restart so many of some kinds on a node, if all of them may; else nobody."""
+        trial = self.restarts.copy()
+        for kind, n in pattern:
+            for vm in self.waiting[kind][-n:]:
+                if not trial.open(vm)[node]:
+                    return False
+                trial.restart(vm, node)
+        self.restarts = trial
+        for kind, n in pattern:
+            del self.waiting[kind][-n:]
         return True
 
     @property
@@ -62,8 +92,9 @@ class Attempt:
         worth, _ = self.blockade.worth
         for rule in self.kinds.apart[self.blockade.kind]:
             self._keep_away(rule)
-        order = np.argsort(-worth if dearest_first else worth, kind="stable")
-        for at in order.tolist():
+        still_open = np.flatnonzero(self.restarts.open(self.target)[self.blockade.nodes])
+        order = np.argsort((-worth if dearest_first else worth)[still_open], kind="stable")
+        for at in still_open[order].tolist():
             if not self._block(at):
                 return
 
@@ -79,16 +110,16 @@ class Attempt:
         value = {z: int(worth[zone[nodes] == z].sum()) for z in zone[nodes].tolist()}
         for z in sorted(value, key=lambda z: -value[z]):
             if self.restarts.open(self.target)[zone == z].any():
-                self._occupy(rule, zone == z)
+                self.occupy(rule, zone == z)
 
-    def _occupy(self, rule: int, zone: BoolArray) -> None:
-        """Restart the smallest member of a rule that may be in a zone, on the node with most memory left."""
+    def occupy(self, rule: int, zone: BoolArray) -> bool:
+        """Restart the smallest member of a rule that may be in a zone, on the node with most memory left; whether one may."""
         for kind in range(len(self.kinds) - 1, -1, -1):
             if rule in self.kinds.apart[kind]:
                 may = self._may(kind) & zone
                 if may.any():
-                    self.restart(kind, int(np.where(may, self.restarts.left[:, 0], -1).argmax()))
-                    return
+                    return self.restart(kind, int(np.where(may, self.restarts.left[:, 0], -1).argmax()))
+        return False
 
     def _block(self, at: int) -> bool:
         """Block a node, by the resource that is cheapest."""

@@ -22,7 +22,8 @@ nodes that r closes sum up to 1 at most, and the least share of each node over a
 
     sum of min over r of w_r / T_r > number of resources  =>  v is never stranded,
 
-where w_r > T_r says that r cannot close the node. Shares are rounded down to whole parts, which errs on the safe side.
+where w_r > T_r says that r cannot close the node, and a resource that can close none does not count. Shares are rounded down
+to whole parts, which errs on the safe side.
 
 Rules leave v fewer nodes. Those that only-on and not-on ban, or where a member stands from which v is apart, are not summed
 over. A member that is to be apart from v and is displaced too may close one place, a node or a failure domain, by being there:
@@ -84,6 +85,9 @@ def resistance(least: IntArray, others: IntArray) -> tuple[IntArray, int]:
     others
         What all other displaced VMs need, shape (n_resources,).
     """
+    if len(least) > 1:
+        closes = (least <= others[:, None]).any(axis=1)
+        least, others = (least[closes], others[closes]) if closes.any() else (least[:1], others[:1])
     if len(least) == 1:
         return least[0], int(others[0])
     parts = min(_FINEST, _MOST // (int(others.max()) + 1))

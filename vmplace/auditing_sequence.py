@@ -15,14 +15,21 @@ from vmplace.columns import BoolArray, IntArray
 
 __all__ = ["check_sequence"]
 
+_MOST_PLACES = 100_000
+"""States to look at times VMs in each."""
+
 
 def check_sequence(failures: Failures) -> None:
     """Record ``unprotected`` for pools that some failures in turn harm, ``unverified`` for those too large to tell.
 
-    What survives so many failures at once in any order of restarts survives them in turn, however VMs restart.
+    What survives so many failures at once in any order of restarts survives them in turn, however VMs restart; but for rules
+    among these: whoever is bound to one that restarts where the next failure is has a node less to go to than at once.
     """
     case, scenarios = failures.case, failures.scenarios
-    pools = scenarios.pool[scenarios.units[doubtful_scenarios(failures), 0]]
+    asked = case.cluster.guarantee
+    bound = asked.restart == "any-order" and asked.policy is None and bool(failures.bounds)
+    doubtful = np.arange(len(scenarios)) if bound else doubtful_scenarios(failures)
+    pools = scenarios.pool[scenarios.units[doubtful, 0]]
     for pool in np.unique(pools).tolist():
         sequence = _Sequence(failures, pool)
         try:
@@ -80,7 +87,8 @@ class _Sequence:
         for v in failures.bearing.tolist():
             rules = tuple(bound.number for bound in failures.bounds_of.get(v, ()))
             self.kind[v] = (*failures.demand[:, v].tolist(), bool(self.case.must[v]), rules)
-        self.effort = Effort()
+        # Each state is told apart by where every VM is.
+        self.effort = Effort(_MOST_PLACES // max(1, len(self.kind)))
         self.known: dict[object, _Loss | None] = {}
 
     def begin(self) -> _State:

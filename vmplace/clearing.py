@@ -1,6 +1,7 @@
 """Making room: a few VMs leave an overfull node, or one that is to have a slot that failures lack, for crumbs of free memory."""
 
 from collections import Counter
+from functools import cached_property
 from random import Random
 
 import numpy as np
@@ -54,8 +55,9 @@ def clear(slots: Slots, free: BoolArray, *, budget: Budget, random: Random | Non
     """
     clearing = _Clearing(slots, free, random, budget)
     for node in slots.overfull.tolist():
-        if not clearing.relieve(node):
-            return False
+        for resource in range(len(slots.room)):
+            if slots.room[resource, node] < 0 and not clearing.relieve(node, resource):
+                return False
     for row in range(len(slots.sizes)):
         while slots.lacking[row] > 0:
             if not clearing.make_slot(row):
@@ -72,19 +74,23 @@ class _Clearing:
     tries: int = 0
 
     def make_slot(self, row: int) -> bool:
-        """One more slot, the larger ones kept."""
-        return self._do(self._cheapest(row), self.slots.sizes >= self.slots.sizes[row], row)
+        """One more slot, the larger ones kept, and those of what came before."""
+        slots = self.slots
+        same = (slots.resource == slots.resource[row]) & (slots.sizes >= slots.sizes[row])
+        return self._do(self._cheapest(row), slots.frees(row), (slots.resource < slots.resource[row]) | same, row)
 
-    def relieve(self, node: int) -> bool:
-        """An overfull node no longer so, whatever slots that costs."""
-        return self._do([(node, -int(self.slots.room[node]))], np.zeros(len(self.slots.sizes), dtype=bool), None)
+    def relieve(self, node: int, resource: int) -> bool:
+        """A node that is overfull in a resource no longer so, whatever slots that costs."""
+        frees = self.slots.problem.demand[:, resource]
+        places = [(node, -int(self.slots.room[resource, node]))]
+        return self._do(places, frees, np.zeros(len(self.slots.sizes), dtype=bool), None)
 
-    def _do(self, places: list[tuple[int, int]], held: BoolArray, row: int | None) -> bool:
-        """Move so much memory off one of some nodes, by as few moves that make room for moves as can be."""
-        prices = self._prices()
+    def _do(self, places: list[tuple[int, int]], frees: IntArray, held: BoolArray, row: int | None) -> bool:
+        """Free so much on one of some nodes, by as few moves that make room for moves as can be."""
+        prices = self._prices
         for depth in range(1 + (_DEEPEST if self.random is None else _DEEPEST_BY_CHANCE)):
             # Few large VMs are fewer moves; but where room must be made for them, they are more memory.
-            ways = [_Aim(row, held, prices, large_first, depth) for large_first in (depth == 0, depth > 0)]
+            ways = [_Aim(row, frees, held, prices, large_first, depth) for large_first in (depth == 0, depth > 0)]
             best = self._best(places, ways)
             if best is not None:
                 for vm, node in best.places.items():
@@ -97,7 +103,7 @@ class _Clearing:
         self.tries = 0
         best: _Trial | None = None
         for node, amount in places:
-            if best is not None and amount >= best.cost:
+            if best is not None and amount * self._weight(ways[0].row) >= best.cost:
                 break
             for aim in ways:
                 trial = self._trial(node, amount, aim)
@@ -110,9 +116,9 @@ class _Clearing:
         return best
 
     def _trial(self, node: int, amount: int, aim: "_Aim") -> "_Trial | None":
-        """What it costs to move so much memory off a node; nothing is changed."""
+        """What it costs to move so much off a node; nothing is changed."""
         lacking, deficit = self.slots.lacking, self._deficit(aim)
-        moves = self._vacate((node,), amount, aim)
+        moves = self._vacate((node,), amount, aim.frees, aim)
         if moves is None:
             return None
         after, serves = self.slots.lacking, aim.row is None or self._deficit(aim) < deficit
@@ -129,36 +135,48 @@ class _Clearing:
         problem = self.slots.problem
         return sum(int(problem.memory[vm]) for vm, node in places.items() if -1 < problem.node_of[vm] != node)
 
+    @property
     def _prices(self) -> IntArray:
-        """What a slot of each row costs at least, in MiB."""
-        return np.array([self.slots.shortfall(row).min(initial=0) for row in range(len(self.slots.sizes))], dtype=np.int64)
+        """What a slot of each row costs at least, in MiB, shape (n_rows,)."""
+        rows = range(len(self.slots.sizes))
+        return np.array([self.slots.shortfall(row).min(initial=0) * self._weight(row) for row in rows], dtype=np.int64)
+
+    def _weight(self, row: int | None) -> int:
+        """The memory that goes with one of a row's resource, in MiB."""
+        return 1 if row is None else self._weights[int(self.slots.resource[row])]
+
+    @cached_property
+    def _weights(self) -> list[int]:
+        total = self.slots.problem.demand.sum(axis=0).tolist()
+        return [total[0] // max(1, amount) for amount in total]
 
     def _cheapest(self, row: int) -> list[tuple[int, int]]:
         """Nodes to try, with what must leave them: the least first, and last those whose own failure lacks the slot."""
         shortfall = self.slots.shortfall(row)
-        possible = np.flatnonzero(shortfall <= self.slots.problem.usable)
-        return self._first(possible, shortfall, self.slots.worst(row)[possible])
+        possible = np.flatnonzero(shortfall <= self.slots.problem.capacity[:, self.slots.resource[row]])
+        return self._first(possible, shortfall, self.slots.frees(row), self.slots.worst(row)[possible])
 
-    def _first(self, nodes: IntArray, shortfall: IntArray, last: BoolArray) -> list[tuple[int, int]]:
+    def _first(self, nodes: IntArray, shortfall: IntArray, frees: IntArray, last: BoolArray) -> list[tuple[int, int]]:
         """Nodes from which least must leave: first those that have enough VMs that fit on some other node as it is."""
         memory, node_of = self.slots.problem.memory, self.slots.node_of
-        small = self.free & (node_of >= 0) & (memory <= self.slots.room.max(initial=0))
-        enough = np.bincount(node_of[small], memory[small], self.slots.problem.n_nodes) >= shortfall
+        small = self.free & (node_of >= 0) & (memory <= self.slots.room[0].max(initial=0))
+        enough = np.bincount(node_of[small], frees[small], self.slots.problem.n_nodes) >= shortfall
         key = shortfall[nodes].astype(np.float64)
         if self.random is not None:
             key *= 1 + _NOISE * np.array([self.random.random() for _ in nodes])
         order = nodes[np.lexsort((key, ~enough[nodes], last))[:_TRIED]]
         return [(node, int(shortfall[node])) for node in order.tolist()]
 
-    def _vacate(self, sources: tuple[int, ...], amount: int, aim: "_Aim") -> list[Move] | None:
-        """Move VMs of that much memory, or little more, off the last of some nodes, none to any of these.
+    def _vacate(self, sources: tuple[int, ...], amount: int, frees: IntArray, aim: "_Aim") -> list[Move] | None:
+        """Move VMs that free that much, or little more, off the last of some nodes, none to any of these.
 
         None, and nothing changed, where they find no place.
         """
-        here = np.flatnonzero((self.slots.node_of == sources[-1]) & self.free)
-        memory = self.slots.problem.memory
+        here = np.flatnonzero((self.slots.node_of == sources[-1]) & self.free & (frees > 0))
+        # Of those that free the same, the smaller leave.
+        here = here[np.argsort(-self.slots.problem.memory[here], kind="stable")]
         limit: dict[int, int] = {}
-        while (leaving := _least_sum(here, memory, amount, limit, large_first=aim.large_first)) is not None:
+        while (leaving := _least_sum(here, frees, amount, limit, large_first=aim.large_first)) is not None:
             self.tries += 1
             if self.tries > _PATIENCE or self.budget.spent:
                 break
@@ -167,8 +185,8 @@ class _Clearing:
             if stuck is None:
                 return moves
             self._undo(moves)
-            size = int(memory[stuck])
-            limit[size] = sum(int(memory[vm]) == size for vm in leaving[: leaving.index(stuck)])
+            size = int(frees[stuck])
+            limit[size] = sum(int(frees[vm]) == size for vm in leaving[: leaving.index(stuck)])
         return None
 
     def _settle(self, vm: int, sources: tuple[int, ...], aim: "_Aim", moves: list[Move]) -> bool:
@@ -183,18 +201,21 @@ class _Clearing:
 
     def _make_room(self, vm: int, sources: tuple[int, ...], aim: "_Aim", moves: list[Move]) -> int | None:
         slots, problem = self.slots, self.slots.problem
-        size = int(problem.memory[vm])
-        reachable = problem.online & problem.reachable[problem.signature[vm]] & (slots.room < size)
+        need = problem.demand[vm][:, None]
+        lacks = (slots.room < need) & (need > 0)
+        reachable = problem.online & problem.reachable[problem.signature[vm]] & (lacks.sum(axis=0) == 1)
         reachable[list(sources)] = False
-        nodes = np.flatnonzero(reachable)
-        for node, amount in self._first(nodes, size - slots.room, np.zeros(len(nodes), dtype=bool))[:_TRIED_WITHIN]:
-            made = self._vacate((*sources, node), amount, evolve(aim, depth=aim.depth - 1))
-            if made is None:
-                continue
-            if len(self._harmless(vm, np.array([node]), aim)[0]):
-                moves += made
-                return node
-            self._undo(made)
+        for resource, frees in enumerate(problem.demand.T):
+            nodes = np.flatnonzero(reachable & lacks[resource])
+            first = self._first(nodes, need[resource] - slots.room[resource], frees, np.zeros(len(nodes), dtype=bool))
+            for node, amount in first[:_TRIED_WITHIN]:
+                made = self._vacate((*sources, node), amount, frees, evolve(aim, depth=aim.depth - 1))
+                if made is None:
+                    continue
+                if len(self._harmless(vm, np.array([node]), aim)[0]):
+                    moves += made
+                    return node
+                self._undo(made)
         return None
 
     def _undo(self, moves: list[Move]) -> None:
@@ -206,14 +227,14 @@ class _Clearing:
     def _target(self, vm: int, sources: tuple[int, ...], aim: "_Aim") -> int | None:
         """Where a VM fits and costs the fewest slots that are lacking then; the tightest of these."""
         slots, problem = self.slots, self.slots.problem
-        fits = (slots.room >= problem.memory[vm]) & problem.reachable[problem.signature[vm]]
+        fits = slots.fits(vm)
         fits[list(sources)] = False
-        onto, after = self._harmless(vm, _varied(np.flatnonzero(fits), slots.free), aim)
+        onto, after = self._harmless(vm, _varied(np.flatnonzero(fits), slots.free[0]), aim)
         if not len(onto):
             return None
         future = (np.maximum(after, 0) * aim.prices[:, None]).max(axis=0, initial=0)
         away = onto != problem.node_of[vm]
-        return int(onto[np.lexsort((slots.free[onto], future, away))[0]])
+        return int(onto[np.lexsort((slots.free[0, onto], future, away))[0]])
 
     def _harmless(self, vm: int, onto: IntArray, aim: "_Aim") -> tuple[IntArray, IntArray]:
         """Of some nodes those where a VM costs no slot to hold that would be lacking then; what is lacking."""
@@ -230,6 +251,8 @@ class _Aim:
     ----------
     row
         The slots to make, None for none.
+    frees
+        What each VM that leaves gives of what is wanted, shape (n_vms,).
     held
         Rows of slots that must not lack any more than they do.
     prices
@@ -241,6 +264,7 @@ class _Aim:
     """
 
     row: int | None
+    frees: IntArray
     held: BoolArray
     prices: IntArray
     large_first: bool
@@ -269,10 +293,10 @@ def _varied(nodes: IntArray, free: IntArray) -> IntArray:
     return nodes[first]
 
 
-def _least_sum(vms: IntArray, memory: IntArray, amount: int, limit: dict[int, int], *, large_first: bool) -> list[int] | None:
-    """VMs of at least that much memory together, and as little more as possible, largest first; None where they are too few."""
-    sizes = sorted(set(memory[vms].tolist()), reverse=not large_first)
-    by_size = {size: [vm for vm in vms.tolist() if memory[vm] == size] for size in sizes}
+def _least_sum(vms: IntArray, frees: IntArray, amount: int, limit: dict[int, int], *, large_first: bool) -> list[int] | None:
+    """VMs that free at least that much together, and as little more as possible, largest first; None where they are too few."""
+    sizes = sorted(set(frees[vms].tolist()), reverse=not large_first)
+    by_size = {size: [vm for vm in vms.tolist() if frees[vm] == size] for size in sizes}
     by_size = {size: those[: limit.get(size, len(those))] for size, those in by_size.items()}
     total = sum(size * len(those) for size, those in by_size.items())
     if total < amount:
@@ -280,4 +304,4 @@ def _least_sum(vms: IntArray, memory: IntArray, amount: int, limit: dict[int, in
     # What stays fills the rest as far as possible; the sizes named first are preferred to stay.
     stays = Counter(dict(fullest(sizes, [len(by_size[size]) for size in sizes], total - amount)))
     leaving = [vm for j, size in enumerate(sizes) for vm in by_size[size][stays[j] :]]
-    return sorted(leaving, key=lambda vm: (-int(memory[vm]), vm))
+    return sorted(leaving, key=lambda vm: (-int(frees[vm]), vm))

@@ -233,7 +233,7 @@ _search_options = _options(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
 @click.version_option(package_name="vmplace")
 def cli() -> None:
-    """Place virtual machines so that any single node can fail and every VM still fits on the others.
+    """Place virtual machines so that any node can fail and every VM still fits on the others.
 
     FILE is a cluster document in JSON, or in YAML where its suffix is .yaml or .yml; - reads it from stdin.
 
@@ -244,12 +244,13 @@ def cli() -> None:
 
 @cli.command("check")
 @_file
+@click.option("--compare", is_flag=True, help="Also show what the usual platforms' policies would promise, and who is wrong.")
 @_options(_time_limit, _json, _all)
-def _check(file: str, time_limit: float | None, as_json: bool, everything: bool) -> int:
-    """Say whether any single node can fail, and if not, why."""
+def _check(file: str, compare: bool, time_limit: float | None, as_json: bool, everything: bool) -> int:
+    """Say whether the failures of the guarantee are survived, and if not, why."""
     from vmplace.show import report
 
-    found = _checked(file, time_limit)
+    found = _checked(file, time_limit, compare=compare)
     _print_result(found, report, as_json, everything)
     return _OF_VERDICT[found.status.value]
 
@@ -272,7 +273,7 @@ def _show(file: str, time_limit: float | None, as_json: bool, everything: bool) 
 @click.option("--move-running", is_flag=True, help="VMs that run may migrate, too.")
 @_search_options
 def _place(file: str, **options: Any) -> int:
-    """Place waiting VMs so that any single node can fail."""
+    """Place waiting VMs so that the failures of the guarantee are survived."""
     return _solve("place", file, **options)
 
 
@@ -353,13 +354,13 @@ def _generate(output: str | None, as_json: bool, **wanted: Any) -> int:
     return _DONE
 
 
-def _checked(file: str, time_limit: float | None) -> "Report":
+def _checked(file: str, time_limit: float | None, *, compare: bool = False) -> "Report":
     from vmplace import check
 
     cluster = _load(file)
     limit: dict[str, Any] = {} if time_limit is None else {"time_limit": time_limit}
     with _blaming(file, limit), watched(_progress_text("balance")) as progress:
-        return check(cluster, progress=progress, **limit)
+        return check(cluster, compare=compare, progress=progress, **limit)
 
 
 def _solve(name: str, file: str, *, output: str | None, as_json: bool, everything: bool, **options: Any) -> int:

@@ -1,20 +1,32 @@
 """Where the quick constructions leave room for the VMs of what fails."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
 from attrs import frozen
 
+from vmplace.budget import Budget
 from vmplace.columns import IntArray
-from vmplace.goal import Goal
+from vmplace.goal import Candidate, Goal, better
 from vmplace.problem import Problem
 from vmplace.sizes import Sizes
 
-__all__ = ["dedicated", "holes", "ladder"]
+__all__ = ["around", "dedicated", "holes", "ladder", "least_safe"]
 
 _STEPS = 16
 """So many sizes of holes are told apart where the largest are enough for certain."""
+
+_SLIGHT = 1e-3
+"""Holes that are together no larger than so much of all memory are not worth another try to do with less."""
+
+
+def around(problem: Problem, limit: IntArray, reserved: IntArray, node_of: IntArray) -> IntArray:
+    """What nodes may be filled to beside holes, shape (n_nodes, n_resources): evictable VMs that are placed may be in these."""
+    if problem.lasting is None:
+        return limit - reserved
+    left: IntArray = np.maximum(0, reserved - problem.loads(np.where(problem.evictable, node_of, -1)))
+    return limit - left
 
 
 def holes(problem: Problem, goal: Goal) -> Iterator[IntArray]:
@@ -64,6 +76,19 @@ def dedicated(problem: Problem, goal: Goal) -> Iterator[IntArray]:
     yield np.zeros_like(problem.capacity)
     if problem.failures:
         yield _joined(problem, [pool.shares(1) for pool in _pools(problem, goal)])
+
+
+def least_safe(
+    problem: Problem, rungs: list[IntArray], attempt: Callable[[IntArray], Candidate | None], *, budget: Budget
+) -> Candidate | None:
+    """The best of attempts with as few holes as are safe, found by halving; the last of the rungs are."""
+    best, low, high = None, 0, len(rungs) - 1
+    while low < high and not budget.spent and (rungs[high] - rungs[low])[:, 0].sum() > problem.usable.sum() * _SLIGHT:
+        middle = (low + high) // 2
+        candidate = attempt(rungs[middle])
+        best = better(best, candidate)
+        low, high = (low, middle) if candidate is not None and candidate.verdict.safe else (middle + 1, high)
+    return best
 
 
 def _joined(problem: Problem, parts: list[IntArray]) -> IntArray:

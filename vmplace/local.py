@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from random import Random
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmplace.budget import Budget
 from vmplace.certify import certify
@@ -15,7 +15,8 @@ from vmplace.clearing import clear
 from vmplace.columns import IntArray
 from vmplace.fill import Filling
 from vmplace.goal import Candidate, Goal, better, migrated
-from vmplace.holes import holes
+from vmplace.holes import around, holes, ladder, least_safe
+from vmplace.judging import Judging
 from vmplace.packing import pack_all, pack_most
 from vmplace.problem import BoolArray, Problem
 from vmplace.relocate import loosen
@@ -25,6 +26,9 @@ from vmplace.slotbounds import least_moved
 from vmplace.slots import Slots
 
 __all__ = ["repair_locally"]
+
+_FEW_FAILURES = 20_000
+"""So few that come in turn are looked at one by one."""
 
 _ROUNDS = 40
 """How often what the exact verdict finds lacking is made good."""
@@ -70,13 +74,12 @@ def _starts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
     Online nodes are first left as full as they are, to be relieved with an eye on slots.
     """
     limit = goal.limits(problem)
-    lenient = limit.copy()
-    lenient[:, 0] = np.where(problem.online, np.maximum(limit[:, 0], problem.load(problem.node_of)), limit[:, 0])
+    lenient = np.where(problem.online[:, None], np.maximum(limit, problem.loads(problem.node_of)), limit)
     for cap in (lenient, limit):
         kept = loosen(problem, goal, cap)
         for reserved in holes(problem, goal):
-            filling = Filling(problem, kept, limit - reserved, pack=True)
-            filling.place_all()
+            filling = Filling(problem, kept, around(problem, limit, reserved, kept), pack=True)
+            filling.place_all(problem.lasting)
             filling.raise_cap(limit)
             filling.place_all()
             if filling.complete:
@@ -89,29 +92,54 @@ def _starts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
 
 def _repaired(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, least: int | None) -> Candidate | None:
     """The placement itself if it is safe, or else with the pools repaired that are not; down to the least, if it is told."""
-    found = _accepted(problem, goal, node_of, budget)
-    if found is not None:
-        return found
-    overfull = problem.load(node_of) > goal.limit(problem)
+    judging = Judging(problem, goal, budget, searching=not problem.in_turn, few=_FEW_FAILURES)
+    found = _accepted(judging, node_of)
+    if found is None and (problem.planned or problem.guarantee.policy is not None):
+        found = _with_slots(judging, node_of, least)
+    if found is None and not problem.plain:
+        found = _with_holes(evolve(judging, searching=False), node_of)
+    return found
+
+
+def _with_slots(judging: Judging, node_of: IntArray, least: int | None) -> Candidate | None:
+    """With the slots that plans for failures at once lack; what more is asked is left to the last verdict."""
+    problem, goal = judging.problem, judging.goal
+    overfull = (problem.loads(node_of) > goal.limits(problem)).any(axis=1)
     glance = _glance(problem, node_of)
     failing = glance.standing.failures.pool[_unplanned(glance)]
     pools = np.union1d(problem.pool[overfull], failing).tolist()
     for pool in pools:
-        repair = _PoolRepair(problem, goal, pool, Slots(problem, goal, node_of, pool), budget)
+        slots = Slots(problem, goal.limits(problem), node_of, pool)
+        repair = _PoolRepair(problem.eased, goal, pool, slots, judging.budget)
         if not repair.make_safe():
             return None
         if least is not None:
             # What must move in all pools tells of one only if there is but one.
             repair.improve(least if len(pools) == 1 else 0)
         node_of = repair.slots.node_of
-    return _accepted(problem, goal, node_of, budget)
+    return _accepted(judging, node_of)
 
 
-def _accepted(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget) -> Candidate | None:
-    if not goal.allowed(problem, node_of):
-        return None
-    verdict = certify(problem, node_of, budget=budget, losses=False, stop_early=True)
-    return Candidate(node_of, None, verdict, goal.values(problem, node_of, verdict, None)) if verdict.safe else None
+def _with_holes(judging: Judging, node_of: IntArray) -> Candidate | None:
+    """With holes cleared where any order of restarts, or a policy, or failures in turn need them: the least that are enough."""
+    problem, goal, budget = judging.problem, judging.goal, judging.budget
+
+    def attempt(reserved: IntArray) -> Candidate | None:
+        after, cap = node_of, around(problem, goal.limits(problem), reserved, node_of)
+        for pool in problem.pools:
+            slots = Slots(problem, cap, after, pool)
+            if not clear(slots, _movable(problem, goal, pool), budget=budget):
+                return None
+            after = slots.node_of
+        return _accepted(judging, after)
+
+    rungs, guess = ladder(problem, goal)
+    best = attempt(rungs[guess])
+    return best if best is None else better(best, least_safe(problem, rungs[: guess + 1], attempt, budget=budget))
+
+
+def _accepted(judging: Judging, node_of: IntArray) -> Candidate | None:
+    return judging.candidate(node_of) if judging.goal.allowed(judging.problem, node_of) else None
 
 
 @frozen(eq=False)
@@ -152,11 +180,7 @@ class _PoolRepair:
 
     @property
     def _free(self) -> BoolArray:
-        """VMs of the pool that may move: none whose rules concern others."""
-        free: BoolArray = self.goal.free(self.problem) & (self.problem.vm_pool == self.pool)
-        for binding in self.problem.bindings:
-            free[binding.vms] = False
-        return free
+        return _movable(self.problem, self.goal, self.pool)
 
     def _clear(self, random: Random | None = None) -> bool:
         return clear(self.slots, self._free, budget=self.budget, random=random)
@@ -174,9 +198,17 @@ class _PoolRepair:
         return None
 
 
+def _movable(problem: Problem, goal: Goal, pool: int) -> BoolArray:
+    """VMs of a pool that may move: none whose rules concern others, shape (n_vms,)."""
+    free: BoolArray = goal.free(problem) & (problem.vm_pool == pool)
+    for binding in problem.bindings:
+        free[binding.vms] = False
+    return free
+
+
 def _glance(problem: Problem, node_of: IntArray) -> Verdict:
-    """What is certain of failures without a search."""
-    return certify(problem, node_of, budget=Budget(0), losses=False)
+    """What is certain of plans for failures without a search."""
+    return certify(problem.eased, node_of, budget=Budget(), losses=False, searching=False)
 
 
 def _unplanned(glance: Verdict) -> BoolArray:
@@ -198,6 +230,6 @@ def _ruin(slots: Slots, free: BoolArray, random: Random) -> None:
     sources = np.unique(home[away]).tolist()
     for node in random.sample(sources, min(len(sources), random.choice((1, 1, 2)))):
         for vm in away[home[away] == node].tolist():
-            if slots.room[node] >= slots.problem.memory[vm] and slots.problem.reachable[slots.problem.signature[vm], node]:
+            if slots.fits(vm)[node]:
                 slots.lift(vm)
                 slots.put(vm, node)

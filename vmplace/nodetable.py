@@ -3,33 +3,33 @@
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from attrs import frozen
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from vmplace.columns import IntArray
-from vmplace.results import Report, Solution, Status
-from vmplace.screen import ELLIPSIS, ENDLESS, STYLE, Screen, counted, readable
+from vmplace.results import Report, Scenario, Solution, Status
+from vmplace.screen import ELLIPSIS, STYLE, Column, Screen, counted, readable
 
 __all__ = ["Figures", "node_table"]
 
 _MANY_NODES = 40
 _WORST_NODES = 20
 _BAR = 20
-_LEAST_NAME, _LEAST_FATE, _BETWEEN = 8, 13, 3
-_FATE = "If it fails"
+_LEAST_NAME, _LEAST_FATE = 8, 13
+_DISPENSABLE = ("Load", "Usable", "VMs", "Used", "Pool", "State", "Free")
+"""Titles of columns, those that matter least first."""
+
+_FATE = {"node": "If it fails", "domain": "If its domain fails"}
 _MARK: dict[Status, tuple[str, str]] = {Status.SAFE: ("✓", "ok"), Status.UNSAFE: ("✗", "NO"), Status.UNKNOWN: ("?", "?")}
 
 
 @frozen(eq=False)
 class Figures:
-    """A placement in figures: per node, and which VMs waited before it."""
+    """A placement in figures: per node, migrations under way counted on both of theirs, and which VMs waited before it."""
 
     found: Report | Solution
     names: Sequence[str]
@@ -49,6 +49,8 @@ class Figures:
         charged = (node_of >= 0) & ~stopped
         load = np.zeros(len(nodes), dtype=np.int64)
         np.add.at(load, node_of[charged], vms.memory[charged])
+        arriving = charged & ~waited & ~_off(found)[vms.target] & (vms.target != node_of)
+        np.add.at(load, vms.target[arriving], vms.memory[arriving])
         hosted = np.bincount(node_of[charged], minlength=len(nodes))
         return cls(found, nodes.names, vms.names, vms.memory, node_of, waited, nodes.usable, load, hosted)
 
@@ -61,16 +63,39 @@ class Figures:
         return self.found.cluster.node_columns.pool
 
     @cached_property
+    def domains(self) -> Sequence[str]:
+        return self.found.cluster.node_columns.domain
+
+    @cached_property
     def lost(self) -> dict[str, int]:
         """How many VMs each failure leaves without a restart."""
-        return {loss.scenario: len(loss.vms) for loss in self.found.unprotected}
+        lost: Counter[str] = Counter()
+        for loss in self.found.unprotected:  # two of one name, where a failure domain spans pools
+            lost[loss.scenario] += len(loss.vms)
+        return lost
+
+    @property
+    def foretold(self) -> bool:
+        """Whether failures are of one node, or of one domain: then each node has its own, or its domain's."""
+        return self.found.cluster.guarantee.failures == 1 and bool(self.found.scenarios)
+
+    def scenario(self, node: int) -> Scenario | None:
+        """Its failure, or its domain's; None if that is none, or several fail at once."""
+        return self.found.scenarios.get(self.unit(node)) if self.foretold else None
+
+    def unit(self, node: int) -> str:
+        """What fails when it does: itself, or its failure domain; nothing, if it is offline."""
+        columns = self.found.cluster.node_columns
+        if columns.state[node] == "offline":
+            return ""
+        return (self.domains[node] if self.found.cluster.guarantee.scope == "domain" else "") or self.names[node]
 
     def share(self, node: int) -> float:
         return float(self.load[node] / self.usable[node])
 
     def status(self, node: int) -> Status | None:
         """What comes of its failure; None if that is no scenario."""
-        scenario = self.found.scenarios.get(self.names[node])
+        scenario = self.scenario(node)
         return None if scenario is None else scenario.status
 
     def figures(self, node: int) -> tuple[str, ...]:
@@ -93,10 +118,14 @@ class Figures:
 
 def _idle(found: Report | Solution) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which VMs of the cluster wait, and which are stopped on their node."""
-    nodes, vms = found.cluster.node_columns, found.cluster.vm_columns
-    # The last entry is for index -1.
-    waited = np.append(nodes.state.are("offline"), True)[vms.node]
+    vms = found.cluster.vm_columns
+    waited = _off(found)[vms.node]
     return waited, ~waited & ~vms.running
+
+
+def _off(found: Report | Solution) -> npt.NDArray[np.bool_]:
+    """Which nodes are offline; index -1, no node, reaches the last entry."""
+    return np.append(found.cluster.node_columns.state.are("offline"), True)
 
 
 def node_table(found: Report, screen: Screen) -> RenderableType:
@@ -105,65 +134,28 @@ def node_table(found: Report, screen: Screen) -> RenderableType:
     shown = list(range(len(view.names)))
     if len(shown) > _MANY_NODES and not screen.everything:
         shown = view.worst_first()[:_WORST_NODES]
-    columns = _that_fit(_columns(view, shown, screen), screen.console.width)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(
-            column.title,
-            justify=column.justify,
-            max_width=column.most,
-            no_wrap=column.title != _FATE,
-            overflow="crop" if screen.ascii else "ellipsis",
-        )
-    for cells in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*cells)
+    table = screen.table(_columns(view, shown, screen), _DISPENSABLE)
     hidden = [] if len(shown) == len(view.names) else [_hidden(view, set(range(len(view.names))) - set(shown), screen)]
     return Group(table, *hidden, Text())
 
 
-@frozen
-class _Column:
-    """A column of the table; it can be shown in `least` cells, and takes up to `most`."""
-
-    title: str
-    cells: list[Text]
-    justify: Literal["left", "right"] = "left"
-    most: int | None = None
-
-    @property
-    def least(self) -> int:
-        """How wide it must be: the fate wraps, the others are shown whole."""
-        if self.title == _FATE:
-            return _LEAST_FATE
-        whole = max([len(self.title), *(cell.cell_len for cell in self.cells)])
-        return whole if self.most is None else min(whole, self.most)
-
-
-def _columns(view: Figures, nodes: Sequence[int], screen: Screen) -> list[_Column]:
+def _columns(view: Figures, nodes: Sequence[int], screen: Screen) -> list[Column]:
     """What there is to say of these nodes; states and pools where they vary."""
     names, states, pools = (
         [Text(screen.clean(column[node])) for node in nodes] for column in (view.names, view.states, view.pools)
     )
-    columns = [_Column("Node", names, most=max(_LEAST_NAME, screen.console.width // 3))]
+    columns = [Column("Node", names, most=max(_LEAST_NAME, screen.console.width // 3))]
     if len(set(view.states)) > 1:
-        columns.append(_Column("State", states))
+        columns.append(Column("State", states))
     if len(set(view.pools)) > 1:
-        columns.append(_Column("Pool", pools))
-    columns.append(_Column("Load", [_bar(view, node, screen) for node in nodes]))
+        columns.append(Column("Pool", pools))
+    columns.append(Column("Load", [_bar(view, node, screen) for node in nodes]))
     figures = [view.figures(node) for node in nodes]
     for position, title in enumerate(("Used", "Usable", "Free", "Share", "VMs")):
-        columns.append(_Column(title, [Text(row[position]) for row in figures], "right"))
-    if view.found.scenarios:
-        columns.append(_Column(_FATE, [_fate(view, node, screen) for node in nodes]))
-    return columns
-
-
-def _that_fit(columns: list[_Column], width: int) -> list[_Column]:
-    """The columns without those that matter least, as far as there is no room for all."""
-    for title in ("Load", "Usable", "VMs", "Used", "Pool", "State", "Free"):
-        if width == ENDLESS or sum(column.least + _BETWEEN for column in columns) - _BETWEEN <= width:
-            break
-        columns = [column for column in columns if column.title != title]
+        columns.append(Column(title, [Text(row[position]) for row in figures], "right"))
+    if view.foretold:
+        fates = [_fate(view, node, screen) for node in nodes]
+        columns.append(Column(_FATE[view.found.cluster.guarantee.scope], fates, folds=_LEAST_FATE))
     return columns
 
 
@@ -175,17 +167,26 @@ def _bar(view: Figures, node: int, screen: Screen) -> Text:
 
 
 def _fate(view: Figures, node: int, screen: Screen) -> Text:
-    status = view.status(node)
-    if status is None:
+    scenario = view.scenario(node)
+    if scenario is None:
         return Text("-")
+    status = scenario.status
     if status is Status.SAFE:
-        words = "all restart" if view.found.scenarios[view.names[node]].displaced else "nothing to restart"
+        words = "all restart" if scenario.displaced else "nothing to restart"
     elif status is Status.UNSAFE:
-        lost = view.lost.get(view.names[node], 0)
-        words = f"{counted(lost, 'VM')} {'does' if lost == 1 else 'do'} not restart" if lost else "not survived"
+        lost = view.lost.get(view.unit(node), 0)
+        words = f"{counted(lost, 'VM')} {_lose(view, lost)} not restart" if lost else "not survived"
     else:
         words = "undecided"
     return Text(f"{screen.choose(_MARK[status])} {words}", style=STYLE[status])
+
+
+def _lose(view: Figures, lost: int) -> str:
+    """Whom some order of restarts strands need not be lost, and not all at once."""
+    asked = view.found.cluster.guarantee
+    if asked.restart == "any-order" and asked.policy is None:
+        return "may"
+    return "does" if lost == 1 else "do"
 
 
 def _hidden(view: Figures, nodes: set[int], screen: Screen) -> Text:
@@ -194,5 +195,5 @@ def _hidden(view: Figures, nodes: set[int], screen: Screen) -> Text:
     if unsafe or unknown:
         words = f", {unsafe} not survivable, {unknown} undecided"
     else:
-        words = ", all survivable" if view.found.scenarios else ""
+        words = ", all survivable" if view.foretold else ""
     return Text(f"{screen.choose(ELLIPSIS)} {counted(len(nodes), 'more node')}{words} (--all lists them)")

@@ -245,7 +245,7 @@ class _Task:
             witness=witness,
             scenarios=Scenarios(names, verdict),
             unprotected=unprotected(names, verdict),
-            warnings=(*warnings, *soft_warnings(names, verdict, best.node_of)),
+            warnings=(*warnings, *soft_warnings(names, verdict, best.node_of), *witness.unverified),
             broken_rules=broken_rules(names, best.node_of),
             pools=pool_verdicts(names, verdict, best.node_of, ()),
             powered=self._powered(names, best),
@@ -267,7 +267,10 @@ class _Task:
         """No result without its audit: the plan, re-checked by code that shares nothing with the search."""
         powered = None if best.powered is None else self._powered(names, best)
         witness = Witness(names, best.verdict, names.hosts(best.node_of), powered)
-        tolerated = {"unprotected"} if goal.best_effort else set()
+        # What only an exhaustive search tells, the auditor may have to leave open.
+        tolerated = set() if self.problem.plain else {"unverified"}
+        if goal.best_effort:
+            tolerated.add("unprotected")
         if not goal.headroom:
             tolerated.add("headroom")
         witness.audit(tolerated)

@@ -15,7 +15,7 @@ _FULL = np.iinfo(np.int64).max
 
 
 def pack_all(restart: Restart, *, soft: bool) -> Assignment | None:
-    """A plan for all, or None if these quick ways find none; with `soft`, one that keeps every rule."""
+    """A plan for all, or None if these quick ways find none; with `soft`, one that keeps every rule that can be kept."""
     items = restart.joint_items(soft=soft)
     scarce = sorted(items, key=lambda item: (int(item.allowed.sum()), -item.memory))
     for order in (items, scarce):
@@ -60,5 +60,5 @@ def _pack(restart: Restart, items: list[Item], *, soft: bool, tightest: bool = T
 
 def _bound(restart: Restart, item: Item, soft: bool) -> Iterator[int]:
     for k, binding in enumerate(restart.bindings):
-        if (binding.must or soft) and restart.members(binding, item):
+        if restart.binds(binding, soft=soft) and restart.members(binding, item):
             yield k

@@ -7,6 +7,7 @@ all that binds a restart. The sum of survivors is necessary, so its *unsafe* is 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from attrs import evolve, frozen
@@ -14,7 +15,7 @@ from attrs import evolve, frozen
 from vmplace.columns import BoolArray, IntArray
 from vmplace.model import Guarantee
 from vmplace.problem import Problem
-from vmplace.results import Comparison, Report, Status
+from vmplace.results import Comparison, Report, Status, Unprotected
 from vmplace.units import spell_memory
 
 __all__ = ["PROMISES", "SIMULATIONS", "Capacity", "Promise", "Simulation", "compare"]
@@ -152,9 +153,10 @@ def _percentage(pool: Capacity) -> tuple[int, int]:
     return int(pool.used.sum()), int(pool.memory.sum()) * max(0, units - pool.failures) // units
 
 
-def _percentage_in_words(pool: Capacity, used: int, memory: int) -> str:
-    share = min(1, pool.failures / max(1, pool.n_units))
-    return f"{spell_memory(used)} used of {spell_memory(memory)}, with {share:.1%} kept free"
+def _percentage_in_words(pool: Capacity, used: int, _: int) -> str:
+    memory, share = int(pool.memory.sum()), min(1, pool.failures / max(1, pool.n_units))
+    taken = f"{spell_memory(used)} used of {spell_memory(memory)} ({used / max(1, memory):.1%})"
+    return f"{taken}, {share:.1%} to be kept free"
 
 
 def _slots(pool: Capacity) -> tuple[int, int]:
@@ -163,7 +165,7 @@ def _slots(pool: Capacity) -> tuple[int, int]:
 
 
 def _slots_in_words(pool: Capacity, vms: int, slots: int) -> str:
-    return f"{vms} slots of {spell_memory(pool.largest)} needed, {slots} there without {pool.best('best')}"
+    return f"{vms} slot{'s' * (vms != 1)} of {spell_memory(pool.largest)} needed, {slots} there without {pool.best('best')}"
 
 
 def _dedicated(pool: Capacity) -> tuple[int, int]:
@@ -206,8 +208,6 @@ SIMULATIONS = (
     Simulation("worst-fit", "XenServer", "most-free", "largest-first"),
 )
 
-_VMPLACE = "vmplace"
-
 
 def compare(problem: Problem, pools: Sequence[str], judged: Callable[[Guarantee], Report]) -> tuple[Comparison, ...]:
     """What vmplace and the usual policies say of a placement as it stands.
@@ -221,58 +221,79 @@ def compare(problem: Problem, pools: Sequence[str], judged: Callable[[Guarantee]
     judged
         Checks the same placement for another guarantee.
     """
-    asked, waits = problem.guarantee, int(np.count_nonzero((problem.protected | problem.optional) & (problem.node_of < 0)))
-    planned = judged(evolve(asked, restart="planned", policy=None, order=None))
-    truth = planned.status
-    told = [*_counted(problem, pools, waits, truth), *_simulated(asked, waits, truth, judged)]
-    # What has no plan is not survived in any order either; what has one is dear to tell, and so comes last.
-    careless = planned if truth is Status.UNSAFE else judged(evolve(asked, restart="any-order", policy=None, order=None))
-    own = [("planned", planned), ("any-order", careless)]
-    return (*(Comparison(name, _VMPLACE, report.status, "", _ground(report, waits)) for name, report in own), *told)
+    case = _Case(problem, judged)
+    told = [*case.counted(pools), *case.simulated()]
+    return (case.with_plans(), case.in_any_order(), *told)  # any order comes last, as it may take long to tell
 
 
-def _counted(problem: Problem, pools: Sequence[str], waits: int, truth: Status) -> Iterator[Comparison]:
-    capacity = {pools[number]: pool for number, pool in Capacity.of(problem).items()}
-    for promise in PROMISES:
-        if waits:
-            says, reason = Status.UNSAFE, _waiting(waits)
-        elif not problem.failures:
-            says, reason = Status.SAFE, _NO_FAILURE
-        else:
-            says, reason = promise.says(capacity)
-        yield Comparison(promise.policy, promise.source, says, _wrong(says, truth), reason)
+@frozen(eq=False)
+class _Case:
+    """A placement on which the policies are heard."""
 
+    problem: Problem
+    judged: Callable[[Guarantee], Report]
 
-def _simulated(asked: Guarantee, waits: int, truth: Status, judged: Callable[[Guarantee], Report]) -> Iterator[Comparison]:
-    for simulation in SIMULATIONS:
-        report = judged(simulation.promise(asked))
-        says = report.status
-        yield Comparison(simulation.policy, simulation.source, says, _wrong(says, truth), _ground(report, waits))
+    @cached_property
+    def planned(self) -> Report:
+        """The truth."""
+        return self.judged(evolve(self.problem.guarantee, restart="planned", policy=None, order=None))
 
+    @cached_property
+    def waits(self) -> str:
+        """That protected VMs are nowhere, if some are: then nobody can say safe."""
+        problem = self.problem
+        count = int(np.count_nonzero((problem.protected | problem.optional) & (problem.node_of < 0)))
+        return f"{count} protected VM{' waits' if count == 1 else 's wait'} for a node" if count else ""
 
-def _wrong(says: Status, truth: Status) -> str:
-    return "" if says is truth or Status.UNKNOWN in (says, truth) else f"false {says}"
+    def with_plans(self) -> Comparison:
+        return Comparison("planned", "vmplace", self.planned.status, "", self._ground(self.planned, _whole))
+
+    def in_any_order(self) -> Comparison:
+        if self.planned.status is Status.UNSAFE:
+            return Comparison("any-order", "vmplace", Status.UNSAFE, "", "no order does better than a plan")
+        report = self.judged(evolve(self.problem.guarantee, restart="any-order", policy=None, order=None))
+        return Comparison("any-order", "vmplace", report.status, "", self._ground(report, _whole))
+
+    def counted(self, pools: Sequence[str]) -> Iterator[Comparison]:
+        capacity = {pools[number]: pool for number, pool in Capacity.of(self.problem).items()}
+        for promise in PROMISES:
+            says, reason = promise.says(capacity) if self.problem.failures else (Status.SAFE, _NO_FAILURE)
+            says, reason = (Status.UNSAFE, self.waits) if self.waits else (says, reason)
+            yield Comparison(promise.policy, promise.source, says, self._wrong(says), reason)
+
+    def simulated(self) -> Iterator[Comparison]:
+        for simulation in SIMULATIONS:
+            report = self.judged(simulation.promise(self.problem.guarantee))
+            says, reason = report.status, self._ground(report, _first_lost)
+            yield Comparison(simulation.policy, simulation.source, says, self._wrong(says), reason)
+
+    def _wrong(self, says: Status) -> str:
+        truth = self.planned.status
+        return "" if says is truth or Status.UNKNOWN in (says, truth) else f"false {says}"
+
+    def _ground(self, report: Report, why: Callable[[Unprotected], str]) -> str:
+        """Why a report says what it says: figures, and the first that is wrong."""
+        statuses = [scenario.status for scenario in report.scenarios.values()]
+        of = f"of {len(statuses)} failure{'s' * (len(statuses) != 1)}"
+        if report.status is Status.SAFE:
+            return f"{len(statuses)} {of} survived" if statuses else _NO_FAILURE
+        if report.status is Status.UNKNOWN:
+            undecided = statuses.count(Status.UNKNOWN)
+            return f"{undecided} {of} not decided" if undecided else "not all failures decided"
+        if lost := statuses.count(Status.UNSAFE):
+            first = "".join(f"; {loss.scenario}: {why(loss)}" for loss in report.unprotected[:1])
+            return f"{lost} {of} not survived{first}"
+        if report.violations:
+            return report.violations[0].message
+        return self.waits or "not survived one after the other"
 
 
 _NO_FAILURE = "no failure is to be survived"
 
 
-def _waiting(waits: int) -> str:
-    return f"{waits} protected VM{' waits' if waits == 1 else 's wait'} for a node"
+def _whole(loss: Unprotected) -> str:
+    return loss.reason
 
 
-def _ground(report: Report, waits: int) -> str:
-    """Why a report says what it says: figures, and the first that is wrong."""
-    statuses = [scenario.status for scenario in report.scenarios.values()]
-    of = f"of {len(statuses)} failure{'s' * (len(statuses) != 1)}"
-    if report.status is Status.SAFE:
-        return f"{len(statuses)} {of} survived" if statuses else _NO_FAILURE
-    if report.status is Status.UNKNOWN:
-        return f"{statuses.count(Status.UNKNOWN)} {of} not decided"
-    lost = statuses.count(Status.UNSAFE)
-    if lost:
-        why = "".join(f"; {loss.scenario}: {loss.reason}" for loss in report.unprotected[:1])
-        return f"{lost} {of} not survived{why}"
-    if report.violations:
-        return report.violations[0].message
-    return _waiting(waits) if waits else "not survived one after the other"
+def _first_lost(loss: Unprotected) -> str:
+    return f"{loss.vms[0]} finds no node"

@@ -11,6 +11,8 @@ from vmplace.standing import Standing
 
 __all__ = ["Item", "Loss", "Plan", "Reason", "Restart", "occupied"]
 
+_MOST_CODE = 2**62
+
 
 @frozen(eq=False)
 class Item:
@@ -88,8 +90,9 @@ class Restart:
         nodes = nodes[~np.isin(nodes, failed)]
         bindings = standing.binding(failed)
         taken = tuple(occupied(problem, standing.node_of, binding, failed, nodes) for binding in bindings)
-        kept = slice(None) if every else _worth_considering(problem, vms, nodes, bindings, taken)
-        nodes, taken = nodes[kept], tuple(t[kept] for t in taken)
+        if not every:
+            kept = _worth_considering(standing, vms, nodes, bindings, taken)
+            nodes, taken = nodes[kept], tuple(t[kept] for t in taken)
         return cls(problem, scenario, failed, vms, nodes, standing.spare[nodes], bindings, taken)
 
     @cached_property
@@ -117,8 +120,31 @@ class Restart:
         return self._items([[vm] for vm in self.vms.tolist()], soft=False)
 
     def joint_items(self, *, soft: bool = False) -> list[Item]:
-        """The VMs, joined where a rule keeps them together; with `soft`, rules that are not a must bind, too."""
+        """The VMs, joined where a rule keeps them together; with `soft`, rules that are not a must bind, too, unless in vain."""
         return self._items(self._joined(soft), soft) if self.bindings else self.single_items
+
+    def binds(self, binding: Binding, *, soft: bool) -> bool:
+        """Whether a rule must be kept; with `soft`, also one that is no must, unless no plan keeps it."""
+        return binding.must or (soft and binding.rule not in self._vain)
+
+    @cached_property
+    def _vain(self) -> frozenset[int]:
+        """Rules that are no must and that no plan keeps, as far as that shows at a glance."""
+        items = self.joint_items() if self.has_soft else []
+        return frozenset(
+            b.rule for b in self.bindings if not b.must and self._in_vain(b, [i for i in items if self.members(b, i)])
+        )
+
+    def _in_vain(self, binding: Binding, items: list[Item]) -> bool:
+        if binding.kind == "together":
+            need = np.array([item.demand for item in items]).sum(axis=0)
+            return not (np.all([item.allowed for item in items], axis=0) & (self.room >= need).all(axis=1)).any()
+        place = self.bindings.index(binding)
+        open_ = ~self.taken[place] if binding.nodes is None else binding.nodes[self.nodes]
+        if not all((self.fitting(item) & open_).any() for item in items):
+            return True
+        zone = self.zones[place]
+        return zone is not None and len(np.unique(zone[open_])) < sum(self.members(binding, item) for item in items)
 
     def members(self, binding: Binding, item: Item) -> int:
         """How many of the item's VMs a rule binds."""
@@ -133,7 +159,7 @@ class Restart:
     def _joined(self, soft: bool) -> list[list[int]]:
         home = {vm: [vm] for vm in self.vms.tolist()}
         for binding in self.bindings:
-            if binding.kind == "together" and (binding.must or soft):
+            if binding.kind == "together" and self.binds(binding, soft=soft):
                 homes = {id(home[vm]): home[vm] for vm in binding.vms.tolist() if vm in home}
                 joined = [vm for part in homes.values() for vm in part]
                 home.update((vm, joined) for vm in joined)
@@ -161,7 +187,7 @@ class Restart:
             allowed &= problem.restartable[problem.signature[vm]][self.nodes]
         for binding, taken in zip(self.bindings, self.taken, strict=True):
             bound = len(self._members[binding.rule].intersection(vms))
-            if not bound or not (binding.must or soft):
+            if not bound or not self.binds(binding, soft=soft):
                 continue
             if binding.kind == "apart":
                 allowed = allowed & ~taken if bound == 1 else np.zeros_like(allowed)
@@ -180,24 +206,45 @@ def occupied(problem: Problem, node_of: IntArray, binding: Binding, failed: IntA
 
 
 def _worth_considering(
-    problem: Problem, vms: IntArray, nodes: IntArray, bindings: tuple[Binding, ...], taken: tuple[BoolArray, ...]
+    standing: Standing, vms: IntArray, nodes: IntArray, bindings: tuple[Binding, ...], taken: tuple[BoolArray, ...]
 ) -> BoolArray:
-    """Of nodes that all rules treat alike, the freest, as many as there are VMs: any plan can be moved to these."""
-    if len(nodes) <= len(vms) or problem.n_firm > 1:
+    """Of nodes that all rules treat alike, the freest, as many as there are VMs that have enough of all else: any plan can be
+    moved to these."""
+    problem = standing.problem
+    if len(nodes) <= len(vms):
         return np.ones(len(nodes), dtype=bool)
     patterns: list[IntArray | BoolArray] = [
         problem.restartable[signature][nodes] for signature in np.unique(problem.signature[vms])
     ]
     patterns += taken
     patterns += [binding.nodes[nodes] for binding in bindings if binding.nodes is not None]
-    # Nodes of one zone that others share are not as good as nodes of several.
-    patterns += [b.zone[nodes] for b in bindings if b.zone is not None and len(np.unique(b.zone)) < len(b.zone)]
-    kind = np.unique(np.array(patterns).T, axis=0, return_inverse=True)[1].reshape(-1)
+    # Nodes of one zone that others share are not as good as nodes of several, for more than one VM.
+    patterns += [b.zone[nodes] for b in bindings if b.zone is not None and _shared(b.zone) and np.isin(b.vms, vms).sum() > 1]
+    kind = _kinds(patterns)
+    others = problem.demand[vms, 1 : problem.n_firm].sum(axis=0)
+    ample = (standing.spare[nodes, 1:] >= others).all(axis=1)
     rank = np.empty(len(nodes), dtype=np.int64)
     for value in range(int(kind.max()) + 1):
         same = np.flatnonzero(kind == value)
-        rank[same] = np.arange(len(same))
+        rank[same] = np.cumsum(ample[same]) - ample[same]
     return rank < len(vms)
+
+
+def _kinds(patterns: list[IntArray | BoolArray]) -> IntArray:
+    """Numbers from 0 that are equal where all patterns are."""
+    code, most = np.zeros(len(patterns[0]), dtype=np.int64), 1
+    for pattern in patterns:
+        width = int(pattern.max()) + 1
+        if most * width > _MOST_CODE:
+            code = np.unique(code, return_inverse=True)[1]
+            most = int(code.max()) + 1
+        code, most = code * width + pattern, most * width
+    return np.unique(code, return_inverse=True)[1]
+
+
+def _shared(zone: IntArray) -> bool:
+    """Whether some zone has several nodes."""
+    return len(np.unique(zone)) < len(zone)
 
 
 @frozen

@@ -107,6 +107,13 @@ class _Model:
         place = self.restart.bindings.index(binding)
         zone, taken = self.restart.zones[place], self.restart.taken[place]
         assert zone is not None
+        if slack == 1:
+            # One alone keeps it or not by where others are.
+            if broken >= 0:
+                self.program.row(
+                    [*((int(self.on[k, i]), 1) for k, _ in members for i in np.flatnonzero(taken)), (broken, -1)], upper=0
+                )
+            return
         for here in (np.flatnonzero(zone == z) for z in np.unique(zone)):
             terms = [(int(self.on[k, i]), m) for k, m in members for i in here]
             self.program.row([*terms, (broken, -slack)], upper=1 - int(taken[here[0]]))

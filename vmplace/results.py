@@ -75,7 +75,8 @@ class Scenario:
         ``safe``, ``unsafe`` or ``unknown``.
     method
         ``empty`` (nothing to restart), ``certificate`` (survived in any order of restarts), ``slots`` (enough of them, or too
-        few), ``packing``, ``sums``, ``rules`` or ``search``; ``time`` if unknown.
+        few), ``packing``, ``sums``, ``rules`` or ``search``; ``adversary`` (of restarts in any order) or ``policy`` (simulated);
+        ``time`` if unknown.
     displaced
         Memory of the protected VMs that the failure displaces, in MiB.
     """
@@ -96,9 +97,9 @@ class Unprotected:
     Parameters
     ----------
     scenario
-        The node that fails.
+        What fails: the names of nodes or failure domains, joined by "+".
     vms
-        Who cannot be restarted beside those in the failover plan.
+        Who cannot be restarted beside those in the failover plan; where restarts are not planned, everyone who may be stranded.
     reason
         Why, in a sentence with figures.
     minimal

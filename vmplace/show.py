@@ -10,7 +10,7 @@ from rich.text import Text
 
 from vmplace.nodetable import Figures, node_table
 from vmplace.results import Migration, Report, Solution, Status, Unprotected, Value, Violation
-from vmplace.screen import ELLIPSIS, FEW, STYLE, Screen, counted, readable
+from vmplace.screen import ELLIPSIS, FEW, STYLE, Column, Screen, counted, readable
 
 __all__ = ["Draw", "node_report", "report", "solution_report", "value_text", "violation_report"]
 
@@ -33,8 +33,8 @@ def node_report(found: Report, screen: Screen) -> RenderableType:
 
 
 def report(found: Report, screen: Screen) -> RenderableType:
-    """The verdict and its grounds."""
-    return Group(_verdict(found, screen), *_grounds(found, screen))
+    """The verdict and its grounds, and what policies say beside it if that was asked for."""
+    return Group(_verdict(found, screen), *_grounds(found, screen), *_compared(found, screen))
 
 
 def solution_report(found: Solution, screen: Screen) -> RenderableType:
@@ -65,14 +65,55 @@ def _verdict(found: Report | Solution, screen: Screen) -> Text:
         return line.append(_promise(found))
     if verdict is Status.UNSAFE:
         return line.append(screen.clean(_blame(found)))
-    return line.append(f"{_of_failures(_failures(found, Status.UNKNOWN), len(found.scenarios))} not decided in time")
+    return line.append(_doubt(found))
 
 
 def _promise(found: Report | Solution) -> str:
-    if not found.cluster.guarantee.failures:
+    asked = found.cluster.guarantee
+    if not asked.failures:
         return "every VM that runs fits (failures: 0, so none is to be survived)"
-    whole = bool(found.cluster.vm_columns.protected.all())
-    return f"any single node can fail and every {'' if whole else 'protected '}VM restarts"
+    vms = found.cluster.vm_columns
+    who = "VM" if vms.protected.all() else "protected VM"
+    spared = " that is not evictable" if vms.evictable.any() else ""
+    return f"any {_units(found)} can fail{_together(found)} and every {who}{spared} restarts{_manner(found)}"
+
+
+def _units(found: Report | Solution) -> str:
+    """What fails."""
+    asked = found.cluster.guarantee
+    noun = "node" if asked.scope == "node" else "failure domain"
+    if asked.failures == 1:
+        return f"single {noun}"
+    return f"{asked.failures} {noun}s{' of a pool' if len(found.pools) > 1 else ''}"
+
+
+def _in_turn(found: Report | Solution) -> bool:
+    return found.cluster.guarantee.failures > 1 and found.cluster.guarantee.sequence == "sequential"
+
+
+def _together(found: Report | Solution) -> str:
+    if found.cluster.guarantee.failures == 1:
+        return ""
+    return " one after the other" if _in_turn(found) else " at once"
+
+
+def _manner(found: Report | Solution) -> str:
+    """What is supposed of restarts: a plan, unless it says something else."""
+    asked = found.cluster.guarantee
+    if asked.policy is not None:
+        return f", as the platform chooses nodes ({asked.policy}, {asked.order or 'as-listed'})"
+    return ", in any order and wherever it fits" if asked.restart == "any-order" else ""
+
+
+def _doubt(found: Report | Solution) -> str:
+    """What is not decided, and why."""
+    if undecided := _failures(found, Status.UNKNOWN):
+        # In turn and in any order some are left open by the method, not by the clock.
+        late = "" if _in_turn(found) and found.cluster.guarantee.restart == "any-order" else " in time"
+        return f"{_of_failures(undecided, found)} not decided{late}"
+    if _in_turn(found):
+        return f"whether any {_units(found)} can fail one after the other was not decided in time"
+    return f"too many sets of {_units(found)} to look at: the {len(found.scenarios)} that displace most are survived"
 
 
 def _blame(found: Report | Solution) -> str:
@@ -81,12 +122,12 @@ def _blame(found: Report | Solution) -> str:
         return next(iter([*map(_loss, found.unprotected), *map(_violation, found.violations)]))
     counts = []
     if lost := _failures(found, Status.UNSAFE):
-        counts.append(f"{_of_failures(lost, len(found.scenarios))} not survived")
+        counts.append(f"{_of_failures(lost, found)} not survived")
     if found.violations:
         counts.append(f"{counted(len(found.violations), 'violation')} now")
     if found.waiting:
         counts.append(f"{counted(len(found.waiting), 'VM')} waiting")
-    return ", ".join(counts)
+    return ", ".join(counts) or f"some {_units(found)} cannot fail one after the other, whatever the plans"
 
 
 def _one_flaw(found: Report | Solution) -> bool:
@@ -100,8 +141,14 @@ def _failures(found: Report | Solution, status: Status) -> int:
     return sum(scenario.status is status for scenario in found.scenarios.values())
 
 
-def _of_failures(count: int, total: int) -> str:
-    return f"{count} of {counted(total, 'single failure')} {'is' if count == 1 else 'are'}"
+def _of_failures(count: int, found: Report | Solution) -> str:
+    """So many of all failures, with the verb."""
+    asked, total = found.cluster.guarantee, len(found.scenarios)
+    if asked.failures > 1:
+        failures = f"{counted(total, 'failure')} of {_units(found)}"
+    else:
+        failures = counted(total, "single failure" if asked.scope == "node" else "domain failure")
+    return f"{count} of {failures} {'is' if count == 1 else 'are'}"
 
 
 def _loss(loss: Unprotected) -> str:
@@ -116,7 +163,9 @@ def _grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
     if len(found.pools) > 1:
         yield Text(screen.clean("Pools: " + ", ".join(f"{pool} {status}" for pool, status in found.pools.items())))
     if not _one_flaw(found):
-        losses = (_lost_vms(loss, screen) for loss in found.unprotected)
+        asked = found.cluster.guarantee
+        fate = "that may be left without a restart" if asked.restart == "any-order" and not asked.policy else "without a restart"
+        losses = (_lost_vms(loss, screen, fate) for loss in found.unprotected)
         yield from _section("Not survived", losses, len(found.unprotected), screen)
         yield from _section("Wrong now", map(_violation, found.violations), len(found.violations), screen)
     if found.waiting:
@@ -126,9 +175,9 @@ def _grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
     yield from _section("Warnings", found.warnings, len(found.warnings), screen)
 
 
-def _lost_vms(loss: Unprotected, screen: Screen) -> str:
+def _lost_vms(loss: Unprotected, screen: Screen, fate: str) -> str:
     doubt = "" if loss.minimal else " (perhaps fewer)"
-    return f"{_loss(loss)} [{counted(len(loss.vms), 'VM')} without a restart{doubt}: {screen.few(loss.vms)}]"
+    return f"{_loss(loss)} [{counted(len(loss.vms), 'VM')} {fate}{doubt}: {screen.few(loss.vms)}]"
 
 
 def _section(title: str, lines: Iterable[str], count: int, screen: Screen) -> Iterator[Text]:
@@ -140,6 +189,38 @@ def _section(title: str, lines: Iterable[str], count: int, screen: Screen) -> It
         yield Text(f"  {screen.clean(line)}")
     if count > most:
         yield Text(f"  {screen.choose(ELLIPSIS)} {count - most} more (--all lists them)")
+
+
+def _compared(found: Report, screen: Screen) -> Iterator[RenderableType]:
+    """A table of who says what, and who is wrong; where there is little room, words are folded."""
+    if not found.comparison:
+        return
+    yield Text()
+    roomy = screen.console.width >= _ROOMY
+
+    def column(title: str, texts: Iterable[str], folds: int, style: str = "") -> Column:
+        cells = [Text(screen.clean(text), style=style) for text in texts]
+        return Column(title, cells, most=None if roomy or title == "Why" else folds, folds=folds)
+
+    rows = found.comparison
+    columns = (
+        column("Policy", (row.policy for row in rows), 10),
+        column("Who", (row.source for row in rows), 9),
+        Column("Says", [Text(row.says.value, style=STYLE[row.says]) for row in rows]),
+        column("Wrong", (row.wrong for row in rows), 6, STYLE[Status.UNSAFE]),
+        column("Why", (row.reason for row in rows), 16),
+    )
+    yield screen.table(columns, ("Who", "Why"))
+    yield Text(_COMPARED)
+
+
+_ROOMY = 110
+"""So many columns leave room for reasons beside all else."""
+
+_COMPARED = (
+    "Whoever says otherwise than planned is wrong. "
+    "Of the platforms' policies, only first-fit and worst-fit look at rules and at more than memory."
+)
 
 
 def _chosen(found: Solution, screen: Screen) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """One failure as arrays: who may restart, on which survivors, under which rules; and what is left when some have."""
 
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -43,6 +44,18 @@ class Kinds:
         """How many VMs there are of each kind, shape (n_kinds,)."""
         return np.array([len(vms) for vms in self.vms], dtype=np.int64)
 
+    def safe_with(self, kind: int) -> BoolArray:
+        """Kinds, this one among them, that no state strands if none strands this one; shape (n_kinds,).
+
+        Those are they that demand no more, may restart wherever this one may, and have no rule that it has not. For take a state
+        that strands one of them: if one of this kind has not restarted, it is stranded, too. Otherwise let the other take its
+        place. That is a state, and what blocked the nodes blocks them still; the place itself has become freer by the difference
+        of the two demands: if it lacked room for the other before, it lacks room for this one now.
+        """
+        no_more = (self.demand <= self.demand[kind]).all(axis=1) & ~(self.fits[kind] & ~self.fits).any(axis=1)
+        fewer = [a <= self.apart[kind] and t <= self.together[kind] for a, t in zip(self.apart, self.together, strict=True)]
+        return np.array(no_more & fewer, dtype=bool)
+
 
 @frozen(eq=False)
 class Situation:
@@ -77,10 +90,12 @@ class Situation:
 
     @property
     def n_vms(self) -> int:
+        """Number of VMs."""
         return len(self.demand)
 
     @property
     def n_nodes(self) -> int:
+        """Number of survivors."""
         return len(self.free)
 
     @cached_property
@@ -151,6 +166,13 @@ class Restarts:
         self.placed: list[tuple[int, int]] = []
         self._taken = [np.zeros(situation.n_nodes, dtype=bool) for _ in situation.apart]
         self._home = [-1] * len(situation.together)
+
+    def copy(self) -> "Restarts":
+        """The same, to go on from."""
+        twin = copy(self)
+        twin.left, twin.placed, twin._home = self.left.copy(), self.placed.copy(), self._home.copy()
+        twin._taken = [zone.copy() for zone in self._taken]
+        return twin
 
     def open(self, vm: int) -> BoolArray:
         """Where a VM could restart now, shape (n_nodes,)."""

@@ -23,16 +23,16 @@ from vmplace.unplanned import situation_of
 
 __all__ = ["Effort", "decide_any_order_in_turn", "survives_in_turn"]
 
-_MOST_STATES = 20_000
-"""So many states are looked at for one answer."""
+_MOST_PLACES = 100_000
+"""States that are looked at for one answer, times the VMs in each."""
 
 
 class Effort:
     """Time and states that are left."""
 
-    def __init__(self, budget: Budget, states: int = _MOST_STATES) -> None:
+    def __init__(self, budget: Budget, standing: Standing) -> None:
         self.budget = budget
-        self._states = states
+        self._states = _MOST_PLACES // max(1, standing.problem.n_vms)
 
     def take(self) -> bool:
         """One more state; False if there is none left."""
@@ -42,7 +42,7 @@ class Effort:
 
 def decide_any_order_in_turn(standing: Standing, scenario: int, *, budget: Budget) -> Plan:
     """Whether, in whichever order the units fail and VMs restart in between, all who must always can."""
-    lost, effort = set[int](), Effort(budget)
+    lost, effort = set[int](), Effort(budget, standing)
     none = np.zeros(0, dtype=np.int64)
     for turn in permutations(standing.failures.key(scenario)):
         if not _harm(standing, turn, 1, standing.node_of, lost, effort):
@@ -106,7 +106,7 @@ def survives_in_turn(standing: Standing, pool: int, budget: Budget) -> bool | No
     if careless[mine].all():
         return True
     units = np.unique(failures.units[mine])
-    return _survives(standing.problem, standing, units[units >= 0].tolist(), Effort(budget))
+    return _survives(standing.problem, standing, units[units >= 0].tolist(), Effort(budget, standing))
 
 
 def _survives(problem: Problem, standing: Standing, units: list[int], effort: Effort) -> bool | None:
@@ -169,7 +169,7 @@ def _with_failures(problem: Problem, failures: int) -> Problem:
 
 def _plans(restart: Restart, effort: Effort) -> Iterator[list[tuple[int, int]] | None]:
     """All plans for a failure, a quick one first; None where there are too many to try."""
-    quick = pack_all(restart, soft=False)
+    quick = pack_all(restart, soft=False) if effort.take() else None
     if quick is not None:
         yield [(vm, int(restart.nodes[place])) for item, place in quick for vm in item.vms]
     yield from _extended(restart, 0, [], effort)

@@ -8,7 +8,7 @@ from attrs import evolve
 from vmplace.adversary import Stranding, strand
 from vmplace.budget import Budget
 from vmplace.columns import IntArray
-from vmplace.packing import pack_most
+from vmplace.packing import pack_all, pack_most
 from vmplace.restart import Loss, Plan, Reason, Restart, occupied
 from vmplace.simulate import simulate
 from vmplace.situation import Situation
@@ -39,11 +39,8 @@ def decide_any_order(standing: Standing, scenario: int, *, budget: Budget, losse
     if not losses:
         return Plan(False, "adversary", none, none, _loss(found, vms, nodes, situation))
     # Who is stranded in no state restarts in any case, whoever of the others has before.
-    restart = Restart.of(standing, scenario)
-    sure = evolve(restart, vms=restart.vms[~np.isin(restart.vms, vms[found.lost])])
-    pairs = [(vm, i) for item, i in pack_most(sure) for vm in item.vms]
-    placed, chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    return Plan(False, "adversary", placed, sure.nodes[chosen], _loss(found, vms, nodes, situation))
+    placed, chosen = _together(standing, scenario, vms[~found.lost])
+    return Plan(False, "adversary", placed, chosen, _loss(found, vms, nodes, situation))
 
 
 def _loss(found: Stranding, vms: IntArray, nodes: IntArray, situation: Situation) -> Loss:
@@ -62,12 +59,24 @@ def decide_policy(standing: Standing, scenario: int) -> Plan:
     lost = np.unique(np.concatenate([gone for _, gone in outcomes]))
     node_of, _ = outcomes[0]
     displaced, _ = standing.displaced_by(np.array([scenario]))
+    vms = displaced[~np.isin(displaced, lost) & (node_of[displaced] >= 0)]
+    nodes = node_of[vms]
+    if problem.in_turn:
+        vms, nodes = _together(standing, scenario, vms)
     if not len(lost):
-        return Plan(True, "policy", displaced, node_of[displaced])
+        return Plan(True, "policy", vms, nodes)
     first = int(lost[0])
     reason = Reason("policy", (first,), int(problem.memory[first]))
-    restarted = displaced[~np.isin(displaced, lost) & (node_of[displaced] >= 0)]
-    return Plan(False, "policy", restarted, node_of[restarted], Loss(lost, reason, minimal=True))
+    return Plan(False, "policy", vms, nodes, Loss(lost, reason, minimal=True))
+
+
+def _together(standing: Standing, scenario: int, vms: IntArray) -> tuple[IntArray, IntArray]:
+    """Where some of the VMs that a failure displaces restart if all units fail at once."""
+    restart = Restart.of(standing, scenario)
+    part = evolve(restart, vms=restart.vms[np.isin(restart.vms, vms)])
+    pairs = [(vm, i) for item, i in pack_all(part, soft=False) or pack_most(part) for vm in item.vms]
+    placed, chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return placed, part.nodes[chosen]
 
 
 def _follow(standing: Standing, stages: list[tuple[int, ...]]) -> tuple[IntArray, IntArray]:

@@ -84,6 +84,11 @@ class Witness:
         """Raise RuntimeError if the placement or its plans break anything but what is tolerated, by kind of violation."""
         self._refuse("the placement", [violation for violation in self._violations if violation.kind not in tolerated])
 
+    @property
+    def unverified(self) -> list[str]:
+        """What the audit could neither confirm nor refute."""
+        return [f"not re-checked: {v.message}" for v in self._violations if v.kind == "unverified"]
+
     @cached_property
     def _plans(self) -> Plans:
         restarts = self.verdict.failover if self.verdict.countable else Restarts.joined([])
@@ -160,7 +165,7 @@ def soft_warnings(names: Names, verdict: Verdict, node_of: IntArray) -> list[str
         for number in _breaking_failures(binding, verdict):
             kind, fails = names.rule(binding), _fail(names, failures, number)
             found.append(f"rules[{binding.rule}] ({kind}, weight {binding.weight}) is not kept if {fails}")
-    return [*found, *_degraded(names, verdict)]
+    return [*found, *_in_turn(names, verdict), *_degraded(names, verdict)]
 
 
 def _breaking_failures(binding: Binding, verdict: Verdict) -> Iterator[int]:
@@ -180,6 +185,14 @@ def _breaking_failures(binding: Binding, verdict: Verdict) -> Iterator[int]:
             broken = len(np.unique(to)) > 1
         if broken:
             yield number
+
+
+def _in_turn(names: Names, verdict: Verdict) -> Iterator[str]:
+    """Pools that survive each failure by itself, but not all one after the other."""
+    pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
+    for number, fate in verdict.turns.items():
+        if fate == Fate.UNSAFE:
+            yield f"pool {pools[number]}: no plans for the first failure leave room for each that may follow"
 
 
 def _degraded(names: Names, verdict: Verdict) -> Iterator[str]:
