@@ -24,11 +24,13 @@ def with_evictions(standing: Standing, plans: Restarts) -> Restarts:
     plans
         Restarts of those that must, by scenario.
     """
+    problem, firm = standing.problem, standing.problem.n_firm
+    free = problem.capacity[:, :firm] - problem.loads(standing.node_of)[:, :firm]
     ends = np.searchsorted(plans.scenario, np.arange(len(standing.failures) + 1))
     parts = [plans]
     for scenario in range(len(standing.failures)):
         mine = plans[np.arange(ends[scenario], ends[scenario + 1])]
-        parts.append(_Aftermath(standing, scenario, mine).settled())
+        parts.append(_Aftermath(standing, scenario, mine, free.copy()).settled())
     joined = Restarts.joined(parts)
     return joined[ranked(joined.scenario)]
 
@@ -36,57 +38,84 @@ def with_evictions(standing: Standing, plans: Restarts) -> Restarts:
 class _Aftermath:
     """One failure once those that must have restarted."""
 
-    def __init__(self, standing: Standing, scenario: int, plan: Restarts) -> None:
+    def __init__(self, standing: Standing, scenario: int, plan: Restarts, free: IntArray) -> None:
         self._problem, self._scenario = standing.problem, scenario
-        self._failed = standing.failures.failing(scenario)
-        down = np.isin(standing.node_of, self._failed)
+        self._demand = self._problem.demand[:, : self._problem.n_firm]
+        gone = np.zeros(self._problem.n_nodes + 1, dtype=bool)
+        gone[standing.failures.failing(scenario)] = True
+        down = gone[standing.node_of]
         self._displaced = down & ~self._problem.incoming
-        self._where = np.where(down, -1, standing.node_of)
+        self._home = np.where(down, -1, standing.node_of)
+        self._where = self._home.copy()
         self._where[plan.vm] = plan.node
-        self._open = standing.target & (self._problem.pool == standing.failures.pool[scenario])
-        self._open[self._failed] = False
+        self._open = standing.target & (self._problem.pool == standing.failures.pool[scenario]) & ~gone[:-1]
         self._plan = plan
+        self._room = free  # below 0 where a node holds too much
+        self._asked = np.zeros_like(free)
+        arriving = plan.node >= 0
+        np.add.at(self._asked, plan.node[arriving], self._demand[plan.vm[arriving]])
+        self._room -= self._asked
         self._stopped: set[int] = set()
 
     def settled(self) -> Restarts:
         """Entries for the evictable VMs that are stopped or restart."""
-        self._make_room()
         self._part()
+        self._make_room()
         restarted = dict(self._restart())
         vms = [*sorted(self._stopped), *restarted]
         nodes = [*([-1] * len(self._stopped)), *restarted.values()]
         return Restarts.of(self._scenario, np.array(vms, dtype=np.int64), np.array(nodes, dtype=np.int64))
 
-    def _room(self) -> IntArray:
-        """Shape (n_nodes, n_firm); below 0 where a node holds too much."""
-        problem = self._problem
-        return (problem.capacity - problem.loads(self._where))[:, : problem.n_firm]
+    def _lacking(self, nodes: IntArray) -> IntArray:
+        """What nodes lack of what restarts need there, shape (n, n_firm); what they lack besides, they lacked before."""
+        return np.where(self._asked[nodes] > 0, np.maximum(-self._room[nodes], 0), 0)
 
     def _make_room(self) -> None:
-        problem = self._problem
+        problem, parted = self._problem, frozenset(self._stopped)
         for node in np.unique(self._plan.node[self._plan.node >= 0]).tolist():
-            while (room := self._room()[node]).min() < 0:
+            while (lacking := self._lacking(np.array([node]))[0]).any():
                 here = np.flatnonzero((self._where == node) & problem.evictable)
                 # What a node lacks beyond its evictable VMs, it lacked before the failure.
-                helpful = here[np.any(problem.demand[here, : problem.n_firm] * (room < 0), axis=1)]
+                helpful = here[np.any(self._demand[here] * (lacking > 0), axis=1)]
                 if not len(helpful):
                     break
-                self._stop(self._least(helpful, -room))
+                self._stop(self._least(helpful, lacking))
+        for vm in sorted(self._stopped - parted, key=lambda vm: -int(problem.priority[vm])):
+            self._resume(vm)
 
     def _least(self, vms: IntArray, lacking: IntArray) -> int:
         """Of the lowest priority the smallest that suffices alone, or else the largest."""
         problem = self._problem
         vms = vms[problem.priority[vms] == problem.priority[vms].min()]
-        enough = vms[(problem.demand[vms, : problem.n_firm] >= lacking).all(axis=1)]
+        enough = vms[(self._demand[vms] >= lacking).all(axis=1)]
         if len(enough):
             return int(enough[problem.memory[enough].argmin()])
         return int(vms[problem.memory[vms].argmax()])
 
     def _stop(self, half: int) -> None:
         """Stop a VM, both halves of it where it migrates."""
-        whole = np.flatnonzero(self._problem.original == self._problem.original[half])
+        whole = self._whole(half)
+        self._take(whole, -1)
         self._where[whole] = -1
         self._stopped.add(int(whole[0]))
+
+    def _resume(self, vm: int) -> None:
+        """Let a VM that was stopped go on if by now others make room enough."""
+        whole = self._whole(vm)
+        self._where[whole] = self._home[whole]
+        self._take(whole, 1)
+        if self._lacking(self._where[whole[self._where[whole] >= 0]]).any():
+            self._stop(vm)
+        else:
+            self._stopped.remove(vm)
+
+    def _whole(self, half: int) -> IntArray:
+        return np.flatnonzero(self._problem.original == self._problem.original[half])
+
+    def _take(self, vms: IntArray, times: int) -> None:
+        """Use what VMs need where they are, or give it back."""
+        vms = vms[self._where[vms] >= 0]
+        np.subtract.at(self._room, self._where[vms], times * self._demand[vms])
 
     def _part(self) -> None:
         """Stop whoever a VM that restarted must be apart from."""
@@ -113,16 +142,15 @@ class _Aftermath:
         for vm in vms[ranked(-problem.priority[vms], -problem.memory[vms])].tolist():
             if vm in self._stopped:
                 continue
-            room = self._room()
-            fits = self._allowed(vm) & (
-                (room >= problem.demand[vm, : problem.n_firm]) | (problem.demand[vm, : problem.n_firm] == 0)
-            ).all(1)
-            nodes = np.flatnonzero(fits)
+            enough = ((self._room >= self._demand[vm]) | (self._demand[vm] == 0)).all(axis=1)
+            nodes = np.flatnonzero(self._allowed(vm) & enough)
             if not len(nodes):
-                self._where[problem.original == problem.original[vm]] = -1
+                self._take(self._whole(vm), -1)
+                self._where[self._whole(vm)] = -1
                 yield vm, -1
                 continue
-            self._where[vm] = nodes[room[nodes, 0].argmin()]
+            self._where[vm] = nodes[self._room[nodes, 0].argmin()]
+            self._take(np.array([vm]), 1)
             yield vm, int(self._where[vm])
 
     def _allowed(self, vm: int) -> BoolArray:

@@ -44,14 +44,13 @@ def decide_any_order_in_turn(standing: Standing, scenario: int, *, budget: Budge
     """Whether, in whichever order the units fail and VMs restart in between, all who must always can."""
     lost, effort = set[int](), Effort(budget, standing)
     none = np.zeros(0, dtype=np.int64)
-    for turn in permutations(standing.failures.key(scenario)):
-        if not _harm(standing, turn, 1, standing.node_of, lost, effort):
-            return Plan(None, "time", none, none)
+    turns = permutations(standing.failures.key(scenario))
+    known = all(_harm(standing, turn, 1, standing.node_of, lost, effort) for turn in turns)
     if not lost:
-        return Plan(True, "adversary", none, none)
+        return Plan(True, "adversary", none, none) if known else Plan(None, "time", none, none)
     gone = np.array(sorted(lost), dtype=np.int64)
     reason = Reason("turns", (int(gone[0]),), int(standing.problem.memory[gone[0]]))
-    return Plan(False, "adversary", none, none, Loss(gone, reason, minimal=True))
+    return Plan(False, "adversary", none, none, Loss(gone, reason, minimal=known))
 
 
 def _harm(standing: Standing, turn: tuple[int, ...], done: int, node_of: IntArray, lost: set[int], effort: Effort) -> bool:
@@ -88,12 +87,12 @@ def _outcomes(situation: Situation, effort: Effort) -> Iterator[IntArray | None]
             home = np.full(situation.n_vms, -1, dtype=np.int64)
             for other, node in placed:
                 home[other] = node
-            if not np.any(situation.must & (home < 0)):
-                yield home
+            yield home
             return
         for node in np.flatnonzero(restarts.open(vm)).tolist():
             yield from extend(vm + 1, (*placed, (vm, node)))
-        yield from extend(vm + 1, placed)
+        if not situation.must[vm]:
+            yield from extend(vm + 1, placed)
 
     return extend(0, ())
 

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from vmplace.adversary import Stranding, strand
 from vmplace.budget import Budget
-from vmplace.columns import IntArray
+from vmplace.columns import BoolArray, IntArray
 from vmplace.packing import pack_all, pack_most
 from vmplace.restart import Loss, Plan, Reason, Restart, occupied
 from vmplace.simulate import simulate
@@ -34,21 +34,22 @@ def decide_any_order(standing: Standing, scenario: int, *, budget: Budget, losse
     none = np.zeros(0, dtype=np.int64)
     if found.survived:
         return Plan(True, "adversary", none, none)
-    if found.survived is None or (losses and found.open.any()):
+    if found.survived is None:
         return Plan(None, "time", none, none)
     if not losses:
-        return Plan(False, "adversary", none, none, _loss(found, vms, nodes, situation))
+        return Plan(False, "adversary", none, none, _loss(found, found.lost, vms, nodes, situation))
     # Who is stranded in no state restarts in any case, whoever of the others has before.
-    placed, chosen = _together(standing, scenario, vms[~found.lost])
-    return Plan(False, "adversary", placed, chosen, _loss(found, vms, nodes, situation))
+    gone = found.lost | found.open
+    placed, chosen = _together(standing, scenario, vms[~gone])
+    return Plan(False, "adversary", placed, chosen, _loss(found, gone, vms, nodes, situation))
 
 
-def _loss(found: Stranding, vms: IntArray, nodes: IntArray, situation: Situation) -> Loss:
+def _loss(found: Stranding, gone: BoolArray, vms: IntArray, nodes: IntArray, situation: Situation) -> Loss:
     story = min(found.stories, key=lambda story: len(story.placed))
     stranded = int(vms[story.stranded])
     placed = tuple((int(vms[vm]), int(nodes[node])) for vm, node in story.placed)
     reason = Reason("stranded", (stranded,), int(situation.demand[story.stranded, 0]), story=placed)
-    return Loss(vms[found.lost], reason, minimal=not found.open.any())
+    return Loss(vms[gone], reason, minimal=not found.open.any())
 
 
 def decide_policy(standing: Standing, scenario: int) -> Plan:
@@ -60,11 +61,13 @@ def decide_policy(standing: Standing, scenario: int) -> Plan:
     node_of, _ = outcomes[0]
     displaced, _ = standing.displaced_by(np.array([scenario]))
     vms = displaced[~np.isin(displaced, lost) & (node_of[displaced] >= 0)]
+    if not len(lost):
+        # In turn, what happens is no plan for all that fail at once: there is one, to be made when it is asked for.
+        vms = vms[:0] if problem.in_turn else vms
+        return Plan(True, "policy", vms, node_of[vms])
     nodes = node_of[vms]
     if problem.in_turn:
         vms, nodes = _together(standing, scenario, vms)
-    if not len(lost):
-        return Plan(True, "policy", vms, nodes)
     first = int(lost[0])
     reason = Reason("policy", (first,), int(problem.memory[first]))
     return Plan(False, "policy", vms, nodes, Loss(lost, reason, minimal=True))
