@@ -559,13 +559,14 @@ def documented(draw: st.DrawFn) -> Cluster:
     pools = draw(st.lists(words, min_size=1, max_size=2, unique=True))
     nodes = [draw(_nodes(name, pools)) for name in draw(st.lists(words, max_size=3, unique=True))]
     vms = [draw(_vms(name, pools, nodes)) for name in draw(st.lists(words, max_size=4, unique=True))]
+    unmistakable = {node.name for node in nodes}.isdisjoint(node.domain for node in nodes)
     return Cluster(
         nodes,
         vms,
         [draw(_rules(vms, nodes)) for _ in range(draw(st.integers(0, 2)) if vms else 0)],
         Guarantee(
             failures=draw(st.integers(0, 3)),
-            scope=draw(st.sampled_from(["node", "domain"])),
+            scope=draw(st.sampled_from(["node", "domain"])) if unmistakable else "node",
             restart=draw(st.sampled_from(["planned", "any-order"])),
             policy=draw(st.sampled_from([None, "most-free"])),
             headroom=draw(st.floats(0, 1, exclude_max=True)),
