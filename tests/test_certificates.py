@@ -142,7 +142,6 @@ def test_a_pool_with_room_for_all_is_certain_though_not_all_failures_are_listed(
     assert Certificates(now, everyone=True).certain_pools == [0]
 
 
-@pytest.mark.xfail(strict=True, reason="listed are the sets that displace most of those who must restart, not of all who may")
 def test_who_need_not_restart_may_take_the_room_in_failures_that_are_not_listed():
     nodes = [*(Node(f"n{i}", 9) for i in range(4)), Node("h1", 62), Node("h2", 62)]
     vms = [VM(f"p{i}", 3, f"n{i}") for i in range(4)]

@@ -212,7 +212,6 @@ def test_too_many_restarts_to_keep_are_planned_one_failure_at_a_time(cluster, mo
             assert len(back) == len(np.unique(back))
 
 
-@pytest.mark.xfail(strict=True, reason="evictable VMs are settled in all scenarios, whichever is asked for")
 def test_what_becomes_of_evictable_vms_is_told_of_the_failure_that_is_asked_for():
     nodes = [Node(f"n{i}", 9) for i in range(3)]
     verdict = judged(standing_of(Cluster(nodes, [VM("a", 4, "n0"), VM("e", 4, "n1", evictable=True)])))

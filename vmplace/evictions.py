@@ -13,7 +13,7 @@ from vmplace.standing import Standing
 __all__ = ["with_evictions"]
 
 
-def with_evictions(standing: Standing, plans: Restarts) -> Restarts:
+def with_evictions(standing: Standing, plans: Restarts, scenarios: IntArray) -> Restarts:
     """Plans completed by what becomes of evictable VMs: node -1 for those that are stopped, a node for those that restart.
 
     Of the evictable VMs on a survivor those of the lowest priority are stopped, as few as come. Displaced ones restart, the
@@ -23,12 +23,14 @@ def with_evictions(standing: Standing, plans: Restarts) -> Restarts:
     ----------
     plans
         Restarts of those that must, by scenario.
+    scenarios
+        Whose plans these are.
     """
     problem, firm = standing.problem, standing.problem.n_firm
     free = problem.capacity[:, :firm] - problem.loads(standing.node_of)[:, :firm]
     ends = np.searchsorted(plans.scenario, np.arange(len(standing.failures) + 1))
     parts = [plans]
-    for scenario in range(len(standing.failures)):
+    for scenario in scenarios.tolist():
         mine = plans[np.arange(ends[scenario], ends[scenario + 1])]
         parts.append(_Aftermath(standing, scenario, mine, free.copy()).settled())
     joined = Restarts.joined(parts)

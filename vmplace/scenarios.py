@@ -112,19 +112,19 @@ class Verdict:
     @cached_property
     def failover(self) -> Restarts:
         """As `restarts`, with what becomes of evictable VMs: node -1 for those that are stopped."""
-        return self._completed(self.restarts)
+        return self._completed(self.restarts, np.arange(len(self.fate)))
 
     def failover_in(self, scenario: int) -> Restarts:
         """The same for one scenario, where all would be too many."""
-        return self._completed(self._restarts_in(np.array([scenario])))
+        return self._completed(self._restarts_in(np.array([scenario])), np.array([scenario]))
 
     @property
     def countable(self) -> bool:
         """Whether the plans of all scenarios are few enough to be made and kept together."""
         return int(self.standing.restarts.sum()) <= _MOST_RESTARTS
 
-    def _completed(self, restarts: Restarts) -> Restarts:
-        return with_evictions(self.standing, restarts) if self.standing.problem.evictable.any() else restarts
+    def _completed(self, restarts: Restarts, scenarios: IntArray) -> Restarts:
+        return with_evictions(self.standing, restarts, scenarios) if self.standing.problem.evictable.any() else restarts
 
     def _restarts_in(self, scenarios: IntArray) -> Restarts:
         standing = self.standing
@@ -138,7 +138,7 @@ class Verdict:
             parts.append(together[~np.isin(together.scenario, lost)] if len(lost) else together)
             for scenario in [*lost.tolist(), *certified[~plain].tolist()]:
                 plan = decide(Restart.of(standing, scenario), budget=Budget())
-                if not plan.safe:
+                if not plan.safe and not standing.problem.in_turn:  # whose restarts need not be a plan for all at once
                     raise RuntimeError("a failure certified safe has no plan; this is a defect, please report it")
                 parts.append(Restarts.of(scenario, plan.vms, plan.nodes))
         restarts = Restarts.joined(parts)
@@ -260,7 +260,7 @@ class _Trial:
         if problem.planned:
             return decide(Restart.of(self.standing, scenario), budget=budget, losses=self.wants_losses)
         if problem.guarantee.policy is not None:
-            return decide_policy(self.standing, scenario)
+            return decide_policy(self.standing, scenario, budget=budget)
         plan = decide_any_order(self.standing, scenario, budget=budget, losses=self.wants_losses)
         if problem.in_turn and not (plan.safe and not self.standing.binding(self.standing.failures.failing(scenario))):
             # Who is stranded when all fail at once need not be when they fail in turn; nor the other way where rules bind VMs

@@ -50,7 +50,9 @@ class Standing:
             target[:, None], np.maximum(problem.capacity[:, : problem.n_firm] - _lasting(problem, node_of, load), 0), 0
         )
         displaced = load if problem.all_protected else problem.load(np.where(problem.protected, node_of, -1))
-        return cls(problem, node_of, target, Failures.of(problem, hosts, displaced), spare, displaced)
+        # Where restarts are not planned, those who need not restart take room as well.
+        may = displaced if problem.planned else problem.load(np.where(problem.evictable | problem.incoming, -1, node_of))
+        return cls(problem, node_of, target, Failures.of(problem, hosts, may), spare, displaced)
 
     @cached_property
     def free(self) -> IntArray:

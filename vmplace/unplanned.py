@@ -9,12 +9,16 @@ from vmplace.adversary import Stranding, strand
 from vmplace.budget import Budget
 from vmplace.columns import BoolArray, IntArray
 from vmplace.packing import pack_all, pack_most
+from vmplace.problem import Problem
 from vmplace.restart import Loss, Plan, Reason, Restart, occupied
 from vmplace.simulate import simulate
 from vmplace.situation import Situation
 from vmplace.standing import Standing
 
 __all__ = ["decide_any_order", "decide_policy", "situation_of"]
+
+_MOST_TURNS = 5040
+"""So many orders of failures are followed."""
 
 
 def decide_any_order(standing: Standing, scenario: int, *, budget: Budget, losses: bool = True) -> Plan:
@@ -52,25 +56,36 @@ def _loss(found: Stranding, gone: BoolArray, vms: IntArray, nodes: IntArray, sit
     return Loss(vms[gone], reason, minimal=not found.open.any())
 
 
-def decide_policy(standing: Standing, scenario: int) -> Plan:
-    """What the platform's own policy does; where failures come in turn, in whichever order does most harm."""
-    problem, failures = standing.problem, standing.failures
-    turns = list(permutations(failures.key(scenario))) if problem.in_turn else [failures.key(scenario)]
-    outcomes = [_follow(standing, [(unit,) for unit in turn] if problem.in_turn else [turn]) for turn in turns]
-    lost = np.unique(np.concatenate([gone for _, gone in outcomes]))
-    node_of, _ = outcomes[0]
+def decide_policy(standing: Standing, scenario: int, *, budget: Budget) -> Plan:
+    """What the platform's own policy does; where failures come in turn, in whichever order does most harm.
+
+    Many units can fail in more orders than there is time for: when the budget is spent, or so many have been followed, and nobody
+    is lost so far, `Plan.safe` is None.
+    """
+    problem, units = standing.problem, standing.failures.key(scenario)
     displaced, _ = standing.displaced_by(np.array([scenario]))
-    vms = displaced[~np.isin(displaced, lost) & (node_of[displaced] >= 0)]
+    if not problem.in_turn:
+        node_of, lost = _follow(standing, [units])
+        vms = displaced[~np.isin(displaced, lost)]
+        return Plan(not len(lost), "policy", vms, node_of[vms], _loss_of_policy(problem, lost))
+    gone, complete = [displaced[:0]], True
+    for followed, turn in enumerate(permutations(units)):
+        if followed == _MOST_TURNS or budget.spent:
+            complete = False
+            break
+        gone.append(_follow(standing, [(unit,) for unit in turn])[1])
+    lost = np.unique(np.concatenate(gone))
+    if not complete and not len(lost):
+        return Plan(None, "time", displaced[:0], displaced[:0])
+    # What happens in turn is no plan for all that fail at once.
+    vms, nodes = _together(standing, scenario, displaced[~np.isin(displaced, lost)])
+    return Plan(not len(lost), "policy", vms, nodes, _loss_of_policy(problem, lost, minimal=complete))
+
+
+def _loss_of_policy(problem: Problem, lost: IntArray, *, minimal: bool = True) -> Loss | None:
     if not len(lost):
-        # In turn, what happens is no plan for all that fail at once: there is one, to be made when it is asked for.
-        vms = vms[:0] if problem.in_turn else vms
-        return Plan(True, "policy", vms, node_of[vms])
-    nodes = node_of[vms]
-    if problem.in_turn:
-        vms, nodes = _together(standing, scenario, vms)
-    first = int(lost[0])
-    reason = Reason("policy", (first,), int(problem.memory[first]))
-    return Plan(False, "policy", vms, nodes, Loss(lost, reason, minimal=True))
+        return None
+    return Loss(lost, Reason("policy", (int(lost[0]),), int(problem.memory[lost[0]])), minimal)
 
 
 def _together(standing: Standing, scenario: int, vms: IntArray) -> tuple[IntArray, IntArray]:
