@@ -77,9 +77,11 @@ def decide_policy(standing: Standing, scenario: int, *, budget: Budget) -> Plan:
     lost = np.unique(np.concatenate(gone))
     if not complete and not len(lost):
         return Plan(None, "time", displaced[:0], displaced[:0])
-    # What happens in turn is no plan for all that fail at once.
+    # What happens in turn is no plan for all that fail at once; if nobody is lost, one is made when it is asked for.
+    if not len(lost):
+        return Plan(True, "policy", displaced[:0], displaced[:0])
     vms, nodes = _together(standing, scenario, displaced[~np.isin(displaced, lost)])
-    return Plan(not len(lost), "policy", vms, nodes, _loss_of_policy(problem, lost, minimal=complete))
+    return Plan(False, "policy", vms, nodes, _loss_of_policy(problem, lost, minimal=complete))
 
 
 def _loss_of_policy(problem: Problem, lost: IntArray, *, minimal: bool = True) -> Loss | None:
