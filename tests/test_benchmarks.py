@@ -27,6 +27,13 @@ def test_what_is_asked_is_told_row_by_row():
     assert [row.split(" | ")[7] for row in rows] == ["greedy", "exact"] * 4
 
 
+def test_stronger_guarantees_are_told_row_by_row():
+    ran = CliRunner().invoke(main, ["guarantees", "--small", "--time-limit", "2"])
+    assert ran.exit_code == 0, ran.output
+    rows = [row.split(" | ") for row in ran.output.splitlines() if row.startswith("| ") and " nodes, " in row]
+    assert [row[1] for row in rows] == ["planned", "any-order", "any-order", *["two nodes"] * 3, *["a rack of 16"] * 2]
+
+
 def test_what_is_strewn_about_is_unsafe_and_where_there_is_room():
     cluster = strewn(Instance(nodes=100, profile="flavors", fill=0.97, objective="moves", limit=1))
     report = vmplace.check(cluster)
