@@ -9,7 +9,18 @@ from vmplace.cluster import Cluster
 from vmplace.documents import dump, load
 from vmplace.errors import Flaw, InputError
 from vmplace.model import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
-from vmplace.results import BrokenRule, Conflict, Migration, Report, Scenario, Solution, Status, Unprotected, Violation
+from vmplace.results import (
+    BrokenRule,
+    Comparison,
+    Conflict,
+    Migration,
+    Report,
+    Scenario,
+    Solution,
+    Status,
+    Unprotected,
+    Violation,
+)
 
 if TYPE_CHECKING:
     from vmplace.optimize import place, repair
@@ -19,6 +30,7 @@ __all__ = [
     "Apart",
     "BrokenRule",
     "Cluster",
+    "Comparison",
     "Conflict",
     "Flaw",
     "Guarantee",
