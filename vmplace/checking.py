@@ -60,12 +60,12 @@ def check(
         names = Names(cluster, problem)
         report, verdict = _judged(names, budget)
 
-        def judged(guarantee: Guarantee) -> Report:
+        def judged(guarantee: Guarantee, part: float) -> tuple[Report, Verdict]:
             if guarantee == problem.guarantee:
-                return report
+                return report, verdict
             # One story is enough of what may happen in any order.
-            other, losses = evolve(problem, guarantee=guarantee), guarantee.restart == "planned"
-            return _judged(Names(cluster, other), budget, losses=losses)[0]
+            other, losses = Names(cluster, evolve(problem, guarantee=guarantee)), guarantee.restart == "planned"
+            return _judged(other, budget.share(part), losses=losses)
 
         return evolve(
             report,

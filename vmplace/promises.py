@@ -16,6 +16,7 @@ from vmplace.columns import BoolArray, IntArray
 from vmplace.model import Guarantee
 from vmplace.problem import Problem
 from vmplace.results import Comparison, Report, Status, Unprotected
+from vmplace.scenarios import Fate, Verdict
 from vmplace.units import spell_memory
 
 __all__ = ["PROMISES", "SIMULATIONS", "Capacity", "Promise", "Simulation", "compare"]
@@ -209,7 +210,11 @@ SIMULATIONS = (
 )
 
 
-def compare(problem: Problem, pools: Sequence[str], judged: Callable[[Guarantee], Report]) -> tuple[Comparison, ...]:
+Judged = Callable[[Guarantee, float], tuple[Report, Verdict]]
+"""Checks a placement for another guarantee, in so much of the time that is left."""
+
+
+def compare(problem: Problem, pools: Sequence[str], judged: Judged) -> tuple[Comparison, ...]:
     """What vmplace and the usual policies say of a placement as it stands.
 
     Parameters
@@ -219,7 +224,7 @@ def compare(problem: Problem, pools: Sequence[str], judged: Callable[[Guarantee]
     pools
         The names of its pools, by number.
     judged
-        Checks the same placement for another guarantee.
+        Checks the same placement.
     """
     case = _Case(problem, judged)
     told = [*case.counted(pools), *case.simulated()]
@@ -231,12 +236,16 @@ class _Case:
     """A placement on which the policies are heard."""
 
     problem: Problem
-    judged: Callable[[Guarantee], Report]
+    judged: Judged
 
     @cached_property
-    def planned(self) -> Report:
+    def planned(self) -> tuple[Report, Verdict]:
         """The truth."""
-        return self.judged(evolve(self.problem.guarantee, restart="planned", policy=None, order=None))
+        return self.judged(evolve(self.problem.guarantee, restart="planned", policy=None, order=None), 1 / 2)
+
+    @property
+    def truth(self) -> Status:
+        return self.planned[0].status
 
     @cached_property
     def waits(self) -> str:
@@ -246,13 +255,13 @@ class _Case:
         return f"{count} protected VM{' waits' if count == 1 else 's wait'} for a node" if count else ""
 
     def with_plans(self) -> Comparison:
-        return Comparison("planned", "vmplace", self.planned.status, "", self._ground(self.planned, _whole))
+        return Comparison("planned", "vmplace", self.truth, "", self._ground(*self.planned, _whole))
 
     def in_any_order(self) -> Comparison:
-        if self.planned.status is Status.UNSAFE:
+        if self.truth is Status.UNSAFE:
             return Comparison("any-order", "vmplace", Status.UNSAFE, "", "no order does better than a plan")
-        report = self.judged(evolve(self.problem.guarantee, restart="any-order", policy=None, order=None))
-        return Comparison("any-order", "vmplace", report.status, "", self._ground(report, _whole))
+        report, verdict = self.judged(evolve(self.problem.guarantee, restart="any-order", policy=None, order=None), 1)
+        return Comparison("any-order", "vmplace", report.status, "", self._ground(report, verdict, _whole))
 
     def counted(self, pools: Sequence[str]) -> Iterator[Comparison]:
         capacity = {pools[number]: pool for number, pool in Capacity.of(self.problem).items()}
@@ -262,25 +271,25 @@ class _Case:
             yield Comparison(promise.policy, promise.source, says, self._wrong(says), reason)
 
     def simulated(self) -> Iterator[Comparison]:
-        for simulation in SIMULATIONS:
-            report = self.judged(simulation.promise(self.problem.guarantee))
-            says, reason = report.status, self._ground(report, _first_lost)
+        for done, simulation in enumerate(SIMULATIONS):
+            # An equal share of the time for each, and for what comes after them.
+            report, verdict = self.judged(simulation.promise(self.problem.guarantee), 1 / (len(SIMULATIONS) - done + 1))
+            says, reason = report.status, self._ground(report, verdict, _first_lost)
             yield Comparison(simulation.policy, simulation.source, says, self._wrong(says), reason)
 
     def _wrong(self, says: Status) -> str:
-        truth = self.planned.status
-        return "" if says is truth or Status.UNKNOWN in (says, truth) else f"false {says}"
+        return "" if says is self.truth or Status.UNKNOWN in (says, self.truth) else f"false {says}"
 
-    def _ground(self, report: Report, why: Callable[[Unprotected], str]) -> str:
-        """Why a report says what it says: figures, and the first that is wrong."""
-        statuses = [scenario.status for scenario in report.scenarios.values()]
-        of = f"of {len(statuses)} failure{'s' * (len(statuses) != 1)}"
+    def _ground(self, report: Report, verdict: Verdict, why: Callable[[Unprotected], str]) -> str:
+        """Why a verdict is what it is: figures, and the first that is wrong."""
+        total = len(verdict.fate)
+        lost, undecided = (int(np.count_nonzero(verdict.fate == fate)) for fate in (Fate.UNSAFE, Fate.UNKNOWN))
+        of = f"of {total} failure{'s' * (total != 1)}"
         if report.status is Status.SAFE:
-            return f"{len(statuses)} {of} survived" if statuses else _NO_FAILURE
+            return f"{total} {of} survived" if total else _NO_FAILURE
         if report.status is Status.UNKNOWN:
-            undecided = statuses.count(Status.UNKNOWN)
             return f"{undecided} {of} not decided" if undecided else "not all failures decided"
-        if lost := statuses.count(Status.UNSAFE):
+        if lost:
             first = "".join(f"; {loss.scenario}: {why(loss)}" for loss in report.unprotected[:1])
             return f"{lost} {of} not survived{first}"
         if report.violations:
