@@ -114,6 +114,8 @@ class CoarseModel:
     def _bound_loads(self) -> None:
         for i, v in zip(self._online.tolist(), self._volume.tolist(), strict=True):
             self.program.row([(v, 1), *((out, -size) for out, size in self._weights(i))], upper=int(self._free[i]))
+        for i in np.flatnonzero(self._problem.maintenance & (self._free < 0)).tolist():
+            self.program.row(self._weights(i), lower=-int(self._free[i]))  # nothing comes here
 
     def _survive(self, size: int) -> IntArray:
         """Rows for slots of a size: of each failure no more are displaced than are free elsewhere."""

@@ -144,16 +144,17 @@ def _after(problem: Problem, standing: Standing, unit: int, plan: list[tuple[int
         _with_failures(problem, problem.failures - 1), online=standing.target & ~gone, maintenance=problem.maintenance & ~gone
     )
     rest = Standing.of(left, then)
-    units = np.unique(rest.failures.units[rest.failures.pool == problem.unit_pool[unit]])
+    pool = int(problem.unit_pool[unit])
+    units = np.unique(rest.failures.units[rest.failures.pool == pool])
     if left.failures > 1:
         return _survives(left, rest, units[units >= 0].tolist(), effort)
-    return _all_planned(rest, effort)
+    return _all_planned(rest, pool, effort)
 
 
-def _all_planned(standing: Standing, effort: Effort) -> bool | None:
-    """Whether each failure has a plan."""
+def _all_planned(standing: Standing, pool: int, effort: Effort) -> bool | None:
+    """Whether each failure of a pool has a plan."""
     unknown = False
-    for number in range(len(standing.failures)):
+    for number in np.flatnonzero(standing.failures.pool == pool).tolist():
         plans = _plans(Restart.of(standing, number, every=True), effort)
         plan: list[tuple[int, int]] | bool | None = next(plans, False)
         if plan is False:
