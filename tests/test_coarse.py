@@ -123,8 +123,8 @@ def test_what_is_overfull_leaves_and_nobody_comes_to_a_node_in_maintenance():
     assert fewest(cluster) == truly_fewest(cluster) == 1
     crowded = Cluster(nodes, [*vms, VM("f", 8, "n2")])
     assert fewest(crowded) is truly_fewest(crowded) is None
-    full = Cluster(nodes[:3], [VM("a", 8, "m"), VM("b", 1, "m"), VM("c", 1, "n0")])  # is not overfull: who is there may stay
-    assert fewest(full) == 0
+    full = Cluster(nodes[:3], [VM("a", 8, "m"), VM("b", 1, "m"), VM("c", 1, "n0")])  # overfull: nobody comes, but one must leave
+    assert fewest(full) == truly_fewest(full) == 1
 
 
 def test_the_unprotected_take_memory_but_no_slot():
