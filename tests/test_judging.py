@@ -17,7 +17,7 @@ def judging(problem, goal=BALANCE, **options):
 
 
 def test_of_any_order_only_what_is_told_quickly_unless_it_is_searched_for():
-    # The certificate reckons with 1 left over on each survivor, which the two of 2 cannot leave.
+    # If n2 fails, 1 taken on each of the others would strand a; but c takes its 2 on one of them.
     vms = [VM("a", 4, "n2"), VM("b", 3, "n1"), VM("c", 2, "n2"), VM("d", 2, "n0")]
     nodes = [Node("n0", 6), Node("n1", 7), Node("n2", 7)]
     problem = compile_problem(Cluster(nodes, vms, guarantee=Guarantee(restart="any-order")))
