@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.brute import World
-from vmplace import VM, Cluster, Guarantee, Node, OnlyOn, Together
+from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.bounds import impossible, least
 from vmplace.goal import Goal
 from vmplace.problem import compile_problem
@@ -22,7 +22,9 @@ def problem(sizes, vms, rules=(), **guarantee):
 
 
 @settings(max_examples=120, deadline=None)
-@given(clusters(max_nodes=4, max_vms=5, failures=(1, 0)), st.sampled_from(["balance", "consolidate"]), st.booleans())
+@given(
+    clusters(max_nodes=4, max_vms=5, failures=(1, 0), domains=True), st.sampled_from(["balance", "consolidate"]), st.booleans()
+)
 def test_no_bound_exceeds_the_optimum_and_nothing_possible_is_refused(cluster, objective, best_effort):
     case, goal = compile_problem(cluster), Goal((objective,), move_running=True, best_effort=best_effort)
     best = World(cluster).optimum(objective, move_running=True, best_effort=best_effort)
@@ -89,6 +91,27 @@ def test_each_pool_counts_its_nodes():
 def test_a_wish_that_no_node_can_fulfil_is_broken_in_any_case():
     rules = [Together(["v0", "v1"], must=False, weight=4), Together(["v1", "v2"], must=False, weight=2)]
     assert least(problem((10, 10), (6, 6, 3), rules), BALANCE, ("rules", 0)) == 4
+
+
+def test_a_wish_for_more_places_than_there_are_is_broken_in_any_case():
+    wishes = [Apart(["v0", "v1", "v2"], must=False, weight=4), Apart(["v0", "v1"], must=False, weight=2)]
+    assert least(problem((10, 10), (1, 1, 1), wishes), BALANCE, ("rules", 0)) == 4
+    racks = [Node("n0", 9, domain="a"), Node("n1", 9, domain="a"), Node("n2", 9, pool="b"), Node("n3", 9, pool="b")]
+    vms = [VM("x", 1), VM("y", 1), VM("z", 1, pool="b")]
+    for names, broken in ((["x", "y"], 1), (["x", "z"], 0)):
+        case = compile_problem(Cluster(racks, vms, [Apart(names, must=False, scope="domain")]))
+        assert least(case, BALANCE, ("rules", 0)) == broken
+
+
+@pytest.mark.parametrize(
+    ("racks", "most"), [(("a", "a", "b"), 2), (("a", "b", "c"), 2), (("a", "b", None), 2), (("a", "a", "a"), 1)]
+)
+def test_a_rack_of_several_nodes_is_a_place_still_when_one_of_them_fails(racks, most):
+    nodes = [Node(f"n{i}", 9, domain=rack) for i, rack in enumerate(racks)]
+    vms = [VM(f"v{i}", 1) for i in range(3)]
+    for count in (2, 3):
+        case = compile_problem(Cluster(nodes, vms, [Apart([vm.name for vm in vms[:count]], scope="domain")]))
+        assert (impossible(case, BALANCE) is None) == (count <= most)
 
 
 @pytest.mark.parametrize(

@@ -80,15 +80,14 @@ def _inseparable(problem: Problem, goal: Goal) -> Reason | None:
             continue
         for pool in np.unique(problem.vm_pool[binding.vms]).tolist():
             mine = binding.vms[problem.vm_pool[binding.vms] == pool]
-            hosts = (problem.online | problem.maintenance) & (problem.pool == pool)
-            places = len(np.unique(binding.zone[hosts]))
+            places = _places(problem, binding, pool)
             # One more than there are places is enough to name, those first that must restart.
             mine = mine[np.argsort(~problem.protected[mine], kind="stable")]
             # Where one fails, it needs a place besides the others'; of these, those on failed nodes may not need any more.
             alone = problem.failures == 1 and problem.guarantee.scope == "node"
             staying = mine[~problem.evictable[mine] if alone else problem.protected[mine]]
             fails = problem.failures > 0 and not goal.best_effort and binding.during_failover and problem.protected[staying].any()
-            left = _places_left(problem, binding, pool) if fails else places
+            left = _places_left(problem, binding, pool) if fails and places else places
             if fails and len(staying) > left:
                 return Reason("apart", tuple(staying[: left + 1].tolist()), left + 1, left, among=places)
             if len(mine) > places:
@@ -96,16 +95,22 @@ def _inseparable(problem: Problem, goal: Goal) -> Reason | None:
     return None
 
 
+def _places(problem: Problem, binding: Binding, pool: int) -> int:
+    """How many places there are in a pool for members of an ``apart`` rule."""
+    assert binding.zone is not None
+    return len(np.unique(binding.zone[(problem.online | problem.maintenance) & (problem.pool == pool)]))
+
+
 def _places_left(problem: Problem, binding: Binding, pool: int) -> int:
     """How many places there are at most for members of an ``apart`` rule once the unit of one of them has failed."""
     assert binding.zone is not None
-    inside = (problem.online | problem.maintenance) & (problem.pool == pool)
-    zones = binding.zone[inside]
+    inside = np.flatnonzero((problem.online | problem.maintenance) & (problem.pool == pool))
+    zones, units = np.unique(binding.zone[inside], return_inverse=True)[1], problem.unit[inside]
+    pairs = np.unique(np.column_stack([zones, units]), axis=0)
+    whole = pairs[np.bincount(pairs[:, 0])[pairs[:, 0]] == 1]
     # A unit that fails takes at least the places that are all on it; at best it is one that takes none.
-    lost = [
-        np.setdiff1d(zones, binding.zone[inside & (problem.unit != unit)]) for unit in np.unique(problem.unit[inside]).tolist()
-    ]
-    return len(np.unique(zones)) - min(map(len, lost), default=0)
+    lost = np.bincount(whole[:, 1], minlength=len(problem.unit_pool))[units]
+    return int(zones.max()) + 1 - int(lost.min())
 
 
 def _crowded(problem: Problem, goal: Goal, pool: int) -> Reason | None:
@@ -177,7 +182,15 @@ def _too_large(problem: Problem, goal: Goal) -> Iterator[tuple[Binding, int, int
 
 def _least_broken(problem: Problem, goal: Goal) -> int:
     """The weight of rules that are no must and that no placement can keep."""
-    return sum(binding.weight for binding, _, _ in _too_large(problem, goal) if not binding.must)
+    large = [binding for binding, _, _ in _too_large(problem, goal)]
+    many = [b for b in problem.bindings if b.zone is not None and _too_many(problem, b)]
+    return sum(binding.weight for binding in [*large, *many] if not binding.must)
+
+
+def _too_many(problem: Problem, binding: Binding) -> bool:
+    """Whether there are more VMs to keep apart than there are places for them."""
+    pools, members = np.unique(problem.vm_pool[binding.vms], return_counts=True)
+    return any(count > _places(problem, binding, pool) for pool, count in zip(pools.tolist(), members.tolist(), strict=True))
 
 
 def _fewest_nodes(problem: Problem, pool: int, *, spare: bool) -> int:
