@@ -49,6 +49,22 @@ def test_any_caps_are_kept_and_no_must_rule_is_broken_anew(cluster, pack, data):
     assert filling.complete == bool((filling.node_of >= 0).all())
 
 
+@pytest.mark.parametrize("pack", [False, True])
+def test_what_goes_on_one_node_counts_for_all_that_it_takes_there(pack):
+    group = [f"v{i}" for i in range(4, 8)]
+    problem = waiting((8, 8, 8), (3, 3, 3, 3, 2, 2, 2, 2), [Together(group), Apart(["v0", "v1"])])
+    assert filled(problem, pack=pack).complete
+
+
+def test_the_large_may_go_before_the_small_whether_rules_bind_them_or_not():
+    problem = waiting((8, 8, 8), (8, 7, 1, 1), [Apart(["v2", "v3"])])
+    assert not filled(problem, pack=False).complete or len(set(filled(problem).node_of[2:])) == 2
+    filling = Filling(problem, problem.node_of, ALL.limits(problem), pack=False)
+    filling.place_all(by_size=True)
+    assert filling.complete
+    assert filling.node_of[2] != filling.node_of[3]
+
+
 @settings(max_examples=100, deadline=None)
 @given(clusters(max_nodes=5, max_vms=9, rules=False, resources=True), st.booleans())
 def test_what_is_left_fits_nowhere(cluster, pack):

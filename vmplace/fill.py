@@ -6,10 +6,13 @@ import numpy as np
 
 from vmplace.columns import IntArray
 from vmplace.problem import Binding, BoolArray, Problem
-from vmplace.ranking import ranked
+from vmplace.ranking import evenly, ranked
 from vmplace.spreading import fitting, holding, spread
 
 __all__ = ["Filling"]
+
+_BANDS = 16
+"""So many sizes of VMs that no rule binds are told apart from those of VMs under rules."""
 
 
 class Filling:
@@ -49,18 +52,37 @@ class Filling:
         self._room = np.where(self._problem.online, self._room + cap.T - self._cap, -1)
         self._cap = np.ascontiguousarray(cap.T)
 
-    def place_all(self, among: BoolArray | None = None) -> None:
-        """Place what fits, of some VMs or of all: those under rules first, then the others, the largest first."""
+    def place_all(self, among: BoolArray | None = None, *, by_size: bool = False) -> None:
+        """Place what fits, of some VMs or of all, the largest first: those under rules before the others, or, `by_size`, before
+        others of their size."""
         waiting = np.flatnonzero(self.node_of < 0 if among is None else (self.node_of < 0) & among)
         waiting = waiting[ranked(*(-amount[waiting] for amount in self._demand))]
-        bound = np.array([vm in self._rules_of for vm in waiting.tolist()], dtype=bool) if self._rules_of else None
-        if bound is not None:
-            self._place_bound(waiting[bound].tolist())
-            waiting = waiting[~bound]
-        for vms, reachable in self._by_choice(waiting):
+        if not self._rules_of:
+            self._place_unbound(waiting)
+            return
+        bound = np.array([vm in self._rules_of for vm in waiting.tolist()], dtype=bool)
+        unbound, groups = waiting[~bound], self._groups(waiting[bound].tolist())
+        need, memory = (-np.array(amounts, dtype=np.int64) for amounts in ([n for n, _ in groups], self._problem.memory[unbound]))
+        sizes = evenly(np.unique(-memory), _BANDS)[:0:-1] if by_size else memory[:0]
+        start = first = 0
+        for size in [*sizes.tolist(), 0]:
+            stop, last = (int(np.searchsorted(amounts, -size, side="right")) for amounts in (need, memory))
+            for _, group in groups[start:stop]:
+                self._place_group(group)
+            self._place_unbound(unbound[first:last])
+            start, first = stop, last
+
+    def _groups(self, vms: list[int]) -> list[tuple[int, list[int]]]:
+        """VMs under rules, each with those that go with it, and the memory these need: most first."""
+        groups = {tuple(self._group_of(vm)): None for vm in vms}
+        found = [(int(self._demand[0, list(group)].sum()), list(group)) for group in groups]
+        return sorted(found, key=lambda pair: -pair[0])
+
+    def _place_unbound(self, vms: IntArray) -> None:
+        for some, reachable in self._by_choice(vms):
             nodes = np.flatnonzero(reachable & self._problem.online)
-            if len(vms) and len(nodes):
-                (self._pack_onto if self._pack else self._spread_over)(vms, nodes)
+            if len(some) and len(nodes):
+                (self._pack_onto if self._pack else self._spread_over)(some, nodes)
 
     def _by_choice(self, vms: IntArray) -> Iterator[tuple[IntArray, BoolArray]]:
         """VMs of one signature at a time, with the nodes that they may be on; those with fewer to choose from go first."""
@@ -94,11 +116,6 @@ class Filling:
             room[:, tight] -= need[:, None] * taken
             self.node_of[vms[start : start + len(chosen)]] = nodes[chosen]
         self._room[:, nodes] = room
-
-    def _place_bound(self, vms: list[int]) -> None:
-        for vm in vms:
-            if self.node_of[vm] < 0:
-                self._place_group(self._group_of(vm))
 
     def _group_of(self, vm: int) -> list[int]:
         """All that must be together with a VM, itself included, as far as rules chain."""

@@ -12,6 +12,7 @@ from vmplace.judging import Judging
 from vmplace.local import repair_locally
 from vmplace.problem import Problem
 from vmplace.relocate import loosen
+from vmplace.vacate import vacate
 
 __all__ = ["construct"]
 
@@ -83,7 +84,20 @@ def _spread(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
         best = _attempt(problem, goal, budget, reserves[-1], anew=True, pack=True)
     if best is None and not budget.spent and not problem.plain:
         best = _attempt(problem, goal, budget, reserves[guess], anew=True, searching=True)
+    if best is None and problem.plain and problem.bindings:
+        best = _vacated(problem, goal, budget, reserves[guess])
     return best
+
+
+def _vacated(problem: Problem, goal: Goal, budget: Budget, reserved: IntArray) -> Candidate | None:
+    """What comes of making room where rules need it, beside holes or without any."""
+    for holes_left in (reserved, np.zeros_like(reserved)):
+        node_of = None if budget.spent else _filled(problem, goal, holes_left, anew=True, by_size=True)
+        if node_of is not None:
+            node_of = vacate(problem, goal, node_of, holes_left, budget=budget)
+        if node_of is not None and goal.allowed(problem, node_of):
+            return Judging(problem, goal, budget, searching=True).candidate(node_of)
+    return None
 
 
 def _is_safe(candidate: Candidate | None) -> bool:
@@ -94,6 +108,17 @@ def _attempt(
     problem: Problem, goal: Goal, budget: Budget, reserved: IntArray, *, anew: bool, pack: bool = False, searching: bool = False
 ) -> Candidate | None:
     """What comes of filling nodes up to their holes: all that may move, or only what must."""
+    node_of = _filled(problem, goal, reserved, anew=anew, pack=pack)
+    if node_of is None or not goal.allowed(problem, node_of):
+        return None
+    judging = Judging(problem, goal, budget, searching=searching)
+    return judging.with_spares(node_of) if goal.consolidates else judging.candidate(node_of)
+
+
+def _filled(
+    problem: Problem, goal: Goal, reserved: IntArray, *, anew: bool, pack: bool = False, by_size: bool = False
+) -> IntArray | None:
+    """Where all VMs go, or None."""
     limit = goal.limits(problem)
     if anew:
         kept = np.where(goal.free(problem), -1, problem.node_of)
@@ -101,12 +126,9 @@ def _attempt(
         kept = loosen(problem, goal, around(problem, limit, reserved, problem.node_of))
     filling = Filling(problem, kept, around(problem, limit, reserved, kept), pack=pack)
     # Evictable VMs make room in a failover: holes are where they may be.
-    filling.place_all(problem.lasting)
+    filling.place_all(problem.lasting, by_size=by_size)
     if not filling.complete:
         # What else found no room beside the holes may go into them: the verdict tells whether that still holds.
         filling.raise_cap(limit)
         filling.place_all()
-    if not filling.complete or not goal.allowed(problem, filling.node_of):
-        return None
-    judging = Judging(problem, goal, budget, searching=searching)
-    return judging.with_spares(filling.node_of) if goal.consolidates else judging.candidate(filling.node_of)
+    return filling.node_of if filling.complete else None

@@ -6,7 +6,7 @@ import numpy as np
 
 from vmplace.restart import Item, Restart
 
-__all__ = ["Assignment", "pack_all", "pack_most"]
+__all__ = ["Assignment", "pack_all", "pack_most", "stranded"]
 
 Assignment = list[tuple[Item, int]]
 """Items with the candidate (an index into `Restart.nodes`) each restarts on."""
@@ -17,13 +17,26 @@ _FULL = np.iinfo(np.int64).max
 def pack_all(restart: Restart, *, soft: bool) -> Assignment | None:
     """A plan for all, or None if these quick ways find none; with `soft`, one that keeps every rule that can be kept."""
     items = restart.joint_items(soft=soft)
+    return next((packed for packed in _ways(restart, items, soft) if len(packed) == len(items)), None)
+
+
+def stranded(restart: Restart) -> list[Item]:
+    """Who is left out where these quick ways leave out the fewest."""
+    items = restart.joint_items()
+    most: Assignment = []
+    for packed in _ways(restart, items, soft=False):
+        most = max(most, packed, key=len)
+        if len(most) == len(items):
+            break
+    placed = {item.vms for item, _ in most}
+    return [item for item in items if item.vms not in placed]
+
+
+def _ways(restart: Restart, items: list[Item], soft: bool) -> Iterator[Assignment]:
     scarce = sorted(items, key=lambda item: (int(item.allowed.sum()), -item.memory))
     for order in (items, scarce):
         for tightest in (True, False):
-            packed = _pack(restart, order, soft=soft, tightest=tightest)
-            if len(packed) == len(items):
-                return packed
-    return None
+            yield _pack(restart, order, soft=soft, tightest=tightest)
 
 
 def pack_most(restart: Restart) -> Assignment:
