@@ -2,11 +2,15 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
 
 from vmplace.cluster import Cluster
-from vmplace.model import VM, Apart, Node, Rule, Together
+from vmplace.model import VM, Apart, Node, NotOn, OnlyOn, Rule, Together
 
 __all__ = ["FOLDER", "azure_arrivals", "huawei_requests"]
 
@@ -26,28 +30,101 @@ def azure_arrivals(count: int, *, nodes: int) -> Cluster:
     return Cluster([Node(f"n{i}", "448GiB") for i in range(nodes)], vms)
 
 
-def huawei_requests(*, nodes: int, node_memory: str = "256GiB") -> Cluster:
-    """The requests of the first sequence, with its collocation and anti-collocation groups as rules.
+def huawei_requests(sequence: str = "C1", *, nodes: int) -> Cluster:
+    """The requests of a sequence, to be started on servers of 256 GiB and 96 processors that are overcommitted threefold.
 
-    A group is a must where one node could take it; what no node could is kept as far as it goes: a collocation group larger
-    than a node, or an anti-collocation group with as many VMs as nodes, is not a must.
+    The servers are the first of the trace's host table, their racks failure domains; how much memory each of their two NUMA
+    nodes has is taken, row by row, from the server table, which names no hosts. Rules:
+
+    - a collocation group is *together*, an anti-collocation group *apart* on nodes;
+    - a fault-domain group is *apart* on domains, each VM in a rack of its own: stricter than the trace, where those of one label
+      may share a rack;
+    - requests of two NUMA nodes are *only on* servers where both have memory;
+    - requests of one NUMA node are *not on* servers where neither has as much memory as they ask for.
+
+    A group is a must where that can be: to keep together what one server can take, or apart fewer VMs than there are servers, or
+    no more than there are racks. Otherwise it is kept as far as it goes.
+
+    Parameters
+    ----------
+    sequence
+        ``C1``, ``C2`` or ``C3``.
+    nodes
+        How many servers, up to 1,710.
     """
+    requests = [_Request(f"vm{i}", *row) for i, row in enumerate(_sheet(f"VM_data_{sequence}.xlsx"))]
+    racks = [int(rack) for _, rack in islice(_racks(), nodes)]
+    hosts = [Node(f"host-{i}", "256GiB", domain=f"rack-{rack}", resources={"vcpu": 96}) for i, rack in enumerate(racks)]
+    numa = [(int(first), int(second)) for _, first, _, second in islice(_sheet("PM_res.xlsx"), nodes)]
+    rules = [*_of_groups(requests, hosts), *_of_numa_nodes(requests, hosts, numa)]
+    return Cluster(hosts, [request.vm for request in requests], rules, overcommit={"vcpu": _OVERCOMMIT})
+
+
+_OVERCOMMIT = 3
+
+
+@frozen
+class _Request:
+    """A row of a sequence; memory in GiB."""
+
+    name: str
+    processors: int = field(converter=int)
+    memory: int = field(converter=int)
+    numa_nodes: int = field(converter=int)
+    strategy: str | None
+    group: object
+    label: object
+
+    @property
+    def vm(self) -> VM:
+        return VM(self.name, f"{self.memory}GiB", resources={"vcpu": self.processors})
+
+
+def _sheet(name: str) -> Iterator[tuple[Any, ...]]:
+    """The rows of a table, without its header."""
     import openpyxl
 
-    book = openpyxl.load_workbook(FOLDER / "huawei-topology" / "VM_data_C1.xlsx", read_only=True)
-    requests = [row for row in islice(book.active.iter_rows(values_only=True), 1, None) if row[1] is not None]
-    groups: dict[tuple[str, object], list[VM]] = defaultdict(list)
-    vms = []
-    for number, (_, memory, _, strategy, group, _) in enumerate(requests):
-        vms.append(VM(f"vm{number}", f"{int(memory)}GiB"))
-        if strategy in ("affinity", "anti-affinity"):
-            groups[strategy, group].append(vms[-1])
-    hosts = [Node(f"n{i}", node_memory) for i in range(nodes)]
-    rules: list[Rule] = []
+    book = openpyxl.load_workbook(FOLDER / "huawei-topology" / name, read_only=True)
+    rows = islice(book.active.iter_rows(values_only=True), 1, None)
+    return (row for row in rows if row[0] is not None)
+
+
+def _racks() -> Iterator[tuple[Any, ...]]:
+    """Hosts with their racks, without the header: a table in the older format, which openpyxl does not read."""
+    import xlrd
+
+    sheet = xlrd.open_workbook(FOLDER / "huawei-topology" / "topology_provider.xls").sheet_by_index(0)
+    return (tuple(sheet.row_values(row)) for row in range(1, sheet.nrows))
+
+
+def _of_groups(requests: list[_Request], hosts: list[Node]) -> Iterator[Rule]:
+    groups: dict[tuple[str, object], list[_Request]] = defaultdict(list)
+    for request in requests:
+        if request.strategy is not None:
+            groups[request.strategy, request.group].append(request)
+    racks = len({host.domain for host in hosts})
     for (strategy, _), members in groups.items():
-        names = tuple(vm.name for vm in members)
+        names = tuple(request.name for request in members)
+        if len(names) < 2:
+            continue
         if strategy == "affinity":
-            rules.append(Together(names, must=sum(vm.memory for vm in members) <= hosts[0].usable))
+            yield Together(names, must=_fit_on(hosts[0], members))
+        elif strategy == "anti-affinity":
+            yield Apart(names, must=len(names) < len(hosts))
         else:
-            rules.append(Apart(names, must=len(members) < nodes))
-    return Cluster(hosts, vms, [rule for rule in rules if len(rule.vms) > 1])  # type: ignore[arg-type]
+            yield Apart(names, scope="domain", must=len(names) <= racks)
+
+
+def _fit_on(host: Node, members: list[_Request]) -> bool:
+    vms = [request.vm for request in members]
+    processors = sum(vm.resources["vcpu"] for vm in vms)
+    return sum(vm.memory for vm in vms) <= host.usable and processors <= _OVERCOMMIT * host.resources["vcpu"]
+
+
+def _of_numa_nodes(requests: list[_Request], hosts: list[Node], numa: list[tuple[int, int]]) -> Iterator[Rule]:
+    both = tuple(host.name for host, memory in zip(hosts, numa, strict=True) if min(memory) > 0)
+    yield OnlyOn(tuple(r.name for r in requests if r.numa_nodes == 2), both)
+    for size in sorted({r.memory for r in requests if r.numa_nodes == 1}):
+        small = tuple(host.name for host, memory in zip(hosts, numa, strict=True) if max(memory) < size)
+        if small:
+            yield NotOn(tuple(r.name for r in requests if r.numa_nodes == 1 and r.memory == size), small)
