@@ -121,10 +121,12 @@ class _Vacating:
         return True
 
     def _refill(self) -> bool:
-        """Place anew what no rule binds, around the room that is to be; whether all finds some."""
+        """Place anew what no rule binds, around the room that is to be, spread or else packed; whether all finds some."""
         cap = np.minimum(self.goal.limits(self.problem), self.problem.capacity - self.reserved)
-        filling = Filling(self.problem, np.where(self._unbound, -1, self.node_of), cap, pack=False)
-        filling.place_all()
-        if filling.complete:
-            self.node_of = filling.node_of
-        return filling.complete
+        for pack in (False, True):
+            filling = Filling(self.problem, np.where(self._unbound, -1, self.node_of), cap, pack=pack)
+            filling.place_all()
+            if filling.complete:
+                self.node_of = filling.node_of
+                return True
+        return False
