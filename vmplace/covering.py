@@ -51,6 +51,9 @@ _DEAR = 2.0**30
 _PATIENCE = 10
 """How many dead ends to take back."""
 
+_MOST_BRANCHES = 500
+"""Of zones that are blocked or not; with more, the search is as good."""
+
 _GAIN = 2**10
 """By how much a pattern must be lighter than its node's price: about 1e-6."""
 
@@ -84,7 +87,9 @@ def _branch(blockade: Blockade, lightest: Lightest, budget: Budget) -> tuple[Out
     known: list[tuple[Group, Pattern]] = []
     branches: list[tuple[_Zones, _Zones]] = [(frozenset(), frozenset())]
     outcome = Outcome.INFEASIBLE
-    while branches:
+    for _ in range(_MOST_BRANCHES):
+        if not branches:
+            return outcome, None
         blocked, spared = branches.pop()
         covering = _Covering(blockade, lightest, budget, known, blocked, spared)
         if covering.refuted():
@@ -96,7 +101,7 @@ def _branch(blockade: Blockade, lightest: Lightest, budget: Budget) -> tuple[Out
             outcome = Outcome.UNKNOWN
         else:
             branches += [(blocked, spared | {zone}), (blocked | {zone}, spared)]
-    return outcome, None
+    return Outcome.UNKNOWN, None
 
 
 @define
@@ -199,7 +204,8 @@ class _Covering:
     @property
     def zone_in_part(self) -> tuple[int, int] | None:
         """The zone that is blocked most of those that are blocked in part."""
-        parts = [part for part in self._program.parts() if part.group is None and _MISSING < part.amount <= _WHOLE]
+        parts = [part for part in self._program.parts() if part.group is None and part.zone not in self._blocked]
+        parts = [part for part in parts if _MISSING < part.amount <= _WHOLE]
         return max(parts, key=lambda part: part.amount).zone if parts else None
 
     def refuted(self) -> bool:

@@ -46,9 +46,9 @@ class _Table:
     _least: IntArray = field(init=False)
     _steps: list[tuple[int, int, list[int], BoolArray]] = field(factory=list, init=False)
 
-    def reach(self, window: Window) -> None:
-        """Let a window's sums matter."""
-        self.shape = tuple(max(n, most // u + 1) for n, (_, most), u in zip(self.shape, window, self.unit.tolist(), strict=True))
+    def reach(self, sums: Sequence[int]) -> None:
+        """Let sums up to these matter."""
+        self.shape = tuple(max(n, most // u + 1) for n, most, u in zip(self.shape, sums, self.unit.tolist(), strict=True))
 
     def bundles(self, counts: Sequence[int]) -> Iterator[tuple[int, int, list[int]]]:
         """(kind, how many of it, their demand) that make up all choices."""
@@ -128,17 +128,19 @@ class Lightest:
     ----------
     groups : list of Group
         The nodes.
+    complete : bool
+        Whether every resource is told exactly where it matters.
     """
 
     def __init__(self, blockade: Blockade, fine: int) -> None:
         self._blockade = blockade
+        self.complete = True
         self._tables: list[_Table] = []
         self._number: dict[tuple[tuple[int, ...], bytes], int] = {}
         demand, free = blockade.situation.kinds.demand, blockade.situation.free[blockade.nodes]
-        most = np.minimum(free.max(axis=0, initial=0), blockade.fillers @ demand)
+        self._most = np.minimum(free.max(axis=0, initial=0), blockade.fillers @ demand)
         self._exact = np.maximum(1, np.gcd.reduce(demand[blockade.fillers > 0], axis=0, initial=0))
-        self._coarse = np.maximum(self._exact, most // fine + 1)
-        self._sums = most + 1
+        self._coarse = np.maximum(self._exact, self._most // fine + 1)
         alike: dict[tuple[tuple[tuple[int, Window], ...], tuple[int, ...]], list[int]] = {}
         for at, node in enumerate(blockade.nodes.tolist()):
             ways = tuple(self._way(at, node, r) for r in np.flatnonzero(blockade.cost[at] < NEVER).tolist())
@@ -152,17 +154,14 @@ class Lightest:
         counts = self._on_one(self._blockade.fillers.tolist())
         return sum(int(np.prod(table.shape)) * sum(1 for _ in table.bundles(counts)) for table in self._tables) <= _MOST_CELLS
 
-    @property
-    def complete(self) -> bool:
-        """Whether every resource is told exactly."""
-        return bool((self._coarse == self._exact).all())
-
     def _way(self, at: int, node: int, r: int) -> tuple[int, Window]:
         """How a resource blocks a node."""
         blockade, kinds = self._blockade, self._blockade.situation.kinds
         free = blockade.situation.free[node]
-        scarce = ((blockade.fillers * kinds.fits[:, node]) @ kinds.demand > free) & (self._coarse < self._sums)
-        resources = [r, *(s for s in np.flatnonzero(scarce).tolist() if s != r)]
+        scarce = (blockade.fillers * kinds.fits[:, node]) @ kinds.demand > free
+        scarce[r] = False
+        self.complete &= not (scarce & (self._coarse > self._exact)).any()
+        resources = [r, *np.flatnonzero(scarce & (self._coarse <= self._most)).tolist()]
         window = ((int(blockade.cost[at, r]), int(free[r])), *((0, int(free[s])) for s in resources[1:]))
         return self._table(node, resources, window), window
 
@@ -177,7 +176,7 @@ class Lightest:
         if table == len(self._tables):
             unit = np.concatenate((self._exact[resources[:1]], self._coarse[resources[1:]]))
             self._tables.append(_Table(np.flatnonzero(here).tolist(), demand[here] // unit, unit, (1,) * len(unit)))
-        self._tables[table].reach(window)
+        self._tables[table].reach(np.minimum([most for _, most in window], self._most[resources]).tolist())
         return table
 
     def fill(self, counts: Sequence[int], weights: Sequence[int], budget: Budget) -> None:
