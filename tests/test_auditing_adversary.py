@@ -61,6 +61,7 @@ def test_sums_that_no_vms_have_close_nothing():
 def test_a_drawn_vm_is_stranded_where_its_mate_is():
     vms = [VM("a", 3, "n1"), VM("b", 3, "n1"), VM("c", 1, "n1")]
     assert stranded(hosts(7, 6, 9), vms, [Together(["a", "b"])]) == ("a", {"b": "n2", "c": "n2"})
+    assert stranded(hosts(7, 9, 6), vms, [Together(["a", "b"])]) == ("a", {"b": "n3", "c": "n3"})
     assert stranded(hosts(7, 7, 7), vms, [Together(["a", "b"])]) is None
     assert stranded(hosts(7, 3, 9), vms, [Together(["a", "b"])])[0] == "a"
 
@@ -72,6 +73,21 @@ def test_a_mate_bars_its_whole_domain():
     assert stranded(nodes, vms, [Apart(["a", "b"])]) is None
     assert stranded([*nodes, Node("n4", 3)], vms, [Apart(["a", "b"], scope="domain")]) is None
     assert stranded([*nodes, Node("n4", 2)], vms, [Apart(["a", "b"], scope="domain")])[0] == "a"
+
+
+def test_a_mate_bars_its_domain_from_where_it_may_be():
+    nodes = [Node("n1", 9), Node("n2", 9, domain="r"), Node("n3", 9, domain="r")]
+    vms = [VM("a", 3, "n1"), VM("b", 3, "n1", protected=False)]
+    rules = [Apart(["a", "b"], scope="domain"), OnlyOn(["b"], ["n1", "n3"])]
+    assert stranded(nodes, vms, rules) == ("a", {"b": "n3"})
+
+
+def test_nodes_of_different_domains_are_not_alike():
+    """b bars two nodes in the domain, or one outside of it; c closes one more."""
+    nodes = [Node("n1", 9), Node("n2", 4, domain="r"), Node("n3", 4, domain="r"), Node("n4", 4)]
+    vms = [VM("a", 3, "n1"), VM("c", 2, "n1", protected=False), VM("b", 2, "n1", protected=False)]
+    who, restarts = stranded(nodes, vms, [Apart(["a", "b"], scope="domain")])
+    assert (who, restarts["b"] in ("n2", "n3"), restarts["c"]) == ("a", True, "n4")
 
 
 def test_a_bound_vm_may_be_stranded_where_a_larger_free_one_is_not():

@@ -102,6 +102,13 @@ def test_further_resources_close_nodes():
     assert doubts([nodes[0], nodes[1], Node("n3", 10, resources={"vcpu": 4})], vms) == []
 
 
+def test_the_largest_vm_does_not_speak_for_others_that_need_more_of_something_else():
+    nodes = [Node("n1", 20, resources={"vcpu": 2}), Node("n2", 20, resources={"vcpu": 1})]
+    big, small = VM("big", 9, "n1"), VM("small", 1, "n1", resources={"vcpu": 1})
+    assert doubts(nodes, [big, small]) == []
+    assert doubts(nodes, [big, small, VM("u", 1, "n1", protected=False, resources={"vcpu": 1})]) == ["n1"]
+
+
 @pytest.mark.parametrize(
     ("rule", "safe"),
     [

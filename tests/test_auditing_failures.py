@@ -57,6 +57,7 @@ def test_who_is_displaced_and_what_is_left():
         (Apart(["b", "d"]), {}, ["n2", "n3", "n4"]),
         (Apart(["b", "u"]), {"u": "n3"}, ["n2", "n4"]),
         (Apart(["b", "a"], scope="domain"), {}, ["n3", "n4"]),
+        (Apart(["b", "u"], scope="domain"), {}, ["n2", "n3", "n4"]),
         (Apart(["b", "u"], scope="domain"), {"u": "n2"}, ["n3", "n4"]),
         (Together(["b", "u"]), {}, ["n2", "n3", "n4"]),
         (Together(["b", "u"]), {"u": "n4"}, ["n4"]),

@@ -9,7 +9,7 @@ from tests.brute import World
 from vmplace.auditing_effort import Effort
 from vmplace.auditor import audit
 from vmplace.cluster import Cluster
-from vmplace.model import VM, Apart, Guarantee, Node, OnlyOn
+from vmplace.model import VM, Apart, Guarantee, Node, OnlyOn, Together
 from vmplace.testing import clusters
 
 
@@ -107,6 +107,18 @@ def test_who_need_not_restart_may_all_the_same():
     assert told(nodes, vms, policy="first-fit") == told(nodes, vms, plans_for(nodes, vms)) == []
     found = told(nodes, vms, restart="any-order")
     assert found == [("unprotected", "n1+n2", "if n1 and then n2 fails, no survivor can take a")]
+
+
+def test_who_cannot_restart_and_need_not_stays_down():
+    vms = [VM("u", 9, "n1", protected=False), VM("a", 2, "n1"), VM("b", 2, "n2")]
+    found = told(hosts(11, 2, 2), vms, restart="any-order")
+    assert found == [("unprotected", "n1+n2", "if n1 and then n2 fails, no survivor can take b")]
+
+
+def test_twins_may_share_a_node():
+    vms = [VM("a", 2, "n1"), VM("b", 2, "n1"), VM("x", 1, "n2"), VM("y", 1, "n2")]
+    rules = [Together(["x", "y"])]  # which the arithmetic leaves open
+    assert told(hosts(6, 6, 6), vms, plans_for(hosts(6, 6, 6), vms, rules), rules) == []
 
 
 @pytest.mark.parametrize("how", [{}, {"restart": "any-order"}, {"policy": "most-free"}])

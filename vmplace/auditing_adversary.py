@@ -80,11 +80,8 @@ class _Adversary:
 
     def _is_easier(self, target: int, targets: list[int]) -> bool:
         """Whether what strands the target, free of rules as it is, strands another that needs no less in its stead."""
-        free = [c for c in targets if c != target and not self._bound(c)]
-        return not self._bound(target) and any((self.demand[:, c] >= self.demand[:, target]).all() for c in free)
-
-    def _bound(self, c: int) -> bool:
-        return self.classes[c][0] in self.failure.all.bounds_of
+        others = [c for c in targets if c != target and (self.demand[:, c] >= self.demand[:, target]).all()]
+        return bool(others) and self.classes[target][0] not in self.failure.all.bounds_of
 
     def _strand(self, target: int) -> IntArray | None:
         """A state that strands a VM of a class."""

@@ -124,21 +124,20 @@ class _Sequence:
             lost = [v for v in failure.musts if v not in restarts]
             if lost:
                 return _Loss(units, f", {self.case.cluster.guarantee.policy} finds no node for {self.case.vm.names[lost[0]]}")
-            return self.loss(self._next(then, failure, restarts), left - 1)
+            return self.loss(self._next(then, restarts), left - 1)
         if self.planned:
-            if any(self.loss(self._next(then, failure, restarts), left - 1) is None for restarts in self._outcomes(failure)):
+            if any(self.loss(self._next(then, restarts), left - 1) is None for restarts in self._outcomes(failure)):
                 return None
             return _Loss(units, ", no restart of all that must leaves every further failure survivable" if left > 1 else _NO_WAY)
         stranding = find_stranding(failure, self.effort)
         if stranding is not None:
             return _Loss(units, story(self.case, stranding))
         outcomes = self._outcomes(failure) if left > 1 else ()
-        return next((loss for made in outcomes if (loss := self.loss(self._next(then, failure, made), left - 1))), None)
+        return next((loss for made in outcomes if (loss := self.loss(self._next(then, made), left - 1))), None)
 
-    def _next(self, state: _State, failure: Failure, restarts: dict[int, int]) -> _State:
-        """After the restarts; who did not restart is nowhere."""
+    def _next(self, state: _State, restarts: dict[int, int]) -> _State:
+        """After the restarts; who did not restart is where it fell."""
         at, free = state.at.copy(), state.free.copy()
-        at[failure.displaced] = -1
         for v, i in restarts.items():
             at[v] = i
             free[:, i] -= self.all.demand[:, v]
