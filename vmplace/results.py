@@ -49,7 +49,7 @@ class Violation:
     kind
         ``placement`` (a VM that is nowhere, or where it may not be), ``overfull``, ``headroom``, ``rule``,
         ``failover`` (a plan that breaks something), ``unprotected`` (a plan that leaves a VM out) or ``unverified``
-        (nothing found, but no plan given to decide by).
+        (nothing found, but no plan given to decide by, or too hard to tell).
     subject
         The node, the VM, the rule (``rules[3]``) or the failure scenario.
     message
