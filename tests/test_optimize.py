@@ -246,3 +246,15 @@ def test_a_group_joins_the_member_that_must_stay():
     solution = vmplace.repair(Cluster(NODES, vms, [Together(["fixed", "b"]), Together(["b", "c"])]))
     assert set(solution.placement.values()) == {"n1"}
     assert (solution.objective, [move.vm for move in solution.migrations]) == (8 * 1024, ["b"])
+
+
+@pytest.mark.parametrize("method", ["auto", "greedy"])
+def test_headroom_gives_way_before_a_failure_gets_worse(method: str):
+    """Within the headroom the waiting VM fits beside a and b only, where c could not restart any more."""
+    nodes = [Node("n0", 4), Node("n1", 3), Node("n2", 1), Node("n3", 1)]
+    vms = [VM("a", 1, node="n0"), VM("b", 1, node="n0"), VM("waits", 1), VM("c", 2, node="n1")]
+    solution = vmplace.place(Cluster(nodes, vms, guarantee=Guarantee(headroom=0.1)), best_effort=True, method=method)
+    assert solution.guarantee == "safe"
+    assert solution.placement["waits"] in {"n1", "n2", "n3"}
+    assert [warning for warning in solution.warnings if "headroom" not in warning] == []
+    assert solution.warnings

@@ -166,22 +166,26 @@ class _Task:
         first = share.strict(explained=False)
         if first.node_of is not None:
             return first
-        last = self
+        last, undecided = self, None
         for goal, given_up in self._relaxations():
+            if undecided is not None and goal.worst is not last.goal.worst:
+                return undecided  # that no failure gets worse is not given up without a proof
             last = evolve(self, goal=goal)
             reason = impossible(self.problem, goal)
             if reason is not None:
                 continue
             finding, method = self._find(goal)
             if finding.best is not None:
-                refuted = first.status is Status.INFEASIBLE
+                refuted = first.status is Status.INFEASIBLE and undecided is None
                 return self._solution(goal, finding, method, strict_refuted=refuted, warnings=given_up)
             if not finding.infeasible:
-                return self._undecided(finding, method)
+                undecided = self._undecided(finding, method)
+        if undecided is not None:
+            return undecided
         return last._refuted(finding.stats, method) if reason is None else last._refused(reason)
 
     def _relaxations(self) -> list[tuple[Goal, list[str]]]:
-        """What a best effort gives up, in order: protection; then that no scenario gets worse; then headroom."""
+        """What a best effort gives up, in order: protection; then headroom; then that no scenario gets worse; then both."""
         least_effort = evolve(self.goal, best_effort=True)
         goals: list[tuple[Goal, list[str]]] = [(least_effort, [])]
         now = self._losses_now()
@@ -189,8 +193,8 @@ class _Task:
             worse = "not every VM can be placed without making some failure worse than it is now"
             goals = [(evolve(least_effort, worst=now), []), (least_effort, [worse])]
         if np.any(self.problem.limit < self.problem.usable):
-            crowded = "not every VM can be placed within the headroom: it is not kept everywhere"
-            goals += [(evolve(goal, headroom=False), [*given_up, crowded]) for goal, given_up in list(goals)]
+            crowded = "the headroom is not kept everywhere: no placement of every VM within it was found"
+            goals = [pair for goal, lost in goals for pair in ((goal, lost), (evolve(goal, headroom=False), [*lost, crowded]))]
         return goals
 
     def _losses_now(self) -> dict[tuple[int, ...], tuple[int, ...]] | None:
