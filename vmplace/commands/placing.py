@@ -1,0 +1,72 @@
+"""``vmplace place`` and ``repair``: where VMs should be."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vmplace.commands.documents import load, print_result, progress_text, save
+from vmplace.commands.ending import NOT_SAFE, OF_VERDICT, UNKNOWN, blaming, refuse_output
+from vmplace.commands.options import file_argument, parsed, search_options
+from vmplace.console import watched
+from vmplace.units import short
+
+if TYPE_CHECKING:
+    from vmplace.results import Solution
+
+__all__ = ["place", "repair"]
+
+_OBJECTIVES = ("balance", "moves", "consolidate")
+
+_OBJECTIVE_HELP = "balance, moves or consolidate; several joined by commas count in that order."
+
+
+def _objectives(text: str) -> str | tuple[str, ...]:
+    names = tuple(text.split(","))
+    odd = next((name for name in names if name not in _OBJECTIVES), None)
+    if odd is not None:
+        raise ValueError(f"{short(odd)} is not one of {', '.join(_OBJECTIVES)}")
+    return names if len(names) > 1 else names[0]
+
+
+@click.command("place")
+@file_argument
+@click.option("--objective", callback=parsed(_objectives), default="balance", show_default=True, help=_OBJECTIVE_HELP)
+@click.option("--move-running", is_flag=True, help="VMs that run may migrate, too.")
+@search_options
+def place(file: str, **options: Any) -> int:
+    """Place waiting VMs so that the failures of the guarantee are survived."""
+    return _solve("place", file, **options)
+
+
+@click.command("repair")
+@file_argument
+@search_options
+def repair(file: str, **options: Any) -> int:
+    """Make a cluster safe with the least memory migrated."""
+    return _solve("repair", file, **options)
+
+
+def _solve(name: str, file: str, *, output: str | None, as_json: bool, everything: bool, **options: Any) -> int:
+    """Run place or repair, write the document, print the result."""
+    if as_json and output == "-":
+        raise click.UsageError("--json and -o - would both write to stdout")
+    refuse_output(output)
+    import vmplace
+    from vmplace.show import solution_report
+
+    cluster = load(file)
+    options = {name: value for name, value in options.items() if value is not None}  # the function's defaults count
+    objective = options.get("objective", "moves")
+    first = objective if isinstance(objective, str) else objective[0]
+    with blaming(file, options), watched(progress_text(first)) as progress:
+        solution: Solution = getattr(vmplace, name)(cluster, progress=progress, **options)
+    if solution.node_of is not None and output is not None:
+        save(solution.to_document(), output)
+    print_result(solution, solution_report, as_json, everything, aside=output == "-")
+    return _status(solution)
+
+
+def _status(solution: "Solution") -> int:
+    if solution.node_of is None:
+        return NOT_SAFE if solution.status.value == "infeasible" else UNKNOWN
+    return OF_VERDICT[solution.guarantee.value]
