@@ -30,9 +30,6 @@ PROMISES: Mapping[str, Guarantee] = {
 
 COLUMNS = ("promise", "VMs placed", "share of memory", "at most", "costs", "seconds")
 
-_FINEST = 1 / 200
-"""Of the VMs: what is not told apart."""
-
 
 @frozen
 class Cost:
@@ -82,16 +79,16 @@ def _cost(promise: str, cluster: Cluster, limit: float) -> Cost:
         return found[number][0]
 
     everyone = len(cluster.vms)
-    placed = _edge(0, everyone, everyone, lambda number: status(number) in ("optimal", "feasible"))[0]
-    refused = _edge(placed, everyone, everyone, lambda number: status(number) != "infeasible")[1]
+    placed = _edge(0, everyone, lambda number: status(number) in ("optimal", "feasible"))[0]
+    refused = _edge(placed, everyone, lambda number: status(number) != "infeasible")[1]
     capacity = sum(node.memory for node in cluster.nodes)
     share, most = (sum(vm.memory for vm in cluster.vms[:number]) / capacity for number in (placed, refused - 1))
     return Cost(promise, placed, refused, share, most, found[placed][1])
 
 
-def _edge(low: int, high: int, everyone: int, holds: Callable[[int], bool]) -> tuple[int, int]:
-    """Numbers close to each other, the lower of which holds and the higher does not: what holds for many does for few."""
-    while high - low > max(1, everyone * _FINEST):
+def _edge(low: int, high: int, holds: Callable[[int], bool]) -> tuple[int, int]:
+    """Two numbers next to each other, the lower of which holds and the higher does not: what holds for many does for few."""
+    while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if holds(middle) else (low, middle)
     return low, high

@@ -49,7 +49,7 @@ def _show_costs(nodes: int, limit: float, picture: Path | None) -> None:
         title,
         COLUMNS,
         rows(),
-        note="VMs of one list (seed 1) from its beginning, to within 0.5 % of it; at most: what is not proved impossible; "
+        note="VMs of one list (seed 1) from its beginning; at most: what is not proved impossible; "
         f"seconds: of the largest placement; limit {limit:g} s a call.",
     )
     if picture is not None:

@@ -26,14 +26,14 @@ def assert_right(case, *, every, certified=None):
         assert set(np.flatnonzero(found.lost).tolist()) <= lost
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(situations())
 def test_it_is_found_who_can_be_stranded_and_how(case):
     assert_right(case, every=True)
     assert_right(case, every=False)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(situations(rules=False, resources=1, max_vms=7))
 def test_memory_alone(case):
     assert_right(case, every=True)

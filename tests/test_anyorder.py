@@ -7,7 +7,7 @@ from tests.situations import Possible, situation, situations
 from vmplace.anyorder import Blockade, certified
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(situations())
 def test_who_is_certain_is_never_stranded(case):
     lost = Possible(case).stranded()

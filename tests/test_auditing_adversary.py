@@ -117,7 +117,7 @@ any_order = clusters(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(any_order)
 def test_it_finds_a_story_if_and_only_if_there_is_one(cluster):
     world, failures = World(cluster), failures_of(cluster)

@@ -176,7 +176,7 @@ any_order = clusters(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(any_order)
 def test_what_it_shows_is_survived(cluster):
     world, found = World(cluster), failures_of(cluster)
@@ -184,7 +184,7 @@ def test_what_it_shows_is_survived(cluster):
     assert doubtful >= {key for key in world.scenarios(world.now) if not world.survivable(world.now, key)}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(any_order, st.sampled_from([1, 10]))
 def test_what_it_shows_of_a_whole_pool_is_survived(cluster, most):
     world = World(cluster)

@@ -264,7 +264,7 @@ def test_an_evictable_vm_that_restarts_keeps_its_target():
 # Columns and sums
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(clusters(placed="all", failures=(1, 1, 0), domains=True, resources=True, evictable=True, targets=True))
 def test_a_column_is_a_plan_that_stops_every_evictable_vm(cluster):
     world = World(cluster)

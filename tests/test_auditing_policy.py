@@ -123,7 +123,7 @@ def test_evictions_and_extra_restarts_are_judged_like_any_plan():
     assert [v[:2] for v in told(vms, {"n1": {"a": "n2", "e": None}, "n2": {"e": "n2"}})] == [("failover", "n2")]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     clusters(
         max_nodes=5,

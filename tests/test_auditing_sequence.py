@@ -129,7 +129,7 @@ def test_rules_hold_at_every_stage(how):
     assert found[:2] == ("unprotected", "n1+n2" if how else "n1")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     clusters(
         max_nodes=4,

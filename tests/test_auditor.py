@@ -843,14 +843,14 @@ def cases(draw, ghosts):
     return cluster, placement, failover, options
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(cases(ghosts=True))
 def test_it_finds_what_a_naive_reading_finds(case):
     cluster, placement, failover, options = case
     assert Counter(kinds(cluster, placement, failover, **options)) == naive(World(cluster, **options), placement, failover)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(cases(ghosts=False))
 def test_names_and_columns_are_judged_alike(case):
     cluster, placement, failover, options = case
@@ -906,7 +906,7 @@ def guaranteed(draw, clusters_of):
     return world, {key: planned(draw, world, key) for key in world.scenarios(world.now)}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     guaranteed(
         st.one_of(
@@ -937,7 +937,7 @@ def test_it_finds_nothing_wrong_if_and_only_if_nothing_is(case):
     assert (audit(world.cluster, world.now, plans) == []) == good
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.one_of(
         clusters(max_nodes=5, placed="all", **EVERYTHING),

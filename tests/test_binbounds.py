@@ -7,13 +7,13 @@ from tests.bins import cases, fewest_bins
 from vmplace.binbounds import cover, dual_feasible, fewest
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(cases())
 def test_no_bound_exceeds_the_optimum(case):
     assert fewest(*case) <= fewest_bins(*case)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(1, 40), st.lists(st.integers(1, 40), min_size=1, max_size=6))
 def test_each_function_grows_and_a_whole_is_worth_its_parts(capacity, sizes):
     x = np.arange(capacity + 1)

@@ -21,7 +21,7 @@ def problem(sizes, vms, rules=(), **guarantee):
     return compile_problem(Cluster(nodes, waiting, rules, Guarantee(**guarantee)))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     clusters(max_nodes=4, max_vms=5, failures=(1, 0), domains=True), st.sampled_from(["balance", "consolidate"]), st.booleans()
 )

@@ -392,7 +392,7 @@ def test_all_nodes_fail_in_turn_where_there_are_no_more():
 # Against going through everything
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     st.one_of(clusters(max_nodes=3, max_vms=4, failures=(1, 1, 0)), clusters(max_nodes=3, max_vms=4, **EVERYTHING)),
     st.sampled_from(OBJECTIVES),
@@ -485,7 +485,7 @@ def parts(w):
 drawn = clusters(max_nodes=4, max_vms=5, placed="all", **EVERYTHING)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(drawn)
 def test_partial_plans_are_the_best(cluster):
     w = World(evolve(cluster, guarantee=evolve(cluster.guarantee, restart="planned", policy=None)))
@@ -497,7 +497,7 @@ def test_partial_plans_are_the_best(cluster):
         assert plan is None or w.plan_holds(w.now, key, plan)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(drawn)
 def test_stories_are_all_that_strand(cluster):
     w = World(evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order", policy=None, sequence="at-once")))
@@ -534,7 +534,7 @@ def naive_survives(w, node_of, hosts, failures, gone=frozenset()):
     return True
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(clusters(max_nodes=4, max_vms=4, placed="all", **{**EVERYTHING, "failures": (2, 2, 3), "sequences": ("sequential",)}))
 def test_failures_in_turn(cluster):
     w = World(evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order", policy=None)))
@@ -546,7 +546,7 @@ def test_failures_in_turn(cluster):
         assert w.survives_in_turn(w.now, pool) == naive_survives(w, w.now, list(units.values()), failures)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(drawn)
 def test_what_survives_one_way_survives_another(cluster):
     """In any order at once, then in turn, then planned in turn, then planned at once: each asks less if no VM binds another."""
@@ -562,7 +562,7 @@ def test_what_survives_one_way_survives_another(cluster):
     assert survives("best-fit", sequence="at-once") <= safe[-1]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(drawn, st.sampled_from(["first-fit", "most-free", "best-fit"]))
 def test_a_policy_loses_only_whom_nobody_can_take(cluster, policy):
     w = World(evolve(cluster, guarantee=evolve(cluster.guarantee, policy=policy, sequence="at-once")))

@@ -33,7 +33,7 @@ def moved(slots):
     return {int(vm): int(slots.node_of[vm]) for vm in np.flatnonzero(changed)}, int(problem.memory[changed].sum())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     clusters(
         min_nodes=2,

@@ -25,7 +25,7 @@ def cluster_of(sizes, vms):
     return [Node(f"n{i}", size) for i, size in enumerate(sizes)], [VM(f"v{i}", size) for i, size in enumerate(vms)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(clusters(max_nodes=4, max_vms=6, failures=(1, 0), states=False, **PLAIN))
 def test_it_is_the_optimum_and_certified(cluster):
     problem = compile_problem(cluster)
@@ -44,7 +44,8 @@ def test_it_is_the_optimum_and_certified(cluster):
         assert certify(problem, found.node_of, budget=Budget(), powered=found.powered).safe
 
 
-@settings(max_examples=80, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=30, deadline=None)
 @given(clusters(max_nodes=4, max_vms=5, failures=(1, 0)), st.booleans())
 def test_where_it_answers_at_all_it_is_right(cluster, move_running):
     problem, goal = compile_problem(cluster), Goal(("consolidate",), move_running=move_running)

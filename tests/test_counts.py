@@ -42,7 +42,7 @@ def written_out(problem, goal):
     return model
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(clusters(max_nodes=4, max_vms=5, failures=(1, 1, 0)), st.sampled_from(GOALS), st.booleans(), st.data())
 def test_every_row_holds_for_every_placement_that_is_safe(cluster, goal, written, data):
     world = World(cluster)
@@ -60,7 +60,7 @@ def test_every_row_holds_for_every_placement_that_is_safe(cluster, goal, written
     assert goal.allowed(problem, node_of)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(clusters(max_nodes=3, max_vms=5), st.booleans(), st.data())
 def test_every_row_holds_for_what_a_best_effort_loses(cluster, limited, data):
     world, problem = World(cluster), compile_problem(cluster)
@@ -78,7 +78,7 @@ def test_every_row_holds_for_what_a_best_effort_loses(cluster, limited, data):
     assert [model.lost(values, failures.key(number)) for number in range(len(failures))] == lost
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(clusters(max_nodes=4, max_vms=6, rules=False, failures=(1,)))
 def test_the_fully_written_model_is_exact(cluster):
     problem = compile_problem(cluster)
@@ -141,6 +141,7 @@ def test_who_may_stay_stays_though_all_of_a_class_are_alike():
     assert powered is None
 
 
+@pytest.mark.slow
 def test_more_sizes_than_rows_are_made_for():
     sizes = list(range(40, 80))
     problem = uneven(*[900] * 5, vms=sizes)

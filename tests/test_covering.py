@@ -16,7 +16,7 @@ def stranded_alone(case, kind):
     return any(home[vm] < 0 and all(home[v] < 0 for v in mates) and not possible.open(home, vm) for home in possible.states())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(situations())
 def test_a_no_is_right_and_a_yes_is_a_state(case):
     for kind in range(len(case.kinds)):

@@ -52,7 +52,7 @@ def test_rules_tell_too():
     assert (barred.loss.reason.need, barred.loss.reason.free, barred.loss.reason.node) == (4, 3, 2)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(clusters(min_nodes=2, max_nodes=5, max_vms=6, placed="all", pools=False, domains=True, resources=True))
 def test_a_plan_breaks_no_more_of_what_is_no_must_than_it_has_to(cluster):
     world = World(cluster)
@@ -100,7 +100,7 @@ def test_a_loss_is_told_only_where_it_is_asked_for():
     assert (plan.safe, plan.loss, len(plan.vms)) == (False, None, 0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(clusters(min_nodes=2, max_nodes=6, max_vms=8, placed="all", pools=False))
 def test_reasons_give_true_figures(cluster):
     world, now = World(cluster), standing(cluster)

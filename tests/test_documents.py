@@ -643,12 +643,12 @@ class TestProperties:
         assert loads(dumps(cluster, form="yaml"), form="yaml") == cluster
 
     @given(documented())
-    @settings(max_examples=50)
+    @settings(max_examples=20)
     def test_pyyaml_reads_the_same(self, cluster: Cluster) -> None:
         assert yaml.safe_load(dumps(cluster, form="yaml")) == to_document(cluster)
 
     @given(documented())
-    @settings(max_examples=50)
+    @settings(max_examples=20)
     def test_writing_is_stable(self, cluster: Cluster) -> None:
         for form in ("json", "yaml"):
             text = dumps(cluster, form=form)  # type: ignore[arg-type]

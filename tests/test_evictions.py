@@ -47,7 +47,7 @@ def plan(cluster, scenario=0):
     return dict(list(settled(cluster))[scenario][3])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(give_way)
 def test_what_becomes_of_evictable_vms_holds_and_costs_the_others_nothing(cluster):
     for world, failure, restarts, told in settled(cluster):
@@ -60,7 +60,7 @@ def test_what_becomes_of_evictable_vms_holds_and_costs_the_others_nothing(cluste
         assert world._part_holds(world.now, failure, whole, False)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(give_way)
 def test_nobody_is_stopped_in_vain(cluster):
     for world, failure, _, told in settled(cluster):

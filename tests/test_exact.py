@@ -60,7 +60,7 @@ def test_scenarios_on_demand_reach_the_optimum_of_the_full_model(problem, goal):
         assert full <= found.best.values[0] <= full + Fraction(1, 2**19)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(odd | dividing, st.sampled_from(GOALS))
 def test_a_start_changes_no_value_and_no_bound_exceeds_it(problem, goal):
     cold = search(problem, goal, budget=Budget())
@@ -141,7 +141,7 @@ def test_one_worker_and_two_reach_the_same_optimum(problem, goal):
     assert one.settled
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(odd | dividing, st.permutations(["balance", "moves", "consolidate"]), st.integers(2, 3))
 def test_each_objective_breaks_ties_of_those_before_it(problem, names, count):
     """Fix the first at its optimum, then ask for the second alone: the same as both at once."""

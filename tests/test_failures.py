@@ -85,7 +85,7 @@ def test_a_domain_in_two_pools_is_two_units():
     assert [found.failing(scenario).tolist() for scenario in range(2)] == [[0, 2], [1, 3]]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(wide)
 def test_scenarios_are_those_of_the_oracle(cluster):
     world, problem = World(cluster), compile_problem(cluster)

@@ -29,7 +29,7 @@ def waiting(node_sizes, vm_sizes, rules=()):
     return compile_problem(Cluster(nodes, [VM(f"v{i}", size) for i, size in enumerate(vm_sizes)], rules))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(clusters(max_nodes=5, max_vms=9, domains=True, resources=True, evictable=True, targets=True), st.booleans(), st.data())
 def test_any_caps_are_kept_and_no_must_rule_is_broken_anew(cluster, pack, data):
     problem = compile_problem(cluster)
@@ -65,7 +65,7 @@ def test_the_large_may_go_before_the_small_whether_rules_bind_them_or_not():
     assert filling.node_of[2] != filling.node_of[3]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(clusters(max_nodes=5, max_vms=9, rules=False, resources=True), st.booleans())
 def test_what_is_left_fits_nowhere(cluster, pack):
     problem = compile_problem(cluster)

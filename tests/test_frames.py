@@ -275,7 +275,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(twins())
 def test_tables_and_objects_are_one(twin: tuple[Cluster, Cluster]) -> None:
     objects, tables = twin
@@ -292,7 +292,7 @@ def told(result: Any) -> dict[str, Any]:
     return {key: value for key, value in result.to_dict().items() if key != "stats"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(twins())
 def test_tables_and_objects_are_judged_alike(twin: tuple[Cluster, Cluster]) -> None:
     objects, tables = map(check, twin)

@@ -82,7 +82,7 @@ EVERYTHING = {"domains": True, "resources": True, "evictable": True, "targets": 
 
 
 @pytest.mark.parametrize("objective", ["balance", "moves", "consolidate"])
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     cluster=clusters(
         max_nodes=4,

@@ -16,7 +16,7 @@ from tests.brute import World
 from tests.test_properties import Law, asked, charged
 from vmplace.testing import clusters
 
-CAMPAIGN = int(os.environ.get("VMPLACE_CAMPAIGN", "18"))
+CAMPAIGN = int(os.environ.get("VMPLACE_CAMPAIGN", "36"))
 
 FEATURES: Mapping[str, Mapping[str, Any]] = {
     "several": {"failures": (1, 2, 3)},
@@ -92,11 +92,11 @@ def drawn(feature: str, placed: Any) -> st.SearchStrategy[Any]:
 
 CONCLUSIVE = ("several", "domains", "resources", "evictable", "targets")
 LAWS = {
-    **{f"check-{name}": Law(check_agrees, 40, {"cluster": drawn(name, "all")}) for name in FEATURES},
+    **{f"check-{name}": Law(check_agrees, 20, {"cluster": drawn(name, "all")}) for name in FEATURES},
     **{
         f"place-{name}": Law(
             placement_is_sound,
-            20,
+            10,
             {
                 "cluster": drawn(name, "mixed"),
                 "options": asked,
@@ -106,7 +106,7 @@ LAWS = {
         )
         for name in FEATURES
     },
-    **{f"exact-{name}": Law(exact_is_conclusive, 15, {"cluster": drawn(name, "mixed"), "options": asked}) for name in CONCLUSIVE},
+    **{f"exact-{name}": Law(exact_is_conclusive, 8, {"cluster": drawn(name, "mixed"), "options": asked}) for name in CONCLUSIVE},
 }
 
 

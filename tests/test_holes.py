@@ -170,7 +170,7 @@ def test_headroom_is_part_of_the_hole():
     assert listed(holes(waiting((8, 8), (3, 3), headroom=0.25), BALANCE))[-1] == [4, 0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(clusters(resources=True, evictable=True), st.sampled_from([BALANCE, Goal(("moves",), move_running=True)]))
 def test_the_last_holes_are_a_spare_node_in_each_pool(cluster, goal):
     problem = compile_problem(cluster)

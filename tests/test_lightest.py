@@ -29,7 +29,7 @@ def lightest_by_hand(blockade, counts, weights, node, *, exact):
     return best
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data(), situations(max_vms=7), st.sampled_from((1, 2, 1000)))
 def test_no_choice_that_blocks_a_node_is_lighter(data, case, fine):
     kinds = case.kinds

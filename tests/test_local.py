@@ -29,7 +29,7 @@ def repaired(cluster, goal=MOVES, *, thorough=True, budget=None):
     return problem, repair_locally(problem, goal, budget=budget or Budget(30), thorough=thorough)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     clusters(
         min_nodes=2,
@@ -62,7 +62,7 @@ def test_what_is_repaired_is_safe_and_never_less_than_the_least(cluster):
         assert found.values[0] == 0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(clusters(min_nodes=2, max_nodes=4, max_vms=6, placed="all"))
 def test_what_is_repaired_passes_the_audit(cluster):
     problem, found = repaired(cluster)

@@ -10,7 +10,7 @@ from vmplace.lockstep import plan_together
 
 
 @pytest.mark.parametrize("at_once", [1, 4096 * 128])
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(drawn=roomy_placements())
 def test_plans_hold_and_leave_out_only_who_is_named(at_once, drawn):
     now = standing(*drawn)

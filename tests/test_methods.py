@@ -150,6 +150,7 @@ def online(cluster):
 # Repeatability and the end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [BALANCE, MOVES, {**BALANCE, "objective": ("balance", "moves")}, {**MOVES, "objective": ("moves", "balance")}]
 )

@@ -45,7 +45,7 @@ def test_what_is_packed_keeps_memory_and_rules(cluster):
                     assert weight(world, failed, plan) == min(weight(world, failed, other) for other in plans)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(clusters(max_nodes=5, max_vms=7, placed="all"))
 def test_nobody_left_out_could_still_be_added(cluster):
     world = World(cluster)

@@ -134,6 +134,7 @@ def test_highs_alone_finds_the_optimum(times):
     law()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_both_find_the_same(racing, seed):
     program = market_split(seed, size=12)
@@ -173,6 +174,7 @@ def test_nothing_feasible_is_said_by_cp_sat(racing, deterministic):
 # Repeatability
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [2, 6])
 def test_measured_in_work_two_runs_end_the_same(racing, seconds):
     ends = []

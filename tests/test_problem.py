@@ -87,7 +87,7 @@ def allowed(cluster, vm, during_failover):
     return names
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(clusters())
 def test_each_vm_is_as_the_cluster_says(cluster):
     problem = compile_problem(cluster)

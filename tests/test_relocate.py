@@ -17,7 +17,7 @@ def loosened(nodes, vms, rules=(), cap=None, goal=FEW):
     return loosen(problem, goal, goal.limits(problem) if cap is None else np.array(cap).reshape(len(nodes), -1)).tolist()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(clusters(min_nodes=1, max_nodes=4, max_vms=8, domains=True, resources=True, evictable=True, targets=True), st.data())
 def test_nodes_come_under_their_caps_and_nobody_moves_in_vain(cluster, data):
     problem = compile_problem(cluster)

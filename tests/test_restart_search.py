@@ -32,7 +32,7 @@ def weight(world, failed, plan):
     return sum(b.rule.weight for b in binding if b.broken_by_plan(world.now, failed, plan))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(small)
 def test_a_plan_for_all_is_found_if_there_is_one_and_breaks_the_least(cluster):
     world = World(cluster)
@@ -49,7 +49,7 @@ def test_a_plan_for_all_is_found_if_there_is_one_and_breaks_the_least(cluster):
             assert weight(world, failed, plan) == min(weights)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(small)
 def test_the_best_partial_plan_is_proved(cluster):
     world = World(cluster)

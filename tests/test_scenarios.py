@@ -59,7 +59,7 @@ def test_plans_hold(drawn):
         assert (verdict.fate[failed] != Fate.SAFE) or len(mine) == len(now.displaced_by(np.array([failed]))[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(promises, st.booleans(), st.booleans(), st.sampled_from([None, 0]))
 def test_however_little_is_asked_no_fate_is_told_wrong(cluster, losses, searching, limit):
     now = standing_of(cluster)
@@ -73,7 +73,7 @@ def test_however_little_is_asked_no_fate_is_told_wrong(cluster, losses, searchin
     assert (early.unsafe, early.safe) == (truth.unsafe, truth.safe)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(promises)
 def test_losses_and_plans_share_out_who_must_restart(cluster):
     now = standing_of(cluster)

@@ -29,7 +29,7 @@ def played(case, policy, order, priority, vm_position, node_position):
     return home
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data(), situations(max_vms=8), st.sampled_from(POLICIES), st.sampled_from(ORDERS))
 def test_it_does_what_the_policy_says(data, case, policy, order):
     priority = data.draw(st.lists(st.integers(-1, 1), min_size=case.n_vms, max_size=case.n_vms))

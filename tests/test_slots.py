@@ -43,7 +43,7 @@ def counted(slots):
     return lacking
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(clusters(min_nodes=2, max_nodes=6, max_vms=9, placed="all", **ALIKE, **MORE), st.randoms(use_true_random=False))
 def test_what_is_lacking_is_kept_up_to_date(cluster, random):
     slots = slots_of(cluster)
@@ -65,7 +65,7 @@ def test_what_is_lacking_is_kept_up_to_date(cluster, random):
             assert told[row, node] == lacking or (worst[row][node] and told[row, node] > lacking)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(clusters(min_nodes=2, max_nodes=4, max_vms=6, placed="all", **ALIKE, **MORE))
 def test_a_lacking_slot_is_a_failure_that_is_not_survived(cluster):
     slots, world = slots_of(cluster), World(cluster)

@@ -27,7 +27,7 @@ def test_knobs_turn_features_off(cluster):
     assert all(vm.node and vm.protected and vm.movable and vm.running and vm.priority == 0 for vm in cluster.vms)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(clusters())
 def test_what_is_not_asked_for_is_not_there(cluster):
     assert cluster.guarantee == Guarantee(headroom=cluster.guarantee.headroom)
@@ -38,7 +38,7 @@ def test_what_is_not_asked_for_is_not_there(cluster):
     assert all(rule.scope == "node" for rule in cluster.rules if isinstance(rule, Apart))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(clusters(failures=(2, 3), restart=("any-order",), sequences=("sequential",)))
 def test_guarantees_are_drawn_from_what_is_given(cluster):
     asked = cluster.guarantee
@@ -198,12 +198,14 @@ def without_rules(cluster):
     return Cluster(cluster.nodes, cluster.vms, (), cluster.guarantee)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corner", CORNERS)
 def test_the_corners_are_reached(corner):
     unshrunk = settings(max_examples=3000, derandomize=True, database=None, phases=[Phase.generate])
     find(clusters(), CORNERS[corner], settings=unshrunk)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corner", ASKED_FOR)
 def test_the_corners_of_what_is_asked_for_are_reached(corner):
     asked, reached = ASKED_FOR[corner]

@@ -130,7 +130,7 @@ def test_very_many_vms_do_not_nest_too_deep():
 # In any order
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(careless)
 def test_whom_some_run_strands(cluster):
     world, now = World(cluster), standing_of(cluster)

@@ -99,7 +99,7 @@ def test_who_need_not_restart_may_be_in_the_way():
 # By a policy
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(by_policy.filter(lambda cluster: cluster.guarantee.policy is not None))
 def test_the_plan_is_what_the_policy_does(cluster):
     for world, now, names, number, _, part in failing(cluster):
@@ -110,7 +110,7 @@ def test_the_plan_is_what_the_policy_does(cluster):
         assert (plan.safe, set(names.vms(plan.loss.vms.tolist())) if plan.loss else set()) == (not lost, lost)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(in_turn.filter(lambda cluster: cluster.guarantee.policy is not None))
 def test_in_turn_it_must_do_in_whichever_order_units_fail(cluster):
     for world, now, names, number, _, part in failing(cluster):

@@ -22,7 +22,7 @@ def vacated(problem, budget=None):
     return filling.node_of, vacate(problem, BALANCE, filling.node_of, np.zeros_like(limit), budget=budget or Budget())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(clusters(min_nodes=2, max_nodes=5, max_vms=8, placed="none", domains=True, resources=True))
 def test_what_comes_of_it_is_safe_and_allowed_and_those_under_rules_stay(cluster):
     problem = compile_problem(cluster)
