@@ -1,9 +1,11 @@
 """The benchmarks' own instances and measures."""
 
+import pytest
 from click.testing import CliRunner
 
 import vmplace
 from benchmarks.__main__ import main
+from benchmarks.costs import PROMISES
 from benchmarks.instances import Instance, balances, many_sizes, odd_sizes, repairs, under_rules, uneven
 from benchmarks.repairing import strewn
 from benchmarks.timed import Timed, timed
@@ -27,11 +29,17 @@ def test_what_is_asked_is_told_row_by_row():
     assert [row.split(" | ")[7] for row in rows] == ["greedy", "exact"] * 4
 
 
+@pytest.mark.slow
 def test_stronger_guarantees_are_told_row_by_row():
     ran = CliRunner().invoke(main, ["guarantees", "--small", "--time-limit", "2"])
     assert ran.exit_code == 0, ran.output
-    rows = [row.split(" | ") for row in ran.output.splitlines() if row.startswith("| ") and " nodes, " in row]
+    times, costs = ran.output.split("What promises cost")
+    rows = [row.split(" | ") for row in times.splitlines() if row.startswith("| ") and " nodes, " in row]
     assert [row[1] for row in rows] == ["planned", "any-order", "any-order", *["two nodes"] * 3, *["a rack of 16"] * 2]
+    rows = [row.strip("| ").split(" | ") for row in costs.splitlines() if row.startswith("| ")]
+    placed = {row[0]: int(row[1]) for row in rows[2:]}
+    assert list(placed) == list(PROMISES)
+    assert placed["none"] > placed["one node, planned"] > placed["two nodes, planned"] >= placed["two nodes, any-order"] > 0
 
 
 def test_what_is_strewn_about_is_unsafe_and_where_there_is_room():

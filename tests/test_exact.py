@@ -117,6 +117,7 @@ class HighsAlone:
         return answer if answer.values is not None else CpSat().solve(program, budget=budget)
 
 
+@pytest.mark.slow
 def test_either_engine_reaches_the_same_optimum(monkeypatch):
     cases = [
         (compile_problem(generate(nodes=nodes, fill=fill, profile=profile, node_memory="64GiB", seed=1, placed=placed)), goal)

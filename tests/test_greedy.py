@@ -187,6 +187,7 @@ def test_the_peak_is_within_a_hundredth_of_its_bound(profile, nodes, fill):
     assert solution.bound <= solution.objective <= solution.bound * Fraction(101, 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["azure", "flavors", "uniform"])
 def test_nearly_full_clusters_are_placed(profile):
     assert all(

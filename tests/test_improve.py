@@ -69,6 +69,7 @@ def worst_of(problem, verdict):
     return {failures.key(number): lost for number, lost in enumerate(losses(problem, verdict))}
 
 
+@pytest.mark.slow
 @TIMES
 def test_it_is_never_worse_and_always_acceptable(times):
     @settings(max_examples=40 * times, deadline=None)

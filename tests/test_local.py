@@ -88,6 +88,7 @@ def scattered(seed):
     return Cluster.from_arrays(node_memory=usable, vm_memory=memory, vm_node=node_of)
 
 
+@pytest.mark.slow
 def test_small_clusters_are_mostly_repaired_by_little_more_than_the_least():
     unsafe = [c for c in map(scattered, range(32)) if vmplace.check(c).status == "unsafe"]
     near = 0

@@ -164,6 +164,7 @@ print(solution.status, solution.guarantee, signal.getsignal(signal.SIGINT) is si
     assert rest == "feasible safe True\n"
 
 
+@pytest.mark.slow
 def test_a_hard_search_measured_in_work_ends_the_same():
     first, second = (vmplace.repair(hard(), time_limit=4, deterministic=True, seed=3) for _ in range(2))
     assert first.stats["work"] == second.stats["work"] > 0

@@ -120,6 +120,7 @@ def test_without_time_it_stays_open():
     assert survives(*FATAL_IN_TURN, budget=Budget(0)) is None
 
 
+@pytest.mark.slow
 def test_very_many_vms_do_not_nest_too_deep():
     usable, vms = FATAL_IN_TURN
     many = [(1, i) for i in range(4) for _ in range(75)]
