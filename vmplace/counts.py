@@ -342,7 +342,7 @@ class CountModel(Running):
         restarts = self._new(np.asarray(most), lambda c, counts: self._restarts(c, units))
         for s in np.flatnonzero(classes.protected & (self._n[:, failed] >= 0).any(axis=1)).tolist():
             gone = [(int(v), -1) for v in self._n[s, failed]]
-            lost = [] if self._lost is None else [(int(v), 1) for v in self._lost[s, failed]]
+            lost = [] if self._lost is None else [(int(v), 1) for v in self._lost[s, self._lost_in(units)]]
             self.program.row([*((v, 1) for v in restarts[s].tolist()), *lost, *gone], 0, 0)
         for i in np.flatnonzero(~down).tolist():
             for resource in range(problem.n_firm):

@@ -12,6 +12,7 @@ from vmplace.budget import Budget, OutOfTimeError
 from vmplace.certify import certify
 from vmplace.columns import IntArray
 from vmplace.counts import CountModel
+from vmplace.effortmodel import EffortModel
 from vmplace.engine import Answer, Outcome
 from vmplace.goal import Candidate, Goal, Stage, losses
 from vmplace.portfolio import Portfolio
@@ -167,6 +168,8 @@ class _Search:
 
     def _made(self, budget: Budget, peak: int | Fraction) -> CountModel:
         stated: dict[str, Any] = {"onto": self.onto, "least_peak": peak, "slots": self.slots}
+        if self.goal.best_effort and self.problem.failures > 1:
+            return EffortModel(self.problem, self.goal, budget, **stated)
         if self.problem.plain or self.goal.best_effort:
             return CountModel(self.problem, self.goal, budget, **stated)
         return AnyOrderModel(self.problem, self.goal, budget, strict=not self.relaxed, **stated)

@@ -11,6 +11,7 @@ from vmplace.budget import Budget, OutOfTimeError
 from vmplace.certify import certify
 from vmplace.coarse import CoarseModel
 from vmplace.consolidate import Consolidation, spare_packing
+from vmplace.effortmodel import EffortModel
 from vmplace.exact import Finding, search
 from vmplace.goal import Candidate, Goal, better
 from vmplace.greedy import construct
@@ -78,7 +79,10 @@ class Methods:
                 start.tell(budget, bounds)
         known = Finding(start, bounds, False, {}, ("bounds",) * len(bounds))
         if goal.best_effort and (problem.failures > 1 or not problem.plain) and not greedy:
-            return self._unmodelled(problem, goal, known, budget), "exact"
+            known = self._unmodelled(problem, goal, known, budget.share(_ENOUGH_SHARE))
+            if not known.infeasible and EffortModel.applies(problem, goal):
+                known = self._exact(problem, goal, known, budget)
+            return known, "exact"
         if greedy or (self.method == "auto" and problem.n_nodes > _WHOLE_NODES and _nearly(known)):
             return known, "greedy"
         if known.optimal:
@@ -106,7 +110,7 @@ class Methods:
         return known, "improve"
 
     def _unmodelled(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
-        """A best effort where the model does not tell what failures leave out: for several at once, or restarts without a plan.
+        """A best effort where the compact model does not tell what failures leave out: for several at once, or beyond a plan.
 
         Any placement is acceptable, so the best as if none failed is one more to choose from; if there is not even that, there
         is none.

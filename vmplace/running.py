@@ -177,8 +177,12 @@ class Running:
         """Memory that is lost; where one unit fails at a time, a VM is lost in one failure only."""
         assert self._lost is not None
         mine = np.flatnonzero(self._classes.priority == priority)
-        nodes = range(self._problem.n_nodes) if units is None else np.flatnonzero(np.isin(self._problem.unit, units)).tolist()
-        return [(int(self._lost[s, i]), self._size[s]) for s in mine for i in nodes if self._lost[s, i] >= 0]
+        columns = range(self._lost.shape[1]) if units is None else self._lost_in(units)
+        return [(int(self._lost[s, i]), self._size[s]) for s in mine for i in columns if self._lost[s, i] >= 0]
+
+    def _lost_in(self, units: tuple[int, ...]) -> list[int]:
+        """Which columns of `_lost` are what a failure leaves out."""
+        return np.flatnonzero(np.isin(self._problem.unit, units)).tolist()
 
     def lost(self, values: tuple[int, ...], units: tuple[int, ...]) -> tuple[int, ...]:
         """The memory in MiB that a failure leaves out in the model, by priority, highest first."""
