@@ -33,7 +33,7 @@ def command(time_limit: float = 60.0, small: bool = False, picture: Path | None 
         _rows(time_limit, small),
         note=f"512 GiB nodes, seed 1; balance in shares, moves in GiB; limit {time_limit:g} s a call; audits included.",
     )
-    _show_costs(8 if small else 16, time_limit / 6, picture)
+    _show_costs(8 if small else 16, max(1.0, time_limit // 6), picture)
 
 
 def _show_costs(nodes: int, limit: float, picture: Path | None) -> None:
