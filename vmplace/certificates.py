@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 from attrs import frozen
 
+from vmplace.blocking import survived_unblocked
 from vmplace.columns import IntArray
 from vmplace.problem import BoolArray
 from vmplace.standing import Standing
@@ -143,9 +144,12 @@ class Certificates:
 
         With g a common divisor of the sizes, m the largest VM that must restart, L the memory of all that may and F the free
         memory of the survivors in whole multiples of g: a VM of m can only be stranded if every survivor has less than m
-        left, which takes more than ``sum(max(0, F - m + g))`` of restarted memory. Sound, not complete.
+        left, which takes more than ``sum(max(0, F - m + g))`` of restarted memory. Sound, not complete. Of several resources see
+        `vmplace.blocking`.
         """
         standing = self.standing
+        if standing.problem.n_firm > 1:
+            return survived_unblocked(standing, standing.may_return if self.everyone else standing.must_return)
         safe = np.zeros(len(standing.failures), dtype=bool)
         for pool in self._pools:
             largest = np.full(standing.problem.n_nodes, pool.small, dtype=np.int64)

@@ -157,8 +157,9 @@ def judge(
         if stop_early and trial.verdict.unsafe:
             return trial.verdict
     certificates = Certificates(standing, everyone=not planned)
-    if trial.plain.any() and standing.problem.guarantee.policy is None:
-        trial.settle(certificates.any_order & trial.plain, Fate.SAFE, "certificate")
+    unbound = standing.unbound & trial.open
+    if unbound.any() and standing.problem.guarantee.policy is None:
+        trial.settle(certificates.any_order & unbound, Fate.SAFE, "certificate")
     if not standing.failures.complete and standing.unruled and standing.problem.guarantee.policy is None:
         trial.verdict.certain.update(certificates.certain_pools)
     if planned:

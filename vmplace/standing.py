@@ -74,8 +74,12 @@ class Standing:
         problem = self.problem
         if problem.all_protected:
             return self.asked
-        may = ~problem.evictable & ~problem.incoming
-        return self.failures.sums(problem.load(np.where(may, self.node_of, -1)))
+        return self.failures.sums(problem.load(np.where(self.may_return, self.node_of, -1)))
+
+    @property
+    def may_return(self) -> BoolArray:
+        """VMs that restart if they are displaced, whether they must or not, shape (n_vms,)."""
+        return ~self.problem.evictable & ~self.problem.incoming
 
     @cached_property
     def asked(self) -> IntArray:
@@ -86,15 +90,15 @@ class Standing:
     def order(self) -> IntArray:
         """The VMs that are placed and must restart if displaced, by unit, and largest first in each."""
         unit = self.problem.unit
-        if self._displaceable.all():
+        if self.must_return.all():
             return ranked(unit[self.node_of], -self.problem.memory)
-        vms = np.flatnonzero(self._displaceable)
+        vms = np.flatnonzero(self.must_return)
         return vms[ranked(unit[self.node_of[vms]], -self.problem.memory[vms])]
 
     @cached_property
     def start(self) -> IntArray:
         """``order[start[u]:start[u + 1]]`` is displaced when unit u fails, shape (n_units + 1,)."""
-        home = self.node_of if self._displaceable.all() else self.node_of[self._displaceable]
+        home = self.node_of if self.must_return.all() else self.node_of[self.must_return]
         count = np.bincount(self.problem.unit[home], minlength=len(self.problem.unit_pool))
         return np.concatenate(([0], np.cumsum(count)))
 
@@ -108,17 +112,22 @@ class Standing:
     def larger_than(self, size: int) -> IntArray:
         """The VMs that must restart, are placed and are larger than a size."""
         vms = np.flatnonzero(self.problem.memory > size)
-        return vms[self._displaceable[vms]]
+        return vms[self.must_return[vms]]
 
     @cached_property
-    def _displaceable(self) -> BoolArray:
-        """The VMs that must restart and are placed, shape (n_vms,)."""
+    def must_return(self) -> BoolArray:
+        """VMs that are placed and must restart if they are displaced, shape (n_vms,)."""
         placed = self.node_of >= 0
         return placed if self.problem.all_protected else self.problem.protected & placed
 
-    @cached_property
+    @property
     def plain(self) -> BoolArray:
         """Scenarios whose displaced VMs may restart on any target of their pool that has the memory, shape (n_scenarios,)."""
+        return self.unbound if self.problem.n_firm == 1 else np.zeros(len(self.failures), dtype=bool)
+
+    @cached_property
+    def unbound(self) -> BoolArray:
+        """Scenarios whose displaced VMs may restart on any target of their pool that has room, shape (n_scenarios,)."""
         ruled = self._ruled
         if ruled.all():
             return np.zeros(len(self.failures), dtype=bool)
@@ -127,21 +136,19 @@ class Standing:
     @property
     def unruled(self) -> bool:
         """Whether nothing but memory binds any VM's restart."""
-        return not self._ruled.any()
+        return self.problem.n_firm == 1 and not self._ruled.any()
 
     @cached_property
     def _ruled(self) -> BoolArray:
-        """Nodes with a VM whose restart more than memory binds, shape (n_nodes,)."""
+        """Nodes with a VM whose restart rules bind, or places, shape (n_nodes,)."""
         problem = self.problem
-        if problem.n_firm > 1:
-            return np.ones(problem.n_nodes, dtype=bool)
         narrowed = _narrowed(problem)
         bound = [binding.vms for binding in problem.bindings if binding.during_failover]
         if narrowed.any():
             bound.append(np.flatnonzero(narrowed[problem.signature]))
         ruled = np.zeros(problem.n_nodes, dtype=bool)
         for vms in bound:
-            ruled[self.node_of[vms[self._displaceable[vms]]]] = True
+            ruled[self.node_of[vms[self.must_return[vms]]]] = True
         return ruled
 
     @cached_property

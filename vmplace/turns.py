@@ -101,7 +101,7 @@ def survives_in_turn(standing: Standing, pool: int, budget: Budget) -> bool | No
     """Whether there are plans for a pool's failures in turn, each failure by itself being survived; None if that is not known."""
     failures = standing.failures
     mine = failures.pool == pool
-    careless = Certificates(standing, everyone=True).any_order & standing.plain | (standing.returning == 0)
+    careless = Certificates(standing, everyone=True).any_order & standing.unbound | (standing.returning == 0)
     if careless[mine].all():
         return True
     units = np.unique(failures.units[mine])
