@@ -12,6 +12,7 @@ from attrs import define, evolve, field, frozen
 from vmplace.budget import Budget, Progress
 from vmplace.capacity import Headroom, HeadroomTable
 from vmplace.ceiling import ceilings
+from vmplace.certify import certify
 from vmplace.changes import fresh_names, part_of, what_if
 from vmplace.cluster import Cluster
 from vmplace.columns import IntArray, names_of
@@ -27,6 +28,7 @@ from vmplace.problem import Problem, compile_problem
 from vmplace.reasons import impossible_sentence
 from vmplace.results import Solution, Status
 from vmplace.units import parse_memory, short
+from vmplace.verdicts import unprotected
 
 __all__ = ["COMMON_SIZES", "headroom", "headroom_table"]
 
@@ -255,7 +257,7 @@ class _Search:
         least = min(found, key=lambda ceiling: ceiling.most)
         self.high, names = least.most, Names(self.question.part, problem)
         what = words[least.resource]
-        self.why = f"the nodes have no {what} left for more"
+        self.why = f"the {what} that is free on the nodes takes no more"
         if least.failure is not None:
             failing = names.scenario(standing.failures, least.failure)
             self.why = f"with more, the other nodes would not have the {what} for all if {failing} failed"
@@ -297,10 +299,19 @@ class _Search:
             self.low, self.best, self.method = times, fit.best, fit.method
         if fit.infeasible and (self.question.monotone or times in (0, self.high) or fit.reason is not None):
             self.high, self.method = times - 1, fit.method if self.low < 0 else self.method
-            self.why = "one more cannot be placed: every way was tried"
+            self.why = "no way to place one more keeps the guarantee: every one was tried" if times else self._flaw_now()
             if fit.reason is not None:
                 self.why = impossible_sentence(fit.reason, Names(self.question.enlarged(times), self.question.problem(times)))
         self.budget.tell("search", value=max(0, self.low), bound=max(0, self.high))
+
+    def _flaw_now(self) -> str:
+        """What keeps the guarantee from being kept as it is."""
+        problem = self.question.problem(0)
+        if np.any(problem.node_of < 0) or self.fitter.move_running:
+            return "every way to place the VMs was tried"
+        names = Names(self.question.part, problem)
+        losses = unprotected(names, certify(problem, problem.node_of, budget=self.budget))
+        return next((f"{loss.scenario}: {loss.reason}" for loss in losses), "some failure is not survived (check tells which)")
 
     def _result(self) -> Headroom:
         count: int | None = max(0, self.low)

@@ -1,7 +1,7 @@
 """The cheapest nodes that could do by what bounds say: a small program over how many there are of each kind."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import gcd
 
 import numpy as np
@@ -112,7 +112,9 @@ class NodeMix:
     _excluded: list[tuple[int, ...]] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._rows = list(dict.fromkeys(self._all_rows()))
+        self._rows = []
+        for _, rows in groupby(self._all_rows(), key=lambda row: row.spared):
+            self._rows += _tightest(list(rows))
 
     def exclude(self, counts: tuple[int, ...]) -> None:
         """Take these numbers out, as not enough, and with them all that are no better."""
@@ -195,3 +197,13 @@ class NodeMix:
                 room = self.kinds.most[kind] - counts[kind] + 1
                 program.row([(numbers[kind], 1), (choices[-1], room)], upper=counts[kind] - 1 + room)
         program.row([(v, 1) for v in choices], lower=1)
+
+
+def _tightest(rows: list[_Row]) -> list[_Row]:
+    """The rows without those that ask for no more than another does; where floats mislead, one less only makes a bound weaker."""
+    shares = np.array([row.worths for row in rows], dtype=float) / np.array([row.need for row in rows], dtype=float)[:, None]
+    kept: list[int] = []
+    for index in np.argsort(shares.sum(axis=1), kind="stable").tolist():
+        if not np.any(np.all(shares[kept] <= shares[index], axis=1)):
+            kept.append(index)
+    return [rows[index] for index in kept]

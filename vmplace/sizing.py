@@ -1,5 +1,6 @@
 """How many nodes the VMs need: of one kind the fewest, of several the cheapest."""
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -32,10 +33,12 @@ from vmplace.units import short
 
 __all__ = ["size"]
 
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+
 _LARGEST_PRICE = 2**50
 """What all nodes may cost at most, in the steps of the prices."""
 
-_QUICK_SHARE, _PROBE_SHARE, _MIX_SHARE = 0.4, 0.5, 0.25
+_QUICK_SHARE, _PROBE_SHARE, _MIX_SHARE = 0.5, 0.5, 0.5
 
 
 def size(
@@ -116,10 +119,9 @@ def _parse_kinds(node: Any) -> tuple[Node, ...]:
 def _parse_growth(value: object) -> Fraction:
     if isinstance(value, str):
         number, percent = value.strip().removesuffix("%"), value.strip().endswith("%")
-        try:
-            value = Fraction(number) / (100 if percent else 1)
-        except (ValueError, ZeroDivisionError):
-            raise ValueError(f"{short(value)} is no share: write 0.2, or 20%") from None
+        if not _DECIMAL.fullmatch(number):
+            raise ValueError(f"{short(value)} is no share: write 0.2, or 20%")
+        value = Fraction(number) / (100 if percent else 1)
     return Fraction(0) if value == 0 and not isinstance(value, bool) else positive_number(value)
 
 
@@ -325,7 +327,10 @@ class _Search:
         return answer.values[: len(self.fleet.kinds)]
 
     def _try(self, counts: tuple[int, ...], ask: Callable[..., Fit], budget: Budget) -> Fit:
-        problem = compile_problem(self.fleet.cluster(counts))
+        try:
+            problem = compile_problem(self.fleet.cluster(counts))
+        except InputError:  # none of the nodes that a rule asks for are among them
+            return Fit(infeasible=True)
         fit = ask(problem, budget=budget)
         if fit.best is not None and (self.value is None or self._cost(counts) < self.value):
             self.best, self.method = (counts, fit.best), fit.method
