@@ -38,7 +38,7 @@ COMMON_SIZES = tuple(1024 * 2**power for power in range(9))
 _MOST = 500_000
 """So many times more are tried at most."""
 
-_QUICK_SHARE, _PROBE_SHARE, _MOVES_SHARE = 0.5, 0.5, 0.5
+_SEARCH_SHARE, _QUICK_SHARE, _PROBE_SHARE, _MOVES_SHARE = 0.85, 0.5, 0.5, 0.5
 
 
 def headroom(
@@ -229,13 +229,17 @@ class _Search:
 
     question: _Question
     fitter: Fitter
-    budget: Budget
+    whole: Budget
+    budget: Budget = field(init=False)
     low: int = field(default=-1, init=False)
     high: int = field(default=0, init=False)
     best: Candidate | None = field(default=None, init=False)
     method: str = field(default="bounds", init=False)
     why: str = field(default="", init=False)
     limits: dict[str, int] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.budget = self.whole.share(_SEARCH_SHARE)  # what was found has to be audited in time, too
 
     def run(self) -> Headroom:
         self._look_up()
@@ -277,17 +281,18 @@ class _Search:
                 high = middle
 
     def _close(self) -> None:
-        """By search: where a VM less never does harm, by halving what is open; else from above, as only that is a proof."""
-        undecided: set[int] = set()
+        """By search, halving what is open; where a VM less may do harm, from above as long as that is a proof."""
+        tried: set[int] = set()
+        proving = not self.question.monotone
         while self.low < self.high and not self.budget.spent:
-            open_ = [times for times in range(self.low + 1, min(self.high, _MOST) + 1) if times not in undecided]
+            open_ = [times for times in range(self.low + 1, min(self.high, _MOST) + 1) if times not in tried]
             if not open_:
                 return
-            times = open_[len(open_) // 2] if self.question.monotone else open_[-1]
+            times = open_[-1 if proving else len(open_) // 2]
             fit = self.fitter.thorough(self.question.problem(times), budget=self.budget.share(_PROBE_SHARE))
             self._take(times, fit)
-            if fit.best is None:
-                undecided.add(times)
+            tried.add(times)
+            proving = proving and (fit.best is not None or fit.infeasible)
 
     def _take(self, times: int, fit: Fit) -> None:
         """Learn from an answer.
@@ -342,10 +347,10 @@ class _Search:
         """The placement as `place` returns it; where VMs may move, with fewer moves if there is time to find that."""
         question, goal = self.question, Goal(("moves",), move_running=self.fitter.move_running)
         problem = question.problem(self.low)
-        best = with_wishes(problem, best, budget=self.budget)
-        if self.fitter.move_running and not self.budget.spent:
+        best = with_wishes(problem, best, budget=self.whole)
+        if self.fitter.move_running and not self.whole.spent:
             methods = Methods(self.fitter.method, self.fitter.seed, self.fitter.deterministic)
-            fewer = methods.find(problem, goal, budget=self.budget.share(_MOVES_SHARE))[0].best
+            fewer = methods.find(problem, goal, budget=self.whole.share(_MOVES_SHARE))[0].best
             if fewer is not None and migrated(problem, fewer.node_of) < migrated(problem, best.node_of):
                 best = fewer
         cluster = question.enlarged(self.low)

@@ -38,7 +38,7 @@ _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 _LARGEST_PRICE = 2**50
 """What all nodes may cost at most, in the steps of the prices."""
 
-_QUICK_SHARE, _PROBE_SHARE, _MIX_SHARE = 0.5, 0.5, 0.5
+_SEARCH_SHARE, _QUICK_SHARE, _PROBE_SHARE, _MIX_SHARE = 0.85, 0.5, 0.5, 0.5
 
 
 def size(
@@ -149,6 +149,8 @@ def _wanted(cluster: Cluster, pool: str, growth: Fraction, kinds: Sequence[Node]
     stopped = {vm.name for vm in cluster.vms if not vm.running and vm.node is not None and vm.node not in offline}
     vms = [evolve(vm, node=None, target=None) for vm in cluster.vms if vm.name not in stopped and vm.pool == pool]
     rules, warnings = [], []
+    if cluster.guarantee.scope == "domain" and any(kind.domain is None for kind in kinds):
+        warnings.append("nodes without a failure domain are each their own: give kinds a domain to have several fail at once")
     present = {vm.name for vm in vms}
     for index, rule in enumerate(cluster.rules):
         if isinstance(rule, OnlyOn | NotOn) and not isinstance(rule.nodes, Tag):
@@ -229,8 +231,9 @@ class _Search:
     cluster: Cluster
     fleet: _Fleet
     fitter: Fitter
-    budget: Budget
+    whole: Budget
     warnings: tuple[str, ...]
+    budget: Budget = field(init=False)
     best: tuple[tuple[int, ...], Candidate] | None = field(default=None, init=False)
     bound: int = field(default=0, init=False)
     infeasible: bool = field(default=False, init=False)
@@ -240,6 +243,9 @@ class _Search:
     _step: Fraction = field(init=False)
     _mix: NodeMix = field(init=False)
     _tried: set[tuple[int, ...]] = field(factory=set, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.budget = self.whole.share(_SEARCH_SHARE)  # what was found has to be audited in time, too
 
     def run(self) -> Sizing:
         self._prices, self._step = self.fleet.prices()
@@ -350,7 +356,7 @@ class _Search:
             counts, best = self.best
             value, asked = self._cost(counts), self.fleet.cluster(counts)
             problem = compile_problem(asked)
-            best = with_wishes(problem, best, budget=self.budget)
+            best = with_wishes(problem, best, budget=self.whole)
             status = Status.OPTIMAL if self.bound >= value else Status.FEASIBLE
             goal = Goal(("consolidate",))
             solution = solution_of(asked, problem, goal, best, method=self.method, budget=self.budget)
