@@ -95,6 +95,8 @@ class Headroom:
         if self.solution is None:
             raise ValueError(f"there is no placement: the status is {self.status}")
         placed = self.solution.to_document()
+        if len(placed.vms) == len(self.cluster.vms) + len(self.added):
+            return placed
         here = {vm.name: vm for vm in placed.vms}
         vms = [here.pop(vm.name, vm) for vm in self.cluster.vms]
         return evolve(self.cluster, vms=[*vms, *here.values()])

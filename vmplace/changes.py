@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from vmplace.cluster import Cluster
-from vmplace.columns import names_of
+from vmplace.columns import VMColumns, names_of
 from vmplace.errors import Flaw, InputError
 from vmplace.model import VM, Apart, Members, Node, OnlyOn, Rule, Tag, Together
 from vmplace.references import resolve
@@ -48,9 +48,8 @@ def what_if(
     InputError
         (a ValueError) that names the argument: for a name that is unknown or taken, and for a must-rule that is left no node.
     """
-    change = _Change(
-        cluster, tuple(add_nodes), frozenset(remove_nodes), tuple(add_vms), frozenset(remove_vms), dict(resize_vms or {})
-    )
+    new = add_vms if isinstance(add_vms, VMColumns) else tuple(add_vms)
+    change = _Change(cluster, tuple(add_nodes), frozenset(remove_nodes), new, frozenset(remove_vms), dict(resize_vms or {}))
     flaws = list(change.flaws())
     if flaws:
         raise InputError(flaws)
@@ -97,7 +96,7 @@ class _Change:
     cluster: Cluster
     new_nodes: tuple[Node, ...]
     lost_nodes: frozenset[str]
-    new_vms: tuple[VM, ...]
+    new_vms: Sequence[VM]
     lost_vms: frozenset[str]
     sizes: Mapping[str, Any]
 
@@ -123,7 +122,9 @@ class _Change:
                 yield Flaw("remove_nodes", f"rules[{index}] leaves its VMs no other node: keep one of them, or drop the rule")
 
     def made(self) -> Cluster:
-        """The cluster that comes of it."""
+        """The cluster that comes of it; where VMs only come, columns stay columns."""
+        if isinstance(self.cluster.vms, VMColumns) and not (self.new_nodes or self.lost_nodes or self.lost_vms or self.sizes):
+            return evolve(self.cluster, vms=self.cluster.vms.followed_by(self.new_vms))
         vms = [self._changed(vm) for vm in self.cluster.vms if not self._goes(vm)]
         rules = (_without(rule, self._gone, self.lost_nodes) for rule in self.cluster.rules)
         return evolve(
@@ -155,10 +156,10 @@ def _unknown(place: str, names: Iterable[str], known: Collection[str], noun: str
 
 def _taken(place: str, things: Sequence[Node] | Sequence[VM], known: set[str], noun: str) -> Iterator[Flaw]:
     seen = set(known)
-    for thing in things:
-        if thing.name in seen:
-            yield Flaw(place, f"{short(thing.name)} is a {noun} of this cluster already: name it otherwise")
-        seen.add(thing.name)
+    for name in names_of(things):
+        if name in seen:
+            yield Flaw(place, f"{short(name)} is a {noun} of this cluster already: name it otherwise")
+        seen.add(name)
 
 
 def _left(members: Members, gone: Collection[str]) -> Members:

@@ -1,7 +1,7 @@
 """How many more VMs there can be before the guarantee goes."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -15,11 +15,12 @@ from vmplace.ceiling import ceilings
 from vmplace.certify import certify
 from vmplace.changes import fresh_names, part_of, what_if
 from vmplace.cluster import Cluster
-from vmplace.columns import IntArray, names_of
+from vmplace.columns import IntArray, VMColumns, names_of
 from vmplace.errors import Flaw, InputError
 from vmplace.fields import parse_count, parse_resources, parse_weight, placed
 from vmplace.fitting import Fit, Fitter, with_wishes
 from vmplace.goal import Candidate, Goal, migrated
+from vmplace.labels import Labels
 from vmplace.methods import METHODS, Methods
 from vmplace.model import VM
 from vmplace.naming import Names
@@ -167,7 +168,7 @@ class _Question:
 
     def enlarged(self, times: int) -> Cluster:
         """The cluster with so many bundles more."""
-        return what_if(self.part, add_vms=list(self._new(times)))
+        return what_if(self.part, add_vms=self._new(times))
 
     def added(self, times: int) -> tuple[str, ...]:
         """The names of what comes in so many bundles."""
@@ -218,9 +219,13 @@ class _Question:
     def _sizes(self) -> list[int]:
         return [memory for memory, number in self.bundle.items() for _ in range(number)]
 
-    def _new(self, times: int) -> Iterator[VM]:
-        for name, memory in zip(self.added(times), self._sizes * times, strict=True):
-            yield VM(name, memory, pool=self.pool, resources=self.resources)
+    def _new(self, times: int) -> Sequence[VM]:
+        names, sizes = self.added(times), self._sizes * times
+        if not isinstance(self.part.vms, VMColumns):
+            return [VM(name, size, pool=self.pool, resources=self.resources) for name, size in zip(names, sizes, strict=True)]
+        new = VMColumns.of(sizes, None, names, self.part.node_columns.names)
+        amounts = {name: np.full(len(names), amount) for name, amount in self.resources.items()}
+        return evolve(new, pool=Labels.alike(self.pool, len(names)), resources=amounts)
 
 
 @define

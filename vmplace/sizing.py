@@ -2,8 +2,9 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import islice
 from math import ceil, lcm
 from typing import Any
 
@@ -15,6 +16,7 @@ from vmplace.budget import Budget, Progress
 from vmplace.capacity import Sizing
 from vmplace.changes import fresh_names, part_of
 from vmplace.cluster import Cluster
+from vmplace.columns import NodeColumns, VMColumns, names_of
 from vmplace.engine import Answer, Outcome
 from vmplace.errors import Flaw, InputError
 from vmplace.fields import parse_count, parse_headroom, parse_mapping, placed, positive_number
@@ -37,6 +39,12 @@ _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 
 _LARGEST_PRICE = 2**50
 """What all nodes may cost at most, in the steps of the prices."""
+
+_MOST_NODES = 20_000
+"""Where there may be more, it is not looked at all of them whether they are enough."""
+
+_HOWEVER_MANY = ("size", "rules", "group")
+"""What one node of each kind cannot do, more of them cannot either, if it is for one of these reasons."""
 
 _SEARCH_SHARE, _QUICK_SHARE, _PROBE_SHARE, _MIX_SHARE = 0.85, 0.5, 0.5, 0.5
 
@@ -145,13 +153,11 @@ def _guarantee(cluster: Cluster, failures: int | None, headroom: float | None) -
 
 def _wanted(cluster: Cluster, pool: str, growth: Fraction, kinds: Sequence[Node]) -> tuple[Cluster, tuple[str, ...]]:
     """The VMs to run, all waiting, on no node yet; and what is to be said of the rules."""
-    offline = {node.name for node in cluster.nodes if node.state == "offline"}
-    stopped = {vm.name for vm in cluster.vms if not vm.running and vm.node is not None and vm.node not in offline}
-    vms = [evolve(vm, node=None, target=None) for vm in cluster.vms if vm.name not in stopped and vm.pool == pool]
+    vms = _anew(cluster, pool)
     rules, warnings = [], []
     if cluster.guarantee.scope == "domain" and any(kind.domain is None for kind in kinds):
         warnings.append("nodes without a failure domain are each their own: give kinds a domain to have several fail at once")
-    present = {vm.name for vm in vms}
+    present = set(names_of(vms)) if cluster.rules else set()
     for index, rule in enumerate(cluster.rules):
         if isinstance(rule, OnlyOn | NotOn) and not isinstance(rule.nodes, Tag):
             warnings.append(f"rules[{index}] ({rule.kind}) names nodes, and is left out")
@@ -160,7 +166,22 @@ def _wanted(cluster: Cluster, pool: str, growth: Fraction, kinds: Sequence[Node]
         members = rule.vms if isinstance(rule.vms, Tag) else tuple(name for name in rule.vms if name in present)
         if members:
             rules.append(evolve(rule, vms=members))
-    return evolve(cluster, nodes=(), vms=[*vms, *_grown(vms, growth)], rules=rules), tuple(warnings)
+    all_, none = _grown(vms, growth), NodeColumns.holding(())
+    if isinstance(all_, VMColumns):
+        all_ = evolve(all_, node_names=none.names)  # so no VM is made to be looked at
+    return evolve(cluster, nodes=none, vms=all_, rules=rules), tuple(warnings)
+
+
+def _anew(cluster: Cluster, pool: str) -> Sequence[VM]:
+    """A pool's VMs that run or are to be started, on no node."""
+    held = cluster.vm_columns
+    offline = np.append(cluster.node_columns.state.are("offline"), True)
+    chosen = np.flatnonzero((held.running | offline[held.node]) & held.pool.are(pool))
+    if isinstance(cluster.vms, VMColumns):
+        nowhere = np.broadcast_to(np.int64(-1), len(chosen))
+        names = held.names if len(chosen) == len(held) else [held.names[index] for index in chosen.tolist()]
+        return evolve(held.rows(chosen, names), node=nowhere, target=nowhere, node_names=())
+    return [evolve(cluster.vms[index], node=None, target=None) for index in chosen.tolist()]
 
 
 def _refuse_tag(index: int, rule: Rule, kinds: Sequence[Node], vms: Sequence[VM]) -> None:
@@ -172,14 +193,18 @@ def _refuse_tag(index: int, rule: Rule, kinds: Sequence[Node], vms: Sequence[VM]
         raise InputError([Flaw("node", f"none {which}, which rules[{index}] asks for {vms[0].name}: give one that does")])
 
 
-def _grown(vms: Sequence[VM], growth: Fraction) -> Iterator[VM]:
-    """Copies of the largest, the second largest, ..., each time the share of those so far, rounded up, grows by one."""
-    names = fresh_names("growth", [vm.name for vm in vms])
-    done = 0
-    for number, vm in enumerate(sorted(vms, key=lambda vm: -vm.memory), start=1):
-        for _ in range(ceil(growth * number) - done):
-            yield evolve(vm, name=next(names))
-            done += 1
+def _grown(vms: Sequence[VM], growth: Fraction) -> Sequence[VM]:
+    """With copies of the largest, the second largest, ..., each time the share of those so far, rounded up, grows by one."""
+    memory = vms.memory if isinstance(vms, VMColumns) else np.array([vm.memory for vm in vms], dtype=np.int64)
+    order, copied, copies = np.argsort(-memory, kind="stable").tolist(), 0, []
+    for number, index in enumerate(order if growth else (), start=1):
+        more = ceil(growth * number) - copied
+        copied += more
+        copies += [index] * more
+    names = list(islice(fresh_names("growth", names_of(vms)), copied))
+    if isinstance(vms, VMColumns):
+        return vms.followed_by(vms.rows(np.array(copies, dtype=np.int64), names)) if copies else vms
+    return [*vms, *(evolve(vms[index], name=name) for index, name in zip(copies, names, strict=True))]
 
 
 @frozen(eq=False)
@@ -189,15 +214,23 @@ class _Fleet:
     wanted: Cluster
     kinds: tuple[Node, ...]
     most: tuple[int, ...]
+    _made: tuple[list[Node], ...] = field(init=False)
+
+    @_made.default
+    def _none_yet(self) -> tuple[list[Node], ...]:
+        return tuple([] for _ in self.kinds)
 
     def cluster(self, counts: Iterable[int]) -> Cluster:
         """The VMs with so many nodes of each kind."""
-        nodes = [
-            evolve(kind, name=f"{kind.name}-{number}")
-            for kind, count in zip(self.kinds, counts, strict=True)
-            for number in range(1, count + 1)
-        ]
-        return evolve(self.wanted, nodes=nodes)
+        nodes: list[Node] = []
+        for kind, made, count in zip(self.kinds, self._made, counts, strict=True):
+            made.extend(evolve(kind, name=f"{kind.name}-{number}") for number in range(len(made) + 1, count + 1))
+            nodes += made[:count]
+        vms = self.wanted.vms
+        if not isinstance(vms, VMColumns) or self.wanted.rules:
+            return evolve(self.wanted, nodes=nodes)
+        columns = NodeColumns.holding(nodes)
+        return evolve(self.wanted, nodes=columns, vms=evolve(vms, node_names=columns.names))
 
     def mix(self, prices: tuple[int, ...]) -> NodeMix:
         """Which numbers could do by what bounds say."""
@@ -265,11 +298,13 @@ class _Search:
 
     def _hopeless(self) -> bool:
         """Whether as many nodes as there may be are not enough, as a bound shows."""
-        all_ = self.fleet.cluster(self.fleet.most)
-        problem = compile_problem(all_)
+        most = self.fleet.most
+        few = tuple(min(1, limit) for limit in most) if sum(most) > _MOST_NODES else most
+        nodes = self.fleet.cluster(few)
+        problem = compile_problem(nodes)
         reason = impossible(problem, self.fitter.goal)
-        if reason is not None:
-            self.infeasible, self.why = True, impossible_sentence(reason, Names(all_, problem))
+        if reason is not None and (few == most or reason.kind in _HOWEVER_MANY):
+            self.infeasible, self.why = True, impossible_sentence(reason, Names(nodes, problem))
         return self.infeasible
 
     def _look_up(self, budget: Budget) -> None:
