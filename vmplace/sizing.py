@@ -31,7 +31,7 @@ from vmplace.problem import compile_problem
 from vmplace.reasons import impossible_sentence
 from vmplace.references import resolve
 from vmplace.results import Status
-from vmplace.units import short
+from vmplace.units import parse_memory, short
 
 __all__ = ["size"]
 
@@ -116,7 +116,7 @@ def _parse_kinds(node: Any) -> tuple[Node, ...]:
     kinds = tuple(node) if isinstance(node, Sequence) and not isinstance(node, str) else (node,)
     if not kinds:
         raise InputError([Flaw("node", "[] is no kind of node: give one at least")])
-    found = tuple(kind if isinstance(kind, Node) else placed("node", lambda value: Node("node", value))(kind) for kind in kinds)
+    found = tuple(kind if isinstance(kind, Node) else Node("node", placed("node", parse_memory)(kind)) for kind in kinds)
     names = [kind.name for kind in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
