@@ -272,11 +272,11 @@ class _Search:
             self.why = f"with more, the other nodes would not have the {what} for all if {failing} failed"
 
     def _halve(self, budget: Budget) -> None:
-        """Quickly: the most first, as bounds are often met; whether it can be kept with nothing more; then halving."""
+        """Quickly: whether it can be kept with nothing more; then the most, as bounds are often met; then halving."""
         low, high = 0, min(self.high, _MOST)
-        for times in (high, 0) if self.question.monotone else (0, high):
+        for times in (0, high):
             if self.low < times <= self.high and not budget.spent:
-                self._take(times, self.fitter.quick(self.question.problem(times), budget=budget))
+                self._take(times, self.fitter.quick(self.question.problem(times), budget=budget.share(_PROBE_SHARE)))
         while self.low >= 0 and not budget.spent and max(low, self.low) + 1 < min(high, self.high):
             low = max(low, self.low)
             middle = (low + min(high, self.high)) // 2
