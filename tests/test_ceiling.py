@@ -39,6 +39,13 @@ def test_slots_beside_the_largest(free, loads, size, most):
     assert least(Cluster(nodes, [VM(f"v{i}", m, f"n{i}") for i, m in enumerate(loads)]), size) == most
 
 
+def test_the_displaced_take_room_of_survivors():
+    nodes = [Node("n0", 20), Node("n1", 10), Node("n2", 10)]
+    both = Cluster(nodes, [VM("a", 9, "n0"), VM("b", 9, "n0")])
+    assert least(both, 3) == 0
+    assert least(evolve(both, vms=[both.vms[0], evolve(both.vms[1], protected=False)]), 3) == 3
+
+
 def test_what_is_to_be_in_pairs_counts_as_pairs():
     nodes = [Node(f"n{i}", 12) for i in range(3)]
     assert least(Cluster(nodes), 4, 2) == 4

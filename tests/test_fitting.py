@@ -37,10 +37,15 @@ def test_what_fits_comes_with_a_placement_and_what_cannot_with_a_proof(ask, size
         assert (fit.best.node_of >= 0).all()
 
 
+@pytest.mark.parametrize("ask", [FITTER.quick, FITTER.thorough])
+def test_in_no_time_nothing_is_told(ask):
+    fit = ask(asked([5, 5, 5, 5]), budget=Budget(0))
+    assert (fit.best, fit.infeasible) == (None, False)
+
+
 def test_only_a_search_tells_of_what_no_bound_rules_out():
-    # Each of 7, 7, 6 fills a node in normal running, and when one fails no other has room for its VM.
-    problem = asked([4, 4, 4, 3, 3], headroom=0.3)
-    assert FITTER.thorough(problem, budget=Budget()).infeasible
+    fit = FITTER.thorough(asked([4, 4, 4, 3, 3], headroom=0.3), budget=Budget())
+    assert (fit.infeasible, fit.reason, fit.method) == (True, None, "exact")
 
 
 def test_wishes_do_not_keep_anything_from_fitting_and_are_regarded_in_the_end():

@@ -16,6 +16,7 @@ import vmplace
 from tests.brute import World
 from tests.test_guarantees import FEATURES
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, NotOn, OnlyOn, Tag
+from vmplace.fitting import Fit, Fitter
 from vmplace.generate import generate
 from vmplace.testing import clusters
 
@@ -222,6 +223,26 @@ def test_no_vm_needs_no_node():
 def test_in_no_time_nothing_is_claimed():
     found = vmplace.size(EIGHT, "48GiB", time_limit=0)
     assert (found.status, found.counts, found.gap) == ("unknown", None, None)
+
+
+def test_what_was_not_decided_is_no_proof(monkeypatch):
+    thorough = Fitter.thorough
+    monkeypatch.setattr(Fitter, "quick", lambda *_, **__: Fit())
+    monkeypatch.setattr(
+        Fitter, "thorough", lambda self, problem, budget: thorough(self, problem, budget=budget) if problem.n_nodes > 4 else Fit()
+    )
+    found = vmplace.size(EIGHT, "48GiB")
+    assert (found.status, found.objective, found.bound) == ("feasible", 5, 4)
+    assert vmplace.size(EIGHT, "48GiB", most={"node": 4}).status == "unknown"
+
+
+def test_only_the_vms_of_the_pool_count():
+    nodes = [Node("n1", 64, domain="r"), Node("n2", 64, pool="p", domain="r")]
+    vms = [VM("a", 8, "n1"), VM("b", 8, "n2", pool="p"), VM("c", 8, "n1", running=False)]
+    for rules in ([], [Apart(["a", "b"], scope="domain")]):
+        found = vmplace.size(Cluster(nodes, vms, rules), 8, pool="p")
+        assert (found.n_vms, found.objective) == (1, 2)
+        assert {node.pool for node in found.to_document().nodes} == {"p"}
 
 
 def test_thousands_of_requests_are_sized_in_seconds_to_a_node():

@@ -184,8 +184,8 @@ class NodeMix:
         return spares
 
     def _better(self, program: Program, numbers: Sequence[int], counts: tuple[int, ...]) -> None:
-        """One more of some kind than these; where larger nodes do no harm, of some kind and all larger ones together."""
-        chain = self.kinds.chain if self.demand.monotone else None
+        """One more of some kind, or of it and all larger ones together; where more may do harm, or less of some kind."""
+        chain = self.kinds.chain
         choices = []
         for place, kind in enumerate(chain or range(len(numbers))):
             among = chain[: place + 1] if chain else [kind]
