@@ -214,6 +214,11 @@ def test_what_all_fail_together_is_never_enough():
     assert vmplace.size(racked, "64GiB").warnings[0].startswith("nodes without a failure domain")
 
 
+def test_more_failures_than_nodes_could_be_built_for_are_left_open():
+    found = vmplace.size(EIGHT, "48GiB", failures=10**8, time_limit=2)
+    assert (found.status, found.bound > 10**8) == ("unknown", True)
+
+
 def test_no_vm_needs_no_node():
     found = vmplace.size(Cluster([]), "8GiB")
     assert (found.status, found.objective, found.nodes) == ("optimal", 0, 0)
@@ -267,6 +272,7 @@ def test_thousands_of_requests_are_sized_in_seconds_to_a_node():
         ({"node": 1, "growth": "lots"}, "growth"),
         ({"node": 1, "growth": -0.5}, "growth"),
         ({"node": 1, "growth": True}, "growth"),
+        ({"node": 1, "growth": 20}, "growth"),
         ({"node": 1, "failures": -1}, "failures"),
         ({"node": 1, "headroom": 1}, "headroom"),
         ({"node": 1, "pool": "x"}, "pool"),

@@ -1,31 +1,26 @@
 """How many more VMs there can be before the guarantee goes."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from attrs import define, evolve, field, frozen
+from attrs import define, field
 
 from vmplace.budget import Budget, Progress
 from vmplace.capacity import Headroom, HeadroomTable
 from vmplace.ceiling import ceilings
 from vmplace.certify import certify
-from vmplace.changes import fresh_names, part_of, what_if
+from vmplace.changes import part_of
 from vmplace.cluster import Cluster
-from vmplace.columns import IntArray, VMColumns, names_of
+from vmplace.enlarged import Enlarged
 from vmplace.errors import Flaw, InputError
 from vmplace.fields import parse_count, parse_resources, parse_weight, placed
 from vmplace.fitting import Fit, Fitter, with_wishes
 from vmplace.goal import Candidate, Goal, migrated
-from vmplace.labels import Labels
 from vmplace.methods import METHODS, Methods
-from vmplace.model import VM
 from vmplace.naming import Names
 from vmplace.optimize import solution_of
-from vmplace.problem import Problem, compile_problem
 from vmplace.reasons import impossible_sentence
 from vmplace.results import Solution, Status
 from vmplace.units import parse_memory, short
@@ -94,7 +89,7 @@ def headroom(
     fitter = _fitter(move_running, method, seed, deterministic)
     bundle, needs = _parse_bundle(memory), placed("resources", parse_resources)(resources or {})
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        return _Search(_Question(cluster, *part_of(cluster, pool), bundle, needs), fitter, budget).run()
+        return _Search(Enlarged(cluster, *part_of(cluster, pool), bundle, needs), fitter, budget).run()
 
 
 def headroom_table(
@@ -134,7 +129,7 @@ def headroom_table(
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         for number, bundle in enumerate(bundles):
             inner = budget.share(1 / (len(bundles) - number))
-            rows.append(_Search(_Question(cluster, part, own, bundle, needs), fitter, inner).run())
+            rows.append(_Search(Enlarged(cluster, part, own, bundle, needs), fitter, inner).run())
     return HeadroomTable(cluster=cluster, rows=tuple(rows))
 
 
@@ -156,83 +151,11 @@ def _parse_bundle(memory: Any, place: str = "memory") -> dict[int, int]:
     return dict(sorted(bundle.items(), reverse=True))
 
 
-@frozen(eq=False)
-class _Question:
-    """A cluster, or the pool of it in question, with ever more VMs."""
-
-    cluster: Cluster
-    part: Cluster
-    pool: str
-    bundle: Mapping[int, int]
-    resources: Mapping[str, int]
-
-    def enlarged(self, times: int) -> Cluster:
-        """The cluster with so many bundles more."""
-        return what_if(self.part, add_vms=self._new(times))
-
-    def added(self, times: int) -> tuple[str, ...]:
-        """The names of what comes in so many bundles."""
-        return tuple(islice(fresh_names("new", names_of(self.cluster.vms)), times * len(self._sizes)))
-
-    def problem(self, times: int) -> Problem:
-        """`enlarged` compiled, without making any VM."""
-        one = self._one
-        last, step = one.n_vms - one.n_incoming, len(self._sizes)
-        new = np.tile(np.arange(last - step, last), times)
-        rows = np.concatenate([np.arange(last - step), new, np.arange(last, one.n_vms)])
-        original = one.original[rows]
-        original[last - step : last - step + len(new)] = len(self.part.vms) + np.arange(len(new))
-        return evolve(
-            one,
-            demand=one.demand[rows],
-            node_of=one.node_of[rows],
-            protected=one.protected[rows],
-            evictable=one.evictable[rows],
-            optional=one.optional[rows],
-            movable=one.movable[rows],
-            priority=one.priority[rows],
-            signature=one.signature[rows],
-            original=original,
-        )
-
-    @cached_property
-    def demand(self) -> IntArray:
-        """What each VM of a bundle needs, shape (n_new, n_resources)."""
-        last = self._one.n_vms - self._one.n_incoming
-        return self._one.demand[last - len(self._sizes) : last]
-
-    @property
-    def pool_number(self) -> int:
-        """The pool's number in the problem."""
-        return int(self._one.vm_pool[self._one.n_vms - self._one.n_incoming - 1])
-
-    @property
-    def monotone(self) -> bool:
-        """Whether what can be done with more can be done with less."""
-        return self._one.planned
-
-    @cached_property
-    def _one(self) -> Problem:
-        return compile_problem(self.enlarged(1))
-
-    @cached_property
-    def _sizes(self) -> list[int]:
-        return [memory for memory, number in self.bundle.items() for _ in range(number)]
-
-    def _new(self, times: int) -> Sequence[VM]:
-        names, sizes = self.added(times), self._sizes * times
-        if not isinstance(self.part.vms, VMColumns):
-            return [VM(name, size, pool=self.pool, resources=self.resources) for name, size in zip(names, sizes, strict=True)]
-        new = VMColumns.of(sizes, None, names, self.part.node_columns.names)
-        amounts = {name: np.full(len(names), amount) for name, amount in self.resources.items()}
-        return evolve(new, pool=Labels.alike(self.pool, len(names)), resources=amounts)
-
-
 @define
 class _Search:
     """Closes in on the largest number from both sides; `low` times the bundle fits in, `high` is the most that could."""
 
-    question: _Question
+    question: Enlarged
     fitter: Fitter
     whole: Budget
     budget: Budget = field(init=False)
@@ -311,7 +234,7 @@ class _Search:
             self.high, self.method = times - 1, fit.method if self.low < 0 else self.method
             self.why = "no way to place one more keeps the guarantee: every one was tried" if times else self._flaw_now()
             if fit.reason is not None:
-                self.why = impossible_sentence(fit.reason, Names(self.question.enlarged(times), self.question.problem(times)))
+                self.why = impossible_sentence(fit.reason, Names(self.question.cluster_with(times), self.question.problem(times)))
         self.budget.tell("search", value=max(0, self.low), bound=max(0, self.high))
 
     def _flaw_now(self) -> str:
@@ -358,5 +281,5 @@ class _Search:
             fewer = methods.find(problem, goal, budget=self.whole.share(_MOVES_SHARE))[0].best
             if fewer is not None and migrated(problem, fewer.node_of) < migrated(problem, best.node_of):
                 best = fewer
-        cluster = question.enlarged(self.low)
+        cluster = question.cluster_with(self.low)
         return solution_of(cluster, problem, goal, best, method=self.method, budget=self.budget)

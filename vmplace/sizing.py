@@ -4,32 +4,28 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
-from itertools import islice
-from math import ceil, lcm
 from typing import Any
 
-import numpy as np
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from vmplace.bounds import impossible
 from vmplace.budget import Budget, Progress
 from vmplace.capacity import Sizing
-from vmplace.changes import fresh_names, part_of
+from vmplace.changes import part_of
 from vmplace.cluster import Cluster
-from vmplace.columns import NodeColumns, VMColumns, names_of
 from vmplace.engine import Answer, Outcome
 from vmplace.errors import Flaw, InputError
 from vmplace.fields import parse_count, parse_headroom, parse_mapping, placed, positive_number
 from vmplace.fitting import Fit, Fitter, with_wishes
+from vmplace.fleet import Fleet, wanted
 from vmplace.goal import Candidate, Goal
 from vmplace.methods import METHODS
-from vmplace.model import VM, Apart, Node, NotOn, OnlyOn, Rule, Tag, Together
+from vmplace.model import Node
 from vmplace.naming import Names
-from vmplace.nodemix import Demand, Kinds, NodeMix
+from vmplace.nodemix import NodeMix
 from vmplace.optimize import solution_of
 from vmplace.problem import compile_problem
 from vmplace.reasons import impossible_sentence
-from vmplace.references import resolve
 from vmplace.results import Status
 from vmplace.units import parse_memory, short
 
@@ -37,8 +33,10 @@ __all__ = ["size"]
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 
-_LARGEST_PRICE = 2**50
-"""What all nodes may cost at most, in the steps of the prices."""
+_MOST_GROWTH = 10
+
+_MOST_BUILT = 1_000_000
+"""More nodes than this are not tried."""
 
 _MOST_NODES = 20_000
 """Where there may be more, it is not looked at all of them whether they are enough."""
@@ -68,8 +66,7 @@ def size(
     """How many nodes of a kind it takes to run a cluster's VMs with its guarantee; of several kinds, the cheapest set.
 
     The cluster's own nodes do not count, nor where VMs are now: all are placed anew. Stopped VMs take nothing. Rules that name
-    nodes are left out, with a warning; those that choose nodes by tag go by the tags of the
-    kinds; what is no must does not count.
+    nodes are left out, with a warning; those that choose nodes by tag go by the kinds' tags; what is no must does not count.
 
     Parameters
     ----------
@@ -107,9 +104,9 @@ def size(
         part, own = part_of(cluster, pool)
         kinds = tuple(evolve(kind, pool=own, state="online") for kind in kinds)
         asked = _guarantee(cluster, failures, headroom)
-        wanted, warnings = _wanted(evolve(part, guarantee=asked), own, share, kinds)
-        limits = _parse_most(most or {}, kinds, len(wanted.vms) + asked.failures)
-        return _Search(cluster, _Fleet(wanted, kinds, limits), fitter, budget, warnings).run()
+        vms, warnings = wanted(evolve(part, guarantee=asked), own, share, kinds)
+        limits = _parse_most(most or {}, kinds, len(vms.vms) + asked.failures)
+        return _Search(cluster, Fleet(vms, kinds, limits), fitter, budget, warnings).run()
 
 
 def _parse_kinds(node: Any) -> tuple[Node, ...]:
@@ -130,7 +127,10 @@ def _parse_growth(value: object) -> Fraction:
         if not _DECIMAL.fullmatch(number):
             raise ValueError(f"{short(value)} is no share: write 0.2, or 20%")
         value = Fraction(number) / (100 if percent else 1)
-    return Fraction(0) if value == 0 and not isinstance(value, bool) else positive_number(value)
+    share = Fraction(0) if value == 0 and not isinstance(value, bool) else positive_number(value)
+    if share > _MOST_GROWTH:
+        raise ValueError(f"{short(value)} is above {_MOST_GROWTH}: write a share, 0.2 or 20%")
+    return share
 
 
 def _parse_most(most: Mapping[str, int], kinds: Sequence[Node], enough: int) -> tuple[int, ...]:
@@ -151,118 +151,12 @@ def _guarantee(cluster: Cluster, failures: int | None, headroom: float | None) -
     return evolve(cluster.guarantee, **changes)
 
 
-def _wanted(cluster: Cluster, pool: str, growth: Fraction, kinds: Sequence[Node]) -> tuple[Cluster, tuple[str, ...]]:
-    """The VMs to run, all waiting, on no node yet; and what is to be said of the rules."""
-    vms = _anew(cluster, pool)
-    rules, warnings = [], []
-    if cluster.guarantee.scope == "domain" and any(kind.domain is None for kind in kinds):
-        warnings.append("nodes without a failure domain are each their own: give kinds a domain to have several fail at once")
-    present = set(names_of(vms)) if cluster.rules else set()
-    for index, rule in enumerate(cluster.rules):
-        if isinstance(rule, OnlyOn | NotOn) and not isinstance(rule.nodes, Tag):
-            warnings.append(f"rules[{index}] ({rule.kind}) names nodes, and is left out")
-            continue
-        _refuse_tag(index, rule, kinds, [vm for vm in vms if vm.name in set(resolve(rule.vms, cluster.vms))])
-        members = rule.vms if isinstance(rule.vms, Tag) else tuple(name for name in rule.vms if name in present)
-        if members:
-            rules.append(evolve(rule, vms=members))
-    all_, none = _grown(vms, growth), NodeColumns.holding(())
-    if isinstance(all_, VMColumns):
-        all_ = evolve(all_, node_names=none.names)  # so no VM is made to be looked at
-    return evolve(cluster, nodes=none, vms=all_, rules=rules), tuple(warnings)
-
-
-def _anew(cluster: Cluster, pool: str) -> Sequence[VM]:
-    """A pool's VMs that run or are to be started, on no node."""
-    held = cluster.vm_columns
-    offline = np.append(cluster.node_columns.state.are("offline"), True)
-    chosen = np.flatnonzero((held.running | offline[held.node]) & held.pool.are(pool))
-    if isinstance(cluster.vms, VMColumns):
-        nowhere = np.broadcast_to(np.int64(-1), len(chosen))
-        names = held.names if len(chosen) == len(held) else [held.names[index] for index in chosen.tolist()]
-        return evolve(held.rows(chosen, names), node=nowhere, target=nowhere, node_names=())
-    return [evolve(cluster.vms[index], node=None, target=None) for index in chosen.tolist()]
-
-
-def _refuse_tag(index: int, rule: Rule, kinds: Sequence[Node], vms: Sequence[VM]) -> None:
-    if isinstance(rule, Apart | Together) or not rule.must or not vms or not isinstance(rule.nodes, Tag):
-        return
-    fit = [kind for kind in kinds if (rule.nodes.tag in kind.tags) is isinstance(rule, OnlyOn)]
-    if not fit:
-        which = f"has the tag {rule.nodes.tag!r}" if isinstance(rule, OnlyOn) else f"is without the tag {rule.nodes.tag!r}"
-        raise InputError([Flaw("node", f"none {which}, which rules[{index}] asks for {vms[0].name}: give one that does")])
-
-
-def _grown(vms: Sequence[VM], growth: Fraction) -> Sequence[VM]:
-    """With copies of the largest, the second largest, ..., each time the share of those so far, rounded up, grows by one."""
-    memory = vms.memory if isinstance(vms, VMColumns) else np.array([vm.memory for vm in vms], dtype=np.int64)
-    order, copied, copies = np.argsort(-memory, kind="stable").tolist(), 0, []
-    for number, index in enumerate(order if growth else (), start=1):
-        more = ceil(growth * number) - copied
-        copied += more
-        copies += [index] * more
-    names = list(islice(fresh_names("growth", names_of(vms)), copied))
-    if isinstance(vms, VMColumns):
-        return vms.followed_by(vms.rows(np.array(copies, dtype=np.int64), names)) if copies else vms
-    return [*vms, *(evolve(vms[index], name=name) for index, name in zip(copies, names, strict=True))]
-
-
-@frozen(eq=False)
-class _Fleet:
-    """VMs, and nodes of some kinds to run them on, as many as one likes up to `most`."""
-
-    wanted: Cluster
-    kinds: tuple[Node, ...]
-    most: tuple[int, ...]
-    _made: tuple[list[Node], ...] = field(init=False)
-
-    @_made.default
-    def _none_yet(self) -> tuple[list[Node], ...]:
-        return tuple([] for _ in self.kinds)
-
-    def cluster(self, counts: Iterable[int]) -> Cluster:
-        """The VMs with so many nodes of each kind."""
-        nodes: list[Node] = []
-        for kind, made, count in zip(self.kinds, self._made, counts, strict=True):
-            made.extend(evolve(kind, name=f"{kind.name}-{number}") for number in range(len(made) + 1, count + 1))
-            nodes += made[:count]
-        vms = self.wanted.vms
-        if not isinstance(vms, VMColumns) or self.wanted.rules:
-            return evolve(self.wanted, nodes=nodes)
-        columns = NodeColumns.holding(nodes)
-        return evolve(self.wanted, nodes=columns, vms=evolve(vms, node_names=columns.names))
-
-    def mix(self, prices: tuple[int, ...]) -> NodeMix:
-        """Which numbers could do by what bounds say."""
-        problem = compile_problem(self.cluster([1] * len(self.kinds)))
-        differ = len({(kind.tags, kind.domain) for kind in self.kinds}) > 1
-        kinds = Kinds(
-            capacity=problem.capacity,
-            limit=np.column_stack([problem.limit, problem.capacity[:, 1:]]),
-            price=prices,
-            most=self.most,
-            alike=not differ and all(kind.domain is None for kind in self.kinds),
-        )
-        demand = Demand(problem.demand, problem.protected, problem.n_firm, problem.failures, problem.planned)
-        return NodeMix(kinds, demand)
-
-    def prices(self) -> tuple[tuple[int, ...], Fraction]:
-        """Prices in whole steps, and the step; of one kind only the number counts."""
-        if len(self.kinds) == 1:
-            return (1,), Fraction(1)
-        step = Fraction(1, lcm(*(kind.price.denominator for kind in self.kinds)))
-        prices = tuple(int(kind.price / step) for kind in self.kinds)
-        if sum(price * limit for price, limit in zip(prices, self.most, strict=True)) > _LARGEST_PRICE:
-            raise InputError([Flaw("node", "the prices have too many digits to be added up: round them")])
-        return prices, step
-
-
 @define
 class _Search:
     """From below by bounds, with what is found not to do taken out; from above by what is found to do."""
 
     cluster: Cluster
-    fleet: _Fleet
+    fleet: Fleet
     fitter: Fitter
     whole: Budget
     warnings: tuple[str, ...]
@@ -368,6 +262,8 @@ class _Search:
         return answer.values[: len(self.fleet.kinds)]
 
     def _try(self, counts: tuple[int, ...], ask: Callable[..., Fit], budget: Budget) -> Fit:
+        if sum(counts) > _MOST_BUILT:
+            return Fit()
         try:
             problem = compile_problem(self.fleet.cluster(counts))
         except InputError:  # none of the nodes that a rule asks for are among them
