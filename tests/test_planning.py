@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import vmplace
-from vmplace import VM, Cluster, Node, OnlyOn
+from vmplace import VM, Cluster, Node
 from vmplace.cli import main
 
 CLUSTER = Cluster(
@@ -134,10 +134,3 @@ def test_what_is_wrong_is_one_line(file, arguments, line, capsys):
     errors = capsys.readouterr().err
     assert errors.replace(file, "FILE").startswith(line)
     assert errors.count("\n") == 1
-
-
-def test_a_rule_that_would_be_left_without_a_node_is_named(tmp_path, capsys):
-    path = tmp_path / "ruled.json"
-    vmplace.dump(vmplace.Cluster(CLUSTER.nodes, CLUSTER.vms, [OnlyOn(["a"], ["n0"])]), path)
-    assert main(["check", str(path), "--remove-node", "n0"]) == 2
-    assert capsys.readouterr().err.startswith("--remove-node: rules[0] leaves its VMs no other node")

@@ -172,7 +172,7 @@ class _Search:
     def run(self) -> Headroom:
         self._look_up()
         self._halve(self.budget.share(_QUICK_SHARE))
-        if self.low < 0:
+        if self.low < 0 <= self.high:
             self._take(0, self.fitter.thorough(self.question.problem(0), budget=self.budget.share(_PROBE_SHARE)))
         if 0 <= self.low < self.high:
             self._close()

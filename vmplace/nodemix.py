@@ -137,7 +137,8 @@ class NodeMix:
         program.objective = list(zip(numbers, self.kinds.price, strict=True))
         if below is not None:
             program.row(program.objective, upper=below - 1)
-        spares = {resource: self._spares(program, numbers, resource) for resource in {row.spared for row in self._rows}}
+        resources = dict.fromkeys(row.spared for row in self._rows)
+        spares = {resource: self._spares(program, numbers, resource) for resource in resources}
         for row in self._rows:
             spared = [(v, -w) for v, w in zip(spares[row.spared], row.worths, strict=True)]
             program.row([*zip(numbers, row.worths, strict=True), *spared], lower=-(-row.need * (1024 + stretch) // 1024))
