@@ -90,3 +90,11 @@ def test_few_odd_sizes_stay_different_though_rounded():
     instance = Instance(nodes=2, profile="odd sizes", fill=0.01, objective="moves", limit=1)
     memory = [vm.memory for vm in odd_sizes(instance, vms=90).vms]
     assert len(set(memory)) == 90
+
+
+def test_capacity_is_told_row_by_row():
+    ran = CliRunner().invoke(main, ["capacity", "--nodes", "4", "--vms", "40", "--time-limit", "1", "--repeat", "1"])
+    assert ran.exit_code == 0, ran.output
+    rows = [row.split(" | ") for row in ran.output.splitlines() if row.startswith("| 4 ")]
+    assert [row[4] for row in rows[:3]] == ["1GiB", "8GiB", "64GiB"]
+    assert len(rows) == 9

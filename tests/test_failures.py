@@ -194,3 +194,12 @@ def test_so_many_that_none_could_list_them_take_little_memory(units, k):
 
 def test_more_failures_than_anyone_has_nodes_take_none():
     assert failures(plain(3), 10**9).units.nbytes < 1000
+
+
+@pytest.mark.parametrize(("count", "k"), [(500, 490), (2000, 1990)])
+def test_what_is_looked_at_of_too_many_are_sets_of_k(count, k):
+    found = failures(plain(count), k, vms=[VM("a", 8, "n3")])
+    assert not found.complete
+    assert {len(key) for key in keys(found)} == {k}
+    solution = vmplace.place(Cluster(plain(count), [VM("a", 8)], guarantee=Guarantee(failures=k)), method="greedy")
+    assert solution.guarantee == "safe"

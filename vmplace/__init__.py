@@ -1,9 +1,12 @@
 """Places virtual machines by reserved memory so that any node can fail and every VM still fits elsewhere, and proves it."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from vmplace.auditor import audit
 from vmplace.budget import Progress
+from vmplace.capacity import Headroom, HeadroomTable, Sizing
+from vmplace.changes import what_if
 from vmplace.checking import check
 from vmplace.cluster import Cluster
 from vmplace.documents import dump, load
@@ -23,7 +26,9 @@ from vmplace.results import (
 )
 
 if TYPE_CHECKING:
+    from vmplace.headrooms import headroom, headroom_table
     from vmplace.optimize import place, repair
+    from vmplace.sizing import size
 
 __all__ = [
     "VM",
@@ -34,6 +39,8 @@ __all__ = [
     "Conflict",
     "Flaw",
     "Guarantee",
+    "Headroom",
+    "HeadroomTable",
     "InputError",
     "Migration",
     "Node",
@@ -42,6 +49,7 @@ __all__ = [
     "Progress",
     "Report",
     "Scenario",
+    "Sizing",
     "Solution",
     "Status",
     "Tag",
@@ -51,18 +59,23 @@ __all__ = [
     "audit",
     "check",
     "dump",
+    "headroom",
+    "headroom_table",
     "load",
     "place",
     "repair",
+    "size",
+    "what_if",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """`place` and `repair` when they are first asked for: half of the package is theirs, and `check` needs none of it."""
-    if name in ("place", "repair"):
-        from vmplace import optimize
+_LAZY = {"headroom": "headrooms", "headroom_table": "headrooms", "place": "optimize", "repair": "optimize", "size": "sizing"}
+"""What is loaded when it is first asked for, and its module: half of the package is theirs, and `check` needs none of it."""
 
-        return globals().setdefault(name, getattr(optimize, name))
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return globals().setdefault(name, getattr(import_module(f"vmplace.{_LAZY[name]}"), name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -214,6 +214,46 @@ class VMColumns(_Columns[VM]):
             _amounts(vms),
         )
 
+    def rows(self, chosen: IntArray, names: Sequence[str]) -> "VMColumns":
+        """Some of the VMs, or some of them again, under new names."""
+        return VMColumns(
+            self.memory[chosen],
+            self.node[chosen],
+            names,
+            self.node_names,
+            self.running[chosen],
+            self.movable[chosen],
+            self.protected[chosen],
+            self.priority[chosen],
+            self.pool.chosen(chosen),
+            self.evictable[chosen],
+            self.target[chosen],
+            {name: amounts[chosen] for name, amounts in self.resources.items()},
+        )
+
+    def followed_by(self, vms: Sequence[VM]) -> "VMColumns":
+        """These VMs and then others, whose names are not among them."""
+        more = VMColumns.holding(vms, self.node_names)
+        kinds = dict.fromkeys([*self.resources, *more.resources])
+        both = {
+            name: np.concatenate([held.resources.get(name, np.zeros(len(held), dtype=np.int64)) for held in (self, more)])
+            for name in kinds
+        }
+        return VMColumns(
+            np.concatenate([self.memory, more.memory]),
+            np.concatenate([self.node, more.node]),
+            [*self.names, *more.names],
+            self.node_names,
+            np.concatenate([self.running, more.running]),
+            np.concatenate([self.movable, more.movable]),
+            np.concatenate([self.protected, more.protected]),
+            np.concatenate([self.priority, more.priority]),
+            self.pool.followed_by(more.pool),
+            np.concatenate([self.evictable, more.evictable]),
+            np.concatenate([self.target, more.target]),
+            both,
+        )
+
     def _made(self, part: slice) -> Iterator[VM]:
         columns = zip(
             self.names[part],

@@ -136,7 +136,7 @@ def _heaviest(units: IntArray, weight: IntArray, k: int, most: int) -> IntArray:
     """As many of the units that displace most as make no more sets of k than these."""
     count = len(units)
     while count > k and comb(count, k) > most:
-        count -= max(1, count // 64)
+        count = max(k, count - max(1, count // 64))
     return np.sort(units[np.argsort(-weight[units], kind="stable")[:count]])
 
 

@@ -90,3 +90,16 @@ class Labels(Sequence[str]):
         if len(self.words) == 1:
             return np.broadcast_to(np.int64(number[self.words[0]]), len(self))
         return np.array([number[word] for word in self.words], dtype=np.int64)[self.code]
+
+    def chosen(self, rows: npt.NDArray[np.int64]) -> "Labels":
+        """Some of the entries, or some of them again."""
+        if len(self.words) == 1:
+            return Labels.alike(self.words[0], len(rows))
+        return Labels.of([self.words[code] for code in self.code[rows].tolist()])
+
+    def followed_by(self, other: "Labels") -> "Labels":
+        """These entries and then others."""
+        number = {word: index for index, word in enumerate(dict.fromkeys(self.words + other.words))}
+        if len(number) == 1:
+            return Labels.alike(next(iter(number)), len(self) + len(other))
+        return Labels(tuple(number), np.concatenate([self.numbered(number), other.numbered(number)]))

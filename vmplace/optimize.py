@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from attrs import evolve, frozen
 
-from vmplace.bounds import impossible
+from vmplace.bounds import impossible, least
 from vmplace.budget import Budget, Progress
 from vmplace.certify import certify
 from vmplace.cluster import Cluster
@@ -27,7 +27,7 @@ from vmplace.scenarios import Fate
 from vmplace.units import parse_reserve, short
 from vmplace.verdicts import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
 
-__all__ = ["place", "repair"]
+__all__ = ["place", "repair", "solution_of"]
 
 T = TypeVar("T")
 
@@ -105,6 +105,26 @@ def repair(cluster: Cluster, **options: Any) -> Solution:
         As for `place`.
     """
     return place(cluster, **{"objective": "moves", "move_running": True, **options})
+
+
+def solution_of(cluster: Cluster, problem: Problem, goal: Goal, best: Candidate, *, method: str, budget: Budget) -> Solution:
+    """A placement found by other means as `place` returns it: audited, its values beside bounds told without a search.
+
+    Parameters
+    ----------
+    cluster, problem
+        What is placed; `problem` is its own, compiled.
+    goal
+        What the values are told of.
+    best
+        The placement, with its verdict.
+    method, budget
+        How it was found, and in whose time.
+    """
+    values = goal.values(problem, best.node_of, best.verdict, best.powered)
+    bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
+    finding = Finding(evolve(best, values=values), bounds, False, {}, ("bounds",) * len(bounds))
+    return _Task(cluster, problem, goal, budget, method, 0, False)._solution(goal, finding, method)
 
 
 def _goal(objective: Any, move_running: bool, best_effort: bool, max_moves: Any, max_migrated: Any) -> Goal:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vmplace.commands.changing import change_options, load_changed
 from vmplace.commands.documents import drawn, load, print_json, print_result, progress_text
 from vmplace.commands.ending import DONE, OF_VERDICT, UNKNOWN, blaming, touching
 from vmplace.commands.options import all_option, combined, file_argument, json_option, time_limit_option
@@ -19,11 +20,12 @@ __all__ = ["audit", "check", "show"]
 @file_argument
 @click.option("--compare", is_flag=True, help="Also show what the usual platforms' policies would promise, and who is wrong.")
 @combined(time_limit_option, json_option, all_option)
-def check(file: str, compare: bool, time_limit: float | None, as_json: bool, everything: bool) -> int:
+@change_options
+def check(file: str, compare: bool, time_limit: float | None, as_json: bool, everything: bool, **changes: Any) -> int:
     """Say whether the failures of the guarantee are survived, and if not, why."""
     from vmplace.show import report
 
-    found = _checked(file, time_limit, compare=compare)
+    found = _checked(file, time_limit, changes, compare=compare)
     print_result(found, report, as_json, everything)
     return OF_VERDICT[found.status.value]
 
@@ -31,11 +33,12 @@ def check(file: str, compare: bool, time_limit: float | None, as_json: bool, eve
 @click.command("show")
 @file_argument
 @combined(time_limit_option, json_option, all_option)
-def show(file: str, time_limit: float | None, as_json: bool, everything: bool) -> int:
+@change_options
+def show(file: str, time_limit: float | None, as_json: bool, everything: bool, **changes: Any) -> int:
     """Show each node, its load and what comes of its failure."""
     from vmplace.show import node_report
 
-    found = _checked(file, time_limit)
+    found = _checked(file, time_limit, changes)
     print_result(found, node_report, as_json, everything)
     return UNKNOWN if found.status.value == "unknown" else DONE
 
@@ -69,10 +72,10 @@ def audit(cluster: str, result: str, as_json: bool) -> int:
     return OF_VERDICT[verdict]
 
 
-def _checked(file: str, time_limit: float | None, *, compare: bool = False) -> "Report":
+def _checked(file: str, time_limit: float | None, changes: dict[str, Any], *, compare: bool = False) -> "Report":
     import vmplace
 
-    cluster = load(file)
+    cluster = load_changed(file, changes)
     limit: dict[str, Any] = {} if time_limit is None else {"time_limit": time_limit}
     with blaming(file, limit), watched(progress_text("balance")) as progress:
         return vmplace.check(cluster, compare=compare, progress=progress, **limit)

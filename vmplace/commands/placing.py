@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vmplace.commands.documents import load, print_result, progress_text, save
+from vmplace.commands.changing import change_options, load_changed
+from vmplace.commands.documents import print_result, progress_text, save
 from vmplace.commands.ending import NOT_SAFE, OF_VERDICT, UNKNOWN, blaming, refuse_output
 from vmplace.commands.options import file_argument, parsed, search_options
 from vmplace.console import watched
@@ -33,6 +34,7 @@ def _objectives(text: str) -> str | tuple[str, ...]:
 @click.option("--objective", callback=parsed(_objectives), default="balance", show_default=True, help=_OBJECTIVE_HELP)
 @click.option("--move-running", is_flag=True, help="VMs that run may migrate, too.")
 @search_options
+@change_options
 def place(file: str, **options: Any) -> int:
     """Place waiting VMs so that the failures of the guarantee are survived."""
     return _solve("place", file, **options)
@@ -41,6 +43,7 @@ def place(file: str, **options: Any) -> int:
 @click.command("repair")
 @file_argument
 @search_options
+@change_options
 def repair(file: str, **options: Any) -> int:
     """Make a cluster safe with the least memory migrated."""
     return _solve("repair", file, **options)
@@ -54,7 +57,7 @@ def _solve(name: str, file: str, *, output: str | None, as_json: bool, everythin
     import vmplace
     from vmplace.show import solution_report
 
-    cluster = load(file)
+    cluster = load_changed(file, options)
     options = {name: value for name, value in options.items() if value is not None}  # the function's defaults count
     objective = options.get("objective", "moves")
     first = objective if isinstance(objective, str) else objective[0]
