@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from vmplace.admission import admit
+from vmplace.admission_results import Admission, Candidate, Candidates
+from vmplace.admitter import Admitter
 from vmplace.auditor import audit
 from vmplace.budget import Progress
 from vmplace.checking import check
@@ -21,14 +24,19 @@ from vmplace.results import (
     Unprotected,
     Violation,
 )
+from vmplace.tickets import Ticket
 
 if TYPE_CHECKING:
     from vmplace.optimize import place, repair
 
 __all__ = [
     "VM",
+    "Admission",
+    "Admitter",
     "Apart",
     "BrokenRule",
+    "Candidate",
+    "Candidates",
     "Cluster",
     "Comparison",
     "Conflict",
@@ -45,9 +53,11 @@ __all__ = [
     "Solution",
     "Status",
     "Tag",
+    "Ticket",
     "Together",
     "Unprotected",
     "Violation",
+    "admit",
     "audit",
     "check",
     "dump",
