@@ -193,8 +193,7 @@ class Candidates(Sequence[Candidate]):
     @property
     def status(self) -> Status:
         """``admitted`` if some node is, ``unknown`` if one may be, else ``refused``."""
-        told = set(self.hindrances.tolist())
-        known = (hindrance.status for hindrance in (Hindrance.NOTHING, Hindrance.DOUBT) if hindrance in told)
+        known = (h.status for h in (Hindrance.NOTHING, Hindrance.DOUBT) if np.any(self.hindrances == int(h)))
         return next(known, Status.REFUSED)
 
     def among(self, names: Sequence[str]) -> "Candidates":
@@ -220,19 +219,25 @@ class Candidates(Sequence[Candidate]):
 
     def summary(self) -> str:
         """Why no node is admitted, in a sentence with figures."""
-        found = {hindrance: (self.hindrances == hindrance).nonzero()[0] for hindrance in Hindrance}
+        counts = np.bincount(self.hindrances, minlength=len(Hindrance))
         size = spell_memory(self.memory)
-        if len(found[Hindrance.DOUBT]):
-            return f"time ran out before it was known whether one of {_nodes(len(found[Hindrance.DOUBT]))} could take {size}"
-        if len(held := found[Hindrance.FAILURE]):
-            failing = self.failure(int(self.failures[held[0]]))
-            room = f"{_nodes(len(held))} {'has' if len(held) == 1 else 'have'} {size} free, but there"
-            return f"{room} the guarantee would be worse than now: with {self.names[held[0]]}, if {failing} failed"
+        if number := int(counts[Hindrance.DOUBT]):
+            return f"time ran out before it was known whether one of {_nodes(number)} could take {size}"
+        if number := int(counts[Hindrance.FAILURE]):
+            first = int(self._those(Hindrance.FAILURE)[0])
+            has, failing = "has" if number == 1 else "have", self.failure(int(self.failures[first]))
+            worse = f"with {self.names[first]}, if {failing} failed"
+            return f"{_nodes(number)} {has} {size} free, but there the guarantee would be worse than now: {worse}"
         for hindrance, what in _SHORT.items():
-            if len(among := found[hindrance]):
+            if counts[hindrance]:
+                among = self._those(hindrance)
                 most = among[self.free[among].argmax()]
                 return f"no node has {what.format(size=size)}: {self._reason(int(most))}"
         return "no node of its pool takes anything new"
+
+    def _those(self, hindrance: Hindrance) -> IntArray:
+        """The nodes that something speaks against."""
+        return np.flatnonzero(self.hindrances == int(hindrance))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON carries it."""

@@ -194,7 +194,7 @@ class Admitter:
         with self._call(time_limit) as budget:
             vm = self._ledger.vm(name)
             waits = self._ledger.waits(vm)
-            if not (force or waits or vm.movable or vm.node == node):
+            if not (force or vm.movable or vm.node == node) and self._ledger.host(vm) is not None:
                 self._ledger.node(node)
                 return Admission(Status.REFUSED, name, reason=f"{name} is not movable")
             return self._settled(vm, evolve(vm, node=node, target=None, running=vm.running or waits), budget, force)

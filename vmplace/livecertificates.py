@@ -12,9 +12,6 @@ __all__ = ["SURE", "LiveCertificates"]
 SURE = np.int64(1) << 60
 """The slack of a failure that displaces nothing."""
 
-_MOST_SLOT_SIZES = 16
-"""Slots of so many sizes are counted to show that a failure is not survived, the largest."""
-
 
 class LiveCertificates:
     """What `vmplace.certificates` tells of a placement, of one that changes: tables are made again when they are asked for.
@@ -100,9 +97,10 @@ class LiveCertificates:
         more = item.memory if item is not None and item.protected else 0
         most = int(state.displaced.max(initial=0)) + more
         roomiest = int(state.whole.max(initial=0))
+        asked = state.sizes <= most  # no failure displaces a larger one
         holds = state.room - less - np.maximum(roomiest - state.sizes + state.step, 0) > most - state.sizes
-        small = int(state.sizes[holds].max(initial=0))
-        large = state.sizes > small
+        small = int(state.sizes[holds & asked].max(initial=0))
+        large = asked & (state.sizes > small)
         if large[len(state.counts) :].any():
             return None
         return int(state.sizes[large].min(initial=SURE)) if large.any() else 0
@@ -129,7 +127,7 @@ class LiveCertificates:
     def _taken(self, least: int, own: int) -> Iterator[tuple[int, int, IntArray]]:
         """For each k, the largest size M, and how many slots of ``M / 2**k`` VMs of a size or more take, shape (n_nodes,)."""
         state = self._state
-        rows = [row for row in np.flatnonzero(state.sizes >= least).tolist() if self._total(row)]
+        rows = [row for row in np.flatnonzero(state.sizes >= least).tolist() if state.totals[row]]
         sizes = [int(state.sizes[row]) for row in rows]
         most = max([*sizes, own, least])
         taken = np.zeros(len(state.usable), dtype=np.int64)
@@ -139,13 +137,6 @@ class LiveCertificates:
                 if _fold(size, most) == k:
                     taken = taken + state.counts[row]
             yield k, most, taken
-
-    def _total(self, row: int) -> bool:
-        key = "total", row
-        total = self._cached(key)
-        if total is None:
-            total = self._known[key] = self._state.counts[row].max(initial=0)
-        return bool(total)
 
     def _slots(self, k: int, size: int) -> IntArray:
         """How many slots of ``size / 2**k`` each node has free, shape (n_nodes,)."""
@@ -249,23 +240,36 @@ class LiveCertificates:
         """
         state = self._state
         blamed = np.full(len(nodes), -1, dtype=np.int64)
-        if not len(nodes) or len(state.sizes) > len(state.counts):
+        least = self._least_large(item, np.full_like(state.sizes, item.memory + state.step))
+        if not len(nodes) or least is None:
             return blamed
-        safe = survived & (state.displaced > 0)
-        for size in sorted(state.sizes.tolist(), reverse=True)[:_MOST_SLOT_SIZES]:
+        roomiest = int(state.free.max(initial=0))
+        for size in sorted(state.sizes[(state.sizes >= least) & (state.sizes <= roomiest)].tolist(), reverse=True):
             slots, asked = self._slots(0, size), self._asked(size)
             total = int(slots.sum())
-            tight = np.where(safe, asked + slots, -1)
-            first = int(tight.argmax())
-            most, tight[first] = int(tight[first]), -1
-            second = int(tight.argmax())
-            then = total - (slots[nodes] - (state.free[nodes] - item.memory) // size)
-            worst = np.where(nodes == first, tight[second], most)
+            first, most, second, next_most = self._tightest(size, survived, slots, asked)
+            then = total - slots[nodes] + (state.free[nodes] - item.memory) // size
+            worst = np.where(nodes == first, next_most, most)
             blamed = np.where((blamed < 0) & (worst > then), np.where(nodes == first, second, first), blamed)
             if item.protected and not item.waits:
                 own = survived[nodes] & (asked[nodes] + item.memory // size > total - slots[nodes])
                 blamed = np.where((blamed < 0) & own, nodes, blamed)
+            if (blamed >= 0).all():
+                break
         return blamed
+
+    def _tightest(self, size: int, survived: BoolArray, slots: IntArray, asked: IntArray) -> tuple[int, int, int, int]:
+        """The two failures that are survived with fewest slots of a size to spare: each with what it lacks and loses of them."""
+        key = "tight", size
+        known = self._cached(key)
+        if known is None:
+            tight = np.where(survived & (asked > 0), asked + slots, -1)
+            first = int(tight.argmax())
+            most, tight[first] = int(tight[first]), -1
+            second = int(tight.argmax())
+            known = self._known[key] = np.array([first, most, second, tight[second]])
+        first, most, second, next_most = known.tolist()
+        return first, most, second, next_most
 
     def _asked(self, size: int) -> IntArray:
         """How many slots of a size each node's VMs fill at least, shape (n_nodes,)."""
@@ -275,7 +279,8 @@ class LiveCertificates:
             state = self._state
             asked = np.zeros(len(state.usable), dtype=np.int64)
             for row in np.flatnonzero(state.sizes >= size).tolist():
-                asked += int(state.sizes[row]) // size * state.counts[row]
+                if state.totals[row]:
+                    asked += int(state.sizes[row]) // size * state.counts[row]
             self._known[key] = asked
         return asked
 

@@ -250,20 +250,24 @@ class LivePool:
         open_ = np.flatnonzero(found == Hindrance.NOTHING)
         if not len(open_):
             return found, blamed
-        refuges = self._refuges
-        settled = refuges.complete.copy()
-        settled[list(refuges.partial)] = True
-        untouched = refuges.need[open_] <= self.state.free[open_] - item.memory
-        sure = self._certificates.certain(open_, item, np.zeros_like(settled))
-        if not sure.all() and settled.any():
-            sure |= untouched & self._certificates.certain(open_, item, settled)
-        found[open_[~sure]] = Hindrance.DOUBT
         if not item.waits:
-            open_ = open_[~sure]
             failing = self._certificates.short_of_slots(open_, item, self.survived)
             found[open_[failing >= 0]] = Hindrance.FAILURE
             blamed[open_] = failing
+            open_ = open_[failing < 0]
+        found[open_[~self._certain(open_, item)]] = Hindrance.DOUBT
         return found, blamed
+
+    def _certain(self, nodes: IntArray, item: Item) -> BoolArray:
+        """Nodes with room on which one VM more harms no failure for certain, shape (len(nodes),)."""
+        refuges, none = self._refuges, np.zeros(len(self.state.usable), dtype=bool)
+        sure = self._certificates.certain(nodes, item, none)
+        settled = refuges.complete.copy()
+        settled[list(refuges.partial)] = True
+        if not sure.all() and settled.any():
+            untouched = refuges.need[nodes] <= self.state.free[nodes] - item.memory
+            sure |= untouched & self._certificates.certain(nodes, item, settled)
+        return sure
 
 
 def _weighed(refuge: Refuge | None, allowed: Loss | None, item: Item) -> Hindrance:

@@ -64,6 +64,8 @@ class LiveState:
         The row of the largest VM that must restart, -1 for none, shape (n_nodes,).
     counts : IntArray
         How many VMs of the first sizes must restart, shape (n_counted, n_nodes).
+    totals : IntArray
+        The same on all nodes together, shape (n_counted,).
     version : int
         Another one after each change.
     """
@@ -82,6 +84,7 @@ class LiveState:
         self.room = np.zeros(0, dtype=np.int64)
         self.largest = np.full(n_nodes, -1, dtype=np.int64)
         self.counts = np.zeros((0, n_nodes), dtype=np.int64)
+        self.totals = np.zeros(0, dtype=np.int64)
         self.version = 0
 
     def fill(self, nodes: IntArray, items: Sequence[Item]) -> None:
@@ -139,6 +142,7 @@ class LiveState:
         if counted > len(self.counts):
             more = np.zeros((counted - len(self.counts), len(self.usable)), dtype=np.int64)
             self.counts = np.concatenate((self.counts, more))
+            self.totals = np.append(self.totals, np.zeros(len(more), dtype=np.int64))
         self.version += 1
 
     def above(self, size: int) -> IntArray:
@@ -160,6 +164,7 @@ class LiveState:
             row = self.row[item.memory]
             if row < len(self.counts):
                 self.counts[row, node] += number
+                self.totals[row] += number
             self._largest(node)
         self._load(node, number * item.memory)
 
@@ -182,10 +187,12 @@ class LiveState:
 
     def _renew(self, node: int) -> None:
         """Whatever follows from who is on a node."""
+        self.totals -= self.counts[:, node]
         self.counts[:, node] = 0
         for (size, _), count in self.kinds[node].items():
             if (row := self.row[size]) < len(self.counts):
                 self.counts[row, node] += count
+        self.totals += self.counts[:, node]
         self._largest(node)
 
     def _largest(self, node: int) -> None:
