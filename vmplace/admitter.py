@@ -459,7 +459,7 @@ class Admitter:
         stays = vm is not None and vm.node == wanted.node
         if wanted.node is None or not wanted.running or (stays and self._ledger.waits(wanted)):
             return True
-        return vm is not None and stays and self._live is not None and wanted.memory <= vm.memory
+        return vm is not None and stays and self._monotone and wanted.memory <= vm.memory
 
     def _weigh(self, vm: VM | None, wanted: VM, budget: Budget) -> tuple[Hindrance, int, str]:
         """What speaks against a VM as wanted, what is free there, and which failure is to blame."""
@@ -470,7 +470,8 @@ class Admitter:
             cluster, place = self._ledger.with_vm(wanted)
             names = list(self._ledger.nodes)
             was, index = None if host is None else names.index(host), names.index(node)
-            return Certified(cluster, place, self._harm_now(budget), was, waits).weigh(index, budget)
+            smaller = vm is not None and wanted.memory <= vm.memory
+            return Certified(cluster, place, self._harm_now(budget), was, waits, smaller).weigh(index, budget)
         if host is None:
             return self._live.weigh(wanted, node, waits=waits, stays=False, budget=budget)
         assert vm is not None

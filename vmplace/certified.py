@@ -34,6 +34,8 @@ class Certified:
         The node it was on, by index; None if on none.
     waits
         Whether it is to be started: what is down in all failures until then.
+    smaller
+        Whether it takes no more than it did, so that where it was it fits.
     """
 
     cluster: Cluster
@@ -41,6 +43,7 @@ class Certified:
     before: Harm
     was: int | None
     waits: bool
+    smaller: bool = False
     _failures: list[Key] = field(factory=list)
 
     def survey(self, score: str, budget: Budget) -> Survey:
@@ -121,6 +124,8 @@ class Certified:
             closed[self.was] = False  # there it may stay
         found[closed] = Hindrance.STATE
         found[problem.pool != problem.vm_pool[vm]] = Hindrance.POOL
+        if self.was is not None and self.smaller:
+            found[self.was] = Hindrance.NOTHING
         return found
 
     def _more(self, clashes: IntArray | BoolArray) -> BoolArray:
