@@ -1,14 +1,18 @@
-"""One question to a cluster as it stands: where may these VMs be started?"""
+"""One question to a cluster as it stands: where may these VMs be started; and the cluster once they are."""
 
 import threading
 from collections.abc import Callable, Sequence
+
+from attrs import evolve
 
 from vmplace.admission_results import Admission
 from vmplace.admitter import Admitter, Asked
 from vmplace.budget import Progress
 from vmplace.cluster import Cluster
+from vmplace.ledger import Ledger
+from vmplace.model import VM
 
-__all__ = ["admit"]
+__all__ = ["admit", "applied"]
 
 
 def admit(
@@ -54,3 +58,21 @@ def admit(
     limit = float("inf") if time_limit is None else time_limit
     admitter = Admitter(cluster, score=score, time_limit=limit)
     return admitter.admit(vm, make_room=make_room, progress=progress, cancel=cancel)
+
+
+def applied(cluster: Cluster, vms: Sequence[VM], admission: Admission) -> Cluster:
+    """The cluster once what was admitted has happened: what has to migrate has, and the VMs run where they were admitted.
+
+    Raises
+    ------
+    ValueError
+        If nothing was admitted.
+    """
+    if not admission.admitted:
+        raise ValueError(f"nothing was admitted: {admission.status}")
+    ledger = Ledger(cluster)
+    for migration in admission.migrations:
+        ledger.put(evolve(ledger.vm(migration.vm), node=migration.destination))
+    for vm in vms:
+        ledger.put(evolve(vm, node=admission.placement[vm.name], running=True))
+    return ledger.cluster
