@@ -438,6 +438,8 @@ class Admitter:
         name, node = wanted.name, wanted.node
         if node is not None:
             self._refuse_pool(wanted)
+        if self._live is None:
+            self._ledger.with_vm(wanted)  # which refuses what contradicts the rules
         known = name in self._ledger
         if not (force or self._harmless(vm if known else None, wanted)):
             told, free, failing = self._weigh(vm if known else None, wanted, budget)

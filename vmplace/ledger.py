@@ -84,17 +84,25 @@ class Ledger:
         return [*unchanged, *(vm for vm in self._changed.values() if vm.node == node)]
 
     def with_vm(self, vm: VM) -> tuple[Cluster, int]:
-        """The cluster with a VM that is new, or has changed, and which of its VMs that is; the ledger stays as it is."""
+        """The cluster with a VM that is new, or has changed, and which of its VMs that is; the ledger stays as it is.
+
+        Raises
+        ------
+        InputError
+            If the rules contradict each other with that VM.
+        """
         now, place, changed = self._cluster, self._place.get(vm.name), self._changed.get(vm.name)
         self.put(vm)
-        cluster = self.cluster
-        if place is None:
-            self.remove(vm.name)
-        elif changed is None:
-            del self._changed[vm.name]
-        else:
-            self._changed[vm.name] = changed
-        self._cluster = now
+        try:
+            cluster = self.cluster
+        finally:
+            if place is None:
+                self.remove(vm.name)
+            elif changed is None:
+                del self._changed[vm.name]
+            else:
+                self._changed[vm.name] = changed
+            self._cluster = now
         return cluster, list(names_of(cluster.vms)).index(vm.name)
 
     def put(self, vm: VM) -> None:
