@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
@@ -81,6 +82,7 @@ class Admitter:
         self._harm: Harm | None = None
         self._tickets: dict[str, Ticket] = {}
         self._failed: dict[str, str] = {}
+        self._ruled = bool(cluster.rules)
 
     # The state
 
@@ -344,7 +346,7 @@ class Admitter:
 
     def _wanted(self, vms: Asked | Sequence[Asked]) -> list[VM]:
         """The VMs that are to be started, as they are now."""
-        asked: Sequence[Asked] = [vms] if isinstance(vms, VM | str) else list(vms)
+        asked: Sequence[Asked] = vms if isinstance(vms, Sequence) and not isinstance(vms, str) else [vms]
         flaws = [Flaw("vms", "[] names no VM: give one at least")] if not asked else []
         found = []
         for vm in asked:
@@ -393,11 +395,12 @@ class Admitter:
         With `keep` they stay there.
         """
         order = sorted(range(len(vms)), key=lambda i: -vms[i].memory)
-        placement: dict[str, str] = {}
-        status = self._assigned([vms[i] for i in order], placement, budget, keep=keep)
+        placed: list[VM] = []
+        status = self._assigned([vms[i] for i in order], placed, set(), budget, keep=keep)
         first = vms[0].name
         if status is Status.ADMITTED:
-            return Admission(status, first, placement[first], {vm.name: placement[vm.name] for vm in vms})
+            node_of = {vm.name: str(vm.node) for vm in placed}
+            return Admission(status, first, node_of[first], {vm.name: node_of[vm.name] for vm in vms})
         alone = (self._single(vms[i], budget) for i in order)
         hopeless = next((found for found in alone if found.status is Status.REFUSED), None)
         if hopeless is not None and self._monotone:
@@ -407,24 +410,40 @@ class Admitter:
             return Admission(status, first, reason=reason)
         return Admission(Status.UNKNOWN, first, reason="no way to start all of them was found, nor a proof that there is none")
 
-    def _assigned(self, vms: Sequence[VM], placement: dict[str, str], budget: Budget, *, keep: bool) -> Status:
-        """Whether all can be started one after the other; where, is added to the placement."""
+    def _assigned(self, vms: Sequence[VM], placed: list[VM], vain: set[frozenset[Any]], budget: Budget, *, keep: bool) -> Status:
+        """Whether all can be started one after the other; as what, is added to those placed.
+
+        `vain` is what has been tried: to have VMs that are alike change places leads nowhere either.
+        """
         if not vms:
             return Status.ADMITTED
         vm, *others = vms
         known, survey, status = vm.name in self._ledger, self._survey(vm, budget), Status.REFUSED
         for index in survey.admitted(budget):
-            placement[vm.name] = node = survey.names[index]
-            self._replace(vm.name, evolve(vm, node=node, running=True))
-            told = self._assigned(others, placement, budget, keep=keep)
-            if told is not Status.ADMITTED or not keep:
-                self._replace(vm.name, vm if known else None)
+            placed.append(evolve(vm, node=survey.names[index], running=True))
+            state, told = self._likeness(placed), Status.REFUSED
+            if state not in vain:
+                self._replace(vm.name, placed[-1])
+                told = self._assigned(others, placed, vain, budget, keep=keep)
+                if told is not Status.ADMITTED or not keep:
+                    self._replace(vm.name, vm if known else None)
             if told is Status.ADMITTED:
                 return told
+            vain.add(state)
+            placed.pop()
             status = told if told is Status.UNKNOWN else status
             if budget.spent:
                 return Status.UNKNOWN
         return Status.UNKNOWN if survey.result().status is Status.UNKNOWN else status
+
+    def _likeness(self, placed: Sequence[VM]) -> frozenset[Any]:
+        """What VMs take of which nodes, whoever they are unless rules may name them."""
+        named = self._ruled
+        alike = Counter(
+            (vm.node, vm.name if named else "", vm.memory, vm.priority, vm.protected, vm.evictable, *sorted(vm.resources.items()))
+            for vm in placed
+        )
+        return frozenset(alike.items())
 
     @property
     def _monotone(self) -> bool:

@@ -159,59 +159,57 @@ class LiveCertificates:
             Failures that need not be looked at, but for that of the node itself, shape (n_nodes,).
         """
         state = self._state
-        whole, free = state.whole[nodes], state.free[nodes] - item.memory
-        after = free // state.step * state.step if state.step else free
-        sure = np.zeros(len(nodes), dtype=bool)
-        for group in self._alike(nodes, free):
-            sure[group] = self._harmless(nodes[group], whole[group], after[group], item, settled)
+        exposed = np.flatnonzero(~settled & (self.slack <= item.memory + state.step))
+        sure = self._in_any_order(nodes, item, exposed)
+        if not sure.all():
+            by_slots, left = self._whatever(nodes, item, exposed)
+            sure |= by_slots & self._in_any_order(nodes, item, left)
         if item.protected and not item.waits:
             mine = state.largest[nodes]
             size = np.maximum(np.where(mine >= 0, state.sizes[mine], 0), item.memory)
             row = np.where(size == item.memory, state.row[item.memory], mine)
-            room = state.room[row] - np.maximum(whole - size + state.step, 0)
+            room = state.room[row] - np.maximum(state.whole[nodes] - size + state.step, 0)
             in_any_order = room > state.displaced[nodes] + item.memory - size
             sure &= in_any_order | self._with_slots(nodes, item)
         return sure
 
-    def _alike(self, nodes: IntArray, free: IntArray) -> Iterator[IntArray]:
-        """Nodes that would lose equally many slots of the largest sizes, as places in `nodes`."""
-        sizes = np.sort(self._state.sizes)[::-1][:4]
-        lost = [self._state.free[nodes] // size - free // size for size in sizes.tolist()]
-        if not lost:
-            yield np.arange(len(nodes))
-            return
-        _, group = np.unique(np.column_stack(lost), axis=0, return_inverse=True)
-        group = group.reshape(-1)
-        yield from (np.flatnonzero(group == number) for number in range(int(group.max(initial=-1)) + 1))
-
-    def _harmless(self, nodes: IntArray, whole: IntArray, after: IntArray, item: Item, settled: BoolArray) -> BoolArray:
-        """Nodes whose loss of room harms no failure but their own, shape (len(nodes),)."""
-        state = self._state
-        held = settled | self._whatever(nodes, item)
-        slack = np.where(held, SURE, self.slack)
-        sure = np.ones(len(nodes), dtype=bool)
-        for row in np.unique(state.largest[~held & (state.largest >= 0)]).tolist():
-            mine = np.flatnonzero((state.largest == row) & ~held)
-            ordered = mine[np.argsort(slack[mine], kind="stable")[:2]]
-            least, second = int(slack[ordered[0]]), int(slack[ordered[1]]) if len(ordered) > 1 else int(SURE)
+    def _in_any_order(self, nodes: IntArray, item: Item, exposed: IntArray) -> BoolArray:
+        """Nodes whose loss of room leaves some failures' certificates in any order, their own aside, shape (len(nodes),)."""
+        state, sure = self._state, np.ones(len(nodes), dtype=bool)
+        if not len(exposed):
+            return sure
+        whole, free = state.whole[nodes], state.free[nodes] - item.memory
+        after = free // state.step * state.step
+        slack, largest = self.slack[exposed], state.largest[exposed]
+        for row in np.unique(largest).tolist():
+            mine = np.flatnonzero(largest == row)
+            first = int(mine[slack[mine].argmin()])
+            least, second = int(slack[first]), int(slack[mine[mine != first]].min(initial=SURE))
             above = state.sizes[row] - state.step
             less = np.maximum(whole - above, 0) - np.maximum(after - above, 0)
-            sure &= less < np.where(nodes == ordered[0], second, least)
+            sure &= less < np.where(nodes == exposed[first], second, least)
         return sure
 
-    def _whatever(self, nodes: IntArray, item: Item) -> BoolArray:
-        """Failures survived by slots whichever of some nodes has less free, shape (n_nodes,)."""
-        state, memory = self._state, item.memory
+    def _whatever(self, nodes: IntArray, item: Item, exposed: IntArray) -> tuple[BoolArray, IntArray]:
+        """Nodes whose loss of room leaves some failures enough slots, and those failures that have not enough even without.
+
+        Returns
+        -------
+        tuple
+            Of shape (len(nodes),), and the failures.
+        """
+        state = self._state
         roomiest = int(state.whole[nodes].max(initial=0))
-        less = np.clip(roomiest - state.sizes + state.step, 0, memory + state.step)
+        less = np.clip(roomiest - state.sizes + state.step, 0, item.memory + state.step)
         least = self._least_large(item, less)
-        enough = np.full(len(state.usable), least is not None)
-        if least:
-            for k, most, taken in self._taken(least, 0):
-                slots = self._slots(k, most)
-                lost = int((slots[nodes] - ((state.free[nodes] - memory) << k) // most).max(initial=0))
-                enough &= taken + slots <= int(slots.sum()) - lost
-        return enough
+        sure, enough = np.full(len(nodes), least is not None), np.full(len(exposed), least is not None)
+        tables = [(k, most, taken[exposed], self._slots(k, most)) for k, most, taken in self._taken(least, 0)] if least else []
+        for _, _, taken, slots in tables:
+            enough &= taken + slots[exposed] <= slots.sum()
+        for k, most, taken, slots in tables:
+            spare = int(slots.sum()) - int((taken + slots[exposed])[enough].max(initial=0))
+            sure &= slots[nodes] - ((state.free[nodes] - item.memory) << k) // most <= spare
+        return sure, exposed[~enough]
 
     def _with_slots(self, nodes: IntArray, item: Item) -> BoolArray:
         """Nodes whose own failure is survived by slots with one VM more on them, shape (len(nodes),)."""
