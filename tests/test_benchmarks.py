@@ -1,9 +1,11 @@
 """The benchmarks' own instances and measures."""
 
+import pytest
 from click.testing import CliRunner
 
 import vmplace
 from benchmarks.__main__ import main
+from benchmarks.data import FOLDER
 from benchmarks.instances import Instance, balances, many_sizes, odd_sizes, repairs, under_rules, uneven
 from benchmarks.repairing import strewn
 from benchmarks.timed import Timed, timed
@@ -82,3 +84,15 @@ def test_few_odd_sizes_stay_different_though_rounded():
     instance = Instance(nodes=2, profile="odd sizes", fill=0.01, objective="moves", limit=1)
     memory = [vm.memory for vm in odd_sizes(instance, vms=90).vms]
     assert len(set(memory)) == 90
+
+
+@pytest.mark.skipif(not (FOLDER / "azure-v1").is_dir(), reason="no traces here")
+def test_a_stream_is_told_for_everyone_who_decides():
+    small = ["--nodes", "6", "--arrivals", "60", "--audits", "2", "--planned", "3", "--draws", "1", "--fill", "0.9"]
+    ran = CliRunner().invoke(main, ["admission", *small])
+    assert ran.exit_code == 0, ran.output
+    rows = [row.strip("| ").split(" | ") for row in ran.output.splitlines() if row.startswith(("| 6 ", "| 3 "))]
+    assert [row[2] for row in rows[:4]] == ["vmplace tightest", "vmplace balance", "first-fit", "most-free"]
+    assert [row[-1] for row in rows[:2]] == ["0 of 2", "0 of 2"]
+    assert rows[-1][0] == "3"
+    assert float(rows[-1][-1].rstrip("%")) <= 1
