@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import vmplace
 from tests.admissions import WORD, after, allowed, allowed_nodes
-from vmplace import VM, Admitter, Apart, Cluster, Guarantee, InputError, Node, NotOn, Tag
+from vmplace import VM, Admitter, Apart, Cluster, Guarantee, InputError, Node, NotOn, Tag, Together
 from vmplace.generate import generate
 from vmplace.testing import clusters
 
@@ -101,7 +101,7 @@ class Sequence:
         else:
             wanted = evolve(vm, memory=self.draw(st.integers(1, 12)))
             found = self.admitter.resize(vm.name, wanted.memory)
-        if (not vm.running and not waits) or (call == "resize" and waits):
+        if (not vm.running and not waits) or (waits and wanted.node == vm.node):
             expected = True
         elif call == "move" and not waits and not vm.movable and wanted.node != vm.node:
             expected = False
@@ -227,6 +227,14 @@ def test_several_go_back_where_the_first_way_leads_nowhere():
     assert found.placement == {"a": "n1", "b": "n0"}
 
 
+def test_what_cannot_be_asked_of_several_leaves_nothing_behind():
+    cluster = Cluster(SAFE.nodes, SAFE.vms, [Apart(Tag("x")), Together(Tag("x"))])
+    admitter = Admitter(cluster)
+    with pytest.raises(InputError, match="drop one"):
+        admitter.admit([VM("a", 2, tags=["x"]), VM("b", 1, tags=["x"])])
+    assert admitter.cluster == cluster
+
+
 def test_what_failed_waits_and_is_started_elsewhere_or_comes_back():
     admitter = Admitter(SAFE)
     assert admitter.fail("n0") == ("v0",)
@@ -262,10 +270,10 @@ def test_names_in_rules_go_with_their_vms():
 def test_a_cluster_is_live_again_once_nothing_but_memory_binds_it():
     admitter = Admitter(SAFE)
     assert admitter.commit(VM("odd", 2, evictable=True), "n0").admitted
-    assert admitter._live is None
+    assert admitter._state.live is None
     assert admitter.admit(VM("new", 4)).admitted
     admitter.remove("odd")
-    assert admitter._live is not None
+    assert admitter._state.live is not None
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def test_few_odd_sizes_stay_different_though_rounded():
     assert len(set(memory)) == 90
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (FOLDER / "azure-v1").is_dir(), reason="no traces here")
 def test_a_stream_is_told_for_everyone_who_decides():
     small = ["--nodes", "6", "--arrivals", "60", "--audits", "2", "--planned", "3", "--draws", "1", "--fill", "0.9"]

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
@@ -11,23 +10,19 @@ from uuid import uuid4
 
 from attrs import evolve
 
-from vmplace.admission_results import Admission, Candidates, Hindrance
+from vmplace.admission_results import Admission, Candidates
 from vmplace.budget import Budget, Progress
-from vmplace.certified import Certified
-from vmplace.checking import check
+from vmplace.changing import ChangingCluster
 from vmplace.cluster import Cluster
 from vmplace.documents import dump, load
 from vmplace.errors import Flaw, InputError
 from vmplace.fields import parse_state
-from vmplace.harm import Harm
-from vmplace.ledger import Ledger
-from vmplace.live import Live, bare
 from vmplace.making_room import room_made
 from vmplace.model import VM
-from vmplace.problem import compile_problem
 from vmplace.results import Status
-from vmplace.survey import SCORES, Survey
+from vmplace.survey import SCORES
 from vmplace.tickets import Ticket, TicketState
+from vmplace.together import start_together
 from vmplace.units import short
 
 __all__ = ["Admitter"]
@@ -75,14 +70,11 @@ class Admitter:
         if score not in SCORES:
             raise InputError([Flaw("score", f"{short(score)} is not one of {', '.join(SCORES)}")])
         Budget(time_limit)
-        self._score, self._time_limit, self._clock = score, time_limit, clock
+        self._time_limit, self._clock = time_limit, clock
         self._lock = threading.RLock()
-        self._ledger = Ledger(cluster)
-        self._live = Live.of(cluster, budget=Budget(time_limit))
-        self._harm: Harm | None = None
+        self._state = ChangingCluster(cluster, score, budget=Budget(time_limit))
         self._tickets: dict[str, Ticket] = {}
         self._failed: dict[str, str] = {}
-        self._ruled = bool(cluster.rules)
 
     # The state
 
@@ -91,7 +83,7 @@ class Admitter:
         """The cluster as it is now; VMs that tickets hold room for are in it."""
         with self._lock:
             self._expire()
-            return self._ledger.cluster
+            return self._state.ledger.cluster
 
     @property
     def tickets(self) -> Mapping[str, Ticket]:
@@ -103,10 +95,7 @@ class Admitter:
     def verdicts(self, *, time_limit: float | None = None) -> dict[str, Status]:
         """What would become of each failure now, by its name: as `check` says."""
         with self._call(time_limit) as budget:
-            if self._live is not None:
-                return self._live.verdicts(budget=budget)
-            report = check(self._ledger.cluster, time_limit=None if budget.limit == float("inf") else budget.left)
-            return {name: scenario.status for name, scenario in report.scenarios.items()}
+            return self._state.verdicts(budget)
 
     # Questions
 
@@ -137,9 +126,12 @@ class Admitter:
         """
         with self._call(time_limit, progress, cancel) as budget:
             wanted = self._wanted(vms)
-            found = self._single(wanted[0], budget) if len(wanted) == 1 else self._together(wanted, budget, keep=False)
+            if len(wanted) == 1:
+                found = self._state.single(wanted[0], budget)
+            else:
+                found = start_together(self._state, wanted, budget, keep=False)
             if make_room and not found.admitted:
-                return room_made(self._ledger.cluster, wanted, found, budget)
+                return room_made(self._state.ledger.cluster, wanted, found, budget)
             return found
 
     def candidates(
@@ -153,9 +145,9 @@ class Admitter:
         """Every node in document order, with the verdict on the VM there and its score; parameters as for `admit`."""
         with self._call(time_limit, progress, cancel) as budget:
             (wanted,) = self._wanted(vm)
-            survey = self._survey(wanted, budget)
+            survey = self._state.survey(wanted, budget)
             survey.decide(budget)
-            return survey.result().among(list(self._ledger.nodes))
+            return survey.result().among(list(self._state.ledger.nodes))
 
     # Changes
 
@@ -180,13 +172,13 @@ class Admitter:
         """
         with self._call(time_limit) as budget:
             (wanted,) = self._wanted(vm)
-            return self._settled(wanted, evolve(wanted, node=node, running=True), budget, force)
+            return self._state.settle(wanted, evolve(wanted, node=node, running=True), budget, force)
 
     def remove(self, name: str) -> None:
         """A VM is gone; raises InputError for an unknown name."""
         with self._call(None):
-            self._ledger.vm(name)
-            self._replace(name, None)
+            self._state.ledger.vm(name)
+            self._state.replace(name, None)
 
     def move(self, name: str, node: str, *, force: bool = False, time_limit: float | None = None) -> Admission:
         """Move a VM to another node, unless that makes anything worse; one that waits is started there.
@@ -194,18 +186,18 @@ class Admitter:
         Parameters as for `commit`. Whether the way there is open, with memory taken on both nodes, is not looked at.
         """
         with self._call(time_limit) as budget:
-            vm = self._ledger.vm(name)
-            waits = self._ledger.waits(vm)
-            if not (force or vm.movable or vm.node == node) and self._ledger.host(vm) is not None:
-                self._ledger.node(node)
+            vm = self._state.ledger.vm(name)
+            waits = self._state.ledger.waits(vm)
+            if not (force or vm.movable or vm.node == node) and self._state.ledger.host(vm) is not None:
+                self._state.ledger.node(node)
                 return Admission(Status.REFUSED, name, reason=f"{name} is not movable")
-            return self._settled(vm, evolve(vm, node=node, target=None, running=vm.running or waits), budget, force)
+            return self._state.settle(vm, evolve(vm, node=node, target=None, running=vm.running or waits), budget, force)
 
     def resize(self, name: str, memory: int | str, *, force: bool = False, time_limit: float | None = None) -> Admission:
         """Give a VM more or less memory (MiB, or a string), unless that makes anything worse; else as `commit`."""
         with self._call(time_limit) as budget:
-            vm = self._ledger.vm(name)
-            return self._settled(vm, evolve(vm, memory=memory), budget, force)
+            vm = self._state.ledger.vm(name)
+            return self._state.settle(vm, evolve(vm, memory=memory), budget, force)
 
     def fail(self, node: str) -> tuple[str, ...]:
         """A node is down. Its VMs wait until they are started elsewhere, or it recovers.
@@ -221,18 +213,18 @@ class Admitter:
             (a ValueError) for an unknown node.
         """
         with self._call(None):
-            state = self._ledger.node(node).state
-            down = tuple(vm.name for vm in self._ledger.on(node))
+            state = self._state.ledger.node(node).state
+            down = tuple(vm.name for vm in self._state.ledger.on(node))
             if state != "offline":
                 self._failed[node] = state
-                self._restate(node, "offline")
+                self._state.restate(node, "offline")
             return down
 
     def recover(self, node: str) -> None:
         """A node that is offline is back in the state it failed in, with the VMs that have not been started elsewhere."""
         with self._call(None):
-            if self._ledger.node(node).state == "offline":
-                self._restate(node, self._failed.pop(node, "online"))
+            if self._state.ledger.node(node).state == "offline":
+                self._state.restate(node, self._failed.pop(node, "online"))
 
     def reserve(
         self,
@@ -258,11 +250,11 @@ class Admitter:
         with self._call(time_limit) as budget:
             Budget(expires_in)
             wanted = self._wanted(vms)
-            known = [vm.name for vm in wanted if vm.name in self._ledger]
+            known = [vm.name for vm in wanted if vm.name in self._state.ledger]
             if node is None:
-                found = self._together(wanted, budget, keep=True)
+                found = start_together(self._state, wanted, budget, keep=True)
             elif len(wanted) == 1:
-                found = self._settled(wanted[0], evolve(wanted[0], node=node, running=True), budget, False)
+                found = self._state.settle(wanted[0], evolve(wanted[0], node=node, running=True), budget, False)
             else:
                 raise InputError([Flaw("node", f"{short(node)} is for one VM, not for {len(wanted)}: leave it out")])
             ticket = Ticket(self, uuid4().hex, found, self._clock() + expires_in, known)
@@ -276,7 +268,7 @@ class Admitter:
         """Write the cluster as a document, from which `load` makes an equal admitter, its tickets among it."""
         with self._call(None):
             tickets = [ticket.to_dict() for ticket in self._tickets.values()]
-            cluster = self._ledger.cluster
+            cluster = self._state.ledger.cluster
             known = {"tickets": tickets, "failed": dict(self._failed)}
             dump(evolve(cluster, meta={**cluster.meta, _SNAPSHOT: known}), path)
 
@@ -327,8 +319,8 @@ class Admitter:
     def _give_back(self, ticket: Ticket) -> None:
         """The VMs of a ticket are gone, or wait again; those that were moved or removed meanwhile are not its any more."""
         for name, node in ticket.admission.placement.items():
-            if name in self._ledger and (vm := self._ledger.vm(name)).node == node:
-                self._replace(name, evolve(vm, node=None) if name in ticket._waiting else None)
+            if name in self._state.ledger and (vm := self._state.ledger.vm(name)).node == node:
+                self._state.replace(name, evolve(vm, node=None) if name in ticket._waiting else None)
 
     # What calls have in common
 
@@ -351,8 +343,8 @@ class Admitter:
         found = []
         for vm in asked:
             if isinstance(vm, str):
-                known = self._ledger.vm(vm)
-                flaws += [] if self._ledger.waits(known) else [Flaw("vm", f"{short(vm)} does not wait: use move")]
+                known = self._state.ledger.vm(vm)
+                flaws += [] if self._state.ledger.waits(known) else [Flaw("vm", f"{short(vm)} does not wait: use move")]
                 found.append(known)
             elif not isinstance(vm, VM):
                 raise TypeError(f"{short(vm)} is neither a VM nor the name of one")
@@ -366,174 +358,8 @@ class Admitter:
         return found
 
     def _flaws(self, vm: VM) -> list[Flaw]:
-        if vm.name in self._ledger:
+        if vm.name in self._state.ledger:
             return [Flaw("vm.name", f"{short(vm.name)} is taken: give each its own name, or the name alone if it waits")]
         if vm.node is not None or vm.target is not None:
             return [Flaw("vm.node", f"{short(vm.name)} has a node: leave that to the admission, or use commit")]
         return []
-
-    def _survey(self, vm: VM, budget: Budget) -> Survey:
-        """What is known of a VM that is to be started on each node."""
-        waits = vm.name in self._ledger
-        if self._live is not None and bare(vm):
-            return self._live.survey(vm, waits=waits, score=self._score, budget=budget)
-        cluster, place = self._ledger.with_vm(evolve(vm, node=None, target=None))
-        return Certified(cluster, place, self._harm_now(budget), None, waits).survey(self._score, budget)
-
-    def _single(self, vm: VM, budget: Budget) -> Admission:
-        survey = self._survey(vm, budget)
-        index = next(survey.admitted(budget), None)
-        if index is None:
-            found = survey.result()
-            return Admission(found.status, vm.name, reason=found.summary())
-        node = survey.names[index]
-        return Admission(Status.ADMITTED, vm.name, node, {vm.name: node}, score=survey.score(index))
-
-    def _together(self, vms: Sequence[VM], budget: Budget, *, keep: bool) -> Admission:
-        """All VMs or none: the largest first, each on its best node, and another where those after it find none.
-
-        With `keep` they stay there.
-        """
-        order = sorted(range(len(vms)), key=lambda i: -vms[i].memory)
-        placed: list[VM] = []
-        status = self._assigned([vms[i] for i in order], placed, set(), budget, keep=keep)
-        first = vms[0].name
-        if status is Status.ADMITTED:
-            node_of = {vm.name: str(vm.node) for vm in placed}
-            return Admission(status, first, node_of[first], {vm.name: node_of[vm.name] for vm in vms})
-        alone = (self._single(vms[i], budget) for i in order)
-        hopeless = next((found for found in alone if found.status is Status.REFUSED), None)
-        if hopeless is not None and self._monotone:
-            return hopeless
-        if status is Status.REFUSED and self._monotone:
-            reason = f"each of the {len(vms)} VMs could be started, but not all of them"
-            return Admission(status, first, reason=reason)
-        return Admission(Status.UNKNOWN, first, reason="no way to start all of them was found, nor a proof that there is none")
-
-    def _assigned(self, vms: Sequence[VM], placed: list[VM], vain: set[frozenset[Any]], budget: Budget, *, keep: bool) -> Status:
-        """Whether all can be started one after the other; as what, is added to those placed.
-
-        `vain` is what has been tried: to have VMs that are alike change places leads nowhere either.
-        """
-        if not vms:
-            return Status.ADMITTED
-        vm, *others = vms
-        known, survey, status = vm.name in self._ledger, self._survey(vm, budget), Status.REFUSED
-        for index in survey.admitted(budget):
-            placed.append(evolve(vm, node=survey.names[index], running=True))
-            state, told = self._likeness(placed), Status.REFUSED
-            if state not in vain:
-                self._replace(vm.name, placed[-1])
-                told = self._assigned(others, placed, vain, budget, keep=keep)
-                if told is not Status.ADMITTED or not keep:
-                    self._replace(vm.name, vm if known else None)
-            if told is Status.ADMITTED:
-                return told
-            vain.add(state)
-            placed.pop()
-            status = told if told is Status.UNKNOWN else status
-            if budget.spent:
-                return Status.UNKNOWN
-        return Status.UNKNOWN if survey.result().status is Status.UNKNOWN else status
-
-    def _likeness(self, placed: Sequence[VM]) -> frozenset[Any]:
-        """What VMs take of which nodes, whoever they are unless rules may name them."""
-        named = self._ruled
-        alike = Counter(
-            (vm.node, vm.name if named else "", vm.memory, vm.priority, vm.protected, vm.evictable, *sorted(vm.resources.items()))
-            for vm in placed
-        )
-        return frozenset(alike.items())
-
-    @property
-    def _monotone(self) -> bool:
-        """Whether one VM more never makes a failure easier: so it is where restarts are planned for each failure by itself."""
-        asked = self._ledger.cluster.guarantee
-        in_turn = asked.sequence == "sequential" and asked.failures > 1
-        return asked.restart == "planned" and asked.policy is None and not in_turn
-
-    def _settled(self, vm: VM, wanted: VM, budget: Budget, force: bool) -> Admission:
-        """Have a VM as wanted, unless that makes anything worse."""
-        name, node = wanted.name, wanted.node
-        if node is not None:
-            self._refuse_pool(wanted)
-        if self._live is None:
-            self._ledger.with_vm(wanted)  # which refuses what contradicts the rules
-        known = name in self._ledger
-        if not (force or self._harmless(vm if known else None, wanted)):
-            told, free, failing = self._weigh(vm if known else None, wanted, budget)
-            if told is not Hindrance.NOTHING:
-                assert node is not None
-                return Admission(told.status, name, reason=told.sentence(node, free, failing))
-        self._replace(name, wanted)
-        return Admission(Status.ADMITTED, name, node, {} if node is None else {name: node})
-
-    def _refuse_pool(self, vm: VM) -> None:
-        assert vm.node is not None
-        pool = self._ledger.node(vm.node).pool
-        if pool != vm.pool:
-            pools = f"in pool {short(pool)}, the VM in {short(vm.pool)}"
-            raise InputError([Flaw("node", f"{short(vm.node)} is {pools}: VMs never cross pools")])
-
-    def _harmless(self, vm: VM | None, wanted: VM) -> bool:
-        """Whether a VM as wanted takes nothing that it does not take already."""
-        stays = vm is not None and vm.node == wanted.node
-        if wanted.node is None or not wanted.running or (stays and self._ledger.waits(wanted)):
-            return True
-        return vm is not None and stays and self._monotone and wanted.memory <= vm.memory
-
-    def _weigh(self, vm: VM | None, wanted: VM, budget: Budget) -> tuple[Hindrance, int, str]:
-        """What speaks against a VM as wanted, what is free there, and which failure is to blame."""
-        host, waits = None if vm is None else self._ledger.host(vm), vm is not None and self._ledger.waits(vm)
-        node = wanted.node
-        assert node is not None
-        if self._live is None or not bare(wanted):
-            cluster, place = self._ledger.with_vm(wanted)
-            names = list(self._ledger.nodes)
-            was, index = None if host is None else names.index(host), names.index(node)
-            smaller = vm is not None and wanted.memory <= vm.memory
-            return Certified(cluster, place, self._harm_now(budget), was, waits, smaller).weigh(index, budget)
-        if host is None:
-            return self._live.weigh(wanted, node, waits=waits, stays=False, budget=budget)
-        assert vm is not None
-        before = self._live.losses(vm.pool, budget=budget)
-        self._live.take(vm, host)
-        try:
-            return self._live.weigh(wanted, node, waits=False, stays=host == node, budget=budget, before=before)
-        finally:
-            self._live.put(vm, host)
-
-    def _harm_now(self, budget: Budget) -> Harm:
-        if self._harm is None or not self._harm.known:
-            problem = compile_problem(self._ledger.cluster)
-            self._harm = Harm.of(problem, problem.node_of, budget=budget)
-        return self._harm
-
-    def _replace(self, name: str, vm: VM | None) -> None:
-        """A VM is as given from now on; None: it is gone."""
-        old = self._ledger.vm(name) if name in self._ledger else None
-        host = None if old is None else self._ledger.host(old)
-        if self._live is not None and old is not None and host is not None:
-            self._live.take(old, host)
-        if vm is None:
-            self._ledger.remove(name)
-        else:
-            self._ledger.put(vm)
-        self._harm = None
-        if self._live is None:
-            if old is not None and not bare(old):
-                self._live = Live.of(self._ledger.cluster, budget=Budget(0))
-        elif vm is not None and not bare(vm):
-            self._live = None
-        elif vm is not None and (node := self._ledger.host(vm)) is not None:
-            self._live.put(vm, node)
-
-    def _restate(self, node: str, state: str) -> None:
-        """A node fails, or is back."""
-        self._ledger.set_state(node, state)
-        self._harm = None
-        if self._live is not None and state == "offline":
-            self._live.close(node)
-        elif self._live is not None:
-            back = [vm for vm in self._ledger.on(node) if vm.running]
-            self._live.open(node, back, online=state == "online")
