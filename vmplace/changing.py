@@ -36,6 +36,7 @@ class ChangingCluster:
     def __init__(self, cluster: Cluster, score: str, *, budget: Budget) -> None:
         self.ledger = Ledger(cluster)
         self.ruled = bool(cluster.rules)
+        self._guarantee = cluster.guarantee
         self.live = Live.of(cluster, budget=budget)
         self._score = score
         self._once_live, self._odd = self.live is not None, set[str]()
@@ -69,7 +70,7 @@ class ChangingCluster:
     @property
     def monotone(self) -> bool:
         """Whether one VM more never makes a failure easier: so it is where restarts are planned for each failure by itself."""
-        asked = self.ledger.cluster.guarantee
+        asked = self._guarantee
         in_turn = asked.sequence == "sequential" and asked.failures > 1
         return asked.restart == "planned" and asked.policy is None and not in_turn
 
