@@ -2,11 +2,10 @@
 
 import click
 
-from benchmarks import binpacking, capacity, checking, exact, greedy, guarantees, peers, real, repairing, scale
+from benchmarks import admission, binpacking, capacity, checking, exact, greedy, guarantees, peers, real, repairing, scale
 
-_COMMANDS = [
-    module.command for module in (exact, greedy, repairing, checking, guarantees, real, binpacking, capacity, scale, peers)
-]
+_MODULES = (exact, greedy, repairing, checking, guarantees, admission, capacity, real, binpacking, scale, peers)
+_COMMANDS = [module.command for module in _MODULES]
 
 
 @click.group(help=__doc__, context_settings={"show_default": True})

@@ -12,22 +12,53 @@ from attrs import field, frozen
 from vmplace.cluster import Cluster
 from vmplace.model import VM, Apart, Node, NotOn, OnlyOn, Rule, Together
 
-__all__ = ["FOLDER", "azure_arrivals", "huawei_requests"]
+__all__ = ["FOLDER", "Arrival", "azure_arrivals", "azure_stream", "huawei_requests"]
 
 FOLDER = Path(os.environ.get("VMPLACE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 """Where the traces are."""
 
 
+@frozen
+class Arrival:
+    """A VM of a trace: its memory in MiB and how long it ran, in seconds."""
+
+    memory: int
+    lifetime: float
+
+
 def azure_arrivals(count: int, *, nodes: int) -> Cluster:
     """The first arrivals of the development trace, to be started on 448 GiB nodes."""
+    vms = [VM(f"vm{i}", memory) for i, memory in enumerate(islice(_azure_memory(), count))]
+    return Cluster([Node(f"n{i}", "448GiB") for i in range(nodes)], vms)
+
+
+def azure_stream() -> list[Arrival]:
+    """All arrivals of the development trace, in order.
+
+    Lifetimes are those of the middle of the bins that the trace has them in; of a VM that still ran when the trace ended, how
+    long it had run by then.
+    """
+    bins: dict[int, list[int]] = defaultdict(list)
+    for line in (FOLDER / "azure-v1" / "v1.interval_map.txt").read_text().splitlines():
+        seconds, number = map(int, line.split())
+        bins[number].append(seconds)
+    middle = {number: (seconds[0] + seconds[-1]) / 2 + 150 for number, seconds in bins.items()}
+    lifetimes = (middle[int(word[1:])] for word in _azure_words("v1.dev.c2100000.txt"))
+    return [Arrival(memory, lifetime) for memory, lifetime in zip(_azure_memory(), lifetimes, strict=True)]
+
+
+def _azure_memory() -> Iterator[int]:
     flavors = {}
     for line in (FOLDER / "azure-v1" / "flav_map.txt").read_text().splitlines():
         size, letter = line.split()
-        flavors[letter] = f"{size.split(',')[1]}GiB"
-    trace = (FOLDER / "azure-v1" / "v1.dev.txt").read_text().splitlines()
-    arrivals = (letter for line in trace for letter in line.split(" ", 1)[1].split(",") if letter in flavors)
-    vms = [VM(f"vm{i}", flavors[letter]) for i, letter in enumerate(islice(arrivals, count))]
-    return Cluster([Node(f"n{i}", "448GiB") for i in range(nodes)], vms)
+        flavors[letter] = int(float(size.split(",")[1]) * 1024)
+    return (flavors[letter] for letter in _azure_words("v1.dev.txt"))
+
+
+def _azure_words(name: str) -> Iterator[str]:
+    """What a trace says of each VM."""
+    lines = (FOLDER / "azure-v1" / name).read_text().splitlines()
+    return (word for line in lines for word in line.split(" ", 1)[1].split(",") if word not in ("", "|"))
 
 
 def huawei_requests(sequence: str = "C1", *, nodes: int) -> Cluster:

@@ -6,6 +6,7 @@ from click.testing import CliRunner
 import vmplace
 from benchmarks.__main__ import main
 from benchmarks.costs import PROMISES
+from benchmarks.data import FOLDER
 from benchmarks.instances import Instance, balances, many_sizes, odd_sizes, repairs, under_rules, uneven
 from benchmarks.repairing import strewn
 from benchmarks.timed import Timed, timed
@@ -98,3 +99,16 @@ def test_capacity_is_told_row_by_row():
     rows = [row.split(" | ") for row in ran.output.splitlines() if row.startswith("| 4 ")]
     assert [row[4] for row in rows[:3]] == ["1GiB", "8GiB", "64GiB"]
     assert len(rows) == 9
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (FOLDER / "azure-v1").is_dir(), reason="no traces here")
+def test_a_stream_is_told_for_everyone_who_decides():
+    small = ["--nodes", "6", "--arrivals", "60", "--audits", "2", "--planned", "3", "--draws", "1", "--fill", "0.9"]
+    ran = CliRunner().invoke(main, ["admission", *small])
+    assert ran.exit_code == 0, ran.output
+    rows = [row.strip("| ").split(" | ") for row in ran.output.splitlines() if row.startswith(("| 6 ", "| 3 "))]
+    assert [row[2] for row in rows[:4]] == ["vmplace tightest", "vmplace balance", "first-fit", "most-free"]
+    assert [row[-1] for row in rows[:2]] == ["0 of 2", "0 of 2"]
+    assert rows[-1][0] == "3"
+    assert float(rows[-1][-1].rstrip("%")) <= 1

@@ -3,6 +3,9 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vmplace.admission import admit
+from vmplace.admission_results import Admission, Candidate, Candidates
+from vmplace.admitter import Admitter
 from vmplace.auditor import audit
 from vmplace.budget import Progress
 from vmplace.capacity import Headroom, HeadroomTable, Sizing
@@ -24,6 +27,7 @@ from vmplace.results import (
     Unprotected,
     Violation,
 )
+from vmplace.tickets import Ticket
 
 if TYPE_CHECKING:
     from vmplace.headrooms import headroom, headroom_table
@@ -32,8 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VM",
+    "Admission",
+    "Admitter",
     "Apart",
     "BrokenRule",
+    "Candidate",
+    "Candidates",
     "Cluster",
     "Comparison",
     "Conflict",
@@ -53,9 +61,11 @@ __all__ = [
     "Solution",
     "Status",
     "Tag",
+    "Ticket",
     "Together",
     "Unprotected",
     "Violation",
+    "admit",
     "audit",
     "check",
     "dump",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from vmplace.commands import checking, making, placing, planning
+from vmplace.commands import admitting, checking, making, placing, planning
 from vmplace.commands.ending import BAD_INPUT, UNKNOWN, RefusedError
 from vmplace.console import complain
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     Returns
     -------
     int
-        The exit status: 0 safe or done; 1 unsafe, infeasible, or best effort that is not safe; 2 bad input or usage;
+        The exit status: 0 safe or done; 1 unsafe, infeasible, refused, or best effort that is not safe; 2 bad input or usage;
         3 unknown.
     """
     if not argv:
@@ -82,7 +82,7 @@ def cli() -> None:
 
     FILE is a cluster document in JSON, or in YAML where its suffix is .yaml or .yml; - reads it from stdin.
 
-    Exit status: 0 safe or done; 1 unsafe, infeasible or best effort that is not safe; 2 bad input or usage; 3 unknown,
+    Exit status: 0 safe or done; 1 unsafe, infeasible, refused or best effort that is not safe; 2 bad input or usage; 3 unknown,
     because time ran out or Ctrl-C came first.
     """
 
@@ -94,6 +94,7 @@ for _command in (
     placing.repair,
     planning.headroom,
     planning.size,
+    admitting.admit,
     checking.audit,
     making.convert,
     making.generate,

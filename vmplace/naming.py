@@ -34,6 +34,10 @@ class Names:
         original = self.problem.original.tolist()
         return tuple(self._vms[original[index]] for index in indices)
 
+    def unit(self, index: int) -> str:
+        """The name of what fails as one."""
+        return self._units[index]
+
     def scenario(self, failures: Failures, number: int) -> str:
         """The names of what fails in a scenario, joined."""
         units = [unit for unit in failures.units[number].tolist() if unit >= 0]

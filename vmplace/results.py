@@ -38,6 +38,8 @@ class Status(StrEnum):
     OPTIMAL = "optimal"
     FEASIBLE = "feasible"
     INFEASIBLE = "infeasible"
+    ADMITTED = "admitted"
+    REFUSED = "refused"
 
 
 @frozen

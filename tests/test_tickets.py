@@ -1,0 +1,108 @@
+import json
+
+import pytest
+
+import vmplace
+from vmplace import VM, Admitter, Cluster, InputError, Node
+
+CLUSTER = Cluster([Node(f"n{i}", 12) for i in range(3)], [VM("v0", 4, "n0"), VM("w", 4)])
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_room_is_held_until_it_is_given_back():
+    admitter = Admitter(CLUSTER)
+    ticket = admitter.reserve([VM("a", 8), VM("b", 8)])
+    assert ticket.state == "held"
+    assert {vm.name for vm in admitter.cluster.vms} == {"v0", "w", "a", "b"}
+    assert admitter.admit(VM("c", 8)).status == "refused"
+    assert ticket.rollback()
+    assert ticket.state == "rolled back"
+    assert not ticket.commit()
+    assert admitter.cluster == CLUSTER
+
+
+def test_what_is_committed_stays():
+    admitter = Admitter(CLUSTER)
+    ticket = admitter.reserve("w", node="n2")
+    assert ticket.commit()
+    assert not ticket.rollback()
+    assert (ticket.state, admitter.tickets) == ("committed", {})
+    assert [vm.node for vm in admitter.cluster.vms] == ["n0", "n2"]
+
+
+def test_who_waited_waits_again():
+    admitter = Admitter(CLUSTER)
+    admitter.reserve("w").rollback()
+    assert admitter.cluster == CLUSTER
+
+
+def test_a_ticket_expires():
+    clock = Clock()
+    admitter = Admitter(CLUSTER, clock=clock)
+    ticket = admitter.reserve(VM("a", 8), expires_in=10)
+    clock.now += 9
+    assert ticket.state == "held"
+    clock.now += 1
+    assert admitter.cluster == CLUSTER
+    assert (ticket.state, ticket.commit()) == ("expired", False)
+
+
+def test_a_refused_ticket_holds_nothing():
+    admitter = Admitter(CLUSTER)
+    ticket = admitter.reserve(VM("a", 13))
+    assert (ticket.state, ticket.commit(), ticket.admission.status) == ("refused", False, "refused")
+    assert admitter.cluster == CLUSTER
+
+
+def test_who_was_moved_or_removed_meanwhile_is_not_given_back():
+    admitter = Admitter(CLUSTER)
+    ticket = admitter.reserve([VM("a", 2), VM("b", 2)])
+    admitter.remove("a")
+    other = next(node for node in ("n0", "n1", "n2") if node != ticket.admission.placement["b"])
+    assert admitter.move("b", other).admitted
+    assert ticket.rollback()
+    assert {vm.name for vm in admitter.cluster.vms} == {"v0", "w", "b"}
+
+
+def test_a_snapshot_holds_the_tickets(tmp_path):
+    clock = Clock()
+    admitter = Admitter(CLUSTER, clock=clock)
+    ticket = admitter.reserve([VM("a", 2), "w"], expires_in=10)
+    admitter.fail("n1")
+    admitter.save(tmp_path / "state.json")
+    again = Admitter.load(tmp_path / "state.json", clock=clock)
+    assert again.cluster == admitter.cluster
+    assert again.verdicts() == admitter.verdicts()
+    assert list(again.tickets) == [ticket.id]
+    assert again.tickets[ticket.id].rollback()
+    again.recover("n1")
+    assert again.cluster == CLUSTER
+    clock.now += 10
+    assert Admitter.load(tmp_path / "state.json", clock=clock).tickets == {}
+
+
+def test_a_snapshot_is_a_document(tmp_path):
+    Admitter(CLUSTER).save(tmp_path / "state.json")
+    assert vmplace.load(tmp_path / "state.json").vms == CLUSTER.vms
+
+
+@pytest.mark.parametrize("held", [{"tickets": [{"id": "x"}]}, {"tickets": 3}, [], {"failed": {"n0": "asleep"}}])
+def test_what_is_no_snapshot_is_told(tmp_path, held):
+    path = tmp_path / "state.json"
+    Admitter(CLUSTER).save(path)
+    document = json.loads(path.read_text())
+    document["meta"]["admitter"] = held
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"meta\.admitter: is not what a snapshot holds"):
+        Admitter.load(path)
+
+
+def test_an_expiry_that_is_no_time_is_told():
+    with pytest.raises(InputError, match="-3 is no time"):
+        Admitter(CLUSTER).reserve(VM("a", 1), expires_in=-3)
