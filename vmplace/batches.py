@@ -24,6 +24,10 @@ _STOPS = 4
 """So many times as many stops are made as there are moves, before it is given up."""
 
 
+_PROBED = 12
+"""So many moves are looked at one by one for those that keep the guarantee, beside those that would have gone."""
+
+
 @frozen
 class Limits:
     """How many VMs may migrate at the same time, in all and from or to any one node; None: any number.
@@ -150,25 +154,28 @@ class _Rounds:
 
     def _direct(self, pending: IntArray, safe_now: bool) -> list[Hop]:
         """What goes straight to its goal next; it has taken its room there."""
-        for spare in (self.traffic.headroom, 0) if self.traffic.headroom.any() else (0,):
-            gate = self._filled(pending, spare)
+        transit, traffic = self.transit, self.traffic
+        headroom = traffic.headroom
+        for spare in (headroom, np.zeros_like(headroom)) if headroom.any() else (headroom,):
+            goal = transit.goal[pending]
+            ready = self._ordered(pending[traffic.holds(pending, goal, spare[goal]) & transit.movable[pending]], pending)
+            gate = Gate(self.limits, transit.size)
+            for unit in ready:
+                self._admit(unit, gate, spare)
             if gate.hops:
-                return self._guarded(gate.hops) if safe_now else gate.hops
+                return self._guarded(gate.hops, ready, spare) if safe_now else gate.hops
         return []
 
-    def _filled(self, pending: IntArray, headroom: IntArray | int) -> Gate:
-        transit, traffic = self.transit, self.traffic
-        gate = Gate(self.limits, transit.size)
-        spare = headroom[transit.goal[pending]] if isinstance(headroom, np.ndarray) else 0
-        ready = pending[traffic.holds(pending, transit.goal[pending], spare) & transit.movable[pending]]
-        for unit in self._ordered(ready, pending):
-            source, node = int(traffic.at[unit]), int(transit.goal[unit])
-            own = headroom[node] if isinstance(headroom, np.ndarray) else 0
-            hop = unit, source, node
-            if gate.admits(hop) and traffic.holds(unit, node, own) and traffic.apart(unit, node):
-                traffic.begin(unit, node)
-                gate.add(hop)
-        return gate
+    def _admit(self, unit: int, gate: Gate, spare: IntArray) -> bool:
+        """Have a unit begin its way to its goal, if there is room and nothing is against it."""
+        traffic = self.traffic
+        source, node = int(traffic.at[unit]), int(self.transit.goal[unit])
+        hop = unit, source, node
+        if not (gate.admits(hop) and traffic.holds(unit, node, spare[node]) and traffic.apart(unit, node)):
+            return False
+        traffic.begin(unit, node)
+        gate.add(hop)
+        return True
 
     def _ordered(self, ready: IntArray, pending: IntArray) -> list[int]:
         """Those first that leave a node for which others lack room, the largest of them first."""
@@ -180,16 +187,24 @@ class _Rounds:
         ordered: list[int] = ready[np.lexsort((self.rank[ready], size, ~wanting))].tolist()
         return ordered
 
-    def _guarded(self, hops: list[Hop]) -> list[Hop]:
-        """Of hops that have begun as many as are found to keep the guarantee; all, if there are none."""
+    def _guarded(self, hops: list[Hop], ready: list[int], spare: IntArray) -> list[Hop]:
+        """Of hops that have begun, or could, as many as are found to keep the guarantee; if none do, all that have begun."""
         kept = self._keeping(hops, [])
-        if not kept:
+        if len(kept) == len(hops):
             return hops
-        left = {unit for unit, _, _ in kept}
         for unit, _, node in hops:
-            if unit not in left:
-                self.traffic.cancel(unit, node)
-        return kept
+            self.traffic.cancel(unit, node)
+        gate, begun = Gate(self.limits, self.transit.size), {unit for unit, _, _ in hops}
+        for unit, _, _ in kept:
+            self._admit(unit, gate, spare)
+        for unit in [unit for unit in ready if unit not in begun][:_PROBED]:
+            if self._admit(unit, gate, spare) and self._keeping(gate.hops[-1:], gate.hops[:-1]) == gate.hops[:-1]:
+                self.traffic.cancel(unit, gate.hops[-1][2])
+                gate.drop()
+        if not gate.hops:
+            for unit, _, _ in hops:
+                self._admit(unit, gate, spare)
+        return gate.hops
 
     def _keeping(self, hops: list[Hop], kept: list[Hop]) -> list[Hop]:
         """The kept hops and those of the others that go with them, told by halves."""

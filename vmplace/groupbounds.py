@@ -9,7 +9,7 @@ from vmplace.columns import BoolArray, IntArray
 from vmplace.problem import Problem
 from vmplace.slotbounds import thresholds
 
-__all__ = ["fewest_groups", "mask_of"]
+__all__ = ["fewest_groups", "lonely", "mask_of"]
 
 
 def mask_of(cluster: Cluster, names: Collection[str]) -> BoolArray:
@@ -32,6 +32,19 @@ def fewest_groups(problem: Problem, wanted: BoolArray) -> int:
         The nodes that are to be taken out, shape (n_nodes,); those in maintenance do not count.
     """
     return max((_of_pool(problem, wanted & problem.online, pool) for pool in problem.pools), default=0)
+
+
+def lonely(problem: Problem) -> int | None:
+    """A VM that must restart, and whose rules leave too few places for that: one more than may fail at once; None without one.
+
+    It is on one of these places itself, unless it may stay on a node in maintenance.
+    """
+    if not problem.failures:
+        return None
+    places = np.array([len(np.unique(problem.unit[row])) for row in problem.restartable], dtype=np.int64)
+    needed = problem.failures + ~problem.on_maintenance
+    alone = np.flatnonzero(problem.protected & (places[problem.signature] < needed)) if problem.n_vms else np.zeros(0, np.int64)
+    return int(alone[0]) if len(alone) else None
 
 
 def _of_pool(problem: Problem, wanted: BoolArray, pool: int) -> int:

@@ -131,7 +131,8 @@ def _target(cluster: Cluster, placement: Target) -> IntArray:
         target = index_array("placement", placement, len(nodes))
         if len(target) != len(vms):
             raise InputError([Flaw("placement", f"{len(target)} entries for {len(vms)} VMs: give one for each")])
-    stopped = np.flatnonzero(~vms.running & (vms.node >= 0) & ~nodes.state.are("offline")[vms.node] & (target >= 0))
+    up = np.append(~nodes.state.are("offline"), False)  # the last is for no node
+    stopped = np.flatnonzero(~vms.running & up[vms.node] & (target >= 0))
     moved = [vms.names[vm] for vm in stopped[target[stopped] != vms.node[stopped]].tolist()]
     if moved:
         raise InputError([Flaw(f"placement[{vm!r}]", "is stopped: it stays where it is") for vm in moved])
@@ -162,7 +163,8 @@ def _immovable(names: Names, transit: Transit) -> Iterator[str]:
     """Units too large ever to move: what is free on a pool's online nodes together never grows, and no hole is larger."""
     problem = names.problem
     free = np.maximum(Traffic.of(transit).room, 0) * problem.online[:, None]
-    whole = np.array([free[problem.pool == pool].sum(axis=0) for pool in range(int(problem.pool.max(initial=-1)) + 1)])
+    whole = np.zeros((int(problem.pool.max(initial=-1)) + 1, free.shape[1]), dtype=np.int64)
+    np.add.at(whole, problem.pool, free)
     moving = np.flatnonzero(transit.source != transit.goal)
     for unit in moving[(transit.demand[moving] > whole[problem.pool[transit.goal[moving]]]).any(axis=1)].tolist():
         need, has = transit.demand[unit], whole[problem.pool[transit.goal[unit]]]

@@ -65,7 +65,7 @@ def _quoted(text: str) -> str:
 
 
 def svg(plan: MigrationPlan) -> Iterator[str]:
-    """A picture: a line for each node, a band for each step, an arrow for all that goes one way in it; red if it is not safe after."""
+    """A picture: a line for each node, a band for each step (red if it is not safe after), an arrow for all that goes one way."""
     nodes = _nodes(plan)
     row = {node: _TOP + _LANE * (number + 1) for number, node in enumerate(nodes)}
     width, height = _LEFT + _BAND * max(1, len(plan.steps)), _TOP + _LANE * (len(nodes) + 1)
@@ -89,7 +89,7 @@ def _arrows(step: Step, left: int, row: dict[str, int]) -> Iterator[str]:
     ways = _ways(step)
     for number, ((source, node), vms) in enumerate(ways.items()):
         x = left + 12 + (_BAND - 28) * (number + 1) // (len(ways) + 1)
-        yield f'<g stroke="black" fill="black"><line x1="{x}" x2="{x}" y1="{row[source]}" y2="{row[node]}" marker-end="url(#tip)"/>'
+        yield f'<g stroke="black"><line x1="{x}" x2="{x}" y1="{row[source]}" y2="{row[node]}" marker-end="url(#tip)"/>'
         yield f"<title>{_clean(f'{_listed(vms, len(vms))}: {source} to {node}')}</title></g>\n"
     for start in step.starts:
         yield f'<circle cx="{left + 8}" cy="{row[start.node]}" r="4"><title>{_clean(f"{start.vm} starts")}</title></circle>\n'

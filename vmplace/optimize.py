@@ -30,8 +30,8 @@ __all__ = ["place", "repair", "solve"]
 
 T = TypeVar("T")
 
-_SEARCH_SHARE = 0.9
-"""Of the time, where migrations are to be put in order then."""
+_SEARCH_SHARE, _ORDER_SECONDS = 0.9, 2.0
+"""Of the time, where migrations are to be put in order then; and what that may take in any case."""
 
 
 def place(
@@ -118,7 +118,14 @@ def solve(cluster: Cluster, ask: Ask, budget: Budget, *, drained: tuple[str, ...
         searching = budget.share(_SEARCH_SHARE) if moving else budget
         task = _Task(cluster, compile_problem(cluster, out), ask, ask.goal, searching, drained)
         solution = task.best_effort() if ask.best_effort else task.strict()
-        return _in_order(solution, ask.pace, budget) if moving and solution.migrations else solution
+        if not (moving and solution.migrations):
+            return solution
+        return _in_order(solution, ask.pace, budget if ask.deterministic else _patience(budget))
+
+
+def _patience(budget: Budget) -> Budget:
+    """What is left, but no more than the search took, or a few seconds."""
+    return budget.share(min(1.0, max(_ORDER_SECONDS, budget.elapsed) / max(budget.left, _ORDER_SECONDS)))
 
 
 def _in_order(solution: Solution, pace: Pace, budget: Budget) -> Solution:

@@ -19,11 +19,14 @@ from vmplace.transit import Traffic, Transit
 
 __all__ = ["Order", "Watch", "order"]
 
-_TRIES, _MANY_TRIES, _MANY = 8, 3, 2_000
-"""So many ways are tried; fewer where there are many moves."""
+_TRIES, _PATIENCE = 8, 3
+"""So many ways are tried, and so many after the best."""
 
-_LITTLE = 0.3
-"""So much effort is made to find a better way than one that is known."""
+_MANY, _JUDGED = 2_000, 300
+"""Of more moves than this, or after so many judged states, no more ways are tried."""
+
+_SMALL = 200
+"""Up to so many ways to put one unit on one node, all states are looked at for a better way than one that is known."""
 
 _CERTIFY_SHARE, _REACH_SHARE = 0.2, 0.5
 
@@ -35,6 +38,11 @@ class Watch:
     problem: Problem
     budget: Budget
     _known: dict[bytes, bool] = field(factory=dict)
+
+    @property
+    def judged(self) -> int:
+        """How many states were."""
+        return len(self._known)
 
     def holds(self, node_of: IntArray) -> bool:
         """Whether it is known to hold."""
@@ -114,21 +122,23 @@ class _Ordering:
 
     def _tried(self) -> list[Batch] | None:
         """The best of some ways."""
-        best: list[Batch] | None = None
-        for number in range(_TRIES if len(self._moving) <= _MANY else _MANY_TRIES):
+        best, since = None, 0
+        for number in range(_TRIES):
             random = Random(f"{self.pace.seed}/{number}") if number else None
             found = batches(self.transit, self.pace.limits, self._safe, budget=self.budget, random=random)
-            self.stats["tries"] = number + 1
+            self.stats["tries"], since = number + 1, since + 1
             if found is not None and (best is None or self._value(found) < self._value(best)):
-                best = found
-            if self.budget.spent or (best is not None and (self._value(best)[:2] == (0, 0) or len(self._moving) > _MANY)):
+                best, since = found, 0
+            late = since >= _PATIENCE or len(self._moving) > _MANY or self.watch.judged > _JUDGED
+            if self.budget.spent or (best is not None and (late or self._value(best)[:2] == (0, 0))):
                 break
         return best
 
     def _reached(self, found: list[Batch] | None) -> Order:
         """A way with stop-overs, or none: all states tell which, where they are few enough."""
-        effort = 1.0 if found is None else _LITTLE
-        best = known = reach(self.transit, effort=effort, budget=self.budget.share(_REACH_SHARE))
+        if found is not None and self.transit.n_units * self.transit.problem.n_nodes > _SMALL:
+            return self._judged(found)
+        best = known = reach(self.transit, budget=self.budget.share(_REACH_SHARE))
         self.stats["states"] = known.states
         states = known.states if known.exhausted else None
         if found is None and known.hops is None and not known.exhausted:

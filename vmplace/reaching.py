@@ -38,7 +38,7 @@ class Reach:
     states: int
 
 
-def reach(transit: Transit, *, hasty: bool = False, effort: float = 1.0, budget: Budget) -> Reach:
+def reach(transit: Transit, *, hasty: bool = False, budget: Budget) -> Reach:
     """The least memory migrated from one placement to the other, by A* over all states, where these are few enough.
 
     A batch can always be made one hop after the other: while it lasts it takes all that any of these hops needs. So what no
@@ -50,8 +50,6 @@ def reach(transit: Transit, *, hasty: bool = False, effort: float = 1.0, budget:
         What is to move.
     hasty
         Whether any way will do: it is found sooner, and need not be the one with the least memory.
-    effort
-        Of how many states to look at, 1 being the usual.
     budget
         When it is spent, nothing is told.
 
@@ -59,7 +57,7 @@ def reach(transit: Transit, *, hasty: bool = False, effort: float = 1.0, budget:
     ----------
     .. [1] P. E. Hart, N. J. Nilsson, B. Raphael, "A formal basis for the heuristic determination of minimum cost paths", 1968.
     """
-    return _Search(transit, _HASTE if hasty else 1, int(effort * _MOST_STATES)).run(budget)
+    return _Search(transit, _HASTE if hasty else 1).run(budget)
 
 
 def separated(transit: Transit, *, budget: Budget) -> int | None:
@@ -67,7 +65,7 @@ def separated(transit: Transit, *, budget: Budget) -> int | None:
 
     Which hops are possible depends on how many of each kind are where, not on which. None where that does not tell.
     """
-    found = _Search(transit, 0, _MOST_STATES, _kinds(transit)).run(budget)
+    found = _Search(transit, 0, _kinds(transit)).run(budget)
     return found.states if found.exhausted else None
 
 
@@ -83,8 +81,8 @@ def _kinds(transit: Transit) -> list[IntArray]:
 class _Search:
     """Best first; states that differ only in which of some alike units are where count as one."""
 
-    def __init__(self, transit: Transit, weight: int, most: int, kinds: Sequence[IntArray] = ()) -> None:
-        self.transit, self.weight, self.most, self.kinds = transit, weight, most, kinds
+    def __init__(self, transit: Transit, weight: int, kinds: Sequence[IntArray] = ()) -> None:
+        self.transit, self.weight, self.kinds = transit, weight, kinds
         self.open_to = np.array([transit.open_to(unit) for unit in range(transit.n_units)]).reshape(transit.n_units, -1)
         self.open_to &= transit.movable[:, None]
         moving = np.flatnonzero(transit.movable)
@@ -103,7 +101,7 @@ class _Search:
             done.add(key)
             if np.array_equal(at, goal):
                 return Reach(_path(came, key), False, len(done))
-            if len(least) >= self.most or budget.spent:
+            if len(least) >= _MOST_STATES or budget.spent:
                 return Reach(None, False, len(done))
             for hop in self._hops(at):
                 unit, _, node = hop

@@ -14,7 +14,7 @@ from vmplace.budget import Budget, Progress
 from vmplace.cluster import Cluster
 from vmplace.draining import drain, stuck_on
 from vmplace.errors import Flaw, InputError
-from vmplace.groupbounds import fewest_groups, mask_of
+from vmplace.groupbounds import fewest_groups, lonely, mask_of
 from vmplace.naming import Names
 from vmplace.problem import compile_problem
 from vmplace.reasons import impossible_sentence
@@ -173,8 +173,11 @@ class _Rolling:
     def _impossible(self, nodes: Collection[str]) -> str:
         """What a bound has against draining some nodes together."""
         problem = compile_problem(self.cluster, mask_of(self.cluster, nodes))
+        names, alone = Names(self.cluster, problem), lonely(problem)
+        if alone is not None:
+            return f"{names.vm(alone)} would have too few nodes to restart on: its rules leave no others"
         reason = impossible(problem, Ask(objective="moves", move_running=True).goal)
-        return "" if reason is None else impossible_sentence(reason, Names(self.cluster, problem))
+        return "" if reason is None else impossible_sentence(reason, names)
 
     def _drain(self, cluster: Cluster, nodes: Collection[str], budget: Budget, *, quick: bool = True) -> Solution:
         """A drain: where it is only to be known whether it can be done, greedy comes first, and no order is asked for."""
