@@ -19,8 +19,10 @@ _FEW = 3
 
 def commands(plan: MigrationPlan) -> Iterator[str]:
     """Lines that a shell can run once it knows ``migrate VM FROM TO`` and ``start VM NODE``; ``wait`` ends a step."""
-    if not plan.steps:
-        yield f"# nothing to do{f': {printable(plan.reason)}' if plan.reason else ''}\n"
+    if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
+        yield f"# no order: {printable(plan.reason)}\n"
+    elif not plan.steps:
+        yield "# nothing to do\n"
     for step in plan.steps:
         moved = sum(migration.memory for migration in step.migrations)
         parts = [f"{counted(len(step.migrations), 'migration')} ({readable(moved)})"] if step.migrations else []
@@ -91,6 +93,9 @@ def _arrows(step: Step, left: int, row: dict[str, int]) -> Iterator[str]:
         x = left + 12 + (_BAND - 28) * (number + 1) // (len(ways) + 1)
         yield f'<g stroke="black"><line x1="{x}" x2="{x}" y1="{row[source]}" y2="{row[node]}" marker-end="url(#tip)"/>'
         yield f"<title>{_clean(f'{_listed(vms, len(vms))}: {source} to {node}')}</title></g>\n"
+        if len(ways) <= _FEW:
+            y = (row[source] + row[node]) // 2
+            yield f'<text x="{x + 4}" y="{y + 4}" font-size="9">{_clean(_listed(vms, 1))}</text>\n'
     for start in step.starts:
         yield f'<circle cx="{left + 8}" cy="{row[start.node]}" r="4"><title>{_clean(f"{start.vm} starts")}</title></circle>\n'
 
