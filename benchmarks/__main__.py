@@ -2,9 +2,11 @@
 
 import click
 
-from benchmarks import binpacking, checking, exact, greedy, guarantees, peers, real, repairing, scale
+from benchmarks import binpacking, checking, exact, greedy, guarantees, migrations, peers, real, repairing, scale
 
-_COMMANDS = [module.command for module in (exact, greedy, repairing, checking, guarantees, real, binpacking, scale, peers)]
+_COMMANDS = [
+    module.command for module in (exact, greedy, repairing, migrations, checking, guarantees, real, binpacking, scale, peers)
+]
 
 
 @click.group(help=__doc__, context_settings={"show_default": True})
