@@ -28,6 +28,9 @@ _MANY, _JUDGED = 2_000, 300
 _SMALL = 200
 """Up to so many ways to put one unit on one node, all states are looked at for a better way than one that is known."""
 
+_MOST_WAYS = 1_000_000
+"""With more of them no state is looked at."""
+
 _CERTIFY_SHARE, _REACH_SHARE = 0.2, 0.5
 
 
@@ -136,8 +139,11 @@ class _Ordering:
 
     def _reached(self, found: list[Batch] | None) -> Order:
         """A way with stop-overs, or none: all states tell which, where they are few enough."""
-        if found is not None and self.transit.n_units * self.transit.problem.n_nodes > _SMALL:
+        ways = self.transit.n_units * self.transit.problem.n_nodes
+        if found is not None and ways > _SMALL:
             return self._judged(found)
+        if ways > _MOST_WAYS or self.budget.spent:
+            return Order(None, stats=self.stats)
         best = known = reach(self.transit, budget=self.budget.share(_REACH_SHARE))
         self.stats["states"] = known.states
         states = known.states if known.exhausted else None
