@@ -125,7 +125,8 @@ def solve(cluster: Cluster, ask: Ask, budget: Budget, *, drained: tuple[str, ...
 
 def _patience(budget: Budget) -> Budget:
     """What is left, but no more than the search took, or a few seconds."""
-    return budget.share(min(1.0, max(_ORDER_SECONDS, budget.elapsed) / max(budget.left, _ORDER_SECONDS)))
+    seconds = max(_ORDER_SECONDS, budget.elapsed)
+    return budget if budget.left <= seconds else Budget(seconds, budget.cancel)
 
 
 def _in_order(solution: Solution, pace: Pace, budget: Budget) -> Solution:

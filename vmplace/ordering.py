@@ -140,7 +140,7 @@ class _Ordering:
     def _reached(self, found: list[Batch] | None) -> Order:
         """A way with stop-overs, or none: all states tell which, where they are few enough."""
         ways = self.transit.n_units * self.transit.problem.n_nodes
-        if found is not None and ways > _SMALL:
+        if found is not None and (ways > _SMALL or self.budget.spent):
             return self._judged(found)
         if ways > _MOST_WAYS or self.budget.spent:
             return Order(None, stats=self.stats)
@@ -151,8 +151,8 @@ class _Ordering:
             states = separated(self.transit, budget=self.budget.share(_REACH_SHARE))
             known = reach(self.transit, hasty=True, budget=self.budget) if states is None else known
         if states is not None:
-            what = "state" if states == 1 else "states"
-            return Order(None, f"{states} {what} can be reached from here, and the target is none of them", stats=self.stats)
+            many = f"{states} states can be reached from here, and the target is none of them"
+            return Order(None, "nothing can move at all" if states == 1 else many, stats=self.stats)
         if known.hops is not None:
             least = in_batches(Traffic.of(self.transit), known.hops, self.pace.limits)
             if found is None or self._value(least) < self._value(found):
