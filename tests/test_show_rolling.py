@@ -35,3 +35,10 @@ def test_nodes_in_no_group_are_named_with_the_reason():
         "  n1: a is not movable",
     ]
     assert lines_of(evolve(found, status=Status.UNKNOWN))[0] == "UNKNOWN: 1 node in no group; the others in 0 groups"
+
+
+def test_long_lists_are_shortened():
+    found = RollingDrain(status=Status.UNKNOWN, undrained=dict.fromkeys((f"n{i}" for i in range(20)), "not decided in time"))
+    assert lines_of(found)[-1].endswith("8 more (--all lists them)")
+    screen = Screen(StringIO(), True)
+    assert "n19" in screen.render(rolling_report(found, screen))

@@ -175,7 +175,7 @@ class _Rolling:
         problem = compile_problem(self.cluster, mask_of(self.cluster, nodes))
         names, alone = Names(self.cluster, problem), lonely(problem)
         if alone is not None:
-            return f"{names.vm(alone)} would have too few nodes to restart on: its rules leave no others"
+            return f"{names.vm(alone)} would have too few nodes left to restart on"
         reason = impossible(problem, Ask(objective="moves", move_running=True).goal)
         return "" if reason is None else impossible_sentence(reason, names)
 

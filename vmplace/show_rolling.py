@@ -1,13 +1,14 @@
 """A report on nodes drained one group after the other."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vmplace.results import Solution, Status
 from vmplace.rolling import RollingDrain
-from vmplace.screen import STYLE, Column, Screen, counted, readable
+from vmplace.screen import ELLIPSIS, FEW, STYLE, Column, Screen, counted, readable
 
 __all__ = ["rolling_report"]
 
@@ -67,5 +68,8 @@ def _steps(group: Solution) -> str:
 def _undrained(found: RollingDrain, screen: Screen) -> Iterator[Text]:
     if found.undrained:
         yield Text("In no group:")
-    for node, why in found.undrained.items():
+    shown = len(found.undrained) if screen.everything else FEW
+    for node, why in islice(found.undrained.items(), shown):
         yield Text(f"  {screen.clean(f'{node}: {why}')}")
+    if len(found.undrained) > shown:
+        yield Text(f"  {screen.choose(ELLIPSIS)} {len(found.undrained) - shown} more (--all lists them)")
