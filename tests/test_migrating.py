@@ -292,8 +292,8 @@ def test_random_pairs_of_full_placements():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(8))
 def test_a_thousand_random_pairs_of_full_placements(part):
-    found = replayed(range(260 * part, 260 * (part + 1)))
-    assert sum(found.values()) >= 250
+    found = replayed(range(130 * part, 130 * (part + 1)))
+    assert sum(found.values()) >= 125
     assert found.get(Status.UNKNOWN, 0) <= 2
