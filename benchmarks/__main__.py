@@ -2,9 +2,22 @@
 
 import click
 
-from benchmarks import admission, binpacking, capacity, checking, exact, greedy, guarantees, peers, real, repairing, scale
+from benchmarks import (
+    admission,
+    binpacking,
+    capacity,
+    checking,
+    exact,
+    greedy,
+    guarantees,
+    migrations,
+    peers,
+    real,
+    repairing,
+    scale,
+)
 
-_MODULES = (exact, greedy, repairing, checking, guarantees, admission, capacity, real, binpacking, scale, peers)
+_MODULES = (exact, greedy, repairing, migrations, checking, guarantees, admission, capacity, real, binpacking, scale, peers)
 _COMMANDS = [module.command for module in _MODULES]
 
 

@@ -1,5 +1,8 @@
 """The benchmarks' own instances and measures."""
 
+from random import Random
+
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -8,6 +11,7 @@ from benchmarks.__main__ import main
 from benchmarks.costs import PROMISES
 from benchmarks.data import FOLDER
 from benchmarks.instances import Instance, balances, many_sizes, odd_sizes, repairs, under_rules, uneven
+from benchmarks.migrations import exchanged, pair
 from benchmarks.repairing import strewn
 from benchmarks.timed import Timed, timed
 from vmplace.generate import generate
@@ -47,6 +51,14 @@ def test_what_is_strewn_about_is_unsafe_and_where_there_is_room():
     cluster = strewn(Instance(nodes=100, profile="flavors", fill=0.97, objective="moves", limit=1))
     report = vmplace.check(cluster)
     assert (report.status, report.violations, report.waiting) == ("unsafe", (), ())
+
+
+def test_what_is_exchanged_and_drawn_fits_before_and_after():
+    for cluster, final in (exchanged(8, 40, "flavors", 0.9, 1), pair(Random(1), 4)):
+        usable, memory = (np.array([thing.memory for thing in things]) for things in (cluster.nodes, cluster.vms))
+        for node_of in (cluster.vm_columns.node, final):
+            assert (np.bincount(node_of, memory, len(usable)) <= usable).all()
+        assert (final != cluster.vm_columns.node).sum() >= 10
 
 
 def test_an_unknown_table_is_refused():

@@ -19,7 +19,7 @@ from vmplace.documents import to_document
 from vmplace.generate import generate
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-COMMANDS = ("check", "show", "place", "repair", "admit", "audit", "convert", "generate", "headroom", "size")
+COMMANDS = ("check", "show", "place", "repair", "drain", "admit", "audit", "convert", "generate", "headroom", "size")
 RESULT_KEYS = {
     *("status", "guarantee", "placement", "failover", "unprotected", "violations", "waiting"),
     *("objective", "migrations", "powered", "drained", "method", "stats"),

@@ -259,3 +259,43 @@ def test_headroom_gives_way_before_a_failure_gets_worse(method: str):
     assert solution.placement["waits"] in {"n1", "n2", "n3"}
     assert [warning for warning in solution.warnings if "headroom" not in warning] == []
     assert solution.warnings
+
+
+# The order of migrations
+
+
+CROSSED = Cluster([Node(f"n{i}", 20) for i in range(4)], [VM(f"v{k}", 6, "n0") for k in range(3)])
+
+
+@pytest.mark.parametrize("options", [{}, {"time_limit": None}, {"deterministic": True}, {"best_effort": True}])
+def test_migrations_have_steps(options):
+    solution = vmplace.place(CROSSED, objective="balance", move_running=True, **options)
+    assert len(solution.migrations) == 2
+    assert {m.step for m in solution.migrations} == set(range(1, len(solution.plan.steps) + 1))
+    assert solution.to_dict()["plan"]["status"] == solution.plan.status.value
+
+
+def test_limits_on_parallel_migrations_make_more_steps():
+    asked = {"objective": "balance", "move_running": True}
+    assert len(vmplace.place(CROSSED, **asked).plan.steps) == 1
+    steps = vmplace.place(CROSSED, **asked, parallel=1).plan.steps
+    assert len(steps) == 2
+    assert all(len(step.migrations) == 1 for step in steps)
+
+
+def test_no_order_where_none_is_asked_for_or_nothing_moves():
+    assert [m.step for m in vmplace.place(CROSSED, move_running=True, ordered=False).migrations] == [None, None]
+    assert vmplace.place(CROSSED).plan is None
+
+
+def test_what_cannot_be_put_in_order_is_told():
+    swap = Cluster(
+        [Node("n0", 10), Node("n1", 10)],
+        [VM("a", 6, "n0"), VM("b", 6, "n1")],
+        [OnlyOn(("a",), ("n1",)), OnlyOn(("b",), ("n0",))],
+        Guarantee(failures=0),
+    )
+    solution = vmplace.repair(swap)
+    assert [m.step for m in solution.migrations] == [None, None]
+    assert solution.plan.status == "infeasible"
+    assert solution.warnings[0].startswith("the migrations are not put in order: nothing can move at all")

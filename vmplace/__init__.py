@@ -14,6 +14,7 @@ from vmplace.checking import check
 from vmplace.cluster import Cluster
 from vmplace.documents import dump, load
 from vmplace.errors import Flaw, InputError
+from vmplace.migration import MigrationPlan, Start, Step
 from vmplace.model import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
 from vmplace.results import (
     BrokenRule,
@@ -30,8 +31,11 @@ from vmplace.results import (
 from vmplace.tickets import Ticket
 
 if TYPE_CHECKING:
+    from vmplace.draining import drain
     from vmplace.headrooms import headroom, headroom_table
+    from vmplace.migrating import plan_moves
     from vmplace.optimize import place, repair
+    from vmplace.rolling import RollingDrain, rolling_drain
     from vmplace.sizing import size
 
 __all__ = [
@@ -51,15 +55,19 @@ __all__ = [
     "HeadroomTable",
     "InputError",
     "Migration",
+    "MigrationPlan",
     "Node",
     "NotOn",
     "OnlyOn",
     "Progress",
     "Report",
+    "RollingDrain",
     "Scenario",
     "Sizing",
     "Solution",
+    "Start",
     "Status",
+    "Step",
     "Tag",
     "Ticket",
     "Together",
@@ -68,24 +76,38 @@ __all__ = [
     "admit",
     "audit",
     "check",
+    "drain",
     "dump",
     "headroom",
     "headroom_table",
     "load",
     "place",
+    "plan_moves",
     "repair",
+    "rolling_drain",
     "size",
     "what_if",
 ]
 
 
-_LAZY = {"headroom": "headrooms", "headroom_table": "headrooms", "place": "optimize", "repair": "optimize", "size": "sizing"}
-"""What is loaded when it is first asked for, and its module: half of the package is theirs, and `check` needs none of it."""
+_LATER = {
+    "RollingDrain": "rolling",
+    "drain": "draining",
+    "headroom": "headrooms",
+    "headroom_table": "headrooms",
+    "place": "optimize",
+    "plan_moves": "migrating",
+    "repair": "optimize",
+    "rolling_drain": "rolling",
+    "size": "sizing",
+}
+"""What searches, by the module it is in: half of the package is for this, and `check` needs none of it."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return globals().setdefault(name, getattr(import_module(f"vmplace.{_LAZY[name]}"), name))
+    """What searches, when it is first asked for."""
+    if name in _LATER:
+        return globals().setdefault(name, getattr(import_module(f"vmplace.{_LATER[name]}"), name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

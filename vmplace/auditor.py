@@ -64,9 +64,11 @@ def audit(
     return case.found
 
 
-def audit_plans(cluster: Cluster, placement: Placement, failover: Failover, *, powered: Names | None = None) -> list[Violation]:
+def audit_plans(
+    cluster: Cluster, placement: Placement, failover: Failover, *, powered: Names | None = None, drained: Names = ()
+) -> list[Violation]:
     """What these plans break, whatever the others would; who is missing in one is not told. Arguments as for `audit`."""
-    case = Case(cluster, placement, powered, ())
+    case = Case(cluster, placement, powered, drained)
     scenarios = Scenarios.of(case)
     check_rules(case, check_plans(case, scenarios, failover, complete=False), scenarios)
     return [violation for violation in case.found if violation.kind == "failover"]
@@ -80,9 +82,9 @@ def _check_crowded(failures: Failures) -> None:
         case.blame("unverified", name, f"pool {name} has too many sets of {number} that may fail to look at each")
 
 
-def audit_running(cluster: Cluster, placement: Placement) -> list[Violation]:
+def audit_running(cluster: Cluster, placement: Placement, *, drained: Names = ()) -> list[Violation]:
     """What a placement breaks in normal running, whatever fails; arguments and errors as for `audit`."""
-    case = Case(cluster, placement, None, ())
+    case = Case(cluster, placement, None, drained)
     check_placement(case)
     check_rules(case)
     return case.found

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from vmplace.commands import admitting, checking, making, placing, planning
+from vmplace.commands import admitting, checking, draining, making, placing, planning
 from vmplace.commands.ending import BAD_INPUT, UNKNOWN, RefusedError
 from vmplace.console import complain
 
@@ -95,6 +95,7 @@ for _command in (
     planning.headroom,
     planning.size,
     admitting.admit,
+    draining.drain,
     checking.audit,
     making.convert,
     making.generate,

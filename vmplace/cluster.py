@@ -1,18 +1,19 @@
 """The cluster: nodes, VMs, rules and the guarantee asked for, in one frozen value."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from vmplace.columns import NodeColumns, VMColumns
 from vmplace.errors import InputError
 from vmplace.fields import name_places, parse_date, parse_meta, parse_names, parse_ratios
 from vmplace.frames import read_nodes, read_vms
+from vmplace.labels import Labels
 from vmplace.model import VM, Guarantee, Node, Rule, Tag
 from vmplace.references import ambiguous_domains, broken_references
 from vmplace.units import short
@@ -121,6 +122,17 @@ class Cluster:
     def vm_columns(self) -> VMColumns:
         """The VMs as columns, their nodes as indices into `nodes`."""
         return VMColumns.holding(self.vms, self.node_columns.names)
+
+    def in_maintenance(self, names: Collection[str]) -> "Cluster":
+        """The same with some nodes in maintenance."""
+        if not names:
+            return self
+        if isinstance(self.nodes, NodeColumns):
+            states = [
+                "maintenance" if name in names else state for name, state in zip(self.nodes.names, self.nodes.state, strict=True)
+            ]
+            return evolve(self, nodes=evolve(self.nodes, state=Labels.of(states)))
+        return evolve(self, nodes=[evolve(n, state="maintenance") if n.name in names else n for n in self.nodes])
 
     @classmethod
     def from_arrays(

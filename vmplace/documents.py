@@ -14,7 +14,7 @@ from vmplace.structure import from_document, read_document
 from vmplace.unstructure import document_parts, to_document
 from vmplace.writing import lines
 
-__all__ = ["dump", "dumps", "from_document", "load", "loads", "to_document"]
+__all__ = ["dump", "dumps", "from_document", "load", "loads", "to_document", "write_file"]
 
 _STANDARD = "-"
 
@@ -92,7 +92,7 @@ def dump(cluster: Cluster, path: str | os.PathLike[str], *, form: Form | None = 
     if os.fspath(path) == _STANDARD:
         _write_stdout(text)
     else:
-        _write_file(os.fspath(path), text)
+        write_file(os.fspath(path), text)
 
 
 def dumps(cluster: Cluster, *, form: Form = "json") -> str:
@@ -114,7 +114,8 @@ def _write_stdout(text: Iterable[str]) -> None:
     binary.flush()
 
 
-def _write_file(path: str, text: Iterable[str]) -> None:
+def write_file(path: str, text: Iterable[str]) -> None:
+    """Write a text to a file, in one step where there is one already; raises OSError."""
     content = map(str.encode, text)
     if _is_special(path):
         with open(path, "wb") as file:

@@ -13,6 +13,7 @@ from vmplace.budget import Budget
 from vmplace.certify import certify
 from vmplace.clearing import clear
 from vmplace.columns import IntArray
+from vmplace.displace import displace
 from vmplace.fill import Filling
 from vmplace.goal import Candidate, Goal, better, migrated
 from vmplace.holes import around, holes, ladder, least_safe
@@ -84,6 +85,8 @@ def _starts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
             filling.place_all()
             if filling.complete:
                 yield filling.node_of
+            elif (made := displace(problem, filling.node_of, limit, _unbound(problem, goal))) is not None:
+                yield made
             if np.all(kept >= 0):
                 break
         if np.array_equal(lenient, limit):
@@ -200,7 +203,12 @@ class _PoolRepair:
 
 def _movable(problem: Problem, goal: Goal, pool: int) -> BoolArray:
     """VMs of a pool that may move: none whose rules concern others, shape (n_vms,)."""
-    free: BoolArray = goal.free(problem) & (problem.vm_pool == pool)
+    return np.asarray(_unbound(problem, goal) & (problem.vm_pool == pool))
+
+
+def _unbound(problem: Problem, goal: Goal) -> BoolArray:
+    """VMs that may move and whose rules concern no others, shape (n_vms,)."""
+    free = goal.free(problem).copy()
     for binding in problem.bindings:
         free[binding.vms] = False
     return free

@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 import numpy as np
 from attrs import evolve, frozen
 
+from vmplace.asking import Ask, Pace
 from vmplace.bounds import impossible, least
 from vmplace.budget import Budget, Progress
 from vmplace.certify import certify
 from vmplace.cluster import Cluster
 from vmplace.conflict import conflict_of_bound, conflict_of_search, patience
-from vmplace.errors import Flaw, InputError
 from vmplace.exact import Finding
-from vmplace.fields import parse_count
 from vmplace.goal import OBJECTIVES, Candidate, Goal, broken_bindings, losses, priorities
-from vmplace.methods import METHODS, Methods
+from vmplace.methods import Methods
+from vmplace.migrating import planned
 from vmplace.naming import Names
 from vmplace.part import Trial
 from vmplace.problem import Problem, compile_problem
@@ -24,12 +24,14 @@ from vmplace.reasons import conflict_sentence, impossible_sentence
 from vmplace.restart import Reason
 from vmplace.results import Conflict, Migration, Solution, Status
 from vmplace.scenarios import Fate
-from vmplace.units import parse_reserve, short
 from vmplace.verdicts import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
 
-__all__ = ["place", "repair", "solution_of"]
+__all__ = ["place", "repair", "solution_of", "solve"]
 
 T = TypeVar("T")
+
+_SEARCH_SHARE, _ORDER_SECONDS = 0.9, 2.0
+"""Of the time, where migrations are to be put in order then; and what that may take in any case."""
 
 
 def place(
@@ -43,6 +45,9 @@ def place(
     best_effort: bool = False,
     max_moves: int | None = None,
     max_migrated: int | str | None = None,
+    ordered: bool = True,
+    parallel: int | None = None,
+    parallel_per_node: int | None = None,
     time_limit: float | None = 60.0,
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
@@ -69,7 +74,10 @@ def place(
     best_effort
         If not every failure can be survived, place every VM and leave the least unprotected: by priority, then memory.
     max_moves, max_migrated
-        How many running VMs may migrate, and how much memory: MiB, or a string such as ``"64GiB"``.
+        How many running VMs may migrate, and how much memory: MiB, or a string such as ``"64GiB"``. No order of the migrations
+        is given that needs more of them, to make way for others.
+    ordered, parallel, parallel_per_node
+        Whether migrations are put in order, and how many VMs may migrate at the same time; see `plan_moves`.
     time_limit
         Seconds; the best found by then is returned. None: until it is proved.
     progress, cancel
@@ -86,12 +94,49 @@ def place(
     InputError
         (a ValueError) that names the argument that is wrong.
     """
-    goal = _goal(objective, move_running, best_effort, max_moves, max_migrated)
-    _refuse_arguments(method, seed)
-    with Budget(time_limit, cancel, progress).interruptible() as budget:
-        problem = compile_problem(cluster)
-        task = _Task(cluster, problem, goal, budget, method, seed, deterministic)
-        return task.best_effort() if best_effort else task.strict()
+    ask = Ask(
+        objective=objective,
+        method=method,
+        seed=seed,
+        deterministic=deterministic,
+        move_running=move_running,
+        best_effort=best_effort,
+        max_moves=max_moves,
+        max_migrated=max_migrated,
+        ordered=ordered,
+        parallel=parallel,
+        parallel_per_node=parallel_per_node,
+    )
+    return solve(cluster, ask, Budget(time_limit, cancel, progress))
+
+
+def solve(cluster: Cluster, ask: Ask, budget: Budget, *, drained: tuple[str, ...] = ()) -> Solution:
+    """What `place` returns, with the VMs of some nodes moved away, and these nodes as if they were not there."""
+    with budget.interruptible():
+        out = np.array([name in drained for name in cluster.node_columns.names], dtype=bool) if drained else None
+        moving = ask.ordered and ask.move_running
+        searching = budget.share(_SEARCH_SHARE) if moving else budget
+        task = _Task(cluster, compile_problem(cluster, out), ask, ask.goal, searching, drained)
+        solution = task.best_effort() if ask.best_effort else task.strict()
+        if not (moving and solution.migrations):
+            return solution
+        return _in_order(solution, ask.pace, budget if ask.deterministic else _patience(budget))
+
+
+def _patience(budget: Budget) -> Budget:
+    """What is left, but no more than the search took, or a few seconds."""
+    seconds = max(_ORDER_SECONDS, budget.elapsed)
+    return budget if budget.left <= seconds else Budget(seconds, budget.cancel)
+
+
+def _in_order(solution: Solution, pace: Pace, budget: Budget) -> Solution:
+    """The same with its migrations in order; nodes to be emptied take in nothing on the way, but fail as long as they host."""
+    cluster = solution.cluster.in_maintenance(solution.drained)
+    assert solution.node_of is not None
+    plan = planned(Names(cluster, compile_problem(cluster)), solution.node_of, pace, budget)
+    if plan.steps:
+        return evolve(solution, plan=plan, migrations=plan.migrations)
+    return evolve(solution, plan=plan, warnings=(*solution.warnings, f"the migrations are not put in order: {plan.reason}"))
 
 
 def repair(cluster: Cluster, **options: Any) -> Solution:
@@ -124,36 +169,7 @@ def solution_of(cluster: Cluster, problem: Problem, goal: Goal, best: Candidate,
     values = goal.values(problem, best.node_of, best.verdict, best.powered)
     bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
     finding = Finding(evolve(best, values=values), bounds, False, {}, ("bounds",) * len(bounds))
-    return _Task(cluster, problem, goal, budget, method, 0, False)._solution(goal, finding, method)
-
-
-def _goal(objective: Any, move_running: bool, best_effort: bool, max_moves: Any, max_migrated: Any) -> Goal:
-    names = (objective,) if isinstance(objective, str) else tuple(objective)
-    odd = next((name for name in names if name not in OBJECTIVES), None)
-    if odd is not None or not names or len(set(names)) < len(names):
-        raise InputError(
-            [Flaw("objective", f"{short(objective)} is not one or several different ones of {', '.join(OBJECTIVES)}")]
-        )
-    return Goal(
-        names,
-        move_running=move_running,
-        best_effort=False,
-        max_moves=_argument("max_moves", max_moves, parse_count),
-        max_migrated=_argument("max_migrated", max_migrated, parse_reserve),
-    )
-
-
-def _argument(name: str, value: Any, parse: Callable[[Any], int]) -> int | None:
-    try:
-        return None if value is None else parse(value)
-    except ValueError as error:
-        raise InputError([Flaw(name, str(error))]) from None
-
-
-def _refuse_arguments(method: str, seed: int) -> None:
-    if method not in METHODS:
-        raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(METHODS)}")])
-    _argument("seed", seed, parse_count)
+    return _Task(cluster, problem, Ask(objective=goal.objectives), goal, budget, ())._solution(goal, finding, method)
 
 
 @frozen
@@ -162,11 +178,10 @@ class _Task:
 
     cluster: Cluster
     problem: Problem
+    ask: Ask
     goal: Goal
     budget: Budget
-    method: str
-    seed: int
-    deterministic: bool
+    drained: tuple[str, ...]
 
     def strict(self, *, explained: bool = True) -> Solution:
         """Every failure survived, or none returned; `explained`: with what forbids it."""
@@ -219,7 +234,7 @@ class _Task:
 
     def _losses_now(self) -> dict[tuple[int, ...], tuple[int, ...]] | None:
         """What each failure would leave unprotected as things stand, waiting VMs among it; None unless the cluster is unsafe."""
-        problem = self.problem
+        problem = compile_problem(self.cluster) if self.drained else self.problem
         verdict = certify(problem, problem.node_of, budget=self.budget)
         failures = verdict.standing.failures
         table = np.array(losses(problem, verdict), dtype=np.int64).reshape(len(failures), len(priorities(problem)))
@@ -228,20 +243,12 @@ class _Task:
             for vm in np.flatnonzero(down & (problem.priority == priority)).tolist():
                 table[failures.pool == problem.vm_pool[vm], rank] += problem.memory[vm]
         table[verdict.fate == Fate.UNKNOWN] = int(problem.memory.sum())
-        if not table.any() and not self._faulty_now():
+        if not table.any() and not _faulty_now(problem):
             return None
         return {failures.key(number): tuple(row) for number, row in enumerate(table.tolist())}
 
-    def _faulty_now(self) -> bool:
-        """Whether a node is overfull now, or a VM is where it may not be."""
-        problem, now = self.problem, self.problem.node_of
-        here = np.flatnonzero(now >= 0)
-        misplaced = ~problem.reachable[problem.signature[here], now[here]]
-        broken = any(binding.must for binding in broken_bindings(problem, now))
-        return bool(np.any(problem.loads(now) > problem.capacity) or misplaced.any() or broken)
-
     def _find(self, goal: Goal) -> tuple[Finding, str]:
-        return Methods(self.method, self.seed, self.deterministic).find(self.problem, goal, budget=self.budget)
+        return Methods(self.ask.method, self.ask.seed, self.ask.deterministic).find(self.problem, goal, budget=self.budget)
 
     # Results
 
@@ -284,13 +291,14 @@ class _Task:
             objective=_one_or_all(values),
             bound=_one_or_all(bounds),
             migrations=self._migrations(names, best),
+            drained=self.drained,
             reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy is no proof",
         )
 
     def _witness(self, names: Names, goal: Goal, best: Candidate) -> Witness:
         """No result without its audit: the plan, re-checked by code that shares nothing with the search."""
         powered = None if best.powered is None else self._powered(names, best)
-        witness = Witness(names, best.verdict, names.hosts(best.node_of), powered)
+        witness = Witness(names, best.verdict, names.hosts(best.node_of), powered, self.drained)
         # What only an exhaustive search tells, the auditor may have to leave open.
         tolerated = set() if self.problem.plain else {"unverified"}
         if goal.best_effort:
@@ -319,8 +327,8 @@ class _Task:
     def _refuted(self, stats: Mapping[str, float], method: str) -> Solution:
         """Nothing, as a search shows."""
         names = Names(self.cluster, self.problem)
-        budget = patience(self.budget, stats.get("work", 0.0), deterministic=self.deterministic)
-        trial = Trial(names, self.goal, budget, self.seed, self.deterministic)
+        budget = patience(self.budget, stats.get("work", 0.0), deterministic=self.ask.deterministic)
+        trial = Trial(names, self.goal, budget, self.ask.seed, self.ask.deterministic)
         conflict = conflict_of_search(trial)
         sentence = conflict_sentence(conflict, self.goal, names)
         told = {**stats, "conflict_trials": trial.tries}
@@ -347,9 +355,19 @@ class _Task:
             method=method,
             stats={"seconds": round(self.budget.elapsed, 3), **(stats or {})},
             objective_name=_one_or_all(self.goal.objectives),
+            drained=self.drained,
             reason=reason,
             conflict=conflict,
         )
+
+
+def _faulty_now(problem: Problem) -> bool:
+    """Whether a node is overfull now, or a VM is where it may not be."""
+    now = problem.node_of
+    here = np.flatnonzero(now >= 0)
+    misplaced = ~problem.reachable[problem.signature[here], now[here]]
+    broken = any(binding.must for binding in broken_bindings(problem, now))
+    return bool(np.any(problem.loads(now) > problem.capacity) or misplaced.any() or broken)
 
 
 def _by_objective(goal: Goal, problem: Problem, values: Sequence[T]) -> tuple[T, ...]:

@@ -121,7 +121,7 @@ class Trial:
         # No rule is left that is no must, so that the first placement found is as good as any: the search ends with it.
         limits = {limit: getattr(self.goal, limit) for limit in part.limits}
         goal = Goal(("rules",), move_running=self.goal.move_running, **limits)
-        return compile_problem(self.cluster(part)), goal
+        return compile_problem(self.cluster(part), self.names.problem.drained), goal
 
     def cluster(self, part: Part) -> Cluster:
         """A cluster that asks for just this much: it has no wishes, and no guarantee where the goal does without."""

@@ -96,7 +96,9 @@ class Problem:
     limit
         The memory that normal running may use (headroom taken off), in MiB, shape (n_nodes,).
     online, maintenance
-        State, shape (n_nodes,).
+        State, shape (n_nodes,): a node that is neither hosts nothing.
+    drained
+        Nodes to be emptied, which are neither, shape (n_nodes,).
     pool, unit
         Pool of each node, and which nodes fail as one: those of one number; numbered as they come, shape (n_nodes,).
     demand
@@ -133,6 +135,7 @@ class Problem:
     limit: IntArray
     online: BoolArray
     maintenance: BoolArray
+    drained: BoolArray
     pool: IntArray
     unit: IntArray
     demand: IntArray
@@ -302,10 +305,19 @@ class Problem:
         return np.bincount(flat, minlength=size).reshape(len(self.classes), self.n_nodes).astype(np.int64)
 
 
-def compile_problem(cluster: Cluster) -> Problem:
-    """The cluster as arrays, not to be written to: where they can be, they are the cluster's own."""
+def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Problem:
+    """The cluster as arrays, not to be written to: where they can be, they are the cluster's own.
+
+    Parameters
+    ----------
+    cluster
+        What to compile.
+    drained
+        Nodes to be emptied, shape (n_nodes,): their VMs are there now, but may not stay; nothing else is there for anyone.
+    """
     nodes, vms = cluster.node_columns, cluster.vm_columns
     online, offline = nodes.state.are("online"), nodes.state.are("offline")
+    out = np.zeros(len(nodes), dtype=bool) if drained is None else drained
     where = np.where(offline[vms.node], -1, vms.node) if offline.any() else vms.node
     migrating = _migrating(vms, where, offline)
     # A slice of all leaves the columns as they are.
@@ -328,8 +340,9 @@ def compile_problem(cluster: Cluster) -> Problem:
         n_firm=n_firm,
         capacity=_capacity(cluster, nodes, resources),
         limit=_limit(nodes.usable, cluster),
-        online=online,
-        maintenance=~online & ~offline,
+        online=online & ~out,
+        maintenance=~online & ~offline & ~out,
+        drained=out,
         pool=pool,
         unit=_units(pool, domain if cluster.guarantee.scope == "domain" else np.arange(len(nodes))),
         demand=_demand(vms, resources)[np.concatenate([original, migrating]) if len(migrating) else active],
@@ -341,8 +354,8 @@ def compile_problem(cluster: Cluster) -> Problem:
         priority=column(vms.priority, 0),
         signature=signature,
         signature_pool=np.array([pool for pool, _ in signatures], dtype=np.int64),
-        reachable=_masks(signatures, pool, ~offline, [b for b in bindings if b.must]),
-        restartable=_masks(signatures, pool, online, [b for b in bindings if b.must and b.during_failover]),
+        reachable=_masks(signatures, pool, ~offline & ~out, [b for b in bindings if b.must]),
+        restartable=_masks(signatures, pool, online & ~out, [b for b in bindings if b.must and b.during_failover]),
         bindings=tuple(b for b in bindings if not (b.must and b.kind == "only-on")),
         guarantee=cluster.guarantee,
         original=np.concatenate([original, migrating]) if len(migrating) else original,

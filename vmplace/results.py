@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, evolve, field, frozen
 
 from vmplace.cluster import Cluster
 from vmplace.columns import IntArray, VMColumns, names_of
 from vmplace.plans import Plans
+
+if TYPE_CHECKING:
+    from vmplace.migration import MigrationPlan
 
 __all__ = [
     "BrokenRule",
@@ -120,7 +123,10 @@ class Unprotected:
 
 @frozen
 class Migration:
-    """One VM's way from the node it is on to another; `memory` in MiB, `step` None where moves are not ordered."""
+    """One VM's way from the node it is on to another; `memory` in MiB, `step` None where moves are not ordered.
+
+    Steps begin at 1, and equal ones run in parallel. A VM that stops over has a migration to there, and one from there.
+    """
 
     vm: str
     source: str
@@ -158,7 +164,8 @@ class Conflict:
     kind
         The bound that shows it: ``size`` or ``rules`` (a VM that no node has room for, or may take), ``group`` (VMs that must
         be together), ``capacity`` (too much memory for normal running), ``sums`` or ``slots`` (too much without the largest
-        node), ``alone`` (no other node), ``apart`` (more VMs to keep apart than there are places); or ``search``, if only
+        node), ``alone`` (no other node), ``apart`` (more VMs to keep apart than there are places), ``drain`` (VMs that
+        cannot leave a node to be emptied); or ``search``, if only
         trying every way does.
     vms
         Names of the VMs in question, in document order.
@@ -392,6 +399,12 @@ class Solution(_Placed):
     objective_name, objective, bound
         What was minimised, its value and the least that any placement could have; a list each for several objectives.
         ``balance`` is a Fraction, ``moves`` MiB, ``consolidate`` nodes.
+    migrations
+        By steps, where they are in order.
+    plan
+        How the migrations were put in order, or why not; None where nothing moves, or nobody asked.
+    drained
+        Nodes that were to be emptied.
     reason
         Why there is no placement, or no more than ``feasible``.
     conflict
@@ -402,12 +415,15 @@ class Solution(_Placed):
     objective: Value | tuple[Value, ...] | None = None
     bound: Value | tuple[Value, ...] | None = None
     migrations: tuple[Migration, ...] = ()
+    plan: "MigrationPlan | None" = None
     drained: tuple[str, ...] = ()
     reason: str = ""
     conflict: Conflict | None = None
 
     def to_document(self) -> Cluster:
         """The cluster with this placement: who was to be started runs, who was stopped keeps its node.
+
+        Nodes that were drained are in maintenance.
 
         Raises
         ------
@@ -416,17 +432,17 @@ class Solution(_Placed):
         """
         if self.node_of is None:
             raise ValueError(f"there is no placement: the status is {self.status}")
-        vms = self.cluster.vms
+        cluster, vms = self.cluster.in_maintenance(self.drained), self.cluster.vms
         if isinstance(vms, VMColumns):
             held = self.cluster.vm_columns
             running = held.running if held.running.all() else held.running | (held.node != self.node_of)
-            return evolve(self.cluster, vms=evolve(held, node=self.node_of, running=running))
+            return evolve(cluster, vms=evolve(held, node=self.node_of, running=running))
         names = [node.name for node in self.cluster.nodes]
         placed = [
             vm if vm.node == names[i] else evolve(vm, node=names[i], running=True)
             for vm, i in zip(vms, self.node_of.tolist(), strict=True)
         ]
-        return evolve(self.cluster, vms=placed)
+        return evolve(cluster, vms=placed)
 
     @property
     def gap(self) -> float | tuple[float | None, ...] | None:
@@ -448,6 +464,7 @@ class Solution(_Placed):
             "reason": self.reason,
             "conflict": None if self.conflict is None else self.conflict.to_dict(),
             "migrations": [m.to_dict() for m in self.migrations],
+            "plan": None if self.plan is None else self.plan.outline(),
             "powered": list(self.powered),
             "drained": list(self.drained),
             "method": self.method,

@@ -11,6 +11,7 @@ from rich.text import Text
 from vmplace.nodetable import Figures, node_table
 from vmplace.results import Migration, Report, Solution, Status, Unprotected, Value, Violation
 from vmplace.screen import ELLIPSIS, FEW, STYLE, Column, Screen, counted, readable
+from vmplace.show_order import order_lines
 
 __all__ = ["Draw", "node_report", "report", "solution_report", "value_text", "violation_report"]
 
@@ -47,6 +48,7 @@ def solution_report(found: Solution, screen: Screen) -> RenderableType:
         _verdict(found, screen),
         *(Text(line) for line in _chosen(found, screen)),
         *_changes(found, screen),
+        *(Text(line) for line in (order_lines(found.plan, screen) if found.plan else ())),
         *_grounds(found, screen),
     )
 

@@ -74,6 +74,7 @@ class Witness:
     verdict: Verdict
     node_of: IntArray
     powered: tuple[str, ...] | None = None
+    drained: tuple[str, ...] = ()
 
     def __call__(self) -> Plans:
         """The failover plans."""
@@ -111,17 +112,19 @@ class Witness:
         """The plan of one scenario, where all are too many."""
         columns = self._columns(self.verdict.failover_in(number))
         plans = Plans(self.names.cluster, lambda: {self._scenarios.key(number): [number]}, *columns)
-        self._refuse("a failover plan", audit_plans(self.names.cluster, self.node_of, plans, powered=self.powered))
+        self._refuse(
+            "a failover plan", audit_plans(self.names.cluster, self.node_of, plans, powered=self.powered, drained=self.drained)
+        )
         return plans
 
     @cached_property
     def _violations(self) -> list[Violation]:
         if not self.verdict.countable:
             # Too many to be made for this; each is audited when it is asked for.
-            return audit_running(self.names.cluster, self.node_of)
+            return audit_running(self.names.cluster, self.node_of, drained=self.drained)
         column = self.names.problem.failures <= 1 and not self.names.problem.evictable.any()
         plans = self._plans.column if column else self._plans
-        return audit(self.names.cluster, self.node_of, plans, powered=self.powered)
+        return audit(self.names.cluster, self.node_of, plans, powered=self.powered, drained=self.drained)
 
     def _refuse(self, what: str, wrong: list[Violation]) -> None:
         if wrong:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vmplace.reading import Form
     from vmplace.show import Draw
 
-__all__ = ["drawn", "load", "print_json", "print_result", "progress_text", "save"]
+__all__ = ["drawn", "load", "print_json", "print_result", "progress_text", "save", "save_text"]
 
 
 def load(path: str) -> "Cluster":
@@ -33,6 +33,14 @@ def save(cluster: "Cluster", path: str, form: "Form | None" = None) -> None:
     with blaming(path), touching("stdout" if path == "-" else path):
         if path != "-" or sys.stdout is not None:
             dump(cluster, path, form=form)
+
+
+def save_text(text: Iterable[str], path: str) -> None:
+    """Write a text to a file."""
+    from vmplace.documents import write_file
+
+    with touching(path):
+        write_file(path, text)
 
 
 def progress_text(objective: str) -> Callable[[Progress], str]:

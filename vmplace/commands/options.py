@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from vmplace.units import parse_reserve
+from vmplace.units import parse_reserve, short
 
 __all__ = [
     "SECONDS",
@@ -14,6 +14,7 @@ __all__ = [
     "file_argument",
     "json_option",
     "memory_option",
+    "order_options",
     "output_option",
     "parsed",
     "search_options",
@@ -59,6 +60,26 @@ def combined(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
 file_argument = click.argument("file")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 all_option = click.option("--all", "everything", is_flag=True, help="Shorten no list.")
+
+
+def _moves_file(text: str) -> str:
+    if not text.endswith((".sh", ".dot", ".svg")):
+        raise ValueError(f"{short(text)} ends in none of .sh, .dot and .svg: name a file that does")
+    return text
+
+
+order_options = combined(
+    click.option("--parallel", type=click.IntRange(min=1), metavar="N", help="Migrate at most so many VMs at the same time."),
+    click.option(
+        "--parallel-per-node", type=click.IntRange(min=1), metavar="N", help="The same for those from or to any one node."
+    ),
+    click.option(
+        "--moves",
+        callback=parsed(_moves_file),
+        metavar="FILE",
+        help="Write the migrations in order: .sh, a list of commands; .dot or .svg, a graph.",
+    ),
+)
 output_option = click.option(
     "-o", "--output", metavar="FILE", help="Write the resulting document (.yaml: as YAML; -: to stdout)."
 )

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vmplace.commands.changing import change_options, load_changed
-from vmplace.commands.documents import print_result, progress_text, save
+from vmplace.commands.documents import print_result, progress_text, save, save_text
 from vmplace.commands.ending import NOT_SAFE, OF_VERDICT, UNKNOWN, blaming, refuse_output
-from vmplace.commands.options import file_argument, parsed, search_options
+from vmplace.commands.options import file_argument, order_options, parsed, search_options
 from vmplace.console import watched
 from vmplace.units import short
 
 if TYPE_CHECKING:
     from vmplace.results import Solution
 
-__all__ = ["place", "repair"]
+__all__ = ["place", "repair", "solve"]
 
 _OBJECTIVES = ("balance", "moves", "consolidate")
 
@@ -33,27 +33,41 @@ def _objectives(text: str) -> str | tuple[str, ...]:
 @file_argument
 @click.option("--objective", callback=parsed(_objectives), default="balance", show_default=True, help=_OBJECTIVE_HELP)
 @click.option("--move-running", is_flag=True, help="VMs that run may migrate, too.")
+@order_options
 @search_options
 @change_options
 def place(file: str, **options: Any) -> int:
     """Place waiting VMs so that the failures of the guarantee are survived."""
-    return _solve("place", file, **options)
+    if options["moves"] is not None and not options["move_running"]:
+        raise click.UsageError("--moves is for --move-running: else nothing migrates")
+    return solve("place", file, **options)
 
 
 @click.command("repair")
 @file_argument
+@order_options
 @search_options
 @change_options
 def repair(file: str, **options: Any) -> int:
     """Make a cluster safe with the least memory migrated."""
-    return _solve("repair", file, **options)
+    return solve("repair", file, **options)
 
 
-def _solve(name: str, file: str, *, output: str | None, as_json: bool, everything: bool, **options: Any) -> int:
-    """Run place or repair, write the document, print the result."""
+def solve(
+    name: str,
+    file: str,
+    *given: Any,
+    output: str | None,
+    moves: str | None,
+    as_json: bool,
+    everything: bool,
+    **options: Any,
+) -> int:
+    """Run place, repair or drain, write what is to be written, print the result."""
     if as_json and output == "-":
         raise click.UsageError("--json and -o - would both write to stdout")
     refuse_output(output)
+    refuse_output(moves)
     import vmplace
     from vmplace.show import solution_report
 
@@ -62,11 +76,23 @@ def _solve(name: str, file: str, *, output: str | None, as_json: bool, everythin
     objective = options.get("objective", "moves")
     first = objective if isinstance(objective, str) else objective[0]
     with blaming(file, options), watched(progress_text(first)) as progress:
-        solution: Solution = getattr(vmplace, name)(cluster, progress=progress, **options)
+        solution: Solution = getattr(vmplace, name)(cluster, *given, progress=progress, **options)
     if solution.node_of is not None and output is not None:
         save(solution.to_document(), output)
+    if solution.node_of is not None and moves is not None:
+        save_moves(solution, moves)
     print_result(solution, solution_report, as_json, everything, aside=output == "-")
     return _status(solution)
+
+
+def save_moves(solution: "Solution", path: str) -> None:
+    """Write the migrations in order."""
+    from vmplace.migration import MigrationPlan
+    from vmplace.moves_text import FORMS
+    from vmplace.results import Status
+
+    plan = solution.plan or MigrationPlan(status=Status.OPTIMAL)
+    save_text(FORMS[path[path.rindex(".") :]](plan), path)
 
 
 def _status(solution: "Solution") -> int:

@@ -1,0 +1,104 @@
+"""`vmplace drain`, and the order of migrations on the command line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import vmplace
+from vmplace import VM, Cluster, Node
+from vmplace.cli import main
+
+CLUSTER = Cluster([Node(f"n{i}", "100GiB") for i in range(4)], [VM(f"v{i}", "20GiB", f"n{i}") for i in range(4)])
+CROWDED = Cluster([Node(f"n{i}", "100GiB") for i in range(3)], [VM(f"v{i}", "60GiB", f"n{i}") for i in range(3)])
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "cluster.json"
+    vmplace.dump(CLUSTER, path)
+    return str(path)
+
+
+def test_a_process_drains_writes_and_is_audited(file, tmp_path):
+    out, moves = tmp_path / "out.json", tmp_path / "moves.sh"
+    command = [sys.executable, "-m", "vmplace", "drain", file, "n1", "n2", "-o", str(out), "--moves", str(moves), "--json"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    result = json.loads(ran.stdout)
+    assert (result["status"], result["drained"], result["plan"]["status"]) == ("optimal", ["n1", "n2"], "optimal")
+    assert [node.state for node in vmplace.load(out).nodes] == ["online", "maintenance", "maintenance", "online"]
+    assert sorted(line.split("  #")[0].split()[:3] for line in moves.read_text().splitlines() if line.startswith("migrate")) == [
+        ["migrate", "v1", "n1"],
+        ["migrate", "v2", "n2"],
+    ]
+    saved = tmp_path / "result.json"
+    saved.write_text(ran.stdout)
+    assert main(["audit", file, str(saved)]) == 0
+
+
+def test_the_report_names_the_nodes(file, capsys):
+    assert main(["drain", file, "n1"]) == 0
+    said = capsys.readouterr().out
+    assert "Drained: n1" in said
+    assert "In order: 1 step, safe after each" in said
+
+
+def test_rolling(file, tmp_path, capsys):
+    out, moves = tmp_path / "out.json", tmp_path / "moves.sh"
+    assert main(["drain", file, "--rolling", "-o", str(out), "--moves", str(moves)]) == 0
+    assert capsys.readouterr().out.startswith("DONE: every node once, in 2 groups")
+    assert {node.state for node in vmplace.load(out).nodes} == {"online"}
+    assert moves.read_text().count("# drain n") == 2
+    assert main(["drain", file, "--rolling", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bound"] == 2
+
+
+@pytest.mark.parametrize("argv", [["n1"], ["--rolling"]])
+def test_what_cannot_be_drained_ends_with_one_and_writes_nothing(argv, tmp_path, capsys):
+    path, out = tmp_path / "cluster.json", tmp_path / "out.json"
+    vmplace.dump(CROWDED, path)
+    assert main(["drain", str(path), *argv, "-o", str(out), "--moves", str(tmp_path / "m.sh")]) == 1
+    assert capsys.readouterr().out.startswith("INFEASIBLE")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cluster.json"]
+
+
+def test_without_time_the_status_is_three(file):
+    assert main(["drain", file, "--rolling", "--time-limit", "0"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ([], "name the nodes to drain, or use --rolling"),
+        (["n1", "--rolling"], "--rolling is for all nodes: name none"),
+        (["zz"], "nodes: 'zz' is no node of this cluster"),
+        (["n1", "--parallel", "0"], "--parallel"),
+        (["n1", "--moves", "x.txt"], "'x.txt' ends in none of .sh, .dot and .svg"),
+        (["n1", "--moves", "/no/such/place.sh"], "/no/such is no directory"),
+        (["n1", "--json", "-o", "-"], "would both write to stdout"),
+        (["--rolling", "--json", "-o", "-"], "would both write to stdout"),
+        (["--rolling", "--best-effort"], "--best-effort is not for --rolling"),
+        (["--rolling", "--moves", "x.svg"], "ends in .sh"),
+    ],
+)
+def test_bad_usage_is_one_line(argv, words, file, capsys):
+    assert main(["drain", file, *argv]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("suffix", ["sh", "dot", "svg"])
+@pytest.mark.parametrize("command", [["repair"], ["place", "--move-running", "--parallel", "1"]])
+def test_other_commands_write_their_migrations_too(command, suffix, tmp_path):
+    path, moves = tmp_path / "cluster.json", tmp_path / f"moves.{suffix}"
+    vmplace.dump(Cluster(CLUSTER.nodes, [VM(f"v{i}", "20GiB", "n0") for i in range(5)]), path)
+    assert main([command[0], str(path), *command[1:], "--moves", str(moves)]) == 0
+    assert moves.read_text()
+
+
+def test_moves_need_something_that_moves(file, capsys):
+    assert main(["place", file, "--moves", "x.sh"]) == 2
+    assert "--moves is for --move-running" in capsys.readouterr().err

@@ -1,0 +1,119 @@
+"""What a caller may ask of a search: the options of `place` and of what is built on it, checked."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from vmplace.batches import Limits
+from vmplace.errors import Flaw, InputError
+from vmplace.fields import parse_count
+from vmplace.goal import OBJECTIVES, Goal
+from vmplace.methods import METHODS
+from vmplace.units import parse_reserve, short
+
+__all__ = ["Ask", "Pace", "argument"]
+
+
+def argument(name: str, value: Any, parse: Callable[[Any], int]) -> int | None:
+    """An argument that may be None, parsed; raises InputError that names it."""
+    try:
+        return None if value is None else parse(value)
+    except ValueError as error:
+        raise InputError([Flaw(name, str(error))]) from None
+
+
+@frozen
+class Pace:
+    """What an order of migrations has to keep to.
+
+    Parameters
+    ----------
+    limits
+        How much at a time.
+    max_moves, max_migrated
+        How many migrations, and how many MiB, stop-overs among them; None: any number.
+    seed
+        Of the order in which moves are looked at.
+    """
+
+    limits: Limits = field(factory=Limits)
+    max_moves: int | None = None
+    max_migrated: int | None = None
+    seed: int = 0
+
+    @classmethod
+    def of(cls, *, parallel: Any, parallel_per_node: Any, max_moves: Any, max_migrated: Any, seed: Any) -> "Pace":
+        """From what a caller says; raises InputError that names the argument that is wrong."""
+        return cls(
+            Limits(argument("parallel", parallel, _parallel), argument("parallel_per_node", parallel_per_node, _parallel)),
+            argument("max_moves", max_moves, parse_count),
+            argument("max_migrated", max_migrated, parse_reserve),
+            argument("seed", seed, parse_count) or 0,
+        )
+
+
+def _parallel(value: object) -> int:
+    if (number := parse_count(value)) < 1:
+        raise ValueError(f"{short(value)} leaves nothing to do: write 1 or more")
+    return number
+
+
+@frozen(kw_only=True)
+class Ask:
+    """The options of `place`, as its caller says them; raises InputError that names the one that is wrong.
+
+    Parameters
+    ----------
+    objective, method, seed, deterministic, move_running, best_effort, max_moves, max_migrated
+        See `place`.
+    ordered, parallel, parallel_per_node
+        See `place`.
+    goal
+        What the search is after, were protection to be complete.
+    pace
+        What the order of migrations has to keep to.
+    """
+
+    objective: str | Sequence[str]
+    method: str = "auto"
+    seed: int = 0
+    deterministic: bool = False
+    move_running: bool = False
+    best_effort: bool = False
+    max_moves: int | None = None
+    max_migrated: int | str | None = None
+    ordered: bool = True
+    parallel: int | None = None
+    parallel_per_node: int | None = None
+
+    goal: Goal = field(init=False)
+    pace: Pace = field(init=False)
+
+    @goal.default
+    def _goal(self) -> Goal:
+        names = (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
+        odd = next((name for name in names if name not in OBJECTIVES), None)
+        if odd is not None or not names or len(set(names)) < len(names):
+            raise InputError(
+                [Flaw("objective", f"{short(self.objective)} is not one or several different ones of {', '.join(OBJECTIVES)}")]
+            )
+        return Goal(
+            names,
+            move_running=self.move_running,
+            best_effort=False,
+            max_moves=argument("max_moves", self.max_moves, parse_count),
+            max_migrated=argument("max_migrated", self.max_migrated, parse_reserve),
+        )
+
+    @pace.default
+    def _pace(self) -> Pace:
+        if self.method not in METHODS:
+            raise InputError([Flaw("method", f"{short(self.method)} is not one of {', '.join(METHODS)}")])
+        return Pace.of(
+            parallel=self.parallel,
+            parallel_per_node=self.parallel_per_node,
+            max_moves=self.max_moves,
+            max_migrated=self.max_migrated,
+            seed=self.seed,
+        )
