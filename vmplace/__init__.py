@@ -3,18 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vmplace.admission import admit
-from vmplace.admission_results import Admission, Candidate, Candidates
-from vmplace.admitter import Admitter
 from vmplace.auditor import audit
 from vmplace.budget import Progress
-from vmplace.capacity import Headroom, HeadroomTable, Sizing
-from vmplace.changes import what_if
 from vmplace.checking import check
 from vmplace.cluster import Cluster
 from vmplace.documents import dump, load
 from vmplace.errors import Flaw, InputError
-from vmplace.migration import MigrationPlan, Start, Step
 from vmplace.model import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
 from vmplace.results import (
     BrokenRule,
@@ -28,15 +22,21 @@ from vmplace.results import (
     Unprotected,
     Violation,
 )
-from vmplace.tickets import Ticket
 
 if TYPE_CHECKING:
+    from vmplace.admission import admit
+    from vmplace.admission_results import Admission, Candidate, Candidates
+    from vmplace.admitter import Admitter
+    from vmplace.capacity import Headroom, HeadroomTable, Sizing
+    from vmplace.changes import what_if
     from vmplace.draining import drain
     from vmplace.headrooms import headroom, headroom_table
     from vmplace.migrating import plan_moves
+    from vmplace.migration import MigrationPlan, Start, Step
     from vmplace.optimize import place, repair
     from vmplace.rolling import RollingDrain, rolling_drain
     from vmplace.sizing import size
+    from vmplace.tickets import Ticket
 
 __all__ = [
     "VM",
@@ -91,7 +91,19 @@ __all__ = [
 
 
 _LATER = {
+    "Admission": "admission_results",
+    "Admitter": "admitter",
+    "Candidate": "admission_results",
+    "Candidates": "admission_results",
+    "Headroom": "capacity",
+    "HeadroomTable": "capacity",
+    "MigrationPlan": "migration",
     "RollingDrain": "rolling",
+    "Sizing": "capacity",
+    "Start": "migration",
+    "Step": "migration",
+    "Ticket": "tickets",
+    "admit": "admission",
     "drain": "draining",
     "headroom": "headrooms",
     "headroom_table": "headrooms",
@@ -100,12 +112,13 @@ _LATER = {
     "repair": "optimize",
     "rolling_drain": "rolling",
     "size": "sizing",
+    "what_if": "changes",
 }
-"""What searches, by the module it is in: half of the package is for this, and `check` needs none of it."""
+"""What is loaded when it is first asked for, by the module it is in: most of the package, and `check` needs none of it."""
 
 
 def __getattr__(name: str) -> Any:
-    """What searches, when it is first asked for."""
+    """What is not needed for `check`, when it is first asked for."""
     if name in _LATER:
         return globals().setdefault(name, getattr(import_module(f"vmplace.{_LATER[name]}"), name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
