@@ -1,11 +1,13 @@
 """Places virtual machines by reserved memory so that any node can fail and every VM still fits elsewhere, and proves it."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from vmplace.auditor import audit
 from vmplace.budget import Progress
 from vmplace.checking import check
 from vmplace.cluster import Cluster
+from vmplace.diagnosis import Blame, Explanation, Obstacle, Remedy, Slack, Stuck
 from vmplace.documents import dump, load
 from vmplace.errors import Flaw, InputError
 from vmplace.model import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
@@ -23,27 +25,34 @@ from vmplace.results import (
 )
 
 if TYPE_CHECKING:
+    from vmplace.enquiry import explain
     from vmplace.optimize import place, repair
 
 __all__ = [
     "VM",
     "Apart",
+    "Blame",
     "BrokenRule",
     "Cluster",
     "Comparison",
     "Conflict",
+    "Explanation",
     "Flaw",
     "Guarantee",
     "InputError",
     "Migration",
     "Node",
     "NotOn",
+    "Obstacle",
     "OnlyOn",
     "Progress",
+    "Remedy",
     "Report",
     "Scenario",
+    "Slack",
     "Solution",
     "Status",
+    "Stuck",
     "Tag",
     "Together",
     "Unprotected",
@@ -51,18 +60,22 @@ __all__ = [
     "audit",
     "check",
     "dump",
+    "explain",
     "load",
     "place",
     "repair",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """`place` and `repair` when they are first asked for: half of the package is theirs, and `check` needs none of it."""
-    if name in ("place", "repair"):
-        from vmplace import optimize
+_LATE = {"explain": "enquiry", "place": "optimize", "repair": "optimize"}
+"""Functions by the modules that they are loaded from when first asked for: half of the package is theirs."""
 
-        return globals().setdefault(name, getattr(optimize, name))
+
+def __getattr__(name: str) -> Any:
+    """Those that search, when they are first asked for: `check` needs none of what they do."""
+    if name in _LATE:
+        module = import_module(f"vmplace.{_LATE[name]}")
+        return globals().setdefault(name, getattr(module, name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

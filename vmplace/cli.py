@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from vmplace.commands import checking, making, placing
+from vmplace.commands import checking, explaining, making, placing
 from vmplace.commands.ending import BAD_INPUT, UNKNOWN, RefusedError
 from vmplace.console import complain
 
@@ -92,6 +92,7 @@ for _command in (
     checking.show,
     placing.place,
     placing.repair,
+    explaining.explain,
     checking.audit,
     making.convert,
     making.generate,

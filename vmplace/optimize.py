@@ -15,7 +15,7 @@ from vmplace.conflict import conflict_of_bound, conflict_of_search, patience
 from vmplace.errors import Flaw, InputError
 from vmplace.exact import Finding
 from vmplace.fields import parse_count
-from vmplace.goal import OBJECTIVES, Candidate, Goal, broken_bindings, losses, priorities
+from vmplace.goal import OBJECTIVES, Candidate, Goal, faulty, losses, priorities
 from vmplace.methods import METHODS, Methods
 from vmplace.naming import Names
 from vmplace.part import Trial
@@ -27,7 +27,7 @@ from vmplace.scenarios import Fate
 from vmplace.units import parse_reserve, short
 from vmplace.verdicts import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
 
-__all__ = ["place", "repair"]
+__all__ = ["attempt", "place", "repair"]
 
 T = TypeVar("T")
 
@@ -105,6 +105,12 @@ def repair(cluster: Cluster, **options: Any) -> Solution:
         As for `place`.
     """
     return place(cluster, **{"objective": "moves", "move_running": True, **options})
+
+
+def attempt(cluster: Cluster, *, budget: Budget, move_running: bool, seed: int, deterministic: bool) -> Solution:
+    """As `place` with the fewest GiB migrated, but without a word on why there is no placement, if there is none."""
+    goal = Goal(("moves",), move_running=move_running)
+    return _Task(cluster, compile_problem(cluster), goal, budget, "auto", seed, deterministic).strict(explained=False)
 
 
 def _goal(objective: Any, move_running: bool, best_effort: bool, max_moves: Any, max_migrated: Any) -> Goal:
@@ -208,17 +214,9 @@ class _Task:
             for vm in np.flatnonzero(down & (problem.priority == priority)).tolist():
                 table[failures.pool == problem.vm_pool[vm], rank] += problem.memory[vm]
         table[verdict.fate == Fate.UNKNOWN] = int(problem.memory.sum())
-        if not table.any() and not self._faulty_now():
+        if not table.any() and not faulty(self.problem):
             return None
         return {failures.key(number): tuple(row) for number, row in enumerate(table.tolist())}
-
-    def _faulty_now(self) -> bool:
-        """Whether a node is overfull now, or a VM is where it may not be."""
-        problem, now = self.problem, self.problem.node_of
-        here = np.flatnonzero(now >= 0)
-        misplaced = ~problem.reachable[problem.signature[here], now[here]]
-        broken = any(binding.must for binding in broken_bindings(problem, now))
-        return bool(np.any(problem.loads(now) > problem.capacity) or misplaced.any() or broken)
 
     def _find(self, goal: Goal) -> tuple[Finding, str]:
         return Methods(self.method, self.seed, self.deterministic).find(self.problem, goal, budget=self.budget)

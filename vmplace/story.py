@@ -1,0 +1,137 @@
+"""An explanation for people: what is wrong and why, who is to blame, and what would help."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from vmplace.diagnosis import Blame, Explanation, Obstacle, Remedy, Slack
+from vmplace.results import Status
+from vmplace.screen import ELLIPSIS, FEW, STYLE, Screen, readable
+
+__all__ = ["explanation_report"]
+
+_STYLE = {**STYLE, Status.INFEASIBLE: "bold red"}
+
+_HEADLINE = {
+    "failure": ("failure is not survived", "failures are not survived"),
+    "turns": ("pool cannot lose its nodes one after the other", "pools cannot lose their nodes one after the other"),
+    "overfull": ("node is overfull", "nodes are overfull"),
+    "rule": ("broken rule", "broken rules"),
+    "waiting": ("VM waits for a node", "VMs wait for a node"),
+}
+"""What there is one of, and what there are several of."""
+
+
+def explanation_report(found: Explanation, screen: Screen) -> RenderableType:
+    """The story, then the remedies."""
+    return Group(*_lines(found, screen))
+
+
+def _lines(found: Explanation, screen: Screen) -> Iterator[RenderableType]:
+    yield Text.assemble((found.status.value.upper(), _STYLE[found.status]), f": {_verdict(found)}")
+    yield from _section("Tightest", [[_slack(slack)] for slack in found.tightest], screen)
+    yield from _section("Why", [_blame(blame, found, screen) for blame in found.blames], screen)
+    yield from _section("Why no migration can help", [_obstacle(obstacle, screen) for obstacle in found.obstacles], screen)
+    remedies = [_remedy(number, remedy, screen) for number, remedy in enumerate(found.remedies, start=1)]
+    yield from _section(_REMEDIES, remedies, screen)
+    yield from _section("Tried, and no help by itself", [[way] for way in found.futile], screen)
+    yield from _section("Not found out in the time given", [[what] for what in found.unfinished], screen)
+
+
+_REMEDIES = "What would help, the least intrusive first (each was tried, and checked to be safe)"
+
+
+def _verdict(found: Explanation) -> str:
+    if found.status is Status.SAFE:
+        return "nothing is wrong: every failure that is to be survived is"
+    if found.status is Status.UNKNOWN:
+        return "nothing wrong was found, but not all was decided"
+    counts = Counter(blame.kind for blame in found.blames)
+    wrong = ", ".join(f"{count} {_HEADLINE[kind][count > 1]}" for kind, count in counts.items())
+    if found.obstacles:
+        return f"{wrong}; and no placement at all is safe, whatever migrates"
+    mended = next((remedy for remedy in found.remedies if remedy.kind in ("start", "move")), None)
+    if mended is None:
+        return wrong
+    return f"{wrong}; {'migrating ' + readable(mended.moved) if mended.moved else 'starting what waits'} mends it"
+
+
+def _slack(slack: Slack) -> str:
+    left, displaced = readable(slack.left), readable(slack.displaced)
+    piece = f"no more than {readable(slack.piece)} of that on one node"
+    return f"if {_fails(slack.scenario)}, {displaced} restart, and {left} are left free on the others, {piece}"
+
+
+def _fails(scenario: str) -> str:
+    return f"{scenario} fail" if "+" in scenario else f"{scenario} fails"
+
+
+def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
+    """What is wrong, and who has a part in it."""
+    if blame.kind != "failure":
+        lines = [f"pool {blame.subject}: {blame.reason}" if blame.kind == "turns" else blame.reason]
+        return [*lines, _guilty(blame, found, screen)] if blame.vms and blame.kind != "waiting" else lines
+    lines = [f"if {_fails(blame.subject)}: {blame.reason}"]
+    if blame.displaced is not None and blame.free is not None and blame.displaced <= blame.free:
+        lines.append(f"{readable(blame.displaced)} must restart; the others have {readable(blame.free)} free, but in pieces")
+    others = [stuck.reason for stuck in blame.stuck if stuck.reason != blame.reason]
+    shown = others if screen.everything else others[:FEW]
+    lines += shown
+    if len(others) > len(shown):
+        lines.append(f"{screen.choose(ELLIPSIS)} {len(others) - len(shown)} more VMs find no node (--all lists them)")
+    lines.append(_guilty(blame, found, screen))
+    if blame.shortfall is not None:
+        lines.append(f"missing: {readable(blame.shortfall)} more on {blame.on} would do")
+    return lines
+
+
+def _guilty(blame: Blame, found: Explanation, screen: Screen) -> str:
+    rules = [f"rules[{index}] ({found.cluster.rules[index].kind})" for index in blame.rules]
+    nodes = [f"the memory of {screen.few(blame.nodes)}"] if blame.nodes and blame.kind == "failure" else []
+    guilty = "; ".join([screen.few(blame.vms), *rules, *nodes])
+    return f"to blame: {guilty}{_share(blame.minimal, len(blame.vms) + len(rules) + len(nodes))}"
+
+
+def _share(minimal: bool, count: int) -> str:
+    if not minimal:
+        return " (perhaps fewer)"
+    return " (each has a part in it)" if count > 1 else ""
+
+
+def _obstacle(obstacle: Obstacle, screen: Screen) -> list[str]:
+    conflict = obstacle.conflict
+    rules = [f"rules[{index}]" for index in conflict.rules]
+    guilty = "; ".join([screen.few(conflict.vms), *rules])
+    lines = [f"pool {obstacle.pool}: {obstacle.reason}" if obstacle.pool else obstacle.reason]
+    if obstacle.shortfall and conflict.kind != "slots":
+        lines.append(f"missing: {readable(obstacle.shortfall)}")
+    return [*lines, f"to blame: {guilty}{_share(conflict.minimal, len(conflict.vms) + len(conflict.rules))}"]
+
+
+def _remedy(number: int, remedy: Remedy, screen: Screen) -> list[str]:
+    """What to do, and what it costs."""
+    costs = [f"{readable(remedy.moved)} migrated"] if remedy.moved else []
+    costs += [f"{readable(remedy.bought)} bought"] if remedy.bought else []
+    costs += ["perhaps less would do"] if not remedy.least else []
+    pool = f"pool {remedy.pool}: " if remedy.pool else ""
+    line = f"{number}. {pool}{remedy.action}{' [' + ', '.join(costs) + ']' if costs else ''}"
+    if remedy.kind == "move" or not remedy.migrations:
+        return [line]
+    ways = [f"{m.vm} to {m.destination}" for m in remedy.migrations]
+    return [line, f"and migrate {screen.few(ways)}"]
+
+
+def _section(title: str, entries: Sequence[Sequence[str]], screen: Screen) -> Iterator[Text]:
+    """Entries of several lines each, those after the first further in; long lists are shortened."""
+    if not entries:
+        return
+    yield Text(f"{title}:")
+    shown = entries if screen.everything else entries[:FEW]
+    for first, *rest in shown:
+        yield Text(f"  {screen.clean(first)}")
+        for line in rest:
+            yield Text(f"      {screen.clean(line)}")
+    if len(entries) > len(shown):
+        yield Text(f"  {screen.choose(ELLIPSIS)} {len(entries) - len(shown)} more (--all lists them)")
