@@ -23,6 +23,7 @@ from vmplace.results import (
     Unprotected,
     Violation,
 )
+from vmplace.trends import Course, Forecast, Snapshot, Trend, trend
 
 if TYPE_CHECKING:
     from vmplace.enquiry import explain
@@ -36,8 +37,10 @@ __all__ = [
     "Cluster",
     "Comparison",
     "Conflict",
+    "Course",
     "Explanation",
     "Flaw",
+    "Forecast",
     "Guarantee",
     "InputError",
     "Migration",
@@ -50,11 +53,13 @@ __all__ = [
     "Report",
     "Scenario",
     "Slack",
+    "Snapshot",
     "Solution",
     "Status",
     "Stuck",
     "Tag",
     "Together",
+    "Trend",
     "Unprotected",
     "Violation",
     "audit",
@@ -64,6 +69,7 @@ __all__ = [
     "load",
     "place",
     "repair",
+    "trend",
 ]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from vmplace.commands import checking, explaining, making, placing
+from vmplace.commands import checking, explaining, history, making, placing
 from vmplace.commands.ending import BAD_INPUT, UNKNOWN, RefusedError
 from vmplace.console import complain
 
@@ -93,6 +93,7 @@ for _command in (
     placing.place,
     placing.repair,
     explaining.explain,
+    history.trend,
     checking.audit,
     making.convert,
     making.generate,
