@@ -63,6 +63,8 @@ class Blame:
         Whether it is shown that without any one of the VMs, rules and nodes to blame this would not be wrong.
     stuck
         Of a failure: each VM that the best plan leaves without a restart.
+    late
+        Whether time ran out before all of this was found.
     """
 
     kind: str
@@ -78,6 +80,7 @@ class Blame:
     free: int | None = None
     minimal: bool = False
     stuck: tuple[Stuck, ...] = ()
+    late: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON carries it."""
@@ -163,7 +166,7 @@ class Remedy:
     given_up, forgone
         VMs that stop, shrink or need not restart any more; and how many MiB of them.
     least
-        Whether no smaller size, or no smaller shrinking, does: it was tried.
+        Whether it is shown that less does not do: fewer GiB moved by a migration alone, a node or a cut next in size, a VM less.
     migrations
         That go with it.
     verified
@@ -210,7 +213,7 @@ class Explanation:
     tightest
         If ``safe``: the failures that leave least, the tightest first.
     remedies
-        The least intrusive first (see `KINDS`), and of a kind what costs least.
+        The least intrusive first (see `KINDS`), and of a kind what costs least; last those that give up several VMs.
     futile
         Kinds of remedies of which every one was tried, and none helps by itself.
     unfinished
@@ -244,5 +247,5 @@ class Explanation:
 
 
 def ranked(remedies: list[Remedy]) -> tuple[Remedy, ...]:
-    """The least intrusive first, and of a kind what costs least."""
-    return tuple(sorted(remedies, key=lambda r: (KINDS.index(r.kind), r.forgone, r.bought, r.moved)))
+    """The least intrusive first, and of a kind what costs least; last what gives up several VMs."""
+    return tuple(sorted(remedies, key=lambda r: (len(r.given_up) > 1, KINDS.index(r.kind), r.forgone, r.bought, r.moved)))

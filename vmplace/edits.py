@@ -12,7 +12,7 @@ from vmplace.model import Node, Tag
 from vmplace.part import among
 from vmplace.references import resolve
 
-__all__ = ["bridged", "waiting", "with_nodes", "with_states", "with_vms", "within", "without", "yielding"]
+__all__ = ["bridged", "less", "waiting", "with_nodes", "with_states", "with_vms", "within", "without", "yielding"]
 
 
 def with_vms(cluster: Cluster, changes: Mapping[int, Mapping[str, Any]]) -> Cluster:
@@ -50,11 +50,9 @@ def _with_nodes(cluster: Cluster, nodes: list[Node]) -> Cluster:
     return evolve(cluster, nodes=columns, vms=VMColumns.holding(cluster.vms, columns.names))
 
 
-def yielding(cluster: Cluster, rule: int) -> Cluster:
-    """The cluster with a rule that is a must no more."""
-    rules = list(cluster.rules)
-    rules[rule] = evolve(rules[rule], must=False)
-    return evolve(cluster, rules=rules)
+def yielding(cluster: Cluster, rules: Collection[int]) -> Cluster:
+    """The cluster with some rules that are a must no more."""
+    return evolve(cluster, rules=[evolve(rule, must=rule.must and i not in rules) for i, rule in enumerate(cluster.rules)])
 
 
 def without(cluster: Cluster, vms: Collection[str]) -> Cluster:
@@ -66,9 +64,15 @@ def without(cluster: Cluster, vms: Collection[str]) -> Cluster:
 
 def within(cluster: Cluster, pool: str) -> Cluster:
     """The cluster without the VMs of other pools; its rules keep their numbers."""
-    left = [vm for vm in cluster.vms if vm.pool == pool]
+    return less(cluster, {vm.name for vm in cluster.vms if vm.pool != pool})
+
+
+def less(cluster: Cluster, vms: Collection[str]) -> Cluster:
+    """The cluster without some VMs, where rules keep their numbers, those too that bind nobody then."""
+    left = [vm for vm in cluster.vms if vm.name not in vms]
+    present = {vm.name for vm in left}
     nobody = Tag("".join(["-", *sorted({tag for vm in left for tag in vm.tags})]))  # longer than each of their tags
-    rules = [among(rule, {vm.name for vm in left}) or evolve(rule, vms=nobody) for rule in cluster.rules]
+    rules = [among(rule, present) or evolve(rule, vms=nobody) for rule in cluster.rules]
     return evolve(cluster, vms=left, rules=rules)
 
 

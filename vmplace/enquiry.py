@@ -14,7 +14,7 @@ from vmplace.checking import verdict_now
 from vmplace.cluster import Cluster
 from vmplace.conflict import conflict_of_search
 from vmplace.diagnosis import Blame, Explanation, Obstacle, Remedy, Slack, ranked
-from vmplace.edits import bridged
+from vmplace.edits import bridged, less
 from vmplace.errors import Flaw, InputError
 from vmplace.fields import parse_count
 from vmplace.goal import Goal
@@ -156,9 +156,9 @@ class _Enquiry:
         self.blames += faults_now(self.report, self.names)
         self.blames += failures_lost(self.names, self.verdict, budget)
         self.blames += turns_lost(self.names, self.verdict, budget)
-        rough = sum(not blame.minimal for blame in self.blames)
-        if budget.spent and rough:
-            self.unfinished.append(f"who exactly is to blame for {rough} of the {len(self.blames)} things that are wrong")
+        late = sum(blame.late for blame in self.blames)
+        if late:
+            self.unfinished.append(f"who exactly is to blame, and what is missing, for {late} of what is wrong")
 
     def _mend(self, pool: str, budget: Budget) -> int:
         """What makes a pool safe, or the cluster; returns how many changes were tried."""
@@ -166,15 +166,16 @@ class _Enquiry:
         part = tryout.part(self.names.cluster)
         solution = place(part, objective="moves", move_running=True, **self._options(budget.share(_REPAIR)))
         where = f" of pool {pool}" if pool else ""
-        core: tuple[str, ...] | None = None
+        core: frozenset[str] | None = None
         if solution.node_of is not None:
             action, kind = _moves(solution, part)
-            self.remedies += tryout.remedy(kind, action, self.names.cluster, solution)
+            proved = solution.status is Status.OPTIMAL
+            self.remedies += tryout.remedy(kind, action, self.names.cluster, solution, least=proved)
         elif solution.status is Status.INFEASIBLE:
             tryout.moving = True
-            obstacle = self._obstacle(pool, part, solution, budget.share(_CONFLICT))
-            self.obstacles.append(obstacle)
-            core = obstacle.conflict.vms
+            found = list(self._obstacles(pool, part, solution, budget.share(_CONFLICT)))
+            self.obstacles += found
+            core = frozenset[str]().union(*(o.conflict.vms for o in found)) if len(found) == 1 else frozenset()
         else:
             self.unfinished.append(f"whether migrations could make the VMs{where} safe")
         self._try(tryout, core, where)
@@ -184,8 +185,18 @@ class _Enquiry:
         limit = None if np.isinf(budget.left) else budget.left
         return {"seed": self.seed, "deterministic": self.deterministic, "time_limit": limit, "cancel": budget.cancel}
 
+    def _obstacles(self, pool: str, part: Cluster, solution: Solution, budget: Budget) -> Iterator[Obstacle]:
+        """Why nothing helps that only moves: who is to blame, and of the others again, unless it is for lack of memory in all."""
+        while solution.status is Status.INFEASIBLE and part.vms:
+            obstacle = self._obstacle(pool, part, solution, budget)
+            yield obstacle
+            if obstacle.conflict.kind in ("sums", "capacity", "alone") or not obstacle.conflict.minimal or budget.spent:
+                return
+            part = less(part, obstacle.conflict.vms)
+            solution = place(part, objective="moves", move_running=True, **self._options(budget.share(_REPAIR)))
+
     def _obstacle(self, pool: str, part: Cluster, solution: Solution, budget: Budget) -> Obstacle:
-        """Why nothing helps that only moves; with fewer VMs to blame, if the bound names more than need be."""
+        """One of them; with fewer VMs to blame, if the bound names more than need be."""
         names, goal = Names(part, compile_problem(part)), Goal(("moves",), move_running=True)
         conflict, bound = solution.conflict, impossible(names.problem, goal)
         assert conflict is not None
@@ -198,11 +209,12 @@ class _Enquiry:
             missing = (bound.need - max(bound.free, 0)) * (bound.size if bound.kind == "slots" else 1)
         return Obstacle(pool, solution.reason, conflict, missing)
 
-    def _try(self, tryout: Tryout, core: tuple[str, ...] | None, where: str) -> None:
+    def _try(self, tryout: Tryout, core: frozenset[str] | None, where: str) -> None:
         """One way to change things after another, each in its share of the time."""
         budget = tryout.budget
         suspects = {vm for blame in self.blames for vm in blame.vms}.union(core or ())
-        rules = {rule for blame in self.blames for rule in blame.rules}
+        rules = {rule for blame in self.blames for rule in blame.rules if blame.pool == tryout.pool or not tryout.pool}
+        rules.update(rule for obstacle in self.obstacles for rule in obstacle.conflict.rules if obstacle.pool == tryout.pool)
         ways: list[tuple[str, Callable[[], Iterator[Remedy]]]] = [
             ("to wait for migrations under way", lambda: finished(tryout)),
             ("to bring back nodes that are out of service", lambda: returned(tryout)),

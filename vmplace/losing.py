@@ -11,6 +11,7 @@ from vmplace.certify import certify, certify_failure
 from vmplace.columns import IntArray
 from vmplace.conflict import Thinning
 from vmplace.diagnosis import Blame, Stuck
+from vmplace.edits import yielding
 from vmplace.naming import Names
 from vmplace.part import Part
 from vmplace.problem import Problem, compile_problem
@@ -22,6 +23,7 @@ from vmplace.units import spell_memory
 __all__ = ["failures_lost", "turns_lost"]
 
 _TRIED_NODES = 16
+"""So many survivors, those with most free memory, are asked what they lack."""
 
 
 def failures_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Blame]:
@@ -83,9 +85,7 @@ class _Tries:
         if rules == self.whole.rules:
             return self.names.problem
         if rules not in self._ruled:
-            cluster = self.names.cluster
-            kept = [evolve(rule, must=rule.must and i in rules) for i, rule in enumerate(cluster.rules)]
-            self._ruled[rules] = compile_problem(evolve(cluster, rules=kept))
+            self._ruled[rules] = compile_problem(yielding(self.names.cluster, self.whole.rules - rules))
         return self._ruled[rules]
 
 
@@ -148,7 +148,8 @@ class _Failure:
         names, failures = self.names, self.verdict.standing.failures
         loss = self.verdict.losses[self.number]
         part, minimal = self._fewest(loss)
-        shortfall, on = self._shortfall()
+        shortfall, on = self._shortfall(int(names.problem.memory[loss.vms].sum()))
+        stuck = tuple(self._stuck(vm, loss) for vm in loss.vms.tolist())
         pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
         return Blame(
             "failure",
@@ -163,7 +164,8 @@ class _Failure:
             int(self.verdict.standing.asked[self.number]),
             int(self.verdict.standing.free[self._survivors].sum()),
             minimal,
-            tuple(self._stuck(vm, loss) for vm in loss.vms.tolist()),
+            stuck,
+            self.budget.spent,
         )
 
     @cached_property
@@ -195,18 +197,19 @@ class _Failure:
         start = Part(whole.vms.intersection(loss.reason.vms), whole.rules, nodes=nodes)
         return _thinned(whole, self.names, self.budget, self._fate, start)
 
-    def _shortfall(self) -> tuple[int | None, int | None]:
+    def _shortfall(self, lost: int) -> tuple[int | None, int | None]:
         """The least memory that one of the freest survivors would have to have more, and which; by halving."""
-        problem, best = self.names.problem, (0, -1)
+        free, most, best = self.verdict.standing.free, int(self.names.problem.memory.sum()), -1
         for node in self._survivors[:_TRIED_NODES].tolist():
-            few, many = 0, best[0] - 1 if best[0] else int(problem.memory.sum())
-            if many <= 0 or not self._enough(node, many):
+            if not self._enough(node, most):
                 continue
-            while many - few > 1:
-                middle = (few + many) // 2
-                few, many = (few, middle) if self._enough(node, middle) else (middle, many)
-            best = (many, node)
-        return best if best[0] and not self.budget.spent else (None, None)
+            few, probes = 0, [lost - int(free[node]), lost - int(free[node]) - 1]  # mostly it is room for who is lost
+            while most - few > 1:
+                middle = probes.pop(0) if probes else (few + most) // 2
+                if few < middle < most:
+                    few, most = (few, middle) if self._enough(node, middle) else (middle, most)
+            best, most = node, most - 1
+        return (None, None) if best < 0 or self.budget.spent else (most + 1, best)
 
     def _enough(self, node: int, amount: int) -> bool:
         problem = self.names.problem

@@ -1,6 +1,6 @@
 """Remedies that give up no VM: nodes back in service, a rule or a promise given up, nodes bought."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 
 from attrs import evolve
@@ -47,17 +47,33 @@ def returned(tryout: Tryout) -> Iterator[Remedy]:
 
 
 def fewer_rules(tryout: Tryout, suspects: Collection[int]) -> Iterator[Remedy]:
-    """One must-rule is a must no more, those to blame first."""
-    cluster = tryout.cluster
+    """One must-rule is a must no more; where no one of them is enough, some of those to blame."""
+    cluster, found = tryout.cluster, False
     pool = {vm.name: vm.pool for vm in cluster.vms} if cluster.rules else {}
     musts = [
         i
         for i, rule in enumerate(cluster.rules)
         if rule.must and any(tryout.concerns(pool[vm]) for vm in resolve(rule.vms, cluster.vms))
     ]
-    for index in sorted(musts, key=lambda index: index not in suspects):
-        action = f"let rules[{index}] ({cluster.rules[index].kind}) be a wish (must: false)"
-        yield from _if_it_helps(tryout, "rule", action, yielding(cluster, index))
+    for index in musts:
+        for remedy in _if_it_helps(tryout, "rule", _be_wishes(cluster, [index]), yielding(cluster, [index])):
+            found = True
+            yield remedy
+    chosen = sorted(suspects)
+    if found or len(chosen) < 2 or not tryout.helps(yielding(cluster, chosen)):
+        return
+    before = tryout.undecided
+    for index in list(chosen):
+        fewer = [other for other in chosen if other != index]
+        if tryout.helps(yielding(cluster, fewer)):
+            chosen = fewer
+    told = tryout.undecided == before
+    yield from tryout.remedy("rule", _be_wishes(cluster, chosen), yielding(cluster, chosen), least=told)
+
+
+def _be_wishes(cluster: Cluster, rules: Sequence[int]) -> str:
+    named = " and ".join(f"rules[{i}] ({cluster.rules[i].kind})" for i in rules)
+    return f"let {named} be {'a wish' if len(rules) == 1 else 'wishes'} (must: false)"
 
 
 def less_headroom(tryout: Tryout) -> Iterator[Remedy]:

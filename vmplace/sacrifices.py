@@ -12,7 +12,7 @@ from vmplace.units import spell_memory
 
 __all__ = ["fewer_vms", "one_vm_less"]
 
-_ENOUGH = 3
+_ENOUGH, _NAMED = 3, 6
 
 
 def one_vm_less(tryout: Tryout, suspects: Collection[str], core: Collection[str] | None) -> Iterator[Remedy]:
@@ -141,4 +141,6 @@ def _shut_down(cluster: Cluster, vms: Collection[int]) -> str:
 def _named(cluster: Cluster, vms: Collection[int]) -> str:
     columns = cluster.vm_columns
     each = [f"{columns.names[i]} ({spell_memory(int(columns.memory[i]))})" for i in vms]
+    if len(each) > _NAMED:
+        return f"{', '.join(each[:_NAMED])} and {len(each) - _NAMED} more VMs"
     return each[0] if len(each) == 1 else f"{', '.join(each[:-1])} and {each[-1]}"

@@ -32,13 +32,25 @@ def explanation_report(found: Explanation, screen: Screen) -> RenderableType:
 def _lines(found: Explanation, screen: Screen) -> Iterator[RenderableType]:
     yield Text.assemble((found.status.value.upper(), _STYLE[found.status]), f": {_verdict(found)}")
     yield from _section("Tightest", [[_slack(slack)] for slack in found.tightest], screen)
-    yield from _section("Why", [_blame(blame, found, screen) for blame in found.blames], screen)
-    yield from _section("Why no migration can help", [_obstacle(obstacle, screen) for obstacle in found.obstacles], screen)
+    for kind, title in _TITLES.items():
+        mine = [blame for blame in found.blames if blame.kind == kind]
+        yield from _section(title, [_blame(blame, found, screen) for blame in mine], screen)
+    waiting = [blame.subject for blame in found.blames if blame.kind == "waiting"]
+    if waiting:
+        yield Text(f"Waiting for a node, and not running: {screen.few(waiting)}")
+    yield from _section("Why no migration can help", [_obstacle(obstacle, found, screen) for obstacle in found.obstacles], screen)
     remedies = [_remedy(number, remedy, screen) for number, remedy in enumerate(found.remedies, start=1)]
     yield from _section(_REMEDIES, remedies, screen)
     yield from _section("Tried, and no help by itself", [[way] for way in found.futile], screen)
     yield from _section("Not found out in the time given", [[what] for what in found.unfinished], screen)
 
+
+_TITLES = {
+    "overfull": "Overfull now",
+    "rule": "Rules broken now",
+    "failure": "Why it is not safe",
+    "turns": "Why it is not safe, one failure after the other",
+}
 
 _REMEDIES = "What would help, the least intrusive first (each was tried, and checked to be safe)"
 
@@ -72,9 +84,9 @@ def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
     """What is wrong, and who has a part in it."""
     if blame.kind != "failure":
         lines = [f"pool {blame.subject}: {blame.reason}" if blame.kind == "turns" else blame.reason]
-        return [*lines, _guilty(blame, found, screen)] if blame.vms and blame.kind != "waiting" else lines
+        return [*lines, _guilty(blame, found, screen)]
     lines = [f"if {_fails(blame.subject)}: {blame.reason}"]
-    if blame.displaced is not None and blame.free is not None and blame.displaced <= blame.free:
+    if blame.displaced is not None and blame.free is not None and blame.displaced <= blame.free and not blame.rules:
         lines.append(f"{readable(blame.displaced)} must restart; the others have {readable(blame.free)} free, but in pieces")
     others = [stuck.reason for stuck in blame.stuck if stuck.reason != blame.reason]
     shown = others if screen.everything else others[:FEW]
@@ -83,31 +95,41 @@ def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
         lines.append(f"{screen.choose(ELLIPSIS)} {len(others) - len(shown)} more VMs find no node (--all lists them)")
     lines.append(_guilty(blame, found, screen))
     if blame.shortfall is not None:
-        lines.append(f"missing: {readable(blame.shortfall)} more on {blame.on} would do")
+        lines.append(f"missing: with {readable(blame.shortfall)} more on {blame.on} it would be survived")
     return lines
 
 
 def _guilty(blame: Blame, found: Explanation, screen: Screen) -> str:
     rules = [f"rules[{index}] ({found.cluster.rules[index].kind})" for index in blame.rules]
     nodes = [f"the memory of {screen.few(blame.nodes)}"] if blame.nodes and blame.kind == "failure" else []
-    guilty = "; ".join([screen.few(blame.vms), *rules, *nodes])
-    return f"to blame: {guilty}{_share(blame.minimal, len(blame.vms) + len(rules) + len(nodes))}"
+    guilty = "; ".join([screen.few(_sized(blame.vms, found)), *rules, *nodes])
+    right = "it would be survived" if blame.kind in ("failure", "turns") else "this would be right"
+    return f"to blame: {guilty}{_share(blame.minimal, len(blame.vms) + len(rules) + len(nodes), right)}"
 
 
-def _share(minimal: bool, count: int) -> str:
+def _sized(vms: Sequence[str], found: Explanation) -> list[str]:
+    """VMs with their memory."""
+    wanted = set(vms)
+    columns = zip(found.cluster.vm_columns.names, found.cluster.vm_columns.memory.tolist(), strict=True)
+    memory = {name: mib for name, mib in columns if name in wanted}
+    return [f"{vm} ({readable(memory[vm])})" for vm in vms]
+
+
+def _share(minimal: bool, count: int, right: str) -> str:
     if not minimal:
         return " (perhaps fewer)"
-    return " (each has a part in it)" if count > 1 else ""
+    return f" (without any one of these {right})" if count > 1 else ""
 
 
-def _obstacle(obstacle: Obstacle, screen: Screen) -> list[str]:
+def _obstacle(obstacle: Obstacle, found: Explanation, screen: Screen) -> list[str]:
     conflict = obstacle.conflict
-    rules = [f"rules[{index}]" for index in conflict.rules]
-    guilty = "; ".join([screen.few(conflict.vms), *rules])
+    rules = [f"rules[{index}] ({found.cluster.rules[index].kind})" for index in conflict.rules]
+    guilty = "; ".join([screen.few(_sized(conflict.vms, found)), *rules])
     lines = [f"pool {obstacle.pool}: {obstacle.reason}" if obstacle.pool else obstacle.reason]
     if obstacle.shortfall and conflict.kind != "slots":
         lines.append(f"missing: {readable(obstacle.shortfall)}")
-    return [*lines, f"to blame: {guilty}{_share(conflict.minimal, len(conflict.vms) + len(conflict.rules))}"]
+    share = _share(conflict.minimal, len(conflict.vms) + len(conflict.rules), "the others could be placed safely")
+    return [*lines, f"to blame: {guilty}{share}"]
 
 
 def _remedy(number: int, remedy: Remedy, screen: Screen) -> list[str]:
