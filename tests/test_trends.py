@@ -128,7 +128,7 @@ def test_dates_that_cannot_be_told_apart(dates, flaw):
     assert flaw in str(caught.value)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(clusters(max_nodes=3, max_vms=5, failures=(0, 1, 2), domains=True, evictable=True, targets=True))
 def test_below_zero_no_placement_is_safe(cluster):
     found = vmplace.trend([evolve(cluster, date="2026-01-01")])

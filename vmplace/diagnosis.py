@@ -64,7 +64,7 @@ class Blame:
     stuck
         Of a failure: each VM that the best plan leaves without a restart.
     late
-        Whether time ran out before all of this was found.
+        Whether time ran out before all of this was found; `vms` may then be no more than those without a restart.
     """
 
     kind: str
@@ -133,7 +133,7 @@ class Slack:
     left
         Free memory of all survivors once they have, in MiB.
     piece
-        The most that one survivor has free before they have, in MiB; no one has more free then.
+        What no survivor has more of free then, in MiB: that, or what the freest has before.
     """
 
     scenario: str

@@ -108,7 +108,7 @@ def _tightest(names: Names, verdict: Verdict) -> tuple[Slack, ...]:
             pools[int(failures.pool[number])],
             int(standing.asked[number]),
             int(left[number]),
-            int(standing.room_elsewhere[number]),
+            min(int(left[number]), int(standing.room_elsewhere[number])),
         )
         for number in order
     )
@@ -145,8 +145,8 @@ class _Enquiry:
             blames=tuple(self.blames),
             obstacles=tuple(self.obstacles),
             remedies=ranked(self.remedies),
-            futile=tuple(self.futile),
-            unfinished=tuple(self.unfinished),
+            futile=tuple(dict.fromkeys(self.futile)),
+            unfinished=tuple(dict.fromkeys(self.unfinished)),
             stats={"tries": tries},
         )
 
@@ -245,6 +245,9 @@ class _Enquiry:
         found = {remedy.kind for remedy in self.remedies if remedy.pool == tryout.pool}
         missing = [kind for kind in ("unprotect", "stop") if kind not in found]
         if not missing:
+            return
+        if tryout.budget.spent:
+            self.unfinished.append(f"what it would take to give up several VMs{where}")
             return
         part, solution = tryout.part(self.names.cluster), None
         lost = {vm for loss in self.report.unprotected for vm in loss.vms}

@@ -147,7 +147,7 @@ class _Failure:
         """Who has a part in it."""
         names, failures = self.names, self.verdict.standing.failures
         loss = self.verdict.losses[self.number]
-        part, minimal = self._fewest(loss)
+        part, minimal = (Part(frozenset(loss.vms.tolist())), False) if self.budget.spent else self._fewest(loss)
         shortfall, on = self._shortfall(int(names.problem.memory[loss.vms].sum()))
         stuck = tuple(self._stuck(vm, loss) for vm in loss.vms.tolist())
         pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
@@ -199,6 +199,8 @@ class _Failure:
 
     def _shortfall(self, lost: int) -> tuple[int | None, int | None]:
         """The least memory that one of the freest survivors would have to have more, and which; by halving."""
+        if self.budget.spent:
+            return None, None
         free, most, best = self.verdict.standing.free, int(self.names.problem.memory.sum()), -1
         for node in self._survivors[:_TRIED_NODES].tolist():
             if not self._enough(node, most):

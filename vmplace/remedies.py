@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 
+import numpy as np
 from attrs import evolve
 
 from vmplace.cluster import Cluster
@@ -21,10 +22,12 @@ _PERCENT = 100
 
 def finished(tryout: Tryout) -> Iterator[Remedy]:
     """All migrations under way come to their end."""
+    vms, nodes = tryout.cluster.vm_columns, tryout.cluster.node_columns.names
+    under_way = (vms.target >= 0) & (vms.target != vms.node) & vms.running & (vms.node >= 0)
     ends = {
-        i: {"node": vm.target, "target": None}
-        for i, vm in enumerate(tryout.cluster.vms)
-        if vm.target not in (None, vm.node) and vm.running and vm.node and tryout.concerns(vm.pool)
+        i: {"node": nodes[int(vms.target[i])], "target": None}
+        for i in np.flatnonzero(under_way).tolist()
+        if tryout.concerns(vms.pool[i])
     }
     if ends:
         count = "the migration" if len(ends) == 1 else f"the {len(ends)} migrations"

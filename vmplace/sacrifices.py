@@ -29,6 +29,9 @@ def one_vm_less(tryout: Tryout, suspects: Collection[str], core: Collection[str]
     """
     found = 0
     for index in _in_order(tryout, suspects, core):
+        if tryout.budget.spent:
+            tryout.undecided += 1
+            return
         gone = _stopped(tryout.cluster, [index])
         if not tryout.helps(gone):
             continue
@@ -67,10 +70,13 @@ def fewer_vms(tryout: Tryout, lost: Collection[str], solution: Solution | None, 
         changed = give_up(cluster, vms)
         return changed if solution is None else settled(changed, solution)
 
-    if len(chosen) < 2 or not tryout.helps(then(chosen)):
+    if len(chosen) < 2 or tryout.budget.spent or not tryout.helps(then(chosen)):
         return
     before = tryout.undecided
     for index in list(chosen):
+        if tryout.budget.spent:
+            tryout.undecided += 1
+            break
         fewer = [other for other in chosen if other != index]
         if len(fewer) and tryout.helps(then(fewer)):
             chosen = fewer

@@ -72,7 +72,7 @@ def _verdict(found: Explanation) -> str:
 
 def _slack(slack: Slack) -> str:
     left, displaced = readable(slack.left), readable(slack.displaced)
-    piece = f"no more than {readable(slack.piece)} of that on one node"
+    piece = f"on no node more than {readable(slack.piece)}"
     return f"if {_fails(slack.scenario)}, {displaced} restart, and {left} are left free on the others, {piece}"
 
 

@@ -67,7 +67,7 @@ class Tryout:
             if stands or not self.moving:
                 return stands
         step = self.budget.share(_STEP)
-        if not problem.plain:
+        if not problem.plain or problem.n_vms > _MANY_VMS:
             found = self._attempt(cluster, step)
             return True if found.node_of is not None else False if found.status is Status.INFEASIBLE else None
         names, goal = Names(cluster, problem), Goal(("rules",), move_running=self.moving)
@@ -116,9 +116,10 @@ class Tryout:
         if solution is not None and (solution.node_of is None or not self._verified(cluster)):
             self.undecided += 1
             return
-        host = {vm.name: vm.node for vm in cluster.vms} if solution is not None else {}
-        made = () if solution is None else solution.migrations
-        migrations = tuple(migration for migration in made if host.get(migration.vm) == migration.destination)
+        migrations = () if solution is None else solution.migrations
+        if migrations:
+            host = dict(_hosts(cluster))
+            migrations = tuple(migration for migration in migrations if host.get(migration.vm) == migration.destination)
         moved = sum(migration.memory for migration in migrations)
         yield Remedy(kind, self.pool, action, cluster, moved=moved, migrations=migrations, **costs)
 
@@ -130,6 +131,9 @@ class Tryout:
 _STEP = 0.3
 """Of the time left, what one try may take."""
 
+_MANY_VMS = 10_000
+"""With more it takes less time to place them well than to look for just any placement."""
+
 _LEAST_CHECK = 1.0
 """Seconds that a check may take of what was found when time ran out."""
 
@@ -138,8 +142,14 @@ def settled(cluster: Cluster, solution: Solution) -> Cluster:
     """A cluster with the places of a solution for some or all of its VMs; who is stopped there stays where it is."""
     placement, changes = solution.placement or {}, {}
     stopped = ~cluster.vm_columns.running & ~waiting(cluster)
-    for index, vm in enumerate(cluster.vms):
-        node = placement.get(vm.name, vm.node)
-        if node != vm.node and not stopped[index]:
+    for index, (vm, now) in enumerate(_hosts(cluster)):
+        node = placement.get(vm, now)
+        if node != now and not stopped[index]:
             changes[index] = {"node": node, "target": None, "running": True}
     return with_vms(cluster, changes) if changes else cluster
+
+
+def _hosts(cluster: Cluster) -> Iterator[tuple[str, str | None]]:
+    """Each VM with its node."""
+    nodes = [*cluster.node_columns.names, None]
+    return ((vm, nodes[node]) for vm, node in zip(cluster.vm_columns.names, cluster.vm_columns.node.tolist(), strict=True))
