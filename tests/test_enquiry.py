@@ -140,13 +140,13 @@ def holds_true(cluster):
         assert then.pools[remedy.pool] == "safe" if remedy.pool else then.status == "safe"
 
 
-@settings(max_examples=24, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=16, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(plain)
 def test_what_is_told_of_plans_is_true(cluster):
     holds_true(cluster)
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(promised)
 def test_what_is_told_of_other_promises_is_true(cluster):
     holds_true(cluster)
