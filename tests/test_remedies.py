@@ -126,6 +126,7 @@ def test_several_vms_no_more_than_it_takes(kind, field):
 def test_who_waits_is_done_without():
     cluster = Cluster(nodes(9, 9), [*on(4, 4), VM("w", 8)])
     found = tried(one_vm_less, cluster, {"w"}, None)
+    assert {remedy.kind for remedy in found} == {"shrink", "stop"}  # that it need not restart does not make it run
     (gone,) = [remedy for remedy in found if remedy.kind == "stop"]
     assert gone.action == "do without w (8 MiB)"
     assert [vm.name for vm in gone.cluster.vms] == ["v0", "v1"]

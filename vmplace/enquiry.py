@@ -255,6 +255,8 @@ class _Enquiry:
             options = self._options(tryout.budget.share(_REPAIR))
             solution = place(part, objective="moves", move_running=tryout.moving, best_effort=True, **options)
             if solution.node_of is None:
+                if solution.status is Status.UNKNOWN:
+                    self.unfinished.append(f"what it would take to give up several VMs{where}")
                 return
             lost = {vm for loss in solution.unprotected for vm in loss.vms}
             tryout.moving = False  # besides what this placement moves

@@ -36,7 +36,7 @@ def one_vm_less(tryout: Tryout, suspects: Collection[str], core: Collection[str]
         if not tryout.helps(gone):
             continue
         vm = tryout.cluster.vms[index]
-        if vm.protected and not vm.evictable:
+        if vm.protected and not vm.evictable and not waiting(tryout.cluster)[index]:
             eased = _unprotected(tryout.cluster, [index])
             if tryout.helps(eased):
                 yield from tryout.remedy(
@@ -62,8 +62,9 @@ def fewer_vms(tryout: Tryout, lost: Collection[str], solution: Solution | None, 
         ``unprotect`` or ``stop``.
     """
     cluster = tryout.cluster
-    memory, names = cluster.vm_columns.memory, cluster.vm_columns.names
-    chosen = sorted((i for i, name in enumerate(names) if name in lost), key=lambda i: (-int(memory[i]), i))
+    memory, names, pools = cluster.vm_columns.memory, cluster.vm_columns.names, cluster.vm_columns.pool
+    mine = (i for i, name in enumerate(names) if name in lost and tryout.concerns(pools[i]))
+    chosen = sorted(mine, key=lambda i: (-int(memory[i]), i))
     give_up, say = (_unprotected, _let_down) if kind == "unprotect" else (_stopped, _shut_down)
 
     def then(vms: Collection[int]) -> Cluster:
