@@ -32,11 +32,11 @@ promised = clusters(
 
 def failures_of(cluster, blame):
     world = World(cluster)
-    return world, [failure for failure in world.failures(world.now).get(blame.subject, ()) if failure.pool == blame.pool]
+    return [failure for failure in world.failures(world.now)[blame.subject] if failure.pool == blame.pool]
 
 
 def failing(cluster, blame):
-    return {node for failure in failures_of(cluster, blame)[1] for node in failure.nodes}
+    return {node for failure in failures_of(cluster, blame) for node in failure.nodes}
 
 
 def blamed(cluster, blame):
@@ -58,9 +58,10 @@ def blamed(cluster, blame):
     return evolve(cluster, nodes=nodes, vms=vms, rules=rules)
 
 
-def survived(cluster, blame):
-    world, failures = failures_of(cluster, blame)
-    return all(world._survived(world.now, failure) for failure in failures)
+def survived(changed, cluster, blame):
+    """Whether a changed cluster survives what fails in the original: a maintenance node fails there even with nobody left."""
+    world = World(changed)
+    return all(world._survived(world.now, failure) for failure in failures_of(cluster, blame))
 
 
 def one_less(cluster, blame):
@@ -82,13 +83,13 @@ def with_more(cluster, blame, amount):
 
 def right_blame(cluster, blame, decided):
     """Whether it is true of a failure, and what is called minimal is."""
-    assert not survived(blamed(cluster, blame), blame)
+    assert not survived(blamed(cluster, blame), cluster, blame)
     assert blame.minimal or not decided
     if blame.minimal:
-        assert all(survived(blamed(cluster, less), blame) for less in one_less(cluster, blame))
+        assert all(survived(blamed(cluster, less), cluster, blame) for less in one_less(cluster, blame))
     if blame.shortfall is not None:
-        assert survived(with_more(cluster, blame, blame.shortfall), blame)
-        assert not survived(with_more(cluster, blame, blame.shortfall - 1), blame)
+        assert survived(with_more(cluster, blame, blame.shortfall), cluster, blame)
+        assert not survived(with_more(cluster, blame, blame.shortfall - 1), cluster, blame)
 
 
 def impossible(cluster, obstacle, conflict):
@@ -131,7 +132,8 @@ def holds_true(cluster):
             right_blame(cluster, blame, decided)
     if decided:
         assert (found.status == "infeasible") == bool(found.obstacles)
-        assert not found.unfinished
+        # A best effort for several failures at once may find nothing.
+        assert not found.unfinished or cluster.guarantee.failures > 1
     for obstacle in found.obstacles:
         right_obstacle(cluster, obstacle)
         assert obstacle.conflict.minimal or not decided
@@ -153,7 +155,7 @@ def test_what_is_told_of_other_promises_is_true(cluster):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(plain, promised))
 def test_what_is_told_is_true_of_many_more(cluster):
     holds_true(cluster)

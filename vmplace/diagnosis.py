@@ -217,7 +217,7 @@ class Explanation:
     futile
         Kinds of remedies of which every one was tried, and none helps by itself.
     unfinished
-        What time ran out for, in sentences.
+        What time ran out for, or a search left open, in sentences.
     """
 
     cluster: Cluster = field(repr=False)

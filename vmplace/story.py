@@ -42,7 +42,7 @@ def _lines(found: Explanation, screen: Screen) -> Iterator[RenderableType]:
     remedies = [_remedy(number, remedy, screen) for number, remedy in enumerate(found.remedies, start=1)]
     yield from _section(_REMEDIES, remedies, screen)
     yield from _section("Tried, and no help by itself", [[way] for way in found.futile], screen)
-    yield from _section("Not found out in the time given", [[what] for what in found.unfinished], screen)
+    yield from _section("Not found out", [[what] for what in found.unfinished], screen)
 
 
 _TITLES = {
