@@ -19,7 +19,10 @@ from vmplace.documents import to_document
 from vmplace.generate import generate
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-COMMANDS = ("check", "show", "place", "repair", "drain", "admit", "audit", "convert", "generate", "headroom", "size")
+COMMANDS = (
+    *("check", "show", "explain", "place", "repair", "drain", "admit", "headroom", "size", "trend"),
+    *("audit", "convert", "generate"),
+)
 RESULT_KEYS = {
     *("status", "guarantee", "placement", "failover", "unprotected", "violations", "waiting"),
     *("objective", "migrations", "powered", "drained", "method", "stats"),

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 from hypothesis import given, settings
 
@@ -100,3 +102,11 @@ def test_the_half_of_a_migration_bears_its_vms_name_and_is_in_no_column():
     assert found.vms(range(3)) == ("goes", "stays", "goes")
     assert found.column(np.array([0, 2, 2])).tolist() == [0, -1, 2]
     assert found.hosts(np.array([0, 2, 2])).tolist() == [0, 2, 2]
+
+
+def test_a_few_of_very_many_are_named_without_a_look_at_all():
+    count = 2_000_000
+    found = names(Cluster.from_arrays(node_memory=[9], vm_memory=np.full(count, 1), vm_node=np.zeros(count, dtype=int)))
+    start = time.process_time()
+    assert all(found.vms([count - 1]) == (f"vm{count - 1}",) for _ in range(1000))
+    assert time.process_time() - start < 5

@@ -259,3 +259,7 @@ def test_what_is_promised():
         assert problem.eased.plain
         assert problem.eased.failures == problem.failures
     assert asking(policy="best-fit", restart="planned").planned is False
+
+
+def test_without_nodes_nobody_is_on_maintenance():
+    assert compile_problem(Cluster([], [VM("a", 1)])).on_maintenance.tolist() == [False]

@@ -93,3 +93,15 @@ def test_every_result_is_json_with_the_same_keys(ask):
 def test_results_are_frozen():
     with pytest.raises(AttributeError):
         vmplace.check(CLUSTER).status = Status.SAFE
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_who_comes_to_another_node_is_under_way_to_none(columns):
+    # A target that is the VM's own node is no migration; from another node it would be one.
+    nodes, vms = [Node("n0", 9), Node("n1", 9), Node("n2", 9)], [VM("a", 6, "n0", target="n0"), VM("b", 6, "n0", target="n0")]
+    cluster = Cluster(nodes, vms)
+    if columns:
+        cluster = Cluster(cluster.node_columns, cluster.vm_columns)
+    then = vmplace.repair(cluster).to_document()
+    assert vmplace.check(then).status == "safe"
+    assert all(vm.target in (None, vm.node) for vm in then.vms)

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from vmplace.admitter import Admitter
     from vmplace.capacity import Headroom, HeadroomTable, Sizing
     from vmplace.changes import what_if
+    from vmplace.diagnosis import Blame, Explanation, Obstacle, Remedy, Slack, Stuck
     from vmplace.draining import drain
+    from vmplace.enquiry import explain
     from vmplace.headrooms import headroom, headroom_table
     from vmplace.migrating import plan_moves
     from vmplace.migration import MigrationPlan, Start, Step
@@ -37,19 +39,24 @@ if TYPE_CHECKING:
     from vmplace.rolling import RollingDrain, rolling_drain
     from vmplace.sizing import size
     from vmplace.tickets import Ticket
+    from vmplace.trends import Course, Forecast, Snapshot, Trend, trend
 
 __all__ = [
     "VM",
     "Admission",
     "Admitter",
     "Apart",
+    "Blame",
     "BrokenRule",
     "Candidate",
     "Candidates",
     "Cluster",
     "Comparison",
     "Conflict",
+    "Course",
+    "Explanation",
     "Flaw",
+    "Forecast",
     "Guarantee",
     "Headroom",
     "HeadroomTable",
@@ -58,19 +65,25 @@ __all__ = [
     "MigrationPlan",
     "Node",
     "NotOn",
+    "Obstacle",
     "OnlyOn",
     "Progress",
+    "Remedy",
     "Report",
     "RollingDrain",
     "Scenario",
     "Sizing",
+    "Slack",
+    "Snapshot",
     "Solution",
     "Start",
     "Status",
     "Step",
+    "Stuck",
     "Tag",
     "Ticket",
     "Together",
+    "Trend",
     "Unprotected",
     "Violation",
     "admit",
@@ -78,6 +91,7 @@ __all__ = [
     "check",
     "drain",
     "dump",
+    "explain",
     "headroom",
     "headroom_table",
     "load",
@@ -86,6 +100,7 @@ __all__ = [
     "repair",
     "rolling_drain",
     "size",
+    "trend",
     "what_if",
 ]
 
@@ -93,18 +108,29 @@ __all__ = [
 _LATER = {
     "Admission": "admission_results",
     "Admitter": "admitter",
+    "Blame": "diagnosis",
     "Candidate": "admission_results",
     "Candidates": "admission_results",
+    "Course": "trends",
+    "Explanation": "diagnosis",
+    "Forecast": "trends",
     "Headroom": "capacity",
     "HeadroomTable": "capacity",
     "MigrationPlan": "migration",
+    "Obstacle": "diagnosis",
+    "Remedy": "diagnosis",
     "RollingDrain": "rolling",
     "Sizing": "capacity",
+    "Slack": "diagnosis",
+    "Snapshot": "trends",
     "Start": "migration",
     "Step": "migration",
+    "Stuck": "diagnosis",
     "Ticket": "tickets",
+    "Trend": "trends",
     "admit": "admission",
     "drain": "draining",
+    "explain": "enquiry",
     "headroom": "headrooms",
     "headroom_table": "headrooms",
     "place": "optimize",
@@ -112,6 +138,7 @@ _LATER = {
     "repair": "optimize",
     "rolling_drain": "rolling",
     "size": "sizing",
+    "trend": "trends",
     "what_if": "changes",
 }
 """What is loaded when it is first asked for, by the module it is in: most of the package, and `check` needs none of it."""

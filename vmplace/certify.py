@@ -1,12 +1,15 @@
 """What a placement is worth: which failures it survives, each by itself and, where they come in turn, one after the other."""
 
+from attrs import evolve
+
 from vmplace.budget import Budget
 from vmplace.columns import IntArray
+from vmplace.failures import Failures
 from vmplace.problem import BoolArray, Problem
 from vmplace.scenarios import Verdict, fates_in_turn, judge
 from vmplace.standing import Standing
 
-__all__ = ["certify"]
+__all__ = ["certify", "certify_failure"]
 
 
 def certify(
@@ -41,3 +44,10 @@ def certify(
     if problem.in_turn and problem.planned:
         verdict.turns.update(fates_in_turn(verdict, budget if searching else Budget(0)))
     return verdict
+
+
+def certify_failure(problem: Problem, node_of: IntArray, units: IntArray, *, budget: Budget, losses: bool = True) -> Verdict:
+    """Decide one failure only, as scenario 0: `units` fail at once, shape (n_failing,), -1 for none."""
+    standing = Standing.of(problem, node_of)
+    alone = evolve(standing, failures=Failures(problem, units[None, :], 1))
+    return judge(alone, budget=budget, losses=losses)

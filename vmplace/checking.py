@@ -18,7 +18,7 @@ from vmplace.results import Report, Status
 from vmplace.scenarios import Verdict
 from vmplace.verdicts import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
 
-__all__ = ["check"]
+__all__ = ["check", "verdict_now"]
 
 
 def check(
@@ -58,14 +58,14 @@ def check(
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         problem = compile_problem(cluster)
         names = Names(cluster, problem)
-        report, verdict = _judged(names, budget)
+        report, verdict = verdict_now(names, budget)
 
         def judged(guarantee: Guarantee, part: float) -> tuple[Report, Verdict]:
             if guarantee == problem.guarantee:
                 return report, verdict
             # One story is enough of what may happen in any order.
             other, losses = Names(cluster, evolve(problem, guarantee=guarantee)), guarantee.restart == "planned"
-            return _judged(other, budget.share(part), losses=losses)
+            return verdict_now(other, budget.share(part), losses=losses)
 
         return evolve(
             report,
@@ -76,7 +76,7 @@ def check(
         )
 
 
-def _judged(names: Names, budget: Budget, *, losses: bool = True) -> tuple[Report, Verdict]:
+def verdict_now(names: Names, budget: Budget, *, losses: bool = True) -> tuple[Report, Verdict]:
     """What comes of each failure and what is wrong now, and thus the verdict."""
     cluster, problem = names.cluster, names.problem
     verdict = certify(problem, problem.node_of, budget=budget, losses=losses)

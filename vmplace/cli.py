@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from vmplace.commands import admitting, checking, draining, making, placing, planning
+from vmplace.commands import admitting, checking, draining, explaining, history, making, placing, planning
 from vmplace.commands.ending import BAD_INPUT, UNKNOWN, RefusedError
 from vmplace.console import complain
 
@@ -96,6 +96,8 @@ for _command in (
     planning.size,
     admitting.admit,
     draining.drain,
+    explaining.explain,
+    history.trend,
     checking.audit,
     making.convert,
     making.generate,

@@ -1,6 +1,7 @@
 """What forbids a placement, as data: the VMs that a bound counts, or what is left when a search drops all that it can."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from attrs import define, evolve
@@ -14,7 +15,7 @@ from vmplace.references import resolve
 from vmplace.restart import Reason
 from vmplace.results import Conflict
 
-__all__ = ["conflict_of_bound", "conflict_of_search", "patience"]
+__all__ = ["Thinning", "Tries", "conflict_of_bound", "conflict_of_search", "patience"]
 
 _PATIENCE = 2.0
 _SHARE = 0.5
@@ -49,11 +50,11 @@ def conflict_of_search(trial: Trial) -> Conflict:
     runs out stays, and the result is then not called minimal; so it is with very many VMs, where one try takes too long.
     """
     part = Part.whole(trial.names, trial.goal)
-    thinning = _Thinning(part, trial, minimal=len(part.vms) <= _MANY_VMS)
+    thinning = Thinning(part, trial, minimal=len(part.vms) <= _MANY_VMS)
     if thinning.minimal:
         thinning.thin([Part(limits=frozenset({limit})) for limit in LIMITS if limit in part.limits])
         thinning.thin([Part(rules=frozenset({rule})) for rule in sorted(part.rules)])
-        thinning.thin_vms()
+        _thin_vms(thinning, trial)
     # With less to place there would be plans; whether they would keep a promise beyond that was not tried.
     minimal = thinning.minimal and (trial.names.problem.plain or trial.goal.best_effort)
     return _named(Reason("search", ()), thinning.part, trial.names, minimal=minimal)
@@ -105,23 +106,43 @@ def _shown_minimal(part: Part, trial: Trial) -> bool:
     return len(ones) <= _FEW_GROUPS and all(trial.fits(part - one) for one in ones)
 
 
+def _thin_vms(thinning: "Thinning", trial: Trial) -> None:
+    """Drop VMs: those under no rule that is left, then the others."""
+    if trial.budget.spent:
+        thinning.minimal = False
+        return
+    groups = _groups(thinning.part, trial.names, trial.goal)
+    ruled = frozenset(_rules_of(thinning.part, trial.names))
+    thinning.thin([group for group in groups if not group.vms & ruled])
+    thinning.thin([group for group in groups if group.vms & ruled])
+
+
+class Tries(Protocol):
+    """Tells whether parts of what is asked for can be met."""
+
+    budget: Budget
+
+    def fits(self, part: Part) -> bool | None:
+        """Whether this much can be met; None if that could not be told in time."""
+
+
 @define
-class _Thinning:
-    """What cannot be met, made smaller by dropping what it does without."""
+class Thinning:
+    """What cannot be met, made smaller by dropping what it does without.
+
+    Parameters
+    ----------
+    part
+        What cannot be met; less and less of it.
+    trial
+        Tells what can.
+    minimal
+        Whether all that was kept was kept because it is needed.
+    """
 
     part: Part
-    trial: Trial
-    minimal: bool
-
-    def thin_vms(self) -> None:
-        """Drop VMs: those under no rule that is left, then the others."""
-        if self.trial.budget.spent:
-            self.minimal = False
-            return
-        groups = _groups(self.part, self.trial.names, self.trial.goal)
-        ruled = frozenset(_rules_of(self.part, self.trial.names))
-        self.thin([group for group in groups if not group.vms & ruled])
-        self.thin([group for group in groups if group.vms & ruled])
+    trial: Tries
+    minimal: bool = True
 
     def thin(self, groups: Sequence[Part], *, needed: bool = False) -> None:
         """Drop all of these groups, or halves of them, or what each does without; `needed`: it is known that not all can go."""

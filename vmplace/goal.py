@@ -19,6 +19,7 @@ __all__ = [
     "Stage",
     "better",
     "broken_bindings",
+    "faulty",
     "kept",
     "losses",
     "lost_vms",
@@ -232,3 +233,12 @@ def kept(binding: Binding, node_of: IntArray) -> bool:
         return len(np.unique(hosts)) <= 1
     assert binding.nodes is not None
     return bool(binding.nodes[hosts].all())
+
+
+def faulty(problem: Problem) -> bool:
+    """Whether a node is overfull now, or a VM is where it may not be."""
+    now = problem.node_of
+    here = np.flatnonzero(now >= 0)
+    misplaced = ~problem.reachable[problem.signature[here], now[here]]
+    broken = any(binding.must for binding in broken_bindings(problem, now))
+    return bool(np.any(problem.loads(now) > problem.capacity) or misplaced.any() or broken)

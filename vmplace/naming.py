@@ -31,8 +31,8 @@ class Names:
 
     def vms(self, indices: Iterable[int]) -> tuple[str, ...]:
         """The names of many VMs."""
-        original = self.problem.original.tolist()
-        return tuple(self._vms[original[index]] for index in indices)
+        original: list[int] = self.problem.original[np.fromiter(indices, dtype=np.int64)].tolist()
+        return tuple(self._vms[index] for index in original)
 
     def unit(self, index: int) -> str:
         """The name of what fails as one."""

@@ -14,7 +14,7 @@ from vmplace.certify import certify
 from vmplace.cluster import Cluster
 from vmplace.conflict import conflict_of_bound, conflict_of_search, patience
 from vmplace.exact import Finding
-from vmplace.goal import OBJECTIVES, Candidate, Goal, broken_bindings, losses, priorities
+from vmplace.goal import OBJECTIVES, Candidate, Goal, faulty, losses, priorities
 from vmplace.methods import Methods
 from vmplace.migrating import planned
 from vmplace.naming import Names
@@ -26,7 +26,7 @@ from vmplace.results import Conflict, Migration, Solution, Status
 from vmplace.scenarios import Fate
 from vmplace.verdicts import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
 
-__all__ = ["place", "repair", "solution_of", "solve"]
+__all__ = ["attempt", "place", "repair", "solution_of", "solve"]
 
 T = TypeVar("T")
 
@@ -152,6 +152,12 @@ def repair(cluster: Cluster, **options: Any) -> Solution:
     return place(cluster, **{"objective": "moves", "move_running": True, **options})
 
 
+def attempt(cluster: Cluster, *, budget: Budget, move_running: bool, seed: int, deterministic: bool) -> Solution:
+    """As `place` with the fewest GiB migrated, but without a word on why there is no placement, if there is none."""
+    ask = Ask(objective="moves", move_running=move_running, seed=seed, deterministic=deterministic)
+    return _Task(cluster, compile_problem(cluster), ask, ask.goal, budget, ()).strict(explained=False)
+
+
 def solution_of(cluster: Cluster, problem: Problem, goal: Goal, best: Candidate, *, method: str, budget: Budget) -> Solution:
     """A placement found by other means as `place` returns it: audited, its values beside bounds told without a search.
 
@@ -243,7 +249,7 @@ class _Task:
             for vm in np.flatnonzero(down & (problem.priority == priority)).tolist():
                 table[failures.pool == problem.vm_pool[vm], rank] += problem.memory[vm]
         table[verdict.fate == Fate.UNKNOWN] = int(problem.memory.sum())
-        if not table.any() and not _faulty_now(problem):
+        if not table.any() and not faulty(problem):
             return None
         return {failures.key(number): tuple(row) for number, row in enumerate(table.tolist())}
 
@@ -359,15 +365,6 @@ class _Task:
             reason=reason,
             conflict=conflict,
         )
-
-
-def _faulty_now(problem: Problem) -> bool:
-    """Whether a node is overfull now, or a VM is where it may not be."""
-    now = problem.node_of
-    here = np.flatnonzero(now >= 0)
-    misplaced = ~problem.reachable[problem.signature[here], now[here]]
-    broken = any(binding.must for binding in broken_bindings(problem, now))
-    return bool(np.any(problem.loads(now) > problem.capacity) or misplaced.any() or broken)
 
 
 def _by_objective(goal: Goal, problem: Problem, values: Sequence[T]) -> tuple[T, ...]:

@@ -16,7 +16,7 @@ from vmplace.naming import Names
 from vmplace.problem import Problem, compile_problem
 from vmplace.restart import Reason
 
-__all__ = ["LIMITS", "Part", "Trial"]
+__all__ = ["LIMITS", "Part", "Trial", "among"]
 
 LIMITS = ("max_moves", "max_migrated")
 """Limits of a goal, by the names of its fields."""
@@ -36,11 +36,14 @@ class Part:
         Indices into the cluster; must-rules only.
     limits
         Of `LIMITS`.
+    nodes
+        Those whose memory is limited, as indices into the problem; only what blames a failure looks at them.
     """
 
     vms: frozenset[int] = frozenset()
     rules: frozenset[int] = frozenset()
     limits: frozenset[str] = frozenset()
+    nodes: frozenset[int] = frozenset()
 
     @classmethod
     def whole(cls, names: Names, goal: Goal) -> "Part":
@@ -50,7 +53,7 @@ class Part:
         return cls(frozenset(range(names.problem.n_vms - names.problem.n_incoming)), rules, limits)
 
     def __sub__(self, other: "Part") -> "Part":
-        return Part(self.vms - other.vms, self.rules - other.rules, self.limits - other.limits)
+        return Part(self.vms - other.vms, self.rules - other.rules, self.limits - other.limits, self.nodes - other.nodes)
 
     @classmethod
     def of(cls, parts: Collection["Part"]) -> "Part":
@@ -59,6 +62,7 @@ class Part:
             frozenset().union(*(part.vms for part in parts)),
             frozenset().union(*(part.rules for part in parts)),
             frozenset().union(*(part.limits for part in parts)),
+            frozenset().union(*(part.nodes for part in parts)),
         )
 
 
@@ -128,7 +132,7 @@ class Trial:
         cluster = self.names.cluster
         vms = [self._vms[vm] for vm in sorted(part.vms)]
         present = {vm.name for vm in vms}
-        rules = [_among(cluster.rules[index], present) for index in sorted(part.rules)]
+        rules = [among(cluster.rules[index], present) for index in sorted(part.rules)]
         return evolve(cluster, vms=vms, rules=[rule for rule in rules if rule is not None], guarantee=self._guarantee())
 
     @cached_property
@@ -145,7 +149,7 @@ class Trial:
         return asked if self.goal.headroom else evolve(asked, headroom=0)
 
 
-def _among(rule: Rule, present: set[str]) -> Rule | None:
+def among(rule: Rule, present: set[str]) -> Rule | None:
     """The rule for those of its VMs that are present; None if there are none. A tag names just those in any case."""
     if not isinstance(rule.vms, tuple):
         return rule

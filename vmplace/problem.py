@@ -244,7 +244,8 @@ class Problem:
     @property
     def on_maintenance(self) -> BoolArray:
         """VMs that may stay where nothing new comes, shape (n_vms,)."""
-        return (self.node_of >= 0) & self.maintenance[np.maximum(self.node_of, 0)]
+        there: BoolArray = np.append(self.maintenance, False)[self.node_of]  # -1, no node, reaches the last
+        return there
 
     def sizes(self, pool: int, *, protected: bool = False, staying: bool = True) -> Sizes:
         """Sizes of a pool's VMs: of the protected ones only, or without those that may stay on maintenance nodes."""

@@ -6,6 +6,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from attrs import asdict, evolve, field, frozen
 
 from vmplace.cluster import Cluster
@@ -423,7 +424,8 @@ class Solution(_Placed):
     def to_document(self) -> Cluster:
         """The cluster with this placement: who was to be started runs, who was stopped keeps its node.
 
-        Nodes that were drained are in maintenance.
+        Nodes that were drained are in maintenance. Whoever comes to another node is under way to none: a target that was its own
+        node would be a migration back.
 
         Raises
         ------
@@ -435,11 +437,13 @@ class Solution(_Placed):
         cluster, vms = self.cluster.in_maintenance(self.drained), self.cluster.vms
         if isinstance(vms, VMColumns):
             held = self.cluster.vm_columns
-            running = held.running if held.running.all() else held.running | (held.node != self.node_of)
-            return evolve(cluster, vms=evolve(held, node=self.node_of, running=running))
+            moved = held.node != self.node_of
+            running = held.running if held.running.all() else held.running | moved
+            target = np.where(moved, -1, held.target) if moved.any() else held.target
+            return evolve(cluster, vms=evolve(held, node=self.node_of, target=target, running=running))
         names = [node.name for node in self.cluster.nodes]
         placed = [
-            vm if vm.node == names[i] else evolve(vm, node=names[i], running=True)
+            vm if vm.node == names[i] else evolve(vm, node=names[i], target=None, running=True)
             for vm, i in zip(vms, self.node_of.tolist(), strict=True)
         ]
         return evolve(cluster, vms=placed)

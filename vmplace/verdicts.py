@@ -20,7 +20,16 @@ from vmplace.references import resolve
 from vmplace.results import BrokenRule, Plans, Scenario, Status, Unprotected, Violation
 from vmplace.scenarios import METHODS, Fate, Verdict
 
-__all__ = ["Scenarios", "Witness", "broken_rules", "by_method", "pool_verdicts", "soft_warnings", "unprotected"]
+__all__ = [
+    "Scenarios",
+    "Witness",
+    "broken_rules",
+    "by_method",
+    "offenders",
+    "pool_verdicts",
+    "soft_warnings",
+    "unprotected",
+]
 
 _STATUS = {Fate.SAFE: Status.SAFE, Fate.UNSAFE: Status.UNSAFE, Fate.UNKNOWN: Status.UNKNOWN}
 _WEIGHT = {Fate.SAFE: 0, Fate.UNKNOWN: 1, Fate.UNSAFE: 2}
@@ -251,10 +260,10 @@ def _pools_of(
         return {pool_of_vm[fault.subject]}
     rule = names.cluster.rules[int(fault.subject.removeprefix("rules[").removesuffix("]"))]
     members = {vm: host[vm] for vm in resolve(rule.vms, names.cluster.vms) if vm in host}
-    return {pool_of_vm[vm] for vm in _offenders(rule, members, names)}
+    return {pool_of_vm[vm] for vm in offenders(rule, members, names)}
 
 
-def _offenders(rule: Rule, host: Mapping[str, str], names: Names) -> Iterator[str]:
+def offenders(rule: Rule, host: Mapping[str, str], names: Names) -> Iterator[str]:
     """Who breaks a rule that is broken: a rule may span pools, and be kept in some."""
     zone = _zones(rule, names)
     crowd = Counter(zone[node] for node in host.values()) if isinstance(rule, Apart) else Counter()
