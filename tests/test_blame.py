@@ -41,6 +41,12 @@ def test_rules_broken_now_name_two_that_do_it_together_or_each_that_does():
     assert all(blame.minimal and blame.kind == "rule" for blame in found)
 
 
+def test_a_rule_broken_across_pools_is_told_of_each():
+    hosts = [Node("a", 9, domain="r"), Node("b", 9, domain="r", pool="p")]
+    cluster = Cluster(hosts, [VM("x", 1, "a"), VM("y", 1, "b", pool="p")], [Apart(["x", "y"], scope="domain")])
+    assert [(blame.pool, blame.vms) for blame in faults(cluster)] == [("default", ("x", "y")), ("p", ("y", "x"))]
+
+
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(clusters(max_nodes=4, max_vms=6, domains=True, resources=True, evictable=True, targets=True))
 def test_all_that_is_wrong_now_is_there_and_nothing_else(cluster):

@@ -1,7 +1,6 @@
 """Who has a part in what is wrong as a cluster stands."""
 
 from collections.abc import Iterator, Mapping
-from itertools import combinations
 
 import numpy as np
 
@@ -75,11 +74,14 @@ def _broken(fault: Violation, report: Report, names: Names) -> Iterator[Blame]:
     runs = {vm.name for vm in report.cluster.vms if vm.running and vm.name not in waits}
     host = {vm: placement[vm] for vm in resolve(rule.vms, report.cluster.vms) if vm in runs}
     guilty = tuple(offenders(rule, host, names))
-    # Two that break it together are to blame as well as all, who are in the message.
-    pairs = ((one, other) for one, other in combinations(guilty, 2) if any(offenders(rule, _only(host, one, other), names)))
-    groups = [(vm,) for vm in guilty] if rule.kind in _UNARY else [next(pairs)]
-    for group in groups:
-        yield Blame("rule", fault.subject, pools[group[0]], fault.message, group, (index,), minimal=True)
+    for pool in dict.fromkeys(pools[vm] for vm in guilty):
+        mine = [vm for vm in guilty if pools[vm] == pool]
+        # Two that break it together, be the other of another pool, are to blame as well as all, who are in the message.
+        pairs = (
+            (vm, other) for vm in mine for other in guilty if other != vm and any(offenders(rule, _only(host, vm, other), names))
+        )
+        for group in [(vm,) for vm in mine] if rule.kind in _UNARY else [next(pairs)]:
+            yield Blame("rule", fault.subject, pool, fault.message, group, (index,), minimal=True)
 
 
 def _only(host: Mapping[str, str], *vms: str) -> dict[str, str]:
