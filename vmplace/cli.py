@@ -57,6 +57,7 @@ def main(argv: Sequence[str]) -> int:
 
 def entry() -> None:
     """The program ``vmplace``: run its command line and leave with the exit status."""
+    sys.unraisablehook = _unless_interrupted
     status = main(sys.argv[1:])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more Ctrl-C must not turn an answer into a crash on the way out
     try:
@@ -67,6 +68,12 @@ def entry() -> None:
     if threading.active_count() > 1:  # a solver that has not heard yet that it should stop would abort an orderly exit
         os._exit(status)
     sys.exit(status)
+
+
+def _unless_interrupted(found: "sys.UnraisableHookArgs") -> None:
+    """One more Ctrl-C, just where Python cannot pass it on, is no news."""
+    if not issubclass(found.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(found)
 
 
 def _usage_line(error: click.ClickException) -> str:

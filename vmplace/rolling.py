@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import networkx as nx
+import numpy as np
 from attrs import define, evolve, field, frozen
 
 from vmplace.asking import Ask
@@ -136,7 +137,7 @@ class _Rolling:
         names = self._drainable()
         bound = self._bound(names)
         groups = self._found(names, bound)
-        late = [name for name in names if not any(name in group.drained for group in groups)]
+        late = [name for name in names if name not in self.undrained and not any(name in group.drained for group in groups)]
         self.undrained |= dict.fromkeys(late, "not decided in time")
         if self.undrained:
             status = Status.INFEASIBLE if self.refuted else Status.UNKNOWN
@@ -144,6 +145,12 @@ class _Rolling:
             status = Status.OPTIMAL if len(groups) == bound else Status.FEASIBLE
         stats = {"seconds": round(self.budget.elapsed, 3), "drains": self.drains}
         return RollingDrain(status=status, groups=tuple(groups), bound=bound, undrained=self.undrained, stats=stats)
+
+    @property
+    def _settling(self) -> bool:
+        """Whether a VM waits that is not movable: it starts in the first drain, on a node that never can be drained then."""
+        problem = compile_problem(self.cluster)
+        return bool(np.any((problem.node_of < 0) & ~problem.movable))
 
     # Nodes one by one
 
@@ -269,7 +276,8 @@ class _Rolling:
             solution = self._drain(cluster, [name], self.budget.share(1 / (len(names) - number)), quick=False)
             if solution.node_of is None:
                 self.undrained[name] = solution.reason
-                self.refuted |= solution.status is Status.INFEASIBLE
+                # What cannot be done now might have been, before others were drained.
+                self.refuted |= solution.status is Status.INFEASIBLE and (not made or self._settling)
                 continue
             made.append(solution)
             cluster = _back(cluster, solution)

@@ -56,7 +56,11 @@ def _nodes(nodes: Candidates, screen: Screen) -> Iterator[RenderableType]:
         [
             Column("Node", [Text(screen.clean(node.node)) for node in shown], folds=12),
             Column("Verdict", [Text(node.status.value, _STYLE[node.status]) for node in shown]),
-            Column("Score", [Text("" if node.score is None else f"{node.score:.10g}") for node in shown], justify="right"),
+            Column(
+                "Score (less is better)",
+                [Text("" if node.score is None else f"{node.score:.10g}") for node in shown],
+                justify="right",
+            ),
             Column("Why", [Text(screen.clean(node.reason)) for node in shown], folds=20),
         ]
     )
