@@ -79,7 +79,12 @@ def test_every_row_holds_for_what_a_best_effort_loses(cluster, limited, data):
 
 
 @settings(max_examples=25, deadline=None)
-@given(clusters(max_nodes=4, max_vms=6, rules=False, failures=(1,)))
+@given(
+    st.one_of(
+        clusters(max_nodes=4, max_vms=6, rules=False, failures=(1,)),
+        clusters(max_nodes=4, max_vms=5, rules=False, failures=(1,), resources=True),
+    )
+)
 def test_the_fully_written_model_is_exact(cluster):
     problem = compile_problem(cluster)
     model = written_out(problem, MOVES)
@@ -89,6 +94,14 @@ def test_the_fully_written_model_is_exact(cluster):
     assert (answer.outcome is Outcome.INFEASIBLE) == (best is None)
     if best is not None:
         assert model.bound(("moves", 0), model.program.value(model.objective(("moves", 0)), answer.values)) == best.costs[0]
+
+
+def test_what_may_be_exceeded_in_a_failover_limits_no_restart():
+    nodes = [Node("n0", 2, resources={"disk": 1}), Node("n1", 2, resources={"disk": 5})]
+    problem = compile_problem(Cluster(nodes, [VM("v", 2, resources={"disk": 5})], soft_resources=("disk",)))
+    model = written_out(problem, BALANCE)
+    model.program.objective = model.objective(("balance", 0))
+    assert CpSat().solve(model.program, budget=Budget()).outcome is Outcome.OPTIMAL
 
 
 def uneven(*usable, vms):

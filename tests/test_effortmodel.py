@@ -50,6 +50,15 @@ def test_higher_priorities_are_protected_first_whichever_two_fail():
     assert left_out == {("high",): 1, ("low",): 2, ("least",): 3}
 
 
+def test_what_may_be_exceeded_in_a_failover_protects():
+    nodes = [Node("n0", 2, resources={"disk": 1}), Node("n1", 1, resources={"disk": 1}), Node("n2", 2, resources={"disk": 5})]
+    vms = [VM("v", 2, resources={"disk": 5})]
+    cluster = Cluster(nodes, vms, guarantee=Guarantee(failures=2), soft_resources=("disk",))
+    solution = vmplace.place(cluster, best_effort=True, method="exact")
+    assert solution.status == "optimal"
+    assert [left.scenario for left in solution.unprotected] == ["n0+n2"]
+
+
 def test_where_failures_depend_on_the_placement_it_does_not_apply():
     online = [Node(f"n{i}", 4) for i in range(3)]
     kept = Cluster([*online, Node("m", 4, state="maintenance")], [VM("a", 1, "m"), VM("b", 1)], guarantee=Guarantee(failures=2))

@@ -338,7 +338,9 @@ class CountModel(Running):
         down = np.isin(problem.unit, units)
         failed = np.flatnonzero(down)
         targets = problem.restartable[classes.signature] & classes.protected[:, None] & ~down
-        most = np.minimum(self._most[:, failed].sum(axis=1)[:, None], _holds(self._capacity_of, self._amount)) * targets
+        firm = slice(problem.n_firm)  # what may be exceeded in a failover limits no restart
+        holds = _holds(self._capacity_of[firm], self._amount[firm])
+        most = np.minimum(self._most[:, failed].sum(axis=1)[:, None], holds) * targets
         restarts = self._new(np.asarray(most), lambda c, counts: self._restarts(c, units))
         for s in np.flatnonzero(classes.protected & (self._n[:, failed] >= 0).any(axis=1)).tolist():
             gone = [(int(v), -1) for v in self._n[s, failed]]

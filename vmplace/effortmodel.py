@@ -1,15 +1,15 @@
 """The model of a best effort for several failures at once: each is written out, with what it leaves out."""
 
 from collections.abc import Iterable
-from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
-from vmplace.budget import Budget
 from vmplace.columns import IntArray
 from vmplace.counts import CountModel
+from vmplace.failures import Failures
 from vmplace.goal import Candidate, Goal
-from vmplace.problem import BoolArray, Problem
+from vmplace.problem import Problem
 from vmplace.standing import Standing
 
 __all__ = ["EffortModel"]
@@ -21,19 +21,6 @@ _MOST_RESTARTS = 200_000
 class EffortModel(CountModel):
     """As `CountModel`, where a VM is displaced by several failures, and may be left out by some of them only."""
 
-    def __init__(
-        self,
-        problem: Problem,
-        goal: Goal,
-        budget: Budget,
-        *,
-        onto: BoolArray | None = None,
-        least_peak: int | Fraction = 0,
-        slots: Iterable[int] = (),
-    ) -> None:
-        self._failures = Standing.of(problem, problem.node_of).failures
-        super().__init__(problem, goal, budget, onto=onto, least_peak=least_peak, slots=slots)
-
     @staticmethod
     def applies(problem: Problem, goal: Goal) -> bool:
         """Whether the failures are few enough, and the same wherever VMs are."""
@@ -41,6 +28,10 @@ class EffortModel(CountModel):
             return False
         failures = Standing.of(problem, problem.node_of).failures
         return failures.complete and len(failures) * len(problem.classes) * problem.n_nodes <= _MOST_RESTARTS
+
+    @cached_property
+    def _failures(self) -> Failures:
+        return Standing.of(self._problem, self._problem.node_of).failures
 
     def _lose(self) -> IntArray:
         """By class and failure."""
