@@ -15,8 +15,8 @@ from benchmarks import ganeti
 from benchmarks.data import FOLDER, Arrival, azure_stream
 from benchmarks.stream import NODE, Decider, Replay, Stream, Vmplace, deciders, filled
 from benchmarks.table import show
-from vmplace.cluster import Cluster
-from vmplace.model import VM
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import VM
 
 __all__ = ["command"]
 

@@ -14,8 +14,8 @@ import vmplace
 from benchmarks import ganeti
 from benchmarks.drawn import drawn, free_memory, joined
 from benchmarks.table import Clock
-from vmplace.cluster import Cluster
-from vmplace.results import Status
+from vmplace.model.cluster import Cluster
+from vmplace.results.placement import Status
 
 __all__ = ["COLUMNS", "REFUSED", "Scheduler", "rows", "safe_nodes", "schedulers"]
 

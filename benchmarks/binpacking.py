@@ -11,8 +11,8 @@ from attrs import frozen
 
 from benchmarks.data import FOLDER
 from benchmarks.table import Clock, show
-from vmplace.binpacking import Packing, pack
-from vmplace.budget import Budget
+from vmplace.solvers.binpacking.pack import Packing, pack
+from vmplace.solvers.budget import Budget
 
 __all__ = ["command"]
 
@@ -45,7 +45,7 @@ def command(time_limit: float = 10.0, seeds: int = 20) -> None:
         "Fewest bins, with proof",
         ("set", "instances", "optimum found", "proved", "median s", "max s"),
         rows,
-        note=f"vmplace.binpacking.pack, {time_limit:g} s each. Triplets as in Falkenauer (1996): three fill each bin of 1000.",
+        note=f"`solvers.binpacking.pack`, {time_limit:g} s each. Triplets as in Falkenauer (1996): three fill each bin of 1000.",
     )
 
 

@@ -6,7 +6,7 @@ node i in the failure of f.
 
 from ortools.sat.python import cp_model
 
-from vmplace.cluster import Cluster
+from vmplace.model.cluster import Cluster
 
 __all__ = ["place_by_booleans"]
 

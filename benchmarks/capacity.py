@@ -10,9 +10,9 @@ from attrs import evolve
 import vmplace
 from benchmarks.data import FOLDER, azure_arrivals
 from benchmarks.table import Clock, show
-from vmplace.cluster import Cluster
-from vmplace.generate import generate
-from vmplace.model import VM, Node
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import VM, Node
+from vmplace.synthetic import generate
 
 __all__ = ["command"]
 

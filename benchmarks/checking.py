@@ -7,8 +7,8 @@ import numpy as np
 
 import vmplace
 from benchmarks.table import Clock, show
-from vmplace.cluster import Cluster
-from vmplace.generate import generate
+from vmplace.model.cluster import Cluster
+from vmplace.synthetic import generate
 
 __all__ = ["command"]
 

@@ -8,9 +8,9 @@ from attrs import evolve, frozen
 
 import vmplace
 from benchmarks.table import Clock
-from vmplace.cluster import Cluster
-from vmplace.generate import generate
-from vmplace.model import Guarantee
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import Guarantee
+from vmplace.synthetic import generate
 
 __all__ = ["COLUMNS", "Cost", "costs", "draw"]
 

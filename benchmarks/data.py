@@ -9,8 +9,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from vmplace.cluster import Cluster
-from vmplace.model import VM, Apart, Node, NotOn, OnlyOn, Rule, Together
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Rule, Together
 
 __all__ = ["FOLDER", "Arrival", "azure_arrivals", "azure_stream", "huawei_requests"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 import vmplace
-from vmplace.cluster import Cluster
-from vmplace.columns import IntArray
-from vmplace.generate import PROFILES, generate
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray
+from vmplace.synthetic import PROFILES, generate
 
 __all__ = ["drawn", "free_memory", "joined", "node_of", "placed_at", "placed_by", "sizes"]
 

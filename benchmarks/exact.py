@@ -9,7 +9,7 @@ import vmplace
 from benchmarks import first, limits, timed
 from benchmarks.instances import Instance, balances, many_sizes, repairs, uneven
 from benchmarks.table import show
-from vmplace.generate import generate
+from vmplace.synthetic import generate
 
 __all__ = ["command"]
 

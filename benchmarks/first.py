@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import vmplace
 from benchmarks.booleans import place_by_booleans
 from benchmarks.table import Clock
-from vmplace.budget import Budget
-from vmplace.cluster import Cluster
-from vmplace.exact import search
-from vmplace.generate import generate
-from vmplace.goal import Goal
-from vmplace.problem import compile_problem
+from vmplace.model.cluster import Cluster
+from vmplace.problem.compile import compile_problem
+from vmplace.search.goal import Goal
+from vmplace.search.mip.search import search
+from vmplace.solvers.budget import Budget
+from vmplace.synthetic import generate
 
 __all__ = ["COLUMNS", "rows"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.commands import Ran, run
-from vmplace.cluster import Cluster
+from vmplace.model.cluster import Cluster
 
 __all__ = [
     "HOW_TO_INSTALL",

@@ -10,7 +10,7 @@ import click
 import vmplace
 from benchmarks.best_fit import best_fit_decreasing
 from benchmarks.table import Clock, show
-from vmplace.generate import generate
+from vmplace.synthetic import generate
 
 __all__ = ["command"]
 

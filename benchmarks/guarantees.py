@@ -10,9 +10,9 @@ from attrs import evolve
 import vmplace
 from benchmarks.costs import COLUMNS, Cost, costs, draw
 from benchmarks.table import Clock, show
-from vmplace.cluster import Cluster
-from vmplace.generate import generate
-from vmplace.model import Guarantee
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import Guarantee
+from vmplace.synthetic import generate
 
 __all__ = ["command"]
 

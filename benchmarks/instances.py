@@ -7,9 +7,9 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from vmplace.cluster import Cluster
-from vmplace.generate import PLACED, generate
-from vmplace.model import Apart, OnlyOn, Rule, Together
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import Apart, OnlyOn, Rule, Together
+from vmplace.synthetic import PLACED, generate
 
 __all__ = ["Instance", "balances", "many_sizes", "odd_sizes", "repairs", "under_rules", "uneven"]
 

@@ -13,8 +13,8 @@ from benchmarks.drawn import drawn
 from benchmarks.policies import POLICIES, Hosts
 from benchmarks.table import Clock
 from benchmarks.textbook import survives_all
-from vmplace.cluster import Cluster
-from vmplace.results import Status
+from vmplace.model.cluster import Cluster
+from vmplace.results.placement import Status
 
 __all__ = ["COLUMNS", "Judge", "Tally", "judges", "rows"]
 

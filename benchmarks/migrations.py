@@ -9,9 +9,9 @@ import numpy as np
 import vmplace
 from benchmarks.instances import Instance
 from benchmarks.table import Clock, show
-from vmplace.cluster import Cluster
-from vmplace.columns import IntArray
-from vmplace.migration import MigrationPlan
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray
+from vmplace.results.migration import MigrationPlan
 
 __all__ = ["command", "exchanged", "pair"]
 

@@ -10,7 +10,7 @@ from attrs import frozen
 import vmplace
 from benchmarks import admitted, ganeti, judged, raced, rebalanced
 from benchmarks.table import show
-from vmplace.generate import generate
+from vmplace.synthetic import generate
 
 __all__ = ["command"]
 

@@ -1,16 +1,17 @@
-"""How others judge N+1: the policies of `vmplace.promises`, as judges of clusters in which every VM runs."""
+"""How others judge N+1: the policies of `vmplace.failover.platforms`, as judges of clusters in which every VM runs."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from attrs import evolve, field, frozen
 
-from vmplace.budget import Budget
-from vmplace.certify import certify
-from vmplace.cluster import Cluster
-from vmplace.problem import Problem, compile_problem
-from vmplace.promises import PROMISES, SIMULATIONS, Capacity, Promise, Simulation
-from vmplace.results import Status
+from vmplace.failover.certify import certify
+from vmplace.failover.platforms import PROMISES, SIMULATIONS, Capacity, Promise, Simulation
+from vmplace.model.cluster import Cluster
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.problem import Problem
+from vmplace.results.placement import Status
+from vmplace.solvers.budget import Budget
 
 __all__ = ["POLICIES", "Hosts"]
 

@@ -10,7 +10,7 @@ from benchmarks.commands import run_check
 from benchmarks.drawn import placed_by
 from benchmarks.judged import Judge, judges
 from benchmarks.table import Clock
-from vmplace.cluster import Cluster
+from vmplace.model.cluster import Cluster
 
 __all__ = ["COLUMNS", "rows"]
 

@@ -7,7 +7,7 @@ import click
 import vmplace
 from benchmarks.data import FOLDER, azure_arrivals, huawei_requests
 from benchmarks.table import Clock, show
-from vmplace.results import Solution
+from vmplace.results.placement import Solution
 
 __all__ = ["command"]
 

@@ -12,8 +12,8 @@ import vmplace
 from benchmarks import ganeti
 from benchmarks.drawn import drawn, free_memory, node_of, placed_at, sizes
 from benchmarks.table import Clock
-from vmplace.cluster import Cluster
-from vmplace.results import Solution, Status
+from vmplace.model.cluster import Cluster
+from vmplace.results.placement import Solution, Status
 
 __all__ = ["COLUMNS", "Balancer", "balancers", "rows"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import vmplace
 from benchmarks.instances import Instance
 from benchmarks.table import Clock, show
-from vmplace.cluster import Cluster
-from vmplace.results import Solution
+from vmplace.model.cluster import Cluster
+from vmplace.results.placement import Solution
 
 __all__ = ["command", "strewn"]
 

@@ -14,9 +14,9 @@ from attrs import frozen
 import vmplace
 from benchmarks.best_fit import best_fit_decreasing
 from benchmarks.table import Clock, show
-from vmplace.cluster import Cluster
-from vmplace.generate import generate
-from vmplace.problem import compile_problem
+from vmplace.model.cluster import Cluster
+from vmplace.problem.compile import compile_problem
+from vmplace.synthetic import generate
 
 __all__ = ["command", "exponent"]
 

@@ -14,10 +14,10 @@ from attrs import Factory, define, frozen
 import vmplace
 from benchmarks import ganeti
 from benchmarks.data import Arrival
-from vmplace.cluster import Cluster
-from vmplace.columns import IntArray
-from vmplace.model import VM
-from vmplace.results import Status
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray
+from vmplace.model.entities import VM
+from vmplace.results.placement import Status
 
 __all__ = ["NODE", "Decider", "Replay", "Stream", "deciders", "filled"]
 

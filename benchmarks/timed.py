@@ -9,9 +9,9 @@ from attrs import define, field
 import vmplace
 from benchmarks.instances import Instance
 from benchmarks.table import Clock
-from vmplace.budget import Progress
-from vmplace.cluster import Cluster
-from vmplace.results import Solution, Status
+from vmplace.model.cluster import Cluster
+from vmplace.results.placement import Solution, Status
+from vmplace.solvers.budget import Progress
 
 __all__ = ["COLUMNS", "Timed", "gap_text", "rows_of", "timed"]
 

@@ -3,14 +3,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vmplace.auditor import audit
-from vmplace.budget import Progress
-from vmplace.checking import check
-from vmplace.cluster import Cluster
-from vmplace.documents import dump, load
-from vmplace.errors import Flaw, InputError
-from vmplace.model import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
-from vmplace.results import (
+from vmplace.auditor.audit import audit
+from vmplace.failover.check import check
+from vmplace.formats.document import dump, load
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
+from vmplace.model.errors import Flaw, InputError
+from vmplace.results.placement import (
     BrokenRule,
     Comparison,
     Conflict,
@@ -22,24 +21,25 @@ from vmplace.results import (
     Unprotected,
     Violation,
 )
+from vmplace.solvers.budget import Progress
 
 if TYPE_CHECKING:
-    from vmplace.admission import admit
-    from vmplace.admission_results import Admission, Candidate, Candidates
-    from vmplace.admitter import Admitter
-    from vmplace.capacity import Headroom, HeadroomTable, Sizing
-    from vmplace.changes import what_if
-    from vmplace.diagnosis import Blame, Explanation, Obstacle, Remedy, Slack, Stuck
-    from vmplace.draining import drain
-    from vmplace.enquiry import explain
-    from vmplace.headrooms import headroom, headroom_table
-    from vmplace.migrating import plan_moves
-    from vmplace.migration import MigrationPlan, Start, Step
-    from vmplace.optimize import place, repair
-    from vmplace.rolling import RollingDrain, rolling_drain
-    from vmplace.sizing import size
-    from vmplace.tickets import Ticket
-    from vmplace.trends import Course, Forecast, Snapshot, Trend, trend
+    from vmplace.admission.admit import admit
+    from vmplace.admission.admitter import Admitter
+    from vmplace.admission.results import Admission, Candidate, Candidates
+    from vmplace.admission.tickets import Ticket
+    from vmplace.capacity.headroom import headroom, headroom_table
+    from vmplace.capacity.results import Headroom, HeadroomTable, Sizing
+    from vmplace.capacity.size import size
+    from vmplace.capacity.trend import Course, Forecast, Snapshot, Trend, trend
+    from vmplace.diagnosis.explain import explain
+    from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack, Stuck
+    from vmplace.model.what_if import what_if
+    from vmplace.placement.drain import drain
+    from vmplace.placement.migration.plan import plan_moves
+    from vmplace.placement.place import place, repair
+    from vmplace.placement.rolling_drain import RollingDrain, rolling_drain
+    from vmplace.results.migration import MigrationPlan, Start, Step
 
 __all__ = [
     "VM",
@@ -106,40 +106,40 @@ __all__ = [
 
 
 _LATER = {
-    "Admission": "admission_results",
-    "Admitter": "admitter",
-    "Blame": "diagnosis",
-    "Candidate": "admission_results",
-    "Candidates": "admission_results",
-    "Course": "trends",
-    "Explanation": "diagnosis",
-    "Forecast": "trends",
-    "Headroom": "capacity",
-    "HeadroomTable": "capacity",
-    "MigrationPlan": "migration",
-    "Obstacle": "diagnosis",
-    "Remedy": "diagnosis",
-    "RollingDrain": "rolling",
-    "Sizing": "capacity",
-    "Slack": "diagnosis",
-    "Snapshot": "trends",
-    "Start": "migration",
-    "Step": "migration",
-    "Stuck": "diagnosis",
-    "Ticket": "tickets",
-    "Trend": "trends",
-    "admit": "admission",
-    "drain": "draining",
-    "explain": "enquiry",
-    "headroom": "headrooms",
-    "headroom_table": "headrooms",
-    "place": "optimize",
-    "plan_moves": "migrating",
-    "repair": "optimize",
-    "rolling_drain": "rolling",
-    "size": "sizing",
-    "trend": "trends",
-    "what_if": "changes",
+    "Admission": "admission.results",
+    "Admitter": "admission.admitter",
+    "Blame": "diagnosis.results",
+    "Candidate": "admission.results",
+    "Candidates": "admission.results",
+    "Course": "capacity.trend",
+    "Explanation": "diagnosis.results",
+    "Forecast": "capacity.trend",
+    "Headroom": "capacity.results",
+    "HeadroomTable": "capacity.results",
+    "MigrationPlan": "results.migration",
+    "Obstacle": "diagnosis.results",
+    "Remedy": "diagnosis.results",
+    "RollingDrain": "placement.rolling_drain",
+    "Sizing": "capacity.results",
+    "Slack": "diagnosis.results",
+    "Snapshot": "capacity.trend",
+    "Start": "results.migration",
+    "Step": "results.migration",
+    "Stuck": "diagnosis.results",
+    "Ticket": "admission.tickets",
+    "Trend": "capacity.trend",
+    "admit": "admission.admit",
+    "drain": "placement.drain",
+    "explain": "diagnosis.explain",
+    "headroom": "capacity.headroom",
+    "headroom_table": "capacity.headroom",
+    "place": "placement.place",
+    "plan_moves": "placement.migration.plan",
+    "repair": "placement.place",
+    "rolling_drain": "placement.rolling_drain",
+    "size": "capacity.size",
+    "trend": "capacity.trend",
+    "what_if": "model.what_if",
 }
 """What is loaded when it is first asked for, by the module it is in: most of the package, and `check` needs none of it."""
 

@@ -1,6 +1,6 @@
 """``python -m vmplace``."""
 
-from vmplace.cli import entry
+from vmplace.cli.entry import entry
 
 __all__: list[str] = []
 

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from attrs import evolve, fields, frozen
 from hypothesis import strategies as st
 
-from vmplace.cluster import Cluster
-from vmplace.model import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Rule, Tag, Together
-from vmplace.references import broken_references
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Rule, Tag, Together
+from vmplace.model.references import broken_references
 
 __all__ = ["clusters", "nodes"]
 

@@ -1,0 +1,131 @@
+"""The adversary finds whoever can be stranded, and nobody else."""
+
+import pytest
+from hypothesis import given, settings
+
+import vmplace.auditor.any_order
+from tests.support.brute import World
+from vmplace.auditor.any_order import find_stranding
+from vmplace.auditor.case import Case
+from vmplace.auditor.effort import Effort, TooHardError
+from vmplace.auditor.failures import Failures
+from vmplace.auditor.scenarios import Scenarios
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import VM, Apart, Guarantee, Node, OnlyOn, Together
+from vmplace.testing import clusters
+
+
+def failures_of(cluster):
+    case = Case(cluster, {vm.name: vm.node for vm in cluster.vms if vm.node}, None, ())
+    return Failures(case, Scenarios.of(case))
+
+
+def stranded(nodes, vms, rules=(), effort=1000, **guarantee):
+    """Who is stranded, and where others restart before, in the first scenario."""
+    failures = failures_of(Cluster(nodes, vms, rules, Guarantee(**guarantee)))
+    found = find_stranding(failures.at_once(0), Effort(effort))
+    names = failures.case.vm.names
+    return found and (names[found.vm], {names[v]: failures.case.nodes[i] for v, i in found.restarts.items()})
+
+
+def hosts(*sizes):
+    return [Node(f"n{i}", size) for i, size in enumerate(sizes, 1)]
+
+
+def test_a_small_vm_in_the_wrong_place_strands_a_large_one():
+    vms = [VM("big", 4, "n1"), VM("small", 1, "n1")]
+    assert stranded(hosts(5, 4, 1), vms) == ("big", {"small": "n2"})
+    assert stranded(hosts(5, 5, 1), vms) is None
+    assert stranded(hosts(5, 4, 4), vms) is None
+
+
+def test_who_fits_nowhere_needs_nobody_to_be_stranded():
+    assert stranded(hosts(5, 4), [VM("big", 5, "n1")]) == ("big", {})
+    assert stranded(hosts(5), [VM("big", 5, "n1")]) == ("big", {})
+    assert stranded(hosts(5), [VM("u", 5, "n1", protected=False)]) is None
+
+
+def test_unprotected_vms_strand_and_are_not_stranded():
+    vms = [VM("a", 3, "n1"), VM("u", 3, "n1", protected=False)]
+    assert stranded(hosts(6, 5), vms) == ("a", {"u": "n2"})
+    assert stranded(hosts(6, 6), vms) is None
+
+
+def test_sums_that_no_vms_have_close_nothing():
+    """Two VMs of 3 cannot hold exactly 2 on each of two nodes of 5."""
+    vms = [VM("a", 4, "n1"), VM("b", 3, "n1"), VM("c", 3, "n1", protected=False)]
+    assert stranded(hosts(10, 5, 5, 5), vms) is None
+    assert stranded(hosts(10, 5, 5), vms) == ("a", {"b": "n2", "c": "n3"})
+
+
+def test_a_drawn_vm_is_stranded_where_its_mate_is():
+    vms = [VM("a", 3, "n1"), VM("b", 3, "n1"), VM("c", 1, "n1")]
+    assert stranded(hosts(7, 6, 9), vms, [Together(["a", "b"])]) == ("a", {"b": "n2", "c": "n2"})
+    assert stranded(hosts(7, 9, 6), vms, [Together(["a", "b"])]) == ("a", {"b": "n3", "c": "n3"})
+    assert stranded(hosts(7, 7, 7), vms, [Together(["a", "b"])]) is None
+    assert stranded(hosts(7, 3, 9), vms, [Together(["a", "b"])])[0] == "a"
+
+
+def test_a_mate_bars_its_whole_domain():
+    nodes = [Node("n1", 9), Node("n2", 9, domain="r"), Node("n3", 9, domain="r")]
+    vms = [VM("a", 3, "n1"), VM("b", 3, "n1", protected=False)]
+    assert stranded(nodes, vms, [Apart(["a", "b"], scope="domain")])[0] == "a"
+    assert stranded(nodes, vms, [Apart(["a", "b"])]) is None
+    assert stranded([*nodes, Node("n4", 3)], vms, [Apart(["a", "b"], scope="domain")]) is None
+    assert stranded([*nodes, Node("n4", 2)], vms, [Apart(["a", "b"], scope="domain")])[0] == "a"
+
+
+def test_a_mate_bars_its_domain_from_where_it_may_be():
+    nodes = [Node("n1", 9), Node("n2", 9, domain="r"), Node("n3", 9, domain="r")]
+    vms = [VM("a", 3, "n1"), VM("b", 3, "n1", protected=False)]
+    rules = [Apart(["a", "b"], scope="domain"), OnlyOn(["b"], ["n1", "n3"])]
+    assert stranded(nodes, vms, rules) == ("a", {"b": "n3"})
+
+
+def test_nodes_of_different_domains_are_not_alike():
+    """b bars two nodes in the domain, or one outside of it; c closes one more."""
+    nodes = [Node("n1", 9), Node("n2", 4, domain="r"), Node("n3", 4, domain="r"), Node("n4", 4)]
+    vms = [VM("a", 3, "n1"), VM("c", 2, "n1", protected=False), VM("b", 2, "n1", protected=False)]
+    who, restarts = stranded(nodes, vms, [Apart(["a", "b"], scope="domain")])
+    assert (who, restarts["b"] in ("n2", "n3"), restarts["c"]) == ("a", True, "n4")
+
+
+def test_a_bound_vm_may_be_stranded_where_a_larger_free_one_is_not():
+    vms = [VM("a", 1, "n1"), VM("b", 2, "n1")]
+    assert stranded(hosts(3, 2, 9, 9), vms, [OnlyOn(["a"], ["n1", "n2"])]) == ("a", {"b": "n2"})
+
+
+def test_it_gives_up_after_so_many_states(monkeypatch):
+    vms = [VM(f"v{i}", 7 + i, "n1") for i in range(9)]
+    nodes = hosts(200, 33, 34, 35, 36)
+    with pytest.raises(TooHardError):
+        stranded(nodes, vms, effort=1)
+    monkeypatch.setattr(vmplace.auditor.any_order, "_MOST_COUNTS", 100)
+    with pytest.raises(TooHardError):
+        stranded(nodes, vms)
+
+
+any_order = clusters(
+    max_nodes=5,
+    placed="all",
+    failures=(1, 1, 2, 3),
+    domains=True,
+    resources=True,
+    evictable=True,
+    targets=True,
+    restart=("any-order",),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(any_order)
+def test_it_finds_a_story_if_and_only_if_there_is_one(cluster):
+    world, failures = World(cluster), failures_of(cluster)
+    names, nodes = failures.case.vm.names, failures.case.nodes
+    for key in world.scenarios(world.now):
+        found = [find_stranding(failures.at_once(s), Effort()) for s in failures.scenarios.by_key[key]]
+        assert any(found) == (not world.survivable(world.now, key))
+        for stranding in filter(None, found):
+            state = {names[v]: nodes[i] for v, i in stranding.restarts.items()}
+            assert world.is_state(world.now, key, state)
+            assert world.is_stranded(world.now, key, state, names[stranding.vm])

@@ -1,0 +1,15 @@
+"""Effort is counted."""
+
+import pytest
+
+from vmplace.auditor.effort import Effort, TooHardError
+
+
+def test_so_many_states_and_no_more():
+    effort = Effort(2)
+    effort.spend()
+    effort.spend()
+    with pytest.raises(TooHardError):
+        effort.spend()
+    with pytest.raises(TooHardError):
+        effort.spend()

@@ -1,0 +1,217 @@
+"""How many more VMs: equal to brute force on small clusters of every kind, with a witness that the audit accepts."""
+
+import math
+import threading
+import time
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import vmplace
+from tests.support.brute import World
+from tests.whole.test_guarantees import FEATURES
+from vmplace import VM, Cluster, Guarantee, InputError, Node
+from vmplace.model.what_if import part_of
+from vmplace.synthetic import generate
+from vmplace.testing import clusters
+
+MOST = 5
+"""So many more VMs brute force can bear."""
+
+SPECIAL = {name: knobs for name, knobs in FEATURES.items() if not name.startswith("in-turn")}
+
+
+def more(cluster: Cluster, memory: int, times: int, **fields: Any) -> Cluster:
+    return evolve(cluster, vms=[*cluster.vms, *(VM(f"more{i}", memory, **fields) for i in range(times))])
+
+
+def equals_brute_force(cluster: Cluster, memory: int, pool: str, move_running: bool) -> None:
+    amounts = {name: 1 for thing in cluster.nodes for name in thing.resources}
+    found = vmplace.headroom(cluster, memory, resources=amounts, pool=pool, move_running=move_running, time_limit=20)
+    part, _ = part_of(cluster, pool)
+
+    def fits(times: int) -> bool:
+        world = World(more(part, memory, times, pool=pool, resources=amounts))
+        return world.optimum("moves", move_running=move_running) is not None
+
+    if found.status == "infeasible":
+        assert not fits(0)
+        assert found.count == 0
+    if found.status in ("optimal", "feasible"):
+        assert found.count is not None
+        assert found.bound is not None
+        assert found.count <= found.bound <= min(found.limits.values())
+        assume(found.bound < MOST)
+        assert fits(found.count)
+        assert not any(fits(times) for times in range(found.bound + 1, MOST + 1))
+        accepted(found)
+    planned = part.guarantee.restart == "planned" and part.guarantee.policy is None
+    if planned and part.guarantee.sequence == "at-once":
+        assert found.status in ("optimal", "infeasible")
+
+
+def accepted(found: Any) -> None:
+    """The witness has so many more VMs, and holds."""
+    assert found.solution.guarantee == "safe"
+    asked = found.solution.cluster
+    assert len(found.added) == found.count * sum(found.bundle.values()) == sum(found.where.values())
+    assert {vm.name for vm in asked.vms} - {vm.name for vm in found.cluster.vms} == set(found.added)
+    wrong = vmplace.audit(asked, found.placement, found.failover)
+    assert {violation.kind for violation in wrong} <= {"unverified"}
+    document = found.to_document()
+    assert [vm.name for vm in document.vms] == [*(vm.name for vm in found.cluster.vms), *found.added]
+    assert all(vm.node == found.placement[vm.name] for vm in document.vms if vm.name in found.placement)
+
+
+@st.composite
+def asked(draw: Any, **knobs: Any) -> tuple[Cluster, int, str, bool]:
+    """A cluster with room for a few VMs more of the size asked about, or of nearly none."""
+    cluster = draw(clusters(max_nodes=3, max_vms=3, min_nodes=1, **knobs))
+    unit = math.gcd(*(vm.memory for vm in cluster.vms)) or 1
+    memory = unit * draw(st.sampled_from((1, 2, 3, 4, 5, 8)))
+    extra = [draw(st.sampled_from((0, 0, 1, 2, 3))) * memory // draw(st.sampled_from((1, 2))) for _ in cluster.nodes]
+    hosts = [evolve(node, memory=node.memory + more) for node, more in zip(cluster.nodes, extra, strict=True)]
+    pools = sorted({thing.pool for thing in (*hosts, *cluster.vms)})
+    return evolve(cluster, nodes=hosts), memory, draw(st.sampled_from(pools)), draw(st.booleans())
+
+
+def judged(drawn: Any) -> None:
+    equals_brute_force(*drawn)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(asked())
+def test_the_number_is_that_of_brute_force(drawn):
+    judged(drawn)
+
+
+@pytest.mark.parametrize("feature", SPECIAL)
+def test_it_is_for_every_kind_of_guarantee(feature):
+    settings(max_examples=7, deadline=None, derandomize=True)(given(asked(**SPECIAL[feature]))(judged))()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("feature", ["plain", *FEATURES])
+def test_it_is_on_many_clusters(feature):
+    settings(max_examples=150, deadline=None, derandomize=True)(given(asked(**FEATURES.get(feature, {})))(judged))()
+
+
+TIGHT = Cluster(
+    [Node(f"n{i}", "64GiB", resources={"vcpu": 8}) for i in range(3)], [VM("a", "16GiB", "n0", resources={"vcpu": 4})]
+)
+
+
+def test_the_resource_that_binds_is_told():
+    found = vmplace.headroom(TIGHT, "8GiB", resources={"vcpu": 4})
+    assert (found.status, found.count, found.binding) == ("optimal", 3, "vcpu")
+    assert found.limits == {"memory": 14, "vcpu": 3}
+    assert "vcpu" in found.reason
+    roomy = vmplace.headroom(TIGHT, "8GiB")
+    assert (roomy.count, roomy.binding, dict(roomy.limits)) == (14, "memory", {"memory": 14})
+
+
+def test_a_mix_comes_as_one():
+    found = vmplace.headroom(TIGHT, {"8GiB": 2, 16384: 1})
+    assert found.count == 3
+    assert dict(found.bundle) == {16384: 1, 8192: 2}
+    assert len(found.added) == 9
+    accepted(found)
+
+
+def test_vms_may_make_room_if_they_may_move():
+    crowded = Cluster([Node(f"n{i}", 10) for i in range(4)], [VM(f"v{i}", 4, f"n{i}") for i in range(4)])
+    staying, moving = (vmplace.headroom(crowded, 9, move_running=moving) for moving in (False, True))
+    assert (staying.status, staying.count, moving.status, moving.count) == ("optimal", 0, "optimal", 1)
+    assert moving.solution.migrations
+    accepted(moving)
+
+
+def test_a_cluster_that_is_unsafe_has_no_room_and_it_is_told_why():
+    unsafe = Cluster([Node("n0", 10), Node("n1", 10), Node("n2", 10)], [VM("a", 8, "n0"), VM("b", 4, "n1"), VM("c", 4, "n2")])
+    found = vmplace.headroom(unsafe, 1)
+    assert (found.status, found.count, found.solution, found.placement) == ("infeasible", 0, None, None)
+    assert "n0: a needs 8 MiB" in found.reason
+    assert found.to_dict()["placement"] is None
+    with pytest.raises(ValueError, match="infeasible"):
+        found.to_document()
+
+
+def test_another_pool_that_is_unsafe_does_not_matter():
+    nodes = [*TIGHT.nodes, Node("m", 8, pool="lone")]
+    both = Cluster(nodes, [*TIGHT.vms, VM("b", 4, "m", pool="lone")])
+    found = vmplace.headroom(both, "8GiB", pool="default")
+    assert (found.status, found.count) == ("optimal", 14)
+    assert {vm.name for vm in found.to_document().vms} == {"a", "b", *found.added}
+    assert vmplace.headroom(both, 1, pool="lone").status == "infeasible"
+
+
+def test_in_no_time_nothing_is_claimed():
+    found = vmplace.headroom(TIGHT, 1, time_limit=0)
+    assert (found.status, found.count, found.solution, found.gap) == ("unknown", None, None, None)
+
+
+def test_cancelled_it_returns_what_it_has():
+    cancel = threading.Event()
+    cancel.set()
+    assert vmplace.headroom(TIGHT, 1, cancel=cancel).status == "unknown"
+
+
+def test_the_limit_of_time_is_kept_and_progress_told():
+    cluster = vmplace.place(generate(nodes=32, fill=0.9, profile="azure", seed=1), method="greedy").to_document()
+    told: list[vmplace.Progress] = []
+    start = time.monotonic()
+    found = vmplace.headroom(cluster, "1GiB", time_limit=2, progress=told.append)
+    assert time.monotonic() - start < 4
+    assert (found.status, found.gap < 0.05) == ("feasible", True)
+    assert told[-1].phase == "search"
+    accepted(found)
+
+
+@pytest.mark.parametrize("nodes", [0, 1])
+def test_a_cluster_without_enough_nodes_takes_none(nodes):
+    found = vmplace.headroom(Cluster([Node("n", 8)][:nodes]), 1)
+    assert (found.status, found.count) == ("optimal", 0)
+
+
+def test_where_nothing_is_to_be_survived_all_room_counts():
+    free = evolve(TIGHT, guarantee=Guarantee(failures=0))
+    assert vmplace.headroom(free, "64GiB").count == 2
+
+
+def test_the_table_has_a_row_for_each_size():
+    table = vmplace.headroom_table(TIGHT, ["8GiB", "64GiB", "1TiB"])
+    assert [row.count for row in table.rows] == [14, 1, 0]
+    assert table.status == "optimal"
+    assert [row["objective"]["value"] for row in table.to_dict()["rows"]] == [14, 1, 0]
+    assert [next(iter(row.bundle)) for row in vmplace.headroom_table(TIGHT, time_limit=5).rows] == [1024 * 2**i for i in range(9)]
+    assert vmplace.headroom_table(TIGHT, ["1GiB"], time_limit=0).status == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        ({"memory": "8G"}, "memory"),
+        ({"memory": {}}, "memory"),
+        ({"memory": {"8GiB": 0}}, "memory['8GiB']"),
+        ({"memory": 1, "resources": {"vcpu": -1}}, "resources.vcpu"),
+        ({"memory": 1, "pool": "x"}, "pool"),
+        ({"memory": 1, "method": "magic"}, "method"),
+        ({"memory": 1, "seed": -1}, "seed"),
+        ({"memory": 1, "time_limit": -1}, "time_limit"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments, place):
+    with pytest.raises(InputError) as refused:
+        vmplace.headroom(TIGHT, **arguments)
+    assert refused.value.flaws[0].place == place
+
+
+def test_columns_are_as_good_as_objects():
+    held = vmplace.place(generate(nodes=6, fill=0.7, profile="flavors", seed=2), method="greedy").to_document()
+    plain = Cluster(tuple(held.nodes), tuple(held.vms), meta=held.meta)
+    first, second = (vmplace.headroom(cluster, "24GiB") for cluster in (held, plain))
+    assert (first.status, first.count) == (second.status, second.count) == ("optimal", first.bound)
+    assert first.to_document() == second.to_document()

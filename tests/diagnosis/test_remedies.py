@@ -1,0 +1,152 @@
+"""Remedies that give up no VM: what is found is as small as can be, and nothing is found where nothing helps."""
+
+from fractions import Fraction
+
+import pytest
+
+import vmplace
+from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn
+from vmplace.diagnosis.oracle import Tryout
+from vmplace.diagnosis.remedies import fewer_rules, finished, less_headroom, less_promised, more_nodes, returned
+from vmplace.diagnosis.results import Remedy, ranked
+from vmplace.diagnosis.sacrifices import fewer_vms, one_vm_less
+from vmplace.solvers.budget import Budget
+
+
+def nodes(*sizes):
+    return [Node(f"n{i}", size) for i, size in enumerate(sizes)]
+
+
+def on(*sizes):
+    """VMs, each on the node of its number."""
+    return [VM(f"v{i}", size, f"n{i}") for i, size in enumerate(sizes)]
+
+
+def tried(way, cluster, *rest, moving=False, pool=""):
+    tryout = Tryout(cluster, pool, moving, Budget(), deterministic=True)
+    found = list(way(tryout, *rest))
+    for remedy in found:
+        report = vmplace.check(remedy.cluster)
+        assert (report.pools[pool] if pool else report.status) == "safe"
+    return found
+
+
+def told(way, cluster, *rest, **options):
+    return [remedy.action for remedy in tried(way, cluster, *rest, **options)]
+
+
+def test_a_new_node_is_as_small_as_can_be():
+    (remedy,) = tried(more_nodes, Cluster(nodes(9, 9, 9), on(7, 7, 7)))
+    assert (remedy.action, remedy.bought, remedy.least) == ("add a node of 7 MiB", 7, True)
+
+
+def test_with_headroom_a_new_node_is_larger():
+    cluster = Cluster(nodes(10, 10), [VM("a", 9, "n0"), VM("b", 9)], guarantee=Guarantee(headroom=Fraction(1, 10)))
+    (remedy,) = tried(more_nodes, cluster)
+    # 9 must fit once it is full: it runs on n1, and the new node takes over either.
+    assert remedy.bought == 9
+
+
+def test_several_nodes_where_one_is_too_few_and_none_where_they_do_not_help():
+    cluster = Cluster(nodes(9), [VM("a", 9, "n0")], guarantee=Guarantee(failures=2))
+    assert told(more_nodes, cluster) == ["add 2 nodes of 9 MiB each"]
+    ruled = Cluster(nodes(9, 9), [VM("a", 1, "n0")], [OnlyOn(["a"], ["n0"])])
+    assert told(more_nodes, ruled) == []
+
+
+def test_new_nodes_have_what_the_others_have_and_are_where_it_is_needed():
+    hosts = [Node(f"n{i}", 9, resources={"vcpu": 4}, pool="p") for i in range(2)]
+    vms = [VM(f"v{i}", 8, f"n{i}", resources={"vcpu": 4}, pool="p") for i in range(2)]
+    (remedy,) = tried(more_nodes, Cluster([Node("other", 3), *hosts], vms), pool="p")
+    assert remedy.action == "add a node of 8 MiB in pool p, with 4 vcpu"
+    assert remedy.cluster.nodes[-1] == Node("new-1", 8, pool="p", resources={"vcpu": 4})
+
+
+def test_nodes_come_back_one_or_all():
+    away = [Node("m0", 9, state="maintenance"), Node("m1", 9, state="offline")]
+    assert told(returned, Cluster([*nodes(9, 9), *away], on(9, 9))) == [
+        f"bring {name} back into service" for name in ("m0", "m1")
+    ]
+    two = Cluster([*nodes(9, 9), *away], on(9, 9), guarantee=Guarantee(failures=2))
+    assert told(returned, two) == ["bring m0, m1 back into service"]
+
+
+def test_a_migration_that_ends_makes_room():
+    cluster = Cluster(nodes(9, 9), [VM("a", 5, "n0", target="n1"), VM("b", 4, "n1")])
+    assert vmplace.check(cluster).status == "unsafe"
+    assert told(finished, cluster) == ["wait until the migration under way is done"]
+
+
+def test_one_rule_or_as_few_as_it_takes():
+    cluster = Cluster(nodes(9, 9), on(2, 2), [OnlyOn(["v0"], ["n0", "n1"]), Apart(["v0", "v1"])])
+    assert told(fewer_rules, cluster, {0, 1}) == ["let rules[1] (apart) be a wish (must: false)"]
+    both = Cluster(nodes(9, 9, 9), on(2, 2), [OnlyOn(["v0"], ["n0"]), OnlyOn(["v1"], ["n1"]), Apart(["v0", "v1"])])
+    assert told(fewer_rules, both, {0, 1, 2}) == ["let rules[0] (only-on) and rules[1] (only-on) be wishes (must: false)"]
+
+
+def test_as_much_headroom_as_can_be_kept():
+    cluster = Cluster(nodes(100, 100, 100), [VM("a", 60), VM("b", 60)], guarantee=Guarantee(headroom=Fraction(1, 2)))
+    (remedy,) = tried(less_headroom, cluster, moving=True)
+    assert (remedy.action, remedy.least) == ("keep a headroom of 40 % instead of 50%", True)
+
+
+def test_the_next_weaker_promise():
+    cluster = Cluster(nodes(9, 9, 9), on(4, 4, 4), guarantee=Guarantee(failures=2))
+    assert told(less_promised, cluster) == ["promise no more than 1 at once (failures: 1)"]
+    any_order = Cluster(
+        nodes(10, 6, 6), [VM(f"v{i}", m, "n0") for i, m in enumerate((4, 3, 3))], guarantee=Guarantee(restart="any-order")
+    )
+    assert told(less_promised, any_order) == ["restart VMs to a plan after a failure (restart: planned)"]
+
+
+def test_one_vm_that_gives_way_in_each_way():
+    found = tried(one_vm_less, Cluster(nodes(9, 9), on(7, 5)), {"v0"}, None)
+    assert [(remedy.action, remedy.forgone) for remedy in ranked(found)] == [
+        ("shrink v0 (7 MiB) to 4 MiB", 3),
+        ("shrink v1 (5 MiB) to 2 MiB", 3),
+        ("shut down v1 (5 MiB)", 5),
+        ("shut down v0 (7 MiB)", 7),
+    ]
+
+
+def test_without_a_suspect_changed_nothing_is_tried():
+    tryout = Tryout(Cluster(nodes(9, 9), on(7, 5)), "", False, Budget())
+    assert list(one_vm_less(tryout, {"v0"}, set())) == []
+    assert tryout.tries == 0
+
+
+@pytest.mark.parametrize(("kind", "field"), [("unprotect", "protected"), ("stop", "running")])
+def test_several_vms_no_more_than_it_takes(kind, field):
+    cluster = Cluster(nodes(9, 9, 2), [*on(8, 8), VM("v2", 1, "n2")])
+    (remedy,) = tried(fewer_vms, cluster, {"v0", "v1", "v2"}, None, kind)
+    changed = {vm.name for vm in remedy.cluster.vms if not getattr(vm, field)}
+    assert changed == set(remedy.given_up) == ({"v0", "v1"} if kind == "unprotect" else {"v1"})
+
+
+def test_who_waits_is_done_without():
+    cluster = Cluster(nodes(9, 9), [*on(4, 4), VM("w", 8)])
+    found = tried(one_vm_less, cluster, {"w"}, None)
+    assert {remedy.kind for remedy in found} == {"shrink", "stop"}  # that it need not restart does not make it run
+    (gone,) = [remedy for remedy in found if remedy.kind == "stop"]
+    assert gone.action == "do without w (8 MiB)"
+    assert [vm.name for vm in gone.cluster.vms] == ["v0", "v1"]
+
+
+def test_out_of_time_nothing_is_told_and_that_is_counted():
+    tryout = Tryout(Cluster(nodes(9, 9, 9), on(7, 7, 7)), "", False, Budget(0))
+    assert list(more_nodes(tryout)) == []
+    assert tryout.undecided == tryout.tries > 0
+
+
+def test_the_least_intrusive_comes_first_and_several_vms_last():
+    def remedy(kind, *vms, moved=0):
+        return Remedy(kind, "", "", Cluster([]), moved=moved, given_up=vms)
+
+    some = [remedy("stop", "a"), remedy("unprotect", "a", "b"), remedy("node"), remedy("move", moved=1), remedy("stop", "a", "b")]
+    assert [(r.kind, len(r.given_up)) for r in ranked(some)] == [
+        ("move", 0),
+        ("node", 0),
+        ("stop", 1),
+        ("unprotect", 2),
+        ("stop", 2),
+    ]

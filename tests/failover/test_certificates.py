@@ -1,0 +1,178 @@
+from functools import cache
+
+import numpy as np
+import pytest
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.brute import World
+from tests.support.placements import placements, standing
+from vmplace import VM, Cluster, Guarantee, Node
+from vmplace.failover.certificates import Certificates
+from vmplace.failover.certify import certify
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
+from vmplace.problem.state import Standing
+from vmplace.solvers.budget import Budget
+from vmplace.testing import clusters
+
+
+def survives_every_order(free, displaced):
+    """Brute force: whatever is restarted next, and on whichever node it fits, nobody is ever stranded."""
+
+    @cache
+    def safe(free, left):
+        for k, size in enumerate(left):
+            fitting = [i for i, room in enumerate(free) if room >= size]
+            rest = left[:k] + left[k + 1 :]
+            if not fitting or not all(safe((*free[:i], free[i] - size, *free[i + 1 :]), rest) for i in fitting):
+                return False
+        return True
+
+    return safe(tuple(free), tuple(displaced))
+
+
+@settings(deadline=None)
+@given(placements())
+def test_the_certificate_is_sound_for_any_order(drawn):
+    usable, vms = drawn
+    now = standing(usable, vms)
+    for failed in np.flatnonzero(Certificates(now).any_order).tolist():
+        others = [int(free) for i, free in enumerate(now.free) if i != failed]
+        assert survives_every_order(others, [size for size, i in vms if i == failed])
+
+
+def test_the_certificate_says_yes_where_it_should():
+    assert Certificates(standing([16, 16, 16], [(4, 0), (4, 0), (4, 1), (4, 2)])).any_order.all()
+    # All is in steps of 2: a survivor with 4 free cannot have 3 left, so the 2 must fill both to strand the 4.
+    assert Certificates(standing([10, 4, 4], [(4, 0), (2, 0)])).any_order[0]
+    assert not Certificates(standing([10, 4, 3], [(4, 0), (2, 0)])).any_order[0]
+
+
+def packs(free, displaced):
+    """Brute force: whether all restart somewhere."""
+    if not displaced:
+        return True
+    size, *rest = displaced
+    return any(
+        packs((*free[:i], room - size, *free[i + 1 :]), rest)
+        for i, room in enumerate(free)
+        if room >= size and room not in free[:i]
+    )
+
+
+@st.composite
+def roomy_placements(draw):
+    """Some nodes with much free memory, some with little; a few large VMs and many small ones, in odd sizes too."""
+    step = draw(st.sampled_from([1, 2, 3]))
+    nodes = draw(st.integers(2, 6))
+    vms = draw(st.lists(st.tuples(st.sampled_from([1, 1, 2, 3, 4, 6, 8, 12]), st.integers(0, nodes - 1)), max_size=12))
+    vms = [(size * step, node) for size, node in vms]
+    spare = draw(st.lists(st.integers(0, 16), min_size=nodes, max_size=nodes))
+    usable = [max(1, room * step + sum(size for size, i in vms if i == node)) for node, room in enumerate(spare)]
+    return usable, vms
+
+
+@settings(deadline=None, max_examples=200)
+@given(roomy_placements())
+def test_slots_are_sound(drawn):
+    usable, vms = drawn
+    now = standing(usable, vms)
+    for failed in np.flatnonzero(Certificates(now).slots).tolist():
+        others = tuple(int(free) for i, free in enumerate(now.free) if i != failed)
+        assert packs(others, sorted((size for size, i in vms if i == failed), reverse=True))
+
+
+@settings(deadline=None, max_examples=100)
+@given(roomy_placements())
+def test_a_wide_margin_of_equal_nodes_is_certified(drawn):
+    usable, vms = drawn
+    most = sum(size for size, _ in vms) + 1
+    wide = [most + sum(size for size, i in vms if i == node) for node in range(len(usable))]
+    displaced = standing(wide, vms).displaced > 0
+    if len(usable) > 2:
+        assert (Certificates(standing(wide, vms)).any_order == displaced).all()
+        assert (Certificates(standing(wide, vms)).slots == displaced).all()
+
+
+def test_large_vms_find_slots_where_any_order_would_strand_them():
+    # If the small ones restarted first, they could fill both holes of 8; if the large ones do, they find 3 and 3 free.
+    now = standing([30, 8, 8, 3, 3, 3], [(8, 0), (4, 0), (4, 0), (1, 0), (1, 0)])
+    assert not Certificates(now).any_order[0]
+    assert Certificates(now).slots[0]
+
+
+def test_one_slot_too_few_is_not_certified():
+    assert not Certificates(standing([30, 8, 7, 3, 3, 3], [(8, 0), (4, 0), (4, 0), (1, 0), (1, 0)])).slots[0]
+    assert not Certificates(standing([30, 8, 4, 4], [(8, 0), (4, 0), (4, 0), (4, 0)])).slots[0]
+
+
+def test_pools_are_judged_apart():
+    nodes = [Node("a1", 30), Node("a2", 12), Node("a3", 12), *(Node(f"b{i}", 20, pool="b") for i in (1, 2, 3))]
+    vms = [
+        VM("v", 10, "a1"),
+        VM("w", 2, "a1"),
+        VM("x", 15, "b1", pool="b"),
+        VM("y", 6, "b2", pool="b"),
+        VM("z", 6, "b3", pool="b"),
+    ]
+    problem = compile_problem(Cluster(nodes, vms))
+    now = Standing.of(problem, problem.node_of)
+    # The free memory of pool a is no help to x.
+    for certified in (Certificates(now).any_order, Certificates(now).slots):
+        assert certified.tolist() == [True, False, False, False, True, True]
+
+
+def too_many_to_list(cluster, most=3):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vmplace.problem.scenarios.MOST_SCENARIOS", most)
+        problem = compile_problem(cluster)
+        now = Standing.of(problem, problem.node_of)
+    assert not now.failures.complete
+    return now
+
+
+def test_a_pool_with_room_for_all_is_certain_though_not_all_failures_are_listed():
+    nodes = [Node(f"n{i}", 40) for i in range(6)]
+    pool_b = [Node(f"b{i}", 5, pool="b") for i in range(6)]
+    vms = [VM(f"v{i}", 4, f"n{i}") for i in range(6)] + [VM(f"w{i}", 4, f"b{i}", pool="b") for i in range(6)]
+    now = too_many_to_list(Cluster(nodes + pool_b, vms, guarantee=Guarantee(failures=2)))
+    assert Certificates(now).certain_pools == [0]
+    assert Certificates(now, everyone=True).certain_pools == [0]
+
+
+def test_who_need_not_restart_may_take_the_room_in_failures_that_are_not_listed():
+    nodes = [*(Node(f"n{i}", 9) for i in range(4)), Node("h1", 62), Node("h2", 62)]
+    vms = [VM(f"p{i}", 3, f"n{i}") for i in range(4)]
+    vms += [VM(f"q{h}", 2, h) for h in ("h1", "h2")]
+    vms += [VM(f"u{h}-{j}", 2, h, protected=False) for h in ("h1", "h2") for j in range(30)]
+    cluster = Cluster(nodes, vms, guarantee=Guarantee(failures=2, restart="any-order"))
+    problem = compile_problem(cluster)
+    assert not certify(problem, problem.node_of, budget=Budget()).safe
+    assert Certificates(too_many_to_list(cluster), everyone=True).certain_pools == []
+
+
+def several(cluster):
+    problem = compile_problem(cluster)
+    return Standing.of(problem, problem.node_of)
+
+
+unruled = clusters(
+    max_nodes=5, max_vms=7, placed="all", rules=False, failures=(1, 2, 2, 3), domains=True, evictable=True, targets=True
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(unruled, st.booleans())
+def test_certificates_are_sound_for_several_failures_domains_and_vms_that_give_way(cluster, any_order):
+    cluster = evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order" if any_order else "planned"))
+    world, now = World(cluster), several(cluster)
+    names = Names(cluster, now.problem)
+    certificates = Certificates(now, everyone=any_order)
+    told = certificates.any_order if any_order else certificates.any_order | certificates.slots
+    for number in np.flatnonzero(told & now.plain & (now.asked > 0)).tolist():
+        failed = frozenset(names.node(i) for i in now.failures.failing(number).tolist())
+        parts = world.failures(world.now)[names.scenario(now.failures, number)]
+        part = next(part for part in parts if part.nodes <= failed)
+        assert not set(world.lost(world.now, part))

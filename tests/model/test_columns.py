@@ -1,0 +1,143 @@
+"""Nodes and VMs held as columns."""
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import NodeColumns, VMColumns
+from vmplace.model.entities import VM, Node
+from vmplace.model.errors import InputError
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster.from_arrays(node_memory=[9, 8], vm_memory=[1, 2, 3], vm_node=[1, -1, 0])
+
+
+def test_views(cluster: Cluster) -> None:
+    assert list(cluster.nodes) == [Node("n0", 9), Node("n1", 8)]
+    assert list(cluster.vms) == [VM("vm0", 1, "n1"), VM("vm1", 2), VM("vm2", 3, "n0")]
+    assert cluster.vms[-1] == VM("vm2", 3, "n0")
+    assert cluster.vms[1:] == [VM("vm1", 2), VM("vm2", 3, "n0")]
+    assert cluster.nodes[:1] == [Node("n0", 9)]
+    with pytest.raises(IndexError):
+        cluster.vms[3]
+
+
+def test_equal_to_tuples_both_ways_with_equal_hashes(cluster: Cluster) -> None:
+    plain = Cluster(tuple(cluster.nodes), tuple(cluster.vms))
+    assert cluster == plain
+    assert plain == cluster
+    assert hash(cluster) == hash(plain)
+    assert isinstance(cluster.vms, VMColumns)
+    assert cluster.vms == list(cluster.vms)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"node_memory": [9, 7]},
+        {"node_memory": [9, 8, 1]},
+        {"vm_memory": [1, 2, 4]},
+        {"vm_node": [1, -1, 1]},
+        {"vm_node": None},
+        {"node_names": ["n0", "x"]},
+        {"vm_names": ["vm0", "vm1", "x"]},
+    ],
+)
+def test_unequal(cluster: Cluster, other: dict[str, Any]) -> None:
+    changed = Cluster.from_arrays(**{"node_memory": [9, 8], "vm_memory": [1, 2, 3], "vm_node": [1, -1, 0], **other})
+    assert changed != cluster
+    assert Cluster(tuple(changed.nodes), tuple(changed.vms)) != cluster
+
+
+def test_named_as_by_default_is_equal(cluster: Cluster) -> None:
+    named = Cluster.from_arrays(
+        node_memory=[9, 8], vm_memory=[1, 2, 3], vm_node=[1, -1, 0], node_names=["n0", "n1"], vm_names=["vm0", "vm1", "vm2"]
+    )
+    assert named == cluster
+    assert hash(named) == hash(cluster)
+
+
+def test_vms_on_nodes_of_other_names_in_another_order_are_compared_by_name() -> None:
+    one = VMColumns.of([1], [0], None, ["a", "b"])
+    other = VMColumns.of([1], [1], None, ["b", "a"])
+    assert one == other
+
+
+def test_never_equal_to_what_is_no_sequence(cluster: Cluster) -> None:
+    assert cluster.vms != 5
+    assert cluster.nodes != {"n0": 9}
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_copies_are_equal(cluster: Cluster, copied: Any) -> None:
+    twin = copied(cluster)
+    assert twin == cluster
+    assert isinstance(twin.vms, VMColumns)
+    assert isinstance(twin.nodes, NodeColumns)
+
+
+def test_arrays_are_copied_and_frozen() -> None:
+    memory = np.array([1, 2])
+    cluster = Cluster.from_arrays(node_memory=[9], vm_memory=memory)
+    memory[0] = 5
+    assert [vm.memory for vm in cluster.vms] == [1, 2]
+    assert isinstance(cluster.vms, VMColumns)
+    with pytest.raises(ValueError, match="read-only"):
+        cluster.vms.memory[0] = 7
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint64, np.int64, ">i4"])
+def test_any_whole_numbers(dtype: Any) -> None:
+    cluster = Cluster.from_arrays(node_memory=np.array([9], dtype), vm_memory=np.array([3], dtype), vm_node=np.array([0], dtype))
+    assert list(cluster.vms) == [VM("vm0", 3, "n0")]
+    assert type(cluster.vms[0].memory) is int
+
+
+def test_nothing_at_all() -> None:
+    cluster = Cluster.from_arrays(node_memory=[], vm_memory=[])
+    assert (len(cluster.nodes), len(cluster.vms)) == (0, 0)
+    assert cluster == Cluster([], [])
+
+
+@pytest.mark.parametrize(
+    ("columns", "places"),
+    [
+        ({"node_memory": [9, 0]}, ["node_memory[1]"]),
+        ({"node_memory": [2**26 + 1]}, ["node_memory[0]"]),
+        ({"node_memory": [1.5]}, ["node_memory"]),
+        ({"node_memory": [True]}, ["node_memory"]),
+        ({"node_memory": ["9"]}, ["node_memory"]),
+        ({"node_memory": [2**70]}, ["node_memory"]),
+        ({"node_memory": np.array([2**64 - 1], np.uint64)}, ["node_memory[0]"]),
+        ({"node_memory": [[9]]}, ["node_memory"]),
+        ({"node_memory": [[9], [9, 9]]}, ["node_memory"]),
+        ({"node_memory": 9}, ["node_memory"]),
+        ({"vm_memory": [1, -1]}, ["vm_memory[1]"]),
+        ({"vm_memory": [None]}, ["vm_memory"]),
+        ({"vm_node": [0]}, ["vm_node"]),
+        ({"vm_node": [0, 2]}, ["vm_node[1]"]),
+        ({"vm_node": [0, -2]}, ["vm_node[1]"]),
+        ({"vm_node": np.array([0, 2**64 - 1], np.uint64)}, ["vm_node[1]"]),
+        ({"vm_node": [0.0, 1.0]}, ["vm_node"]),
+        ({"node_names": ["a"]}, ["node_names"]),
+        ({"node_names": "ab"}, ["node_names"]),
+        ({"node_names": ["a", "a"]}, ["node_names[1]"]),
+        ({"vm_names": ["a+", ""]}, ["vm_names[0]", "vm_names[1]"]),
+        ({"vm_names": [1, "a", "a"]}, ["vm_names[0]", "vm_names[2]", "vm_names"]),
+    ],
+)
+def test_refused(columns: dict[str, Any], places: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        Cluster.from_arrays(**{"node_memory": [9, 9], "vm_memory": [1, 2], **columns})
+    assert [flaw.place for flaw in caught.value.flaws] == places
+
+
+def test_names_may_be_any_iterable() -> None:
+    cluster = Cluster.from_arrays(node_memory=[9], vm_memory=[1, 2], vm_names=np.array(["x", "y"]))
+    assert [type(vm.name) for vm in cluster.vms] == [str, str]

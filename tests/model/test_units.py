@@ -1,0 +1,152 @@
+"""Memory as people write it."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vmplace.model.units import MAX_MEMORY, format_memory, parse_memory, parse_reserve, short
+
+
+@pytest.mark.parametrize(
+    ("value", "mib"),
+    [
+        (8192, 8192),
+        (8192.0, 8192),
+        (1, 1),
+        (MAX_MEMORY, MAX_MEMORY),
+        ("8GiB", 8192),
+        ("8gib", 8192),
+        ("8 GIB", 8192),
+        (" 8GiB ", 8192),
+        ("1.75GiB", 1792),
+        ("0.5TiB", 512 * 1024),
+        ("64TiB", MAX_MEMORY),
+        ("2048KiB", 2),
+        ("7MiB", 7),
+        ("7.0MiB", 7),
+        (np.int64(5), 5),
+        (np.uint8(5), 5),
+        (np.float64(5), 5),
+    ],
+)
+def test_memory(value: object, mib: int) -> None:
+    parsed = parse_memory(value)
+    assert parsed == mib
+    assert type(parsed) is int
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("8G", "write 8GiB"),
+        ("8GB", "write 8GiB"),
+        ("8gb", "write 8GiB"),
+        ("8 Gi", "write 8GiB"),
+        ("1.5T", "write 1.5TiB"),
+        ("512M", "write 512MiB"),
+        ("8192", "write 8192MiB"),
+        ("8PB", "write a whole number of MiB"),
+        ("8b", "write a whole number of MiB"),
+        ("8 bytes", "write a whole number of MiB"),
+        ("", "'' is not memory"),
+        ("GiB", "is not memory"),
+        ("-8GiB", "is not memory"),
+        ("1e3MiB", "is not memory"),
+        ("8,5GiB", "is not memory"),
+        ("8\u212aiB", "is not memory"),
+        ("\u0668GiB", "is not memory"),
+        ("8GiB\n8GiB", "is not memory"),
+        ("0.5MiB", "is not a whole number of MiB"),
+        ("1KiB", "is not a whole number of MiB"),
+        ("0GiB", "is not above zero"),
+        (0, "is not above zero"),
+        (-1, "is not above zero"),
+        (0.0, "is not above zero"),
+        (8192.5, "8192.5 is not a whole number of MiB"),
+        (float("nan"), "nan is not a whole number"),
+        (float("inf"), "inf is not a whole number"),
+        (1e300, "bytes?"),
+        (MAX_MEMORY + 1, "bytes?"),
+        ("65TiB", "bytes?"),
+        (10**5000, "5001 digits or so> is above 64 TiB"),
+        (-(10**5000), "is not above zero"),
+        (True, "True is not memory"),
+        (np.True_, "is not memory"),
+        (None, "None is not memory"),
+        ([8], "is not memory"),
+        ({}, "is not memory"),
+        (b"8GiB", "is not memory"),
+        (Fraction(8), "is not memory"),
+        (np.zeros((9, 9)), "is not memory"),
+    ],
+    ids=short,
+)
+def test_no_memory(value: object, said: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        parse_memory(value)
+    message = str(caught.value)
+    assert said in message
+    assert "rite " in message  # the mend
+    assert len(message.splitlines()) == 1
+
+
+def test_reserve_may_be_zero_and_not_negative() -> None:
+    assert [parse_reserve(value) for value in (0, "0MiB", 0.0, "4GiB")] == [0, 0, 0, 4096]
+    with pytest.raises(ValueError, match="-1 is negative"):
+        parse_reserve(-1)
+    with pytest.raises(ValueError, match="False is not memory"):
+        parse_reserve(False)
+
+
+@pytest.mark.parametrize(
+    ("mib", "text"), [(0, "0MiB"), (1, "1MiB"), (1024, "1GiB"), (1792, "1792MiB"), (1024**2, "1TiB"), (1536 * 1024, "1536GiB")]
+)
+def test_format(mib: int, text: str) -> None:
+    assert format_memory(mib) == text
+
+
+@given(st.integers(1, MAX_MEMORY))
+def test_what_is_formatted_is_parsed_back(mib: int) -> None:
+    assert parse_memory(format_memory(mib)) == mib
+
+
+@given(st.integers(1, 10**6), st.sampled_from(["KiB", "MiB", "GiB", "TiB"]), st.integers(0, 4))
+def test_texts_are_exact(number: int, unit: str, decimals: int) -> None:
+    exact = Fraction(number, 10**decimals) * {"KiB": Fraction(1, 1024), "MiB": 1, "GiB": 1024, "TiB": 1024**2}[unit]
+    text = f"{number // 10**decimals}.{number % 10**decimals:0{decimals}d}{unit}" if decimals else f"{number}{unit}"
+    if exact.denominator == 1 and exact <= MAX_MEMORY:
+        assert parse_memory(text) == exact
+    else:
+        with pytest.raises(ValueError, match=r"whole number|64 TiB"):
+            parse_memory(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 10_000, list(range(1000)), {str(i): i for i in range(1000)}, 10**5000, np.zeros((99, 99)), np.zeros((3, 1))],
+    ids=short,
+)
+def test_short_is_short(value: object) -> None:
+    assert len(short(value)) < 200
+    assert "\n" not in short(value)
+
+
+def test_short_shows_small_values_as_they_are() -> None:
+    assert [short(value) for value in ("a\nb", 5, -(10**50), None, [1, "x"], {"a": 1})] == [
+        "'a\\nb'",
+        "5",
+        "-1" + "0" * 50,
+        "None",
+        "[1, 'x']",
+        "{'a': 1}",
+    ]
+
+
+def test_short_survives_what_is_nested_deeply() -> None:
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+    assert short(nested) == "[[[...]]]"

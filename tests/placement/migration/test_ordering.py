@@ -1,0 +1,53 @@
+"""The best order that is found, and what is proved of it."""
+
+from tests.placement.migration.test_transit import transit
+from vmplace.placement.migration.limits import Pace
+from vmplace.placement.migration.ordering import Watch, order
+from vmplace.solvers.budget import Budget
+
+
+def ordered(found, pace=None, budget=None):
+    budget = budget or Budget()
+    return order(found, Watch(found.problem, budget), pace or Pace(), budget=budget)
+
+
+def test_what_goes_straight_and_stays_safe_is_best():
+    found = ordered(transit([(1, "n0"), (1, "n1")], [1, 2]))
+    assert (found.extra, found.extra_proved, found.exposed_proved, found.stats["tries"]) == (0, True, True, 1)
+
+
+def test_a_stop_over_is_proved_to_be_the_cheapest():
+    found = ordered(transit([(7, "n0"), (6, "n1")], [1, 0]))
+    assert (found.extra, found.extra_proved) == (6, True)
+
+
+def test_out_of_reach_says_how_much_was_looked_at():
+    found = ordered(transit([(5, "n0"), (5, "n1"), (1, "n1")], [1, 0, 1], n_nodes=2, size=8))
+    assert (found.batches, found.impossible) == (None, "2 states can be reached from here, and the target is none of them")
+
+
+def test_limits_on_migrations():
+    swap = transit([(7, "n0"), (6, "n1")], [1, 0])
+    assert ordered(swap, Pace(max_moves=1)).impossible == "2 VMs have to migrate, max_moves allows 1"
+    assert ordered(swap, Pace(max_migrated=18)).impossible == "19 MiB have to migrate, max_migrated allows 18"
+    assert ordered(swap, Pace(max_moves=2)).batches is None
+    assert ordered(swap, Pace(max_moves=3, max_migrated=19)).batches
+
+
+def test_each_state_is_judged_once():
+    found = transit([(1, "n0")], [1])
+    watch = Watch(found.problem, Budget())
+    assert watch.holds(found.problem.node_of)
+    assert watch.holds(found.problem.node_of)
+    assert watch.judged == 1
+
+
+def test_the_seed_varies_and_repeats():
+    found = transit([(3, "n0"), (4, "n1"), (5, "n2"), (2, "n0"), (3, "n1")], [1, 2, 0, 2, 0])
+    first, again = (ordered(found, Pace(seed=3)).batches for _ in range(2))
+    assert first == again
+
+
+def test_without_time_there_is_none():
+    found = ordered(transit([(1, "n0")], [1]), budget=Budget(0))
+    assert (found.batches, found.impossible) == (None, "")

@@ -1,0 +1,176 @@
+"""Drains against the oracle, and what cannot be drained."""
+
+import pytest
+from attrs import evolve
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import vmplace
+from tests.support.brute import World
+from tests.support.transits import replay
+from vmplace import VM, Cluster, InputError, Node, OnlyOn, Status, drain
+from vmplace.testing import clusters
+
+QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+FOUR = [Node(f"n{i}", 100) for i in range(4)]
+SPREAD = Cluster(FOUR, [VM(f"v{i}", 30, f"n{i}") for i in range(4)])
+
+
+def test_the_nodes_are_empty_and_the_rest_is_safe_without_them():
+    solution = drain(SPREAD, "n1")
+    assert (solution.status, solution.guarantee, solution.drained) == (Status.OPTIMAL, Status.SAFE, ("n1",))
+    assert solution.objective == solution.bound == 30
+    assert [(m.vm, m.source, m.step) for m in solution.migrations] == [("v1", "n1", 1)]
+    assert "n1" not in solution.failover
+    assert vmplace.audit(SPREAD, solution.placement, solution.failover, drained=["n1"]) == []
+    after = solution.to_document()
+    assert [node.state for node in after.nodes] == ["online", "maintenance", "online", "online"]
+    assert vmplace.check(after).status is Status.SAFE
+    assert solution.to_dict()["drained"] == ["n1"]
+
+
+def test_columns_stay_columns():
+    cluster = Cluster.from_arrays(node_memory=[100] * 4, vm_memory=[20] * 4, vm_node=[0, 1, 2, 3])
+    after = drain(cluster, ["n3", "n1"]).to_document()
+    assert list(after.nodes.state) == ["online", "maintenance", "online", "maintenance"]
+    assert vmplace.check(after).status is Status.SAFE
+
+
+def test_more_may_have_to_move_than_is_on_the_nodes():
+    vms = [VM("big", 60, "n0"), *(VM(f"v{i}", 45, f"n{i}") for i in (1, 2, 3)), VM("w", 10, "n1")]
+    cluster = Cluster([*FOUR, Node("n4", 100)], vms)
+    solution = drain(cluster, ["n4"])
+    assert solution.guarantee is Status.SAFE
+
+
+def test_maintenance_may_be_drained_and_waiting_vms_are_placed():
+    nodes = [*FOUR[:3], Node("n3", 100, state="maintenance")]
+    solution = drain(Cluster(nodes, [VM("a", 10, "n3"), VM("w", 10)]), ["n3"])
+    assert set(solution.placement.values()) <= {"n0", "n1", "n2"}
+    assert [(number, start.vm) for number, start in solution.plan.starts] == [(1, "w")]
+
+
+@pytest.mark.parametrize(
+    ("vm", "reason"),
+    [
+        (VM("a", 10, "n1", movable=False), "a on n1 is not movable"),
+        (VM("a", 10, "n1", target="n2"), "a on n1 is being migrated already: wait until that is done"),
+        (VM("a", 10, "n2", target="n1"), "a on n1 is being migrated already: wait until that is done"),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"best_effort": True}, {"objective": ("moves", "balance")}])
+def test_who_cannot_leave_makes_it_infeasible(vm, reason, options):
+    solution = drain(Cluster(FOUR, [vm, VM("w", 4)]), ["n1"], **options)
+    assert (solution.status, solution.placement, solution.reason) == (Status.INFEASIBLE, None, reason)
+    assert (solution.conflict.kind, solution.conflict.vms, solution.waiting) == ("drain", ("a",), ("w",))
+    assert solution.to_dict()["drained"] == ["n1"]
+
+
+def test_all_who_cannot_leave_are_in_the_conflict():
+    cluster = Cluster(FOUR, [VM(f"a{i}", 10, "n1", movable=False) for i in range(3)])
+    solution = drain(cluster, ["n1", "n2"])
+    assert solution.reason == "a0 on n1 is not movable (and 2 more VMs cannot leave)"
+    assert solution.conflict.vms == ("a0", "a1", "a2")
+
+
+def test_all_nodes_cannot_be_drained():
+    solution = drain(SPREAD, [node.name for node in FOUR])
+    assert (solution.status, solution.placement) == (Status.INFEASIBLE, None)
+    assert solution.reason
+    assert drain(Cluster(FOUR), [node.name for node in FOUR]).status is Status.OPTIMAL
+
+
+def test_a_search_that_fails_knows_that_the_node_is_gone():
+    cluster = Cluster(FOUR[:3], [VM("lic", 10, "n0")], [OnlyOn(("lic",), ("n0", "n1"))])
+    solution = drain(cluster, ["n1"])
+    assert solution.status is Status.INFEASIBLE
+    assert solution.conflict.vms == ("lic",)
+    assert "lic cannot be placed under rules[0]" in solution.reason
+
+
+def test_limits_hold():
+    assert drain(SPREAD, ["n1"], max_moves=0).status is Status.INFEASIBLE
+    assert drain(SPREAD, ["n1", "n2"], max_migrated=30).status is Status.INFEASIBLE
+
+
+def test_a_best_effort_drains_what_is_not_safe_then():
+    crowded = Cluster(FOUR, [VM(f"v{i}", 60, f"n{i}") for i in range(3)])
+    assert drain(crowded, ["n2", "n3"]).status is Status.INFEASIBLE
+    assert drain(crowded, ["n3"]).status is Status.INFEASIBLE
+    solution = drain(crowded, ["n3"], best_effort=True)
+    assert (solution.guarantee, solution.placement["v2"], solution.migrations) == (Status.UNSAFE, "n2", ())
+
+
+def test_what_is_stopped_stays_and_is_told():
+    cluster = Cluster(FOUR, [VM("a", 10, "n1"), VM("s", 10, "n1", running=False)])
+    solution = drain(cluster, ["n1"])
+    assert solution.warnings == ("1 stopped VM on n1 stays there",)
+    assert solution.placement["s"] == "n1"
+    assert solution.to_document().vms[1].running is False
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (["zz"], "'zz' is no node of this cluster"),
+        ([], "none are named: name one or more"),
+        (["off"], "off is offline: it hosts nothing"),
+    ],
+)
+def test_wrong_nodes_are_named(nodes, message):
+    with pytest.raises(InputError) as error:
+        drain(Cluster([*FOUR, Node("off", 4, state="offline")]), nodes)
+    assert [(flaw.place, flaw.message) for flaw in error.value.flaws] == [("nodes", message)]
+
+
+@pytest.mark.parametrize("options", [{"method": "odd"}, {"objective": "odd"}, {"seed": -1}, {"parallel": 0}, {"time_limit": -1}])
+def test_wrong_options_are_named(options):
+    with pytest.raises(InputError) as error:
+        drain(SPREAD, ["n1"], **options)
+    assert error.value.flaws[0].place in options
+
+
+def test_without_time_nothing_is_claimed():
+    assert drain(SPREAD, ["n1"], time_limit=0).status in (Status.UNKNOWN, Status.FEASIBLE)
+
+
+@st.composite
+def tasks(draw, **features):
+    cluster = draw(clusters(min_nodes=1, max_nodes=4, max_vms=5, immovable=False, **features))
+    names = [node.name for node in cluster.nodes if node.state != "offline"]
+    return cluster, sorted(draw(st.sets(st.sampled_from(names), min_size=1, max_size=2))) if names else []
+
+
+def judged(task):
+    cluster, names = task
+    if not names:
+        return
+    world, solution = World(cluster, drained=names), drain(cluster, names, time_limit=20)
+    best = world.optimum("moves", move_running=True)
+    assert (solution.status is Status.INFEASIBLE) == (best is None)
+    if best is None:
+        return
+    assert (solution.status, solution.guarantee) == (Status.OPTIMAL, Status.SAFE)
+    node_of = {vm: node for vm, node in solution.placement.items() if not world.stopped(world.vms[vm])}
+    assert world.right(node_of)
+    assert world.all_survivable(node_of)
+    assert solution.objective == world.migrated(node_of) == best.costs[0]
+    assert not set(node_of.values()) & set(names)
+    assert vmplace.audit(cluster, solution.placement, solution.failover, drained=names) == []
+    if solution.plan is not None and solution.plan.steps:
+        resting = evolve(cluster, nodes=[evolve(n, state="maintenance") if n.name in names else n for n in cluster.nodes])
+        replay(resting, solution.plan, node_of)
+        assert solution.migrations == solution.plan.migrations
+
+
+@settings(max_examples=30, **QUIET)
+@given(tasks() | tasks(rules=False, states=False, headroom=False))
+def test_drains_against_the_oracle(task):
+    judged(task)
+
+
+@pytest.mark.slow
+@settings(max_examples=400, **QUIET)
+@given(tasks(domains=True, resources=True, evictable=True) | tasks(failures=(0, 1, 2), rules=False, states=False))
+def test_many_drains_against_the_oracle(task):
+    judged(task)

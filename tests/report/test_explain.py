@@ -1,0 +1,201 @@
+"""The command ``vmplace explain``: what it tells of the examples, and of what people bring."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import vmplace
+from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, dump
+from vmplace.cli import main
+from vmplace.synthetic import generate
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def told(tmp_path, capsys):
+    """What the command says of a cluster, or of an example."""
+
+    def told(cluster, *options, status=0):
+        path = EXAMPLES / cluster if isinstance(cluster, str) else tmp_path / "cluster.json"
+        if not isinstance(cluster, str):
+            dump(cluster, path)
+        assert main(["explain", str(path), *options]) == status
+        return capsys.readouterr().out
+
+    return told
+
+
+def lines_with(text, *phrases):
+    for phrase in phrases:
+        assert phrase in text, text
+
+
+def test_the_story_of_what_looks_safe(told):
+    text = told("looks-safe.json")
+    lines_with(
+        text,
+        "UNSAFE: 1 failure is not survived; migrating 24 GiB mends it",
+        "if esx-1 fails: erp-db needs 64 GiB; the most that is free on one other node is 40 GiB on esx-2",
+        "80 GiB must restart; the others have 120 GiB free, but in pieces",
+        "to blame: erp-db (64 GiB)\n",
+        "with 24 GiB more on esx-2 it would be survived",
+        "  1. migrate ",
+        "[24 GiB migrated]",
+        "  2. add a node of 64 GiB",
+        "shrink erp-db (64 GiB) to 40 GiB",
+        "shut down erp-db (64 GiB)",
+    )
+
+
+def test_the_story_of_what_is_impossible(told):
+    text = told("impossible.json")
+    lines_with(
+        text,
+        "INFEASIBLE: 1 failure is not survived; and no placement at all is safe, whatever migrates",
+        "Why no migration can help:",
+        "warehouse needs 176 GiB; no node but the largest has that much, and it may fail",
+        "  1. add a node of 176 GiB",
+        "  2. let warehouse (176 GiB) stay down if its node fails (protected: false)",
+        "shrink warehouse (176 GiB) to 128 GiB",
+        "shut down warehouse (176 GiB)",
+    )
+
+
+def test_the_story_of_what_is_safe(told):
+    text = told("safe.yaml")
+    lines_with(text, "SAFE: nothing is wrong", "if hv-1 fails, 104 GiB restart, and 364 GiB are left free on the others")
+
+
+def test_the_story_of_what_rules_forbid(told):
+    text = told("kept-apart.json")
+    lines_with(
+        text,
+        "if hv-1 fails: db-1 on hv-1 may restart on no other node: the rules leave none",
+        "to blame: db-1 (64 GiB); rules[0] (apart) (without any one of these it would be survived)",
+        "to blame: license-server (4 GiB); rules[1] (only-on)",
+        "  1. bring hv-3 back into service",
+        "  2. let rules[0] (apart) and rules[1] (only-on) be wishes (must: false)",
+        "Tried, and no help by itself:\n  to add up to four nodes",
+    )
+
+
+def ruled():
+    nodes = [Node("a", 9), Node("b", 9), Node("c", 9, state="maintenance")]
+    vms = [VM("x", 2, "a"), VM("y", 2, "b"), VM("z", 1, "b"), VM("w", 1)]
+    return Cluster(nodes, vms, [Apart(["x", "y"]), OnlyOn(["z"], ["b", "c"])])
+
+
+def test_every_obstacle_and_every_vm_that_finds_no_node_has_its_line(told):
+    text = told(ruled())
+    lines_with(
+        text,
+        "if a fails: x on a may restart on no other node: the rules leave none",
+        "to blame: x (2 MiB); rules[0] (apart) (without any one of these it would be survived)",
+        "y on b may restart on no other node: the rules leave none",
+        "z on b may restart on no other node: the rules leave none",
+        "Waiting for a node, and not running: w",
+        "to blame: z (1 MiB); rules[1] (only-on)",
+        "to blame: x (2 MiB), y (2 MiB); rules[0] (apart)",
+        "  1. bring c back into service",
+        "  2. let rules[0] (apart) and rules[1] (only-on) be wishes (must: false)",
+        "to add up to four nodes",
+    )
+
+
+def test_overfull_nodes_and_broken_rules_are_told_first(told):
+    nodes = [Node(name, 9) for name in "abc"]
+    text = told(Cluster(nodes, [VM("x", 6, "a"), VM("y", 5, "a"), VM("z", 1, "a")], [Apart(["y", "z"])]))
+    lines_with(
+        text,
+        "1 node is overfull",
+        "a holds 3 MiB more than it has for VMs",
+        "to blame: x (6 MiB), y (5 MiB)",
+        "(apart) is broken",
+    )
+
+
+def test_pools_are_told_apart(told):
+    nodes = [Node("a", 9), Node("b", 9), Node("c", 9, pool="p"), Node("d", 9, pool="p")]
+    text = told(Cluster(nodes, [VM("x", 6, "a"), VM("y", 6, "b"), VM("z", 1, "c", pool="p"), VM("w", 9, "d", pool="p")]))
+    lines_with(
+        text, "pool default: the protected VMs need 12 MiB", "pool p: the protected VMs need 10 MiB", "pool p: add a node of"
+    )
+
+
+def test_json_has_it_all(told):
+    found = json.loads(told("looks-safe.json", "--json"))
+    (blame,) = found["blames"]
+    assert (blame["vms"], blame["shortfall"], blame["on"], blame["minimal"]) == (["erp-db"], 24576, "esx-2", True)
+    assert [remedy["kind"] for remedy in found["remedies"]][:5] == ["move", "node", "unprotect", "shrink", "stop"]
+    assert all(remedy["verified"] for remedy in found["remedies"])
+    assert found["remedies"][0]["migrations"][0]["memory"] == 24576
+
+
+@pytest.mark.parametrize("cluster", [Cluster([]), Cluster([Node("a", 9)]), Cluster([Node("a", 9), Node("b", 9)])])
+def test_nothing_to_lose_is_safe(told, cluster):
+    assert told(cluster) == "SAFE: nothing is wrong: every failure that is to be survived is\n"
+
+
+def test_a_single_node_cannot_be_safe(told):
+    lines_with(told(Cluster([Node("a", 9)], [VM("x", 4, "a")])), "a single node can never be N+1", "add a node of 4 MiB")
+
+
+def any_order():
+    """A cluster with a plan for each failure, which is lost where the small ones restart first, each on a node of its own."""
+    nodes = [Node(name, size) for name, size in (("a", 10), ("b", 6), ("c", 6))]
+    return Cluster(nodes, [VM("x", 4, "a"), VM("y", 3, "a"), VM("z", 3, "a")], guarantee=Guarantee(restart="any-order"))
+
+
+def test_other_promises_have_a_story_too(told):
+    text = told(any_order())
+    lines_with(
+        text,
+        "x (4 MiB) on a finds no node if the HA manager restarts",
+        "to blame: x (4 MiB), y (3 MiB), z (3 MiB) (without any one of these it would be survived)",
+        "restart VMs to a plan after a failure (restart: planned)",
+    )
+
+
+def test_without_time_it_is_unknown(told):
+    text = told(any_order(), "--time-limit", "0", status=3)
+    lines_with(text, "UNKNOWN: nothing wrong was found, but not all was decided", "whether 1 of the failures")
+
+
+def test_what_time_runs_out_for_is_said():
+    cluster = generate(nodes=64, fill=1.02, profile="flavors", placed="worst-fit", seed=1)
+    start = time.monotonic()
+    found = vmplace.explain(cluster, time_limit=1)
+    assert time.monotonic() - start < 5
+    assert found.status in ("unsafe", "infeasible")
+    assert found.unfinished
+
+
+def test_bad_input_is_told_in_a_line(capsys, tmp_path):
+    assert main(["explain", str(tmp_path / "none.json")]) == 2
+    assert main(["explain", str(EXAMPLES / "looks-safe.json"), "--seed", "x"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    with pytest.raises(vmplace.InputError, match="seed: "):
+        vmplace.explain(Cluster([]), seed=-1)
+
+
+def test_it_ends_early_when_it_is_cancelled():
+    cluster, cancel = generate(nodes=96, fill=1.02, profile="flavors", placed="worst-fit", seed=1), threading.Event()
+    threading.Timer(0.7, cancel.set).start()
+    start = time.monotonic()
+    found = vmplace.explain(cluster, cancel=cancel)
+    assert time.monotonic() - start < 10
+    assert found.unfinished
+
+
+def test_a_process_explains():
+    told = subprocess.run(
+        [sys.executable, "-m", "vmplace", "explain", EXAMPLES / "looks-safe.json"], capture_output=True, timeout=60
+    )
+    assert told.returncode == 0
+    assert told.stdout.startswith(b"UNSAFE: 1 failure is not survived")

@@ -1,0 +1,58 @@
+"""Plans as commands, as a graph and as a picture."""
+
+import subprocess
+from xml.etree import ElementTree
+
+from attrs import evolve
+
+from tests.results.test_migration import PLAN
+from vmplace import Migration, MigrationPlan, Start, Status, Step
+from vmplace.results.moves_text import commands, dot, svg
+
+ODD = "a b'$(rm)\"\n\\<&>"
+STRANGE = MigrationPlan(
+    status=Status.OPTIMAL, steps=(Step(1, (Migration(ODD, "n0", ODD, 1024, 1),), (Start(ODD, "n0", 1),), Status.UNKNOWN, (ODD,)),)
+)
+
+
+def test_commands():
+    assert list(commands(PLAN)) == [
+        "# step 1: 2 migrations (3 GiB); not safe afterwards: if n0, n2 fails\n",
+        "migrate b n1 n2  # 1 GiB, step 1\n",
+        "migrate a n0 n1  # 2 GiB, step 1\n",
+        "wait\n",
+        "# step 2: 1 migration (1 GiB), 1 VM started; safe afterwards\n",
+        "migrate b n2 n0  # 1 GiB, step 2\n",
+        "start w n2  # 512 MiB, step 2\n",
+        "wait\n",
+    ]
+
+
+def test_a_shell_reads_the_names_as_they_are():
+    program = 'migrate() { printf "%s|" "$@"; }\nstart() { printf "%s|" "$@"; }\n' + "".join(commands(STRANGE))
+    said = subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=True)
+    assert (said.stdout, said.stderr) == (f"{ODD}|n0|{ODD}|{ODD}|n0|", "")
+
+
+def test_nothing_to_do_and_no_order_are_told_apart():
+    assert list(commands(MigrationPlan(status=Status.OPTIMAL))) == ["# nothing to do\n"]
+    assert list(commands(MigrationPlan(status=Status.UNKNOWN, reason="none\nfound"))) == ["# no order: none\\nfound\n"]
+
+
+def test_a_graph_has_an_edge_for_all_that_goes_one_way_in_a_step():
+    text = "".join(dot(PLAN))
+    assert '"n1" -> "n2" [label="1: b (1 GiB)", color=red];' in text
+    assert '"n2" -> "n0" [label="2: b (1 GiB)"];' in text
+    assert '"n2" -> "n2" [label="2: w starts", style=dashed];' in text
+    many = tuple(Migration(f"v{i}", "n0", "n1", 1024, 1) for i in range(5))
+    text = "".join(dot(evolve(PLAN, steps=(Step(1, many, (), Status.SAFE),))))
+    assert text.count("->") == 1
+    assert "v0, v1, v2 and 2 more (5 GiB)" in text
+    assert '\\"' in "".join(dot(STRANGE))
+
+
+def test_a_picture_is_valid_and_has_an_arrow_each():
+    for plan, arrows in ((PLAN, 3), (STRANGE, 1), (MigrationPlan(status=Status.OPTIMAL), 0)):
+        root = ElementTree.fromstring("".join(svg(plan)))
+        lines = [line for line in root.iter("{http://www.w3.org/2000/svg}line") if "marker-end" in line.attrib]
+        assert len(lines) == arrows

@@ -1,0 +1,137 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
+from vmplace.failover.certify import certify
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.problem import broken_bindings
+from vmplace.search.goal import Goal, losses, peak, priorities
+from vmplace.solvers.budget import Budget
+
+WISH = Apart(["a", "b"], must=False, weight=7)
+
+
+def three(rules=(), **guarantee):
+    """Two on n0, one of them fixed, and one that waits."""
+    vms = [VM("a", 4, "n0"), VM("b", 2, "n0", movable=False, priority=-3), VM("c", 3, priority=5)]
+    nodes = [Node("n0", 9), Node("n1", 10), Node("n2", 10, state="maintenance")]
+    return compile_problem(Cluster(nodes, vms, rules, Guarantee(**guarantee)))
+
+
+@pytest.mark.parametrize(
+    ("objectives", "stages"),
+    [
+        (("balance",), ["rules", "balance"]),
+        (("consolidate", "moves"), ["rules", "consolidate", "moves"]),
+        (("moves",), ["moves", "rules"]),
+        (("moves", "balance"), ["moves", "rules", "balance"]),
+    ],
+)
+def test_rules_that_are_no_must_come_first_but_after_the_moves(objectives, stages):
+    assert [name for name, _ in Goal(objectives).stages(three([WISH]))] == stages
+    assert [name for name, _ in Goal(objectives).stages(three())] == list(objectives)
+
+
+def test_a_best_effort_begins_with_what_is_lost_by_priority():
+    assert Goal(("balance",), best_effort=True).stages(three()) == [("lost", 5), ("lost", 0), ("lost", -3), ("balance", 0)]
+    assert priorities(three()) == [5, 0, -3]
+
+
+def test_who_may_go_elsewhere():
+    assert Goal(("balance",)).free(three()).tolist() == [False, False, True]
+    assert Goal(("balance",), move_running=True).free(three()).tolist() == [True, False, True]
+
+
+def test_where_a_search_starts():
+    assert Goal(("balance",), move_running=True).settled(three()).tolist() == [-1, 0, -1]
+    for few in (Goal(("moves",), move_running=True), Goal(("balance",), move_running=True, max_moves=1)):
+        assert few.settled(three()).tolist() == [0, 0, -1]
+
+
+@pytest.mark.parametrize(
+    ("node_of", "allowed"),
+    [
+        ([0, 0, 1], True),
+        ([1, 0, 1], True),
+        ([0, 0, 0], True),
+        ([0, 0, -1], False),  # nowhere
+        ([0, 1, 1], False),  # b must not move
+        ([2, 0, 1], False),  # nothing new comes to a node in maintenance
+    ],
+)
+def test_what_is_allowed(node_of, allowed):
+    assert Goal(("balance",), move_running=True).allowed(three(), np.array(node_of)) is allowed
+
+
+def test_memory_headroom_rules_and_limits_on_moves():
+    free, stay, move = Goal(("balance",), move_running=True), np.array([0, 0, 0]), np.array([1, 0, 1])
+    assert not free.allowed(three(headroom=0.2), stay)
+    assert Goal(("balance",), move_running=True, headroom=False).allowed(three(headroom=0.2), stay)
+    assert not free.allowed(three([Apart(["a", "b"])]), stay)
+    assert free.allowed(three([WISH]), stay)
+    assert not Goal(("balance",)).allowed(three(), move)
+    for limits, allowed in (({"max_moves": 0}, False), ({"max_moves": 1}, True)):
+        assert Goal(("balance",), move_running=True, **limits).allowed(three(), move) is allowed
+    for limits, allowed in (({"max_migrated": 3}, False), ({"max_migrated": 4}, True)):
+        assert Goal(("balance",), move_running=True, **limits).allowed(three(), move) is allowed
+
+
+def test_values():
+    problem = three([WISH])
+    goal, budget = Goal(("balance", "moves", "consolidate"), move_running=True, best_effort=True), Budget()
+    for node_of, powered, values in (
+        ([0, 0, 0], [1, 0, 0], (3, 4, 2, 7, Fraction(1), 0, 1)),
+        ([1, 0, 1], [1, 1, 0], (0, 0, 0, 0, Fraction(7, 10), 4, 2)),
+    ):
+        place, on = np.array(node_of), np.array(powered, dtype=bool)
+        verdict = certify(problem, place, budget=budget, powered=on)
+        assert goal.values(problem, place, verdict, on) == values
+
+
+def test_losses_are_by_node_and_priority():
+    problem = three()
+    verdict = certify(problem, np.array([0, 0, 0]), budget=Budget(), powered=np.array([True, False, False]))
+    assert losses(problem, verdict) == [(3, 4, 2)]
+    goal = Goal(("balance",), best_effort=True, worst={(0,): (3, 4, 2)})
+    assert goal.accepts(problem, verdict)
+    stricter = Goal(("balance",), best_effort=True, worst={(0,): (3, 4, 1)})
+    assert not stricter.accepts(problem, verdict)
+    looser = Goal(("balance",), best_effort=True, worst={(0,): (4, 0, 0)})
+    assert looser.accepts(problem, verdict)
+    assert not Goal(("balance",)).accepts(problem, verdict)
+
+
+@given(st.lists(st.tuples(st.integers(1, 2**26), st.integers(0, 2**26)), min_size=1, max_size=6))
+def test_the_peak_is_exact(shares):
+    nodes = [Node(f"n{i}", usable) for i, (usable, _) in enumerate(shares)]
+    vms = [VM(f"v{i}", load, f"n{i}") for i, (_, load) in enumerate(shares) if load]
+    problem = compile_problem(Cluster(nodes, vms))
+    assert peak(problem, problem.node_of) == max(Fraction(load, usable) for usable, load in shares)
+
+
+def test_the_peak_is_of_online_nodes():
+    nodes = [Node("n0", 10), Node("n1", 10, state="maintenance")]
+    problem = compile_problem(Cluster(nodes, [VM("a", 2, "n0"), VM("b", 9, "n1")]))
+    assert peak(problem, problem.node_of) == Fraction(1, 5)
+    nothing = compile_problem(Cluster([]))
+    assert peak(nothing, nothing.node_of) == 0
+
+
+def test_broken_rules():
+    vms = [VM("a", 1, "n0"), VM("b", 1, "n0"), VM("c", 1, "n1"), VM("w", 1)]
+    rules = [
+        Apart(["a", "b"]),
+        Apart(["a", "c", "w"]),
+        Together(["a", "b", "w"]),
+        Together(["b", "c"]),
+        OnlyOn(["a", "c"], ["n0"], must=False),
+        OnlyOn(["a", "w"], ["n0"], must=False),
+    ]
+    problem = compile_problem(Cluster([Node("n0", 9), Node("n1", 9)], vms, rules[:2] + rules[3:]))
+    assert [b.rule for b in broken_bindings(problem, problem.node_of)] == [0, 2, 3]
+    problem = compile_problem(Cluster([Node("n0", 9), Node("n1", 9)], vms, rules[2:3]))
+    assert broken_bindings(problem, problem.node_of) == []

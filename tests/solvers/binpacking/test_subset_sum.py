@@ -1,0 +1,67 @@
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.bins import assert_packed, cases, fewest_bins
+from vmplace.solvers.binpacking.instance import Stock
+from vmplace.solvers.binpacking.subset_sum import best_fit, fill_up, fullest
+from vmplace.solvers.budget import Budget, OutOfTimeError
+
+NOW = Budget()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 4)), max_size=4), st.integers(0, 30))
+def test_no_choice_fills_a_bin_more(items, capacity):
+    sizes, counts = [size for size, _ in items], [count for _, count in items]
+    chosen = dict(fullest(sizes, counts, capacity))
+    assert all(0 < n <= counts[j] for j, n in chosen.items())
+    sums = [sum(n * size for n, size in zip(ns, sizes, strict=True)) for ns in product(*(range(c + 1) for c in counts))]
+    assert sum(n * sizes[j] for j, n in chosen.items()) == max(s for s in sums if s <= capacity)
+
+
+def test_the_larger_ones_are_taken_where_both_fill():
+    assert fullest([6, 4, 2], [1, 1, 5], 10) == ((0, 1), (1, 1))
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases())
+def test_what_is_packed_is_packed_well_and_what_fits_one_bin_each_is_packed(case):
+    sizes, kinds = case
+    stock = Stock.of(sizes, kinds)
+    limits = stock.largest(stock.n_bins)
+    for loads in (best_fit(stock, budget=NOW), fill_up(stock, stock.counts, limits, budget=NOW)):
+        if loads is None:
+            assert len(sizes) > 1 or fewest_bins(sizes, kinds) > stock.n_bins
+        else:
+            assert_packed(stock, loads, stock.counts, limits)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kinds", "best", "full"),
+    [
+        ([4, 4, 3, 5, 3, 3], [(11, 2)], None, 2),  # 5 + 4 leaves a crumb, 5 + 3 + 3 does not
+        ([11, 9, 5, 13, 4], [(26, 1), (17, 1)], None, 2),
+        ([3, 4, 3, 6, 7, 7, 2, 8, 7], [(16, 3)], 3, None),  # the first bins take the small ones that the last needs
+        ([4, 2, 4, 3, 2, 2, 3], [(10, 1), (5, 2)], 3, None),
+    ],
+)
+def test_either_way_finds_what_the_other_misses(sizes, kinds, best, full):
+    stock = Stock.of(sizes, kinds)
+    by_best, by_full = best_fit(stock, budget=NOW), fill_up(stock, stock.counts, stock.largest(9), budget=NOW)
+    assert (by_best and len(by_best), by_full and len(by_full)) == (best, full)
+
+
+def test_the_fullest_bin_that_takes_an_item_takes_it():
+    stock = Stock.of([7, 6, 3, 4], [(10, 2)])
+    assert best_fit(stock, budget=NOW) == ((0, ((0, 1), (3, 1))), (0, ((1, 1), (2, 1))))
+
+
+def test_they_end_in_time():
+    stock = Stock.of([1], [(1, 1)])
+    with pytest.raises(OutOfTimeError):
+        best_fit(stock, budget=Budget(0))
+    with pytest.raises(OutOfTimeError):
+        fill_up(stock, (1,), (1,), budget=Budget(0))

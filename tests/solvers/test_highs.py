@@ -1,0 +1,82 @@
+import os
+import threading
+import time
+
+import pytest
+
+from tests.solvers.test_cpsat import drawn_out, knapsack
+from vmplace.solvers.budget import Budget
+from vmplace.solvers.cpsat import Outcome
+from vmplace.solvers.highs import Highs
+from vmplace.solvers.program import Program
+
+
+def children():
+    me = os.getpid()
+    return os.popen(f"ps -o pid= --ppid {me} -o args=").read().count("highs_child")
+
+
+def test_an_optimum_comes_with_its_bound():
+    answer = Highs().solve(knapsack(), budget=Budget(20))
+    assert (answer.outcome, answer.bound, answer.by) == (Outcome.OPTIMAL, 11, "highs")
+    assert knapsack().holds(answer.values)
+
+
+def test_a_variable_named_twice_counts_twice():
+    program = Program()
+    x, y = program.variable(0, 9), program.variable(0, 9)
+    program.row([(x, 1), (y, 1), (x, 1)], lower=8)
+    program.objective = [(x, 1), (y, 1), (x, 2)]
+    answer = Highs().solve(program, budget=Budget(20))
+    assert (answer.outcome, answer.values) == (Outcome.OPTIMAL, (0, 8))
+
+
+def test_its_word_that_nothing_is_feasible_proves_nothing():
+    program = knapsack()
+    program.row([(0, 1), (1, 1)], upper=2)
+    answer = Highs().solve(program, budget=Budget(20))
+    assert (answer.outcome, answer.values) == (Outcome.UNKNOWN, None)
+
+
+def test_what_floats_cannot_tell_apart_is_refused():
+    program = Program()
+    program.row([(program.variable(0, 2**30), 2**40)], lower=1)
+    assert not Highs().takes(program)
+    assert Highs().solve(program, budget=Budget(20)).outcome is Outcome.UNKNOWN
+    assert not Highs().takes(Program())
+
+
+def test_without_time_nothing_is_started():
+    assert Highs().solve(knapsack(), budget=Budget(0)).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("how", ["limit", "cancel"])
+def test_it_is_killed_when_time_is_up(how):
+    cancel = threading.Event()
+    budget = Budget(2) if how == "limit" else Budget(60, cancel)
+    threading.Timer(2, cancel.set).start()
+    start, told = time.monotonic(), []
+    answer = Highs().solve(drawn_out(), budget=budget, on_progress=lambda *progress: told.append(progress))
+    assert time.monotonic() - start < 4
+    assert answer.outcome is not Outcome.OPTIMAL
+    assert answer.bound is not None
+    assert told
+    assert not children()
+
+
+def test_ended_by_nodes_it_ends_in_the_same_place():
+    first, second = (Highs(nodes=5).solve(drawn_out(), budget=Budget(60)) for _ in range(2))
+    assert (first.outcome, first.values, first.bound) == (second.outcome, second.values, second.bound)
+    assert first.outcome is Outcome.FEASIBLE
+
+
+def test_what_a_callback_raises_leaves_no_process_behind():
+    class EnoughError(Exception):
+        pass
+
+    def tired(value, bound):
+        raise EnoughError
+
+    with pytest.raises(EnoughError):
+        Highs().solve(drawn_out(), budget=Budget(60), on_progress=tired)
+    assert not children()

@@ -1,0 +1,1 @@
+"""May one more VM come in, and where: `admit` and the `Admitter`."""

@@ -1,0 +1,78 @@
+"""One question to a cluster as it stands: where may these VMs be started; and the cluster once they are."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from attrs import evolve
+
+from vmplace.admission.admitter import Admitter, Asked
+from vmplace.admission.ledger import Ledger
+from vmplace.admission.results import Admission
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import VM
+from vmplace.solvers.budget import Progress
+
+__all__ = ["admit", "applied"]
+
+
+def admit(
+    cluster: Cluster,
+    vm: Asked | Sequence[Asked],
+    *,
+    make_room: bool = False,
+    score: str = "tightest",
+    time_limit: float | None = 60.0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> Admission:
+    """Where a VM, or several, may be started so that the guarantee holds afterwards, or is no worse than it is.
+
+    For many questions about one cluster, an `Admitter` answers each far faster.
+
+    Parameters
+    ----------
+    cluster
+        What runs.
+    vm
+        New VMs, or names of VMs of the cluster that wait; of several, all are admitted or none.
+    make_room
+        Where they may not as things stand: find the least memory to migrate so that they may, in a cluster that is safe then.
+    score
+        What makes a node the best: ``tightest`` (where the least memory stays free) or ``balance`` (where the least share of
+        memory would be in use).
+    time_limit
+        Seconds; None: until it is known.
+    progress, cancel
+        As in `place`.
+
+    Returns
+    -------
+    Admission
+        ``admitted`` with the node, ``refused`` with the reason, or ``unknown``.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) for a VM that runs already, or an argument that is wrong.
+    """
+    limit = float("inf") if time_limit is None else time_limit
+    admitter = Admitter(cluster, score=score, time_limit=limit)
+    return admitter.admit(vm, make_room=make_room, progress=progress, cancel=cancel)
+
+
+def applied(cluster: Cluster, vms: Sequence[VM], admission: Admission) -> Cluster:
+    """The cluster once what was admitted has happened: what has to migrate has, and the VMs run where they were admitted.
+
+    Raises
+    ------
+    ValueError
+        If nothing was admitted.
+    """
+    if not admission.admitted:
+        raise ValueError(f"nothing was admitted: {admission.status}")
+    ledger = Ledger(cluster)
+    for migration in admission.migrations:
+        ledger.put(evolve(ledger.vm(migration.vm), node=migration.destination))
+    for vm in vms:
+        ledger.put(evolve(vm, node=admission.placement[vm.name], running=True))
+    return ledger.cluster

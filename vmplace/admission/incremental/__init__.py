@@ -1,0 +1,1 @@
+"""A memory-only pool kept certified while VMs come and go."""

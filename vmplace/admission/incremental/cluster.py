@@ -1,0 +1,158 @@
+"""A cluster that nothing but memory binds and whose nodes fail one by one, by its names: a live pool for each pool."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from attrs import define, frozen
+
+from vmplace.admission.candidates import Survey, scores
+from vmplace.admission.incremental.pool import LivePool
+from vmplace.admission.incremental.restart_plans import Loss
+from vmplace.admission.incremental.state import Item
+from vmplace.admission.results import Hindrance
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import names_of
+from vmplace.model.entities import VM
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.problem import Problem
+from vmplace.results.placement import Status
+from vmplace.solvers.budget import Budget
+
+__all__ = ["Live", "bare"]
+
+Losses = Mapping[int, Loss | None]
+
+
+def bare(vm: VM) -> bool:
+    """Whether a VM asks for nothing but memory."""
+    return not vm.resources and not vm.evictable and vm.target is None
+
+
+def _bare(cluster: Cluster, problem: Problem) -> bool:
+    """Whether only memory counts, and single nodes fail."""
+    alone = len(problem.unit_pool) == problem.n_nodes
+    nothing_else = not cluster.rules and not problem.resources and not problem.evictable.any() and not problem.n_incoming
+    return problem.failures == 1 and problem.plain and alone and nothing_else
+
+
+@frozen(eq=False)
+class _Part:
+    """A pool with the names of its nodes."""
+
+    names: list[str]
+    pool: LivePool
+
+
+_NONE = np.zeros(0, dtype=np.int64)
+_NOWHERE = _Part([], LivePool(_NONE, _NONE, _NONE.astype(bool)))
+"""A pool without nodes."""
+
+
+@define(eq=False)
+class Live:
+    """The state of a cluster, by pools."""
+
+    _parts: dict[str, _Part]
+    _place: dict[str, tuple[str, int]]
+
+    @classmethod
+    def of(cls, cluster: Cluster, *, budget: Budget) -> "Live | None":
+        """A cluster kept live; None where more than memory binds it."""
+        problem = compile_problem(cluster)
+        if not _bare(cluster, problem):
+            return None
+        live, known, pools = cls({}, {}), list(names_of(cluster.nodes)), cluster.node_columns.pool
+        waits = problem.node_of < 0
+        for number in problem.pools:
+            mine = np.flatnonzero(problem.pool == number)
+            name = pools[int(mine[0])]
+            pool = LivePool(problem.usable[mine], problem.limit[mine], problem.online[mine])
+            vms = np.flatnonzero(~waits & (problem.pool[problem.node_of] == number))
+            columns = zip(
+                problem.memory[vms].tolist(), problem.priority[vms].tolist(), problem.protected[vms].tolist(), strict=True
+            )
+            pool.state.fill(np.searchsorted(mine, problem.node_of[vms]), [Item(*column) for column in columns])
+            pool.losses(budget=budget)
+            live._parts[name] = _Part([known[i] for i in mine.tolist()], pool)
+            live._place.update((node, (name, i)) for i, node in enumerate(live._parts[name].names))
+        return live
+
+    # What is there
+
+    def put(self, vm: VM, node: str) -> None:
+        """A VM more."""
+        pool, index = self._found(node)
+        pool.put(index, _item(vm))
+
+    def take(self, vm: VM, node: str) -> None:
+        """A VM less."""
+        pool, index = self._found(node)
+        pool.take(index, _item(vm))
+
+    def close(self, node: str) -> None:
+        """A node is gone."""
+        pool, index = self._found(node)
+        pool.close(index)
+
+    def open(self, node: str, vms: Iterable[VM], *, online: bool) -> None:
+        """A node is back, with the VMs that were on it."""
+        pool, index = self._found(node)
+        pool.open(index, [_item(vm) for vm in vms], online=online)
+
+    def _found(self, node: str) -> tuple[LivePool, int]:
+        name, index = self._place[node]
+        return self._parts[name].pool, index
+
+    # What is asked
+
+    def losses(self, pool: str, *, budget: Budget) -> Losses:
+        """What failures of a pool leave without a restart."""
+        return self._parts[pool].pool.losses(budget=budget)
+
+    def verdicts(self, *, budget: Budget) -> dict[str, Status]:
+        """What becomes of each failure, by the node that fails."""
+        found: dict[str, Status] = {}
+        for part in self._parts.values():
+            losses = part.pool.losses(budget=budget)
+            fails = part.pool.state.online | (part.pool.state.load > 0)
+            for index in np.flatnonzero(fails).tolist():
+                lost: Loss | None = losses.get(index, {})
+                found[part.names[index]] = Status.UNKNOWN if lost is None else Status.UNSAFE if lost else Status.SAFE
+        return found
+
+    def overfull(self) -> bool:
+        """Whether a node has more than it can hold."""
+        return any(bool((part.pool.state.load > part.pool.state.usable).any()) for part in self._parts.values())
+
+    def weigh(
+        self, vm: VM, node: str, *, waits: bool, stays: bool, budget: Budget, before: Losses | None = None
+    ) -> tuple[Hindrance, int, str]:
+        """What speaks against a VM on a node of its pool, what is free there, and which failure is to blame."""
+        pool, index = self._found(node)
+        free = int(pool.state.usable[index] - pool.state.load[index])
+        told, failure = pool.fits(index, vm.memory, stays=stays), -1
+        if told is Hindrance.NOTHING:
+            told, failure = pool.judge(index, _item(vm, waits=waits), budget=budget, before=before)
+        return told, max(free, 0), self._parts[vm.pool].names[failure] if failure >= 0 else ""
+
+    def survey(self, vm: VM, *, waits: bool, score: str, budget: Budget) -> Survey:
+        """What is known of a VM on each node of its pool."""
+        part = self._parts.get(vm.pool, _NOWHERE)
+        pool, item = part.pool, _item(vm, waits=waits)
+        hindrances = pool.hindrances(vm.memory)
+        hindrances[hindrances == Hindrance.NOTHING] = Hindrance.DOUBT
+        return Survey(
+            part.names,
+            vm.memory,
+            hindrances,
+            np.full(len(hindrances), -1, dtype=np.int64),
+            scores(score, pool.state.free, pool.state.usable, vm.memory),
+            pool.state.free.copy(),
+            part.names.__getitem__,
+            lambda index: pool.judge(index, item, budget=budget),
+            lambda: pool.sift(item),
+        )
+
+
+def _item(vm: VM, *, waits: bool = False) -> Item:
+    return Item(vm.memory, vm.priority, vm.protected, waits)

@@ -1,0 +1,284 @@
+"""A pool that nothing but memory binds, kept certified while VMs come and go: what one more VM would do to each failure."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from vmplace.admission.incremental.certificates import LiveCertificates
+from vmplace.admission.incremental.plan_store import Refuges
+from vmplace.admission.incremental.restart_plans import Loss, Refuge, Room, find_refuge, no_more
+from vmplace.admission.incremental.state import Item, LiveState
+from vmplace.admission.results import Hindrance
+from vmplace.model.columns import BoolArray, IntArray
+from vmplace.solvers.budget import Budget
+
+__all__ = ["LivePool"]
+
+_FREEST = 64
+"""So many of the freest nodes are found at a time."""
+
+
+class LivePool:
+    """Nodes of one pool, any one of which may fail, and what is on them.
+
+    A failure is told safe by a certificate for all at once, or by a `Refuge` that is kept as long as the survivors have the room;
+    unsafe by slots or by a search.
+
+    Parameters
+    ----------
+    usable, limit
+        Memory for VMs, and what of it normal running may use, in MiB, shape (n_nodes,).
+    online
+        Nodes that take VMs, shape (n_nodes,).
+    """
+
+    def __init__(self, usable: IntArray, limit: IntArray, online: BoolArray) -> None:
+        self.state = LiveState(usable, limit, online)
+        self._certificates = LiveCertificates(self.state)
+        self._refuges = Refuges(len(usable))
+        self._freest: tuple[int, list[Room]] = -1, []
+        self._doubtful: tuple[int, set[int]] = -1, set()
+        self._foreseen: tuple[int, int, Item, Refuge] | None = None
+
+    # What is there
+
+    def put(self, node: int, item: Item) -> None:
+        """A VM more on a node."""
+        if item.protected:
+            self._extend(node, item)
+        self.state.put(node, item)
+        for failure in self._refuges.beyond(node, int(self.state.free[node])):
+            self._refuges.drop(failure)
+
+    def take(self, node: int, item: Item) -> None:
+        """A VM less on a node."""
+        self.state.take(node, item)
+        self._refuges.drop_partial()
+
+    def close(self, node: int) -> None:
+        """A node is gone, with all that is on it."""
+        self.state.close(node)
+        self._refuges.drop(node)
+        for failure in self._refuges.beyond(node, 0):
+            self._refuges.drop(failure)
+
+    def open(self, node: int, items: Sequence[Item], *, online: bool) -> None:
+        """A node is back, with all that was on it; `online`: and takes VMs."""
+        self.state.open(node, online=online)
+        self._refuges.drop_partial()
+        for item in items:
+            self.put(node, item)
+
+    def _extend(self, node: int, item: Item) -> None:
+        """One more VM that must restart: the refuge of its node takes it in, or is forgotten."""
+        foreseen, self._foreseen = self._foreseen, None
+        if foreseen is not None and foreseen[:3] == (self.state.version, node, item):
+            self._refuges.put(node, foreseen[3])
+        elif node in self._refuges:
+            extended = self._extended(node, item)
+            if extended is None:
+                self._refuges.drop(node)
+            else:
+                self._refuges.put(node, extended)
+
+    # What failures do now
+
+    @property
+    def survived(self) -> BoolArray:
+        """Failures that are known to leave nobody without a restart, shape (n_nodes,)."""
+        told = (self._certificates.slack > 0) | self._refuges.complete
+        return told if told.all() else told | self._certificates.by_slots()
+
+    def losses(self, *, budget: Budget) -> dict[int, Loss | None]:
+        """The failures that leave somebody without a restart, and how much; None where it is unknown."""
+        untold = np.flatnonzero(~self.survived).tolist()
+        found = {failure: self._now(failure, budget) for failure in untold}
+        return {failure: loss for failure, loss in found.items() if loss is None or loss}
+
+    def _loss(self, failure: int, budget: Budget) -> Loss | None:
+        """The least that a failure leaves without a restart; None if that is unknown."""
+        return {} if self.survived[failure] else self._now(failure, budget)
+
+    def _now(self, failure: int, budget: Budget) -> Loss | None:
+        """The same of a failure that no certificate tells."""
+        if failure not in self._refuges:
+            version, doubtful = self._doubtful
+            if version != self.state.version:
+                self._doubtful = self.state.version, (doubtful := set())
+            if failure in doubtful and budget.spent:
+                return None
+            refuge = find_refuge(self.state.kinds[failure], self._rooms(failure), budget=budget, losses=True)
+            if refuge is None or not refuge.proven:
+                doubtful.add(failure)
+                return None
+            self._refuges.put(failure, refuge)
+        return self._refuges.lost(failure)
+
+    def _rooms(self, failure: int, node: int = -1, free: int = 0, more: int = 0) -> list[Room]:
+        """The freest survivors of a failure, as many as it displaces VMs: as they are, but for what one node would have free."""
+        count = sum(self.state.kinds[failure].values()) + more
+        rooms = [room for room in self._roomiest(count + 2) if room[1] not in (failure, node)]
+        if node >= 0 and node != failure:
+            rooms.append((free, node))
+            rooms.sort(key=lambda room: -room[0])
+        return rooms[:count]
+
+    def _roomiest(self, count: int) -> list[Room]:
+        """The nodes with most free memory, as many as are asked for at least."""
+        version, rooms = self._freest
+        free = self.state.free
+        if version != self.state.version or len(rooms) < min(count, len(free)):
+            count = min(max(count, _FREEST), len(free))
+            nodes = np.argpartition(-free, count - 1)[:count] if count < len(free) else np.arange(len(free))
+            nodes = nodes[np.lexsort((nodes, -free[nodes]))]
+            rooms = list(zip(free[nodes].tolist(), nodes.tolist(), strict=True))
+            self._freest = self.state.version, rooms
+        return rooms
+
+    # What one more VM would do
+
+    def hindrances(self, memory: int) -> IntArray:
+        """What keeps a VM of a size off each node in normal running: a `Hindrance` each, shape (n_nodes,)."""
+        state = self.state
+        found = np.where(state.free < memory, int(Hindrance.MEMORY), int(Hindrance.NOTHING))
+        found[(found == Hindrance.NOTHING) & (state.load + memory > state.limit)] = Hindrance.HEADROOM
+        found[~state.online] = Hindrance.STATE
+        return found
+
+    def fits(self, node: int, memory: int, *, stays: bool = False) -> Hindrance:
+        """What keeps a VM of a size off a node in normal running; `stays`: it is there already, if not with all its memory."""
+        state = self.state
+        if not (state.online[node] or stays):
+            return Hindrance.STATE
+        after = int(state.load[node]) + memory
+        if after > state.limit[node]:
+            return Hindrance.HEADROOM if after <= state.usable[node] else Hindrance.MEMORY
+        return Hindrance.NOTHING
+
+    def judge(
+        self, node: int, item: Item, *, budget: Budget, before: Mapping[int, Loss | None] | None = None
+    ) -> tuple[Hindrance, int]:
+        """Whether a VM on a node with room for it makes any failure worse; and which, if it does.
+
+        Parameters
+        ----------
+        before
+            What failures left out before what is to be judged began; None: what they leave out now.
+        """
+        state = self.state
+        if item.protected:
+            state.learn([item.memory])
+        doubtful = self._doubtful_with(node, item)
+        own = item.protected and not item.waits and self._certificates.slack_with(node, item) <= 0
+        if len(doubtful) or own:
+            by_slots = self._certificates.by_slots(node, item)
+            doubtful, own = doubtful[~by_slots[doubtful]], own and not by_slots[node]
+        if (len(doubtful) or own) and not item.waits and before is None:
+            short = self._certificates.short_of_slots(np.array([node]), item, self.survived)
+            if short[0] >= 0:
+                return Hindrance.FAILURE, int(short[0])
+        doubt = -1
+        for failure in doubtful.tolist():
+            told = self._shrunk(failure, node, item, budget, before)
+            if told is Hindrance.FAILURE:
+                return told, failure
+            doubt = failure if told is Hindrance.DOUBT else doubt
+        if own:
+            told = self._joined(node, item, budget, before)
+            if told is Hindrance.FAILURE:
+                return told, node
+            doubt = node if told is Hindrance.DOUBT else doubt
+        return (Hindrance.NOTHING, -1) if doubt < 0 else (Hindrance.DOUBT, doubt)
+
+    def _doubtful_with(self, node: int, item: Item) -> IntArray:
+        """Failures, other than the node's own, for which its loss of room may matter: no certificate in any order, no refuge."""
+        state, refuges = self.state, self._refuges
+        if not len(state.sizes):
+            return np.zeros(0, dtype=np.int64)
+        less = state.above_on(node) - state.above_on(node, item.memory)
+        open_ = self._certificates.slack <= less[state.largest]
+        open_[node] = False
+        broken = [failure for failure in refuges.beyond(node, int(state.free[node]) - item.memory) if open_[failure]]
+        open_ &= ~refuges.complete
+        open_[broken] = True
+        return np.flatnonzero(open_ & (state.displaced > 0))
+
+    def _shrunk(self, failure: int, node: int, item: Item, budget: Budget, before: Mapping[int, Loss | None] | None) -> Hindrance:
+        """Whether a failure gets worse if a survivor has less free."""
+        free, now = int(self.state.free[node]) - item.memory, self._loss(failure, budget)
+        if failure in self._refuges and self._refuges.used(failure).get(node, 0) <= free:
+            return Hindrance.NOTHING  # it ends as it would now
+        allowed = now if before is None else before.get(failure, {})
+        kinds, wanted = self.state.kinds[failure], bool(allowed or item.credit)
+        refuge = find_refuge(kinds, self._rooms(failure, node, free), budget=budget, losses=wanted)
+        if refuge is not None and not refuge.lost:
+            self._refuges.put(failure, refuge)  # as good now
+        return _weighed(refuge, allowed, item)
+
+    def _joined(self, node: int, item: Item, budget: Budget, before: Mapping[int, Loss | None] | None) -> Hindrance:
+        """Whether the failure of the node gets worse with one VM more to restart."""
+        now = self._loss(node, budget)
+        if node in self._refuges and self._extended(node, item) is not None:
+            return Hindrance.NOTHING
+        allowed, held = now if before is None else before.get(node, {}), self.state.kinds[node]
+        kinds = {**held, item.kind: held.get(item.kind, 0) + 1}
+        refuge = find_refuge(kinds, self._rooms(node, more=1), budget=budget, losses=bool(allowed))
+        if refuge is not None and not refuge.lost:
+            self._foreseen = self.state.version, node, item, refuge
+        return _weighed(refuge, allowed, item)
+
+    def _extended(self, node: int, item: Item) -> Refuge | None:
+        """The refuge of a node with one more VM: beside what it takes of the nodes it takes something of, or of the freest."""
+        used, lost = self._refuges.used(node), self._refuges.lost(node)
+        for other in (*used, *(room[1] for room in self._roomiest(2)[:2])):
+            if other != node and int(self.state.free[other]) - used.get(other, 0) >= item.memory:
+                return Refuge({**used, other: used.get(other, 0) + item.memory}, lost)
+        return None
+
+    def sift(self, item: Item) -> tuple[IntArray, IntArray]:
+        """What array passes tell of a VM on each node, and which failure speaks against it; what they do not is `DOUBT`.
+
+        Returns
+        -------
+        tuple of IntArray
+            A `Hindrance` per node, and a failure (-1: none), each of shape (n_nodes,).
+        """
+        if item.protected:
+            self.state.learn([item.memory])
+        found = self.hindrances(item.memory)
+        blamed = np.full(len(found), -1, dtype=np.int64)
+        open_ = np.flatnonzero(found == Hindrance.NOTHING)
+        if not len(open_):
+            return found, blamed
+        if not item.waits:
+            failing = self._certificates.short_of_slots(open_, item, self.survived)
+            found[open_[failing >= 0]] = Hindrance.FAILURE
+            blamed[open_] = failing
+            open_ = open_[failing < 0]
+        found[open_[~self._certain(open_, item)]] = Hindrance.DOUBT
+        return found, blamed
+
+    def _certain(self, nodes: IntArray, item: Item) -> BoolArray:
+        """Nodes with room on which one VM more harms no failure for certain, shape (len(nodes),)."""
+        refuges, none = self._refuges, np.zeros(len(self.state.usable), dtype=bool)
+        sure = self._certificates.certain(nodes, item, none)
+        settled = refuges.complete.copy()
+        settled[list(refuges.partial)] = True
+        if not sure.all() and settled.any():
+            untouched = refuges.need[nodes] <= self.state.free[nodes] - item.memory
+            sure |= untouched & self._certificates.certain(nodes, item, settled)
+        return sure
+
+
+def _weighed(refuge: Refuge | None, allowed: Loss | None, item: Item) -> Hindrance:
+    """Whether an end is no worse than allowed."""
+    if refuge is not None and not refuge.lost:
+        return Hindrance.NOTHING
+    if refuge is None or allowed is None:
+        return Hindrance.DOUBT
+    with_credit = {rank: allowed.get(rank, 0) + item.credit.get(rank, 0) for rank in {*allowed, *item.credit}}
+    if not with_credit:
+        return Hindrance.FAILURE  # somebody is left out, whoever it is
+    if no_more(refuge.lost, with_credit):
+        return Hindrance.NOTHING
+    return Hindrance.FAILURE if refuge.proven else Hindrance.DOUBT

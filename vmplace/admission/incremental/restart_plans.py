@@ -1,0 +1,145 @@
+"""One failure by itself: where what it displaces finds room, packed quickly or decided exactly."""
+
+from bisect import bisect_left, insort
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from attrs import evolve, field, frozen
+
+from vmplace.failover.certify import certify
+from vmplace.failover.verdict import Fate
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import NodeColumns, VMColumns
+from vmplace.problem.compile import compile_problem
+from vmplace.solvers.budget import Budget
+
+__all__ = ["Kind", "Loss", "Refuge", "find_refuge", "no_more"]
+
+Kind = tuple[int, int]
+"""What is alike among VMs that must restart: memory in MiB, and priority."""
+
+Loss = Mapping[int, int]
+"""Memory that is left without a restart, in MiB, by priority."""
+
+Room = tuple[int, int]
+"""Free memory of a survivor in MiB, and its number."""
+
+
+@frozen
+class Refuge:
+    """How a failure ends.
+
+    Parameters
+    ----------
+    used
+        What restarts take of each survivor, in MiB, by number.
+    lost
+        Who finds no room; empty if all do.
+    proven
+        Whether no plan leaves out less.
+    """
+
+    used: Mapping[int, int]
+    lost: Loss = field(factory=dict)
+    proven: bool = True
+
+
+def no_more(one: Loss, other: Loss) -> bool:
+    """Whether a loss is no worse than another: by priority, highest first, then by memory."""
+    ranks = sorted({*one, *other}, reverse=True)
+    return [one.get(rank, 0) for rank in ranks] <= [other.get(rank, 0) for rank in ranks]
+
+
+def find_refuge(items: Mapping[Kind, int], rooms: Sequence[Room], *, budget: Budget, losses: bool) -> Refuge | None:
+    """The end of a failure; None if time ran out before it was known.
+
+    Parameters
+    ----------
+    items
+        How many VMs of each kind it displaces.
+    rooms
+        The freest survivors, those with most room first: as many as there are items, or all. No more are ever needed, since
+        a plan for other nodes does as well on freer ones.
+    budget
+        What the search may take; packings are tried in any case.
+    losses
+        Whether the least loss is wanted if not all can restart.
+    """
+    sizes = sorted(((size, count) for (size, _), count in items.items()), reverse=True)
+    used = _filled(sizes, rooms) or _tightest(sizes, rooms)
+    if used is not None:
+        return Refuge(used)
+    return _decided(items, rooms, budget, losses)
+
+
+def _filled(sizes: Sequence[tuple[int, int]], rooms: Sequence[Room]) -> dict[int, int] | None:
+    """One survivor after another is filled, largest first; few survivors are used, and those with most room."""
+    left, used = dict[int, int](), dict[int, int]()
+    for size, count in sizes:
+        left[size] = left.get(size, 0) + count
+    for room, node in rooms:
+        rest = room
+        for size in list(left):
+            taken = min(left[size], rest // size)
+            if taken:
+                rest -= taken * size
+                left[size] -= taken
+                if not left[size]:
+                    del left[size]
+        if rest < room:
+            used[node] = room - rest
+        if not left:
+            return used
+    return None
+
+
+def _tightest(sizes: Sequence[tuple[int, int]], rooms: Sequence[Room]) -> dict[int, int] | None:
+    """Each VM, largest first, goes where it leaves least."""
+    left, used = sorted(rooms), dict[int, int]()
+    for size, count in sizes:
+        for _ in range(count):
+            place = bisect_left(left, (size, -1))
+            if place == len(left):
+                return None
+            room, node = left.pop(place)
+            insort(left, (room - size, node))
+            used[node] = used.get(node, 0) + size
+    return used
+
+
+def _decided(items: Mapping[Kind, int], rooms: Sequence[Room], budget: Budget, losses: bool) -> Refuge | None:
+    """Exactly: as the failure of a node in a cluster where nothing else runs, and survivors are as large as their room."""
+    roomy = [room for room in rooms if room[0] > 0]
+    kinds = list(items.items())
+    counts = [count for _, count in kinds]
+    memory = np.repeat([size for (size, _), _ in kinds], counts)
+    priority = np.repeat([rank for (_, rank), _ in kinds], counts)
+    failed = len(roomy)
+    nodes = NodeColumns.of(np.array([*(room for room, _ in roomy), 1]))  # what fails needs no room
+    vms = VMColumns.of(memory, np.full(len(memory), failed), None, nodes.names)
+    problem = compile_problem(Cluster(nodes, evolve(vms, priority=priority)))
+    verdict = certify(problem, problem.node_of, budget=budget, losses=losses)
+    fate = Fate(int(verdict.fate[failed]))
+    if fate is Fate.UNKNOWN:
+        return None
+    restarts = verdict.restarts
+    there = restarts.node >= 0
+    taken = np.bincount(restarts.node[there], problem.memory[restarts.vm[there]], minlength=failed).astype(np.int64)
+    used = {roomy[i][1]: amount for i, amount in enumerate(taken.tolist()) if amount}
+    if fate is Fate.SAFE:
+        return Refuge(used)
+    loss = verdict.losses.get(failed) if losses else None
+    if loss is None:
+        return Refuge({}, _sums(items), proven=False)
+    lost: dict[int, int] = {}
+    for vm in loss.vms.tolist():
+        rank = int(priority[vm])
+        lost[rank] = lost.get(rank, 0) + int(memory[vm])
+    return Refuge(used, lost, bool(loss.minimal))
+
+
+def _sums(items: Mapping[Kind, int]) -> Loss:
+    lost: dict[int, int] = {}
+    for (size, rank), count in items.items():
+        lost[rank] = lost.get(rank, 0) + size * count
+    return lost

@@ -1,0 +1,50 @@
+"""Room for VMs that find none as things stand: the least memory that has to migrate first."""
+
+from collections.abc import Sequence
+from math import isinf
+
+from attrs import evolve
+
+from vmplace.admission.ledger import Ledger
+from vmplace.admission.results import Admission
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import VM
+from vmplace.model.units import spell_memory
+from vmplace.results.placement import Status
+from vmplace.solvers.budget import Budget
+
+__all__ = ["room_made"]
+
+
+def room_made(cluster: Cluster, vms: Sequence[VM], refused: Admission, budget: Budget) -> Admission:
+    """Where VMs can be started once others have migrated, in a cluster that is safe then; or why not.
+
+    Parameters
+    ----------
+    cluster
+        As it is. Others that wait there go on waiting.
+    vms
+        Who is to be started.
+    refused
+        What came of it without migrations.
+    budget
+        The time there is.
+    """
+    from vmplace.placement.place import repair
+
+    ledger, wanted = Ledger(cluster), {vm.name for vm in vms}
+    for vm in list(ledger):
+        if ledger.waits(vm) and vm.name not in wanted:
+            ledger.remove(vm.name)
+    for vm in vms:
+        ledger.put(evolve(vm, node=None, target=None))
+    left = None if isinf(budget.limit) else budget.left
+    solution = repair(ledger.cluster, time_limit=left, cancel=budget.cancel)
+    if solution.placement is None:
+        status = Status.REFUSED if solution.status is Status.INFEASIBLE else Status.UNKNOWN
+        return evolve(refused, status=status, reason=f"{refused.reason}; with migrations: {solution.reason}")
+    placement = {vm.name: solution.placement[vm.name] for vm in vms}
+    memory = sum(migration.memory for migration in solution.migrations)
+    proved = "" if solution.status is Status.OPTIMAL else "; perhaps less would do"
+    reason = f"{refused.reason}; once {spell_memory(memory)} has migrated there is room{proved}"
+    return Admission(Status.ADMITTED, refused.vm, placement[refused.vm], placement, reason=reason, migrations=solution.migrations)

@@ -1,0 +1,157 @@
+"""Where one VM could go in a cluster of any kind: each node is certified with the VM there, and compared with how it was."""
+
+from functools import cached_property
+
+import numpy as np
+from attrs import define, field
+
+from vmplace.admission.candidates import Survey, scores
+from vmplace.admission.harm import Harm, Key
+from vmplace.admission.incremental.restart_plans import Loss
+from vmplace.admission.results import Hindrance
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import BoolArray, IntArray, names_of
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
+from vmplace.problem.problem import Binding, Problem
+from vmplace.solvers.budget import Budget
+
+__all__ = ["Certified"]
+
+
+@define(eq=False, slots=False)
+class Certified:
+    """A VM in question, and the cluster with it.
+
+    Parameters
+    ----------
+    cluster
+        With the VM, wherever it is there.
+    place
+        Of the VM among the cluster's.
+    before
+        What was wrong without it, or with it as it was.
+    was
+        The node it was on, by index; None if on none.
+    waits
+        Whether it is to be started: what is down in all failures until then.
+    smaller
+        Whether it takes no more than it did, so that where it was it fits.
+    """
+
+    cluster: Cluster
+    place: int
+    before: Harm
+    was: int | None
+    waits: bool
+    smaller: bool = False
+    _failures: list[Key] = field(factory=list)
+
+    def survey(self, score: str, budget: Budget) -> Survey:
+        """What is known of it on each node."""
+        free = np.maximum(self.problem.usable - self.problem.load(self._others), 0)
+        hindrances = self._hindrances()
+        hindrances[hindrances == Hindrance.NOTHING] = Hindrance.DOUBT
+        memory = int(self.problem.memory[self._vm])
+        return Survey(
+            names_of(self.cluster.nodes),
+            memory,
+            hindrances,
+            np.full(len(free), -1, dtype=np.int64),
+            scores(score, free, self.problem.usable, memory),
+            free,
+            self._failure,
+            lambda index: self._ask(index, budget),
+            penalties=self._penalties(),
+        )
+
+    def weigh(self, node: int, budget: Budget) -> tuple[Hindrance, int, str]:
+        """What speaks against a node, what is free there, and which failure is to blame."""
+        survey = self.survey("tightest", Budget(0))
+        told, failing = Hindrance(int(survey.hindrances[node])), ""
+        if told is Hindrance.DOUBT:
+            told, failure = self._ask(node, budget)
+            failing = self._failure(failure)
+        return told, int(survey.free[node]), failing
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The cluster in arrays."""
+        return compile_problem(self.cluster)
+
+    @cached_property
+    def _vm(self) -> int:
+        return int(np.flatnonzero(self.problem.original == self.place)[0])
+
+    @cached_property
+    def _others(self) -> IntArray:
+        """Where all others are, shape (n_vms,)."""
+        node_of = self.problem.node_of.copy()
+        node_of[self._vm] = -1
+        return node_of
+
+    @property
+    def _credit(self) -> Loss:
+        down = self.waits and self.problem.protected[self._vm]
+        return {int(self.problem.priority[self._vm]): int(self.problem.memory[self._vm])} if down else {}
+
+    def _ask(self, node: int, budget: Budget) -> tuple[Hindrance, int]:
+        node_of = self._others.copy()
+        node_of[self._vm] = node
+        harm = Harm.of(self.problem, node_of, budget=budget)
+        told, key = harm.worse(self.before, self._credit, int(self.problem.vm_pool[self._vm]))
+        self._failures.append(key)
+        return told, len(self._failures) - 1
+
+    def _failure(self, index: int) -> str:
+        names, key = Names(self.cluster, self.problem), self._failures[index]
+        return "+".join(names.unit(unit) for unit in key) or "one node after the other"
+
+    def _hindrances(self) -> IntArray:
+        """What keeps it off each node in normal running, shape (n_nodes,)."""
+        problem, vm = self.problem, self._vm
+        demand = problem.demand[vm]
+        after = problem.loads(self._others) + demand
+        found = np.full(problem.n_nodes, int(Hindrance.NOTHING))
+        for binding in self._bindings(must=True):
+            found[self._more(_clashes(binding, vm, self._others, problem.n_nodes))] = Hindrance.RULE
+        found[self._more(~problem.reachable[problem.signature[vm]])] = Hindrance.RULE
+        short = (after[:, 1:] > problem.capacity[:, 1:]) & (demand[1:] > 0)
+        found[np.any(short, axis=1)] = Hindrance.RESOURCE
+        found[after[:, 0] > problem.limit] = Hindrance.HEADROOM
+        found[after[:, 0] > problem.usable] = Hindrance.MEMORY
+        closed = ~problem.online
+        if self.was is not None:
+            closed[self.was] = False  # there it may stay
+        found[closed] = Hindrance.STATE
+        found[problem.pool != problem.vm_pool[vm]] = Hindrance.POOL
+        if self.was is not None and self.smaller:
+            found[self.was] = Hindrance.NOTHING
+        return found
+
+    def _more(self, clashes: IntArray | BoolArray) -> BoolArray:
+        """Nodes where a rule is broken more than by the VM where it was, shape (n_nodes,)."""
+        return np.asarray(clashes > (0 if self.was is None else clashes[self.was]))
+
+    def _penalties(self) -> IntArray:
+        """The weight of the rules that are no must and that it would break on each node, shape (n_nodes,)."""
+        weight = np.zeros(self.problem.n_nodes, dtype=np.int64)
+        for binding in self._bindings(must=False):
+            weight += binding.weight * (_clashes(binding, self._vm, self._others, len(weight)) > 0)
+        return weight
+
+    def _bindings(self, *, must: bool) -> list[Binding]:
+        return [b for b in self.problem.bindings if b.must is must and self._vm in b.vms]
+
+
+def _clashes(binding: Binding, vm: int, node_of: IntArray, n_nodes: int) -> IntArray:
+    """How often a VM would break a rule that binds it on each node, shape (n_nodes,)."""
+    if binding.nodes is not None:
+        return (~binding.nodes).astype(np.int64)
+    hosts = node_of[binding.vms[binding.vms != vm]]
+    hosts = hosts[hosts >= 0]
+    if binding.zone is not None:
+        return np.bincount(binding.zone[hosts], minlength=int(binding.zone.max()) + 1)[binding.zone]
+    alone = np.ones(n_nodes, dtype=np.int64) if len(hosts) else np.zeros(n_nodes, dtype=np.int64)
+    alone[hosts] = 0
+    return alone

@@ -1,0 +1,1 @@
+"""The independent checker: placements and failover plans, without the search's code."""

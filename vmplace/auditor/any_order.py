@@ -1,0 +1,189 @@
+"""The adversary of a restart in any order: an exhaustive search for restarts of others that leave a VM no node.
+
+VMs of equal demands under equal rules are counted, not named, and nodes that are alike are interchangeable. To strand a VM
+every node must be closed to it, so the search takes the first that is open, and tries all that can help to close it: one
+more VM there, a VM that is to be apart somewhere in its failure domain, a VM that is to be together anywhere.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.auditor.case import sums
+from vmplace.auditor.certificate import caps, resistance
+from vmplace.auditor.effort import Effort, TooHardError
+from vmplace.auditor.failures import Failure
+from vmplace.auditor.rules import Bound
+from vmplace.auditor.subset_sum import least_sums_above
+from vmplace.model.columns import BoolArray, IntArray
+from vmplace.model.entities import Apart, Together
+
+__all__ = ["Stranding", "find_stranding"]
+
+_MOST_COUNTS = 20_000_000
+
+
+@frozen
+class Stranding:
+    """A VM that must restart and cannot, once others have restarted on nodes."""
+
+    vm: int
+    restarts: dict[int, int]
+
+
+def find_stranding(failure: Failure, effort: Effort) -> Stranding | None:
+    """The first found, or None if there is none; raises TooHardError if that takes more than the effort, or much memory."""
+    return _Adversary(failure, effort).find()
+
+
+class _Adversary:
+    """What the search holds of a failure; a state is how many of each class have restarted on each node."""
+
+    def __init__(self, failure: Failure, effort: Effort) -> None:
+        self.failure, self.effort = failure, effort
+        displaced, bounds_of = failure.displaced.tolist(), failure.all.bounds_of
+        kinds: dict[tuple[object, ...], list[int]] = {}
+        for v in displaced:
+            rules = tuple(bound.number for bound in bounds_of.get(v, ()))
+            kinds.setdefault((rules, *failure.all.demand[:, v].tolist()), []).append(v)
+        self.classes = list(kinds.values())
+        first = [members[0] for members in self.classes]
+        self.size = np.array([len(members) for members in self.classes])
+        self.demand = failure.all.demand[:, first]
+        self.divisor = np.maximum(1, np.gcd.reduce(self.demand, axis=1, initial=0))
+        fitting = [failure.fitting(v, failure.free, {}) for v in first]
+        nodes = np.flatnonzero(np.any(fitting, axis=0)) if first else np.arange(0)
+        self.nodes, self.free = failure.nodes[nodes], failure.free[:, nodes]
+        self.allowed = np.array([failure.allowed(v, {})[nodes] for v in first]).reshape(len(first), len(nodes))
+        numbers = {bound.number: bound for v in first for bound in bounds_of.get(v, ())}
+        self.bounds = [_Among(bound, self.classes, self.nodes) for bound in numbers.values() if bound.rule.kind in _MUTUAL]
+        self.alike = self._alike()
+
+    def _alike(self) -> dict[int, IntArray]:
+        """For each node the nodes that it may be exchanged for."""
+        wide = [among.place for among in self.bounds if among.wide]
+        columns = np.concatenate([self.free, self.allowed, *(place[None] for place in wide)]).T
+        kinds: dict[bytes, list[int]] = {}
+        for i, column in enumerate(np.ascontiguousarray(columns)):
+            kinds.setdefault(column.tobytes(), []).append(i)
+        return {i: alike for members in kinds.values() for alike in [np.array(members)] for i in members}
+
+    def find(self) -> Stranding | None:
+        must = self.failure.all.case.must
+        targets = [c for c, members in enumerate(self.classes) if must[members].any()]
+        for c in sorted(targets, key=lambda c: (-self.demand[0, c], c)):
+            if not self._is_easier(c, targets) and (state := self._strand(c)) is not None:
+                vm = next(v for v in self.classes[c] if must[v])
+                return Stranding(vm, self._named(state, vm))
+        return None
+
+    def _is_easier(self, target: int, targets: list[int]) -> bool:
+        """Whether what strands the target, free of rules as it is, strands another that needs no less in its stead."""
+        others = [c for c in targets if c != target and (self.demand[:, c] >= self.demand[:, target]).all()]
+        return bool(others) and self.classes[target][0] not in self.failure.all.bounds_of
+
+    def _strand(self, target: int) -> IntArray | None:
+        """A state that strands a VM of a class."""
+        spare = self.size.copy()
+        spare[target] -= 1
+        first: IntArray = np.zeros((len(self.nodes), len(self.size)), np.int64)
+        stack, seen = [first], {first.tobytes()}
+        while stack:
+            state = stack.pop()
+            free = np.asarray(self.free - self.demand @ state.T, np.int64)
+            rest: IntArray = spare - state.sum(axis=0)
+            open_ = self._open(target, state, free)
+            if not open_.any():
+                return state
+            if self._resists(target, state, free[:, open_], rest, np.flatnonzero(open_)):
+                continue
+            for child in self._children(target, state, free, rest, int(np.argmax(open_))):
+                if (key := child.tobytes()) not in seen:
+                    self.effort.spend()
+                    if (len(seen) + len(stack)) * child.size > _MOST_COUNTS:
+                        raise TooHardError
+                    seen.add(key)
+                    stack.append(child)
+        return None
+
+    def _open(self, c: int, state: IntArray, free: IntArray) -> BoolArray:
+        """The nodes that can take one more of a class."""
+        need = self.demand[:, c, None]
+        open_: BoolArray = self.allowed[c] & ((free >= need) | (need == 0)).all(axis=0)
+        for among in self.bounds:
+            if among.member[c]:
+                open_ &= among.leaves(state)
+        return open_
+
+    def _resists(self, target: int, state: IntArray, free: IntArray, rest: IntArray, nodes: IntArray) -> bool:
+        """Whether arithmetic shows that the nodes that are open cannot all be closed."""
+        peers = np.zeros(len(rest), dtype=bool)
+        wide = None
+        for among in (among for among in self.bounds if among.member[target]):
+            if not among.apart and not state[:, among.member].any() and rest[among.member].any():
+                return False
+            if among.apart:
+                peers |= among.member
+                wide = among.place if among.wide else wide
+        need = self.demand[:, target]
+        binding = np.flatnonzero(need)
+        least = np.array(
+            [least_sums_above(free[r] - need[r], free[r], self.demand[r], rest, int(self.divisor[r])) for r in binding.tolist()]
+        )
+        place = np.arange(len(nodes)) if wide is None else np.unique(wide[nodes], return_inverse=True)[1]
+        for cap in caps(least):
+            others = np.minimum(self.demand[binding], cap[:, None]) @ rest
+            held, limit = resistance(np.minimum(least, cap[:, None]), others)
+            kept = max(0, len(nodes) - int(rest[peers].sum()))
+            if int(np.sort(sums(place, held, len(nodes)))[:kept].sum()) > limit:
+                return True
+        return False
+
+    def _children(self, target: int, state: IntArray, free: IntArray, rest: IntArray, node: int) -> Iterator[IntArray]:
+        """What the state may become by a restart that helps to close a node to the target; the likeliest last."""
+        gap = int(free[0, node] - self.demand[0, target]) + 1
+        for c in sorted(np.flatnonzero(rest > 0).tolist(), key=lambda c: _likely(int(self.demand[0, c]), gap)):
+            open_ = self._open(c, state, free)
+            useful = np.arange(len(open_)) == node
+            for among in self.bounds:
+                if among.member[c] and among.member[target]:
+                    useful |= among.place == among.place[node] if among.apart else True
+            for i in np.flatnonzero(open_ & useful).tolist():
+                child = state.copy()
+                child[i, c] += 1
+                rows = child[self.alike[i]]
+                child[self.alike[i]] = rows[np.lexsort(rows.T)]
+                yield child
+
+    def _named(self, state: IntArray, vm: int) -> dict[int, int]:
+        restarts: dict[int, int] = {}
+        for c, members in enumerate(self.classes):
+            others = iter(v for v in members if v != vm)
+            for i in np.flatnonzero(state[:, c]).tolist():
+                restarts.update((next(others), int(self.nodes[i])) for _ in range(int(state[i, c])))
+        return restarts
+
+
+def _likely(demand: int, gap: int) -> tuple[bool, int]:
+    """Ranks restarts that are to fill a gap: the largest that fits last, before it what is too large."""
+    return demand <= gap, demand if demand <= gap else -demand
+
+
+_MUTUAL = (Apart.kind, Together.kind)
+
+
+class _Among:
+    """A rule between displaced VMs, seen from the classes and nodes of a search."""
+
+    def __init__(self, bound: Bound, classes: list[list[int]], nodes: IntArray) -> None:
+        self.member = np.array([vms[0] in bound.member_set for vms in classes])
+        self.apart = isinstance(bound.rule, Apart)
+        self.wide = isinstance(bound.rule, Apart) and bound.rule.scope == "domain"
+        self.place = bound.place[nodes]
+
+    def leaves(self, state: IntArray) -> BoolArray:
+        """The nodes that the members that have restarted leave to another."""
+        there = np.any(state[:, self.member], axis=1)
+        left = ~np.isin(self.place, self.place[there]) if self.apart else there | (not there.any())
+        return np.asarray(left, dtype=bool)

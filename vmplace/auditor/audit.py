@@ -1,0 +1,90 @@
+"""The independent checker of witnesses: is a placement right, and do its failover plans hold?
+
+Whole numbers only, no solver, and no code shared with the search but the cluster as columns.
+"""
+
+from vmplace.auditor.case import Case, Names, Placement
+from vmplace.auditor.certificate import doubtful_pools
+from vmplace.auditor.failures import Failures
+from vmplace.auditor.placement import check_placement
+from vmplace.auditor.plans import Failover, check_plans
+from vmplace.auditor.policy import check_policy
+from vmplace.auditor.restarts_in_any_order import check_any_order
+from vmplace.auditor.rules import check_rules
+from vmplace.auditor.scenarios import Scenarios
+from vmplace.auditor.sequential import check_sequence
+from vmplace.auditor.sums import check_sums
+from vmplace.model.cluster import Cluster
+from vmplace.results.placement import Violation
+
+__all__ = ["audit", "audit_plans", "audit_running"]
+
+
+def audit(
+    cluster: Cluster, placement: Placement, failover: Failover | None = None, *, powered: Names | None = None, drained: Names = ()
+) -> list[Violation]:
+    """Everything that a placement and its failover plans break; empty if they are good.
+
+    Parameters
+    ----------
+    placement
+        VM to node, or the index of each VM's node, of shape (n_vms,). None or -1: nowhere.
+    failover
+        Per failure scenario, VM to restart node; None for a VM that does not restart, or that is evictable and stopped to make
+        room. A scenario left out has an empty plan. Where one unit fails at a time also the index of each VM's restart node, of
+        shape (n_vms,); evictable VMs then give way wherever they have to. Without plans, what needs one is ``unverified``.
+    powered, drained
+        Nodes that stay powered on (None: all), and nodes to be emptied, even of VMs that are not movable. A node that is
+        drained or not powered hosts nothing, takes no restarts and is no failure scenario.
+
+    Raises
+    ------
+    InputError
+        If an array has the wrong shape or type, or an index that is no node; or if a node without a domain is called like
+        one where domains fail. Unknown names are violations.
+    """
+    case = Case(cluster, placement, powered, drained)
+    check_placement(case)
+    scenarios, plans, asked = Scenarios.of(case), None, cluster.guarantee
+    in_turn = asked.sequence == "sequential" and asked.failures > 1
+    simulated, planned = asked.policy is not None and not in_turn, asked.policy is None and asked.restart == "planned"
+    if failover is not None:
+        plans = check_plans(case, scenarios, failover, complete=not simulated)
+    elif planned:
+        check_sums(case, scenarios)
+    check_rules(case, plans, scenarios)
+    failures = Failures(case, scenarios)
+    _check_crowded(failures)
+    if simulated:
+        check_policy(failures, plans)
+    elif in_turn and not (planned and plans is None):
+        check_sequence(failures)
+    elif not planned:
+        check_any_order(failures)
+    return case.found
+
+
+def audit_plans(
+    cluster: Cluster, placement: Placement, failover: Failover, *, powered: Names | None = None, drained: Names = ()
+) -> list[Violation]:
+    """What these plans break, whatever the others would; who is missing in one is not told. Arguments as for `audit`."""
+    case = Case(cluster, placement, powered, drained)
+    scenarios = Scenarios.of(case)
+    check_rules(case, check_plans(case, scenarios, failover, complete=False), scenarios)
+    return [violation for violation in case.found if violation.kind == "failover"]
+
+
+def _check_crowded(failures: Failures) -> None:
+    """Record pools with too many failures to look at each, unless arithmetic shows that all are survived."""
+    case = failures.case
+    for pool in doubtful_pools(failures):
+        name, number = case.pools[pool], failures.scenarios.failures
+        case.blame("unverified", name, f"pool {name} has too many sets of {number} that may fail to look at each")
+
+
+def audit_running(cluster: Cluster, placement: Placement, *, drained: Names = ()) -> list[Violation]:
+    """What a placement breaks in normal running, whatever fails; arguments and errors as for `audit`."""
+    case = Case(cluster, placement, None, drained)
+    check_placement(case)
+    check_rules(case)
+    return case.found

@@ -1,0 +1,273 @@
+"""Whether failover plans hold: who restarts, where, and whether the room is there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from vmplace.auditor.case import Case, Resource, node_column
+from vmplace.auditor.scenarios import Scenarios
+from vmplace.model.columns import BoolArray, IntArray
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.units import short
+
+__all__ = ["Failover", "Plans", "check_plans", "sums_by_key"]
+
+Failover = Mapping[str, Mapping[str, str | None]] | npt.ArrayLike
+
+
+@frozen(eq=False)
+class Plans:
+    """Who restarts where in which scenario, and who is stopped to make room.
+
+    Parameters
+    ----------
+    scenario, vm, node
+        Of each restart, as long.
+    evicted
+        Pairs of a scenario and an evictable VM on a survivor that is stopped in it; None: whoever is in the way.
+    """
+
+    scenario: IntArray
+    vm: IntArray
+    node: IntArray
+    evicted: frozenset[tuple[int, int]] | None
+
+    def only(self, right: BoolArray) -> "Plans":
+        """With some of the restarts."""
+        return self if right.all() else Plans(self.scenario[right], self.vm[right], self.node[right], self.evicted)
+
+    def evicts(self, scenario: int, vm: int) -> bool:
+        """Whether an evictable VM on a survivor may be taken as stopped."""
+        return self.evicted is None or (scenario, vm) in self.evicted
+
+
+def check_plans(case: Case, scenarios: Scenarios, failover: Failover, *, complete: bool = True) -> Plans:
+    """The plans read, as far as they are right by themselves; what is wrong with them is recorded.
+
+    Parameters
+    ----------
+    complete
+        Whether every VM that must restart has to be in its plan.
+    """
+    plans = _Reader(case, scenarios).read(failover) if isinstance(failover, Mapping) else _from_column(case, scenarios, failover)
+    stray = plans.scenario < 0
+    _blame(case, scenarios, plans.only(stray), _STRAY)
+    plans = plans.only(~stray)
+    must = case.must[plans.vm]
+    if complete:
+        _check_missing(case, scenarios, plans if must.all() else plans.only(must))
+    plans = _restarts(case, scenarios, plans, must)
+    for resource in case.resources:
+        if resource.binding:
+            _check_room(case, scenarios, plans, resource)
+    return plans
+
+
+def _from_column(case: Case, scenarios: Scenarios, given: Any) -> Plans:
+    """The plans where no VM restarts in two: one node for each VM."""
+    if scenarios.failures > 1:
+        told = f"one node a VM does not tell plans for {scenarios.failures} failures: give VM to node by scenario"
+        raise InputError([Flaw("failover", told)])
+    to = node_column("failover", given, case)
+    return Plans(scenarios.alone[scenarios.unit][case.at], np.arange(len(to)), to, None).only(to >= 0)
+
+
+class _Reader:
+    """Reads plans by scenario and VM; what names nothing, or not what it should, is recorded and left out."""
+
+    def __init__(self, case: Case, scenarios: Scenarios) -> None:
+        self.case, self.scenarios = case, scenarios
+        self.pools = scenarios.pool[scenarios.units[:, 0]]
+        self.units = set(scenarios.names) if scenarios.failures < 2 else frozenset()
+
+    def read(self, failover: Mapping[str, Mapping[str, str | None]]) -> Plans:
+        vm_index, node_index = self.case.vm_index, self.case.node_index
+        scenario: list[int] = []
+        vms: list[int] = []
+        nodes: list[int] = []
+        for key, plan in failover.items():
+            known = self.scenarios.by_key.get(key)
+            if known is None and self.scenarios.is_crowded(key):
+                continue
+            vm, node = [vm_index.get(name, -1) for name in plan], [node_index.get(name, -2) for name in plan.values()]
+            if -1 in vm or -2 in node:
+                vm, node = self._sift(key, plan, vm, node)
+            if known is None:
+                vm, node = self._astray(key, vm, node)
+            scenario += self._among(known or [-1], vm)
+            vms += vm
+            nodes += node
+        order = np.argsort(np.array(vms, np.int64), kind="stable")
+        return self._sort(*(np.array(column, np.int64)[order] for column in (scenario, vms, nodes)))
+
+    def _astray(self, key: str, vms: list[int], nodes: list[int]) -> tuple[list[int], list[int]]:
+        """The restarts in a plan for what is no scenario; one for a unit that fails in none may be empty."""
+        if key not in self.units:
+            self.case.blame("failover", key, f"{short(key)} is no failure scenario here")
+        at_home = [self._is_home(key, v) for v in vms]
+        for v in (v for v, here in zip(vms, at_home, strict=True) if not here):
+            self.case.blame("failover", key, f"{self.case.vm.names[v]} is no VM running on {short(key)}")
+        kept = [(v, i) for v, i, here in zip(vms, nodes, at_home, strict=True) if here and i >= 0]
+        return [v for v, _ in kept], [i for _, i in kept]
+
+    def _is_home(self, unit: str, vm: int) -> bool:
+        """Whether a VM is on a unit that may be asked for, be it in no scenario."""
+        at = int(self.case.at[vm])
+        if at < 0 or unit not in self.units:
+            return False
+        domain = self.case.node.domain[at] if self.case.cluster.guarantee.scope == "domain" else ""
+        return unit == (domain or self.case.nodes[at])
+
+    def _sift(self, key: str, plan: Mapping[str, str | None], vms: list[int], nodes: list[int]) -> tuple[list[int], list[int]]:
+        """The entries without those that name no VM or no node."""
+        for (vm, node), v, i in zip(plan.items(), vms, nodes, strict=True):
+            if v < 0:
+                self.case.blame("failover", key, f"{short(vm)} is no VM of this cluster")
+            elif i < -1:
+                self.case.blame("failover", key, f"{short(node)}, given for {vm}, is no node of this cluster")
+        kept = [(v, i) for v, i in zip(vms, nodes, strict=True) if v >= 0 and i >= -1]
+        return [v for v, _ in kept], [i for _, i in kept]
+
+    def _among(self, known: Sequence[int], vms: list[int]) -> list[int]:
+        """For each VM the one of a key's scenarios that is its pool's."""
+        if len(known) == 1:
+            return [known[0]] * len(vms)
+        of_pool = {int(self.pools[s]): s for s in known}
+        return [of_pool.get(pool, known[0]) for pool in self.case.node_pool[self.case.at[vms]].tolist()]
+
+    def _sort(self, scenario: IntArray, vm: IntArray, to: IntArray) -> Plans:
+        """Restarts of displaced VMs, and evictions of others; what is neither is recorded."""
+        case, at = self.case, self.case.at[vm]
+        displaced, told = at >= 0, scenario >= 0
+        displaced[told] &= self.scenarios.fail(scenario[told], at[told])
+        stops = (to < 0) & case.vm.evictable[vm] & (at >= 0)
+        odd = np.flatnonzero(~displaced & ~stops)
+        for s, v in zip(scenario[odd].tolist(), vm[odd].tolist(), strict=True):
+            key = self.scenarios.key(s)
+            case.blame("failover", key, f"{case.vm.names[v]} is no VM running on {key}")
+        restarts, evicted = displaced & (to >= 0), stops & ~displaced
+        found = set(zip(scenario[evicted].tolist(), vm[evicted].tolist(), strict=True))
+        if len(self.scenarios.by_key) < len(self.scenarios):
+            found.update(self._evicted_elsewhere(scenario[stops], vm[stops]))
+        return Plans(scenario[restarts], vm[restarts], to[restarts], frozenset(found))
+
+    def _evicted_elsewhere(self, scenario: IntArray, vm: IntArray) -> Iterator[tuple[int, int]]:
+        """Who is stopped where it survives, in all scenarios of the key that says so."""
+        for s, v in zip(scenario.tolist(), vm.tolist(), strict=True):
+            unit = self.scenarios.unit[self.case.at[v]]
+            known = self.scenarios.by_key[self.scenarios.key(s)]
+            yield from ((other, v) for other in known if unit not in self.scenarios.units[other])
+
+
+_STRAY = "{vm} restarts on {to}, but is not protected, or no failure displaces it"
+
+
+def _blame(case: Case, scenarios: Scenarios, plans: Plans, message: str) -> None:
+    for s, v, i in zip(plans.scenario.tolist(), plans.vm.tolist(), plans.node.tolist(), strict=True):
+        key = scenarios.key(s) if s >= 0 else case.nodes[case.at[v]]
+        case.blame("failover", key, message.format(key=key, vm=case.vm.names[v], to=case.nodes[i]))
+
+
+def _check_missing(case: Case, scenarios: Scenarios, plans: Plans) -> None:
+    """Whether all that must restart do; counted first, since mostly they do."""
+    if scenarios.units.shape[1] == 1 and len(plans.vm) == np.count_nonzero(case.must):
+        return  # each has its one scenario
+    musts = np.flatnonzero(case.must)
+    needed = scenarios.total(scenarios.by_unit(case.at[musts], np.ones(len(musts), np.int64)))
+    lacking = np.flatnonzero(needed > np.bincount(plans.scenario, minlength=len(scenarios)))
+    if not len(lacking):
+        return
+    order = np.argsort(scenarios.unit[case.at[musts]], kind="stable")
+    units = scenarios.unit[case.at[musts]][order]
+    by_scenario = np.argsort(plans.scenario, kind="stable")
+    ends = np.searchsorted(plans.scenario[by_scenario], np.arange(len(scenarios) + 1))
+    for s in lacking.tolist():
+        there = set(plans.vm[by_scenario[ends[s] : ends[s + 1]]].tolist())
+        first, last = (np.searchsorted(units, scenarios.units[s], side=side) for side in ("left", "right"))
+        displaced = [v for a, z in zip(first, last, strict=True) for v in musts[order[a:z]].tolist()]
+        key = scenarios.key(s)
+        for v in (v for v in displaced if v not in there):
+            case.blame("unprotected", key, f"if {key} fails, {case.vm.names[v]} restarts nowhere")
+
+
+def _restarts(case: Case, scenarios: Scenarios, plans: Plans, must: BoolArray) -> Plans:
+    """The restarts that are right one by one."""
+    if not must.all():
+        free = ~must & ~case.vm.protected[plans.vm]
+        _blame(case, scenarios, plans.only(free), _STRAY)
+        plans = plans.only(~free)
+    plans = _without(case, scenarios, plans, scenarios.fail(plans.scenario, plans.node), "failed")
+    if not case.online[:-1].all():
+        plans = _without(case, scenarios, plans, ~case.online[plans.node], "closed")
+    if len(case.pools) > 1:
+        plans = _without(case, scenarios, plans, case.vm_pool[plans.vm] != case.node_pool[plans.node], "other pool")
+    return plans
+
+
+def _without(case: Case, scenarios: Scenarios, plans: Plans, wrong: BoolArray, reason: str) -> Plans:
+    """What is left of the restarts without those that cannot be, which are recorded."""
+    if not wrong.any():
+        return plans
+    _blame(case, scenarios, plans.only(wrong), "if {key} fails, {vm} cannot restart on {to}: " + reason)
+    return plans.only(~wrong)
+
+
+def _check_room(case: Case, scenarios: Scenarios, plans: Plans, resource: Resource) -> None:
+    """Whether survivors have what VMs restart with, per pair of a scenario and a survivor where anything arrives."""
+    count, demand = len(resource.capacity), resource.demand[plans.vm]
+    keys = plans.scenario * count + plans.node
+    if resource.name:
+        keys, demand = keys[demand > 0], demand[demand > 0]
+    pairs, arriving = sums_by_key(keys, demand)
+    if case.vm.evictable.any():
+        arriving -= _freed(case, scenarios, plans, resource, pairs)
+    held = resource.fixed if plans.evicted is None else resource.load
+    node = pairs % count
+    for p in np.flatnonzero(arriving > (resource.capacity - held)[node]).tolist():
+        key, i = scenarios.key(int(pairs[p]) // count), int(node[p])
+        excess = resource.excess(int(held[i] + arriving[p]), int(resource.capacity[i]))
+        case.blame("failover", key, f"if {key} fails, {case.nodes[i]} would hold {excess}")
+
+
+def _freed(case: Case, scenarios: Scenarios, plans: Plans, resource: Resource, pairs: IntArray) -> IntArray:
+    """What evictable VMs that are stopped give back, pair by pair; less than nothing for one that only restarts.
+
+    A VM that is stopped takes nothing on the target of its migration either, be it displaced or not.
+    """
+    count = len(resource.capacity)
+    moving = case.moving[case.vm.evictable[case.moving]]
+    entries = np.isin(plans.vm, moving)
+    restarted = set(zip(plans.scenario[entries].tolist(), plans.vm[entries].tolist(), strict=True))
+    stopped = sorted(plans.evicted or ())
+    freed = [(s * count + int(case.at[v]), int(resource.demand[v])) for s, v in stopped]
+    if plans.evicted is None:
+        freed += [(s * count + int(case.target[v]), -int(resource.demand[v])) for s, v in restarted]
+    else:
+        gone = {(s, v) for s, v in stopped if case.target[v] >= 0}
+        gone.update((s, v) for v in moving.tolist() for s in scenarios.failing(int(case.at[v])).tolist())
+        freed += [(s * count + int(case.target[v]), int(resource.demand[v])) for s, v in gone - restarted]
+    total = np.zeros(len(pairs), np.int64)
+    keys, amounts = (np.array(column, np.int64) for column in zip(*freed, strict=True)) if freed else (pairs[:0], pairs[:0])
+    places = np.searchsorted(pairs, keys)
+    hit = np.append(pairs, -1)[places] == keys
+    np.add.at(total, places[hit], amounts[hit])
+    return total
+
+
+def sums_by_key(keys: IntArray, amounts: IntArray) -> tuple[IntArray, IntArray]:
+    """Each key once, in order, and the sum of its amounts, none negative.
+
+    Both are packed into one number where they fit, which is sorted ten times faster.
+    """
+    width = int(amounts.max(initial=0)).bit_length()
+    if int(keys.max(initial=0)).bit_length() + width > 63:
+        order = np.argsort(keys)
+        keys, amounts = keys[order], amounts[order]
+    else:
+        packed = np.sort(keys << width | amounts)
+        keys, amounts = packed >> width, packed & ((1 << width) - 1)
+    start = np.flatnonzero(np.diff(keys, prepend=-1))
+    return keys[start], np.add.reduceat(amounts, start) if len(start) else amounts

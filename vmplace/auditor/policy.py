@@ -1,0 +1,63 @@
+"""What a platform with a policy of its own does after a failure, simulated; and whether plans say the same."""
+
+import numpy as np
+
+from vmplace.auditor.case import Case
+from vmplace.auditor.certificate import doubtful_scenarios
+from vmplace.auditor.failures import Failure, Failures
+from vmplace.auditor.plans import Plans
+
+__all__ = ["check_policy", "simulate"]
+
+_BEYOND = np.iinfo(np.int64).max
+
+
+def check_policy(failures: Failures, plans: Plans | None) -> None:
+    """Record whom the platform loses, and where plans differ from what it does.
+
+    What survives in any order of restarts need not be simulated, unless there are plans to compare.
+    """
+    case, scenarios, policy = failures.case, failures.scenarios, failures.case.cluster.guarantee.policy
+    given = {}
+    if plans is not None:
+        given = dict(zip(zip(plans.scenario.tolist(), plans.vm.tolist(), strict=True), plans.node.tolist(), strict=True))
+    for s in range(len(scenarios)) if plans is not None else doubtful_scenarios(failures).tolist():
+        failure = failures.at_once(s)
+        restarts = simulate(failure)
+        for v in failure.musts:
+            key, vm, to, planned = scenarios.key(s), case.vm.names[v], restarts.get(v, -1), given.get((s, v), -1)
+            if to < 0:
+                case.blame("unprotected", key, f"if {key} fails, {policy} finds no node for {vm}")
+            elif plans is not None and to != planned:
+                other = f"on {case.nodes[planned]}" if planned >= 0 else "nowhere"
+                case.blame("failover", key, f"if {key} fails, {policy} restarts {vm} on {case.nodes[to]}, the plan {other}")
+
+
+def simulate(failure: Failure) -> dict[int, int]:
+    """The node of each VM that the platform restarts: who finds none is lost, the others go on."""
+    free = failure.free.copy()
+    restarts: dict[int, int] = {}
+    policy = failure.all.case.cluster.guarantee.policy
+    for v in _in_order(failure.all.case, failure.musts):
+        fits = failure.fitting(v, free, restarts)
+        if not fits.any():
+            continue
+        if policy == "first-fit":
+            place = int(np.argmax(fits))
+        elif policy == "most-free":
+            place = int(np.argmax(np.where(fits, free[0], -1)))
+        else:
+            place = int(np.argmin(np.where(fits, free[0], _BEYOND)))
+        free[:, place] -= failure.all.demand[:, v]
+        restarts[v] = int(failure.nodes[place])
+    return restarts
+
+
+def _in_order(case: Case, vms: list[int]) -> list[int]:
+    """The VMs as the platform takes them; where it sees no difference, in document order."""
+    order = case.cluster.guarantee.order
+    if order == "largest-first":
+        return sorted(vms, key=lambda v: -int(case.vm.memory[v]))
+    if order == "priority":
+        return sorted(vms, key=lambda v: -int(case.vm.priority[v]))
+    return vms

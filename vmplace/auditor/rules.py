@@ -1,0 +1,139 @@
+"""Whether must-rules are kept: in normal running, and by the restarts after a failure."""
+
+from collections.abc import Collection, Iterator
+from functools import cached_property
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.auditor.case import Case
+from vmplace.auditor.plans import Plans
+from vmplace.auditor.scenarios import Scenarios
+from vmplace.model.columns import BoolArray, IntArray
+from vmplace.model.entities import Apart, NotOn, OnlyOn, Rule, Together
+from vmplace.model.references import resolve
+
+__all__ = ["Bound", "check_rules", "musts"]
+
+Comers = dict[int, list[int]]
+"""Members of a rule by the node that they are on or come to."""
+
+
+@frozen(eq=False)
+class Bound:
+    """A must-rule with indices for names.
+
+    Parameters
+    ----------
+    number
+        Of the rule in its cluster.
+    rule
+        With its members as they are named.
+    members
+        VMs, in the order in which they are named.
+    banned
+        Nodes that only-on and not-on leave out, shape (n_nodes + 1,).
+    place
+        What two nodes share that apart members must not share, shape (n_nodes + 1,).
+    """
+
+    number: int
+    rule: Rule
+    members: IntArray
+    banned: BoolArray
+    place: IntArray
+
+    @classmethod
+    def of(cls, case: Case, number: int, rule: Rule) -> "Bound":
+        """A rule of the cluster under audit."""
+        members = np.array([case.vm_index[vm] for vm in resolve(rule.vms, case.cluster.vms)], np.int64)
+        banned = np.broadcast_to(np.False_, len(case.node) + 1)
+        if isinstance(rule, OnlyOn | NotOn):
+            banned = np.full(len(banned), isinstance(rule, OnlyOn))
+            banned[[case.node_index[name] for name in resolve(rule.nodes, case.cluster.nodes)]] ^= True
+        wide = isinstance(rule, Apart) and rule.scope == "domain"
+        return cls(number, rule, members, banned, case.by_domain if wide else case.by_node)
+
+    @cached_property
+    def member_set(self) -> frozenset[int]:
+        """The members, to be looked up."""
+        return frozenset(self.members.tolist())
+
+    def at_places_of(self, nodes: IntArray) -> BoolArray:
+        """Which nodes share a place with some nodes, shape (n_nodes,)."""
+        taken = np.zeros(int(self.place.max(initial=0)) + 1, dtype=bool)
+        taken[self.place[nodes]] = True
+        return taken[self.place[:-1]]
+
+
+def musts(case: Case) -> Iterator[Bound]:
+    """The must-rules of a cluster."""
+    return (Bound.of(case, r, rule) for r, rule in enumerate(case.cluster.rules) if rule.must)
+
+
+def check_rules(case: Case, plans: Plans | None = None, scenarios: Scenarios | None = None) -> None:
+    """Which must-rules the placement breaks, and which the restarts of the plans break."""
+    restarts = None if plans is None or scenarios is None or not case.cluster.rules else _Restarts(case, plans, scenarios)
+    for bound in musts(case):
+        placed: Comers = {}
+        for v, at in zip(bound.members.tolist(), case.at[bound.members].tolist(), strict=True):
+            if at >= 0:
+                placed.setdefault(at, []).append(v)
+        bad = _broken(bound, placed)
+        if bad:
+            _blame(case, bound, "rule", f"rules[{bound.number}]", placed, bad)
+        if restarts is not None and bound.rule.during_failover:
+            restarts.judge(bound)
+
+
+class _Restarts:
+    """The restarts of plans, found by VM."""
+
+    def __init__(self, case: Case, plans: Plans, scenarios: Scenarios) -> None:
+        self.case, self.plans, self.scenarios = case, plans, scenarios
+        self.entries: dict[int, list[tuple[int, int]]] = {}
+        for s, v, i in zip(plans.scenario.tolist(), plans.vm.tolist(), plans.node.tolist(), strict=True):
+            self.entries.setdefault(v, []).append((s, i))
+
+    def judge(self, bound: Bound) -> None:
+        """Record the failures after which the restarts break a rule."""
+        standing: dict[int, list[int]] = {}
+        if isinstance(bound.rule, Apart):
+            for v, place in zip(bound.members.tolist(), bound.place[self.case.at[bound.members]].tolist(), strict=True):
+                standing.setdefault(place, []).append(v)
+        for s, comers in self._comers(bound).items():
+            places = {int(bound.place[i]) for i in comers}
+            bad = _broken(bound, comers, {place for place in places if any(self._stays(v, s) for v in standing.get(place, ()))})
+            if bad:
+                _blame(self.case, bound, "failover", self.scenarios.key(s), comers, bad)
+
+    def _comers(self, bound: Bound) -> dict[int, Comers]:
+        """The restarts of a rule's members, by scenario."""
+        found: dict[int, Comers] = {}
+        for v in bound.members.tolist():
+            for s, i in self.entries.get(v, ()):
+                found.setdefault(s, {}).setdefault(i, []).append(v)
+        return found
+
+    def _stays(self, vm: int, scenario: int) -> bool:
+        """Whether a VM is where it was: its node has not failed, and it is not stopped."""
+        unit = self.scenarios.unit[self.case.at[vm]]
+        stopped = self.case.vm.evictable[vm] and self.plans.evicts(scenario, vm)
+        return not stopped and unit not in self.scenarios.units[scenario]
+
+
+def _broken(bound: Bound, comers: Comers, taken: Collection[int] = ()) -> list[int]:
+    """The nodes where members that are on, or come to, some nodes break a rule; other members stand in the places taken."""
+    if isinstance(bound.rule, Apart):
+        crowd: dict[int, int] = {}
+        for i, members in comers.items():
+            crowd[int(bound.place[i])] = crowd.get(int(bound.place[i]), 0) + len(members)
+        return [i for i in comers if crowd[int(bound.place[i])] > 1 or int(bound.place[i]) in taken]
+    if isinstance(bound.rule, Together):
+        return list(comers) if len(comers) > 1 else []
+    return [i for i in comers if bound.banned[i]]
+
+
+def _blame(case: Case, bound: Bound, kind: str, subject: str, comers: Comers, bad: list[int]) -> None:
+    places = "; ".join(f"{', '.join(case.vm.names[v] for v in comers[i])} on {case.nodes[i]}" for i in bad)
+    case.blame(kind, subject, f"rules[{bound.number}] ({bound.rule.kind}) is broken by {places}")

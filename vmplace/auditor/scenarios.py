@@ -1,0 +1,164 @@
+"""The failures that a guarantee speaks of: which units of which pool fail together, and how each scenario is called."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import chain, combinations
+from math import comb
+
+import numpy as np
+from attrs import field, frozen
+
+from vmplace.auditor.case import Case
+from vmplace.model.columns import BoolArray, IntArray
+
+__all__ = ["MOST_SCENARIOS", "Scenarios"]
+
+MOST_SCENARIOS = 1_000_000
+"""Of several units; above so many, pools are judged as a whole."""
+
+_NOBODY, _PADDING = -1, -2
+
+
+@frozen(eq=False)
+class Scenarios:
+    """The failures, each a set of units of one pool; a unit is what fails as one: a node, or a pool's nodes of one domain.
+
+    Parameters
+    ----------
+    names
+        Of the units; those of two pools may share one.
+    unit
+        Of each node, -1 for one that never fails or is no node, shape (n_nodes + 1,).
+    pool
+        Of each unit, shape (n_units,).
+    units
+        Of each scenario, in document order, then -2; shape (n_scenarios, width).
+    crowded
+        Hosts of each pool that has too many scenarios to tell each.
+    failures
+        How many units fail together where there are so many.
+    """
+
+    names: Sequence[str] = field(repr=False)
+    unit: IntArray = field(repr=False)
+    pool: IntArray = field(repr=False)
+    units: IntArray = field(repr=False)
+    crowded: list[IntArray] = field(repr=False)
+    failures: int
+
+    @classmethod
+    def of(cls, case: Case) -> "Scenarios":
+        """The failures of a placement; raises InputError if names of nodes and domains do not tell units apart."""
+        names, unit = _domain_units(case) if case.cluster.guarantee.scope == "domain" else _node_units(case)
+        hosting = case.online.copy()
+        if case.maintenance.any():
+            hosting |= case.maintenance & (np.bincount(case.at + 1, minlength=len(hosting))[np.r_[1 : len(hosting), 0]] > 0)
+        hosting[-1] = False
+        pool = np.zeros(len(names), np.int64)
+        pool[unit[:-1]] = case.node_pool[:-1]
+        hosts = np.flatnonzero(np.bincount(unit[hosting]))
+        failures = case.cluster.guarantee.failures
+        told, crowded = _told([hosts[pool[hosts] == p] for p in range(len(case.pools))], failures)
+        return cls(names, np.where(hosting, unit, _NOBODY), pool, _sets(told, failures), crowded, failures)
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    def key(self, scenario: int) -> str:
+        """What a scenario is called."""
+        return "+".join([self.names[unit] for unit in self.units[scenario].tolist() if unit >= 0])
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """What all scenarios are called."""
+        if self.units.shape[1] > 1:
+            return [self.key(scenario) for scenario in range(len(self))]
+        return [self.names[unit] for unit in self.units.ravel().tolist()]
+
+    @cached_property
+    def by_key(self) -> dict[str, list[int]]:
+        """The scenarios that share a key: one in each of some pools."""
+        found: dict[str, list[int]] = {}
+        for s, key in enumerate(self.keys):
+            found.setdefault(key, []).append(s)
+        return found
+
+    @cached_property
+    def alone(self) -> IntArray:
+        """The scenario in which a unit fails alone, -1 if there is none, shape (n_units + 1,)."""
+        scenario = np.full(len(self.names) + 1, -1)
+        lonely = np.flatnonzero((self.units[:, 1:] < 0).all(axis=1))
+        scenario[self.units[lonely, 0]] = lonely
+        return scenario
+
+    def fail(self, scenario: IntArray, node: IntArray) -> BoolArray:
+        """Whether nodes fail in scenarios, pair by pair."""
+        unit = self.unit[node]
+        if self.units.shape[1] == 1:
+            return np.equal(self.units.ravel()[scenario], unit, dtype=bool)
+        failed: BoolArray = (self.units[scenario] == unit[:, None]).any(axis=1)
+        return failed
+
+    def failing(self, node: int) -> IntArray:
+        """The scenarios in which a node fails."""
+        unit = self.unit[node]
+        return np.flatnonzero((self.units == unit).any(axis=1)) if unit >= 0 else np.arange(0)
+
+    def total(self, amounts: IntArray) -> IntArray:
+        """The sum of the units' amounts in each scenario, shape (n_scenarios,)."""
+        padded = np.append(amounts, [0, 0])  # -2 and -1 reach these
+        total: IntArray = padded[self.units].sum(axis=1)
+        return total
+
+    def by_unit(self, nodes: IntArray, amounts: IntArray) -> IntArray:
+        """The sum of amounts on nodes, unit by unit, shape (n_units,)."""
+        total = np.zeros(len(self.names) + 1, np.int64)
+        np.add.at(total, self.unit[nodes], amounts)
+        return total[:-1]
+
+    def is_crowded(self, key: str) -> bool:
+        """Whether a key is a scenario of a pool that has too many to tell each."""
+        names = key.split("+")
+        places = ({self.names[unit]: place for place, unit in enumerate(hosts.tolist())} for hosts in self.crowded)
+        ranks = ([place.get(name, -1) for name in names] for place in places)
+        return any(len(rank) == self.failures and min(rank) >= 0 and rank == sorted(set(rank)) for rank in ranks)
+
+
+def _node_units(case: Case) -> tuple[Sequence[str], IntArray]:
+    return case.node.names, np.append(np.arange(len(case.node)), _NOBODY)
+
+
+def _domain_units(case: Case) -> tuple[list[str], IntArray]:
+    """Units in document order: of two that share a name the order is that of their name."""
+    domains = list(case.node.domain)
+    first: dict[str, int] = {}
+    for i, (name, domain) in enumerate(zip(case.node.names, domains, strict=True)):
+        first.setdefault(domain or name, i)
+    called = [domain or name for name, domain in zip(case.node.names, domains, strict=True)]
+    pairs = list(zip(called, case.node_pool[:-1].tolist(), strict=True))
+    number = {pair: u for u, pair in enumerate(sorted(set(pairs), key=lambda pair: (first[pair[0]], pair[1])))}
+    return [name for name, _ in number], np.array([*(number[pair] for pair in pairs), _NOBODY], np.int64)
+
+
+def _told(hosts: Iterable[IntArray], failures: int) -> tuple[list[IntArray], list[IntArray]]:
+    """The pools whose scenarios are told each, the small ones first, and those that have too many."""
+    left = MOST_SCENARIOS
+    told: list[IntArray] = []
+    crowded: list[IntArray] = []
+    for members in sorted((members for members in hosts if len(members) and failures), key=len):
+        left -= comb(len(members), min(failures, len(members)))
+        (told if left >= 0 or failures == 1 else crowded).append(members)
+    return told, crowded
+
+
+def _sets(pools: list[IntArray], failures: int) -> IntArray:
+    """All sets of units that fail together, in lexicographic order."""
+    width = max((min(failures, len(hosts)) for hosts in pools), default=1)
+    blocks = [np.zeros((0, width), np.int64)]
+    for hosts in pools:
+        size = min(failures, len(hosts))
+        sets = chain.from_iterable(combinations(hosts.tolist(), size)) if size > 1 else hosts
+        rows = np.fromiter(sets, np.int64).reshape(-1, size)
+        blocks.append(np.pad(rows, ((0, 0), (0, width - size)), constant_values=_PADDING))
+    units = np.concatenate(blocks)
+    return units if len(pools) < 2 else units[np.lexsort(units.T[::-1])]

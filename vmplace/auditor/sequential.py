@@ -1,0 +1,171 @@
+"""Failures one after the other: between two of them all who must restart do, and stay where they are."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from attrs import evolve, field, frozen
+
+from vmplace.auditor.any_order import find_stranding
+from vmplace.auditor.certificate import doubtful_scenarios
+from vmplace.auditor.effort import Effort, TooHardError
+from vmplace.auditor.failures import Failure, Failures
+from vmplace.auditor.policy import simulate
+from vmplace.auditor.restarts_in_any_order import story
+from vmplace.model.columns import BoolArray, IntArray
+
+__all__ = ["check_sequence"]
+
+_MOST_PLACES = 100_000
+"""States to look at times VMs in each."""
+
+
+def check_sequence(failures: Failures) -> None:
+    """Record ``unprotected`` for pools that some failures in turn harm, ``unverified`` for those too large to tell.
+
+    What survives so many failures at once in any order of restarts survives them in turn, however VMs restart; but for rules
+    among these: whoever is bound to one that restarts where the next failure is has a node less to go to than at once.
+    """
+    case, scenarios = failures.case, failures.scenarios
+    asked = case.cluster.guarantee
+    bound = asked.restart == "any-order" and asked.policy is None and bool(failures.bounds)
+    doubtful = np.arange(len(scenarios)) if bound else doubtful_scenarios(failures)
+    pools = scenarios.pool[scenarios.units[doubtful, 0]]
+    for pool in np.unique(pools).tolist():
+        sequence = _Sequence(failures, pool)
+        try:
+            loss = sequence.loss(sequence.begin(), scenarios.failures)
+        except TooHardError:
+            name = case.pools[pool]
+            told = f"whether pool {name} survives {scenarios.failures} failures one after the other is too hard to tell"
+            case.blame("unverified", name, told)
+            continue
+        if loss is not None:
+            key = "+".join(scenarios.names[unit] for unit in sorted(loss.units))
+            case.blame("unprotected", key, f"if {' and then '.join(scenarios.names[u] for u in loss.units)} fails{loss.told}")
+
+
+@frozen(eq=False)
+class _State:
+    """Where all are, after some failures.
+
+    Parameters
+    ----------
+    units
+        That have failed, in turn.
+    failed
+        Their nodes, shape (n_nodes + 1,).
+    at
+        Shape (n_vms,).
+    free
+        Shape (n_resources, n_nodes).
+    """
+
+    units: tuple[int, ...]
+    failed: BoolArray = field(repr=False)
+    at: IntArray = field(repr=False)
+    free: IntArray = field(repr=False)
+
+
+@frozen
+class _Loss:
+    """Failures in turn that are not survived, and how that is told."""
+
+    units: tuple[int, ...]
+    told: str
+
+
+class _Sequence:
+    """The search through failures in turn of one pool."""
+
+    def __init__(self, failures: Failures, pool: int) -> None:
+        self.all, self.case, self.scenarios, self.pool = failures, failures.case, failures.scenarios, pool
+        asked = self.case.cluster.guarantee
+        self.policy, self.planned = asked.policy is not None, asked.policy is None and asked.restart == "planned"
+        unit = self.scenarios.unit
+        self.hosts = np.unique(unit[(unit >= 0) & (self.scenarios.pool[unit] == pool)]).tolist()
+        self.kind: dict[int, tuple[object, ...]] = {}
+        for v in failures.bearing.tolist():
+            rules = tuple(bound.number for bound in failures.bounds_of.get(v, ()))
+            self.kind[v] = (*failures.demand[:, v].tolist(), bool(self.case.must[v]), rules)
+        # Each state is told apart by where every VM is.
+        self.effort = Effort(_MOST_PLACES // max(1, len(self.kind)))
+        self.known: dict[object, _Loss | None] = {}
+
+    def begin(self) -> _State:
+        """The placement before any failure."""
+        return _State((), np.zeros(len(self.case.node) + 1, dtype=bool), self.case.at, self.all.free)
+
+    def loss(self, state: _State, left: int) -> _Loss | None:
+        """Failures of so many more units that are not survived, or None if all are."""
+        if not left:
+            return None
+        self.effort.spend()
+        key = self._key(state)
+        if key not in self.known:
+            units = (unit for unit in self.hosts if unit not in state.units)
+            self.known[key] = next((loss for unit in units if (loss := self._unit_loss(state, unit, left))), None)
+        return self.known[key]
+
+    def _key(self, state: _State) -> object:
+        """What tells states apart, up to VMs of one kind that change places."""
+        there = [(int(state.at[v]), kind) for v, kind in self.kind.items() if state.at[v] >= 0 and not state.failed[state.at[v]]]
+        return frozenset(state.units), tuple(sorted(there))
+
+    def _unit_loss(self, state: _State, unit: int, left: int) -> _Loss | None:
+        """What is not survived if a unit fails next, with all that may follow."""
+        units, failed = (*state.units, unit), state.failed | (self.scenarios.unit == unit)
+        displaced = self.all.bearing[self.scenarios.unit[state.at[self.all.bearing]] == unit]
+        failure, then = (
+            self.all.after(failed, self.pool, displaced, state.at, state.free),
+            evolve(state, units=units, failed=failed),
+        )
+        if self.policy:
+            restarts = simulate(failure)
+            lost = [v for v in failure.musts if v not in restarts]
+            if lost:
+                return _Loss(units, f", {self.case.cluster.guarantee.policy} finds no node for {self.case.vm.names[lost[0]]}")
+            return self.loss(self._next(then, restarts), left - 1)
+        if self.planned:
+            if any(self.loss(self._next(then, restarts), left - 1) is None for restarts in self._outcomes(failure)):
+                return None
+            return _Loss(units, ", no restart of all that must leaves every further failure survivable" if left > 1 else _NO_WAY)
+        stranding = find_stranding(failure, self.effort)
+        if stranding is not None:
+            return _Loss(units, story(self.case, stranding))
+        outcomes = self._outcomes(failure) if left > 1 else ()
+        return next((loss for made in outcomes if (loss := self.loss(self._next(then, made), left - 1))), None)
+
+    def _next(self, state: _State, restarts: dict[int, int]) -> _State:
+        """After the restarts; who did not restart is where it fell."""
+        at, free = state.at.copy(), state.free.copy()
+        for v, i in restarts.items():
+            at[v] = i
+            free[:, i] -= self.all.demand[:, v]
+        return evolve(state, at=at, free=free)
+
+    def _outcomes(self, failure: Failure) -> Iterator[dict[int, int]]:
+        """The ways in which all that must restart do; in any order others may do so too."""
+        vms = failure.musts if self.planned else failure.displaced.tolist()
+        yield from self._extend(
+            failure, sorted(vms, key=lambda v: (-int(self.case.vm.memory[v]), self.kind[v])), {}, failure.free
+        )
+
+    def _extend(self, failure: Failure, vms: list[int], restarts: dict[int, int], free: IntArray) -> Iterator[dict[int, int]]:
+        self.effort.spend()
+        if len(restarts) == len(vms):
+            yield {v: i for v, i in restarts.items() if i >= 0}
+            return
+        v, made = vms[len(restarts)], {u: i for u, i in restarts.items() if i >= 0}
+        twin = vms[len(restarts) - 1] if restarts else v
+        least = restarts.get(twin, -1) if self.kind[twin] == self.kind[v] else -1
+        for place in np.flatnonzero(failure.fitting(v, free, made)).tolist():
+            i = int(failure.nodes[place])
+            if i >= least:
+                left = free.copy()
+                left[:, place] -= self.all.demand[:, v]
+                yield from self._extend(failure, vms, {**restarts, v: i}, left)
+        if not self.case.must[v] and least < 0:
+            yield from self._extend(failure, vms, {**restarts, v: -1}, free)
+
+
+_NO_WAY = ", not all that must can restart"

@@ -1,0 +1,176 @@
+"""How many more VMs there can be at most, told without a search: sums, slots and other worths of what is free."""
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import BoolArray, Problem
+from vmplace.problem.ranking import evenly, tally
+from vmplace.problem.state import Standing
+from vmplace.search.goal import Goal
+from vmplace.solvers.binpacking.bounds import Worth, dual_feasible
+from vmplace.solvers.budget import Budget
+
+__all__ = ["Ceiling", "ceilings"]
+
+_MOST_SIZES = 128
+"""Of so many sizes functions are made."""
+
+
+@frozen
+class Ceiling:
+    """What one resource allows, all others aside.
+
+    Parameters
+    ----------
+    resource
+        Its column in `Problem.capacity`.
+    most
+        No more than so many times the bundle fit in.
+    failure
+        The scenario that says so, as a number of the standing's failures; None for normal running.
+    """
+
+    resource: int
+    most: int
+    failure: int | None
+
+
+def ceilings(problem: Problem, goal: Goal, bundle: IntArray, pool: int, *, budget: Budget) -> tuple[Standing, list[Ceiling]]:
+    """What each resource that the bundle needs allows, and the standing of the VMs that stay.
+
+    For a worth f of sizes that is nondecreasing and superadditive [1]_, all that comes to be in the free part of a node is worth
+    no more than that. In normal running this is whoever waits and whatever is new; in a failure, on the survivors, those of them
+    that must restart, whether they were on the failed nodes or not, and the displaced.
+
+    Parameters
+    ----------
+    problem, goal
+        The cluster without anything new.
+    bundle
+        What each VM of it needs, shape (n_new, n_resources).
+    pool
+        Where it is to run.
+    budget
+        What is known when it is spent holds all the same.
+
+    References
+    ----------
+    .. [1] See `vmplace.solvers.binpacking.bounds`.
+    """
+    problem = problem.eased
+    fixed = np.where(goal.free(problem), -1, problem.node_of)
+    standing = Standing.of(problem, fixed)
+    counted = (problem.vm_pool == pool) & ~problem.on_maintenance
+    found = []
+    for resource in np.flatnonzero(bundle.any(axis=0)).tolist():
+        account = _Account(problem, goal, standing, pool, counted & (fixed < 0), bundle[:, resource], resource)
+        found.append(account.ceiling(budget))
+    return standing, found
+
+
+@frozen(eq=False)
+class _Account:
+    """What there is of one resource in a pool, and what wants it; `open_` are the VMs whose node is open, shape (n_vms,)."""
+
+    problem: Problem
+    goal: Goal
+    standing: Standing
+    pool: int
+    open_: BoolArray
+    bundle: IntArray
+    resource: int
+
+    def ceiling(self, budget: Budget) -> Ceiling:
+        """The least of what all worths allow."""
+        best = self._normal(lambda x: x, int(self.bundle.sum()) // self._unit)
+        for worth in self._worths():
+            price = int(worth(self.bundle // self._unit).sum())
+            if price > 0:
+                best = min(best, self._normal(worth, price), *self._failing(worth, price), key=lambda ceiling: ceiling.most)
+            if budget.spent:
+                break
+        return best
+
+    def _worths(self) -> Iterator[Worth]:
+        sizes = np.unique(np.concatenate([self._amounts[self._inside], self.bundle // self._unit]))
+        sizes = sizes[sizes > 0]
+        most = max(int(room.max(initial=0)) for room in (self._normal_room, self._failing_room, sizes))
+        return dual_feasible(evenly(sizes, _MOST_SIZES)[::-1].tolist(), most)
+
+    def _normal(self, worth: Worth, price: int) -> Ceiling:
+        left = int(worth(self._normal_room).sum()) - _total(worth, self._waiting)
+        return Ceiling(self.resource, max(0, left // price), None)
+
+    def _failing(self, worth: Worth, price: int) -> Iterator[Ceiling]:
+        if not len(self._failures):
+            return
+        room = worth(self._failing_room)
+        nodes, sizes, counts = self._displaced
+        asked = np.zeros(self.problem.n_nodes, dtype=np.int64)
+        np.add.at(asked, nodes, worth(sizes) * counts)
+        gone = self.standing.failures.sums(room + asked)[self._failures]
+        left = int(room.sum()) - _total(worth, self._returning) - gone
+        worst = int(np.argmin(left))
+        yield Ceiling(self.resource, max(0, int(left[worst]) // price), int(self._failures[worst]))
+
+    @cached_property
+    def _inside(self) -> BoolArray:
+        """The pool's VMs, shape (n_vms,)."""
+        return np.asarray(self.problem.vm_pool == self.pool)
+
+    @cached_property
+    def _unit(self) -> int:
+        """What divides all that VMs need."""
+        return math.gcd(*np.unique(self.problem.demand[self._inside, self.resource]).tolist(), *self.bundle.tolist()) or 1
+
+    @cached_property
+    def _amounts(self) -> IntArray:
+        """What each VM needs, in units (of another pool's VMs less than whole ones), shape (n_vms,)."""
+        return self.problem.demand[:, self.resource] // self._unit
+
+    @cached_property
+    def _failures(self) -> IntArray:
+        """The scenarios that must be survived as far as this resource goes."""
+        firm = self.resource < self.problem.n_firm
+        return np.flatnonzero((self.standing.failures.pool == self.pool) & firm)
+
+    @cached_property
+    def _normal_room(self) -> IntArray:
+        """What normal running leaves on each node that takes new VMs, in units, shape (n_nodes,)."""
+        problem = self.problem
+        free = self.goal.limits(problem)[:, self.resource] - problem.loads(self.standing.node_of)[:, self.resource]
+        return np.where(problem.online & (problem.pool == self.pool), np.maximum(free, 0), 0) // self._unit
+
+    @cached_property
+    def _failing_room(self) -> IntArray:
+        """What is free for restarts, in units, shape (n_nodes,)."""
+        if not len(self._failures):
+            return np.zeros(self.problem.n_nodes, dtype=np.int64)
+        return np.where(self.problem.pool == self.pool, self.standing.spare[:, self.resource], 0) // self._unit
+
+    @cached_property
+    def _waiting(self) -> tuple[IntArray, IntArray]:
+        """Sizes of the VMs whose node is open, and how many there are of each."""
+        return tally(self._amounts[self.open_])
+
+    @cached_property
+    def _returning(self) -> tuple[IntArray, IntArray]:
+        """The same of those of them that must restart."""
+        return tally(self._amounts[self.open_ & self.problem.protected])
+
+    @cached_property
+    def _displaced(self) -> tuple[IntArray, IntArray, IntArray]:
+        """What must restart where its node fails: nodes, sizes there, and how many of each."""
+        vms = np.flatnonzero(self.problem.protected & (self.standing.node_of >= 0) & self._inside)
+        step = int(self._amounts.max(initial=0)) + 1
+        keys, counts = tally(self.standing.node_of[vms] * step + self._amounts[vms])
+        return keys // step, keys % step, counts
+
+
+def _total(worth: Worth, sizes: tuple[IntArray, IntArray]) -> int:
+    return int(worth(sizes[0]) @ sizes[1])

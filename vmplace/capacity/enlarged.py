@@ -1,0 +1,100 @@
+"""A cluster with more VMs than it has: as a cluster, and as a problem that is not compiled anew each time."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+from attrs import evolve, frozen
+
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray, VMColumns, names_of
+from vmplace.model.entities import VM
+from vmplace.model.labels import Labels
+from vmplace.model.what_if import fresh_names, what_if
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.problem import Problem
+
+__all__ = ["Enlarged"]
+
+
+@frozen(eq=False)
+class Enlarged:
+    """A cluster, or the part of it that is its pool's, with bundles of VMs added to it.
+
+    Parameters
+    ----------
+    cluster, part, pool
+        All of it, what concerns the pool, and the pool's name.
+    bundle
+        How many VMs of each memory (MiB) come as one.
+    resources
+        What each of them needs of further resources.
+    """
+
+    cluster: Cluster
+    part: Cluster
+    pool: str
+    bundle: Mapping[int, int]
+    resources: Mapping[str, int]
+
+    def cluster_with(self, times: int) -> Cluster:
+        """The cluster with so many bundles more."""
+        return what_if(self.part, add_vms=self._new(times))
+
+    def added(self, times: int) -> tuple[str, ...]:
+        """The names of what comes in so many bundles."""
+        return tuple(islice(fresh_names("new", names_of(self.cluster.vms)), times * len(self._sizes)))
+
+    def problem(self, times: int) -> Problem:
+        """`cluster_with` compiled, without making any VM."""
+        one = self._one
+        last, step = one.n_vms - one.n_incoming, len(self._sizes)
+        new = np.tile(np.arange(last - step, last), times)
+        rows = np.concatenate([np.arange(last - step), new, np.arange(last, one.n_vms)])
+        original = one.original[rows]
+        original[last - step : last - step + len(new)] = len(self.part.vms) + np.arange(len(new))
+        return evolve(
+            one,
+            demand=one.demand[rows],
+            node_of=one.node_of[rows],
+            protected=one.protected[rows],
+            evictable=one.evictable[rows],
+            optional=one.optional[rows],
+            movable=one.movable[rows],
+            priority=one.priority[rows],
+            signature=one.signature[rows],
+            original=original,
+        )
+
+    @cached_property
+    def demand(self) -> IntArray:
+        """What each VM of a bundle needs, shape (n_new, n_resources)."""
+        last = self._one.n_vms - self._one.n_incoming
+        return self._one.demand[last - len(self._sizes) : last]
+
+    @property
+    def pool_number(self) -> int:
+        """The pool's number in the problem."""
+        return int(self._one.vm_pool[self._one.n_vms - self._one.n_incoming - 1])
+
+    @property
+    def monotone(self) -> bool:
+        """Whether what can be done with more can be done with less."""
+        return self._one.planned
+
+    @cached_property
+    def _one(self) -> Problem:
+        return compile_problem(self.cluster_with(1))
+
+    @cached_property
+    def _sizes(self) -> list[int]:
+        return [memory for memory, number in self.bundle.items() for _ in range(number)]
+
+    def _new(self, times: int) -> Sequence[VM]:
+        names, sizes = self.added(times), self._sizes * times
+        if not isinstance(self.part.vms, VMColumns):
+            return [VM(name, size, pool=self.pool, resources=self.resources) for name, size in zip(names, sizes, strict=True)]
+        new = VMColumns.of(sizes, None, names, self.part.node_columns.names)
+        amounts = {name: np.full(len(names), amount) for name, amount in self.resources.items()}
+        return evolve(new, pool=Labels.alike(self.pool, len(names)), resources=amounts)

@@ -1,0 +1,113 @@
+"""Whether all VMs can be placed at all: any placement that keeps the guarantee will do."""
+
+from attrs import evolve, frozen
+
+from vmplace.failover.certify import certify
+from vmplace.failover.outcome import Reason
+from vmplace.problem.problem import Problem
+from vmplace.search.bounds.necessary import impossible
+from vmplace.search.consolidate import spare_packing
+from vmplace.search.goal import Candidate, Goal
+from vmplace.search.heuristics import construct
+from vmplace.search.strategy import Methods
+from vmplace.solvers.budget import Budget
+
+__all__ = ["Fit", "Fitter", "with_wishes"]
+
+_EASY = Goal(("rules",))
+
+_PACKING_SHARE = 0.5
+
+
+@frozen(eq=False)
+class Fit:
+    """What is known of one question.
+
+    Parameters
+    ----------
+    best
+        A placement that keeps the guarantee; None without one.
+    infeasible
+        Whether it is proved that there is none.
+    reason
+        The bound that proves it, if one does.
+    method
+        ``bounds``, or as `Methods.find`.
+    """
+
+    best: Candidate | None = None
+    infeasible: bool = False
+    reason: Reason | None = None
+    method: str = "bounds"
+
+
+@frozen
+class Fitter:
+    """Asks whether problems can be solved, by the goal's terms on who may move.
+
+    Parameters
+    ----------
+    move_running
+        Whether VMs that run may move.
+    method, seed, deterministic
+        As for `Methods`.
+    """
+
+    move_running: bool
+    method: str
+    seed: int
+    deterministic: bool
+
+    @property
+    def goal(self) -> Goal:
+        """The first placement found is as good as any."""
+        return evolve(_EASY, move_running=self.move_running)
+
+    def quick(self, problem: Problem, *, budget: Budget) -> Fit:
+        """By bounds and by constructions that spread, or pack, what is to be placed."""
+        problem, goal = _without_wishes(problem), self.goal
+        fit = _packed(problem, goal, budget.share(_PACKING_SHARE))
+        if fit.best is not None or fit.infeasible:
+            return fit
+        packing = evolve(goal, objectives=("moves",))
+        for aim in (goal,) if self.move_running else (packing, goal):
+            best = None if budget.spent else construct(problem, aim, budget=budget)
+            if best is not None and best.verdict.safe:
+                return Fit(best, method="greedy")
+        return Fit(method="greedy")
+
+    def thorough(self, problem: Problem, *, budget: Budget) -> Fit:
+        """By all methods."""
+        problem, goal = _without_wishes(problem), self.goal
+        fit = _packed(problem, goal, budget.share(_PACKING_SHARE))
+        if fit.best is not None or fit.infeasible:
+            return fit
+        finding, method = Methods(self.method, self.seed, self.deterministic).find(problem, goal, budget=budget)
+        safe = finding.best is not None and finding.best.verdict.safe
+        return Fit(finding.best if safe else None, finding.infeasible, None, method)
+
+
+def with_wishes(problem: Problem, best: Candidate, *, budget: Budget) -> Candidate:
+    """The placement with plans that regard rules which are no must, where they can: a fitter has no regard for them."""
+    if all(binding.must for binding in problem.bindings) or budget.spent:
+        return best
+    verdict = certify(problem, best.node_of, budget=budget)
+    return evolve(best, verdict=verdict) if verdict.safe else best
+
+
+def _packed(problem: Problem, goal: Goal, budget: Budget) -> Fit:
+    """By bounds and, where VMs are free to go anywhere, by bin packing."""
+    reason = impossible(problem, goal)
+    if reason is not None:
+        return Fit(infeasible=True, reason=reason)
+    packing = spare_packing(problem.eased, goal, budget=budget)
+    if packing is None or packing.node_of is None:
+        return Fit(infeasible=packing is not None and packing.infeasible, method="bin packing")
+    verdict = certify(problem, packing.node_of, budget=budget, losses=False, searching=problem.plain)
+    if not verdict.safe:
+        return Fit()
+    return Fit(Candidate(packing.node_of, None, verdict, (0,)), method="bin packing")
+
+
+def _without_wishes(problem: Problem) -> Problem:
+    return evolve(problem, bindings=tuple(binding for binding in problem.bindings if binding.must))

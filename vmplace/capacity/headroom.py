@@ -1,0 +1,285 @@
+"""How many more VMs there can be before the guarantee goes."""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from attrs import define, field
+
+from vmplace.capacity.ceilings import ceilings
+from vmplace.capacity.enlarged import Enlarged
+from vmplace.capacity.feasibility import Fit, Fitter, with_wishes
+from vmplace.capacity.results import Headroom, HeadroomTable
+from vmplace.failover.certify import certify
+from vmplace.failover.witness import unprotected
+from vmplace.model.cluster import Cluster
+from vmplace.model.converters import parse_count, parse_resources, parse_weight, placed
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.units import parse_memory, short
+from vmplace.model.what_if import part_of
+from vmplace.placement.place import solution_of
+from vmplace.placement.reasons import impossible_sentence
+from vmplace.problem.names import Names
+from vmplace.results.placement import Solution, Status
+from vmplace.search.goal import Candidate, Goal, migrated
+from vmplace.search.strategy import METHODS, Methods
+from vmplace.solvers.budget import Budget, Progress
+
+__all__ = ["COMMON_SIZES", "headroom", "headroom_table"]
+
+COMMON_SIZES = tuple(1024 * 2**power for power in range(9))
+"""1 to 256 GiB, in MiB."""
+
+_MOST = 500_000
+"""So many times more are tried at most."""
+
+_SEARCH_SHARE, _QUICK_SHARE, _PROBE_SHARE, _MOVES_SHARE = 0.85, 0.5, 0.5, 0.5
+
+
+def headroom(
+    cluster: Cluster,
+    memory: int | str | Mapping[int | str, int],
+    *,
+    resources: Mapping[str, int] | None = None,
+    pool: str | None = None,
+    move_running: bool = False,
+    method: str = "auto",
+    seed: int = 0,
+    deterministic: bool = False,
+    time_limit: float | None = 60.0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> Headroom:
+    """How many more VMs of a size, or of a mix, there can be so that each failure of the guarantee is still survived.
+
+    VMs that have a node stay there, unless `move_running`; those that wait are placed as well. New VMs are protected and under no
+    rule. With several pools, only the one in question counts.
+
+    Parameters
+    ----------
+    cluster
+        As it runs.
+    memory
+        Of each VM: MiB, or a string such as ``"8GiB"``. Or a mix that comes as one: ``{"8GiB": 3, "16GiB": 1}``.
+    resources
+        What each of them needs of further resources.
+    pool
+        Where they are to run; needed where there are several.
+    move_running
+        Whether running VMs may migrate to make room; then few do, but not the fewest.
+    method, seed, deterministic
+        As for `place`.
+    time_limit
+        Seconds; the most found by then is returned, with a bound. None: until it is proved.
+    progress, cancel
+        Called now and then; set it to have the most so far returned, as Ctrl-C does.
+
+    Returns
+    -------
+    Headroom
+        ``optimal`` means the largest number for which there is a placement that keeps the guarantee. Where restarts are planned,
+        any less is possible, too; in any order, or by a policy, a VM less may do harm.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that names the argument that is wrong.
+    """
+    fitter = _fitter(move_running, method, seed, deterministic)
+    bundle, needs = _parse_bundle(memory), placed("resources", parse_resources)(resources or {})
+    with Budget(time_limit, cancel, progress).interruptible() as budget:
+        return _Search(Enlarged(cluster, *part_of(cluster, pool), bundle, needs), fitter, budget).run()
+
+
+def headroom_table(
+    cluster: Cluster,
+    sizes: Iterable[int | str] = COMMON_SIZES,
+    *,
+    resources: Mapping[str, int] | None = None,
+    pool: str | None = None,
+    move_running: bool = False,
+    method: str = "auto",
+    seed: int = 0,
+    deterministic: bool = False,
+    time_limit: float | None = 60.0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> HeadroomTable:
+    """`headroom` for each of some sizes, one at a time; each has its part of the time.
+
+    Parameters
+    ----------
+    cluster
+        As it runs.
+    sizes
+        Memory of a VM: MiB, or strings; 1, 2, 4, ... 256 GiB unless given.
+    resources, pool, move_running, method, seed, deterministic, time_limit, progress, cancel
+        As for `headroom`.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that names the argument that is wrong.
+    """
+    fitter = _fitter(move_running, method, seed, deterministic)
+    bundles = [_parse_bundle(size, "sizes") for size in sizes]
+    needs, (part, own) = placed("resources", parse_resources)(resources or {}), part_of(cluster, pool)
+    rows = []
+    with Budget(time_limit, cancel, progress).interruptible() as budget:
+        for number, bundle in enumerate(bundles):
+            inner = budget.share(1 / (len(bundles) - number))
+            rows.append(_Search(Enlarged(cluster, part, own, bundle, needs), fitter, inner).run())
+    return HeadroomTable(cluster=cluster, rows=tuple(rows))
+
+
+def _fitter(move_running: bool, method: str, seed: int, deterministic: bool) -> Fitter:
+    if method not in METHODS:
+        raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(METHODS)}")])
+    return Fitter(move_running, method, placed("seed", parse_count)(seed), deterministic)
+
+
+def _parse_bundle(memory: Any, place: str = "memory") -> dict[int, int]:
+    """How many VMs of each memory come as one, largest first."""
+    asked = memory if isinstance(memory, Mapping) else {memory: 1}
+    if not asked:
+        raise InputError([Flaw(place, "{} asks for no VM: write memory, or {memory: how many}")])
+    bundle: dict[int, int] = {}
+    for size, number in asked.items():
+        mib = placed(place, parse_memory)(size)
+        bundle[mib] = bundle.get(mib, 0) + placed(f"{place}[{short(size)}]", parse_weight)(number)
+    return dict(sorted(bundle.items(), reverse=True))
+
+
+@define
+class _Search:
+    """Closes in on the largest number from both sides; `low` times the bundle fits in, `high` is the most that could."""
+
+    question: Enlarged
+    fitter: Fitter
+    whole: Budget
+    budget: Budget = field(init=False)
+    low: int = field(default=-1, init=False)
+    high: int = field(default=0, init=False)
+    best: Candidate | None = field(default=None, init=False)
+    method: str = field(default="bounds", init=False)
+    why: str = field(default="", init=False)
+    limits: dict[str, int] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.budget = self.whole.share(_SEARCH_SHARE)  # what was found has to be audited in time, too
+
+    def run(self) -> Headroom:
+        self._look_up()
+        self._halve(self.budget.share(_QUICK_SHARE))
+        if self.low < 0 <= self.high:
+            self._take(0, self.fitter.thorough(self.question.problem(0), budget=self.budget.share(_PROBE_SHARE)))
+        if 0 <= self.low < self.high:
+            self._close()
+        return self._result()
+
+    def _look_up(self) -> None:
+        """What no placement can exceed."""
+        problem = self.question.problem(0)
+        standing, found = ceilings(
+            problem, self.fitter.goal, self.question.demand, self.question.pool_number, budget=self.budget.share(_QUICK_SHARE)
+        )
+        words = ("memory", *problem.resources)
+        self.limits = {words[ceiling.resource]: ceiling.most for ceiling in found}
+        least = min(found, key=lambda ceiling: ceiling.most)
+        self.high, names = least.most, Names(self.question.part, problem)
+        what = words[least.resource]
+        self.why = f"the {what} that is free on the nodes takes no more"
+        if least.failure is not None:
+            failing = names.scenario(standing.failures, least.failure)
+            self.why = f"with more, the other nodes would not have the {what} for all if {failing} failed"
+
+    def _halve(self, budget: Budget) -> None:
+        """Quickly: whether it can be kept with nothing more; then the most, as bounds are often met; then halving."""
+        low, high = 0, min(self.high, _MOST)
+        for times in (0, high):
+            if self.low < times <= self.high and not budget.spent:
+                self._take(times, self.fitter.quick(self.question.problem(times), budget=budget.share(_PROBE_SHARE)))
+        while self.low >= 0 and not budget.spent and max(low, self.low) + 1 < min(high, self.high):
+            low = max(low, self.low)
+            middle = (low + min(high, self.high)) // 2
+            fit = self.fitter.quick(self.question.problem(middle), budget=budget)
+            self._take(middle, fit)
+            if fit.best is None:
+                high = middle
+
+    def _close(self) -> None:
+        """By search, halving what is open; where a VM less may do harm, from above as long as that is a proof."""
+        tried: set[int] = set()
+        proving = not self.question.monotone
+        while self.low < self.high and not self.budget.spent:
+            open_ = [times for times in range(self.low + 1, min(self.high, _MOST) + 1) if times not in tried]
+            if not open_:
+                return
+            times = open_[-1 if proving else len(open_) // 2]
+            fit = self.fitter.thorough(self.question.problem(times), budget=self.budget.share(_PROBE_SHARE))
+            self._take(times, fit)
+            tried.add(times)
+            proving = proving and (fit.best is not None or fit.infeasible)
+
+    def _take(self, times: int, fit: Fit) -> None:
+        """Learn from an answer.
+
+        Where a VM less may do harm, what is impossible lowers the most only if it is the most, or if a bound says so, which holds
+        for every promise. If nothing more is impossible, that is the end.
+        """
+        if fit.best is not None and times > self.low:
+            self.low, self.best, self.method = times, fit.best, fit.method
+        if fit.infeasible and (self.question.monotone or times in (0, self.high) or fit.reason is not None):
+            self.high, self.method = times - 1, fit.method if self.low < 0 else self.method
+            self.why = "no way to place one more keeps the guarantee: every one was tried" if times else self._flaw_now()
+            if fit.reason is not None:
+                self.why = impossible_sentence(fit.reason, Names(self.question.cluster_with(times), self.question.problem(times)))
+        self.budget.tell("search", value=max(0, self.low), bound=max(0, self.high))
+
+    def _flaw_now(self) -> str:
+        """What keeps the guarantee from being kept as it is."""
+        problem = self.question.problem(0)
+        if np.any(problem.node_of < 0) or self.fitter.move_running:
+            return "every way to place the VMs was tried"
+        names = Names(self.question.part, problem)
+        losses = unprotected(names, certify(problem, problem.node_of, budget=self.budget))
+        return next((f"{loss.scenario}: {loss.reason}" for loss in losses), "some failure is not survived (check tells which)")
+
+    def _result(self) -> Headroom:
+        count: int | None = max(0, self.low)
+        if self.high < 0:
+            status, self.why = Status.INFEASIBLE, f"the guarantee cannot be kept as it is: {self.why}"
+        elif self.low < 0:
+            status, count = Status.UNKNOWN, None
+        else:
+            status = Status.OPTIMAL if self.low == self.high else Status.FEASIBLE
+        ended = status in (Status.UNKNOWN, Status.FEASIBLE)
+        question = self.question
+        return Headroom(
+            cluster=question.cluster,
+            status=status,
+            bundle=question.bundle,
+            resources=question.resources,
+            count=count,
+            bound=max(0, self.high),
+            solution=None if self.best is None else self._solution(self.best),
+            added=question.added(max(0, self.low)),
+            limits=self.limits,
+            reason="the search ended before a proof" if ended else self.why,
+            method=self.method,
+            stats={"seconds": round(self.budget.elapsed, 3)},
+        )
+
+    def _solution(self, best: Candidate) -> Solution:
+        """The placement as `place` returns it; where VMs may move, with fewer moves if there is time to find that."""
+        question, goal = self.question, Goal(("moves",), move_running=self.fitter.move_running)
+        problem = question.problem(self.low)
+        best = with_wishes(problem, best, budget=self.whole)
+        if self.fitter.move_running and not self.whole.spent:
+            methods = Methods(self.fitter.method, self.fitter.seed, self.fitter.deterministic)
+            fewer = methods.find(problem, goal, budget=self.whole.share(_MOVES_SHARE))[0].best
+            if fewer is not None and migrated(problem, fewer.node_of) < migrated(problem, best.node_of):
+                best = fewer
+        cluster = question.cluster_with(self.low)
+        return solution_of(cluster, problem, goal, best, method=self.method, budget=self.budget)

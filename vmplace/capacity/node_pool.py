@@ -1,0 +1,129 @@
+"""What a cluster is sized for: its VMs, grown as they may be, on as many nodes of some kinds as one likes."""
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import islice
+from math import ceil, lcm
+
+import numpy as np
+from attrs import evolve, field, frozen
+
+from vmplace.capacity.node_mix import Demand, Kinds, NodeMix
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import NodeColumns, VMColumns, names_of
+from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Rule, Tag, Together
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.references import resolve
+from vmplace.model.what_if import fresh_names
+from vmplace.problem.compile import compile_problem
+
+__all__ = ["Fleet", "wanted"]
+
+_LARGEST_PRICE = 2**50
+"""What all nodes may cost at most, in the steps of the prices."""
+
+
+def wanted(cluster: Cluster, pool: str, growth: Fraction, kinds: Sequence[Node]) -> tuple[Cluster, tuple[str, ...]]:
+    """The VMs to run, all waiting, on no node yet; and what is to be said of the rules."""
+    vms = _anew(cluster, pool)
+    rules, warnings = [], []
+    if cluster.guarantee.scope == "domain" and any(kind.domain is None for kind in kinds):
+        warnings.append("nodes without a failure domain are each their own: give kinds a domain to have several fail at once")
+    present = set(names_of(vms)) if cluster.rules else set()
+    for index, rule in enumerate(cluster.rules):
+        if isinstance(rule, OnlyOn | NotOn) and not isinstance(rule.nodes, Tag):
+            warnings.append(f"rules[{index}] ({rule.kind}) names nodes, and is left out")
+            continue
+        bound = [name for name in resolve(rule.vms, cluster.vms) if name in present]
+        if bound:
+            _refuse_tag(index, rule, kinds, bound[0])
+            rules.append(evolve(rule, vms=rule.vms if isinstance(rule.vms, Tag) else bound))
+    all_, none = _grown(vms, growth), NodeColumns.holding(())
+    if isinstance(all_, VMColumns):
+        all_ = evolve(all_, node_names=none.names)  # so no VM is made to be looked at
+    return evolve(cluster, nodes=none, vms=all_, rules=rules), tuple(warnings)
+
+
+def _anew(cluster: Cluster, pool: str) -> Sequence[VM]:
+    """A pool's VMs that run or are to be started, on no node."""
+    held = cluster.vm_columns
+    offline = np.append(cluster.node_columns.state.are("offline"), True)
+    chosen = np.flatnonzero((held.running | offline[held.node]) & held.pool.are(pool))
+    if isinstance(cluster.vms, VMColumns):
+        nowhere = np.broadcast_to(np.int64(-1), len(chosen))
+        names = held.names if len(chosen) == len(held) else [held.names[index] for index in chosen.tolist()]
+        return evolve(held.rows(chosen, names), node=nowhere, target=nowhere, node_names=())
+    return [evolve(cluster.vms[index], node=None, target=None) for index in chosen.tolist()]
+
+
+def _refuse_tag(index: int, rule: Rule, kinds: Sequence[Node], vm: str) -> None:
+    """Raise InputError if no kind of node is one that the rule leaves its VMs."""
+    if isinstance(rule, Apart | Together) or not rule.must or not isinstance(rule.nodes, Tag):
+        return
+    if not any((rule.nodes.tag in kind.tags) is isinstance(rule, OnlyOn) for kind in kinds):
+        which = f"has the tag {rule.nodes.tag!r}" if isinstance(rule, OnlyOn) else f"is without the tag {rule.nodes.tag!r}"
+        raise InputError([Flaw("node", f"none {which}, which rules[{index}] asks for {vm}: give one that does")])
+
+
+def _grown(vms: Sequence[VM], growth: Fraction) -> Sequence[VM]:
+    """With copies of the largest, the second largest, ..., each time the share of those so far, rounded up, grows by one."""
+    memory = vms.memory if isinstance(vms, VMColumns) else np.array([vm.memory for vm in vms], dtype=np.int64)
+    order, copied, copies = np.argsort(-memory, kind="stable").tolist(), 0, []
+    for number, index in enumerate(order if growth else (), start=1):
+        more = ceil(growth * number) - copied
+        copied += more
+        copies += [index] * more
+    names = list(islice(fresh_names("growth", names_of(vms)), copied))
+    if isinstance(vms, VMColumns):
+        return vms.followed_by(vms.rows(np.array(copies, dtype=np.int64), names)) if copies else vms
+    return [*vms, *(evolve(vms[index], name=name) for index, name in zip(copies, names, strict=True))]
+
+
+@frozen(eq=False)
+class Fleet:
+    """VMs, and nodes of some kinds to run them on, as many as one likes up to `most`."""
+
+    wanted: Cluster
+    kinds: tuple[Node, ...]
+    most: tuple[int, ...]
+    _made: tuple[list[Node], ...] = field(init=False)
+
+    @_made.default
+    def _none_yet(self) -> tuple[list[Node], ...]:
+        return tuple([] for _ in self.kinds)
+
+    def cluster(self, counts: Iterable[int]) -> Cluster:
+        """The VMs with so many nodes of each kind."""
+        nodes: list[Node] = []
+        for kind, made, count in zip(self.kinds, self._made, counts, strict=True):
+            made.extend(evolve(kind, name=f"{kind.name}-{number}") for number in range(len(made) + 1, count + 1))
+            nodes += made[:count]
+        vms = self.wanted.vms
+        if not isinstance(vms, VMColumns) or self.wanted.rules:
+            return evolve(self.wanted, nodes=nodes)
+        columns = NodeColumns.holding(nodes)
+        return evolve(self.wanted, nodes=columns, vms=evolve(vms, node_names=columns.names))
+
+    def mix(self, prices: tuple[int, ...]) -> NodeMix:
+        """Which numbers could do by what bounds say."""
+        problem = compile_problem(self.cluster([1] * len(self.kinds)))
+        differ = len({(kind.tags, kind.domain) for kind in self.kinds}) > 1
+        kinds = Kinds(
+            capacity=problem.capacity,
+            limit=np.column_stack([problem.limit, problem.capacity[:, 1:]]),
+            price=prices,
+            most=self.most,
+            alike=not differ and all(kind.domain is None for kind in self.kinds),
+        )
+        demand = Demand(problem.demand, problem.protected, problem.n_firm, problem.failures, problem.planned)
+        return NodeMix(kinds, demand)
+
+    def prices(self) -> tuple[tuple[int, ...], Fraction]:
+        """Prices in whole steps, and the step; of one kind only the number counts."""
+        if len(self.kinds) == 1:
+            return (1,), Fraction(1)
+        step = Fraction(1, lcm(*(kind.price.denominator for kind in self.kinds)))
+        prices = tuple(int(kind.price / step) for kind in self.kinds)
+        if sum(price * limit for price, limit in zip(prices, self.most, strict=True)) > _LARGEST_PRICE:
+            raise InputError([Flaw("node", "the prices have too many digits to be added up: round them")])
+        return prices, step

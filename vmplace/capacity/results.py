@@ -1,0 +1,273 @@
+"""What `headroom` and `size` return."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import Node
+from vmplace.results.placement import Solution, Status
+
+__all__ = ["Headroom", "HeadroomTable", "Sizing"]
+
+
+@frozen(kw_only=True, eq=False)
+class Headroom:
+    """How many more VMs there can be.
+
+    Parameters
+    ----------
+    cluster
+        What was asked about.
+    status
+        ``optimal``: no more than `count`, proved. ``feasible``: so many, and no more than `bound`. ``infeasible``: the guarantee
+        cannot be kept without any more either, proved; `count` is 0. ``unknown``: not even that was told in time.
+    bundle
+        What is added each time: how many VMs of each memory (MiB).
+    resources
+        What each of these VMs needs of further resources.
+    count, bound
+        How many times the bundle fits in, and the most it could; None where that is unknown.
+    solution
+        The placement with so many more, with its failover plans; None without one.
+    added
+        The names of the new VMs in it.
+    limits
+        The most that each resource allows, all others aside, by its name.
+    reason
+        Why there are no more, or why that is not known.
+    """
+
+    cluster: Cluster = field(repr=False)
+    status: Status
+    bundle: Mapping[int, int]
+    resources: Mapping[str, int] = field(factory=dict)
+    count: int | None = None
+    bound: int | None = None
+    solution: Solution | None = field(default=None, repr=False)
+    added: tuple[str, ...] = field(default=(), repr=False)
+    limits: Mapping[str, int] = field(factory=dict)
+    reason: str = ""
+    method: str = ""
+    stats: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def gap(self) -> float | None:
+        """(bound - count) / bound, 0 where they are equal; None where either is unknown."""
+        if self.count is None or self.bound is None:
+            return None
+        return float(Fraction(self.bound - self.count, self.bound)) if self.bound > self.count else 0.0
+
+    @property
+    def binding(self) -> str | None:
+        """The resource that allows least, all others aside."""
+        return min(self.limits, key=lambda name: self.limits[name], default=None)
+
+    @property
+    def placement(self) -> dict[str, str] | None:
+        """VM to node with so many more VMs; None without a placement."""
+        return None if self.solution is None else self.solution.placement
+
+    @property
+    def failover(self) -> Mapping[str, Mapping[str, str | None]]:
+        """The failover plans of that placement."""
+        return {} if self.solution is None else self.solution.failover
+
+    @property
+    def where(self) -> dict[str, int]:
+        """How many of the new VMs are on which node."""
+        counts: dict[str, int] = {}
+        placement = self.placement or {}
+        for name in self.added:
+            counts[placement[name]] = counts.get(placement[name], 0) + 1
+        return counts
+
+    def to_document(self) -> Cluster:
+        """The cluster with the new VMs on their nodes; other pools are as they were.
+
+        Raises
+        ------
+        ValueError
+            if there is no placement.
+        """
+        if self.solution is None:
+            raise ValueError(f"there is no placement: the status is {self.status}")
+        placed = self.solution.to_document()
+        if len(placed.vms) == len(self.cluster.vms) + len(self.added):
+            return placed
+        here = {vm.name: vm for vm in placed.vms}
+        vms = [here.pop(vm.name, vm) for vm in self.cluster.vms]
+        return evolve(self.cluster, vms=[*vms, *here.values()])
+
+    def summary(self) -> dict[str, Any]:
+        """As JSON carries it, without the placement."""
+        return {
+            "status": self.status.value,
+            "bundle": {str(memory): number for memory, number in self.bundle.items()},
+            "resources": dict(self.resources),
+            "objective": {"name": "headroom", "value": self.count, "bound": self.bound, "gap": self.gap},
+            "limits": dict(self.limits),
+            "binding": self.binding,
+            "reason": self.reason,
+            "where": self.where,
+            "method": self.method,
+            "stats": dict(self.stats),
+        }
+
+    def parts(self) -> dict[str, Any]:
+        """As JSON carries it, but with what is long made entry by entry."""
+        placed = _nothing_placed(self.status) if self.solution is None else self.solution.parts()
+        return {**placed, **self.summary()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {key: dict(part) if isinstance(part, Mapping) else part for key, part in self.parts().items()}
+
+
+@frozen(kw_only=True, eq=False)
+class HeadroomTable:
+    """How many more VMs of each of some sizes there can be, one size at a time."""
+
+    cluster: Cluster = field(repr=False)
+    rows: tuple[Headroom, ...]
+
+    @property
+    def status(self) -> Status:
+        """``infeasible`` or ``unknown`` if any row is, ``optimal`` if all are, else ``feasible``."""
+        found = {row.status for row in self.rows}
+        weight = (Status.INFEASIBLE, Status.UNKNOWN, Status.FEASIBLE)
+        return next((status for status in weight if status in found), Status.OPTIMAL)
+
+    def parts(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {"status": self.status.value, "rows": [row.summary() for row in self.rows]}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return self.parts()
+
+
+@frozen(kw_only=True, eq=False)
+class Sizing:
+    """How many nodes the VMs need.
+
+    Parameters
+    ----------
+    cluster
+        What was asked about.
+    status
+        ``optimal``: no fewer, or no cheaper, will do, proved. ``feasible``: these do, and the least is no less than `bound`.
+        ``infeasible``: no number of them will do, proved. ``unknown``: none was found in time.
+    kinds
+        The nodes there were to choose from.
+    counts
+        How many of each kind, by its name; None without an answer.
+    objective_name
+        ``nodes``, or ``price`` where there are several kinds.
+    objective, bound
+        Its value, and the least it could be; None where that is unknown.
+    n_vms
+        How many VMs the nodes are for, those that come by growth among them.
+    solution
+        The placement on these nodes, with its failover plans; None without one.
+    reason
+        Why there is no answer, or why it is not known to be the best.
+    """
+
+    cluster: Cluster = field(repr=False)
+    status: Status
+    kinds: tuple[Node, ...]
+    counts: Mapping[str, int] | None = None
+    objective_name: str = "nodes"
+    objective: int | Fraction | None = None
+    bound: int | Fraction | None = None
+    n_vms: int = 0
+    solution: Solution | None = field(default=None, repr=False)
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+    method: str = ""
+    stats: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def nodes(self) -> int | None:
+        """How many nodes in all."""
+        return None if self.counts is None else sum(self.counts.values())
+
+    @property
+    def price(self) -> Fraction | None:
+        """What they cost in all."""
+        if self.counts is None:
+            return None
+        return sum((kind.price * self.counts[kind.name] for kind in self.kinds), Fraction(0))
+
+    @property
+    def gap(self) -> float | None:
+        """(objective - bound) / objective, 0 where they are equal; None where either is unknown."""
+        if self.objective is None or self.bound is None:
+            return None
+        return float(Fraction(self.objective - self.bound) / self.objective) if self.objective > self.bound else 0.0
+
+    @property
+    def placement(self) -> dict[str, str] | None:
+        """VM to node; None without a placement."""
+        return None if self.solution is None else self.solution.placement
+
+    @property
+    def failover(self) -> Mapping[str, Mapping[str, str | None]]:
+        """The failover plans of that placement."""
+        return {} if self.solution is None else self.solution.failover
+
+    def to_document(self) -> Cluster:
+        """The VMs on these nodes.
+
+        Raises
+        ------
+        ValueError
+            if there is no placement.
+        """
+        if self.solution is None:
+            raise ValueError(f"there is no placement: the status is {self.status}")
+        return self.solution.to_document()
+
+    def parts(self) -> dict[str, Any]:
+        """As JSON carries it, but with what is long made entry by entry."""
+        placed = _nothing_placed(self.status) if self.solution is None else self.solution.parts()
+        return {
+            **placed,
+            "status": self.status.value,
+            "counts": None if self.counts is None else dict(self.counts),
+            "nodes": self.nodes,
+            "price": _plain(self.price),
+            "vms": self.n_vms,
+            "objective": {
+                "name": self.objective_name,
+                "value": _plain(self.objective),
+                "bound": _plain(self.bound),
+                "gap": self.gap,
+            },
+            "reason": self.reason,
+            "warnings": [*self.warnings, *placed["warnings"]],
+            "method": self.method,
+            "stats": dict(self.stats),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it; prices are numbers."""
+        return {key: dict(part) if isinstance(part, Mapping) else part for key, part in self.parts().items()}
+
+
+def _plain(value: int | Fraction | None) -> int | float | None:
+    if isinstance(value, Fraction):
+        return value.numerator if value.denominator == 1 else float(value)
+    return value
+
+
+def _nothing_placed(status: Status) -> dict[str, Any]:
+    """What a result without a placement has in its stead."""
+    guarantee = Status.UNKNOWN if status is Status.UNKNOWN else Status.UNSAFE
+    empty: dict[str, Any] = {
+        key: [] for key in ("unprotected", "violations", "waiting", "warnings", "migrations", "powered", "drained")
+    }
+    return {"guarantee": guarantee.value, "placement": None, "failover": {}, **empty}

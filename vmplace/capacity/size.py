@@ -1,0 +1,311 @@
+"""How many nodes the VMs need: of one kind the fewest, of several the cheapest."""
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from attrs import define, evolve, field
+
+from vmplace.capacity.feasibility import Fit, Fitter, with_wishes
+from vmplace.capacity.node_mix import NodeMix
+from vmplace.capacity.node_pool import Fleet, wanted
+from vmplace.capacity.results import Sizing
+from vmplace.model.cluster import Cluster
+from vmplace.model.converters import parse_count, parse_headroom, parse_mapping, placed, positive_number
+from vmplace.model.entities import Node
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.units import parse_memory, short
+from vmplace.model.what_if import part_of
+from vmplace.placement.place import solution_of
+from vmplace.placement.reasons import impossible_sentence
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
+from vmplace.results.placement import Status
+from vmplace.search.bounds.necessary import impossible
+from vmplace.search.goal import Candidate, Goal
+from vmplace.search.strategy import METHODS
+from vmplace.solvers.budget import Budget, Progress
+from vmplace.solvers.cpsat import Answer, Outcome
+
+__all__ = ["size"]
+
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+
+_MOST_GROWTH = 10
+
+_MOST_BUILT = 1_000_000
+"""More nodes than this are not tried."""
+
+_MOST_NODES = 20_000
+"""Where there may be more, it is not looked at all of them whether they are enough."""
+
+_HOWEVER_MANY = ("size", "rules", "group")
+"""What one node of each kind cannot do, more of them cannot either, if it is for one of these reasons."""
+
+_SEARCH_SHARE, _QUICK_SHARE, _PROBE_SHARE, _MIX_SHARE = 0.85, 0.5, 0.5, 0.5
+
+
+def size(
+    cluster: Cluster,
+    node: Node | int | str | Sequence[Node],
+    *,
+    most: Mapping[str, int] | None = None,
+    growth: float | Fraction | str = 0,
+    failures: int | None = None,
+    headroom: float | None = None,
+    pool: str | None = None,
+    method: str = "auto",
+    seed: int = 0,
+    deterministic: bool = False,
+    time_limit: float | None = 60.0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> Sizing:
+    """How many nodes of a kind it takes to run a cluster's VMs with its guarantee; of several kinds, the cheapest set.
+
+    The cluster's own nodes do not count, nor where VMs are now: all are placed anew. Stopped VMs take nothing. Rules that name
+    nodes are left out, with a warning; those that choose nodes by tag go by the kinds' tags; what is no must does not count.
+
+    Parameters
+    ----------
+    cluster
+        The VMs, the rules and the guarantee.
+    node
+        The kind of node: its usable memory, or a `Node` whose name, state and pool do not matter. Several, with different names:
+        each at its `Node.price`.
+    most
+        How many there may be of a kind, by its name.
+    growth
+        So much more of the same mix: ``0.2`` or ``"20%"``. Of the VMs of each memory or more, rounded up, this share comes in
+        addition; those that come are like others, but are bound by no rule that names VMs.
+    failures, headroom
+        Instead of the guarantee's.
+    pool
+        The VMs in question; needed where there are several pools.
+    method, seed, deterministic
+        As for `place`.
+    time_limit
+        Seconds; the best found by then is returned, with a bound. None: until it is proved.
+    progress, cancel
+        Called now and then; set it to have the best so far returned, as Ctrl-C does.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that names the argument that is wrong.
+    """
+    if method not in METHODS:
+        raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(METHODS)}")])
+    fitter = Fitter(False, method, placed("seed", parse_count)(seed), deterministic)
+    kinds, share = _parse_kinds(node), placed("growth", _parse_growth)(growth)
+    with Budget(time_limit, cancel, progress).interruptible() as budget:
+        part, own = part_of(cluster, pool)
+        kinds = tuple(evolve(kind, pool=own, state="online") for kind in kinds)
+        asked = _guarantee(cluster, failures, headroom)
+        vms, warnings = wanted(evolve(part, guarantee=asked), own, share, kinds)
+        limits = _parse_most(most or {}, kinds, len(vms.vms) + asked.failures)
+        return _Search(cluster, Fleet(vms, kinds, limits), fitter, budget, warnings).run()
+
+
+def _parse_kinds(node: Any) -> tuple[Node, ...]:
+    kinds = tuple(node) if isinstance(node, Sequence) and not isinstance(node, str) else (node,)
+    if not kinds:
+        raise InputError([Flaw("node", "[] is no kind of node: give one at least")])
+    found = tuple(kind if isinstance(kind, Node) else Node("node", placed("node", parse_memory)(kind)) for kind in kinds)
+    names = [kind.name for kind in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError([Flaw("node", f"{short(twice)} is the name of two kinds: give each its own")])
+    return found
+
+
+def _parse_growth(value: object) -> Fraction:
+    if isinstance(value, str):
+        number, percent = value.strip().removesuffix("%"), value.strip().endswith("%")
+        if not _DECIMAL.fullmatch(number):
+            raise ValueError(f"{short(value)} is no share: write 0.2, or 20%")
+        value = Fraction(number) / (100 if percent else 1)
+    share = Fraction(0) if value == 0 and not isinstance(value, bool) else positive_number(value)
+    if share > _MOST_GROWTH:
+        raise ValueError(f"{short(value)} is above {_MOST_GROWTH}: write a share, 0.2 or 20%")
+    return share
+
+
+def _parse_most(most: Mapping[str, int], kinds: Sequence[Node], enough: int) -> tuple[int, ...]:
+    """How many there may be of each kind: as many as there are VMs, and as may fail, are always enough."""
+    limits = {name: placed(f"most[{short(name)}]", parse_count)(limit) for name, limit in parse_mapping(most).items()}
+    for name in limits:
+        if name not in {kind.name for kind in kinds}:
+            raise InputError([Flaw("most", f"{short(name)} is no kind of node: name one of {', '.join(k.name for k in kinds)}")])
+    return tuple(min(limits.get(kind.name, enough), enough) for kind in kinds)
+
+
+def _guarantee(cluster: Cluster, failures: int | None, headroom: float | None) -> Any:
+    changes: dict[str, Any] = {}
+    if failures is not None:
+        changes["failures"] = placed("failures", parse_count)(failures)
+    if headroom is not None:
+        changes["headroom"] = placed("headroom", parse_headroom)(headroom)
+    return evolve(cluster.guarantee, **changes)
+
+
+@define
+class _Search:
+    """From below by bounds, with what is found not to do taken out; from above by what is found to do."""
+
+    cluster: Cluster
+    fleet: Fleet
+    fitter: Fitter
+    whole: Budget
+    warnings: tuple[str, ...]
+    budget: Budget = field(init=False)
+    best: tuple[tuple[int, ...], Candidate] | None = field(default=None, init=False)
+    bound: int = field(default=0, init=False)
+    infeasible: bool = field(default=False, init=False)
+    why: str = field(default="", init=False)
+    method: str = field(default="bounds", init=False)
+    _prices: tuple[int, ...] = field(init=False)
+    _step: Fraction = field(init=False)
+    _mix: NodeMix = field(init=False)
+    _tried: set[tuple[int, ...]] = field(factory=set, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.budget = self.whole.share(_SEARCH_SHARE)  # what was found has to be audited in time, too
+
+    def run(self) -> Sizing:
+        self._prices, self._step = self.fleet.prices()
+        self._mix = self.fleet.mix(self._prices)
+        self._look_up(self.budget.share(_QUICK_SHARE))
+        if self.best is not None or not self._hopeless():
+            self._climb()
+        return self._result()
+
+    @property
+    def value(self) -> int | None:
+        """What the best costs, in steps."""
+        return None if self.best is None else self._cost(self.best[0])
+
+    def _cost(self, counts: Iterable[int]) -> int:
+        return sum(count * price for count, price in zip(counts, self._prices, strict=True))
+
+    def _hopeless(self) -> bool:
+        """Whether as many nodes as there may be are not enough, as a bound shows."""
+        most = self.fleet.most
+        few = tuple(min(1, limit) for limit in most) if sum(most) > _MOST_NODES else most
+        nodes = self.fleet.cluster(few)
+        problem = compile_problem(nodes)
+        reason = impossible(problem, self.fitter.goal)
+        if reason is not None and (few == most or reason.kind in _HOWEVER_MANY):
+            self.infeasible, self.why = True, impossible_sentence(reason, Names(nodes, problem))
+        return self.infeasible
+
+    def _look_up(self, budget: Budget) -> None:
+        """Quickly: the least that bounds allow, then more and more until something does, then halving in between."""
+        answer = self._mix.cheapest(budget=budget.share(_MIX_SHARE))
+        if not self._learn(answer) or self._does(self._counts(answer), budget):
+            return
+        low, high = 0, 1
+        while self.best is None and not budget.spent:
+            high *= 2
+            answer = self._mix.cheapest(budget=budget.share(_MIX_SHARE), stretch=high)
+            if answer.values is None:
+                return
+            low = low if self._does(self._counts(answer), budget) else high
+        while high - low > 1 and not budget.spent:
+            middle = (low + high) // 2
+            answer = self._mix.cheapest(budget=budget.share(_MIX_SHARE), stretch=middle, below=self.value)
+            does = answer.values is not None and self._does(self._counts(answer), budget)
+            low, high = (low, middle) if does else (middle, high)
+
+    def _does(self, counts: tuple[int, ...], budget: Budget) -> bool:
+        """Whether these nodes are quickly found to do; none are looked at twice."""
+        if counts in self._tried:
+            return False
+        self._tried.add(counts)
+        fit = self._try(counts, self.fitter.quick, budget)
+        if fit.infeasible:
+            self._mix.exclude(counts)
+        return fit.best is not None
+
+    def _climb(self) -> None:
+        """By search: the least that is not ruled out, again and again; what stays open does not keep others from being tried."""
+        open_ = False
+        while not self.infeasible and not self.budget.spent and (self.value is None or self.bound < self.value):
+            answer = self._mix.cheapest(budget=self.budget.share(_MIX_SHARE), below=self.value)
+            if not open_ and not self._learn(answer):
+                return
+            if answer.values is None:
+                return
+            counts = self._counts(answer)
+            fit = self._try(counts, self.fitter.thorough, self.budget.share(_PROBE_SHARE))
+            if fit.best is None:
+                open_ = open_ or not fit.infeasible
+                self._mix.exclude(counts)
+
+    def _learn(self, answer: Answer) -> bool:
+        """Take a bound; whether there is anything left to try."""
+        if answer.outcome is Outcome.INFEASIBLE:
+            if self.value is None:
+                self.infeasible = True
+                self.why = "no number of these nodes within what there may be is enough: every one was ruled out"
+            else:
+                self.bound = self.value
+            return False
+        self.bound = max(self.bound, answer.bound or 0)
+        self._tell()
+        return answer.values is not None
+
+    def _counts(self, answer: Answer) -> tuple[int, ...]:
+        assert answer.values is not None
+        return answer.values[: len(self.fleet.kinds)]
+
+    def _try(self, counts: tuple[int, ...], ask: Callable[..., Fit], budget: Budget) -> Fit:
+        if sum(counts) > _MOST_BUILT:
+            return Fit()
+        try:
+            problem = compile_problem(self.fleet.cluster(counts))
+        except InputError:  # none of the nodes that a rule asks for are among them
+            return Fit(infeasible=True)
+        fit = ask(problem, budget=budget)
+        if fit.best is not None and (self.value is None or self._cost(counts) < self.value):
+            self.best, self.method = (counts, fit.best), fit.method
+            self._tell()
+        return fit
+
+    def _tell(self) -> None:
+        value = None if self.value is None else float(self.value * self._step)
+        self.budget.tell("search", value=value, bound=float(self.bound * self._step))
+
+    def _result(self) -> Sizing:
+        several = len(self.fleet.kinds) > 1
+        if self.infeasible or self.best is None:
+            counts, solution, value = None, None, None
+            status = Status.INFEASIBLE if self.infeasible else Status.UNKNOWN
+        else:
+            counts, best = self.best
+            value, asked = self._cost(counts), self.fleet.cluster(counts)
+            problem = compile_problem(asked)
+            best = with_wishes(problem, best, budget=self.whole)
+            status = Status.OPTIMAL if self.bound >= value else Status.FEASIBLE
+            goal = Goal(("consolidate",))
+            solution = solution_of(asked, problem, goal, best, method=self.method, budget=self.budget)
+        return Sizing(
+            cluster=self.cluster,
+            status=status,
+            kinds=self.fleet.kinds,
+            counts=None if counts is None else dict(zip((kind.name for kind in self.fleet.kinds), counts, strict=True)),
+            objective_name="price" if several else "nodes",
+            objective=None if value is None else self._shown(value),
+            bound=None if self.infeasible else self._shown(self.bound),
+            n_vms=len(self.fleet.wanted.vms),
+            solution=solution,
+            reason=self.why if self.infeasible else "" if status is Status.OPTIMAL else "the search ended before a proof",
+            warnings=self.warnings,
+            method=self.method,
+            stats={"seconds": round(self.budget.elapsed, 3)},
+        )
+
+    def _shown(self, steps: int) -> int | Fraction:
+        return steps * self._step if len(self.fleet.kinds) > 1 else steps

@@ -1,0 +1,297 @@
+"""A cluster over time: what is allocated, how much more fits before N+1 is lost, and when that will be."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from attrs import asdict, field, frozen
+
+from vmplace.capacity.regression import Line
+from vmplace.failover.check import check
+from vmplace.model.cluster import Cluster
+from vmplace.model.errors import Flaw, InputError
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.problem import Problem
+from vmplace.results.placement import Status
+from vmplace.solvers.budget import Budget, Progress
+
+__all__ = ["Course", "Forecast", "Snapshot", "Trend", "trend"]
+
+_DAY = timedelta(days=1)
+
+
+@frozen
+class Snapshot:
+    """A pool on one date.
+
+    Parameters
+    ----------
+    date
+        As the document has it.
+    allocated
+        Memory of VMs that run or are to be started, in MiB, twice where one migrates.
+    free
+        Usable memory of nodes that are not offline, less that.
+    headroom
+        How much more memory VMs may take, in MiB, before it is certain that no placement keeps the guarantee: the usable memory
+        of the online nodes, without the failing ones that have most, less the protected VMs; or, if that is less, all of it
+        within the limits of normal running less all VMs. VMs on maintenance nodes are not counted. A bound: in pieces, memory
+        may be too little before that.
+    status
+        What `check` says of the pool as it stood.
+    """
+
+    date: str
+    allocated: int
+    free: int
+    headroom: int
+    status: Status
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return asdict(self) | {"status": self.status.value}
+
+
+@frozen
+class Forecast:
+    """When a pool's headroom is used up, if it grows on as it did, on the nodes that are online last.
+
+    Parameters
+    ----------
+    growth, growth_error
+        MiB a day by which VMs come nearer to the bound, and its standard error; None for two dates.
+    date
+        When the line of least squares through the headroom is zero; None for never, or after the year 9999.
+    earliest, latest
+        With a confidence of 95 % it is not before, and not after (Fieller's interval; see `regression.Line`); None where
+        that cannot be told: from two dates, or where the growth may as well be none. Supposes that what the line misses is
+        chance, each date by itself.
+    lost
+        Whether the headroom is below zero on the last date.
+    dates
+        How many it is drawn from.
+    """
+
+    growth: float
+    growth_error: float | None
+    date: str | None
+    earliest: str | None
+    latest: str | None
+    lost: bool
+    dates: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return asdict(self)
+
+
+@frozen
+class Course:
+    """A pool over time; `forecast` is None where there is but one date."""
+
+    pool: str
+    snapshots: tuple[Snapshot, ...]
+    forecast: Forecast | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {
+            "pool": self.pool,
+            "snapshots": [snapshot.to_dict() for snapshot in self.snapshots],
+            "forecast": None if self.forecast is None else self.forecast.to_dict(),
+        }
+
+
+@frozen(kw_only=True)
+class Trend:
+    """What `trend` found: the pools over time.
+
+    Parameters
+    ----------
+    courses
+        In order of appearance.
+    warnings
+        What makes dates hard to compare.
+    """
+
+    courses: tuple[Course, ...]
+    warnings: tuple[str, ...] = ()
+    stats: Mapping[str, Any] = field(factory=dict, hash=False)
+
+    def parts(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {
+            "courses": [course.to_dict() for course in self.courses],
+            "warnings": list(self.warnings),
+            "stats": dict(self.stats),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return self.parts()
+
+
+def trend(
+    clusters: Sequence[Cluster],
+    *,
+    time_limit: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> Trend:
+    """How allocation and headroom develop over dated clusters, and when the guarantee is lost at this growth.
+
+    Parameters
+    ----------
+    clusters
+        One or more, in any order; each with its own date.
+    time_limit
+        Seconds for all checks; what is undecided then is ``unknown``. None: until all are decided.
+    progress, cancel
+        Called now and then; set it to have checks end early, as Ctrl-C does.
+
+    Returns
+    -------
+    Trend
+        For each pool its snapshots by date, and a forecast where there are two dates or more. Where the guarantee changes, that
+        is a warning, and the last one's is what the forecast is about.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) if there is no cluster, a date is missing or there twice, or only some have a time zone.
+    """
+    moments = _moments(clusters)
+    order = sorted(range(len(clusters)), key=lambda i: moments[i])
+    problems = [compile_problem(clusters[i]) for i in order]
+    with Budget(time_limit, cancel, progress).interruptible() as budget:
+        statuses = [_statuses(clusters[i], budget, done, len(order)) for done, i in enumerate(order)]
+        seconds = round(budget.elapsed, 3)
+    pools = list(dict.fromkeys(pool for each in statuses for pool in each))
+    dated = [(moments[i], clusters[i]) for i in order]
+    return Trend(
+        courses=tuple(_course(pool, dated, problems, statuses) for pool in pools),
+        warnings=tuple(_warnings([clusters[i] for i in order])),
+        stats={"seconds": seconds},
+    )
+
+
+def _moments(clusters: Sequence[Cluster]) -> list[datetime]:
+    """When each was; all flaws of the dates are told together."""
+    if not clusters:
+        raise InputError([Flaw("clusters", "there is none: give one or more")])
+    given = [None if cluster.date is None else datetime.fromisoformat(cluster.date) for cluster in clusters]
+    zoned = any(moment is not None and moment.tzinfo is not None for moment in given)
+    flaws, first, moments = [], dict[datetime, int](), []
+    for i, moment in enumerate(given):
+        place = f"clusters[{i}].date"
+        if moment is None:
+            flaws.append(Flaw(place, "there is none: write when this was, like 2026-11-23"))
+        elif zoned and moment.tzinfo is None:
+            flaws.append(Flaw(place, f"{clusters[i].date!r} has no time zone, and others have: write one for all or none"))
+        else:
+            moment = moment if moment.tzinfo is None else moment.astimezone(UTC)
+            moments.append(moment)
+            if moment in first:
+                flaws.append(
+                    Flaw(place, f"{clusters[i].date!r} is the date of clusters[{first[moment]}], too: give one for each date")
+                )
+            first.setdefault(moment, i)
+    if flaws:
+        raise InputError(flaws)
+    return moments
+
+
+def _statuses(cluster: Cluster, budget: Budget, done: int, total: int) -> Mapping[str, Status]:
+    budget.tell("trend", done=done, total=total)
+    limit = budget.share(1 / (total - done)).left
+    return check(cluster, time_limit=None if np.isinf(limit) else limit, cancel=budget.cancel).pools
+
+
+def _warnings(clusters: Sequence[Cluster]) -> list[str]:
+    """What makes dates hard to compare; the clusters are in order of their dates."""
+    last, found = clusters[-1], []
+    changed = [cluster.date for cluster in clusters if cluster.guarantee != last.guarantee]
+    if changed:
+        found.append(f"the guarantee of {_few(changed)} is another than that of {last.date}, which the forecast is about")
+    away = sum(state != "online" for state in last.node_columns.state)
+    if away:
+        found.append(f"{away} node{'s are' if away > 1 else ' is'} not online on {last.date}: the forecast does without")
+    return found
+
+
+def _few(dates: Sequence[str | None]) -> str:
+    return f"{dates[0]}" if len(dates) == 1 else f"{dates[0]} and {len(dates) - 1} more"
+
+
+def _course(
+    pool: str,
+    dated: Sequence[tuple[datetime, Cluster]],
+    problems: Sequence[Problem],
+    statuses: Sequence[Mapping[str, Status]],
+) -> Course:
+    snapshots, moments, loads = [], [], []
+    for (moment, cluster), problem, status in zip(dated, problems, statuses, strict=True):
+        if pool not in status:
+            continue
+        number = _number(pool, cluster)
+        load, room = _loads(problem, number), _room(problem, number)
+        mine = (problem.pool == number) & (problem.online | problem.maintenance)
+        allocated = int(problem.memory[problem.vm_pool == number].sum())
+        free = int(problem.usable[mine].sum()) - allocated
+        snapshots.append(Snapshot(str(cluster.date), allocated, free, _least(load, room), status[pool]))
+        moments.append(moment)
+        loads.append(load)
+    last = _room(problems[-1], _number(pool, dated[-1][1])) if pool in statuses[-1] else room
+    headrooms = [_least(load, last) for load in loads]
+    return Course(pool, tuple(snapshots), _forecast(moments, headrooms) if len(moments) > 1 else None)
+
+
+def _number(pool: str, cluster: Cluster) -> int:
+    """A pool's number in the compiled cluster."""
+    return list(dict.fromkeys([*cluster.node_columns.pool.words, *cluster.vm_columns.pool.words])).index(pool)
+
+
+def _loads(problem: Problem, pool: int) -> tuple[int, int]:
+    """What all VMs need in normal running, and those that must restart, in MiB; without VMs that may stay in maintenance."""
+    mine = (problem.vm_pool == pool) & ~problem.on_maintenance
+    return int(problem.memory[mine].sum()), int(problem.memory[mine & problem.protected].sum())
+
+
+def _room(problem: Problem, pool: int) -> tuple[int, int]:
+    """What there is for these in MiB: all in normal running, and all without the units that have most and may fail."""
+    mine = (problem.pool == pool) & problem.online
+    by_unit = np.zeros(len(problem.unit_pool), dtype=np.int64)
+    np.add.at(by_unit, problem.unit[mine], problem.usable[mine])
+    kept = np.sort(by_unit)[: max(0, len(by_unit) - problem.failures)]
+    return int(problem.limit[mine].sum()), int(kept.sum())
+
+
+def _least(load: tuple[int, int], room: tuple[int, int]) -> int:
+    return min(has - needs for needs, has in zip(load, room, strict=True))
+
+
+def _forecast(moments: Sequence[datetime], headrooms: Sequence[int]) -> Forecast:
+    """By the line of least squares through the headroom that the last nodes would have left on each date."""
+    days = np.array([(moment - moments[0]) / _DAY for moment in moments])
+    line = Line.through(days, np.array(headrooms, dtype=np.float64))
+    falls = line.slope < 0
+    interval = line.root_interval() if falls else None
+    return Forecast(
+        growth=-line.slope,
+        growth_error=line.slope_error,
+        date=_date(moments[0], line.root) if falls else None,
+        earliest=None if interval is None else _date(moments[0], interval[0]),
+        latest=None if interval is None else _date(moments[0], interval[1]),
+        lost=headrooms[-1] < 0,
+        dates=len(moments),
+    )
+
+
+def _date(start: datetime, days: float) -> str | None:
+    """The date so many days later; None where the calendar has none."""
+    try:
+        return (start + timedelta(days=days)).date().isoformat()
+    except OverflowError:
+        return None

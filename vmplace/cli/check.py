@@ -1,0 +1,81 @@
+"""``vmplace check``, ``show`` and ``audit``: what is so, without changing anything."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vmplace.cli.exits import DONE, OF_VERDICT, UNKNOWN, blaming, touching
+from vmplace.cli.io import drawn, load, print_json, print_result, progress_text
+from vmplace.cli.options import all_option, combined, file_argument, json_option, time_limit_option
+from vmplace.cli.what_if import change_options, load_changed
+from vmplace.report.console import watched
+
+if TYPE_CHECKING:
+    from vmplace.results.placement import Report
+
+__all__ = ["audit", "check", "show"]
+
+
+@click.command("check")
+@file_argument
+@click.option("--compare", is_flag=True, help="Also show what the usual platforms' policies would promise, and who is wrong.")
+@combined(time_limit_option, json_option, all_option)
+@change_options
+def check(file: str, compare: bool, time_limit: float | None, as_json: bool, everything: bool, **changes: Any) -> int:
+    """Say whether the failures of the guarantee are survived, and if not, why."""
+    from vmplace.report.check import report
+
+    found = _checked(file, time_limit, changes, compare=compare)
+    print_result(found, report, as_json, everything)
+    return OF_VERDICT[found.status.value]
+
+
+@click.command("show")
+@file_argument
+@combined(time_limit_option, json_option, all_option)
+@change_options
+def show(file: str, time_limit: float | None, as_json: bool, everything: bool, **changes: Any) -> int:
+    """Show each node, its load and what comes of its failure."""
+    from vmplace.report.check import node_report
+
+    found = _checked(file, time_limit, changes)
+    print_result(found, node_report, as_json, everything)
+    return UNKNOWN if found.status.value == "unknown" else DONE
+
+
+@click.command("audit")
+@click.argument("cluster")
+@click.argument("result")
+@json_option
+def audit(cluster: str, result: str, as_json: bool) -> int:
+    """Check a saved --json result without the search.
+
+    RESULT is what check, place or repair printed for CLUSTER; - is stdin for one of the two.
+    """
+    if cluster == result == "-":
+        raise click.UsageError("CLUSTER and RESULT cannot both be stdin")
+    import vmplace
+    from vmplace.formats.result import SavedResult
+    from vmplace.report.check import violation_report
+
+    document = load(cluster)
+    with blaming(result), touching(result):
+        saved = SavedResult.read(result)
+        violations = vmplace.audit(document, saved.placement, saved.failover, powered=saved.powered, drained=saved.drained)
+    violations += saved.false_claims(document)
+    undecided = all(violation.kind == "unverified" for violation in violations)
+    verdict = "safe" if not violations else "unknown" if undecided else "unsafe"
+    if as_json:
+        print_json({"status": verdict, "violations": [violation.to_dict() for violation in violations]})
+    else:
+        drawn(violation_report, violations)
+    return OF_VERDICT[verdict]
+
+
+def _checked(file: str, time_limit: float | None, changes: dict[str, Any], *, compare: bool = False) -> "Report":
+    import vmplace
+
+    cluster = load_changed(file, changes)
+    limit: dict[str, Any] = {} if time_limit is None else {"time_limit": time_limit}
+    with blaming(file, limit), watched(progress_text("balance")) as progress:
+        return vmplace.check(cluster, compare=compare, progress=progress, **limit)

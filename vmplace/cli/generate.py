@@ -1,0 +1,57 @@
+"""``vmplace generate`` and ``convert``: documents made and written again."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vmplace.cli.exits import DONE, blaming, refuse_output
+from vmplace.cli.io import load, save
+from vmplace.cli.options import combined, file_argument, json_option, memory_option, output_option, seed_option
+from vmplace.model.units import parse_memory
+from vmplace.synthetic import PLACED, PROFILES
+from vmplace.synthetic import generate as generated
+
+if TYPE_CHECKING:
+    from vmplace.formats.parse import Form
+
+__all__ = ["convert", "generate"]
+
+
+@click.command("convert")
+@file_argument
+@output_option
+@click.option("--to", "form", type=click.Choice(["json", "yaml"]), help="What to write to stdout.")
+def convert(file: str, output: str | None, form: "Form | None") -> int:
+    """Write a document again, as JSON or YAML.
+
+    The suffix of -o FILE says which: YAML for .yaml and .yml, else JSON.
+    """
+    if form and output not in (None, "-"):
+        raise click.UsageError("--to is for stdout: the suffix of -o FILE says what to write")
+    refuse_output(output)
+    save(load(file), output or "-", form)
+    return DONE
+
+
+@click.command("generate")
+@click.option("--nodes", type=int, required=True, metavar="N", help="How many.")
+@click.option("--node-memory", callback=memory_option(parse_memory), default="512GiB", show_default=True, metavar="MEMORY")
+@click.option("--fill", type=float, default=0.9, show_default=True, help="Share of what N+1 allows.")
+@click.option("--profile", type=click.Choice(list(PROFILES)), default="azure", show_default=True, help="Sizes of VMs.")
+@seed_option
+@click.option("--placed", type=click.Choice(list(PLACED)), default="none", show_default=True, help="How VMs are placed.")
+@click.option("--mixed", is_flag=True, help="Nodes of half, one and two times the node memory.")
+@combined(output_option, json_option)
+def generate(output: str | None, as_json: bool, **wanted: Any) -> int:
+    """Draw a synthetic cluster by chance.
+
+    It goes to stdout, or to -o FILE. The same options give the same cluster on every machine.
+    """
+    refuse_output(output)
+    with blaming("generate", wanted):
+        cluster = generated(**wanted)
+    if output is not None:
+        save(cluster, output)
+    if output is None or (as_json and output != "-"):
+        save(cluster, "-")
+    return DONE

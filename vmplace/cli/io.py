@@ -1,0 +1,89 @@
+"""Documents in and out, results printed."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from vmplace.cli.exits import blaming, touching
+from vmplace.formats.json_stream import pieces
+from vmplace.report.console import emit
+from vmplace.solvers.budget import Progress
+
+if TYPE_CHECKING:
+    from vmplace.formats.parse import Form
+    from vmplace.model.cluster import Cluster
+    from vmplace.report.check import Draw
+
+__all__ = ["drawn", "load", "print_json", "print_result", "progress_text", "save", "save_text"]
+
+
+def load(path: str) -> "Cluster":
+    """The cluster in a file, or on stdin; what is wrong with it ends the command."""
+    from vmplace.formats.document import load
+
+    with blaming(path), touching("stdin" if path == "-" else path):
+        return load(path)
+
+
+def save(cluster: "Cluster", path: str, form: "Form | None" = None) -> None:
+    """Write a document to a file, or to stdout."""
+    from vmplace.formats.document import dump
+
+    with blaming(path), touching("stdout" if path == "-" else path):
+        if path != "-" or sys.stdout is not None:
+            dump(cluster, path, form=form)
+
+
+def save_text(text: Iterable[str], path: str) -> None:
+    """Write a text to a file."""
+    from vmplace.formats.document import write_file
+
+    with touching(path):
+        write_file(path, text)
+
+
+def progress_text(objective: str) -> Callable[[Progress], str]:
+    """What a status line says, where values are those of an objective."""
+
+    def describe(progress: Progress) -> str:
+        from vmplace.report.check import value_text
+
+        parts = [progress.phase]
+        if progress.total:
+            parts.append(f"{progress.done or 0} of {progress.total}")
+        if progress.value is not None:
+            parts.append(f"best {value_text(objective, progress.value)}")
+        if progress.bound is not None:
+            parts.append(f"bound {value_text(objective, progress.bound)}")
+        return ", ".join(parts)
+
+    return describe
+
+
+def print_result(result: Any, draw: "Draw", as_json: bool, everything: bool, *, aside: bool = False) -> None:
+    """Print a result as JSON, or as it is drawn."""
+    if as_json:
+        print_json(result.parts())
+    else:
+        drawn(draw, result, everything, aside=aside)
+
+
+def drawn(draw: "Draw", result: Any, everything: bool = True, *, aside: bool = False) -> None:
+    """Print a report, on stderr if a document takes stdout."""
+    from vmplace.report.screen import Screen
+
+    stream = sys.stderr if aside else sys.stdout
+    if stream is not None:
+        screen = Screen(stream, everything)
+        _printed([screen.render(draw(result, screen))], aside=aside)
+
+
+def _printed(text: Iterable[str], *, aside: bool = False) -> None:
+    with touching("stderr" if aside else "stdout"):
+        emit(text, sys.stderr if aside else sys.stdout)
+
+
+def print_json(parts: Mapping[str, Any]) -> None:
+    """Print a mapping whose parts may be lazy: they are made as they are printed."""
+    _printed(chain(pieces(parts), "\n"))

@@ -1,0 +1,104 @@
+"""The options and arguments that commands share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from vmplace.model.units import parse_reserve, short
+
+__all__ = [
+    "SECONDS",
+    "all_option",
+    "combined",
+    "file_argument",
+    "json_option",
+    "memory_option",
+    "order_options",
+    "output_option",
+    "parsed",
+    "search_options",
+    "seed_option",
+    "time_limit_option",
+]
+
+_LONG = 20
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+Callback = Callable[[click.Context, click.Parameter, Any], Any]
+
+
+def parsed(parse: Callable[[Any], Any]) -> Callback:
+    """An option's callback: what the parser refuses is bad usage."""
+
+    def callback(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        try:
+            return None if value is None else parse(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), context, parameter) from None
+
+    return callback
+
+
+def memory_option(parse: Callable[[object], int]) -> Callback:
+    """Memory as in a document, where digits alone are MiB."""
+    return parsed(lambda text: parse(int(text) if text.isascii() and text.isdigit() and len(text) < _LONG else text))
+
+
+def combined(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+file_argument = click.argument("file")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+all_option = click.option("--all", "everything", is_flag=True, help="Shorten no list.")
+
+
+def _moves_file(text: str) -> str:
+    if not text.endswith((".sh", ".dot", ".svg")):
+        raise ValueError(f"{short(text)} ends in none of .sh, .dot and .svg: name a file that does")
+    return text
+
+
+order_options = combined(
+    click.option("--parallel", type=click.IntRange(min=1), metavar="N", help="Migrate at most so many VMs at the same time."),
+    click.option(
+        "--parallel-per-node", type=click.IntRange(min=1), metavar="N", help="The same for those from or to any one node."
+    ),
+    click.option(
+        "--moves",
+        callback=parsed(_moves_file),
+        metavar="FILE",
+        help="Write the migrations in order: .sh, a list of commands; .dot or .svg, a graph.",
+    ),
+)
+output_option = click.option(
+    "-o", "--output", metavar="FILE", help="Write the resulting document (.yaml: as YAML; -: to stdout)."
+)
+SECONDS: dict[str, Any] = {"type": click.FloatRange(min=0), "metavar": "SECONDS"}
+time_limit_option = click.option("--time-limit", **SECONDS, help="Decide no more after this time; inf: no limit.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For all that is drawn by chance."
+)
+search_options = combined(
+    click.option("--method", type=click.Choice(["auto", "exact", "greedy"]), default="auto", show_default=True),
+    click.option("--time-limit", **SECONDS, help="Return the best found by then (60 unless given); inf: until it is proved."),
+    seed_option,
+    click.option("--deterministic", is_flag=True, help="Count time in work, so that every run ends the same."),
+    click.option("--best-effort", is_flag=True, help="Place every VM even if not all can be protected."),
+    click.option("--max-moves", type=click.IntRange(min=0), metavar="N", help="Migrate at most so many VMs."),
+    click.option(
+        "--max-migrated", callback=memory_option(parse_reserve), metavar="MEMORY", help="Migrate at most so much memory."
+    ),
+    output_option,
+    json_option,
+    all_option,
+)

@@ -1,0 +1,74 @@
+"""The options that ask what would be: nodes added or lost, VMs added, resized or removed."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vmplace.cli.exits import RefusedError
+from vmplace.cli.io import load
+from vmplace.cli.options import combined, parsed
+from vmplace.cli.specs import made, parse_spec
+from vmplace.model.columns import names_of
+from vmplace.model.entities import VM, Node
+from vmplace.model.errors import InputError
+from vmplace.model.units import short
+from vmplace.model.what_if import what_if
+
+if TYPE_CHECKING:
+    from vmplace.model.cluster import Cluster
+
+__all__ = ["change_options", "load_changed", "several"]
+
+
+def several(parse: Any) -> Any:
+    """An option's callback where it may come again."""
+    one = parsed(parse)
+    return lambda context, parameter, values: tuple(one(context, parameter, value) for value in values)
+
+
+def _parse_resize(text: str) -> tuple[str, int | str]:
+    name, equals, memory = text.rpartition("=")
+    if not equals:
+        raise ValueError(f"{short(text)} says no new size: write it like db-1=64GiB")
+    return name, int(memory) if memory.isascii() and memory.isdigit() and len(memory) < 20 else memory
+
+
+_OPTIONS = {
+    "add_nodes": ("--add-node", "SPEC", parse_spec(Node), "What if there were this node: n9:512GiB,reserve=16GiB or 3x512GiB."),
+    "remove_nodes": ("--remove-node", "NAME", str, "What if this node were gone? Its VMs wait."),
+    "add_vms": ("--add-vm", "SPEC", parse_spec(VM), "What if there were this VM: db-9:64GiB,node=n1 or 3x16GiB."),
+    "remove_vms": ("--remove-vm", "NAME", str, "What if this VM were gone?"),
+    "resize_vms": ("--resize-vm", "NAME=MEMORY", _parse_resize, "What if this VM had so much memory?"),
+}
+
+change_options = combined(
+    *(
+        click.option(option, name, multiple=True, metavar=metavar, callback=several(parse), help=text)
+        for name, (option, metavar, parse, text) in _OPTIONS.items()
+    )
+)
+
+
+def load_changed(path: str, options: dict[str, Any]) -> "Cluster":
+    """The cluster in a file as the options have it, which are taken out of all options."""
+    changes = {name: options.pop(name) for name in _OPTIONS}
+    cluster = load(path)
+    try:
+        return _changed(cluster, **changes)
+    except InputError as error:
+        shown = "stdin" if path == "-" else path
+        lines = (
+            f"{_OPTIONS[flaw.place][0]}: {flaw.message}" if flaw.place in _OPTIONS else f"{shown}, as it would be: {flaw}"
+            for flaw in error.flaws
+        )
+        raise RefusedError(*lines) from None
+
+
+def _changed(cluster: "Cluster", add_nodes: Any, add_vms: Any, resize_vms: Any, **removed: Any) -> "Cluster":
+    return what_if(
+        cluster,
+        add_nodes=list(made(Node, add_nodes, names_of(cluster.nodes), "add_nodes")),
+        add_vms=list(made(VM, add_vms, names_of(cluster.vms), "add_vms")),
+        resize_vms=dict(resize_vms),
+        **removed,
+    )

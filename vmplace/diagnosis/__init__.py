@@ -1,0 +1,1 @@
+"""Why a cluster is not safe, and what would help."""

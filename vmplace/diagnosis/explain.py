@@ -1,0 +1,279 @@
+"""Why a cluster is not safe, or could not be, and what would help: the story first, then remedies, each verified."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from attrs import define, evolve, field
+
+from vmplace.diagnosis.failures import failures_lost, turns_lost
+from vmplace.diagnosis.faults import faults_now
+from vmplace.diagnosis.oracle import Tryout
+from vmplace.diagnosis.remedies import fewer_rules, finished, less_headroom, less_promised, more_nodes, returned
+from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack, ranked
+from vmplace.diagnosis.sacrifices import fewer_vms, one_vm_less
+from vmplace.failover.check import verdict_now
+from vmplace.failover.verdict import Verdict
+from vmplace.model.cluster import Cluster
+from vmplace.model.converters import parse_count
+from vmplace.model.edits import bridged, less
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.units import spell_memory
+from vmplace.placement.place import place
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
+from vmplace.results.placement import Report, Solution, Status
+from vmplace.search.bounds.necessary import impossible
+from vmplace.search.goal import Goal
+from vmplace.search.infeasibility import conflict_of_search
+from vmplace.search.part import Trial
+from vmplace.solvers.budget import Budget, Progress
+
+__all__ = ["explain"]
+
+_VERDICT, _STORY, _REPAIR, _CONFLICT = 0.2, 0.3, 0.3, 0.3
+"""Of the time left, what each part of an explanation may take."""
+
+_TIGHTEST, _FEW = 5, 4
+
+
+def explain(
+    cluster: Cluster,
+    *,
+    seed: int = 0,
+    deterministic: bool = False,
+    time_limit: float | None = 60.0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> Explanation:
+    """Why a cluster is not safe as it stands, why no placement could be, and what would help.
+
+    Of each failure that is not survived the fewest VMs and rules to blame are found by leaving out what does not matter; a
+    remedy is only what makes the cluster safe when it is tried, and is then checked. Where pools are told apart, each is looked
+    into by itself.
+
+    Parameters
+    ----------
+    cluster
+        What to explain.
+    seed, deterministic
+        As for `place`.
+    time_limit
+        Seconds, for the story and for the remedies; what time ran out for is said. None: until all was tried.
+    progress, cancel
+        Called now and then; set it to have what is known by then, as Ctrl-C does.
+
+    Returns
+    -------
+    Explanation
+        ``safe``, with the failures that leave least; ``unsafe`` or ``infeasible``, with who is to blame and remedies; or
+        ``unknown``.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that names the argument that is wrong.
+    """
+    try:
+        parse_count(seed)
+    except ValueError as error:
+        raise InputError([Flaw("seed", str(error))]) from None
+    with Budget(time_limit, cancel, progress).interruptible() as budget:
+        names = Names(cluster, compile_problem(cluster))
+        report, verdict = verdict_now(names, budget.share(_VERDICT))
+        found = Explanation(cluster=cluster, status=report.status)
+        if report.status is Status.SAFE:
+            found = evolve(found, tightest=_tightest(names, verdict))
+        elif report.status is Status.UNSAFE:
+            found = _Enquiry(names, report, verdict, budget, seed, deterministic).explanation()
+        undecided = sum(scenario.status is Status.UNKNOWN for scenario in report.scenarios.values())
+        if undecided or report.status is Status.UNKNOWN:
+            late = f"whether {undecided or 'all'} of the failures are survived"
+            found = evolve(found, unfinished=(late, *found.unfinished))
+        return evolve(found, stats={"seconds": round(budget.elapsed, 3), **found.stats})
+
+
+def _tightest(names: Names, verdict: Verdict) -> tuple[Slack, ...]:
+    """The failures that leave least memory free, where something must restart."""
+    standing, failures = verdict.standing, verdict.standing.failures
+    free = np.zeros(int(names.problem.pool.max(initial=0)) + 1, dtype=np.int64)
+    np.add.at(free, names.problem.pool, standing.free)
+    left = free[failures.pool] - failures.sums(standing.free) - standing.asked if len(failures) else np.zeros(0, dtype=np.int64)
+    order = [number for number in np.argsort(left, kind="stable").tolist() if standing.asked[number]][:_TIGHTEST]
+    pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
+    return tuple(
+        Slack(
+            names.scenario(failures, number),
+            pools[int(failures.pool[number])],
+            int(standing.asked[number]),
+            int(left[number]),
+            min(int(left[number]), int(standing.room_elsewhere[number])),
+        )
+        for number in order
+    )
+
+
+@define
+class _Enquiry:
+    """One call of `explain` for what is unsafe."""
+
+    names: Names
+    report: Report
+    verdict: Verdict
+    budget: Budget
+    seed: int
+    deterministic: bool
+    blames: list[Blame] = field(factory=list, init=False)
+    obstacles: list[Obstacle] = field(factory=list, init=False)
+    remedies: list[Remedy] = field(factory=list, init=False)
+    futile: list[str] = field(factory=list, init=False)
+    unfinished: list[str] = field(factory=list, init=False)
+
+    def explanation(self) -> Explanation:
+        """The story, then what would help, pool by pool."""
+        self._tell()
+        bad = [pool for pool, status in self.report.pools.items() if status is Status.UNSAFE]
+        apart = len(self.report.pools) > 1 and not bridged(self.names.cluster)
+        pools = bad if apart else [""]
+        tries = 0
+        for done, pool in enumerate(pools):
+            tries += self._mend(pool, self.budget.share(1 / (len(pools) - done)))
+        return Explanation(
+            cluster=self.names.cluster,
+            status=Status.INFEASIBLE if self.obstacles else Status.UNSAFE,
+            blames=tuple(self.blames),
+            obstacles=tuple(self.obstacles),
+            remedies=ranked(self.remedies),
+            futile=tuple(dict.fromkeys(self.futile)),
+            unfinished=tuple(dict.fromkeys(self.unfinished)),
+            stats={"tries": tries},
+        )
+
+    def _tell(self) -> None:
+        """Who is to blame as things stand."""
+        budget = self.budget.share(_STORY)
+        self.blames += faults_now(self.report, self.names)
+        self.blames += failures_lost(self.names, self.verdict, budget)
+        self.blames += turns_lost(self.names, self.verdict, budget)
+        late = sum(blame.late for blame in self.blames)
+        if late:
+            self.unfinished.append(f"who exactly is to blame, and what is missing, for {late} of what is wrong")
+
+    def _mend(self, pool: str, budget: Budget) -> int:
+        """What makes a pool safe, or the cluster; returns how many changes were tried."""
+        tryout = Tryout(self.names.cluster, pool, False, budget, self.seed, self.deterministic)
+        part = tryout.part(self.names.cluster)
+        solution = place(part, objective="moves", move_running=True, **self._options(budget.share(_REPAIR)))
+        where = f" of pool {pool}" if pool else ""
+        core: frozenset[str] | None = None
+        if solution.node_of is not None:
+            action, kind = _moves(solution, part)
+            proved = solution.status is Status.OPTIMAL
+            self.remedies += tryout.remedy(kind, action, self.names.cluster, solution, least=proved)
+        elif solution.status is Status.INFEASIBLE:
+            tryout.moving = True
+            found = list(self._obstacles(pool, part, solution, budget.share(_CONFLICT)))
+            self.obstacles += found
+            core = frozenset[str]().union(*(o.conflict.vms for o in found)) if len(found) == 1 else frozenset()
+        else:
+            self.unfinished.append(f"whether migrations could make the VMs{where} safe")
+        self._try(tryout, core, where)
+        return tryout.tries
+
+    def _options(self, budget: Budget) -> dict[str, Any]:
+        limit = None if np.isinf(budget.left) else budget.left
+        return {"seed": self.seed, "deterministic": self.deterministic, "time_limit": limit, "cancel": budget.cancel}
+
+    def _obstacles(self, pool: str, part: Cluster, solution: Solution, budget: Budget) -> Iterator[Obstacle]:
+        """Why nothing helps that only moves: who is to blame, and of the others again, unless it is for lack of memory in all."""
+        while solution.status is Status.INFEASIBLE and part.vms:
+            obstacle = self._obstacle(pool, part, solution, budget)
+            yield obstacle
+            if obstacle.conflict.kind in ("sums", "capacity", "alone") or not obstacle.conflict.minimal or budget.spent:
+                return
+            part = less(part, obstacle.conflict.vms)
+            solution = place(part, objective="moves", move_running=True, **self._options(budget.share(_REPAIR)))
+
+    def _obstacle(self, pool: str, part: Cluster, solution: Solution, budget: Budget) -> Obstacle:
+        """One of them; with fewer VMs to blame, if the bound names more than need be."""
+        names, goal = Names(part, compile_problem(part)), Goal(("moves",), move_running=True)
+        conflict, bound = solution.conflict, impossible(names.problem, goal)
+        assert conflict is not None
+        if not conflict.minimal:
+            fewer = conflict_of_search(Trial(names, goal, budget, self.seed, self.deterministic))
+            if fewer.minimal:
+                conflict = evolve(conflict, vms=fewer.vms, rules=fewer.rules, limits=fewer.limits, minimal=True)
+        missing = None
+        if bound is not None and bound.resource == 0 and bound.kind not in ("apart", "rules", "alone"):
+            missing = (bound.need - max(bound.free, 0)) * (bound.size if bound.kind == "slots" else 1)
+        return Obstacle(pool, solution.reason, conflict, missing)
+
+    def _try(self, tryout: Tryout, core: frozenset[str] | None, where: str) -> None:
+        """One way to change things after another, each in its share of the time."""
+        budget = tryout.budget
+        suspects = {vm for blame in self.blames for vm in blame.vms}.union(core or ())
+        rules = {rule for blame in self.blames for rule in blame.rules if blame.pool == tryout.pool or not tryout.pool}
+        rules.update(rule for obstacle in self.obstacles for rule in obstacle.conflict.rules if obstacle.pool == tryout.pool)
+        ways: list[tuple[str, Callable[[], Iterator[Remedy]]]] = [
+            ("to wait for migrations under way", lambda: finished(tryout)),
+            ("to bring back nodes that are out of service", lambda: returned(tryout)),
+            ("to give up one rule", lambda: fewer_rules(tryout, rules)),
+            ("to give up headroom", lambda: less_headroom(tryout)),
+            ("to promise a little less", lambda: less_promised(tryout)),
+            ("to add up to four nodes", lambda: more_nodes(tryout)),
+            ("to shut down one VM", lambda: one_vm_less(tryout, suspects, core)),
+        ]
+        for done, (way, remedies) in enumerate(ways):
+            tryout.budget = budget.share(1 / (len(ways) + 1 - done))
+            self._collect(tryout, f"{way}{where}", remedies())
+        tryout.budget = budget
+        self._give_up_several(tryout, where)
+
+    def _collect(self, tryout: Tryout, way: str, remedies: Iterator[Remedy]) -> None:
+        tries, undecided = tryout.tries, tryout.undecided
+        self.budget.tell("explain")
+        found = list(remedies)
+        self.remedies += found
+        if tryout.undecided > undecided:
+            self.unfinished.append(f"what it would take {way}")
+        elif tryout.tries > tries and not found:
+            self.futile.append(way)
+
+    def _give_up_several(self, tryout: Tryout, where: str) -> None:
+        """Where no one VM is enough: those that the best plans leave out."""
+        found = {remedy.kind for remedy in self.remedies if remedy.pool == tryout.pool}
+        missing = [kind for kind in ("unprotect", "stop") if kind not in found]
+        if not missing:
+            return
+        if tryout.budget.spent:
+            self.unfinished.append(f"what it would take to give up several VMs{where}")
+            return
+        part, solution = tryout.part(self.names.cluster), None
+        lost = {vm for loss in self.report.unprotected for vm in loss.vms}
+        if tryout.moving or self.report.waiting:
+            options = self._options(tryout.budget.share(_REPAIR))
+            solution = place(part, objective="moves", move_running=tryout.moving, best_effort=True, **options)
+            if solution.node_of is None:
+                if solution.status is Status.UNKNOWN:
+                    self.unfinished.append(f"what it would take to give up several VMs{where}")
+                return
+            lost = {vm for loss in solution.unprotected for vm in loss.vms}
+            tryout.moving = False  # besides what this placement moves
+        for kind in missing:
+            self._collect(tryout, f"to give up several VMs{where}", fewer_vms(tryout, lost, solution, kind))
+
+
+def _moves(solution: Solution, cluster: Cluster) -> tuple[str, str]:
+    """What a repair does, and which kind of remedy it is."""
+    moved, problem = solution.migrations, compile_problem(cluster)
+    started = Names(cluster, problem).vms(np.flatnonzero(problem.node_of < 0).tolist())
+    ways = [f"{m.vm} ({spell_memory(m.memory)}) from {m.source} to {m.destination}" for m in moved]
+    if len(moved) > _FEW:
+        ways = [f"{len(moved)} VMs ({spell_memory(sum(m.memory for m in moved))})"]
+    first = [f"{vm} on {(solution.placement or {})[vm]}" for vm in started]
+    if len(started) > _FEW:
+        first = [f"{len(started)} VMs"]
+    parts = [f"migrate {', '.join(ways)}"] if moved else []
+    parts += [f"start {', '.join(first)}"] if started else []
+    return "; ".join(parts), "move" if moved else "start"

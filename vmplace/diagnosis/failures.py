@@ -1,0 +1,235 @@
+"""Failures that are not survived: the fewest VMs and rules with which they are not, and what is missing."""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+import numpy as np
+from attrs import define, evolve, field
+
+from vmplace.diagnosis.results import Blame, Stuck
+from vmplace.failover.certify import certify, certify_failure
+from vmplace.failover.outcome import Loss
+from vmplace.failover.reasons import scenario_sentence
+from vmplace.failover.verdict import Fate, Verdict
+from vmplace.model.columns import IntArray
+from vmplace.model.edits import yielding
+from vmplace.model.units import spell_memory
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
+from vmplace.problem.problem import Problem
+from vmplace.search.infeasibility import Thinning
+from vmplace.search.part import Part
+from vmplace.solvers.budget import Budget
+
+__all__ = ["failures_lost", "turns_lost"]
+
+_TRIED_NODES = 16
+"""So many survivors, those with most free memory, are asked what they lack."""
+
+
+def failures_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Blame]:
+    """Each failure that is not survived; of those that time runs out for, no more than the reason is told."""
+    numbers = sorted(verdict.losses)
+    for done, number in enumerate(numbers):
+        budget.tell("explain", done=done, total=len(numbers))
+        yield _Failure(names, verdict, number, budget.share(1 / (len(numbers) - done))).blame()
+
+
+def turns_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Blame]:
+    """Pools that survive each failure by itself, but not all one after the other."""
+    pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
+    for pool in [pool for pool, fate in verdict.turns.items() if fate == Fate.UNSAFE]:
+
+        def fate(problem: Problem, node_of: IntArray, pool: int = pool) -> Fate:
+            return certify(problem, node_of, budget=budget, losses=False).of_pool(pool)
+
+        problem = names.problem
+        placed = np.flatnonzero((problem.vm_pool == pool) & (problem.node_of >= 0) & ~problem.incoming)
+        part, minimal = _thinned(Part(frozenset(placed.tolist()), _musts(names)), names, budget, fate)
+        reason = "no plans for the first failure leave room for each that may follow"
+        who, rules = names.vms(sorted(part.vms)), tuple(sorted(part.rules))
+        yield Blame("turns", pools[pool], pools[pool], reason, who, rules, minimal=minimal)
+
+
+@define
+class _Tries:
+    """Whether all is safe with fewer VMs, must-rules and limits on memory.
+
+    Parameters
+    ----------
+    whole
+        What may be dropped of them.
+    fate
+        What comes of a placement that lacks VMs (-1), in a problem that lacks rules and limits.
+    """
+
+    names: Names
+    budget: Budget
+    whole: Part
+    fate: Callable[[Problem, IntArray], Fate]
+    _ruled: dict[frozenset[int], Problem] = field(factory=dict, init=False)
+
+    def fits(self, part: Part) -> bool | None:
+        """Whether it is safe with this much; None if that could not be told in time."""
+        if self.budget.spent:
+            return None
+        problem = self._under(part.rules)
+        node_of = problem.node_of.copy()
+        node_of[sorted(self.whole.vms - part.vms)] = -1
+        boundless = sorted(self.whole.nodes - part.nodes)
+        if boundless:
+            problem = _roomier(problem, boundless, int(problem.memory.sum()))
+        fate = self.fate(problem, node_of)
+        return None if fate == Fate.UNKNOWN else fate == Fate.SAFE
+
+    def _under(self, rules: frozenset[int]) -> Problem:
+        if rules == self.whole.rules:
+            return self.names.problem
+        if rules not in self._ruled:
+            self._ruled[rules] = compile_problem(yielding(self.names.cluster, self.whole.rules - rules))
+        return self._ruled[rules]
+
+
+def _musts(names: Names) -> frozenset[int]:
+    return frozenset(i for i, rule in enumerate(names.cluster.rules) if rule.must)
+
+
+def _roomier(problem: Problem, nodes: list[int], amount: int) -> Problem:
+    """The problem with so much more memory on some nodes."""
+    capacity = problem.capacity.copy()
+    capacity[nodes, 0] += amount
+    return evolve(problem, capacity=capacity)
+
+
+def _thinned(
+    whole: Part, names: Names, budget: Budget, fate: Callable[[Problem, IntArray], Fate], start: Part | None = None
+) -> tuple[Part, bool]:
+    """What is left when all is dropped that what is unsafe does without, small VMs first, and whether no more can be.
+
+    Parameters
+    ----------
+    start
+        A part of it that may be unsafe by itself.
+    """
+    trial = _Tries(names, budget, whole, fate)
+    thinning = Thinning(start if start is not None and trial.fits(start) is False else whole, trial)
+    memory = names.problem.memory
+    thinning.thin([Part(rules=frozenset({rule})) for rule in sorted(thinning.part.rules)])
+    thinning.thin([Part(frozenset({vm})) for vm in sorted(thinning.part.vms, key=lambda vm: (memory[vm], -vm))])
+    thinning.thin([Part(nodes=frozenset({node})) for node in sorted(thinning.part.nodes)])
+    if names.problem.plain:
+        return thinning.part, thinning.minimal
+    return _settled(thinning.part, trial)
+
+
+def _settled(part: Part, trial: _Tries) -> tuple[Part, bool]:
+    """The same until no one can be dropped by itself, where less to ask for need not be easier."""
+    ones = [
+        *(Part(rules=frozenset({rule})) for rule in sorted(part.rules)),
+        *(Part(frozenset({vm})) for vm in sorted(part.vms)),
+        *(Part(nodes=frozenset({node})) for node in sorted(part.nodes)),
+    ]
+    told = [trial.fits(part - one) for one in ones]
+    if False in told:
+        return _settled(part - ones[told.index(False)], trial)
+    return part, None not in told
+
+
+@define
+class _Failure:
+    """One failure that is not survived."""
+
+    names: Names
+    verdict: Verdict
+    number: int
+    budget: Budget
+
+    def blame(self) -> Blame:
+        """Who has a part in it."""
+        names, failures = self.names, self.verdict.standing.failures
+        loss = self.verdict.losses[self.number]
+        part, minimal = (Part(frozenset(loss.vms.tolist())), False) if self.budget.spent else self._fewest(loss)
+        shortfall, on = self._shortfall(int(names.problem.memory[loss.vms].sum()))
+        stuck = tuple(self._stuck(vm, loss) for vm in loss.vms.tolist())
+        pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
+        return Blame(
+            "failure",
+            names.scenario(failures, self.number),
+            pools[int(failures.pool[self.number])],
+            scenario_sentence(loss.reason, failures, self.number, names),
+            names.vms(sorted(part.vms)),
+            tuple(sorted(part.rules)),
+            tuple(names.node(node) for node in sorted(part.nodes)) if self._ruled or not len(self._survivors) else None,
+            shortfall,
+            None if on is None else names.node(on),
+            int(self.verdict.standing.asked[self.number]),
+            int(self.verdict.standing.free[self._survivors].sum()),
+            minimal,
+            stuck,
+            self.budget.spent,
+        )
+
+    @cached_property
+    def _survivors(self) -> IntArray:
+        """Where its VMs could restart."""
+        standing = self.verdict.standing
+        failures = standing.failures
+        nodes = standing.freest(int(failures.pool[self.number]))
+        return nodes[~np.isin(nodes, failures.failing(self.number))]
+
+    @property
+    def _ruled(self) -> bool:
+        """Whether more than memory binds the restarts: else one survivor of boundless memory would take all."""
+        return not self.verdict.standing.plain[self.number]
+
+    def _fate(self, problem: Problem, node_of: IntArray) -> Fate:
+        return Fate(self._decided(problem, node_of, losses=False).fate[0])
+
+    def _decided(self, problem: Problem, node_of: IntArray, *, losses: bool) -> Verdict:
+        units = self.verdict.standing.failures.units[self.number]
+        return certify_failure(problem, node_of, units, budget=self.budget, losses=losses)
+
+    def _fewest(self, loss: Loss) -> tuple[Part, bool]:
+        problem, failures = self.names.problem, self.verdict.standing.failures
+        displaced = np.isin(problem.node_of, failures.failing(self.number)) & ~problem.incoming & ~problem.evictable
+        asked = displaced & problem.protected if problem.planned else displaced
+        nodes = frozenset(self._survivors.tolist()) if self._ruled else frozenset[int]()
+        whole = Part(frozenset(np.flatnonzero(asked).tolist()), _musts(self.names), nodes=nodes)
+        start = Part(whole.vms.intersection(loss.reason.vms), whole.rules, nodes=nodes)
+        return _thinned(whole, self.names, self.budget, self._fate, start)
+
+    def _shortfall(self, lost: int) -> tuple[int | None, int | None]:
+        """The least memory that one of the freest survivors would have to have more, and which; by halving."""
+        if self.budget.spent:
+            return None, None
+        free, most, best = self.verdict.standing.free, int(self.names.problem.memory.sum()), -1
+        for node in self._survivors[:_TRIED_NODES].tolist():
+            if not self._enough(node, most):
+                continue
+            few, probes = 0, [lost - int(free[node]), lost - int(free[node]) - 1]  # mostly it is room for who is lost
+            while most - few > 1:
+                middle = probes.pop(0) if probes else (few + most) // 2
+                if few < middle < most:
+                    few, most = (few, middle) if self._enough(node, middle) else (middle, most)
+            best, most = node, most - 1
+        return (None, None) if best < 0 or self.budget.spent else (most + 1, best)
+
+    def _enough(self, node: int, amount: int) -> bool:
+        problem = self.names.problem
+        return not self.budget.spent and self._fate(_roomier(problem, [node], amount), problem.node_of) == Fate.SAFE
+
+    def _stuck(self, vm: int, loss: Loss) -> Stuck:
+        """Why a VM finds no node: by itself, or only beside the others."""
+        names, problem = self.names, self.names.problem
+        memory = int(problem.memory[vm])
+        name = f"{names.vm(vm)} ({spell_memory(memory)})"
+        if problem.guarantee.policy is not None:
+            return Stuck(names.vm(vm), memory, f"{name} finds no node, as the platform restarts VMs")
+        if self.budget.spent:
+            return Stuck(names.vm(vm), memory, f"{name} is left out; whether it is by itself was not looked at in time")
+        alone = evolve(problem, protected=np.arange(problem.n_vms) == vm)
+        verdict = self._decided(alone, problem.node_of, losses=True)
+        if 0 in verdict.losses:
+            failures, reason = verdict.standing.failures, verdict.losses[0].reason
+            return Stuck(names.vm(vm), memory, scenario_sentence(reason, failures, 0, Names(names.cluster, alone)))
+        return Stuck(names.vm(vm), memory, f"{name} would find a node by itself, but not with all others that must restart")

@@ -1,0 +1,92 @@
+"""Who has a part in what is wrong as a cluster stands."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from vmplace.diagnosis.results import Blame
+from vmplace.failover.witness import offenders
+from vmplace.model.columns import IntArray
+from vmplace.model.references import resolve
+from vmplace.model.units import spell_memory
+from vmplace.problem.names import Names
+from vmplace.results.placement import Report, Violation
+
+__all__ = ["faults_now"]
+
+_UNARY = ("only-on", "not-on")
+
+
+def faults_now(report: Report, names: Names) -> Iterator[Blame]:
+    """What is wrong before anything fails: overfull nodes, broken must-rules, protected VMs that wait."""
+    problem = names.problem
+    yield from _overfull(names)
+    for fault in report.violations:
+        if fault.kind == "rule":
+            yield from _broken(fault, report, names)
+    for vm in np.flatnonzero((problem.protected | problem.optional) & (problem.node_of < 0)).tolist():
+        reason = f"{names.vm(vm)} ({spell_memory(int(problem.memory[vm]))}) waits for a node: it does not run"
+        yield Blame("waiting", names.vm(vm), _pool_of_vm(names, vm), reason, (names.vm(vm),), minimal=True)
+
+
+def _overfull(names: Names) -> Iterator[Blame]:
+    """Nodes that hold too much, with as few of their VMs as are too much by themselves, the largest."""
+    problem = names.problem
+    excess = problem.loads(problem.node_of) - problem.capacity
+    for node, resource in np.argwhere(excess > 0).tolist():
+        here = np.flatnonzero(problem.node_of == node)
+        vms = _too_many(here, problem.demand[here, resource], int(problem.capacity[node, resource]))
+        over = int(excess[node, resource])
+        amount = spell_memory(over) if resource == 0 else f"{over} {problem.resources[resource - 1]}"
+        reason = f"{names.node(node)} holds {amount} more than it has for VMs"
+        yield Blame(
+            "overfull",
+            names.node(node),
+            names.cluster.node_columns.pool[node],
+            reason,
+            names.vms(vms),
+            nodes=(names.node(node),),
+            shortfall=over if resource == 0 else None,
+            on=names.node(node) if resource == 0 else None,
+            minimal=True,
+        )
+
+
+def _too_many(vms: IntArray, demand: IntArray, capacity: int) -> list[int]:
+    """The largest that are just too much together: without any one of them the others are not."""
+    order = np.argsort(-demand, kind="stable")
+    taken = order[: int(np.searchsorted(np.cumsum(demand[order]), capacity, side="right")) + 1]
+    # All but the last are no more than there is; those that are not needed are the last but one, and so on.
+    kept, total = taken.tolist(), int(demand[taken].sum())
+    for k in taken[-2::-1].tolist():
+        if total - int(demand[k]) > capacity:
+            kept.remove(k)
+            total -= int(demand[k])
+    return sorted(vms[kept].tolist())
+
+
+def _broken(fault: Violation, report: Report, names: Names) -> Iterator[Blame]:
+    """A broken rule: whoever is where it may not be by itself, or all that break it together."""
+    index = int(fault.subject.removeprefix("rules[").removesuffix("]"))
+    rule, vms = report.cluster.rules[index], report.cluster.vm_columns
+    pools = dict(zip(vms.names, vms.pool, strict=True))
+    placement, waits = report.placement or {}, set(report.waiting)
+    runs = {vm.name for vm in report.cluster.vms if vm.running and vm.name not in waits}
+    host = {vm: placement[vm] for vm in resolve(rule.vms, report.cluster.vms) if vm in runs}
+    guilty = tuple(offenders(rule, host, names))
+    for pool in dict.fromkeys(pools[vm] for vm in guilty):
+        mine = [vm for vm in guilty if pools[vm] == pool]
+        # Two that break it together, be the other of another pool, are to blame as well as all, who are in the message.
+        pairs = (
+            (vm, other) for vm in mine for other in guilty if other != vm and any(offenders(rule, _only(host, vm, other), names))
+        )
+        for group in [(vm,) for vm in mine] if rule.kind in _UNARY else [next(pairs)]:
+            yield Blame("rule", fault.subject, pool, fault.message, group, (index,), minimal=True)
+
+
+def _only(host: Mapping[str, str], *vms: str) -> dict[str, str]:
+    return {vm: host[vm] for vm in vms}
+
+
+def _pool_of_vm(names: Names, vm: int) -> str:
+    return names.cluster.vm_columns.pool[int(names.problem.original[vm])]

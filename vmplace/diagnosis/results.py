@@ -1,0 +1,251 @@
+"""Why a cluster is not safe, and what would help, as values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import asdict, field, frozen
+
+from vmplace.model.cluster import Cluster
+from vmplace.results.placement import Conflict, Migration, Status
+
+__all__ = ["KINDS", "Blame", "Explanation", "Obstacle", "Remedy", "Slack", "Stuck", "ranked"]
+
+KINDS = ("start", "finish", "move", "return", "rule", "headroom", "promise", "node", "unprotect", "shrink", "stop")
+"""Kinds of remedies, the least intrusive first: what starts, or moves, or comes back; what is asked for a little less; what is
+bought; and what is given up."""
+
+
+@frozen
+class Stuck:
+    """A VM that a failure leaves without a restart, with the reason that is its own.
+
+    Parameters
+    ----------
+    vm, memory
+        Which, and how much it takes, in MiB.
+    reason
+        Why it finds no node, in a sentence with figures.
+    """
+
+    vm: str
+    memory: int
+    reason: str
+
+
+@frozen
+class Blame:
+    """One thing that is wrong as the cluster stands, and who has a part in it.
+
+    Parameters
+    ----------
+    kind
+        ``failure`` (one that is not survived), ``turns`` (a pool's failures one after the other), or of now: ``overfull``,
+        ``rule``, ``placement`` (a VM where it may not be) or ``waiting`` (a protected VM without a node).
+    subject
+        The failure scenario, the pool, the node, the rule (``rules[3]``) or the VM.
+    pool
+        Where it is.
+    reason
+        What is wrong, in a sentence with figures.
+    vms, rules
+        To blame: of a failure, with only these VMs on what fails and only these must-rules it is not survived.
+    nodes
+        Of a failure: the survivors whose memory matters; if that of any one were boundless, it would be survived. None: every
+        survivor of the pool.
+    shortfall
+        MiB missing: of a failure, what one of the freest survivors would have to have more (`on` says which) so that it is
+        survived, and no less; None where more memory on one node does not help, or was not tried in time.
+    on
+        The node of `shortfall`.
+    displaced, free
+        Of a failure: MiB that must restart, and MiB free on all survivors.
+    minimal
+        Whether it is shown that without any one of the VMs, rules and nodes to blame this would not be wrong.
+    stuck
+        Of a failure: each VM that the best plan leaves without a restart.
+    late
+        Whether time ran out before all of this was found; `vms` may then be no more than those without a restart.
+    """
+
+    kind: str
+    subject: str
+    pool: str
+    reason: str
+    vms: tuple[str, ...] = ()
+    rules: tuple[int, ...] = ()
+    nodes: tuple[str, ...] | None = None
+    shortfall: int | None = None
+    on: str | None = None
+    displaced: int | None = None
+    free: int | None = None
+    minimal: bool = False
+    stuck: tuple[Stuck, ...] = ()
+    late: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        many = ("vms", "rules", "nodes")
+        lists = {key: value if value is None else list(value) for key, value in ((key, getattr(self, key)) for key in many)}
+        return {**asdict(self), **lists, "stuck": [asdict(stuck) for stuck in self.stuck]}
+
+
+@frozen
+class Obstacle:
+    """Why no placement of a pool at all is safe, whatever migrates.
+
+    Parameters
+    ----------
+    pool
+        Empty where the pools cannot be told apart, as a rule binds them together.
+    reason
+        In a sentence with figures.
+    conflict
+        The VMs and rules to blame, with what the bound compares.
+    shortfall
+        MiB missing, where the bound compares memory.
+    """
+
+    pool: str
+    reason: str
+    conflict: Conflict
+    shortfall: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {
+            "pool": self.pool,
+            "reason": self.reason,
+            "conflict": self.conflict.to_dict(),
+            "shortfall": self.shortfall,
+        }
+
+
+@frozen
+class Slack:
+    """What a failure that is survived leaves.
+
+    Parameters
+    ----------
+    scenario, pool
+        What fails.
+    displaced
+        Memory of the VMs that must restart, in MiB.
+    left
+        Free memory of all survivors once they have, in MiB.
+    piece
+        What no survivor has more of free then, in MiB: that, or what the freest has before.
+    """
+
+    scenario: str
+    pool: str
+    displaced: int
+    left: int
+    piece: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return asdict(self)
+
+
+@frozen(eq=False)
+class Remedy:
+    """One change that makes a cluster, or the pool named, safe: found by solving, and checked.
+
+    Parameters
+    ----------
+    kind
+        Of `KINDS`.
+    pool
+        What becomes safe; empty for the whole cluster.
+    action
+        What to do, in a sentence with figures.
+    cluster
+        The cluster after the change and the migrations.
+    moved, bought
+        MiB migrated, and MiB of new nodes.
+    given_up, forgone
+        VMs that stop, shrink or need not restart any more; and how many MiB of them.
+    least
+        Whether it is shown that less does not do: fewer GiB moved by a migration alone, a node or a cut next in size, a VM less.
+    migrations
+        That go with it.
+    verified
+        Always true: what is not is no remedy.
+    how
+        What verified it.
+    """
+
+    kind: str
+    pool: str
+    action: str
+    cluster: Cluster = field(repr=False)
+    moved: int = 0
+    bought: int = 0
+    given_up: tuple[str, ...] = ()
+    forgone: int = 0
+    least: bool = True
+    migrations: tuple[Migration, ...] = ()
+    verified: bool = True
+    how: str = "check of the changed cluster: safe"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        plain = ("kind", "pool", "action", "moved", "bought", "forgone", "least", "verified", "how")
+        return {
+            **{key: getattr(self, key) for key in plain},
+            "given_up": list(self.given_up),
+            "migrations": [migration.to_dict() for migration in self.migrations],
+        }
+
+
+@frozen(kw_only=True, eq=False)
+class Explanation:
+    """What `explain` found.
+
+    Parameters
+    ----------
+    status
+        ``safe``; ``unsafe`` (as it stands); ``infeasible`` (unsafe, and proved that no placement is safe); ``unknown``.
+    blames
+        All that is wrong as it stands.
+    obstacles
+        If ``infeasible``: why no migration helps.
+    tightest
+        If ``safe``: the failures that leave least, the tightest first.
+    remedies
+        The least intrusive first (see `KINDS`), and of a kind what costs least; last those that give up several VMs.
+    futile
+        Kinds of remedies of which every one was tried, and none helps by itself.
+    unfinished
+        What time ran out for, or a search left open, in sentences.
+    """
+
+    cluster: Cluster = field(repr=False)
+    status: Status
+    blames: tuple[Blame, ...] = ()
+    obstacles: tuple[Obstacle, ...] = ()
+    tightest: tuple[Slack, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
+    futile: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    stats: Mapping[str, Any] = field(factory=dict)
+
+    def parts(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        lists = ("blames", "obstacles", "tightest", "remedies")
+        return {
+            "status": self.status.value,
+            **{name: [entry.to_dict() for entry in getattr(self, name)] for name in lists},
+            "futile": list(self.futile),
+            "unfinished": list(self.unfinished),
+            "stats": dict(self.stats),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return self.parts()
+
+
+def ranked(remedies: list[Remedy]) -> tuple[Remedy, ...]:
+    """The least intrusive first, and of a kind what costs least; last what gives up several VMs."""
+    return tuple(sorted(remedies, key=lambda r: (len(r.given_up) > 1, KINDS.index(r.kind), r.forgone, r.bought, r.moved)))

@@ -1,0 +1,1 @@
+"""Is a placement survivable? Each failure decided: certificates, plans, adversaries, policies."""

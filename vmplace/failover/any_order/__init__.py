@@ -1,0 +1,1 @@
+"""Restarts in any order: the certificate, and the search for an adversary."""

@@ -1,0 +1,199 @@
+"""Who restarts whatever the order of restarts and whichever fitting node each VM takes: a certificate, without a search.
+
+A VM is *stranded* if others have restarted so that no node is left to it: each node that it could use is *blocked*. For a VM of
+demand d, let A be the nodes that its rules leave it and that have room for it as long as nobody has restarted, F_i what node i
+has free, and O the other VMs that fit on some node of A (nobody else matters). Three things block a node of A:
+
+1. *A resource r* that the VM needs: others have taken so much of it that less than d_r is left, F_ir - d_r + 1 or more. They
+   take whole multiples of g_r, the common divisor of their demands, so it is no less than that rounded up to a multiple, c_ir.
+   If those of O that fit on i have less than c_ir among them, then r never blocks i.
+
+   *One resource*: all A can be blocked only if ``sum(c_i) <= B``, B being what all O demand. *Several*: let every node i be
+   blocked by its r(i), and B_r be what all O demand. Nothing is spent twice, so ``sum over i with r(i) = r of c_ir <= B_r`` for
+   each r; divided by B_r and summed over the R resources that block some node at all, ``sum over i of c_ir(i) / B_r(i) <= R``.
+   The least share of each node, ``min over r of c_ir / B_r``, cannot sum up to more. (Shares are rounded down, in integers.)
+2. *A rule that keeps the VM apart from others*: a member restarted in the node's zone. Each of the p displaced members blocks one
+   zone at most, so p zones at most are blocked by the rule, and what the resources must block is no less than all shares without
+   those of the p zones that have most. Members are not in O then: where one is, no resource needs to block.
+3. *A rule that keeps it together with others*: one of them restarted on another node, which leaves the VM this one only. While
+   none of them has restarted, 1 and 2 hold, for O without them. Once one has, certain is only a VM that finds room on each node
+   that the first of them may take: a node that no resource ever blocks, and no rule, whoever of O restarts there.
+
+If the sum is larger than what the others have, then there is no state in which the VM is stranded. The converse does not hold.
+With `Blockade.sharp`, c_ir is the least sum of demands of the others that fit on i, each counted as often as it is there, from
+F_ir - d_r + 1 to F_ir, and no state blocks i by r if there is none: slower, and nearly always exact.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from attrs import evolve, frozen
+
+from vmplace.failover.any_order.state import Situation
+from vmplace.model.columns import BoolArray, IntArray
+from vmplace.solvers.binpacking.least_sum import least_sum
+
+__all__ = ["NEVER", "Blockade", "certified"]
+
+NEVER = np.iinfo(np.int64).max
+"""The cost of what cannot be done."""
+
+_SHARES = 2**31
+"""A whole resource in shares of it, at most: shares of some thousand nodes sum up below 2**62."""
+
+
+def certified(situation: Situation) -> BoolArray:
+    """Which VMs that must restart are stranded in no state, as far as a quick look can tell; shape (n_vms,).
+
+    Sound, not complete: `vmplace.failover.any_order.adversary.strand` decides about the others.
+    """
+    kinds = situation.kinds
+    safe = np.zeros(len(kinds), dtype=bool)
+    for kind in np.flatnonzero(kinds.must).tolist():
+        if not safe[kind] and Blockade.alone(situation, kind).impossible and Blockade.of(situation, kind).harmless_mates:
+            safe |= kinds.safe_with(kind)
+    sure = np.zeros(situation.n_vms, dtype=bool)
+    for kind in np.flatnonzero(safe & kinds.must).tolist():
+        sure[kinds.vms[kind]] = True
+    return sure
+
+
+@frozen(eq=False)
+class Blockade:
+    """What it takes to block all nodes that a VM could use.
+
+    Parameters
+    ----------
+    situation
+        The failure.
+    kind
+        The VM's kind.
+    nodes
+        Those that it can use as long as nobody else has restarted.
+    others
+        How many other VMs of each kind may restart, shape (n_kinds,).
+    cost
+        The least of each resource that `fillers` must take of each of these nodes to block it; NEVER where they cannot; shape
+        (len(nodes), n_resources).
+    """
+
+    situation: Situation
+    kind: int
+    nodes: IntArray
+    others: IntArray
+    cost: IntArray
+
+    @classmethod
+    def of(cls, situation: Situation, kind: int) -> "Blockade":
+        """By all others."""
+        others = situation.kinds.count.copy()
+        others[kind] -= 1
+        return cls._by(situation, kind, others)
+
+    @classmethod
+    def alone(cls, situation: Situation, kind: int) -> "Blockade":
+        """By all others but those that the VM must be together with."""
+        whole = cls.of(situation, kind)
+        return cls._by(situation, kind, np.where(whole.mates, 0, whole.others)) if whole.mates.any() else whole
+
+    @classmethod
+    def _by(cls, situation: Situation, kind: int, others: IntArray) -> "Blockade":
+        """With costs by the common divisor of the others' demands."""
+        kinds = situation.kinds
+        nodes = np.flatnonzero(kinds.fits[kind])
+        bare = cls(situation, kind, nodes, others, np.zeros((0, 0), dtype=np.int64))
+        demand, free = kinds.demand[kind], situation.free[nodes]
+        near = kinds.fits[:, nodes]
+        involved = kinds.demand[(bare.fillers > 0) & near.any(axis=1)]
+        step = np.maximum(1, np.gcd.reduce(involved, axis=0, initial=0))
+        cost = -(-(free - demand + 1) // step) * step
+        within_reach = (near.T * bare.fillers) @ kinds.demand >= cost
+        return evolve(bare, cost=np.where(within_reach & (demand > 0), cost, NEVER))
+
+    @cached_property
+    def fillers(self) -> IntArray:
+        """How many others of each kind can block nodes by what they take. Those that block a whole zone are not needed for it."""
+        return np.where(_share(self.situation.kinds.apart, self.kind), 0, self.others)
+
+    @cached_property
+    def sharp(self) -> "Blockade":
+        """With costs by the sums that the others' demands can have."""
+        kinds = self.situation.kinds
+        cost = self.cost.copy()
+        known: dict[tuple[int, int, bytes], int | None] = {}
+        for at, r in np.argwhere(self.cost < NEVER).tolist():
+            node = self.nodes[at]
+            least, most = int(self.cost[at, r]), int(self.situation.free[node, r])
+            near = kinds.fits[:, node] & (self.fillers > 0) & (kinds.demand[:, r] > 0)
+            key = (r, most, near.tobytes())
+            if key not in known:
+                known[key] = least_sum(kinds.demand[near, r].tolist(), self.fillers[near].tolist(), least, most)
+            exact = known[key]
+            cost[at, r] = NEVER if exact is None else exact
+        return evolve(self, cost=cost)
+
+    @cached_property
+    def mates(self) -> BoolArray:
+        """Kinds of others that the VM must be together with, shape (n_kinds,)."""
+        return (self.others > 0) & _share(self.situation.kinds.together, self.kind)
+
+    @property
+    def impossible(self) -> bool:
+        """Whether it is certain that no resource and no rule to be apart blocks all nodes."""
+        if not len(self.nodes):
+            return False
+        worth, limit = self.worth
+        return int(worth.sum()) - sum(self._apart(rule, worth) for rule in self.keeping_away) > limit
+
+    @property
+    def harmless_mates(self) -> bool:
+        """Whether it is certain that the VM finds room wherever the first of those that it must be together with restarts."""
+        kinds = self.situation.kinds
+        if not self.mates.any():
+            return True
+        # Of two rules, each might have its first on a node of its own.
+        rules = [rule for rule in kinds.together[self.kind] if any(rule in kinds.together[k] for k in np.flatnonzero(self.mates))]
+        homes = np.logical_or.reduce(kinds.fits[self.mates])
+        homes[self.nodes[(self.cost == NEVER).all(axis=1)]] = False
+        return len(rules) == 1 and not self.keeping_away and not homes.any()
+
+    @cached_property
+    def keeping_away(self) -> list[int]:
+        """Rules that keep the VM apart from others that may restart."""
+        return [rule for rule in sorted(self.situation.kinds.apart[self.kind]) if self.members(rule)]
+
+    def members(self, rule: int) -> int:
+        """How many of the others, of those that fit anywhere, a rule keeps apart."""
+        kinds = self.situation.kinds
+        others = (self.others * kinds.fits.any(axis=1)).tolist()
+        return sum(n for n, rules in zip(others, kinds.apart, strict=True) if rule in rules)
+
+    @cached_property
+    def worth(self) -> tuple[IntArray, int]:
+        """How much of what the others have each node takes at least, and all that they have, in the same unit."""
+        kinds, cost = self.situation.kinds, self.cost
+        budget = (self.fillers * kinds.fits[:, self.nodes].any(axis=1)) @ kinds.demand
+        blocking = np.flatnonzero((cost < NEVER).any(axis=0))
+        if len(blocking) == 1:
+            limit = int(budget[blocking[0]])
+            return np.minimum(cost[:, blocking[0]], limit + 1), limit
+        budget = budget[blocking]
+        scale = min(_SHARES, 2**62 // (int(budget.max(initial=0)) + 1))
+        share = np.minimum(cost[:, blocking], budget + 1) * scale // np.maximum(budget, 1)
+        limit = len(blocking) * scale
+        share[cost[:, blocking] == NEVER] = limit + 1
+        return share.min(axis=1, initial=limit + 1), limit
+
+    def _apart(self, rule: int, worth: IntArray) -> int:
+        """The most that members of a rule can be worth by blocking zones."""
+        zone = self.situation.apart[rule][1][self.nodes]
+        _, number = np.unique(zone, return_inverse=True)
+        value = np.zeros(len(self.nodes), dtype=np.int64)
+        np.add.at(value, number.reshape(-1), worth)
+        return int(np.sort(value)[::-1][: self.members(rule)].sum())
+
+
+def _share(rules: Sequence[frozenset[int]], kind: int) -> BoolArray:
+    """Kinds that a rule binds together with this one, shape (n_kinds,)."""
+    return np.array([not theirs.isdisjoint(rules[kind]) for theirs in rules], dtype=bool)

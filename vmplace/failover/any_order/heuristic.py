@@ -1,0 +1,139 @@
+"""A quick adversary: it fills the nodes that a VM could use, one by one, each with the least that blocks it."""
+
+from collections.abc import Iterator
+from copy import copy
+
+import numpy as np
+
+from vmplace.failover.any_order.blocking import NEVER, Blockade
+from vmplace.failover.any_order.state import Restarts, Story
+from vmplace.model.columns import BoolArray
+from vmplace.solvers.binpacking.instance import Pattern
+from vmplace.solvers.binpacking.least_sum import least_choice
+
+__all__ = ["Attempt", "attack"]
+
+
+_COMPANIES = 32
+"""How many nodes to try for each kind that the VM must be together with."""
+
+
+def attack(blockade: Blockade) -> Story | None:
+    """A state that strands a VM of the kind, if one of a few attempts ends in one."""
+    for dearest_first in (True, False):
+        attempt = Attempt(blockade)
+        attempt.block_all(dearest_first=dearest_first)
+        if attempt.story is not None:
+            return attempt.story
+    for kind, node in _companies(blockade):
+        attempt = Attempt(blockade)
+        attempt.restart(kind, node)
+        attempt.block_all(dearest_first=True)
+        if attempt.story is not None:
+            return attempt.story
+    return None
+
+
+def _companies(blockade: Blockade) -> Iterator[tuple[int, int]]:
+    """First restarts of those that the VM must be together with, as (kind, node): on nodes that are cheap to block for the VM."""
+    kinds = blockade.situation.kinds
+    cost = np.zeros(blockade.situation.n_nodes, dtype=np.int64)
+    cost[blockade.nodes], _ = blockade.worth
+    for kind in np.flatnonzero(blockade.mates).tolist():
+        nodes = np.flatnonzero(kinds.fits[kind])
+        for node in nodes[np.argsort(cost[nodes], kind="stable")][:_COMPANIES].tolist():
+            yield kind, node
+
+
+class Attempt:
+    """One state in the making."""
+
+    def __init__(self, blockade: Blockade) -> None:
+        self.blockade = blockade
+        self.kinds = blockade.situation.kinds
+        self.restarts = Restarts(blockade.situation)
+        self.target = int(self.kinds.vms[blockade.kind][0])
+        # The target is the first of its kind, and never among those that wait: one at least is left out of that kind.
+        self.waiting = [vms[len(vms) - n :].tolist() for vms, n in zip(self.kinds.vms, blockade.others.tolist(), strict=True)]
+
+    def copy(self) -> "Attempt":
+        """The same, to go on from."""
+        twin = copy(self)
+        twin.restarts, twin.waiting = self.restarts.copy(), [vms.copy() for vms in self.waiting]
+        return twin
+
+    def restart(self, kind: int, node: int) -> bool:
+        """Restart one of a kind, if one is left and may."""
+        if not self._may(kind)[node]:
+            return False
+        self.restarts.restart(self.waiting[kind].pop(), node)
+        return True
+
+    def restart_all(self, pattern: Pattern, node: int) -> bool:
+        """Restart so many of some kinds on a node, if all of them may; else nobody."""
+        trial = self.restarts.copy()
+        for kind, n in pattern:
+            for vm in self.waiting[kind][-n:]:
+                if not trial.open(vm)[node]:
+                    return False
+                trial.restart(vm, node)
+        self.restarts = trial
+        for kind, n in pattern:
+            del self.waiting[kind][-n:]
+        return True
+
+    @property
+    def story(self) -> Story | None:
+        """What has happened, if it strands the target."""
+        return None if self.restarts.open(self.target).any() else Story(tuple(self.restarts.placed), self.target)
+
+    def block_all(self, *, dearest_first: bool) -> None:
+        """Block whatever is open to the target, as far as it comes."""
+        worth, _ = self.blockade.worth
+        for rule in self.kinds.apart[self.blockade.kind]:
+            self._keep_away(rule)
+        still_open = np.flatnonzero(self.restarts.open(self.target)[self.blockade.nodes])
+        order = np.argsort((-worth if dearest_first else worth)[still_open], kind="stable")
+        for at in still_open[order].tolist():
+            if not self._block(at):
+                return
+
+    def _may(self, kind: int) -> BoolArray:
+        """Where one more of a kind can restart, shape (n_nodes,)."""
+        waiting = self.waiting[kind]
+        return self.restarts.open(waiting[-1]) if waiting else np.zeros(self.blockade.situation.n_nodes, dtype=bool)
+
+    def _keep_away(self, rule: int) -> None:
+        """Restart those that the target must be apart from in the zones that are dearest to block otherwise."""
+        nodes, (worth, _) = self.blockade.nodes, self.blockade.worth
+        zone = self.blockade.situation.apart[rule][1]
+        value = {z: int(worth[zone[nodes] == z].sum()) for z in zone[nodes].tolist()}
+        for z in sorted(value, key=lambda z: -value[z]):
+            if self.restarts.open(self.target)[zone == z].any():
+                self.occupy(rule, zone == z)
+
+    def occupy(self, rule: int, zone: BoolArray) -> bool:
+        """Restart the smallest member of a rule that may be in a zone, on the node with most memory left; whether one may."""
+        for kind in range(len(self.kinds) - 1, -1, -1):
+            if rule in self.kinds.apart[kind]:
+                may = self._may(kind) & zone
+                if may.any():
+                    return self.restart(kind, int(np.where(may, self.restarts.left[:, 0], -1).argmax()))
+        return False
+
+    def _block(self, at: int) -> bool:
+        """Block a node, by the resource that is cheapest."""
+        node = int(self.blockade.nodes[at])
+        by_cost = np.argsort(self.blockade.cost[at], kind="stable").tolist()
+        while self.restarts.open(self.target)[node]:
+            if not any(self._fill(node, r) for r in by_cost if self.blockade.cost[at, r] < NEVER):
+                return False
+        return True
+
+    def _fill(self, node: int, r: int) -> bool:
+        """Restart on a node what takes the least of a resource that leaves the target too little; whether anything did."""
+        demand, left = self.kinds.demand[:, r], int(self.restarts.left[node, r])
+        kinds = [k for k in range(len(self.kinds)) if demand[k] and self._may(k)[node]]
+        counts = [len(self.waiting[k]) for k in kinds]
+        choice = least_choice(demand[kinds].tolist(), counts, left - int(demand[self.blockade.kind]) + 1, left)
+        return choice is not None and sum(self.restart(kinds[j], node) for j, n in choice for _ in range(n)) > 0

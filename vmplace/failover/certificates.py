@@ -1,0 +1,197 @@
+"""Failures that are survived, told for all nodes at once in a few array passes, without a plan."""
+
+from functools import cached_property
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.failover.certificates_several import survived_unblocked
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import BoolArray
+from vmplace.problem.state import Standing
+
+__all__ = ["Certificates"]
+
+
+@frozen(eq=False)
+class _Pool:
+    """A pool's targets, and the failures there that displace something.
+
+    Parameters
+    ----------
+    standing
+        The placement.
+    number
+        Of the pool.
+    step
+        A common divisor of all VMs' memory, in MiB.
+    failing
+        Scenarios.
+    lost
+        Free memory in whole steps of the nodes that fail in each, shape (n_failing, width).
+    targets
+        Nodes, those with least free memory first.
+    free, above
+        Free memory of the targets in whole steps; the sum of it from each on, shape (n_targets + 1,).
+    asked
+        What the failures displace that may restart before the last, in MiB, shape (n_failing,).
+    """
+
+    standing: Standing
+    number: int
+    step: int
+    failing: IntArray
+    lost: IntArray
+    targets: IntArray
+    free: IntArray
+    above: IntArray
+    asked: IntArray
+
+    @classmethod
+    def of(cls, standing: Standing, failing: IntArray, pool: int, step: int, asked: IntArray) -> "_Pool":
+        """A pool with the scenarios to look at; `asked` of all scenarios, shape (n_scenarios,)."""
+        targets = np.flatnonzero(standing.target & (standing.problem.pool == pool))
+        whole = standing.free // step * step
+        free = whole[targets]
+        ascending = np.argsort(free)
+        above = np.concatenate((np.cumsum(free[ascending][::-1])[::-1], [0]))
+        lost = np.append(whole, 0)[standing.failures.nodes[failing]]
+        return cls(standing, pool, step, failing, lost, targets[ascending], free[ascending], above, asked[failing])
+
+    @property
+    def most(self) -> int:
+        """What the failures displace at most, in MiB."""
+        return int(self.asked.max(initial=0))
+
+    def stranding(self, size: IntArray, lost: IntArray) -> IntArray:
+        """How much restarted memory it takes at least until no surviving target has room for a VM of a size.
+
+        Each must have less than that left: in whole steps, ``sum(max(0, F - size + step))`` is taken of them.
+
+        Parameters
+        ----------
+        size
+            Sizes in MiB, shape (n,).
+        lost
+            The free memory in whole steps of targets that fail, shape (n, width).
+        """
+        first = np.searchsorted(self.free, size)
+        everywhere = self.above[first] - (len(self.free) - first) * (size - self.step)
+        # A node with less free than the size adds nothing: F - size + step <= 0 there, both being whole steps.
+        return np.asarray(everywhere - np.maximum(0, lost - size[:, None] + self.step).sum(axis=1))
+
+    @cached_property
+    def small(self) -> int:
+        """The largest size of VMs that always find room, whatever else has restarted, in MiB."""
+        width = self.lost.shape[1]
+        if len(self.free) <= width:
+            return 0
+        # Up to what more targets have free than fail, a smaller VM is no harder to restart than a larger one.
+        low, high = 0, int(self.free[-width - 1]) // self.step
+        roomiest = self.free[None, -width:]
+        while low < high:
+            middle = (low + high + 1) // 2
+            size = np.array([middle * self.step])
+            if self.stranding(size, roomiest)[0] > self.most - size[0]:
+                low = middle
+            else:
+                high = middle - 1
+        return low * self.step
+
+    @cached_property
+    def large(self) -> IntArray:
+        """The VMs above that which the pool's failures displace."""
+        pool, large = self.standing.problem.pool, self.standing.larger_than(self.small)
+        mine: IntArray = large[pool[self.standing.node_of[large]] == pool[self.targets[0]]]
+        return mine
+
+    @property
+    def room_for_large(self) -> BoolArray:
+        """Failures whose large VMs all find slots, shape (n_failing,)."""
+        enough = np.ones(len(self.failing), dtype=bool)
+        if not len(self.large):
+            return enough
+        failures, free = self.standing.failures, self.standing.free
+        memory, home = self.standing.problem.memory[self.large], self.standing.node_of[self.large]
+        most, least = int(memory.max()), int(memory.min())
+        taken = np.zeros(self.standing.problem.n_nodes, dtype=np.int64)
+        for k in range((most // least).bit_length()):
+            mine = (memory << k <= most) & (memory << k + 1 > most)
+            taken = 2 * taken + np.bincount(home[mine], minlength=len(taken))
+            slots = (free << k) // most
+            enough &= failures.sums(taken + slots)[self.failing] <= slots[self.targets].sum()
+        return enough
+
+
+@frozen(eq=False)
+class Certificates:
+    """What is certain of the failures that a placement meets. Rules are not looked at: the caller leaves their scenarios out.
+
+    Parameters
+    ----------
+    standing
+        The placement.
+    everyone
+        Whether VMs that need not restart may, too; to show that there is a plan, only those count that must.
+    """
+
+    standing: Standing
+    everyone: bool = False
+
+    @property
+    def any_order(self) -> BoolArray:
+        """Failures survived whatever the order of restarts and whichever fitting node each takes, shape (n_scenarios,).
+
+        With g a common divisor of the sizes, m the largest VM that must restart, L the memory of all that may and F the free
+        memory of the survivors in whole multiples of g: a VM of m can only be stranded if every survivor has less than m
+        left, which takes more than ``sum(max(0, F - m + g))`` of restarted memory. Sound, not complete. Of several resources see
+        `vmplace.failover.certificates_several`.
+        """
+        standing = self.standing
+        if standing.problem.n_firm > 1:
+            return survived_unblocked(standing, standing.may_return if self.everyone else standing.must_return)
+        safe = np.zeros(len(standing.failures), dtype=bool)
+        for pool in self._pools:
+            largest = np.full(standing.problem.n_nodes, pool.small, dtype=np.int64)
+            np.maximum.at(largest, standing.node_of[pool.large], standing.problem.memory[pool.large])
+            size = standing.failures.largest(largest)[pool.failing]
+            safe[pool.failing] = pool.stranding(size, pool.lost) > pool.asked - size
+        return safe
+
+    @property
+    def certain_pools(self) -> list[int]:
+        """Pools that survive every set of so many units that fail, listed or not: no VM there is ever short of room.
+
+        The sets that are listed are those of the units that displace most, so none displaces more; and as much room is lost as
+        is free on the freest nodes, as many as ever fail.
+        """
+        largest = np.zeros(int(self.standing.problem.pool.max(initial=0)) + 1, dtype=np.int64)
+        mine = self.standing.larger_than(0)
+        np.maximum.at(largest, self.standing.problem.vm_pool[mine], self.standing.problem.memory[mine])
+        return [pool.number for pool in self._pools if pool.small >= largest[pool.number]]
+
+    @property
+    def slots(self) -> BoolArray:
+        """Failures survived if the largest VMs restart first, shape (n_scenarios,).
+
+        Whoever is small enough never to be stranded (as in `any_order`) may wait. The others count with their memory rounded
+        up to ``M / 2**k``, M being the largest of all: sizes that divide each other all fit if, for each k, they fill no more
+        slots of ``M / 2**k`` than the survivors have free. Sound, not complete.
+        """
+        safe = np.zeros(len(self.standing.failures), dtype=bool)
+        for pool in self._pools:
+            if pool.small:
+                safe[pool.failing] = pool.room_for_large
+        return safe
+
+    @cached_property
+    def _pools(self) -> list[_Pool]:
+        standing, problem = self.standing, self.standing.problem
+        if not problem.n_vms:
+            return []
+        # The largest power of two that divides all sizes: a common divisor, found in one pass.
+        bits = int(np.bitwise_or.reduce(problem.memory))
+        asked, pool_of = standing.returning if self.everyone else standing.asked, standing.failures.pool
+        failing = ((pool, np.flatnonzero((asked > 0) & (pool_of == pool))) for pool in problem.pools)
+        found = (_Pool.of(standing, mine, pool, bits & -bits, asked) for pool, mine in failing if len(mine))
+        return [pool for pool in found if len(pool.targets)]

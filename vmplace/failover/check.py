@@ -1,0 +1,103 @@
+"""Is the placement as it stands safe? Exactly, with a plan for each failure or the reason why there is none."""
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+from attrs import evolve
+
+from vmplace.auditor.audit import audit_running
+from vmplace.failover.certify import certify
+from vmplace.failover.platforms import compare as compared
+from vmplace.failover.verdict import Verdict
+from vmplace.failover.witness import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import Guarantee
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
+from vmplace.results.placement import Report, Status
+from vmplace.solvers.budget import Budget, Progress
+
+__all__ = ["check", "verdict_now"]
+
+
+def check(
+    cluster: Cluster,
+    *,
+    compare: bool = False,
+    time_limit: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> Report:
+    """Whether every failure of the guarantee is survived by the placement as it stands.
+
+    Parameters
+    ----------
+    cluster
+        What to check.
+    compare
+        Also say what the usual policies would promise of it, and who of them would be wrong (`Report.comparison`).
+    time_limit
+        Seconds; scenarios undecided then are ``unknown``. None: until all are decided.
+    progress
+        Called now and then.
+    cancel
+        Set it to end early, as Ctrl-C does.
+
+    Returns
+    -------
+    Report
+        ``unsafe`` if any failure is not survived, a node is overfull, a must-rule is broken or a protected VM waits;
+        ``unknown`` if none of these is known but something is undecided; else ``safe``, with a plan per failure.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) if the time limit is no time.
+    """
+    with Budget(time_limit, cancel, progress).interruptible() as budget:
+        problem = compile_problem(cluster)
+        names = Names(cluster, problem)
+        report, verdict = verdict_now(names, budget)
+
+        def judged(guarantee: Guarantee, part: float) -> tuple[Report, Verdict]:
+            if guarantee == problem.guarantee:
+                return report, verdict
+            # One story is enough of what may happen in any order.
+            other, losses = Names(cluster, evolve(problem, guarantee=guarantee)), guarantee.restart == "planned"
+            return verdict_now(other, budget.share(part), losses=losses)
+
+        return evolve(
+            report,
+            warnings=(*report.warnings, *soft_warnings(names, verdict, problem.node_of)),
+            broken_rules=broken_rules(names, problem.node_of),
+            comparison=compared(problem, list(report.pools), judged) if compare else (),
+            stats={"seconds": round(budget.elapsed, 3), "scenarios": by_method(verdict)},
+        )
+
+
+def verdict_now(names: Names, budget: Budget, *, losses: bool = True) -> tuple[Report, Verdict]:
+    """What comes of each failure and what is wrong now, and thus the verdict."""
+    cluster, problem = names.cluster, names.problem
+    verdict = certify(problem, problem.node_of, budget=budget, losses=losses)
+    node_of = names.hosts(problem.node_of)
+    waiting = names.vms(np.flatnonzero(problem.node_of < 0).tolist())
+    found, waits = audit_running(cluster, node_of), frozenset(waiting)
+    faults = [v for v in found if v.kind in ("overfull", "rule") or (v.kind == "placement" and v.subject not in waits)]
+    pools = pool_verdicts(names, verdict, problem.node_of, faults)
+    status = next((s for s in (Status.UNSAFE, Status.UNKNOWN) if s in pools.values()), Status.SAFE)
+    report = Report(
+        cluster=cluster,
+        status=status,
+        guarantee=status,
+        node_of=node_of,
+        witness=Witness(names, verdict, node_of),
+        scenarios=Scenarios(names, verdict),
+        unprotected=unprotected(names, verdict),
+        violations=tuple(faults),
+        waiting=waiting,
+        warnings=tuple(v.message for v in found if v.kind == "headroom"),
+        pools=pools,
+        method="exact",
+    )
+    return report, verdict

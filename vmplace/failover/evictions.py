@@ -1,0 +1,169 @@
+"""What evictable VMs do in a failover: who is stopped to make room for a plan, and who restarts in what is left."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from vmplace.failover.planned.batch import Restarts
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import Binding, BoolArray
+from vmplace.problem.ranking import ranked
+from vmplace.problem.state import Standing
+
+__all__ = ["with_evictions"]
+
+
+def with_evictions(standing: Standing, plans: Restarts, scenarios: IntArray) -> Restarts:
+    """Plans completed by what becomes of evictable VMs: node -1 for those that are stopped, a node for those that restart.
+
+    Of the evictable VMs on a survivor those of the lowest priority are stopped, as few as come. Displaced ones restart, the
+    highest priority first, where that harms nobody.
+
+    Parameters
+    ----------
+    plans
+        Restarts of those that must, by scenario.
+    scenarios
+        Whose plans these are.
+    """
+    problem, firm = standing.problem, standing.problem.n_firm
+    free = problem.capacity[:, :firm] - problem.loads(standing.node_of)[:, :firm]
+    ends = np.searchsorted(plans.scenario, np.arange(len(standing.failures) + 1))
+    parts = [plans]
+    for scenario in scenarios.tolist():
+        mine = plans[np.arange(ends[scenario], ends[scenario + 1])]
+        parts.append(_Aftermath(standing, scenario, mine, free.copy()).settled())
+    joined = Restarts.joined(parts)
+    return joined[ranked(joined.scenario)]
+
+
+class _Aftermath:
+    """One failure once those that must have restarted."""
+
+    def __init__(self, standing: Standing, scenario: int, plan: Restarts, free: IntArray) -> None:
+        self._problem, self._scenario = standing.problem, scenario
+        self._demand = self._problem.demand[:, : self._problem.n_firm]
+        gone = np.zeros(self._problem.n_nodes + 1, dtype=bool)
+        gone[standing.failures.failing(scenario)] = True
+        down = gone[standing.node_of]
+        self._displaced = down & ~self._problem.incoming
+        self._home = np.where(down, -1, standing.node_of)
+        self._where = self._home.copy()
+        self._where[plan.vm] = plan.node
+        self._open = standing.target & (self._problem.pool == standing.failures.pool[scenario]) & ~gone[:-1]
+        self._plan = plan
+        self._room = free  # below 0 where a node holds too much
+        self._asked = np.zeros_like(free)
+        arriving = plan.node >= 0
+        np.add.at(self._asked, plan.node[arriving], self._demand[plan.vm[arriving]])
+        self._room -= self._asked
+        self._stopped: set[int] = set()
+
+    def settled(self) -> Restarts:
+        """Entries for the evictable VMs that are stopped or restart."""
+        self._part()
+        self._make_room()
+        restarted = dict(self._restart())
+        vms = [*sorted(self._stopped), *restarted]
+        nodes = [*([-1] * len(self._stopped)), *restarted.values()]
+        return Restarts.of(self._scenario, np.array(vms, dtype=np.int64), np.array(nodes, dtype=np.int64))
+
+    def _lacking(self, nodes: IntArray) -> IntArray:
+        """What nodes lack of what restarts need there, shape (n, n_firm); what they lack besides, they lacked before."""
+        return np.where(self._asked[nodes] > 0, np.maximum(-self._room[nodes], 0), 0)
+
+    def _make_room(self) -> None:
+        problem, parted = self._problem, frozenset(self._stopped)
+        for node in np.unique(self._plan.node[self._plan.node >= 0]).tolist():
+            while (lacking := self._lacking(np.array([node]))[0]).any():
+                here = np.flatnonzero((self._where == node) & problem.evictable)
+                # What a node lacks beyond its evictable VMs, it lacked before the failure.
+                helpful = here[np.any(self._demand[here] * (lacking > 0), axis=1)]
+                if not len(helpful):
+                    break
+                self._stop(self._least(helpful, lacking))
+        for vm in sorted(self._stopped - parted, key=lambda vm: -int(problem.priority[vm])):
+            self._resume(vm)
+
+    def _least(self, vms: IntArray, lacking: IntArray) -> int:
+        """Of the lowest priority the smallest that suffices alone, or else the largest."""
+        problem = self._problem
+        vms = vms[problem.priority[vms] == problem.priority[vms].min()]
+        enough = vms[(self._demand[vms] >= lacking).all(axis=1)]
+        if len(enough):
+            return int(enough[problem.memory[enough].argmin()])
+        return int(vms[problem.memory[vms].argmax()])
+
+    def _stop(self, half: int) -> None:
+        """Stop a VM, both halves of it where it migrates."""
+        whole = self._whole(half)
+        self._take(whole, -1)
+        self._where[whole] = -1
+        self._stopped.add(int(whole[0]))
+
+    def _resume(self, vm: int) -> None:
+        """Let a VM that was stopped go on if by now others make room enough."""
+        whole = self._whole(vm)
+        self._where[whole] = self._home[whole]
+        self._take(whole, 1)
+        if self._lacking(self._where[whole[self._where[whole] >= 0]]).any():
+            self._stop(vm)
+        else:
+            self._stopped.remove(vm)
+
+    def _whole(self, half: int) -> IntArray:
+        return np.flatnonzero(self._problem.original == self._problem.original[half])
+
+    def _take(self, vms: IntArray, times: int) -> None:
+        """Use what VMs need where they are, or give it back."""
+        vms = vms[self._where[vms] >= 0]
+        np.subtract.at(self._room, self._where[vms], times * self._demand[vms])
+
+    def _part(self) -> None:
+        """Stop whoever a VM that restarted must be apart from."""
+        problem = self._problem
+        for binding in self._binding_apart(self._plan.vm):
+            assert binding.zone is not None
+            arrived = binding.vms[np.isin(binding.vms, self._plan.vm) & (self._where[binding.vms] >= 0)]
+            others = binding.vms[problem.evictable[binding.vms] & (self._where[binding.vms] >= 0)]
+            close = np.isin(binding.zone[self._where[others]], binding.zone[self._where[arrived]])
+            for vm in others[close].tolist():
+                self._stop(vm)
+
+    def _binding_apart(self, vms: IntArray) -> Iterator[Binding]:
+        return (b for b in self._bindings(vms) if b.kind == "apart")
+
+    def _bindings(self, vms: IntArray) -> Iterator[Binding]:
+        for binding in self._problem.bindings:
+            if binding.must and binding.during_failover and np.isin(binding.vms, vms).any():
+                yield binding
+
+    def _restart(self) -> Iterator[tuple[int, int]]:
+        problem = self._problem
+        vms = np.flatnonzero(self._displaced & problem.optional)
+        for vm in vms[ranked(-problem.priority[vms], -problem.memory[vms])].tolist():
+            if vm in self._stopped:
+                continue
+            enough = ((self._room >= self._demand[vm]) | (self._demand[vm] == 0)).all(axis=1)
+            nodes = np.flatnonzero(self._allowed(vm) & enough)
+            if not len(nodes):
+                self._take(self._whole(vm), -1)
+                self._where[self._whole(vm)] = -1
+                yield vm, -1
+                continue
+            self._where[vm] = nodes[self._room[nodes, 0].argmin()]
+            self._take(np.array([vm]), 1)
+            yield vm, int(self._where[vm])
+
+    def _allowed(self, vm: int) -> BoolArray:
+        """Survivors that rules leave to a VM as things are now, shape (n_nodes,)."""
+        problem = self._problem
+        allowed: BoolArray = self._open & problem.restartable[problem.signature[vm]]
+        for binding in self._bindings(np.array([vm])):
+            others = binding.vms[(binding.vms != vm) & (self._where[binding.vms] >= 0)]
+            if binding.zone is not None:
+                allowed = allowed & ~np.isin(binding.zone, binding.zone[self._where[others]])
+            elif binding.kind == "together":
+                moved = others[self._displaced[others]]
+                allowed = allowed & (np.isin(np.arange(problem.n_nodes), self._where[moved]) if len(moved) else True)
+        return allowed

@@ -1,0 +1,124 @@
+"""The exact verdict on one failure: impossible at a glance, a quick plan, or a search that ends in one or the other."""
+
+import numpy as np
+
+from vmplace.failover.outcome import Loss, Plan, Reason
+from vmplace.failover.planned.exact import search_all, search_most
+from vmplace.failover.planned.first_fit import Assignment, pack_all, pack_most
+from vmplace.failover.restart import Item, Restart
+from vmplace.model.columns import IntArray
+from vmplace.solvers.budget import Budget
+from vmplace.solvers.cpsat import Outcome
+
+__all__ = ["decide"]
+
+_METHOD = {"alone": "sums", "size": "sums", "blend": "sums", "barred": "rules"}
+"""What told so, where it does not bear the reason's name."""
+
+
+def decide(restart: Restart, *, budget: Budget, losses: bool = True) -> Plan:
+    """Whether all displaced VMs can restart; with `losses`, the best partial plan if they cannot.
+
+    Parameters
+    ----------
+    restart
+        The failure.
+    budget
+        When it is spent before the answer is known, `Plan.safe` is None.
+    losses
+        Whether a partial plan is wanted.
+    """
+    items = restart.joint_items()
+    reason = _impossible(restart, items)
+    if reason is None:
+        kept = pack_all(restart, soft=restart.has_soft)
+        if kept is not None:
+            return _plan(restart, True, "packing", kept)
+        outcome, found = search_all(restart, budget=budget)
+        if found is None and outcome is Outcome.UNKNOWN:
+            found = pack_all(restart, soft=False)
+        if found is not None:
+            return _plan(restart, True, "search", found)
+        if outcome is Outcome.UNKNOWN:
+            return _plan(restart, None, "time", pack_most(restart))
+        free, among = _usable(restart, items)
+        reason = Reason("search", _all(restart), _need(items), int(free.sum()), among=among)
+    if not losses:
+        return _plan(restart, False, _METHOD.get(reason.kind, reason.kind), [])
+    return _with_loss(restart, reason, budget)
+
+
+def _with_loss(restart: Restart, reason: Reason, budget: Budget) -> Plan:
+    most = pack_most(restart)
+    placed = {vm for item, _ in most for vm in item.vms}
+    hopeless = {vm for item in restart.single_items if not restart.fitting(item).any() for vm in item.vms}
+    # Who fits on no node at all is lost in any plan: if nobody else is, nothing is left to prove.
+    minimal = set(restart.vms.tolist()) - placed <= hopeless
+    if not minimal:
+        most, minimal = search_most(restart, most, budget=budget)
+    plan = _plan(restart, False, _METHOD.get(reason.kind, reason.kind), most)
+    return Plan(False, plan.method, plan.vms, plan.nodes, Loss(restart.vms[~np.isin(restart.vms, plan.vms)], reason, minimal))
+
+
+def _plan(restart: Restart, safe: bool | None, method: str, assignment: Assignment) -> Plan:
+    pairs = [(vm, i) for item, i in assignment for vm in item.vms]
+    vms, chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return Plan(safe, method, vms, restart.nodes[chosen])
+
+
+def _impossible(restart: Restart, items: list[Item]) -> Reason | None:
+    """A necessary condition that fails, if one does: the plainest first."""
+    if not len(restart.nodes):
+        return Reason("alone", _all(restart), _need(items))
+    for item in items:
+        if not item.allowed.any():
+            return Reason("rules", item.vms, item.memory)
+        if not restart.fitting(item).any():
+            return _too_large(restart, item)
+    for resource in range(restart.room.shape[1]):
+        free, among = _usable(restart, items, resource)
+        need = _need(items, resource)
+        if need > int(free.sum()):
+            return Reason("sums", _all(restart), need, int(free.sum()), among=among, resource=resource)
+    for resource in range(restart.room.shape[1]):
+        reason = _slots(restart, items, resource)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _too_large(restart: Restart, item: Item) -> Reason:
+    """Why no candidate has room for an item."""
+    for resource, need in enumerate(item.demand):
+        free = np.where(item.allowed, restart.room[:, resource], -1)
+        best = int(free.argmax())
+        if free[best] < need:
+            kind = "size" if free[best] == restart.room[:, resource].max() else "barred"
+            return Reason(kind, item.vms, need, int(free[best]), int(restart.nodes[best]), resource=resource)
+    return Reason("blend", item.vms, item.memory)
+
+
+def _usable(restart: Restart, items: list[Item], resource: int = 0) -> tuple[IntArray, int]:
+    """What the freest candidates have, as many as there are items, and how many these are; 0 if they are all there are."""
+    free = np.sort(restart.room[:, resource])[::-1]
+    return free[: len(items)], len(items) if len(free) >= len(items) else 0
+
+
+def _slots(restart: Restart, items: list[Item], resource: int) -> Reason | None:
+    """The slot cut: more VMs of a size or above than the survivors have room for, each VM counting for its whole slots."""
+    free, among = _usable(restart, items, resource)
+    sizes = np.array([item.demand[resource] for item in items], dtype=np.int64)
+    for size in np.unique(sizes[sizes > 0])[::-1].tolist():
+        room = int((free // size).sum())
+        if int((sizes // size).sum()) > room:
+            vms = tuple(vm for item in items if item.demand[resource] >= size for vm in item.vms)
+            return Reason("slots", vms, int((sizes // size).sum()), room, size=size, among=among, resource=resource)
+    return None
+
+
+def _need(items: list[Item], resource: int = 0) -> int:
+    return sum(item.demand[resource] for item in items)
+
+
+def _all(restart: Restart) -> tuple[int, ...]:
+    return tuple(restart.vms.tolist())

@@ -1,0 +1,162 @@
+"""The exact search for one failure's plan: all restarts, or the most that can be."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from vmplace.failover.planned.first_fit import Assignment
+from vmplace.failover.restart import Item, Restart
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import Binding
+from vmplace.solvers.budget import Budget
+from vmplace.solvers.cpsat import CpSat, Outcome
+from vmplace.solvers.program import Program, Terms
+
+__all__ = ["search_all", "search_most"]
+
+
+def search_all(restart: Restart, *, budget: Budget) -> tuple[Outcome, Assignment | None]:
+    """A plan for all that breaks the least weight of rules that are not a must; INFEASIBLE if none exists."""
+    model = _Model(restart, restart.joint_items())
+    for kind, count in enumerate(model.count):
+        model.program.row(((v, 1) for v in model.on[kind]), count, count)
+    model.program.objective = [term for b in restart.bindings if not b.must for term in model.soft(b)]
+    answer = CpSat().solve(model.program, budget=budget)
+    return answer.outcome, None if answer.values is None else model.assignment(answer.values)
+
+
+def search_most(restart: Restart, start: Assignment, *, budget: Budget) -> tuple[Assignment, bool]:
+    """The plan that restarts most (higher priority first, then memory), and whether that is proved.
+
+    Parameters
+    ----------
+    restart
+        The failure.
+    start
+        A plan to begin with.
+    budget
+        When it is spent, the best so far is returned, unproved.
+    """
+    model = _Model(restart, restart.single_items)
+    for kind, count in enumerate(model.count):
+        model.program.row(((v, 1) for v in model.on[kind]), 0, count)
+    hint: tuple[int, ...] | None = model.hint(start)
+    best = start
+    for priority in sorted({item.priority for item in model.kinds}, reverse=True):
+        stage = [(v, -model.kinds[k].memory) for k in model.of_priority(priority) for v in model.on[k].tolist() if v >= 0]
+        if not stage:
+            continue
+        model.program.objective = stage
+        answer = CpSat().solve(model.program, budget=budget, hint=hint)
+        if answer.values is None:
+            return best, False
+        best, hint = model.assignment(answer.values), answer.values
+        if answer.outcome is not Outcome.OPTIMAL:
+            return best, False
+        model.program.row(stage, upper=model.program.value(stage, answer.values))
+    return best, True
+
+
+class _Model:
+    """How many items of each kind restart on each candidate, under the must-rules."""
+
+    def __init__(self, restart: Restart, items: list[Item]) -> None:
+        self.restart = restart
+        self.program = Program()
+        self._of_kind: dict[tuple[int, ...], list[Item]] = {}
+        for item in items:
+            self._of_kind.setdefault(item.likeness, []).append(item)
+        self.kinds = [same[0] for same in self._of_kind.values()]
+        self.count = [len(same) for same in self._of_kind.values()]
+        most = [_most(restart, kind, n) for kind, n in zip(self.kinds, self.count, strict=True)]
+        self.on = self.program.variables(np.array(most, dtype=np.int64).reshape(len(self.kinds), len(restart.nodes)))
+        for i, room in enumerate(restart.room.tolist()):
+            here = self.on[:, i].tolist()
+            for r, free in enumerate(room):
+                self.program.row(((v, kind.demand[r]) for v, kind in zip(here, self.kinds, strict=True)), upper=free)
+        self._together: list[tuple[Binding, IntArray]] = []
+        for binding in restart.bindings:
+            if binding.must and binding.kind == "apart":
+                self._apart(binding)
+            elif binding.must and binding.kind == "together":
+                self._keep_together(binding)
+
+    def of_priority(self, priority: int) -> list[int]:
+        return [k for k, kind in enumerate(self.kinds) if kind.priority == priority]
+
+    def soft(self, binding: Binding) -> Terms:
+        """Allow a rule that is not a must to be broken; its weight as a term of the objective."""
+        broken = self.program.variable(0, 1)
+        if binding.kind == "apart":
+            self._apart(binding, broken)
+        elif binding.kind == "together":
+            self._keep_together(binding, broken)
+        else:
+            self._only_on(binding, broken)
+        return [(broken, binding.weight)]
+
+    def _members(self, binding: Binding) -> Iterator[tuple[int, int]]:
+        for k, kind in enumerate(self.kinds):
+            members = self.restart.members(binding, kind)
+            if members:
+                yield k, members
+
+    def _apart(self, binding: Binding, broken: int = -1) -> None:
+        members = list(self._members(binding))
+        slack = sum(self.count[k] * m for k, m in members)
+        place = self.restart.bindings.index(binding)
+        zone, taken = self.restart.zones[place], self.restart.taken[place]
+        assert zone is not None
+        if slack == 1:
+            # One alone keeps it or not by where others are.
+            if broken >= 0:
+                self.program.row(
+                    [*((int(self.on[k, i]), 1) for k, _ in members for i in np.flatnonzero(taken)), (broken, -1)], upper=0
+                )
+            return
+        for here in (np.flatnonzero(zone == z) for z in np.unique(zone)):
+            terms = [(int(self.on[k, i]), m) for k, m in members for i in here]
+            self.program.row([*terms, (broken, -slack)], upper=1 - int(taken[here[0]]))
+
+    def _keep_together(self, binding: Binding, broken: int = -1) -> None:
+        members = list(self._members(binding))
+        home = [self.program.variable(0, 1) for _ in self.restart.nodes]
+        self._together.append((binding, np.array(home, dtype=np.int64)))
+        self.program.row(((v, 1) for v in home), upper=1)
+        for k, _ in members:
+            for i, here in enumerate(home):
+                self.program.row([(int(self.on[k, i]), 1), (here, -self.count[k]), (broken, -self.count[k])], upper=0)
+
+    def _only_on(self, binding: Binding, broken: int) -> None:
+        assert binding.nodes is not None
+        outside = np.flatnonzero(~binding.nodes[self.restart.nodes])
+        members = [k for k, _ in self._members(binding)]
+        terms = [(int(self.on[k, i]), 1) for k in members for i in outside]
+        self.program.row([*terms, (broken, -sum(self.count[k] for k in members))], upper=0)
+
+    def hint(self, start: Assignment) -> tuple[int, ...]:
+        """The plan as values of every variable (of a model without soft rules)."""
+        values = [0] * len(self.program.lower)
+        number = {kind.likeness: k for k, kind in enumerate(self.kinds)}
+        for item, i in start:
+            values[self.on[number[item.likeness], i]] += 1
+        for binding, home in self._together:
+            for item, i in start:
+                if self.restart.members(binding, item):
+                    values[home[i]] = 1
+        return tuple(values)
+
+    def assignment(self, values: tuple[int, ...]) -> Assignment:
+        """The values as a plan."""
+        plan: Assignment = []
+        for same, on in zip(self._of_kind.values(), self.on, strict=True):
+            where = [i for i, v in enumerate(on.tolist()) if v >= 0 for _ in range(values[v])]
+            plan += list(zip(same, where, strict=False))
+        return plan
+
+
+def _most(restart: Restart, kind: Item, count: int) -> IntArray:
+    """How many of a kind each candidate has room for, shape (n_candidates,)."""
+    some = [r for r, amount in enumerate(kind.demand) if amount]
+    most: IntArray = (restart.room[:, some] // np.array(kind.demand)[some]).min(axis=1)
+    return np.minimum(most, count) * kind.allowed

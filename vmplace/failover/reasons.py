@@ -1,0 +1,95 @@
+"""Reasons as sentences: figures and names."""
+
+from collections.abc import Sequence
+
+from vmplace.failover.outcome import Reason
+from vmplace.model.units import spell_memory
+from vmplace.problem.names import Names
+from vmplace.problem.problem import Problem
+from vmplace.problem.scenarios import Failures
+
+__all__ = ["SHOWN_IN_CONFLICT", "amount", "listed", "named", "scenario_sentence"]
+
+_SHOWN = 4
+SHOWN_IN_CONFLICT = 12
+
+
+def scenario_sentence(reason: Reason, failures: Failures, number: int, names: Names) -> str:
+    """Why the VMs that a failure displaces cannot all restart."""
+    problem, scope = names.problem, names.scenario(failures, number)
+    need, free = amount(reason.need, reason, problem), amount(reason.free, reason, problem)
+    who = named(reason, names)
+    if reason.kind == "alone":
+        lone = len(failures.failing(number)) == 1 and _n_nodes(problem, failures, number) == 1
+        why = "a single node can never be N+1" if lone else "no other node is there to take them"
+        return f"{who} on {scope} would have nowhere to restart: {why}"
+    if reason.kind == "rules":
+        return f"{who} on {scope} may restart on no other node: the rules leave none"
+    if reason.kind == "blend":
+        wanted = " and ".join(("memory", *problem.resources[: problem.n_firm - 1]))
+        return f"{who} on {scope} needs more {wanted} together than is free on any one other node that the rules allow"
+    if reason.kind in ("size", "barred"):
+        needs = f"{who} needs {need}" if len(reason.vms) == 1 else f"{who} need {need} together"
+        other = "one other node" if reason.kind == "size" else "one other node that the rules allow"
+        return f"{needs}; the most that is free on {other} is {free} on {names.node(reason.node)}"
+    if reason.kind == "stranded":
+        return f"{named(reason, names)} ({need}) on {scope} {_stranded(reason, names)}"
+    if reason.kind == "policy":
+        asked = problem.guarantee
+        order = f", {asked.order}" if asked.order else ""
+        return f"{named(reason, names)} ({need}) on {scope} finds no node, as the platform restarts VMs ({asked.policy}{order})"
+    if reason.kind == "turns":
+        return f"{named(reason, names)} ({need}) finds no node in some order in which {scope} fail and VMs restart in between"
+    few = 0 < reason.among < _others(problem, failures, number)
+    if reason.kind == "sums":
+        has = f"no {reason.among} other nodes have more than {free} free" if few else f"{free} is free on the other nodes in all"
+        return f"the VMs on {scope} need {need}; {has}"
+    if reason.kind == "slots":
+        slots = f"{reason.need} slot{'s' * (reason.need != 1)} of {amount(reason.size, reason, problem)}"
+        has = f"no {reason.among} other nodes have more than" if few else "the other nodes have"
+        return f"the VMs on {scope} fill {slots}; {has} {reason.free} such slots free{'' if few else ' in all'}"
+    where = f"the {reason.among} other nodes with the most" if few else "the other nodes"
+    return (
+        f"the {len(reason.vms)} VMs on {scope} need {need}, and {free} is free on {where}, "
+        "but no way to divide them among the nodes exists (every one was tried)"
+    )
+
+
+def _stranded(reason: Reason, names: Names) -> str:
+    """How it comes that nothing is left for a VM."""
+    if not reason.story:
+        return "finds no node, even if it is the first to restart"
+    by_node: dict[int, list[int]] = {}
+    for vm, node in reason.story:
+        by_node.setdefault(node, []).append(vm)
+    steps = [f"{listed(names.vms(vms), _SHOWN)} on {names.node(node)}" for node, vms in by_node.items()]
+    return f"finds no node if the HA manager restarts {listed(steps, SHOWN_IN_CONFLICT)} first"
+
+
+def amount(amount: int, reason: Reason, problem: Problem) -> str:
+    """Memory, or so much of a further resource."""
+    return f"{amount} {problem.resources[reason.resource - 1]}" if reason.resource else spell_memory(amount)
+
+
+def _n_nodes(problem: Problem, failures: Failures, number: int) -> int:
+    """How many nodes that can host something the pool of a failure has."""
+    return int(((problem.pool == failures.pool[number]) & (problem.online | problem.maintenance)).sum())
+
+
+def _others(problem: Problem, failures: Failures, number: int) -> int:
+    """How many nodes the VMs of a failure may restart on, rules and switched-off nodes aside."""
+    mine = problem.online & (problem.pool == failures.pool[number])
+    return int(mine.sum()) - int(mine[failures.failing(number)].sum())
+
+
+def named(reason: Reason, names: Names) -> str:
+    return listed([names.vm(vm) for vm in reason.vms[:_SHOWN]], _SHOWN, len(reason.vms))
+
+
+def listed(items: Sequence[str], most: int, count: int | None = None) -> str:
+    """The items as people list them, no more than so many; `count`: how many there are, if not all are given."""
+    shown = items[:most]
+    more = (len(items) if count is None else count) - len(shown)
+    if more:
+        return f"{', '.join(shown)} and {more} more"
+    return shown[0] if len(shown) == 1 else " and ".join((", ".join(shown[:-1]), shown[-1]))

@@ -1,0 +1,247 @@
+"""One failure as a question: which VMs restart, on which survivors, under which rules; and what an answer holds."""
+
+from functools import cached_property
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import Binding, BoolArray, Problem
+from vmplace.problem.state import Standing
+
+__all__ = ["Item", "Restart", "occupied"]
+
+_MOST_CODE = 2**62
+
+
+@frozen(eq=False)
+class Item:
+    """What restarts on one node: a VM, or the displaced VMs that a rule keeps together.
+
+    Parameters
+    ----------
+    vms
+        Indices into the problem.
+    demand
+        Of all of them, shape (n_firm,): memory in MiB first.
+    priority
+        The highest.
+    allowed
+        Candidates that it may restart on, rules with survivors included, shape (n_candidates,).
+    likeness
+        Items of equal likeness are interchangeable.
+    """
+
+    vms: tuple[int, ...]
+    demand: tuple[int, ...]
+    priority: int
+    allowed: BoolArray
+    likeness: tuple[int, ...]
+
+    @property
+    def memory(self) -> int:
+        """In MiB."""
+        return self.demand[0]
+
+
+@frozen(eq=False)
+class Restart:
+    """What one failure asks.
+
+    Parameters
+    ----------
+    problem
+        The cluster.
+    scenario
+        Its number.
+    failed
+        The nodes, shape (n_failed,).
+    vms
+        Displaced VMs that must restart, largest first.
+    nodes
+        Candidate survivors, freest first; no plan needs another.
+    room
+        What they have free, shape (n_candidates, n_firm): memory in MiB first.
+    bindings
+        Rules among these VMs that bind restarts beyond `Problem.restartable`.
+    taken
+        Per binding: candidates where survivors of its VMs leave no room for another, shape (n_candidates,).
+    """
+
+    problem: Problem
+    scenario: int
+    failed: IntArray
+    vms: IntArray
+    nodes: IntArray
+    room: IntArray
+    bindings: tuple[Binding, ...]
+    taken: tuple[BoolArray, ...]
+
+    @classmethod
+    def of(cls, standing: Standing, scenario: int, *, every: bool = False) -> "Restart":
+        """One failure of a placement; `every`: with all survivors as candidates."""
+        problem, failed = standing.problem, standing.failures.failing(scenario)
+        vms, _ = standing.displaced_by(np.array([scenario]))
+        nodes = standing.freest(int(standing.failures.pool[scenario]))
+        if standing.plain[scenario] and not every:
+            nodes = nodes[: len(vms) + len(failed)]
+            nodes = nodes[~np.isin(nodes, failed)]
+            return cls(problem, scenario, failed, vms, nodes, standing.spare[nodes], (), ())
+        nodes = nodes[~np.isin(nodes, failed)]
+        bindings = standing.binding(failed)
+        taken = tuple(occupied(problem, standing.node_of, binding, failed, nodes) for binding in bindings)
+        if not every:
+            kept = _worth_considering(standing, vms, nodes, bindings, taken)
+            nodes, taken = nodes[kept], tuple(t[kept] for t in taken)
+        return cls(problem, scenario, failed, vms, nodes, standing.spare[nodes], bindings, taken)
+
+    @cached_property
+    def free(self) -> IntArray:
+        """Free memory of the candidates in MiB, shape (n_candidates,)."""
+        return np.ascontiguousarray(self.room[:, 0])
+
+    @cached_property
+    def zones(self) -> tuple[IntArray | None, ...]:
+        """Per binding that is ``apart``: the zone of each candidate, shape (n_candidates,)."""
+        return tuple(None if b.zone is None else b.zone[self.nodes] for b in self.bindings)
+
+    def fitting(self, item: Item) -> BoolArray:
+        """Candidates that it may restart on and that have the room, others apart, shape (n_candidates,)."""
+        return np.asarray(item.allowed & (self.room >= np.array(item.demand)).all(axis=1))
+
+    @cached_property
+    def has_soft(self) -> bool:
+        """Whether rules that are not a must bind these restarts."""
+        return any(not b.must for b in self.bindings)
+
+    @cached_property
+    def single_items(self) -> list[Item]:
+        """Each VM by itself."""
+        return self._items([[vm] for vm in self.vms.tolist()], soft=False)
+
+    def joint_items(self, *, soft: bool = False) -> list[Item]:
+        """The VMs, joined where a rule keeps them together; with `soft`, rules that are not a must bind, too, unless in vain."""
+        return self._items(self._joined(soft), soft) if self.bindings else self.single_items
+
+    def binds(self, binding: Binding, *, soft: bool) -> bool:
+        """Whether a rule must be kept; with `soft`, also one that is no must, unless no plan keeps it."""
+        return binding.must or (soft and binding.rule not in self._vain)
+
+    @cached_property
+    def _vain(self) -> frozenset[int]:
+        """Rules that are no must and that no plan keeps, as far as that shows at a glance."""
+        items = self.joint_items() if self.has_soft else []
+        return frozenset(
+            b.rule for b in self.bindings if not b.must and self._in_vain(b, [i for i in items if self.members(b, i)])
+        )
+
+    def _in_vain(self, binding: Binding, items: list[Item]) -> bool:
+        if binding.kind == "together":
+            need = np.array([item.demand for item in items]).sum(axis=0)
+            return not (np.all([item.allowed for item in items], axis=0) & (self.room >= need).all(axis=1)).any()
+        place = self.bindings.index(binding)
+        open_ = ~self.taken[place] if binding.nodes is None else binding.nodes[self.nodes]
+        if not all((self.fitting(item) & open_).any() for item in items):
+            return True
+        zone = self.zones[place]
+        return zone is not None and len(np.unique(zone[open_])) < sum(self.members(binding, item) for item in items)
+
+    def members(self, binding: Binding, item: Item) -> int:
+        """How many of the item's VMs a rule binds."""
+        mine = self._members[binding.rule]
+        return sum(vm in mine for vm in item.vms)
+
+    @cached_property
+    def _members(self) -> dict[int, frozenset[int]]:
+        """Of each rule, the VMs that restart."""
+        return {b.rule: frozenset(self.vms.tolist()).intersection(b.vms.tolist()) for b in self.bindings}
+
+    def _joined(self, soft: bool) -> list[list[int]]:
+        home = {vm: [vm] for vm in self.vms.tolist()}
+        for binding in self.bindings:
+            if binding.kind == "together" and self.binds(binding, soft=soft):
+                homes = {id(home[vm]): home[vm] for vm in binding.vms.tolist() if vm in home}
+                joined = [vm for part in homes.values() for vm in part]
+                home.update((vm, joined) for vm in joined)
+        return list({id(part): part for part in home.values()}.values())
+
+    def _items(self, parts: list[list[int]], soft: bool) -> list[Item]:
+        vms = self.vms.tolist()
+        demand = dict(zip(vms, self.problem.demand[self.vms, : self.problem.n_firm].tolist(), strict=True))
+        priority = dict(zip(vms, self.problem.priority[self.vms].tolist(), strict=True))
+        number = dict(zip(vms, self.problem.classes.of[self.vms].tolist(), strict=True))
+        alike: dict[tuple[int, ...], BoolArray] = {}
+        items = []
+        for part in parts:
+            likeness = (number[part[0]],) if len(part) == 1 else (-1, *part)
+            if likeness not in alike:
+                alike[likeness] = self._allowed(part, soft)
+            size = tuple(map(sum, zip(*(demand[vm] for vm in part), strict=True)))
+            items.append(Item(tuple(part), size, max(priority[vm] for vm in part), alike[likeness], likeness))
+        return sorted(items, key=lambda item: (-item.memory, item.likeness))
+
+    def _allowed(self, vms: list[int], soft: bool) -> BoolArray:
+        problem = self.problem
+        allowed = np.ones(len(self.nodes), dtype=bool)
+        for vm in vms:
+            allowed &= problem.restartable[problem.signature[vm]][self.nodes]
+        for binding, taken in zip(self.bindings, self.taken, strict=True):
+            bound = len(self._members[binding.rule].intersection(vms))
+            if not bound or not self.binds(binding, soft=soft):
+                continue
+            if binding.kind == "apart":
+                allowed = allowed & ~taken if bound == 1 else np.zeros_like(allowed)
+            elif binding.nodes is not None:
+                allowed = allowed & binding.nodes[self.nodes]
+        return allowed
+
+
+def occupied(problem: Problem, node_of: IntArray, binding: Binding, failed: IntArray, nodes: IntArray) -> BoolArray:
+    """Of some nodes those whose zone a surviving VM of an ``apart`` rule is in; evictable ones may give way."""
+    if binding.zone is None:
+        return np.zeros(len(nodes), dtype=bool)
+    hosts = node_of[binding.vms[~problem.evictable[binding.vms]]]
+    hosts = hosts[(hosts >= 0) & ~np.isin(hosts, failed)]
+    return np.isin(binding.zone[nodes], binding.zone[hosts])
+
+
+def _worth_considering(
+    standing: Standing, vms: IntArray, nodes: IntArray, bindings: tuple[Binding, ...], taken: tuple[BoolArray, ...]
+) -> BoolArray:
+    """Of nodes that all rules treat alike, the freest, as many as there are VMs that have enough of all else: any plan can be
+    moved to these."""
+    problem = standing.problem
+    if len(nodes) <= len(vms):
+        return np.ones(len(nodes), dtype=bool)
+    patterns: list[IntArray | BoolArray] = [
+        problem.restartable[signature][nodes] for signature in np.unique(problem.signature[vms])
+    ]
+    patterns += taken
+    patterns += [binding.nodes[nodes] for binding in bindings if binding.nodes is not None]
+    # Nodes of one zone that others share are not as good as nodes of several, for more than one VM.
+    patterns += [b.zone[nodes] for b in bindings if b.zone is not None and _shared(b.zone) and np.isin(b.vms, vms).sum() > 1]
+    kind = _kinds(patterns)
+    others = problem.demand[vms, 1 : problem.n_firm].sum(axis=0)
+    ample = (standing.spare[nodes, 1:] >= others).all(axis=1)
+    rank = np.empty(len(nodes), dtype=np.int64)
+    for value in range(int(kind.max()) + 1):
+        same = np.flatnonzero(kind == value)
+        rank[same] = np.cumsum(ample[same]) - ample[same]
+    return rank < len(vms)
+
+
+def _kinds(patterns: list[IntArray | BoolArray]) -> IntArray:
+    """Numbers from 0 that are equal where all patterns are."""
+    code, most = np.zeros(len(patterns[0]), dtype=np.int64), 1
+    for pattern in patterns:
+        width = int(pattern.max()) + 1
+        if most * width > _MOST_CODE:
+            code = np.unique(code, return_inverse=True)[1]
+            most = int(code.max()) + 1
+        code, most = code * width + pattern, most * width
+    return np.unique(code, return_inverse=True)[1]
+
+
+def _shared(zone: IntArray) -> bool:
+    """Whether some zone has several nodes."""
+    return len(np.unique(zone)) < len(zone)

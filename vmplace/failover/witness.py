@@ -1,0 +1,296 @@
+"""What was found of a placement, in the cluster's names: shared by all results."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.auditor.audit import audit, audit_plans, audit_running
+from vmplace.failover.planned.batch import Restarts
+from vmplace.failover.reasons import scenario_sentence
+from vmplace.failover.verdict import METHODS, Fate, Verdict
+from vmplace.model.columns import IntArray
+from vmplace.model.entities import Apart, NotOn, OnlyOn, Rule, Tag, Together
+from vmplace.model.references import resolve
+from vmplace.problem.names import Names
+from vmplace.problem.problem import Binding, broken_bindings
+from vmplace.problem.scenarios import Failures
+from vmplace.results.placement import BrokenRule, Plans, Scenario, Status, Unprotected, Violation
+
+__all__ = [
+    "Scenarios",
+    "Witness",
+    "broken_rules",
+    "by_method",
+    "offenders",
+    "pool_verdicts",
+    "soft_warnings",
+    "unprotected",
+]
+
+_STATUS = {Fate.SAFE: Status.SAFE, Fate.UNSAFE: Status.UNSAFE, Fate.UNKNOWN: Status.UNKNOWN}
+_WEIGHT = {Fate.SAFE: 0, Fate.UNKNOWN: 1, Fate.UNSAFE: 2}
+
+
+@frozen(eq=False)
+class Scenarios(Mapping[str, Scenario]):
+    """Each failure's verdict, by the names of what fails; made when asked for."""
+
+    names: Names
+    verdict: Verdict
+
+    def __getitem__(self, key: str) -> Scenario:
+        numbers = self.numbers[key]
+        worst = max(numbers, key=lambda number: _WEIGHT[Fate(int(self.verdict.fate[number]))])
+        displaced = sum(int(self.verdict.standing.asked[number]) for number in numbers)
+        return Scenario(_STATUS[Fate(self.verdict.fate[worst])], self.verdict.method(worst), displaced)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def key(self, number: int) -> str:
+        """The key of a scenario."""
+        return self.names.scenario(self.verdict.standing.failures, number)
+
+    @cached_property
+    def numbers(self) -> dict[str, list[int]]:
+        """The scenarios of each key: several where a failure domain spans pools."""
+        return scenario_keys(self.names, self.verdict.standing.failures)
+
+
+def scenario_keys(names: Names, failures: Failures) -> dict[str, list[int]]:
+    """Scenarios by the names of what fails, in document order."""
+    numbers: dict[str, list[int]] = {}
+    for number in names.in_order(failures):
+        numbers.setdefault(names.scenario(failures, number), []).append(number)
+    return numbers
+
+
+@frozen(eq=False)
+class Witness:
+    """Where VMs restart, by the cluster's columns: made when asked for, and audited before anyone sees it."""
+
+    names: Names
+    verdict: Verdict
+    node_of: IntArray
+    powered: tuple[str, ...] | None = None
+    drained: tuple[str, ...] = ()
+
+    def __call__(self) -> Plans:
+        """The failover plans."""
+        self._refuse("a failover plan", [violation for violation in self._violations if violation.kind == "failover"])
+        return self._plans
+
+    def audit(self, tolerated: Collection[str]) -> None:
+        """Raise RuntimeError if the placement or its plans break anything but what is tolerated, by kind of violation."""
+        self._refuse("the placement", [violation for violation in self._violations if violation.kind not in tolerated])
+
+    @property
+    def unverified(self) -> list[str]:
+        """What the audit could neither confirm nor refute."""
+        return [f"not re-checked: {v.message}" for v in self._violations if v.kind == "unverified"]
+
+    @cached_property
+    def _plans(self) -> Plans:
+        restarts = self.verdict.failover if self.verdict.countable else Restarts.joined([])
+        return Plans(
+            self.names.cluster,
+            lambda: self._scenarios.numbers,
+            *self._columns(restarts),
+            None if self.verdict.countable else self._of,
+        )
+
+    @cached_property
+    def _scenarios(self) -> Scenarios:
+        return Scenarios(self.names, self.verdict)
+
+    def _columns(self, restarts: Restarts) -> tuple[IntArray, IntArray, IntArray]:
+        vms = restarts.vm if self.names.identical else self.names.problem.original[restarts.vm]
+        return restarts.scenario, vms, restarts.node
+
+    def _of(self, number: int) -> Plans:
+        """The plan of one scenario, where all are too many."""
+        columns = self._columns(self.verdict.failover_in(number))
+        plans = Plans(self.names.cluster, lambda: {self._scenarios.key(number): [number]}, *columns)
+        self._refuse(
+            "a failover plan", audit_plans(self.names.cluster, self.node_of, plans, powered=self.powered, drained=self.drained)
+        )
+        return plans
+
+    @cached_property
+    def _violations(self) -> list[Violation]:
+        if not self.verdict.countable:
+            # Too many to be made for this; each is audited when it is asked for.
+            return audit_running(self.names.cluster, self.node_of, drained=self.drained)
+        column = self.names.problem.failures <= 1 and not self.names.problem.evictable.any()
+        plans = self._plans.column if column else self._plans
+        return audit(self.names.cluster, self.node_of, plans, powered=self.powered, drained=self.drained)
+
+    def _refuse(self, what: str, wrong: list[Violation]) -> None:
+        if wrong:
+            raise RuntimeError(f"{what} failed its audit; this is a defect, please report it: {wrong[0].message}")
+
+
+def unprotected(names: Names, verdict: Verdict) -> tuple[Unprotected, ...]:
+    """Who is left out of which failure's plan, and why."""
+    return tuple(
+        Unprotected(
+            names.scenario(verdict.standing.failures, number),
+            names.vms(loss.vms.tolist()),
+            scenario_sentence(loss.reason, verdict.standing.failures, number, names),
+            loss.minimal,
+        )
+        for number, loss in sorted(verdict.losses.items())
+    )
+
+
+def broken_rules(names: Names, node_of: IntArray) -> tuple[BrokenRule, ...]:
+    """Rules that are no must and are not kept in normal running."""
+    return tuple(
+        BrokenRule(b.rule, names.rule(b), b.weight, tuple(names.vm(vm) for vm in b.vms.tolist()))
+        for b in broken_bindings(names.problem, node_of)
+        if not b.must
+    )
+
+
+def soft_warnings(names: Names, verdict: Verdict, node_of: IntArray) -> list[str]:
+    """What is not wrong but worth saying: rules without members, and rules that are no must and that a failover plan breaks."""
+    cluster = names.cluster
+    found = [
+        f"rules[{i}]: no VM has the tag {rule.vms.tag!r}"
+        for i, rule in enumerate(cluster.rules)
+        if isinstance(rule.vms, Tag) and not resolve(rule.vms, cluster.vms)
+    ]
+    failures = verdict.standing.failures
+    for binding in names.problem.bindings:
+        if binding.must or not binding.during_failover:
+            continue
+        for number in _breaking_failures(binding, verdict):
+            kind, fails = names.rule(binding), _fail(names, failures, number)
+            found.append(f"rules[{binding.rule}] ({kind}, weight {binding.weight}) is not kept if {fails}")
+    return [*found, *_in_turn(names, verdict), *_degraded(names, verdict)]
+
+
+def _breaking_failures(binding: Binding, verdict: Verdict) -> Iterator[int]:
+    """Scenarios whose plan breaks a rule that was no must; a failure under a rule is never certified without a plan."""
+    node_of, failures = verdict.standing.node_of, verdict.standing.failures
+    mine = verdict.planned[np.isin(verdict.planned.vm, binding.vms)]
+    for number in np.unique(mine.scenario).tolist():
+        to = mine.node[mine.scenario == number]
+        if binding.nodes is not None:
+            broken = not binding.nodes[to].all()
+        elif binding.zone is not None:
+            hosts = node_of[binding.vms]
+            stay = hosts[(hosts >= 0) & ~np.isin(hosts, failures.failing(number))]
+            zones = binding.zone[to]
+            broken = len(np.unique(zones)) < len(zones) or bool(np.isin(zones, binding.zone[stay]).any())
+        else:
+            broken = len(np.unique(to)) > 1
+        if broken:
+            yield number
+
+
+def _in_turn(names: Names, verdict: Verdict) -> Iterator[str]:
+    """Pools that survive each failure by itself, but not all one after the other."""
+    pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
+    for number, fate in verdict.turns.items():
+        if fate == Fate.UNSAFE:
+            yield f"pool {pools[number]}: no plans for the first failure leave room for each that may follow"
+
+
+def _degraded(names: Names, verdict: Verdict) -> Iterator[str]:
+    """Survivors that a plan drives beyond what a soft resource has there."""
+    problem, standing = names.problem, verdict.standing
+    soft = range(problem.n_firm, problem.capacity.shape[1])
+    if not soft:
+        return
+    if not verdict.countable:
+        return
+    load, plans = problem.loads(standing.node_of), verdict.failover
+    pairs, entry = np.unique(plans.scenario * (problem.n_nodes + 1) + plans.node + 1, return_inverse=True)
+    for r in soft:
+        more = np.zeros(len(pairs), dtype=np.int64)
+        np.add.at(more, entry, problem.demand[plans.vm, r])
+        number, node = pairs // (problem.n_nodes + 1), pairs % (problem.n_nodes + 1) - 1
+        over = (node >= 0) & (more > 0) & (load[node, r] + more > problem.capacity[node, r])
+        for k in np.flatnonzero(over).tolist():
+            used, has = int(load[node[k], r] + more[k]), int(problem.capacity[node[k], r])
+            amount = f"{used} {problem.resources[r - 1]} in use of {has}"
+            yield f"if {_fail(names, standing.failures, int(number[k]))}, {names.node(int(node[k]))} is degraded: {amount}"
+
+
+def _fail(names: Names, failures: Failures, number: int) -> str:
+    """Who fails, with the verb."""
+    key = names.scenario(failures, number)
+    return f"{key} fail" if "+" in key else f"{key} fails"
+
+
+def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Sequence[Violation]) -> dict[str, Status]:
+    """Each pool's own verdict, in document order: unsafe by a failure, a fault or a protected VM that waits."""
+    cluster, problem = names.cluster, names.problem
+    nodes, vms = cluster.node_columns, cluster.vm_columns
+    pools = list(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))
+    waits = (problem.protected | problem.optional) & (node_of < 0)
+    condemned = {pools[pool] for pool in np.unique(problem.vm_pool[waits]).tolist()}
+    if faults:
+        pool_of_node, pool_of_vm = (dict(zip(column.names, column.pool, strict=True)) for column in (nodes, vms))
+        host = {
+            names.vm(vm): names.node(i) for vm, i in enumerate(node_of[: len(node_of) - problem.n_incoming].tolist()) if i >= 0
+        }
+        condemned.update(*(_pools_of(fault, names, host, pool_of_node, pool_of_vm) for fault in faults))
+    fates = {pool: _STATUS[verdict.of_pool(number)] for number, pool in enumerate(pools)}
+    return {pool: Status.UNSAFE if pool in condemned else fates[pool] for pool in pools}
+
+
+def _pools_of(
+    fault: Violation, names: Names, host: Mapping[str, str], pool_of_node: Mapping[str, str], pool_of_vm: Mapping[str, str]
+) -> set[str]:
+    if fault.kind == "overfull":
+        return {pool_of_node[fault.subject]}
+    if fault.kind == "placement":
+        return {pool_of_vm[fault.subject]}
+    rule = names.cluster.rules[int(fault.subject.removeprefix("rules[").removesuffix("]"))]
+    members = {vm: host[vm] for vm in resolve(rule.vms, names.cluster.vms) if vm in host}
+    return {pool_of_vm[vm] for vm in offenders(rule, members, names)}
+
+
+def offenders(rule: Rule, host: Mapping[str, str], names: Names) -> Iterator[str]:
+    """Who breaks a rule that is broken: a rule may span pools, and be kept in some."""
+    zone = _zones(rule, names)
+    crowd = Counter(zone[node] for node in host.values()) if isinstance(rule, Apart) else Counter()
+    nodes = set(resolve(rule.nodes, names.cluster.nodes)) if isinstance(rule, OnlyOn | NotOn) else set()
+    for vm, node in host.items():
+        if isinstance(rule, Apart):
+            offends = crowd[zone[node]] > 1
+        elif isinstance(rule, Together):
+            offends = True
+        else:
+            offends = (node in nodes) == isinstance(rule, NotOn)
+        if offends:
+            yield vm
+
+
+def _zones(rule: Rule, names: Names) -> dict[str, str]:
+    """Of each node, what an ``apart`` rule keeps VMs apart on: itself, or its failure domain."""
+    nodes = names.cluster.node_columns
+    domain = nodes.domain if isinstance(rule, Apart) and rule.scope == "domain" else nodes.names
+    # No name has a "+": a node without a domain is told from a domain of the same name.
+    return {
+        node: (zone if zone is node else f"+{zone}") if zone else node for node, zone in zip(nodes.names, domain, strict=True)
+    }
+
+
+def by_method(verdict: Verdict) -> dict[str, int]:
+    """How many scenarios each method decided."""
+    count = np.bincount(verdict.told_by, minlength=len(METHODS))
+    listed = {how: n for how, n in zip(METHODS, count.tolist(), strict=True) if n}
+    failures = verdict.standing.failures
+    return listed if failures.complete else {**listed, "not listed": failures.total - len(failures)}

@@ -1,0 +1,1 @@
+"""Documents and saved results: read, checked and written."""

@@ -1,0 +1,161 @@
+"""A cluster to the plain values of its document; what is as by default is left out."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import attrs
+import cattrs
+import numpy as np
+from cattrs.gen import make_dict_unstructure_fn, override
+
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import NodeColumns, VMColumns
+from vmplace.model.converters import member_place, within
+from vmplace.model.entities import VM, Apart, Guarantee, Members, Node, NotOn, OnlyOn, Rule, Tag, Together
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.labels import Labels
+from vmplace.model.units import format_memory, short
+
+__all__ = ["document_parts", "to_document"]
+
+_LAST = ("must", "weight", "during_failover", "meta")
+
+Write = Callable[[Any], dict[str, Any]]
+
+
+def to_document(cluster: Cluster) -> dict[str, Any]:
+    """The document of a cluster as plain values: what JSON can hold.
+
+    `from_document` makes an equal cluster of it.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) if a headroom, price or ratio is no decimal number (1/3).
+    """
+    return {key: list(part) if isinstance(part, Iterator) else part for key, part in document_parts(cluster).items()}
+
+
+def document_parts(cluster: Cluster) -> dict[str, Any]:
+    """As `to_document`, but VMs, if there are any, come from an iterator, so that they never are all there at once."""
+    flaws: list[Flaw] = []
+    parts = {
+        "date": cluster.date,
+        "meta": dict(cluster.meta),
+        "nodes": _nodes(cluster.nodes, flaws),
+        "vms": _vms(cluster.vms) if cluster.vms else [],
+        "rules": list(map(_rule, cluster.rules)),
+        "guarantee": _careful("guarantee", _GUARANTEE, cluster.guarantee, flaws),
+        "overcommit": _careful("overcommit", _ratios, cluster.overcommit, flaws),
+        "soft_resources": list(cluster.soft_resources),
+    }
+    if flaws:
+        raise InputError(flaws)
+    return {"format": 1, **{key: part for key, part in parts.items() if part or key in ("nodes", "vms")}}
+
+
+def _nodes(nodes: Sequence[Node], flaws: list[Flaw]) -> list[dict[str, Any]]:
+    if not isinstance(nodes, NodeColumns):
+        return [_careful(f"nodes[{index}]", _NODE, node, flaws) for index, node in enumerate(nodes)]
+    columns = zip(nodes.names, nodes.memory.tolist(), strict=True)
+    entries = ({"name": name, "memory": format_memory(mib)} for name, mib in columns)
+    reserve = {index: format_memory(mib) for index, mib in _odd(nodes.reserve, 0).items()}
+    return list(_with(entries, reserve=reserve, state=_odd(nodes.state, "online"), pool=_odd(nodes.pool, "default")))
+
+
+def _vms(vms: Sequence[VM]) -> Iterator[dict[str, Any]]:
+    if not isinstance(vms, VMColumns):
+        return map(_VM, vms)
+    hosts = [*vms.node_names, None]  # the last is that of index -1
+    columns = zip(vms.names, vms.memory.tolist(), vms.node.tolist(), vms.running.tolist(), strict=True)
+    return _with(
+        ({"name": name, "memory": format_memory(mib), "node": hosts[node], "running": on} for name, mib, node, on in columns),
+        movable=_odd(vms.movable, True),
+        protected=_odd(vms.protected, True),
+        priority=_odd(vms.priority, 0),
+        pool=_odd(vms.pool, "default"),
+    )
+
+
+def _odd(column: "Labels | np.ndarray[Any, Any]", default: Any) -> dict[int, Any]:
+    """What is not as by default, by its index."""
+    if isinstance(column, Labels):
+        return {index: column[index] for index in np.flatnonzero(~column.are(default)).tolist()}
+    odd = np.flatnonzero(column != default)
+    return dict(zip(odd.tolist(), column[odd].tolist(), strict=True))
+
+
+def _with(entries: Iterable[dict[str, Any]], **odd: dict[int, Any]) -> Iterator[dict[str, Any]]:
+    """The entries, with what is odd about them."""
+    further = {key: values for key, values in odd.items() if values}
+    for index, entry in enumerate(entries):
+        yield {**entry, **{key: values[index] for key, values in further.items() if index in values}} if further else entry
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    members = _RULES[type(rule)](rule)
+    return {"kind": rule.kind, **members, **{key: members.pop(key) for key in _LAST if key in members}}
+
+
+def _careful(place: str, write: Write, part: Any, flaws: list[Flaw]) -> dict[str, Any]:
+    try:
+        return write(part)
+    except InputError as error:
+        flaws.extend(within(place, error.flaws))
+        return {}
+
+
+def _ratios(ratios: Mapping[str, Fraction]) -> dict[str, Any]:
+    return {key: _decimal(member_place("", key), ratio) for key, ratio in ratios.items()}
+
+
+def _decimal(place: str, fraction: Fraction) -> float:
+    if fraction.denominator == 1:
+        return int(fraction)
+    number = float(fraction)
+    if Fraction(repr(number)) != fraction:
+        raise InputError([Flaw(place, f"{short(fraction)} is no decimal number that can be written: give it as {number!r}")])
+    return number
+
+
+def _members(members: Members) -> list[str] | dict[str, str]:
+    return {"tag": members.tag} if isinstance(members, Tag) else list(members)
+
+
+def _writer(kind: type, always: Iterable[str] = ()) -> Write:
+    """What writes an instance by cattrs; `meta`, which all have first, comes last."""
+    overrides: dict[str, Any] = {
+        field.name: override(omit_if_default=field.name not in always, unstruct_hook=_hook(field)) for field in attrs.fields(kind)
+    }
+    write: Write = make_dict_unstructure_fn(kind, _CONVERTER, **overrides)
+
+    def ordered(thing: Any) -> dict[str, Any]:
+        members = write(thing)
+        if "meta" in members:
+            members["meta"] = members.pop("meta")
+        return members
+
+    return ordered
+
+
+def _hook(field: "attrs.Attribute[Any]") -> Callable[[Any], Any] | None:
+    if field.type is Fraction:
+        return lambda fraction: _decimal(field.name, fraction)
+    if field.type == Members:
+        return _members
+    return _HOOKS.get(field.name)
+
+
+_CONVERTER = cattrs.Converter()
+_HOOKS: Mapping[str, Callable[[Any], Any]] = {
+    "memory": format_memory,
+    "reserve": format_memory,
+    "tags": sorted,
+    "resources": dict,
+    "meta": dict,
+}
+_NODE = _writer(Node, {"name", "memory"})
+_VM = _writer(VM, {"name", "memory", "node", "running"})
+_GUARANTEE = _writer(Guarantee)
+_RULES: Mapping[type, Write] = {kind: _writer(kind) for kind in (Apart, Together, OnlyOn, NotOn)}

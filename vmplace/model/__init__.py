@@ -1,0 +1,1 @@
+"""What a cluster is: nodes, VMs, rules and the guarantee, as objects and as columns."""

@@ -1,0 +1,340 @@
+"""Converters of single fields: each takes what a document or a caller wrote and returns the value, or says the mend."""
+
+import datetime
+import math
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+import attrs
+import numpy as np
+
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.units import short
+
+__all__ = [
+    "member_place",
+    "name_places",
+    "parse_count",
+    "parse_date",
+    "parse_flag",
+    "parse_headroom",
+    "parse_mapping",
+    "parse_meta",
+    "parse_name",
+    "parse_names",
+    "parse_optional_name",
+    "parse_order",
+    "parse_policy",
+    "parse_ratios",
+    "parse_resources",
+    "parse_restart",
+    "parse_scope",
+    "parse_sequence",
+    "parse_state",
+    "parse_text",
+    "parse_weight",
+    "parse_whole",
+    "placed",
+    "positive_number",
+    "within",
+]
+
+_WHOLE_LIMIT = 1_000_000_000
+_MOST_LEVELS = 100
+_MOST_BITS = 10_000
+
+
+def within(place: str, flaws: Iterable[Flaw]) -> Iterator[Flaw]:
+    """The flaws of a part, with their places seen from the whole."""
+    for flaw in flaws:
+        joint = "." if place and flaw.place and not flaw.place.startswith("[") else ""
+        yield Flaw(f"{place}{joint}{flaw.place}", flaw.message)
+
+
+def member_place(place: str, key: object) -> str:
+    """The place of a mapping's member, with the key in brackets where it would not read as one word."""
+    if not isinstance(key, str) or not key.replace("-", "_").isidentifier():
+        return f"{place}[{short(key)}]"
+    return f"{place}.{key}" if place else key
+
+
+def name_places(_cls: type, attributes: list["attrs.Attribute[Any]"]) -> list["attrs.Attribute[Any]"]:
+    """An attrs field transformer: what a field's converter refuses is raised with the field's name as its place."""
+    return [
+        a if a.converter is None or a.inherited else a.evolve(converter=placed(a.name, a.converter, a.default))  # type: ignore[attr-defined,arg-type]
+        for a in attributes
+    ]
+
+
+def placed(place: str, convert: Callable[[object], Any], default: object = attrs.NOTHING) -> Callable[[object], Any]:
+    """The converter of what stands at a place, which it names where it refuses; the default is converted once."""
+    fixed = default is not attrs.NOTHING and not isinstance(default, attrs.Factory)  # type: ignore[arg-type]
+    usual = default if fixed else object()
+    converted = convert(default) if fixed else None
+
+    def named(value: object) -> Any:
+        if value is usual:
+            return converted  # most fields of most VMs: worth a look first
+        try:
+            return convert(value)
+        except InputError as error:
+            raise InputError(within(place, error.flaws)) from None
+        except ValueError as error:
+            raise InputError([Flaw(place, str(error))]) from None
+
+    return named
+
+
+def parse_text(value: object) -> str:
+    """A non-empty string."""
+    if not isinstance(value, str):
+        raise ValueError(f"{short(value)} is not a string: quote it")
+    if not value:
+        raise ValueError("'' is empty: write at least one character")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{short(value)} holds half a surrogate pair: write valid Unicode") from None
+    return str.__str__(value)
+
+
+def parse_name(value: object) -> str:
+    """A non-empty string without "+", which joins the names of nodes that fail together."""
+    name = parse_text(value)
+    if "+" in name:
+        raise ValueError(f"{short(name)} holds '+', which joins names in failure scenarios: leave it out")
+    return name
+
+
+def parse_optional_name(value: object) -> str | None:
+    """A name, or None."""
+    return None if value is None else parse_name(value)
+
+
+def parse_names(value: object) -> tuple[str, ...]:
+    """A list of non-empty strings, none twice."""
+    if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, Mapping):
+        raise ValueError(f"{short(value)} is not a list of strings: write a list, even of one")
+    texts = tuple(value)
+    try:
+        names = tuple(map(parse_text, texts))
+    except ValueError:
+        raise InputError(_name_flaws(texts)) from None
+    if len(set(names)) < len(names):
+        raise InputError(_name_flaws(texts))
+    return names
+
+
+def _name_flaws(texts: Iterable[object]) -> Iterator[Flaw]:
+    seen = set()
+    for index, text in enumerate(texts):
+        try:
+            name = parse_text(text)
+        except ValueError as error:
+            yield Flaw(f"[{index}]", str(error))
+        else:
+            if name in seen:
+                yield Flaw(f"[{index}]", f"{short(name)} is listed twice: list it once")
+            seen.add(name)
+
+
+def parse_flag(value: object) -> bool:
+    """True or False, and nothing that merely counts as such."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{short(value)} is neither true nor false")
+    return bool(value)
+
+
+def parse_whole(value: object) -> int:
+    """A whole number of at most nine digits."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ValueError(f"{short(value)} is not a whole number") from None
+    if abs(number) > _WHOLE_LIMIT:
+        raise ValueError(f"{short(value)} is beyond {_WHOLE_LIMIT}: write a smaller number")
+    return number
+
+
+def parse_count(value: object) -> int:
+    """A whole number of 0 or more."""
+    return _whole_from(value, 0)
+
+
+def parse_weight(value: object) -> int:
+    """A whole number of 1 or more."""
+    return _whole_from(value, 1)
+
+
+def parse_state(value: object) -> str:
+    """What a node is doing."""
+    return _one_of(value, "online", "maintenance", "offline")
+
+
+def parse_scope(value: object) -> str:
+    """What fails, or holds VMs apart, as one."""
+    return _one_of(value, "node", "domain")
+
+
+def parse_sequence(value: object) -> str:
+    """How several failures come."""
+    return _one_of(value, "at-once", "sequential")
+
+
+def parse_restart(value: object) -> str:
+    """What is assumed of the restart."""
+    return _one_of(value, "planned", "any-order")
+
+
+def parse_policy(value: object) -> str | None:
+    """How a platform chooses the node of a restart, or None."""
+    return None if value is None else _one_of(value, "first-fit", "most-free", "best-fit")
+
+
+def parse_order(value: object) -> str | None:
+    """In which order a platform restarts, or None."""
+    return None if value is None else _one_of(value, "largest-first", "priority", "as-listed")
+
+
+def positive_number(value: object) -> Fraction:
+    """A finite number above zero, as the exact fraction of its decimal text."""
+    number = _exact(value)
+    if number <= 0:
+        raise ValueError(f"{short(value)} is not above zero")
+    return number
+
+
+def parse_headroom(value: object) -> Fraction:
+    """A share from 0 up to, not including, 1, as the exact fraction of its decimal text."""
+    share = _exact(value)
+    if not 0 <= share < 1:
+        raise ValueError(f"{short(value)} is not a share: write a number from 0 to below 1, 0.1 for 10 %")
+    return share
+
+
+def parse_mapping(value: object) -> Mapping[str, Any]:
+    """A mapping with string keys; its values may be anything."""
+    if isinstance(value, dict) and not value:
+        return {}  # as most VMs have
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{short(value)} is not a mapping")
+    odd = [key for key in value if not isinstance(key, str)]
+    if odd:
+        raise ValueError(f"the key {short(odd[0])} is not a string: quote it")
+    return dict(value)
+
+
+def parse_meta(value: object) -> Mapping[str, Any]:
+    """A mapping of whatever JSON can hold, copied."""
+    mapping = parse_mapping(value)
+    if not mapping:
+        return mapping
+    flaws: list[Flaw] = []
+    try:
+        copy: Mapping[str, Any] = _plain(mapping, "", flaws, _MOST_LEVELS)
+    except _TooDeepError:
+        raise ValueError(f"is nested deeper than {_MOST_LEVELS} levels: make it flatter") from None
+    if flaws:
+        raise InputError(flaws)
+    return copy
+
+
+def parse_resources(value: object) -> Mapping[str, int]:
+    """Amounts of further resources: names to whole numbers of zero or more."""
+    return _values(parse_mapping(value), parse_count)
+
+
+def parse_ratios(value: object) -> Mapping[str, Fraction]:
+    """Overcommit ratios: names of resources to numbers above zero."""
+    return _values(parse_mapping(value), positive_number)
+
+
+def parse_date(value: object) -> str | None:
+    """An ISO date (``2026-11-23``, with a time where wanted), or None."""
+    if value is None:
+        return None
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    text = parse_text(value)
+    try:
+        datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{short(text)} is not an ISO date: write it like 2026-11-23") from None
+    return text
+
+
+def _whole_from(value: object, least: int) -> int:
+    number = parse_whole(value)
+    if number < least:
+        raise ValueError(f"{number} is below {least}: write {least} or more")
+    return number
+
+
+def _one_of(value: object, *words: str) -> str:
+    if not isinstance(value, str) or value not in words:
+        raise ValueError(f"{short(value)} is not one of {', '.join(words)}")
+    return value
+
+
+def _values(mapping: Mapping[str, Any], convert: Callable[[object], Any]) -> Mapping[str, Any]:
+    converted, flaws = {}, []
+    for key, value in mapping.items():
+        try:
+            converted[parse_text(key)] = convert(value)
+        except ValueError as error:
+            flaws.append(Flaw(member_place("", key), str(error)))
+    if flaws:
+        raise InputError(flaws)
+    return converted
+
+
+def _exact(value: object) -> Fraction:
+    if isinstance(value, bool) or not isinstance(value, int | float | Fraction | np.integer):
+        raise ValueError(f"{short(value)} is not a number")
+    number = int(value) if isinstance(value, np.integer) else value
+    if not -_WHOLE_LIMIT <= number <= _WHOLE_LIMIT:
+        raise ValueError(f"{short(value)} is not a number of sensible size")
+    return Fraction(repr(float(number))) if isinstance(number, float) else Fraction(number)
+
+
+class _TooDeepError(Exception):
+    """Nested so deeply that reading or writing it again might fail."""
+
+
+def _plain(value: object, place: str, flaws: list[Flaw], levels: int) -> Any:
+    """A copy in dict, list, str, int, float, bool and None; what is none of these becomes a flaw."""
+    try:
+        if isinstance(value, Mapping | list | tuple) and not levels:
+            raise _TooDeepError
+        if isinstance(value, Mapping):
+            members = parse_mapping(value).items()
+            return {_plain_text(key): _plain(part, member_place(place, key), flaws, levels - 1) for key, part in members}
+        if isinstance(value, list | tuple):
+            return [_plain(part, f"{place}[{index}]", flaws, levels - 1) for index, part in enumerate(value)]
+        return _plain_scalar(value)
+    except ValueError as error:
+        flaws.append(Flaw(place, str(error)))
+
+
+def _plain_scalar(value: object) -> str | float | bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _plain_text(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    if isinstance(value, int) and value.bit_length() <= _MOST_BITS:
+        return int(value)
+    if isinstance(value, int | float):
+        raise ValueError(f"{short(value)} is no number that JSON can hold: write null, or text")
+    raise ValueError(f"{short(value)} is nothing that JSON can hold: write text, a number, a list or a mapping")
+
+
+def _plain_text(value: str) -> str:
+    return parse_text(value) if value else ""

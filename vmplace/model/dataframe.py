@@ -1,0 +1,258 @@
+"""Tables to columns: dataframes of any library, arrow tables, or mappings of columns, named as the keys of a document.
+
+A table is asked for the names of its columns and for `table[name]`, no more, so that no dataframe library is needed here.
+"""
+
+import difflib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any, TypeVar
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from vmplace.model.arrays import frozen_array, name_flaws
+from vmplace.model.columns import IntArray, NodeColumns, VMColumns
+from vmplace.model.converters import parse_flag, parse_name, parse_state, parse_text, parse_whole
+from vmplace.model.entities import VM, Node
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.labels import Labels
+from vmplace.model.units import format_memory, parse_memory, parse_reserve, short
+
+__all__ = ["read_nodes", "read_vms"]
+
+_NEEDED = ("name", "memory")
+
+_T = TypeVar("_T")
+
+Parse = Callable[[Any], Any]
+
+
+def read_nodes(table: Any) -> NodeColumns:
+    """The nodes of a table; raises InputError for what is wrong with it."""
+    columns = _read("nodes", table, Node, _NODE)
+    nodes = NodeColumns(columns.pop("memory"), columns.pop("name"), **columns)
+    if len(nodes) and nodes.usable.min() <= 0:
+        first = int(nodes.usable.argmin())
+        reserve, memory = format_memory(int(nodes.reserve[first])), format_memory(int(nodes.memory[first]))
+        mend = f"{reserve} leaves nothing of {memory}: write less than the memory"
+        raise InputError([Flaw(f"nodes[{first}].reserve", mend)])
+    return nodes
+
+
+def read_vms(table: Any, node_names: Sequence[str]) -> VMColumns:
+    """The VMs of a table, on nodes of these names; raises InputError for what is wrong with it."""
+    columns = _read("vms", table, VM, {**_VM, "node": _hosts(node_names)})
+    memory = columns.pop("memory")
+    nowhere = np.broadcast_to(np.int64(-1), len(memory))
+    return VMColumns(memory, columns.pop("node", nowhere), columns.pop("name"), node_names, **columns)
+
+
+@frozen(eq=False)
+class _Column:
+    """A column of a table, in what Python or numpy holds."""
+
+    section: str
+    key: str
+    values: Sequence[Any] | npt.NDArray[Any]
+
+    @classmethod
+    def of(cls, section: str, table: Any, key: str) -> "_Column":
+        place = f"{section}.{key}"
+        try:
+            values = table[key]
+        except Exception as error:
+            raise InputError([Flaw(place, f"cannot be read: {short(str(error))}: give a table in memory")]) from None
+        if hasattr(values, "to_pylist") and values.null_count:
+            values = values.to_pylist()  # arrow's dictionaries become arrays with words in the place of nulls
+        elif isinstance(values, np.ma.MaskedArray):
+            values = values.tolist()  # with None for what is masked
+        if not isinstance(values, list | tuple):  # numpy would make these alike: [1, "1GiB"] all text
+            values = np.asarray(values)
+            if values.ndim != 1:
+                raise InputError([Flaw(place, "is no column: give an entry for each row")])
+        return cls(section, key, values)
+
+    def at(self, index: int) -> str:
+        """The place of an entry."""
+        return f"{self.section}[{index}].{self.key}"
+
+    def plain(self) -> Sequence[Any]:
+        """The entries as Python's own values."""
+        return self.values.tolist() if isinstance(self.values, np.ndarray) else self.values
+
+    def parsed(self, parse: Parse) -> tuple[list[Any], IntArray]:
+        """Each distinct value parsed, in order of appearance, and the index of each entry's."""
+        distinct, code = _distinct(self.plain())
+        found = []
+        for position, value in enumerate(distinct):
+            try:
+                found.append(parse(value))
+            except ValueError as error:
+                raise InputError([Flaw(self.at(int((code == position).argmax())), str(error))]) from None
+        return found, code
+
+    def array(self, parse: Parse, dtype: type) -> npt.NDArray[Any]:
+        """The entries parsed, as an array."""
+        if self._is_ready(parse):
+            return frozen_array(np.array(self.values, dtype=dtype))
+        found, code = self.parsed(parse)
+        return frozen_array(np.array(found, dtype=dtype)[code])
+
+    def _is_ready(self, parse: Parse) -> bool:
+        """Whether it holds whole numbers or flags that are right: those form a range, so that the ends speak for all."""
+        values = self.values
+        if not isinstance(values, np.ndarray) or not values.size or values.dtype.kind not in "biu":
+            return False
+        return all(_accepts(parse, end.item()) for end in (values.min(), values.max()))
+
+
+Reader = Callable[[_Column], Any]
+
+
+def _distinct(entries: Sequence[Any]) -> tuple[Sequence[Any], IntArray]:
+    """The distinct entries in order of appearance, and the index of each entry's."""
+    number: dict[Any, int] = defaultdict(count().__next__)
+    # The type tells apart what is equal but not the same, as True and 1; text is equal to nothing else.
+    mixed = len({*map(type, entries)} - {str, type(None)}) > 1
+    keys = zip(map(type, entries), entries, strict=True) if mixed else entries
+    try:
+        code = np.fromiter(map(number.__getitem__, keys), np.int64, len(entries))
+    except TypeError:  # what has no hash is refused when its turn comes
+        return entries, np.arange(len(entries))
+    return [key[1] for key in number] if mixed else list(number), code
+
+
+def _accepts(parse: Parse, value: Any) -> bool:
+    try:
+        parse(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _given(parse: Parse) -> Parse:
+    def parse_given(value: Any) -> Any:
+        if _is_null(value):
+            raise ValueError("has no value: fill it in")
+        return parse(value)
+
+    return parse_given
+
+
+def _is_null(value: Any) -> bool:
+    """Whether it is None, NaN, or what pandas has for them."""
+    try:
+        return value is None or bool(value != value)
+    except (TypeError, ValueError):  # pandas.NA, which is neither equal nor not; an array, which is no null
+        return not hasattr(value, "__len__")
+
+
+def _numbers(parse: Parse, dtype: type) -> Reader:
+    given = _given(parse)
+    return lambda column: column.array(given, dtype)
+
+
+def _words(parse: Parse) -> Reader:
+    def read(column: _Column) -> Labels:
+        words, code = column.parsed(_given(parse))
+        return Labels(tuple(words), frozen_array(code))
+
+    return read
+
+
+def _hosts(node_names: Sequence[str]) -> Reader:
+    index = {name: i for i, name in enumerate(node_names)}
+
+    def parse(value: Any) -> int:
+        if _is_null(value):
+            return -1
+        name = parse_name(value)
+        if name not in index:
+            raise ValueError(f"{short(name)} is no node of this cluster: name one, or leave it empty")
+        return index[name]
+
+    return lambda column: column.array(parse, np.int64)
+
+
+def _names(column: _Column) -> tuple[str, ...]:
+    entries = column.plain()
+    flaw = next(name_flaws(entries, column.at), None)
+    if flaw is not None:
+        raise InputError([flaw])
+    return tuple(map(str.__str__, entries))
+
+
+_NODE: Mapping[str, Reader] = {
+    "name": _names,
+    "memory": _numbers(parse_memory, np.int64),
+    "reserve": _numbers(parse_reserve, np.int64),
+    "state": _words(parse_state),
+    "pool": _words(parse_text),
+}
+_VM: Mapping[str, Reader] = {
+    "name": _names,
+    "memory": _numbers(parse_memory, np.int64),
+    "running": _numbers(parse_flag, np.bool_),
+    "movable": _numbers(parse_flag, np.bool_),
+    "protected": _numbers(parse_flag, np.bool_),
+    "priority": _numbers(parse_whole, np.int64),
+    "pool": _words(parse_text),
+}
+
+
+def _read(section: str, table: Any, kind: type, readers: Mapping[str, Reader]) -> dict[str, Any]:
+    """Each column that is there, read."""
+    keys = _keys(section, table)
+    flaws = list(_key_flaws(section, keys, kind, list(readers)))
+    if flaws:
+        raise InputError(flaws)
+    columns = _each(lambda key: _Column.of(section, table, key), keys)
+    rows = len(columns[keys.index("name")].values)
+    for column in columns:
+        if len(column.values) != rows:
+            flaws.append(Flaw(f"{section}.{column.key}", f"{len(column.values)} entries for {rows} names: give one for each"))
+    if flaws:
+        raise InputError(flaws)
+    return dict(zip(keys, _each(lambda column: readers[column.key](column), columns), strict=True))
+
+
+def _each(read: Callable[[_T], Any], things: Iterable[_T]) -> list[Any]:
+    """What is read of each thing; what is wrong with any of them is told at once."""
+    done, flaws = [], list[Flaw]()
+    for thing in things:
+        try:
+            done.append(read(thing))
+        except InputError as error:
+            flaws += error.flaws
+    if flaws:
+        raise InputError(flaws)
+    return done
+
+
+def _keys(section: str, table: Any) -> list[Any]:
+    """The names of a table's columns."""
+    # Of arrow's tables, whose `columns` are no names; of dataframes; of mappings.
+    for key in ("column_names", "columns", "keys"):
+        if hasattr(type(table), key):
+            found = getattr(table, key)
+            return list(found() if callable(found) else found)
+    raise InputError([Flaw(section, f"{short(table)} is no table: give a dataframe, or a mapping of columns")])
+
+
+def _key_flaws(section: str, keys: list[Any], kind: type, known: list[str]) -> Iterator[Flaw]:
+    elsewhere = {field.name for field in attrs.fields(kind)}.difference(known)
+    for key in dict.fromkeys(keys):
+        if keys.count(key) > 1:
+            yield Flaw(section, f"the column {short(key)} stands twice: keep one")
+        if key in elsewhere:
+            yield Flaw(section, f"the column {short(key)} cannot be in a table: leave it out, or give each as a {kind.__name__}")
+        elif key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            yield Flaw(section, f"unknown column {short(key)}{f'; did you mean {close[0]!r}?' if close else ': leave it out'}")
+    for key in _NEEDED:
+        if key not in keys:
+            yield Flaw(section, f"the column {key!r} is missing: add it")

@@ -1,0 +1,262 @@
+"""Nodes, VMs, rules and the guarantee: frozen values, valid once constructed."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, ClassVar
+
+from attrs import field, frozen
+
+from vmplace.model.converters import (
+    name_places,
+    parse_count,
+    parse_flag,
+    parse_headroom,
+    parse_meta,
+    parse_name,
+    parse_names,
+    parse_optional_name,
+    parse_order,
+    parse_policy,
+    parse_resources,
+    parse_restart,
+    parse_scope,
+    parse_sequence,
+    parse_state,
+    parse_text,
+    parse_weight,
+    parse_whole,
+    positive_number,
+)
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.units import format_memory, parse_memory, parse_reserve, short
+
+__all__ = ["VM", "Apart", "Guarantee", "Members", "Node", "NotOn", "OnlyOn", "Rule", "Tag", "Together"]
+
+
+def _parse_tags(value: object) -> frozenset[str]:
+    return frozenset(parse_names(value))
+
+
+@frozen(kw_only=True, field_transformer=name_places)
+class _Described:
+    meta: Mapping[str, Any] = field(factory=dict, converter=parse_meta, hash=False)
+
+
+@frozen(field_transformer=name_places)
+class Node(_Described):
+    """A host.
+
+    Parameters
+    ----------
+    name
+        Unique among nodes.
+    memory
+        Physical memory in MiB, or a string such as ``"512GiB"``.
+    reserve
+        What the hypervisor keeps for itself; `usable` is the rest.
+    state
+        ``online``; ``maintenance`` (its VMs run, nothing new comes, no failover target); ``offline`` (hosts nothing).
+    domain
+        Failure domain (rack, power feed); None makes the node its own.
+    pool
+        VMs never cross pools.
+    tags
+        For rules.
+    price
+        Relative cost, above zero.
+    resources
+        Amounts of further resources.
+    meta
+        Passed through.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that names the field, the value and the mend.
+    """
+
+    name: str = field(converter=parse_name)
+    memory: int = field(converter=parse_memory)
+    reserve: int = field(default=0, converter=parse_reserve, kw_only=True)
+    state: str = field(default="online", converter=parse_state, kw_only=True)
+    domain: str | None = field(default=None, converter=parse_optional_name, kw_only=True)
+    pool: str = field(default="default", converter=parse_text, kw_only=True)
+    tags: frozenset[str] = field(default=frozenset(), converter=_parse_tags, kw_only=True)
+    price: Fraction = field(default=Fraction(1), converter=positive_number, kw_only=True)
+    resources: Mapping[str, int] = field(factory=dict, converter=parse_resources, hash=False, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.reserve >= self.memory:
+            reserve, memory = format_memory(self.reserve), format_memory(self.memory)
+            raise InputError([Flaw("reserve", f"{reserve} leaves nothing of {memory}: write less than the memory")])
+
+    @property
+    def usable(self) -> int:
+        """Memory for VMs, in MiB."""
+        return self.memory - self.reserve
+
+
+@frozen(field_transformer=name_places)
+class VM(_Described):
+    """A virtual machine, with all its memory reserved.
+
+    Parameters
+    ----------
+    name
+        Unique among VMs.
+    memory
+        Reserved memory in MiB, or a string such as ``"8GiB"``.
+    node
+        The node it is on; None if it waits to be started.
+    target
+        Where a live migration under way leads.
+    running
+        False with a node: stopped there, takes nothing. False without one: to be started.
+    movable
+        False: no live migration. It can still restart elsewhere.
+    protected
+        False: takes memory everywhere, but need not restart when its node fails.
+    evictable
+        True: may be stopped to make room in a failover.
+    priority
+        Higher restarts first where not all can.
+    pool
+        The pool whose nodes it may use.
+    tags
+        For rules.
+    resources
+        Amounts of further resources.
+    meta
+        Passed through.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that names the field, the value and the mend.
+    """
+
+    name: str = field(converter=parse_name)
+    memory: int = field(converter=parse_memory)
+    node: str | None = field(default=None, converter=parse_optional_name)
+    target: str | None = field(default=None, converter=parse_optional_name, kw_only=True)
+    running: bool = field(default=True, converter=parse_flag, kw_only=True)
+    movable: bool = field(default=True, converter=parse_flag, kw_only=True)
+    protected: bool = field(default=True, converter=parse_flag, kw_only=True)
+    evictable: bool = field(default=False, converter=parse_flag, kw_only=True)
+    priority: int = field(default=0, converter=parse_whole, kw_only=True)
+    pool: str = field(default="default", converter=parse_text, kw_only=True)
+    tags: frozenset[str] = field(default=frozenset(), converter=_parse_tags, kw_only=True)
+    resources: Mapping[str, int] = field(factory=dict, converter=parse_resources, hash=False, kw_only=True)
+
+
+@frozen(field_transformer=name_places)
+class Tag:
+    """All nodes, or all VMs, that bear a tag."""
+
+    tag: str = field(converter=parse_text)
+
+
+Members = tuple[str, ...] | Tag
+"""VMs or nodes of a rule: their names, or the tag they bear."""
+
+
+def parse_members(value: object) -> Members:
+    """Names or a tag: ``["a", "b"]``, ``{"tag": "db"}`` or ``Tag("db")``."""
+    if isinstance(value, Tag):
+        return value
+    if isinstance(value, Mapping):
+        if set(value) != {"tag"}:
+            raise ValueError(f"{short(dict(value))} is neither a list of names nor {{'tag': ...}}")
+        return Tag(value["tag"])
+    names = parse_names(value)
+    if not names:
+        raise ValueError("[] names nothing: list names, or write {'tag': ...}")
+    return names
+
+
+@frozen(field_transformer=name_places)
+class _Rule(_Described):
+    """What all rules have.
+
+    Parameters
+    ----------
+    vms
+        The VMs it binds: their names, or a `Tag`.
+    must
+        True: never broken. False: kept where it costs nothing of the guarantee.
+    weight
+        What breaking it costs beside other rules that are not a must; a whole number of 1 or more.
+    during_failover
+        Whether restarts after a failure keep it too.
+    """
+
+    vms: Members = field(converter=parse_members)
+    must: bool = field(default=True, converter=parse_flag, kw_only=True)
+    weight: int = field(default=1, converter=parse_weight, kw_only=True)
+    during_failover: bool = field(default=True, converter=parse_flag, kw_only=True)
+
+
+@frozen(field_transformer=name_places)
+class Apart(_Rule):
+    """No two of these VMs on one node (`scope` ``node``) or in one failure domain (``domain``)."""
+
+    kind: ClassVar[str] = "apart"
+    scope: str = field(default="node", converter=parse_scope, kw_only=True)
+
+
+@frozen(field_transformer=name_places)
+class Together(_Rule):
+    """All these VMs on one node; those that a failure displaces restart on one survivor."""
+
+    kind: ClassVar[str] = "together"
+
+
+@frozen(field_transformer=name_places)
+class OnlyOn(_Rule):
+    """These VMs on these nodes only."""
+
+    kind: ClassVar[str] = "only-on"
+    nodes: Members = field(converter=parse_members)
+
+
+@frozen(field_transformer=name_places)
+class NotOn(_Rule):
+    """These VMs on none of these nodes."""
+
+    kind: ClassVar[str] = "not-on"
+    nodes: Members = field(converter=parse_members)
+
+
+Rule = Apart | Together | OnlyOn | NotOn
+
+
+@frozen(kw_only=True, field_transformer=name_places)
+class Guarantee(_Described):
+    """What must be survivable, and what is assumed of the restart.
+
+    Parameters
+    ----------
+    failures
+        How many nodes (or domains) of a pool fail at once.
+    scope
+        ``node`` or ``domain``.
+    sequence
+        ``at-once`` or ``sequential``.
+    restart
+        ``planned`` (to a plan) or ``any-order`` (as the HA manager pleases).
+    policy
+        A platform's own choice of node: ``first-fit``, ``most-free`` or ``best-fit``.
+    order
+        With `policy`: ``largest-first``, ``priority`` or ``as-listed``.
+    headroom
+        Share of each node's usable memory kept free in normal running, from 0 to below 1; kept as the
+        exact fraction of its decimal text.
+    """
+
+    failures: int = field(default=1, converter=parse_count)
+    scope: str = field(default="node", converter=parse_scope)
+    sequence: str = field(default="at-once", converter=parse_sequence)
+    restart: str = field(default="planned", converter=parse_restart)
+    policy: str | None = field(default=None, converter=parse_policy)
+    order: str | None = field(default=None, converter=parse_order)
+    headroom: Fraction = field(default=Fraction(0), converter=parse_headroom)

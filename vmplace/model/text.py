@@ -1,0 +1,33 @@
+"""Text and figures for people: names made safe to print, amounts of memory, counted nouns."""
+
+__all__ = ["counted", "printable", "readable"]
+
+
+def printable(text: str, encoding: str | None = None) -> str:
+    """The text with what a terminal might obey, and what the encoding lacks, written as escapes (``\\x1b``)."""
+    shown = text if text.isprintable() else "".join(map(_visible, text))
+    return encodable(shown, encoding)
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    return text.encode(encoding or "utf-8", "backslashreplace").decode(encoding or "utf-8")
+
+
+def readable(mib: int) -> str:
+    """Memory as people say it: ``readable(1792) == "1.75 GiB"``."""
+    if abs(mib) < 1024:
+        return f"{mib} MiB"
+    return f"{_two_digits(mib / 1024)} GiB" if abs(mib) < 10 * 1024**2 else f"{_two_digits(mib / 1024**2)} TiB"
+
+
+def counted(number: int, noun: str) -> str:
+    """``counted(2, "node") == "2 nodes"``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _two_digits(number: float) -> str:
+    return f"{number:.2f}".rstrip("0").rstrip(".")

@@ -1,0 +1,1 @@
+"""The front doors: place, repair, drain and rolling drain."""

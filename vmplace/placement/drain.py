@@ -1,0 +1,129 @@
+"""Nodes emptied for maintenance, the rest safe without them."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from attrs import evolve, frozen
+
+from vmplace.model.cluster import Cluster
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.units import short
+from vmplace.placement.options import Ask
+from vmplace.placement.place import solve
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
+from vmplace.results.placement import Conflict, Solution, Status
+from vmplace.solvers.budget import Budget, Progress
+
+__all__ = ["Stuck", "drain", "stuck_on"]
+
+
+def drain(
+    cluster: Cluster,
+    nodes: str | Iterable[str],
+    *,
+    time_limit: float | None = 60.0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+    **options: Any,
+) -> Solution:
+    """Empty nodes with the least memory migrated, so that the rest is safe without them: no failover targets, and no failures.
+
+    As `repair` otherwise: more VMs may migrate if that is needed, waiting ones are placed, and the migrations are in order. While
+    they last, the nodes take in nothing, but fail like any other as long as VMs are on them. Who is stopped there stays there.
+
+    Parameters
+    ----------
+    cluster
+        What to drain nodes of.
+    nodes
+        One or several names. `Solution.to_document` has them in maintenance.
+    time_limit, progress, cancel
+        As for `place`.
+    **options
+        As for `place`: ``best_effort``, ``max_moves``, ``objective``, ``method``, ``parallel`` and so on.
+
+    Returns
+    -------
+    Solution
+        ``infeasible`` also if a VM there cannot leave: it is not movable, or is being migrated already.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that names the node or argument that is wrong.
+    """
+    drained = _named(cluster, nodes)
+    ask = Ask(**{"objective": "moves", **options, "move_running": True})
+    budget = Budget(time_limit, cancel, progress)
+    stuck = stuck_on(cluster, drained)
+    if stuck:
+        return _refused(cluster, drained, stuck, ask)
+    solution = solve(cluster, ask, budget, drained=drained)
+    return evolve(solution, warnings=(*solution.warnings, *_stopped(cluster, drained)))
+
+
+def _named(cluster: Cluster, nodes: str | Iterable[str]) -> tuple[str, ...]:
+    """The nodes in document order, each once."""
+    wanted = dict.fromkeys([nodes] if isinstance(nodes, str) else nodes)
+    state = dict(zip(cluster.node_columns.names, cluster.node_columns.state, strict=True))
+    flaws = [Flaw("nodes", f"{short(name)} is no node of this cluster") for name in wanted if name not in state]
+    flaws += [Flaw("nodes", f"{name} is offline: it hosts nothing") for name in wanted if state.get(name) == "offline"]
+    if not wanted:
+        flaws = [Flaw("nodes", "none are named: name one or more")]
+    if flaws:
+        raise InputError(flaws)
+    return tuple(name for name in cluster.node_columns.names if name in wanted)
+
+
+@frozen
+class Stuck:
+    """A VM that cannot leave its node, and why."""
+
+    vm: str
+    node: str
+    why: str
+
+
+def stuck_on(cluster: Cluster, nodes: Iterable[str]) -> list[Stuck]:
+    """The VMs that cannot leave some nodes: not movable, or half of a migration under way."""
+    problem, wanted = compile_problem(cluster), set(nodes)
+    names = Names(cluster, problem)
+    out = np.array([name in wanted for name in cluster.node_columns.names], dtype=bool)
+    here = np.flatnonzero((problem.node_of >= 0) & ~problem.movable)
+    busy = set(problem.original[problem.incoming].tolist())
+    found = []
+    for vm in here[out[problem.node_of[here]]].tolist() if len(out) else ():
+        why = "is being migrated already: wait until that is done" if problem.original[vm] in busy else "is not movable"
+        found.append(Stuck(names.vm(vm), names.node(problem.node_of[vm]), why))
+    return found
+
+
+def _refused(cluster: Cluster, drained: tuple[str, ...], stuck: list[Stuck], ask: Ask) -> Solution:
+    """Nothing, as there are VMs that cannot leave."""
+    first, more = stuck[0], len(stuck) - 1
+    others = f" (and {more} more VM{'s' * (more > 1)} cannot leave)" if more else ""
+    objectives = ask.goal.objectives
+    vms = cluster.vm_columns
+    return Solution(
+        cluster=cluster,
+        status=Status.INFEASIBLE,
+        guarantee=Status.UNSAFE,
+        waiting=Names(cluster, problem := compile_problem(cluster)).vms(np.flatnonzero(problem.node_of < 0).tolist()),
+        method="bounds",
+        objective_name=objectives[0] if len(objectives) == 1 else objectives,
+        drained=drained,
+        reason=f"{first.vm} on {first.node} {first.why}{others}",
+        conflict=Conflict("drain", tuple(name for name in vms.names if name in {s.vm for s in stuck}), minimal=len(stuck) == 1),
+    )
+
+
+def _stopped(cluster: Cluster, drained: tuple[str, ...]) -> Iterator[str]:
+    """What is left on nodes that are empty otherwise."""
+    vms, nodes = cluster.vm_columns, cluster.node_columns
+    for number in [i for i, name in enumerate(nodes.names) if name in drained]:
+        count = int(((vms.node == number) & ~vms.running).sum())
+        if count:
+            yield f"{count} stopped VM{'s' * (count > 1)} on {nodes.names[number]} {'stay' if count > 1 else 'stays'} there"

@@ -1,0 +1,1 @@
+"""The order of live migrations from one placement to another."""

@@ -1,0 +1,191 @@
+"""Moves put in order: the best way that is found from one placement to another, and what is proved of it."""
+
+from collections.abc import Sequence
+from math import inf
+from random import Random
+
+import numpy as np
+from attrs import define, field, frozen
+
+from vmplace.failover.certify import certify
+from vmplace.model.columns import IntArray
+from vmplace.placement.migration.batches import Batch, batches, in_batches
+from vmplace.placement.migration.exposure import MOST_UNITS, least_exposed
+from vmplace.placement.migration.limits import Pace
+from vmplace.placement.migration.shortest_path import reach, separated
+from vmplace.placement.migration.transit import Traffic, Transit
+from vmplace.problem.problem import Problem
+from vmplace.solvers.budget import Budget
+
+__all__ = ["Order", "Watch", "order"]
+
+_TRIES, _PATIENCE = 8, 3
+"""So many ways are tried, and so many after the best."""
+
+_MANY, _JUDGED = 2_000, 300
+"""Of more moves than this, or after so many judged states, no more ways are tried."""
+
+_SMALL = 200
+"""Up to so many ways to put one unit on one node, all states are looked at for a better way than one that is known."""
+
+_MOST_WAYS = 1_000_000
+"""With more of them no state is looked at."""
+
+_CERTIFY_SHARE, _REACH_SHARE = 0.2, 0.5
+
+
+@define(eq=False)
+class Watch:
+    """Whether the guarantee holds in states on the way; each is judged once."""
+
+    problem: Problem
+    budget: Budget
+    _known: dict[bytes, bool] = field(factory=dict)
+
+    @property
+    def judged(self) -> int:
+        """How many states were."""
+        return len(self._known)
+
+    def holds(self, node_of: IntArray) -> bool:
+        """Whether it is known to hold."""
+        key = node_of.tobytes()
+        if key not in self._known:
+            budget = self.budget.share(_CERTIFY_SHARE).silent()
+            self._known[key] = certify(self.problem, node_of, budget=budget, losses=False, stop_early=True).safe
+        return self._known[key]
+
+
+@frozen(eq=False)
+class Order:
+    """What came of it.
+
+    Parameters
+    ----------
+    batches
+        In order; None if there is no way, or none was found.
+    impossible
+        Why there is no way, if that is proved.
+    extra
+        MiB that migrate only to make way.
+    extra_proved, exposed_proved
+        Whether no way has less of it, or of that fewer steps after which the guarantee does not hold.
+    stats
+        What was searched.
+    """
+
+    batches: list[Batch] | None
+    impossible: str = ""
+    extra: int = 0
+    extra_proved: bool = False
+    exposed_proved: bool = False
+    stats: dict[str, int] = field(factory=dict)
+
+
+def order(transit: Transit, watch: Watch, pace: Pace, *, budget: Budget) -> Order:
+    """The best order found: least memory migrated to make way, then fewest steps that leave it exposed, then fewest steps.
+
+    Parameters
+    ----------
+    transit
+        What is to move.
+    watch
+        Tells whether the guarantee holds.
+    pace
+        What the order has to keep to.
+    budget
+        When it is spent, the best so far is returned.
+    """
+    return _Ordering(transit, watch, pace, budget).run()
+
+
+@define(eq=False)
+class _Ordering:
+    transit: Transit
+    watch: Watch
+    pace: Pace
+    budget: Budget
+    stats: dict[str, int] = field(factory=dict)
+
+    def run(self) -> Order:
+        found = self._tried()
+        if found is not None and self._value(found)[:2] == (0, 0):
+            return self._judged(found, extra_proved=True)
+        if found is None or self._value(found)[0]:
+            return self._reached(found)
+        if len(self._moving) <= MOST_UNITS:
+            best = least_exposed(self.transit, self.pace.limits, self._safe, budget=self.budget.share(_REACH_SHARE))
+            if best is not None:
+                return self._judged(best, extra_proved=True, exposed_proved=True)
+        return self._judged(found, extra_proved=True)
+
+    @property
+    def _moving(self) -> IntArray:
+        return np.flatnonzero(self.transit.source != self.transit.goal)
+
+    def _tried(self) -> list[Batch] | None:
+        """The best of some ways."""
+        best, since = None, 0
+        for number in range(_TRIES):
+            random = Random(f"{self.pace.seed}/{number}") if number else None
+            found = batches(self.transit, self.pace.limits, self._safe, budget=self.budget, random=random)
+            self.stats["tries"], since = number + 1, since + 1
+            if found is not None and (best is None or self._value(found) < self._value(best)):
+                best, since = found, 0
+            late = since >= _PATIENCE or len(self._moving) > _MANY or self.watch.judged > _JUDGED
+            if self.budget.spent or (best is not None and (late or self._value(best)[:2] == (0, 0))):
+                break
+        return best
+
+    def _reached(self, found: list[Batch] | None) -> Order:
+        """A way with stop-overs, or none: all states tell which, where they are few enough."""
+        ways = self.transit.n_units * self.transit.problem.n_nodes
+        if found is not None and (ways > _SMALL or self.budget.spent):
+            return self._judged(found)
+        if ways > _MOST_WAYS or self.budget.spent:
+            return Order(None, stats=self.stats)
+        best = known = reach(self.transit, budget=self.budget.share(_REACH_SHARE))
+        self.stats["states"] = known.states
+        states = known.states if known.exhausted else None
+        if found is None and known.hops is None and not known.exhausted:
+            states = separated(self.transit, budget=self.budget.share(_REACH_SHARE))
+            known = reach(self.transit, hasty=True, budget=self.budget) if states is None else known
+        if states is not None:
+            many = f"{states} states can be reached from here, and the target is none of them"
+            return Order(None, "nothing can move at all" if states == 1 else many, stats=self.stats)
+        if known.hops is not None:
+            least = in_batches(Traffic.of(self.transit), known.hops, self.pace.limits)
+            if found is None or self._value(least) < self._value(found):
+                found = least
+        return Order(None, stats=self.stats) if found is None else self._judged(found, extra_proved=best.hops is not None)
+
+    def _judged(self, found: list[Batch], *, extra_proved: bool = False, exposed_proved: bool = False) -> Order:
+        extra, exposed, _ = self._value(found)
+        hops = [hop for batch in found for hop in batch]
+        moves = sum(int(self.transit.size[unit]) for unit, _, _ in hops)
+        migrated = self.transit.direct() + extra
+        least_moves = int(self.transit.size[self._moving].sum())
+        if least_moves > _most(self.pace.max_moves) or (extra_proved and migrated > _most(self.pace.max_migrated)):
+            what = f"{least_moves} VMs have to migrate, max_moves allows {self.pace.max_moves}"
+            if least_moves <= _most(self.pace.max_moves):
+                what = f"{migrated} MiB have to migrate, max_migrated allows {self.pace.max_migrated}"
+            return Order(None, what, stats=self.stats)
+        if moves > _most(self.pace.max_moves) or migrated > _most(self.pace.max_migrated):
+            return Order(None, stats=self.stats)
+        return Order(found, "", extra, extra_proved, exposed_proved or not exposed, self.stats)
+
+    def _value(self, found: Sequence[Batch]) -> tuple[int, int, int]:
+        migrated = sum(int(self.transit.memory[unit]) for batch in found for unit, _, _ in batch)
+        at, exposed = self.transit.source.copy(), 0
+        for batch in found:
+            for unit, _, node in batch:
+                at[unit] = node
+            exposed += not self._safe(at)
+        return migrated - self.transit.direct(), exposed, len(found)
+
+    def _safe(self, at: IntArray) -> bool:
+        return self.watch.holds(self.transit.node_of(at))
+
+
+def _most(limit: int | None) -> float:
+    return inf if limit is None else limit

@@ -1,0 +1,253 @@
+"""From one placement to another: the question asked, its answer in names."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.failover.certify import certify
+from vmplace.failover.verdict import Fate
+from vmplace.model.arrays import index_array
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.units import short, spell_memory
+from vmplace.placement.migration.batches import Batch
+from vmplace.placement.migration.limits import Pace
+from vmplace.placement.migration.ordering import Order, Watch, order
+from vmplace.placement.migration.starts import Starting
+from vmplace.placement.migration.transit import Traffic, Transit
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
+from vmplace.problem.problem import kept
+from vmplace.results.migration import MigrationPlan, Start, Step
+from vmplace.results.placement import Migration, Status
+from vmplace.solvers.budget import Budget, Progress
+
+__all__ = ["plan_moves", "planned"]
+
+Target = Mapping[str, str | None] | IntArray
+"""VM to node, or the index of each VM's node, shape (n_vms,)."""
+
+
+def plan_moves(
+    cluster: Cluster,
+    placement: Target,
+    *,
+    parallel: int | None = None,
+    parallel_per_node: int | None = None,
+    max_moves: int | None = None,
+    max_migrated: int | str | None = None,
+    seed: int = 0,
+    time_limit: float | None = 60.0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> MigrationPlan:
+    """Put the moves from a cluster's placement to another in order.
+
+    A live migration takes memory, and all other resources, on both of its nodes while it lasts, and no node is ever overfull;
+    where there is a choice, headroom is left free, too. A must-rule that holds now and at the end holds all the way: VMs that
+    must be together migrate at the same time, and those that must be apart never share a node, a migrating VM being on both
+    of its own. Where moves wait for each other in a circle, some VM stops over on another node. VMs that wait are started as soon
+    as they are in no move's way, and cost no step the guarantee.
+
+    Parameters
+    ----------
+    cluster
+        As it stands.
+    placement
+        VM to node, or the index of each VM's node; who is left out, or None, or -1, stays where it is.
+    parallel, parallel_per_node
+        How many VMs may migrate at the same time, in all and from or to any one node. VMs that must be together migrate at the
+        same time even if they are more.
+    max_moves, max_migrated
+        How many migrations, and how much memory in MiB or as ``"64GiB"``, stop-overs among them.
+    seed
+        Of the order in which moves are looked at, where the first way found is not the best possible.
+    time_limit
+        Seconds; the best found by then is returned. None: no limit.
+    progress, cancel
+        Called now and then; set it to have the best so far returned, as Ctrl-C does.
+
+    Returns
+    -------
+    MigrationPlan
+        ``infeasible`` if it is proved that no order exists; ``unknown`` if none was found.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that names the argument, VM or node that is wrong.
+    """
+    pace = Pace.of(
+        parallel=parallel, parallel_per_node=parallel_per_node, max_moves=max_moves, max_migrated=max_migrated, seed=seed
+    )
+    with Budget(time_limit, cancel, progress).interruptible() as budget:
+        names = Names(cluster, compile_problem(cluster))
+        return planned(names, _target(cluster, placement), pace, budget)
+
+
+def planned(names: Names, target: IntArray, pace: Pace, budget: Budget) -> MigrationPlan:
+    """The plan for a target over the cluster's VMs, -1 for who stays; the other arguments as of `plan_moves`."""
+    problem = names.problem
+    final = np.where(problem.incoming, -1, target[problem.original])
+    final = np.where(final < 0, problem.node_of, final)
+    transit, watch = Transit.of(problem, final), Watch(problem, budget)
+    obstacle = next(chain(_obstacles(names, final), _immovable(names, transit)), "")
+    if obstacle:
+        return MigrationPlan(status=Status.INFEASIBLE, reason=obstacle, stats=_stats(budget))
+    found = order(transit, watch, pace, budget=budget)
+    if found.batches is None:
+        status = Status.INFEASIBLE if found.impossible else Status.UNKNOWN
+        reason = found.impossible or "no order was found" + (" before time ran out" if budget.spent else "")
+        return MigrationPlan(status=status, reason=reason, stats=_stats(budget, found))
+    return _Telling(names, transit, watch, budget).plan(found, found.batches)
+
+
+def _stats(budget: Budget, found: Order | None = None) -> dict[str, Any]:
+    return {"seconds": round(budget.elapsed, 3), **(found.stats if found else {})}
+
+
+def _target(cluster: Cluster, placement: Target) -> IntArray:
+    """Index of each VM's node, -1 for who stays, shape (n_vms,)."""
+    vms, nodes = cluster.vm_columns, cluster.node_columns
+    if isinstance(placement, Mapping):
+        index, vm_index = ({name: i for i, name in enumerate(column.names)} for column in (nodes, vms))
+        flaws = [Flaw(f"placement[{vm!r}]", "is no VM of this cluster") for vm in placement if vm not in vm_index]
+        flaws += [
+            Flaw(f"placement[{vm!r}]", f"{short(node)} is no node of this cluster")
+            for vm, node in placement.items()
+            if node is not None and node not in index
+        ]
+        if flaws:
+            raise InputError(flaws)
+        target = np.full(len(vms), -1, dtype=np.int64)
+        for vm, node in placement.items():
+            target[vm_index[vm]] = -1 if node is None else index[node]
+    else:
+        target = index_array("placement", placement, len(nodes))
+        if len(target) != len(vms):
+            raise InputError([Flaw("placement", f"{len(target)} entries for {len(vms)} VMs: give one for each")])
+    up = np.append(~nodes.state.are("offline"), False)  # the last is for no node
+    stopped = np.flatnonzero(~vms.running & up[vms.node] & (target >= 0))
+    moved = [vms.names[vm] for vm in stopped[target[stopped] != vms.node[stopped]].tolist()]
+    if moved:
+        raise InputError([Flaw(f"placement[{vm!r}]", "is stopped: it stays where it is") for vm in moved])
+    return target
+
+
+def _obstacles(names: Names, final: IntArray) -> Iterator[str]:
+    """Why the target itself is out of reach, whatever the order."""
+    problem, now = names.problem, names.problem.node_of
+    changed = np.flatnonzero(final != now)
+    moved = changed[now[changed] >= 0]
+    for vm in moved[~problem.movable[moved]].tolist():
+        busy = np.any(problem.original[problem.incoming] == problem.original[vm])
+        why = "is being migrated already" if busy else "must not move"
+        yield f"{names.vm(vm)} would have to leave {names.node(now[vm])}, but {why}"
+    for vm in changed[~(problem.reachable[problem.signature[changed], final[changed]] & problem.online[final[changed]])].tolist():
+        where = names.node(final[vm])
+        yield f"{names.vm(vm)} may not go to {where}: its pool, the node's state or the rules forbid it"
+    over = (problem.loads(final) > problem.capacity) & (_brought(problem.demand, final, changed, problem.n_nodes) > 0)
+    for node in np.flatnonzero(over.any(axis=1)).tolist():
+        yield f"{names.node(node)} would be overfull at the end"
+    for binding in problem.bindings:
+        if binding.must and kept(binding, now) and not kept(binding, final):
+            yield f"rules[{binding.rule}] ({names.rule(binding)}) would be broken at the end"
+
+
+def _immovable(names: Names, transit: Transit) -> Iterator[str]:
+    """Units too large ever to move: what is free on a pool's online nodes together never grows, and no hole is larger."""
+    problem = names.problem
+    free = np.maximum(Traffic.of(transit).room, 0) * problem.online[:, None]
+    whole = np.zeros((int(problem.pool.max(initial=-1)) + 1, free.shape[1]), dtype=np.int64)
+    np.add.at(whole, problem.pool, free)
+    moving = np.flatnonzero(transit.source != transit.goal)
+    for unit in moving[(transit.demand[moving] > whole[problem.pool[transit.goal[moving]]]).any(axis=1)].tolist():
+        need, has = transit.demand[unit], whole[problem.pool[transit.goal[unit]]]
+        k = int(np.argmax(need > has))
+        who = ", ".join(names.vms(transit.members(unit).tolist()))
+        amounts = [
+            f"{amount} {problem.resources[k - 1]}" if k else spell_memory(amount) for amount in (int(need[k]), int(has[k]))
+        ]
+        yield f"{who} can never move: that takes {amounts[0]} free on one node; {amounts[1]} is free on all together"
+
+
+def _brought(demand: IntArray, final: IntArray, vms: IntArray, n_nodes: int) -> IntArray:
+    """What some VMs bring to each node, shape (n_nodes, n_resources)."""
+    brought = np.zeros((n_nodes, demand.shape[1]), dtype=np.int64)
+    np.add.at(brought, final[vms], demand[vms])
+    return brought
+
+
+@frozen(eq=False)
+class _Telling:
+    """Batches as steps, with names."""
+
+    names: Names
+    transit: Transit
+    watch: Watch
+    budget: Budget
+
+    def plan(self, found: Order, batches: list[Batch]) -> MigrationPlan:
+        starting = Starting(self.transit, batches)
+        starting.postpone(self.watch.holds)
+        if np.any(starting.step == len(batches)):
+            batches = [*batches, ()]
+        steps, at, crowded = [], self.transit.source.copy(), self._crowded(batches, starting)
+        for number, batch in enumerate(batches):
+            for unit, _, node in batch:
+                at[unit] = node
+            steps.append(self._step(number, batch, starting, at, crowded[number]))
+        open_ = sum(step.guarantee is not Status.SAFE for step in steps)
+        best = found.extra_proved and (not open_ or (found.exposed_proved and not np.any(starting.step >= 0)))
+        return MigrationPlan(
+            status=Status.OPTIMAL if best else Status.FEASIBLE,
+            steps=tuple(steps),
+            extra=found.extra,
+            reason="" if best else _doubt(found),
+            stats=_stats(self.budget, found),
+        )
+
+    def _step(self, number: int, batch: Batch, starting: Starting, at: IntArray, crowded: tuple[str, ...]) -> Step:
+        names, memory = self.names, self.names.problem.memory
+        migrations = tuple(
+            Migration(names.vm(vm), names.node(source), names.node(node), int(memory[vm]), number + 1)
+            for unit, source, node in batch
+            for vm in self.transit.members(unit).tolist()
+        )
+        starts = tuple(
+            Start(names.vm(vm), names.node(int(self.transit.final[vm])), int(memory[vm]))
+            for vm in np.flatnonzero(starting.step == number).tolist()
+        )
+        guarantee, exposed = self._guarantee(starting.placed(at, number))
+        return Step(number + 1, migrations, starts, guarantee, exposed, crowded)
+
+    def _guarantee(self, node_of: IntArray) -> tuple[Status, tuple[str, ...]]:
+        if self.watch.holds(node_of):
+            return Status.SAFE, ()
+        verdict = certify(self.names.problem, node_of, budget=self.budget, losses=False)
+        failures = verdict.standing.failures
+        exposed = [self.names.scenario(failures, i) for i in self.names.in_order(failures) if verdict.fate[i] != Fate.SAFE]
+        return Status.UNSAFE if verdict.unsafe else Status.UNKNOWN, tuple(dict.fromkeys(exposed))
+
+    def _crowded(self, batches: list[Batch], starting: Starting) -> list[tuple[str, ...]]:
+        """The nodes that have less than the headroom free during each batch, and receive something."""
+        problem = self.names.problem
+        headroom = problem.usable - problem.limit
+        found = []
+        for number, batch in enumerate(batches):
+            begun = self.transit.final[starting.step == number]
+            receiving = np.unique([*(node for _, _, node in batch), *begun.tolist()]).astype(np.int64)
+            free = starting.free(number)
+            found.append(tuple(self.names.node(node) for node in receiving[free[receiving] < headroom[receiving]].tolist()))
+        return found
+
+
+def _doubt(found: Order) -> str:
+    if not found.extra_proved:
+        return "another order might migrate less to make way"
+    return "another order might leave the guarantee open after fewer steps"

@@ -1,0 +1,98 @@
+"""When VMs that wait are started beside the migrations of a plan: as soon as they are in no one's way."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from attrs import define, field
+
+from vmplace.model.columns import IntArray
+from vmplace.placement.migration.batches import Batch
+from vmplace.placement.migration.transit import Traffic, Transit
+from vmplace.problem.problem import kept
+
+__all__ = ["Starting"]
+
+
+@define(eq=False)
+class Starting:
+    """Waiting VMs on their way into batches that are settled.
+
+    Each starts with the first batch from which on it always finds room on its node beside all that moves, and breaks no
+    must-rule that holds; those of higher priority first, then the larger. Who finds none starts when all have moved.
+
+    Parameters
+    ----------
+    transit
+        What moves.
+    batches
+        How.
+    step
+        Batch with which each waiting VM starts, shape (n_vms,): as many as there are batches for after the last; -1 for others.
+    """
+
+    transit: Transit
+    batches: Sequence[Batch]
+    step: IntArray = field(init=False)
+    _moving: list[IntArray] = field(init=False)
+    _tight: list[IntArray] = field(init=False)
+    _states: list[IntArray] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._moving, self._states = _replayed(self.transit, self.batches)
+        self._tight = [room.copy() for room in self._moving]
+        self.step = np.full(self.transit.problem.n_vms, -1, dtype=np.int64)
+        problem = self.transit.problem
+        waiting = np.flatnonzero((problem.node_of < 0) & (self.transit.final >= 0))
+        for vm in waiting[np.lexsort((waiting, -problem.memory[waiting], -problem.priority[waiting]))].tolist():
+            self._start(vm)
+
+    def _start(self, vm: int) -> None:
+        need, node, first = self.transit.problem.demand[vm], int(self.transit.final[vm]), len(self.batches)
+        while first and bool(((need <= self._tight[first - 1][node]) | (need == 0)).all()) and self._keeps_rules(vm, first - 1):
+            first -= 1
+        self.step[vm] = first
+        for room in self._tight[first:]:
+            room[node] -= need
+
+    def _keeps_rules(self, vm: int, batch: int) -> bool:
+        """Whether it can run before and after a batch, with those that have started by then."""
+        mine = [rule for rule in self.transit.lasting if vm in rule.vms]
+        return all(kept(rule, self._with(vm, batch, at)) for rule in mine for at in self._states[batch : batch + 2])
+
+    def _with(self, vm: int, batch: int, at: IntArray) -> IntArray:
+        node_of = self.placed(at, batch)
+        node_of[vm] = self.transit.final[vm]
+        return node_of
+
+    def placed(self, at: IntArray, batch: int) -> IntArray:
+        """The placement with the units where they are, and who has started with a batch or before, shape (n_vms,)."""
+        started = (self.step >= 0) & (self.step <= batch)
+        return np.where(started, self.transit.final, self.transit.node_of(at))
+
+    def free(self, batch: int) -> IntArray:
+        """Usable memory that is free on each node during a batch, in MiB, shape (n_nodes,)."""
+        problem = self.transit.problem
+        last = problem.usable - problem.load(self.transit.node_of(self._states[-1]))
+        moving = self._moving[batch][:, 0] if batch < len(self.batches) else last
+        started = (self.step >= 0) & (self.step <= batch)
+        return np.asarray(moving - problem.load(np.where(started, self.transit.final, -1)))
+
+    def postpone(self, safe: Callable[[IntArray], bool]) -> None:
+        """Start later who would cost a batch the guarantee that it leaves otherwise; `safe` tells of a placement."""
+        for batch, at in enumerate(self._states[1:]):
+            early = (self.step >= 0) & (self.step <= batch)
+            if early.any() and not safe(self.placed(at, batch)) and safe(self.transit.node_of(at)):
+                self.step[early] = batch + 1
+
+
+def _replayed(transit: Transit, batches: Sequence[Batch]) -> tuple[list[IntArray], list[IntArray]]:
+    """What is free on each node during each batch, and where the units are before each and at the end."""
+    traffic, tight, states = Traffic.of(transit), [], [transit.source]
+    for batch in batches:
+        for unit, _, node in batch:
+            traffic.begin(unit, node)
+        tight.append(traffic.room.copy())
+        for unit, _, node in batch:
+            traffic.finish(unit, node)
+        states.append(traffic.at.copy())
+    return tight, states

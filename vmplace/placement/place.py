@@ -1,0 +1,378 @@
+"""The front door: chooses the method, keeps the time, audits, and returns a Solution."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from attrs import evolve, frozen
+
+from vmplace.failover.certify import certify
+from vmplace.failover.outcome import Reason
+from vmplace.failover.verdict import Fate
+from vmplace.failover.witness import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
+from vmplace.model.cluster import Cluster
+from vmplace.placement.migration.limits import Pace
+from vmplace.placement.migration.plan import planned
+from vmplace.placement.options import Ask
+from vmplace.placement.reasons import conflict_sentence, impossible_sentence
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
+from vmplace.problem.problem import Problem
+from vmplace.results.placement import Conflict, Migration, Solution, Status
+from vmplace.search.bounds.necessary import impossible, least
+from vmplace.search.goal import OBJECTIVES, Candidate, Goal, faulty, losses, priorities
+from vmplace.search.infeasibility import conflict_of_bound, conflict_of_search, patience
+from vmplace.search.mip.search import Finding
+from vmplace.search.part import Trial
+from vmplace.search.strategy import Methods
+from vmplace.solvers.budget import Budget, Progress
+
+__all__ = ["attempt", "place", "repair", "solution_of", "solve"]
+
+T = TypeVar("T")
+
+_SEARCH_SHARE, _ORDER_SECONDS = 0.9, 2.0
+"""Of the time, where migrations are to be put in order then; and what that may take in any case."""
+
+
+def place(
+    cluster: Cluster,
+    *,
+    objective: str | Sequence[str] = "balance",
+    method: str = "auto",
+    seed: int = 0,
+    deterministic: bool = False,
+    move_running: bool = False,
+    best_effort: bool = False,
+    max_moves: int | None = None,
+    max_migrated: int | str | None = None,
+    ordered: bool = True,
+    parallel: int | None = None,
+    parallel_per_node: int | None = None,
+    time_limit: float | None = 60.0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> Solution:
+    """Place every VM so that each failure of the guarantee is survived.
+
+    VMs that have a node stay there, unless `move_running`. Rules that are no must are kept where that costs nothing of the
+    guarantee: by weight, before ``balance`` and ``consolidate``, but after ``moves`` (none causes a migration of its own).
+
+    Parameters
+    ----------
+    cluster
+        What to place.
+    objective
+        ``balance``: the least highest share of usable memory in use on an online node. ``moves``: the least memory
+        migrated, in MiB. ``consolidate``: the fewest nodes that must stay on. Several: each breaks ties of those before it.
+    method
+        ``exact`` (one model of everything, or neighbourhoods where that is too large: the result then says ``improve``),
+        ``greedy``, or ``auto``: exact up to 2,000 nodes, above 500 only where greedy leaves a gap of more than 1 %.
+    seed, deterministic
+        Of the solvers' random choices; and whether to measure their time in work, so that every run ends the same.
+    move_running
+        Whether running VMs may migrate.
+    best_effort
+        If not every failure can be survived, place every VM and leave the least unprotected: by priority, then memory.
+    max_moves, max_migrated
+        How many running VMs may migrate, and how much memory: MiB, or a string such as ``"64GiB"``. No order of the migrations
+        is given that needs more of them, to make way for others.
+    ordered, parallel, parallel_per_node
+        Whether migrations are put in order, and how many VMs may migrate at the same time; see `plan_moves`.
+    time_limit
+        Seconds; the best found by then is returned. None: until it is proved.
+    progress, cancel
+        Called now and then; set it to have the best so far returned, as Ctrl-C does.
+
+    Returns
+    -------
+    Solution
+        ``optimal``, ``feasible``, ``infeasible`` or ``unknown``. A placement returned has passed `audit`. What is infeasible
+        comes with a `Conflict`; to make that small takes no longer than the proof (or 2 s), nor than half of the time left.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that names the argument that is wrong.
+    """
+    ask = Ask(
+        objective=objective,
+        method=method,
+        seed=seed,
+        deterministic=deterministic,
+        move_running=move_running,
+        best_effort=best_effort,
+        max_moves=max_moves,
+        max_migrated=max_migrated,
+        ordered=ordered,
+        parallel=parallel,
+        parallel_per_node=parallel_per_node,
+    )
+    return solve(cluster, ask, Budget(time_limit, cancel, progress))
+
+
+def solve(cluster: Cluster, ask: Ask, budget: Budget, *, drained: tuple[str, ...] = ()) -> Solution:
+    """What `place` returns, with the VMs of some nodes moved away, and these nodes as if they were not there."""
+    with budget.interruptible():
+        out = np.array([name in drained for name in cluster.node_columns.names], dtype=bool) if drained else None
+        moving = ask.ordered and ask.move_running
+        searching = budget.share(_SEARCH_SHARE) if moving else budget
+        task = _Task(cluster, compile_problem(cluster, out), ask, ask.goal, searching, drained)
+        solution = task.best_effort() if ask.best_effort else task.strict()
+        if not (moving and solution.migrations):
+            return solution
+        return _in_order(solution, ask.pace, budget if ask.deterministic else _patience(budget))
+
+
+def _patience(budget: Budget) -> Budget:
+    """What is left, but no more than the search took, or a few seconds."""
+    seconds = max(_ORDER_SECONDS, budget.elapsed)
+    return budget if budget.left <= seconds else Budget(seconds, budget.cancel)
+
+
+def _in_order(solution: Solution, pace: Pace, budget: Budget) -> Solution:
+    """The same with its migrations in order; nodes to be emptied take in nothing on the way, but fail as long as they host."""
+    cluster = solution.cluster.in_maintenance(solution.drained)
+    assert solution.node_of is not None
+    plan = planned(Names(cluster, compile_problem(cluster)), solution.node_of, pace, budget)
+    if plan.steps:
+        return evolve(solution, plan=plan, migrations=plan.migrations)
+    return evolve(solution, plan=plan, warnings=(*solution.warnings, f"the migrations are not put in order: {plan.reason}"))
+
+
+def repair(cluster: Cluster, **options: Any) -> Solution:
+    """The least memory migrated that makes a cluster safe: `place` with ``objective="moves", move_running=True``.
+
+    Parameters
+    ----------
+    cluster
+        What to repair.
+    **options
+        As for `place`.
+    """
+    return place(cluster, **{"objective": "moves", "move_running": True, **options})
+
+
+def attempt(cluster: Cluster, *, budget: Budget, move_running: bool, seed: int, deterministic: bool) -> Solution:
+    """As `place` with the fewest GiB migrated, but without a word on why there is no placement, if there is none."""
+    ask = Ask(objective="moves", move_running=move_running, seed=seed, deterministic=deterministic)
+    return _Task(cluster, compile_problem(cluster), ask, ask.goal, budget, ()).strict(explained=False)
+
+
+def solution_of(cluster: Cluster, problem: Problem, goal: Goal, best: Candidate, *, method: str, budget: Budget) -> Solution:
+    """A placement found by other means as `place` returns it: audited, its values beside bounds told without a search.
+
+    Parameters
+    ----------
+    cluster, problem
+        What is placed; `problem` is its own, compiled.
+    goal
+        What the values are told of.
+    best
+        The placement, with its verdict.
+    method, budget
+        How it was found, and in whose time.
+    """
+    values = goal.values(problem, best.node_of, best.verdict, best.powered)
+    bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
+    finding = Finding(evolve(best, values=values), bounds, False, {}, ("bounds",) * len(bounds))
+    return _Task(cluster, problem, Ask(objective=goal.objectives), goal, budget, ())._solution(goal, finding, method)
+
+
+@frozen
+class _Task:
+    """One call of `place`."""
+
+    cluster: Cluster
+    problem: Problem
+    ask: Ask
+    goal: Goal
+    budget: Budget
+    drained: tuple[str, ...]
+
+    def strict(self, *, explained: bool = True) -> Solution:
+        """Every failure survived, or none returned; `explained`: with what forbids it."""
+        reason = impossible(self.problem, self.goal)
+        if reason is not None:
+            return self._refused(reason) if explained else self._empty(Status.INFEASIBLE)
+        finding, method = self._find(self.goal)
+        if finding.infeasible:
+            return self._refuted(finding.stats, method) if explained else self._empty(Status.INFEASIBLE)
+        if finding.best is None:
+            return self._undecided(finding, method)
+        return self._solution(self.goal, finding, method)
+
+    def best_effort(self) -> Solution:
+        """As `strict`; where that is impossible, or not found, every VM placed and the least unprotected."""
+        share = evolve(self, budget=self.budget.share(0.5)) if np.isfinite(self.budget.limit) else self
+        first = share.strict(explained=False)
+        if first.node_of is not None:
+            return first
+        last, undecided = self, None
+        for goal, given_up in self._relaxations():
+            if undecided is not None and goal.worst is not last.goal.worst:
+                return undecided  # that no failure gets worse is not given up without a proof
+            last = evolve(self, goal=goal)
+            reason = impossible(self.problem, goal)
+            if reason is not None:
+                continue
+            finding, method = self._find(goal)
+            if finding.best is not None:
+                refuted = first.status is Status.INFEASIBLE and undecided is None
+                return self._solution(goal, finding, method, strict_refuted=refuted, warnings=given_up)
+            if not finding.infeasible:
+                undecided = self._undecided(finding, method)
+        if undecided is not None:
+            return undecided
+        return last._refuted(finding.stats, method) if reason is None else last._refused(reason)
+
+    def _relaxations(self) -> list[tuple[Goal, list[str]]]:
+        """What a best effort gives up, in order: protection; then headroom; then that no scenario gets worse; then both."""
+        least_effort = evolve(self.goal, best_effort=True)
+        goals: list[tuple[Goal, list[str]]] = [(least_effort, [])]
+        now = self._losses_now()
+        if now is not None:
+            worse = "not every VM can be placed without making some failure worse than it is now"
+            goals = [(evolve(least_effort, worst=now), []), (least_effort, [worse])]
+        if np.any(self.problem.limit < self.problem.usable):
+            crowded = "the headroom is not kept everywhere: no placement of every VM within it was found"
+            goals = [pair for goal, lost in goals for pair in ((goal, lost), (evolve(goal, headroom=False), [*lost, crowded]))]
+        return goals
+
+    def _losses_now(self) -> dict[tuple[int, ...], tuple[int, ...]] | None:
+        """What each failure would leave unprotected as things stand, waiting VMs among it; None unless the cluster is unsafe."""
+        problem = compile_problem(self.cluster) if self.drained else self.problem
+        verdict = certify(problem, problem.node_of, budget=self.budget)
+        failures = verdict.standing.failures
+        table = np.array(losses(problem, verdict), dtype=np.int64).reshape(len(failures), len(priorities(problem)))
+        down = problem.protected & (problem.node_of < 0)
+        for rank, priority in enumerate(priorities(problem)):
+            for vm in np.flatnonzero(down & (problem.priority == priority)).tolist():
+                table[failures.pool == problem.vm_pool[vm], rank] += problem.memory[vm]
+        table[verdict.fate == Fate.UNKNOWN] = int(problem.memory.sum())
+        if not table.any() and not faulty(problem):
+            return None
+        return {failures.key(number): tuple(row) for number, row in enumerate(table.tolist())}
+
+    def _find(self, goal: Goal) -> tuple[Finding, str]:
+        return Methods(self.ask.method, self.ask.seed, self.ask.deterministic).find(self.problem, goal, budget=self.budget)
+
+    # Results
+
+    def _solution(
+        self,
+        goal: Goal,
+        finding: Finding,
+        method: str,
+        *,
+        strict_refuted: bool = True,
+        warnings: Sequence[str] = (),
+    ) -> Solution:
+        best = finding.best
+        assert best is not None
+        names = Names(self.cluster, self.problem)
+        verdict = best.verdict
+        witness = self._witness(names, goal, best)
+        values, bounds = _by_objective(goal, self.problem, best.values), _by_objective(goal, self.problem, finding.bounds)
+        guarantee = Status.SAFE if verdict.safe else Status.UNSAFE if verdict.unsafe else Status.UNKNOWN
+        return Solution(
+            cluster=self.cluster,
+            status=Status.OPTIMAL if finding.optimal and strict_refuted else Status.FEASIBLE,
+            guarantee=guarantee,
+            node_of=names.hosts(best.node_of),
+            witness=witness,
+            scenarios=Scenarios(names, verdict),
+            unprotected=unprotected(names, verdict),
+            warnings=(*warnings, *soft_warnings(names, verdict, best.node_of), *witness.unverified),
+            broken_rules=broken_rules(names, best.node_of),
+            pools=pool_verdicts(names, verdict, best.node_of, ()),
+            powered=self._powered(names, best),
+            method=method,
+            stats={
+                "seconds": round(self.budget.elapsed, 3),
+                **finding.stats,
+                "bound_by": dict(zip(goal.objectives, _by_objective(goal, self.problem, finding.by), strict=True)),
+                "scenarios": by_method(verdict),
+            },
+            objective_name=_one_or_all(goal.objectives),
+            objective=_one_or_all(values),
+            bound=_one_or_all(bounds),
+            migrations=self._migrations(names, best),
+            drained=self.drained,
+            reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy is no proof",
+        )
+
+    def _witness(self, names: Names, goal: Goal, best: Candidate) -> Witness:
+        """No result without its audit: the plan, re-checked by code that shares nothing with the search."""
+        powered = None if best.powered is None else self._powered(names, best)
+        witness = Witness(names, best.verdict, names.hosts(best.node_of), powered, self.drained)
+        # What only an exhaustive search tells, the auditor may have to leave open.
+        tolerated = set() if self.problem.plain else {"unverified"}
+        if goal.best_effort:
+            tolerated.add("unprotected")
+        if not goal.headroom:
+            tolerated.add("headroom")
+        witness.audit(tolerated)
+        return witness
+
+    def _powered(self, names: Names, best: Candidate) -> tuple[str, ...]:
+        return () if best.powered is None else tuple(names.node(i) for i in np.flatnonzero(best.powered).tolist())
+
+    def _migrations(self, names: Names, best: Candidate) -> tuple[Migration, ...]:
+        now, then = self.problem.node_of, best.node_of
+        return tuple(
+            Migration(names.vm(vm), names.node(now[vm]), names.node(then[vm]), int(self.problem.memory[vm]))
+            for vm in np.flatnonzero((now >= 0) & (now != then)).tolist()
+        )
+
+    def _refused(self, reason: Reason) -> Solution:
+        """Nothing, as a bound shows."""
+        names = Names(self.cluster, self.problem)
+        conflict = conflict_of_bound(reason, names, self.goal, self.budget)
+        return self._empty(Status.INFEASIBLE, reason=impossible_sentence(reason, names), conflict=conflict)
+
+    def _refuted(self, stats: Mapping[str, float], method: str) -> Solution:
+        """Nothing, as a search shows."""
+        names = Names(self.cluster, self.problem)
+        budget = patience(self.budget, stats.get("work", 0.0), deterministic=self.ask.deterministic)
+        trial = Trial(names, self.goal, budget, self.ask.seed, self.ask.deterministic)
+        conflict = conflict_of_search(trial)
+        sentence = conflict_sentence(conflict, self.goal, names)
+        told = {**stats, "conflict_trials": trial.tries}
+        return self._empty(Status.INFEASIBLE, told, method=method, reason=sentence, conflict=conflict)
+
+    def _undecided(self, finding: Finding, method: str) -> Solution:
+        return self._empty(Status.UNKNOWN, finding.stats, method=method, reason="no placement was found before the search ended")
+
+    def _empty(
+        self,
+        status: Status,
+        stats: Mapping[str, float] | None = None,
+        *,
+        method: str = "bounds",
+        reason: str = "",
+        conflict: Conflict | None = None,
+    ) -> Solution:
+        names = Names(self.cluster, self.problem)
+        return Solution(
+            cluster=self.cluster,
+            status=status,
+            guarantee=Status.UNKNOWN if status is Status.UNKNOWN else Status.UNSAFE,
+            waiting=names.vms(np.flatnonzero(self.problem.node_of < 0).tolist()),
+            method=method,
+            stats={"seconds": round(self.budget.elapsed, 3), **(stats or {})},
+            objective_name=_one_or_all(self.goal.objectives),
+            drained=self.drained,
+            reason=reason,
+            conflict=conflict,
+        )
+
+
+def _by_objective(goal: Goal, problem: Problem, values: Sequence[T]) -> tuple[T, ...]:
+    """Of the values of all stages, those of the objectives."""
+    return tuple(value for (name, _), value in zip(goal.stages(problem), values, strict=True) if name in OBJECTIVES)
+
+
+def _one_or_all(values: tuple[Any, ...]) -> Any:
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,74 @@
+"""Why no placement exists, as a sentence."""
+
+import numpy as np
+
+from vmplace.failover.outcome import Reason
+from vmplace.failover.reasons import SHOWN_IN_CONFLICT, amount, listed, named
+from vmplace.problem.names import Names
+from vmplace.problem.problem import Problem
+from vmplace.results.placement import Conflict
+from vmplace.search.goal import Goal
+
+__all__ = ["conflict_sentence", "impossible_sentence"]
+
+
+def impossible_sentence(reason: Reason, names: Names) -> str:
+    """Why no placement exists, if a bound shows it."""
+    problem = names.problem
+    need, free = amount(reason.need, reason, problem), amount(reason.free, reason, problem)
+    if reason.kind == "apart":
+        places = f"{reason.among} places, one of which may fail" if reason.among else f"{reason.free} places"
+        return f"the rules keep {named(reason, names)} apart: {reason.need} VMs on {places}"
+    if reason.kind == "rules":
+        return f"{named(reason, names)} may be on no node: its rules and the nodes' states leave none"
+    if reason.kind == "size":
+        return f"{named(reason, names)} needs {need}; the most that any node it may be on can hold is {free}"
+    if reason.kind == "group":
+        return f"{named(reason, names)} need {need} together on one node; the most that any node may hold is {free}"
+    if reason.kind == "capacity":
+        return f"the VMs need {need}; the nodes have {free} for them in all"
+    if reason.kind == "alone":
+        return _alone(problem)
+    largest = _largest(problem)
+    if reason.kind == "sums":
+        return f"the protected VMs need {need}; the nodes without the {largest} have {free}"
+    size = amount(reason.size, reason, problem)
+    if not reason.free:
+        need = f"needs {size}" if len(reason.vms) == 1 else f"need {size} or more each"
+        may = "it may fail" if largest == "largest" else "they may fail"
+        return f"{named(reason, names)} {need}; no node but the {largest} has that much, and {may}"
+    return f"the protected VMs fill {reason.need} slots of {size}; the nodes without the {largest} have {reason.free}"
+
+
+def _alone(problem: Problem) -> str:
+    what = "node" if problem.guarantee.scope == "node" else "failure domain"
+    if problem.failures == 1:
+        return f"a single {what} can never be N+1: its VMs have nowhere to restart"
+    return f"all {what}s may fail at once: the VMs have nowhere to restart"
+
+
+def _largest(problem: Problem) -> str:
+    """The units that fail at worst."""
+    if problem.guarantee.scope == "domain":
+        return "largest failure domain" if problem.failures == 1 else f"{problem.failures} largest failure domains"
+    return "largest" if problem.failures == 1 else f"{problem.failures} largest"
+
+
+def conflict_sentence(conflict: Conflict, goal: Goal, names: Names) -> str:
+    """Why no placement exists, if only a search shows it."""
+    terms = [*(f"rules[{rule}]" for rule in conflict.rules), *conflict.limits]
+    under = f" under {listed(terms, SHOWN_IN_CONFLICT)}" if terms else ""
+    survived = "" if goal.best_effort or not names.problem.failures else " so that each failure is survived"
+    fewer = "without any one of these it could be done" if conflict.minimal else "perhaps fewer of these are to blame"
+    cannot = "cannot be placed" if len(conflict.vms) == 1 else "cannot all be placed"
+    stuck = f"{listed(conflict.vms, SHOWN_IN_CONFLICT)} {cannot}{under}{survived}{_staying(conflict, goal, names)}"
+    return f"{stuck}: every way was tried; {fewer}"
+
+
+def _staying(conflict: Conflict, goal: Goal, names: Names) -> str:
+    """That VMs of a conflict stay, where to move them was not tried."""
+    problem, involved = names.problem, set(conflict.vms)
+    could_move = np.flatnonzero(problem.movable & (problem.node_of >= 0) & (not goal.move_running)).tolist()
+    if involved.isdisjoint(names.vms(could_move)):
+        return ""
+    return " while running VMs stay (allow them to move with move_running)"

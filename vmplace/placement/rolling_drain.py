@@ -1,0 +1,297 @@
+"""Every node taken for maintenance once, in as few groups as are found, the rest safe throughout."""
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from random import Random
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from attrs import define, evolve, field, frozen
+
+from vmplace.model.cluster import Cluster
+from vmplace.model.errors import Flaw, InputError
+from vmplace.placement.drain import drain, stuck_on
+from vmplace.placement.options import Ask
+from vmplace.placement.reasons import impossible_sentence
+from vmplace.placement.rolling_bounds import fewest_groups, lonely, mask_of
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
+from vmplace.results.placement import Solution, Status
+from vmplace.search.bounds.necessary import impossible
+from vmplace.solvers.budget import Budget, Progress
+
+__all__ = ["RollingDrain", "rolling_drain"]
+
+_TRIES = 4
+"""So many ways to divide the nodes into as many groups are tried."""
+
+_PROBE_SHARE, _LEVEL_SHARE, _DRAIN_SHARE, _BEST_SHARE = 0.3, 0.5, 0.5, 0.8
+
+_MOST_PAIRS = 1_000
+"""So many pairs of nodes are looked at for those that rules keep from being drained together."""
+
+
+@frozen(kw_only=True)
+class RollingDrain:
+    """Groups of nodes, to be drained one after the other.
+
+    Parameters
+    ----------
+    status
+        ``optimal``: every node is in a group, and no fewer groups are possible. ``feasible``: every node is. ``infeasible``: some
+        node cannot be drained, as was proved; the groups are of the others. ``unknown``: of some it was not found out.
+    groups
+        Each a `drain` of some nodes of the cluster as the one before leaves it, whose nodes are back by then; no VM goes back.
+    bound
+        No fewer groups are possible for the nodes that are in one.
+    undrained
+        Nodes that are in no group, and why.
+    stats
+        Seconds, and how many drains were tried.
+    """
+
+    status: Status
+    groups: tuple[Solution, ...] = ()
+    bound: int = 0
+    undrained: Mapping[str, str] = field(factory=dict)
+    stats: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def nodes(self) -> tuple[tuple[str, ...], ...]:
+        """The nodes of each group."""
+        return tuple(group.drained for group in self.groups)
+
+    @property
+    def migrated(self) -> int:
+        """MiB that migrate in all, stop-overs among them."""
+        return sum(migration.memory for group in self.groups for migration in group.migrations)
+
+    def to_document(self, cluster: Cluster) -> Cluster:
+        """The cluster as the last group leaves it, all nodes back."""
+        return _back(cluster, self.groups[-1]) if self.groups else cluster
+
+    def parts(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return self.to_dict()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {
+            "status": self.status.value,
+            "bound": self.bound,
+            "migrated": self.migrated,
+            "undrained": dict(self.undrained),
+            "groups": [{"nodes": list(group.drained), "solution": group.to_dict()} for group in self.groups],
+            "stats": dict(self.stats),
+        }
+
+
+def rolling_drain(
+    cluster: Cluster,
+    *,
+    time_limit: float | None = 60.0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+    **options: Any,
+) -> RollingDrain:
+    """Take every node for maintenance once, in as few groups as are found, the guarantee kept among the others throughout.
+
+    Parameters
+    ----------
+    cluster
+        Its nodes are drained, except those that are offline.
+    time_limit, progress, cancel
+        As for `place`.
+    **options
+        As for `drain`, for each group; no ``best_effort``.
+
+    Returns
+    -------
+    RollingDrain
+        Each group with its migrations and failover plans.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that names the argument that is wrong.
+    """
+    if options.get("best_effort"):
+        raise InputError([Flaw("best_effort", "the guarantee is to be kept: leave it out, or drain nodes yourself")])
+    Ask(**{"objective": "moves", **options, "move_running": True})
+    with Budget(time_limit, cancel, progress).interruptible() as budget:
+        return _Rolling(cluster, options, budget).run()
+
+
+@define(eq=False)
+class _Rolling:
+    cluster: Cluster
+    options: Mapping[str, Any]
+    budget: Budget
+    undrained: dict[str, str] = field(factory=dict)
+    refuted: bool = False
+    drains: int = 0
+    _clashes: Any = field(init=False, default=None)
+
+    def run(self) -> RollingDrain:
+        names = self._drainable()
+        bound = self._bound(names)
+        groups = self._found(names, bound)
+        late = [name for name in names if name not in self.undrained and not any(name in group.drained for group in groups)]
+        self.undrained |= dict.fromkeys(late, "not decided in time")
+        if self.undrained:
+            status = Status.INFEASIBLE if self.refuted else Status.UNKNOWN
+        else:
+            status = Status.OPTIMAL if len(groups) == bound else Status.FEASIBLE
+        stats = {"seconds": round(self.budget.elapsed, 3), "drains": self.drains}
+        return RollingDrain(status=status, groups=tuple(groups), bound=bound, undrained=self.undrained, stats=stats)
+
+    @property
+    def _settling(self) -> bool:
+        """Whether a VM waits that is not movable: it starts in the first drain, on a node that never can be drained then."""
+        problem = compile_problem(self.cluster)
+        return bool(np.any((problem.node_of < 0) & ~problem.movable))
+
+    # Nodes one by one
+
+    def _drainable(self) -> list[str]:
+        """The nodes that can be drained by themselves; why the others cannot is noted."""
+        nodes = self.cluster.node_columns
+        names = [name for name, state in zip(nodes.names, nodes.state, strict=True) if state != "offline"]
+        stuck = {s.node: f"{s.vm} {s.why}" for s in reversed(stuck_on(self.cluster, names))}
+        self.undrained.update((name, stuck[name]) for name in names if name in stuck)
+        self.refuted = bool(stuck)
+        left = [name for name in names if name not in stuck]
+        probes = self.budget.share(_PROBE_SHARE)
+        return [name for number, name in enumerate(left) if self._drains(name, probes, len(left) - number)]
+
+    def _drains(self, name: str, budget: Budget, left: int) -> bool:
+        self.budget.tell("drain", done=0, total=left)
+        if budget.spent:
+            return True  # it is found out when its turn comes
+        why = self._impossible([name])
+        solution = None if why else self._drain(self.cluster, [name], budget.share(1 / left))
+        if solution is not None and (solution.node_of is not None or solution.status is Status.UNKNOWN):
+            return True
+        self.refuted = True
+        self.undrained[name] = why or (solution.reason if solution else "")
+        return False
+
+    def _impossible(self, nodes: Collection[str]) -> str:
+        """What a bound has against draining some nodes together."""
+        problem = compile_problem(self.cluster, mask_of(self.cluster, nodes))
+        names, alone = Names(self.cluster, problem), lonely(problem)
+        if alone is not None:
+            return f"{names.vm(alone)} would have too few nodes left to restart on"
+        reason = impossible(problem, Ask(objective="moves", move_running=True).goal)
+        return "" if reason is None else impossible_sentence(reason, names)
+
+    def _drain(self, cluster: Cluster, nodes: Collection[str], budget: Budget, *, quick: bool = True) -> Solution:
+        """A drain: where it is only to be known whether it can be done, greedy comes first, and no order is asked for."""
+        options = {**self.options, "time_limit": budget.left, "cancel": self.budget.cancel}
+        self.drains += 1
+        if quick:
+            first = drain(cluster, nodes, **{**options, "method": "greedy", "ordered": False})
+            if first.node_of is not None or first.status is Status.INFEASIBLE or self.options.get("method") == "greedy":
+                return first
+            options |= {"ordered": False, "time_limit": budget.left * _DRAIN_SHARE}
+        return drain(cluster, nodes, **options)
+
+    # Groups
+
+    def _bound(self, names: Sequence[str]) -> int:
+        """No fewer groups are possible: by memory, and by nodes no two of which can be drained together."""
+        self._clashes = self._conflicts(names)
+        clique = max(map(len, _cliques(self._clashes)), default=0)
+        return max(fewest_groups(compile_problem(self.cluster), mask_of(self.cluster, names)), clique)
+
+    def _conflicts(self, names: Sequence[str]) -> Any:
+        """The graph of nodes that rules, or their size, keep from being drained together."""
+        graph = nx.Graph()
+        graph.add_nodes_from(names)
+        if len(names) * (len(names) - 1) // 2 <= _MOST_PAIRS:
+            pairs = ((a, b) for number, a in enumerate(names) for b in names[number + 1 :])
+            graph.add_edges_from(pair for pair in pairs if not self.budget.spent and self._impossible(pair))
+        return graph
+
+    def _found(self, names: Sequence[str], bound: int) -> list[Solution]:
+        """The drains of the first division into groups that works, from the fewest groups up."""
+        for count in range(max(bound, 1), len(names)):
+            level = self.budget.share(_LEVEL_SHARE)
+            for division in self._divisions(names, count):
+                if level.spent:
+                    break
+                if self._run(division, level, quick=True) is not None:
+                    # Once it is known to work, it is done well.
+                    best = self._run(division, self.budget.share(_BEST_SHARE), quick=False) or self._run(
+                        division, self.budget, quick=True
+                    )
+                    if best is not None:
+                        return best
+        return self._singly(names)
+
+    def _divisions(self, names: Sequence[str], count: int) -> Iterator[list[list[str]]]:
+        """Ways to divide the nodes into so many groups, each with as much memory as any other, nodes that clash apart."""
+        memory = dict(zip(self.cluster.node_columns.names, self.cluster.node_columns.usable.tolist(), strict=True))
+        place = {name: number for number, name in enumerate(self.cluster.node_columns.names)}
+        colours = nx.greedy_color(self._clashes, strategy="DSATUR")
+        for number in range(_TRIES):
+            random = Random(f"{count}/{number}")
+            order = sorted(names, key=lambda name: (-self._clashes.degree(name), -memory[name], place[name]))
+            if number:
+                order.sort(key=lambda name: (-self._clashes.degree(name), -memory[name], random.random()))
+            groups: list[list[str]] = [[] for _ in range(count)]
+            for name in order:
+                free = [group for group in groups if not any(self._clashes.has_edge(name, other) for other in group)]
+                if not free and colours and max(colours.values()) < count:
+                    groups = [[] for _ in range(count)]
+                    for node, colour in colours.items():
+                        groups[colour].append(node)
+                    break
+                if not free:
+                    return
+                min(free, key=lambda group: sum(memory[other] for other in group)).append(name)
+            groups = [sorted(group, key=place.__getitem__) for group in groups if group]
+            if not any(self._impossible(group) for group in groups):
+                yield sorted(groups, key=lambda group: place[group[0]])
+
+    def _run(self, division: Sequence[Sequence[str]], budget: Budget, *, quick: bool) -> list[Solution] | None:
+        """The drains of each group in turn, if all succeed."""
+        cluster, made = self.cluster, list[Solution]()
+        for number, group in enumerate(division):
+            self.budget.tell("drain", done=number, total=len(division))
+            solution = self._drain(cluster, group, budget.share(1 / (len(division) - number)), quick=quick)
+            if solution.node_of is None or solution.guarantee is not Status.SAFE:
+                return None
+            made.append(solution)
+            cluster = _back(cluster, solution)
+        return made
+
+    def _singly(self, names: Sequence[str]) -> list[Solution]:
+        """Each node by itself; of those that fail why is noted."""
+        cluster, made = self.cluster, list[Solution]()
+        for number, name in enumerate(names):
+            if self.budget.spent:
+                break
+            solution = self._drain(cluster, [name], self.budget.share(1 / (len(names) - number)), quick=False)
+            if solution.node_of is None:
+                self.undrained[name] = solution.reason
+                # What cannot be done now might have been, before others were drained.
+                self.refuted |= solution.status is Status.INFEASIBLE and (not made or self._settling)
+                continue
+            made.append(solution)
+            cluster = _back(cluster, solution)
+        return made
+
+
+def _back(cluster: Cluster, solution: Solution) -> Cluster:
+    """The cluster as a drain leaves it, with all nodes as they were before."""
+    return evolve(solution.to_document(), nodes=cluster.nodes)
+
+
+def _cliques(graph: Any) -> Iterator[Sequence[str]]:
+    """Some cliques, not all: each is a bound."""
+    for number, clique in enumerate(nx.find_cliques(graph)):
+        if number >= _MOST_PAIRS:
+            return
+        yield clique

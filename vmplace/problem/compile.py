@@ -1,0 +1,183 @@
+"""Compiles a cluster to arrays: names become indices here, and nowhere else."""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import BoolArray, IntArray, NodeColumns, VMColumns
+from vmplace.model.entities import Apart, NotOn, OnlyOn
+from vmplace.model.references import resolve
+from vmplace.problem.problem import Binding, Problem
+
+__all__ = ["compile_problem", "domains"]
+
+
+def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Problem:
+    """The cluster as arrays, not to be written to: where they can be, they are the cluster's own.
+
+    Parameters
+    ----------
+    cluster
+        What to compile.
+    drained
+        Nodes to be emptied, shape (n_nodes,): their VMs are there now, but may not stay; nothing else is there for anyone.
+    """
+    nodes, vms = cluster.node_columns, cluster.vm_columns
+    online, offline = nodes.state.are("online"), nodes.state.are("offline")
+    out = np.zeros(len(nodes), dtype=bool) if drained is None else drained
+    where = np.where(offline[vms.node], -1, vms.node) if offline.any() else vms.node
+    migrating = _migrating(vms, where, offline)
+    # A slice of all leaves the columns as they are.
+    active = slice(None) if vms.running.all() else np.flatnonzero(vms.running | (where < 0))
+    original = np.arange(len(vms))[active]
+
+    def column(values: IntArray | BoolArray, incoming: Any) -> Any:
+        return np.concatenate([values[active], np.broadcast_to(incoming, len(migrating))]) if len(migrating) else values[active]
+
+    pools = {pool: i for i, pool in enumerate(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))}
+    pool, domain = nodes.pool.numbered(pools), domains(nodes)
+    bindings = list(_bindings(cluster, nodes, vms, original, domain))
+    vm_pool = vms.pool.numbered(pools)
+    signature, signatures = _signatures(column(vm_pool, vm_pool[migrating]), bindings)
+    resources, n_firm = _resources(cluster, nodes, vms)
+    moving = np.isin(np.arange(len(vms)), migrating) if len(migrating) else np.False_
+    evictable = column(vms.evictable, vms.evictable[migrating])
+    return Problem(
+        resources=resources,
+        n_firm=n_firm,
+        capacity=_capacity(cluster, nodes, resources),
+        limit=_limit(nodes.usable, cluster),
+        online=online & ~out,
+        maintenance=~online & ~offline & ~out,
+        drained=out,
+        pool=pool,
+        unit=_units(pool, domain if cluster.guarantee.scope == "domain" else np.arange(len(nodes))),
+        demand=_demand(vms, resources)[np.concatenate([original, migrating]) if len(migrating) else active],
+        node_of=column(where, vms.target[migrating]),
+        protected=column(vms.protected & ~vms.evictable if evictable.any() else vms.protected, False),
+        evictable=evictable,
+        optional=column(vms.protected & vms.evictable if evictable.any() else vms.evictable, False),
+        movable=column(vms.movable & ~moving if len(migrating) else vms.movable, False),
+        priority=column(vms.priority, 0),
+        signature=signature,
+        signature_pool=np.array([pool for pool, _ in signatures], dtype=np.int64),
+        reachable=_masks(signatures, pool, ~offline & ~out, [b for b in bindings if b.must]),
+        restartable=_masks(signatures, pool, online & ~out, [b for b in bindings if b.must and b.during_failover]),
+        bindings=tuple(b for b in bindings if not (b.must and b.kind == "only-on")),
+        guarantee=cluster.guarantee,
+        original=np.concatenate([original, migrating]) if len(migrating) else original,
+        n_incoming=len(migrating),
+    )
+
+
+def _migrating(vms: VMColumns, where: IntArray, offline: BoolArray) -> IntArray:
+    """VMs that take memory on a second node."""
+    if not len(vms) or vms.target.max() < 0:
+        return np.zeros(0, dtype=np.int64)
+    there = (vms.target >= 0) & vms.running & (where >= 0) & (vms.target != where)
+    return np.flatnonzero(there & ~np.append(offline, True)[vms.target])
+
+
+def domains(nodes: NodeColumns) -> IntArray:
+    """The failure domain of each node as a number, a node without one being its own, shape (n_nodes,)."""
+    own = len(nodes.domain.words) + np.arange(len(nodes))
+    named = nodes.domain.numbered({word: i for i, word in enumerate(nodes.domain.words)})
+    return np.where(nodes.domain.are(""), own, named)
+
+
+def _units(pool: IntArray, domain: IntArray) -> IntArray:
+    """Which nodes fail as one: those of one domain and pool."""
+    return _numbered(domain * (int(pool.max(initial=0)) + 1) + pool)[0]
+
+
+def _resources(cluster: Cluster, nodes: NodeColumns, vms: VMColumns) -> tuple[tuple[str, ...], int]:
+    """Names of the further resources, those last that a failover may exceed; how many others there are, with memory."""
+    known = dict.fromkeys([*nodes.resources, *vms.resources, *cluster.overcommit, *cluster.soft_resources])
+    firm = [name for name in known if name not in cluster.soft_resources]
+    return (*firm, *cluster.soft_resources), 1 + len(firm)
+
+
+def _capacity(cluster: Cluster, nodes: NodeColumns, resources: tuple[str, ...]) -> IntArray:
+    none = np.broadcast_to(np.int64(0), len(nodes))
+    ratio = {name: cluster.overcommit.get(name, Fraction(1)) for name in resources}
+    amounts = (
+        np.array(
+            [a * ratio[name].numerator // ratio[name].denominator for a in nodes.resources.get(name, none).tolist()], np.int64
+        )
+        for name in resources
+    )
+    return np.column_stack([nodes.usable, *amounts])
+
+
+def _demand(vms: VMColumns, resources: tuple[str, ...]) -> IntArray:
+    if not resources:
+        return vms.memory[:, None]
+    none = np.broadcast_to(np.int64(0), len(vms))
+    return np.column_stack([vms.memory, *(vms.resources.get(name, none) for name in resources)])
+
+
+def _limit(usable: IntArray, cluster: Cluster) -> IntArray:
+    share = cluster.guarantee.headroom
+    if not share:
+        return usable
+    top, bottom = share.numerator, share.denominator
+    return np.array([c - -(-c * top // bottom) for c in usable.tolist()], dtype=np.int64)
+
+
+def _bindings(cluster: Cluster, nodes: NodeColumns, vms: VMColumns, original: IntArray, domain: IntArray) -> Iterator[Binding]:
+    if not cluster.rules:
+        return
+    node_index = {name: i for i, name in enumerate(nodes.names)}
+    # Stopped VMs are in no index: no rule sees them.
+    vm_index = {vms.names[i]: k for k, i in enumerate(original.tolist())}
+    for index, rule in enumerate(cluster.rules):
+        members = [vm_index[name] for name in resolve(rule.vms, cluster.vms) if name in vm_index]
+        kind, among, zone = rule.kind, None, None
+        if isinstance(rule, Apart):
+            zone = domain if rule.scope == "domain" else np.arange(len(nodes))
+        if isinstance(rule, OnlyOn | NotOn):
+            kind, among = "only-on", np.zeros(len(nodes), dtype=bool)
+            among[[node_index[name] for name in resolve(rule.nodes, cluster.nodes)]] = True
+            if isinstance(rule, NotOn):
+                among = ~among
+        if len(members) >= (1 if kind == "only-on" else 2):
+            own = np.array(members, dtype=np.int64)
+            yield Binding(index, kind, own, among, zone, rule.must, rule.weight, rule.during_failover)
+
+
+def _signatures(pool: IntArray, bindings: list[Binding]) -> tuple[IntArray, list[tuple[int, frozenset[int]]]]:
+    """Signature of each VM, and for each signature its pool and the rules it is under (by index in the cluster)."""
+    rules_of: dict[int, list[int]] = {}
+    for binding in bindings:
+        for vm in binding.vms.tolist():
+            rules_of.setdefault(vm, []).append(binding.rule)
+    rules: dict[frozenset[int], int] = {frozenset(): 0}
+    bound = np.zeros(len(pool), dtype=np.int64)  # which costs nothing until it is written to
+    bound[list(rules_of)] = [rules.setdefault(frozenset(own), len(rules)) for own in rules_of.values()]
+    signature, first = _numbered(pool * len(rules) + bound if bindings else pool)
+    known = list(rules)
+    return signature, [(int(pool[vm]), known[bound[vm]]) for vm in first.tolist()]
+
+
+def _numbered(keys: IntArray) -> tuple[IntArray, IntArray]:
+    """The keys numbered by appearance, and the index at which each appears."""
+    if keys.strides == (0,):  # one key for all
+        return np.broadcast_to(np.int64(0), len(keys)), np.arange(min(1, len(keys)))
+    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return np.argsort(order)[index], first[order]
+
+
+def _masks(
+    signatures: list[tuple[int, frozenset[int]]], pool: IntArray, usable: BoolArray, bindings: Iterable[Binding]
+) -> BoolArray:
+    left = {b.rule: b.nodes for b in bindings if b.nodes is not None}
+    masks = np.zeros((len(signatures), len(pool)), dtype=bool)
+    for row, (own, rules) in enumerate(signatures):
+        masks[row] = usable & (pool == own)
+        for rule in rules & left.keys():
+            masks[row] &= left[rule]
+    return masks

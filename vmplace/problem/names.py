@@ -1,0 +1,110 @@
+"""The way back from a problem's indices to the cluster's names."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray, names_of
+from vmplace.problem.problem import Binding, Problem
+from vmplace.problem.scenarios import Failures
+
+__all__ = ["Names"]
+
+
+@frozen(eq=False)
+class Names:
+    """The way back from a problem's indices to the cluster's names."""
+
+    cluster: Cluster
+    problem: Problem
+
+    def node(self, index: int) -> str:
+        """A node's name."""
+        return self._nodes[index]
+
+    def vm(self, index: int) -> str:
+        """A VM's name."""
+        return self._vms[int(self.problem.original[index])]
+
+    def vms(self, indices: Iterable[int]) -> tuple[str, ...]:
+        """The names of many VMs."""
+        original: list[int] = self.problem.original[np.fromiter(indices, dtype=np.int64)].tolist()
+        return tuple(self._vms[index] for index in original)
+
+    def unit(self, index: int) -> str:
+        """The name of what fails as one."""
+        return self._units[index]
+
+    def scenario(self, failures: Failures, number: int) -> str:
+        """The names of what fails in a scenario, joined."""
+        units = [unit for unit in failures.units[number].tolist() if unit >= 0]
+        if len(units) > 1:
+            units.sort(key=self._rank.__getitem__)
+        return "+".join(self._units[unit] for unit in units)
+
+    def in_order(self, failures: Failures) -> Sequence[int]:
+        """The scenarios in document order of what fails."""
+        if np.all(np.diff(self._rank) > 0):
+            return range(len(failures))
+        none = len(self._units)
+        ranks = np.sort(np.append(self._rank, none)[failures.units], axis=1)
+        ranks[ranks == none] = -1  # at the end, and before any other there
+        order: list[int] = np.lexsort(ranks.T[::-1]).tolist()
+        return order
+
+    @cached_property
+    def _rank(self) -> IntArray:
+        """Where the name of each unit comes first in the document: a domain may span pools, shape (n_units,)."""
+        place = {name: k for k, name in reversed(list(enumerate(self._units)))}
+        return np.array([place[name] for name in self._units], dtype=np.int64)
+
+    @cached_property
+    def _units(self) -> list[str]:
+        """What fails as one: a node, or a failure domain."""
+        first = np.unique(self.problem.unit, return_index=True)[1].tolist()
+        if self.problem.guarantee.scope == "node":
+            return [self._nodes[node] for node in first]
+        domain = self.cluster.node_columns.domain
+        return [domain[node] or self._nodes[node] for node in first]
+
+    @property
+    def identical(self) -> bool:
+        """Whether the problem's VMs are the cluster's, one by one."""
+        return self.problem.n_incoming == 0 and self.problem.n_vms == len(self.cluster.vms)
+
+    @cached_property
+    def _nodes(self) -> Sequence[str]:
+        return names_of(self.cluster.nodes)
+
+    @cached_property
+    def _vms(self) -> Sequence[str]:
+        return names_of(self.cluster.vms)
+
+    def rule(self, binding: Binding) -> str:
+        """A rule's kind as the document has it."""
+        return self.cluster.rules[binding.rule].kind
+
+    def column(self, of_vms: IntArray) -> IntArray:
+        """A column over the problem's VMs as one over the cluster's; -1 for those that are stopped."""
+        if self.identical:
+            return of_vms
+        whole = self.problem.n_vms - self.problem.n_incoming
+        column = np.full(len(self.cluster.vms), -1, dtype=np.int64)
+        column[self.problem.original[:whole]] = of_vms[:whole]
+        return column
+
+    def hosts(self, node_of: IntArray) -> IntArray:
+        """A placement over the cluster's VMs: those that are stopped keep their node."""
+        column = self.column(node_of)
+        if not self.identical:
+            column = np.where(self._stopped_on >= 0, self._stopped_on, column)
+        return column
+
+    @cached_property
+    def _stopped_on(self) -> IntArray:
+        where = self.cluster.vm_columns.node.copy()
+        where[self.problem.original] = -1
+        return where

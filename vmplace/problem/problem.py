@@ -1,0 +1,318 @@
+"""A cluster compiled to arrays and classes: names become indices here, and nowhere else (`problem.names` is the way back)."""
+
+from functools import cached_property
+
+import numpy as np
+from attrs import evolve, frozen
+
+from vmplace.model.columns import BoolArray, IntArray
+from vmplace.model.entities import Guarantee
+from vmplace.problem.sizes import Sizes
+
+__all__ = ["Binding", "BoolArray", "Classes", "Problem", "broken_bindings", "kept"]
+
+
+@frozen(eq=False)
+class Binding:
+    """A rule in indices.
+
+    Parameters
+    ----------
+    rule
+        Its index in the cluster.
+    kind
+        ``apart``, ``together``, or ``only-on`` (which ``not-on`` becomes, too).
+    vms
+        Its VMs that take memory, as indices into the problem.
+    nodes
+        For ``only-on``: which nodes it leaves, shape (n_nodes,).
+    zone
+        For ``apart``: no two of its VMs may be in one of these, shape (n_nodes,): the nodes themselves, or failure domains.
+    """
+
+    rule: int
+    kind: str
+    vms: IntArray
+    nodes: BoolArray | None
+    zone: IntArray | None
+    must: bool
+    weight: int
+    during_failover: bool
+
+
+@frozen(eq=False)
+class Classes:
+    """VMs that are interchangeable: same demand, protection, priority and rules; largest first.
+
+    Parameters
+    ----------
+    of
+        Class of each VM, shape (n_vms,).
+    demand
+        Shape (n_classes, n_resources), memory in MiB first.
+    protected, evictable, priority, signature
+        Shape (n_classes,).
+    returning
+        Who may restart, protected or not, shape (n_classes,).
+    """
+
+    of: IntArray
+    demand: IntArray
+    protected: BoolArray
+    evictable: BoolArray
+    priority: IntArray
+    signature: IntArray
+    returning: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.demand)
+
+    @property
+    def memory(self) -> IntArray:
+        """Memory in MiB, shape (n_classes,)."""
+        return self.demand[:, 0]
+
+
+@frozen(eq=False)
+class Problem:
+    """The VMs that take memory (or are to be started) and the nodes, as arrays.
+
+    A migration under way takes memory on both of its nodes: its half on the target is a VM of its own here, the last ones of
+    all, that stays where it is, restarts nowhere and is seen by no rule.
+
+    Parameters
+    ----------
+    resources
+        Names of the further resources, those first that bind in a failover.
+    n_firm
+        How many resources, memory among them, bind in a failover.
+    capacity
+        What VMs may use, shape (n_nodes, n_resources): memory in MiB first, then the others, overcommitted.
+    limit
+        The memory that normal running may use (headroom taken off), in MiB, shape (n_nodes,).
+    online, maintenance
+        State, shape (n_nodes,): a node that is neither hosts nothing.
+    drained
+        Nodes to be emptied, which are neither, shape (n_nodes,).
+    pool, unit
+        Pool of each node, and which nodes fail as one: those of one number; numbered as they come, shape (n_nodes,).
+    demand
+        Shape (n_vms, n_resources), in the order of `capacity`.
+    node_of
+        Node of each VM now, -1 if it waits, shape (n_vms,).
+    protected
+        VMs that must restart, shape (n_vms,): evictable ones need not.
+    evictable, optional
+        VMs that may be stopped in a failover, and those of them that restart where that harms no one, shape (n_vms,).
+    movable, priority
+        Shape (n_vms,).
+    signature
+        VMs of one signature are in one pool and under the same rules, shape (n_vms,).
+    signature_pool
+        Pool of each signature, shape (n_signatures,).
+    reachable, restartable
+        Which nodes a VM of each signature may be on in normal running, and restart on, as far as pool, state and
+        rules that bind each VM alone (only-on, not-on) say; shape (n_signatures, n_nodes). `reachable` leaves
+        maintenance nodes in: whoever is there may stay.
+    bindings
+        The rules that are not in these: apart, together, and whatever is not a must.
+    guarantee
+        What is to be survived.
+    original
+        Index of each VM in the cluster, shape (n_vms,).
+    n_incoming
+        How many of the last are halves of migrations.
+    """
+
+    resources: tuple[str, ...]
+    n_firm: int
+    capacity: IntArray
+    limit: IntArray
+    online: BoolArray
+    maintenance: BoolArray
+    drained: BoolArray
+    pool: IntArray
+    unit: IntArray
+    demand: IntArray
+    node_of: IntArray
+    protected: BoolArray
+    evictable: BoolArray
+    optional: BoolArray
+    movable: BoolArray
+    priority: IntArray
+    signature: IntArray
+    signature_pool: IntArray
+    reachable: BoolArray
+    restartable: BoolArray
+    bindings: tuple[Binding, ...]
+    guarantee: Guarantee
+    original: IntArray
+    n_incoming: int
+
+    @property
+    def failures(self) -> int:
+        """How many units of a pool fail at once."""
+        return self.guarantee.failures
+
+    @property
+    def planned(self) -> bool:
+        """Whether restarts keep to a plan, rather than to an order and to choices of others."""
+        return self.guarantee.restart == "planned" and self.guarantee.policy is None
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether failures come one after the other."""
+        return self.guarantee.sequence == "sequential" and self.failures > 1
+
+    @property
+    def plain(self) -> bool:
+        """Whether a plan for each failure by itself is all that is asked."""
+        return self.planned and not self.in_turn
+
+    @property
+    def eased(self) -> "Problem":
+        """The same with a plan for each failure: what every promise needs at least."""
+        asked = evolve(self.guarantee, restart="planned", policy=None, order=None, sequence="at-once")
+        return self if self.plain else evolve(self, guarantee=asked)
+
+    @cached_property
+    def usable(self) -> IntArray:
+        """Memory for VMs, in MiB, shape (n_nodes,)."""
+        return np.ascontiguousarray(self.capacity[:, 0])
+
+    @cached_property
+    def unit_pool(self) -> IntArray:
+        """Pool of each unit, shape (n_units,)."""
+        pools = np.zeros(int(self.unit.max(initial=-1)) + 1, dtype=np.int64)
+        pools[self.unit] = self.pool
+        return pools
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes."""
+        return len(self.capacity)
+
+    @property
+    def n_vms(self) -> int:
+        """Number of VMs that take memory or are to be started, halves of migrations among them."""
+        return len(self.demand)
+
+    @cached_property
+    def memory(self) -> IntArray:
+        """Memory of each VM in MiB, shape (n_vms,)."""
+        return np.ascontiguousarray(self.demand[:, 0])
+
+    @cached_property
+    def incoming(self) -> BoolArray:
+        """Which are halves of migrations, on the target, shape (n_vms,)."""
+        return np.asarray(np.arange(self.n_vms) >= self.n_vms - self.n_incoming)
+
+    @cached_property
+    def whole(self) -> IntArray:
+        """Each VM itself, or of the half of a migration the VM whose it is, shape (n_vms,)."""
+        first, place = np.unique(self.original, return_index=True)
+        return place[np.searchsorted(first, self.original)]
+
+    @cached_property
+    def lasting(self) -> BoolArray | None:
+        """VMs that keep their memory whatever fails elsewhere, shape (n_vms,); None for all."""
+        return ~self.evictable if self.evictable.any() else None
+
+    @cached_property
+    def pools(self) -> list[int]:
+        """The pools that have nodes, ascending."""
+        found: list[int] = np.unique(self.pool).tolist()
+        return found
+
+    @cached_property
+    def all_protected(self) -> bool:
+        """Whether every VM is; where one entry stands for all, it is the only one looked at."""
+        return bool((self.protected[:1] if self.protected.strides == (0,) else self.protected).all())
+
+    @cached_property
+    def vm_pool(self) -> IntArray:
+        """Pool of each VM, shape (n_vms,)."""
+        if len(self.signature_pool) == 1:
+            return np.broadcast_to(self.signature_pool, self.n_vms)
+        return self.signature_pool[self.signature]
+
+    @property
+    def on_maintenance(self) -> BoolArray:
+        """VMs that may stay where nothing new comes, shape (n_vms,)."""
+        there: BoolArray = np.append(self.maintenance, False)[self.node_of]  # -1, no node, reaches the last
+        return there
+
+    def sizes(self, pool: int, *, protected: bool = False, staying: bool = True) -> Sizes:
+        """Sizes of a pool's VMs: of the protected ones only, or without those that may stay on maintenance nodes."""
+        # What holds for all needs no column; and what is asked for in two ways is then tallied once.
+        apart, protected = bool(np.any(self.signature_pool != pool)), protected and not self.all_protected
+        staying = staying or not self.maintenance.any()
+        key = (pool, protected, staying)
+        if key not in self._sizes:
+            masks = [self.vm_pool == pool] if apart else []
+            masks += [self.protected] if protected else []
+            masks += [] if staying else [~self.on_maintenance]
+            self._sizes[key] = Sizes.of(self.memory[np.logical_and.reduce(masks)] if masks else self.memory)
+        return self._sizes[key]
+
+    @cached_property
+    def _sizes(self) -> dict[tuple[int, bool, bool], Sizes]:
+        return {}
+
+    @cached_property
+    def classes(self) -> Classes:
+        """The classes of interchangeable VMs."""
+        flags = [~self.protected, self.evictable, self.optional, self.incoming]
+        keys = np.column_stack([-self.demand, *flags, -self.priority, self.signature]).astype(np.int64)
+        code = np.zeros(self.n_vms, dtype=np.int64)
+        for column in keys.T:
+            values, index = np.unique(column, return_inverse=True)
+            # Renumber at each step, so that the product of the counts cannot overflow.
+            code = np.unique(code * len(values) + index, return_inverse=True)[1]
+        _, first = np.unique(code, return_index=True)
+        return Classes(
+            code,
+            self.demand[first],
+            self.protected[first],
+            self.evictable[first],
+            self.priority[first],
+            self.signature[first],
+            ~self.evictable[first] & ~self.incoming[first],
+        )
+
+    def load(self, node_of: IntArray) -> IntArray:
+        """Memory in use on each node, in MiB, shape (n_nodes,)."""
+        return self._sums(node_of, self.memory)
+
+    def loads(self, node_of: IntArray) -> IntArray:
+        """What is in use on each node, shape (n_nodes, n_resources)."""
+        return np.column_stack([self._sums(node_of, self.demand[:, r]) for r in range(self.demand.shape[1])])
+
+    def _sums(self, node_of: IntArray, amounts: IntArray) -> IntArray:
+        sums = np.zeros(self.n_nodes + 1, dtype=np.int64)
+        np.add.at(sums, node_of, amounts)  # -1, no node, reaches the last
+        return sums[:-1]
+
+    def counts(self, node_of: IntArray, among: BoolArray | None = None) -> IntArray:
+        """VMs of each class on each node, shape (n_classes, n_nodes)."""
+        placed = node_of >= 0 if among is None else (node_of >= 0) & among
+        flat = self.classes.of[placed] * self.n_nodes + node_of[placed]
+        size = len(self.classes) * self.n_nodes
+        return np.bincount(flat, minlength=size).reshape(len(self.classes), self.n_nodes).astype(np.int64)
+
+
+def broken_bindings(problem: Problem, node_of: IntArray) -> list[Binding]:
+    """Rules (of `Problem.bindings`) that a placement breaks in normal running."""
+    return [binding for binding in problem.bindings if not kept(binding, node_of)]
+
+
+def kept(binding: Binding, node_of: IntArray) -> bool:
+    """Whether a placement keeps a rule in normal running."""
+    hosts = node_of[binding.vms]
+    hosts = hosts[hosts >= 0]
+    if binding.zone is not None:
+        return len(np.unique(binding.zone[hosts])) == len(hosts)
+    if binding.kind == "together":
+        return len(np.unique(hosts)) <= 1
+    assert binding.nodes is not None
+    return bool(binding.nodes[hosts].all())

@@ -1,0 +1,159 @@
+"""Which nodes fail together: the scenarios that a guarantee speaks of, for one placement."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import BoolArray, Problem
+
+__all__ = ["MOST_SCENARIOS", "Failures"]
+
+MOST_SCENARIOS, _MOST_UNITS = 1_000_000, 4_000_000
+"""So many are looked at one by one, with so many units in all; where there are more, those of the units that displace most."""
+
+
+@frozen(eq=False)
+class Failures:
+    """Scenarios: sets of units (nodes, or failure domains) of one pool that fail at once.
+
+    Parameters
+    ----------
+    problem
+        The cluster.
+    units
+        Which units fail in each, ascending, -1 where there are fewer; shape (n_scenarios, width).
+    total
+        How many scenarios there are; more than `units` has where these are too many.
+    """
+
+    problem: Problem
+    units: IntArray
+    total: int
+
+    @classmethod
+    def of(cls, problem: Problem, hosts: BoolArray, weight: IntArray) -> "Failures":
+        """The scenarios of a placement.
+
+        Parameters
+        ----------
+        problem
+            The cluster.
+        hosts
+            Nodes that can fail, shape (n_nodes,).
+        weight
+            What each node's failure displaces, in MiB, shape (n_nodes,): where there are too many scenarios, the heaviest count.
+        """
+        k = problem.failures
+        mine = np.unique(problem.unit[hosts])
+        if k == 0 or not len(mine):
+            return cls(problem, np.zeros((0, 1), dtype=np.int64), 0)
+        if k == 1:
+            return cls(problem, mine[:, None], len(mine))
+        heavy = np.zeros(len(problem.unit_pool), dtype=np.int64)
+        np.add.at(heavy, problem.unit, weight)
+        pools = [mine[problem.unit_pool[mine] == pool] for pool in np.unique(problem.unit_pool[mine]).tolist()]
+        k = min(k, max(map(len, pools)))
+        total = sum(comb(len(pool), min(k, len(pool))) for pool in pools)
+        share = min(MOST_SCENARIOS, _MOST_UNITS // k) // len(pools)
+        chosen = np.concatenate([_padded(_sets(_heaviest(pool, heavy, k, share), k), k) for pool in pools])
+        return cls(problem, chosen[np.lexsort(chosen.T[::-1])], total)
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every scenario is there."""
+        return self.total == len(self.units)
+
+    @cached_property
+    def number(self) -> dict[tuple[int, ...], int]:
+        """The scenario of each set of units."""
+        return {self.key(scenario): scenario for scenario in range(len(self))}
+
+    @cached_property
+    def simple(self) -> bool:
+        """Whether each is a single unit: then no VM is displaced by two."""
+        return bool(self.units.shape[1] == 1)
+
+    @cached_property
+    def pool(self) -> IntArray:
+        """Pool of each scenario, shape (n_scenarios,)."""
+        pool: IntArray = self.problem.unit_pool[self.units[:, 0]]
+        return pool
+
+    @cached_property
+    def nodes(self) -> IntArray:
+        """The nodes that fail, in no order, -1 where there are fewer; shape (n_scenarios, width)."""
+        unit = self.problem.unit
+        size = np.bincount(unit, minlength=1)
+        within = np.full((len(size) + 1, int(size.max(initial=1))), -1, dtype=np.int64)
+        order = np.argsort(unit, kind="stable")
+        start = np.cumsum(size) - size
+        within[unit[order], np.arange(len(unit)) - start[unit[order]]] = order
+        nodes: IntArray = within[self.units].reshape(len(self), self.units.shape[1] * within.shape[1])
+        return nodes
+
+    def key(self, scenario: int) -> tuple[int, ...]:
+        """The units that fail in one, ascending."""
+        return tuple(unit for unit in self.units[scenario].tolist() if unit >= 0)
+
+    def failing(self, scenario: int) -> IntArray:
+        """The nodes that fail in one."""
+        nodes = self.nodes[scenario]
+        return np.sort(nodes[nodes >= 0])
+
+    def sums(self, amounts: IntArray) -> IntArray:
+        """What the failing nodes of each have of something in all, shape (n_scenarios,); `amounts` of shape (n_nodes,)."""
+        total = np.zeros(len(self.problem.unit_pool) + 1, dtype=np.int64)
+        np.add.at(total, self.problem.unit, amounts)
+        sums: IntArray = total[self.units].sum(axis=1)  # the last stands for no unit
+        return sums
+
+    def largest(self, amounts: IntArray) -> IntArray:
+        """The most that a failing node of each has of something, 0 at least, shape (n_scenarios,)."""
+        most = np.zeros(len(self.problem.unit_pool) + 1, dtype=np.int64)
+        np.maximum.at(most, self.problem.unit, amounts)
+        return np.asarray(most[self.units].max(axis=1, initial=0))
+
+    def any(self, marked: BoolArray) -> BoolArray:
+        """Whether some failing node of each is marked, shape (n_scenarios,); `marked` of shape (n_nodes,)."""
+        some = np.zeros(len(self.problem.unit_pool) + 1, dtype=bool)
+        some[self.problem.unit[marked]] = True
+        return np.asarray(some[self.units].any(axis=1))
+
+    def hit(self, scenarios: IntArray, nodes: IntArray) -> BoolArray:
+        """Whether a node fails in a scenario, pair by pair; both of one shape."""
+        return np.asarray((self.units[scenarios] == self.problem.unit[nodes][..., None]).any(axis=-1))
+
+
+def _heaviest(units: IntArray, weight: IntArray, k: int, most: int) -> IntArray:
+    """As many of the units that displace most as make no more sets of k than these."""
+    count = len(units)
+    while count > k and comb(count, k) > most:
+        count = max(k, count - max(1, count // 64))
+    return np.sort(units[np.argsort(-weight[units], kind="stable")[:count]])
+
+
+def _sets(units: IntArray, k: int) -> IntArray:
+    """All sets of k units, or the one of all if they are fewer, shape (n_sets, k or fewer)."""
+    if len(units) <= k:
+        return units[None, :]
+    if k == 2:
+        first, second = np.triu_indices(len(units), 1)
+        return np.column_stack([units[first], units[second]])
+
+    def flat() -> Iterator[int]:
+        for chosen in combinations(units.tolist(), k):
+            yield from chosen
+
+    return np.fromiter(flat(), dtype=np.int64, count=comb(len(units), k) * k).reshape(-1, k)
+
+
+def _padded(sets: IntArray, k: int) -> IntArray:
+    return np.pad(sets, ((0, 0), (0, k - sets.shape[1])), constant_values=-1)

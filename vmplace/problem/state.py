@@ -1,0 +1,229 @@
+"""A placement as it stands: loads, free memory, and who each failure would displace."""
+
+from functools import cached_property
+
+import numpy as np
+from attrs import frozen
+
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import Binding, BoolArray, Problem
+from vmplace.problem.ranking import ranked
+from vmplace.problem.scenarios import Failures
+
+__all__ = ["Standing"]
+
+
+@frozen(eq=False)
+class Standing:
+    """What each failure meets.
+
+    Parameters
+    ----------
+    problem
+        The cluster.
+    node_of
+        Node of each VM, -1 for none, shape (n_vms,).
+    target
+        Nodes that a restart may use, shape (n_nodes,).
+    failures
+        The scenarios.
+    spare
+        What is free for restarts on targets, 0 elsewhere, shape (n_nodes, n_firm): evictable VMs make room.
+    displaced
+        Memory of the VMs that must restart, by node, in MiB, shape (n_nodes,).
+    """
+
+    problem: Problem
+    node_of: IntArray
+    target: BoolArray
+    failures: Failures
+    spare: IntArray
+    displaced: IntArray
+
+    @classmethod
+    def of(cls, problem: Problem, node_of: IntArray, *, powered: BoolArray | None = None) -> "Standing":
+        """The standing of a placement; with `powered`, only those nodes are there."""
+        load = problem.load(node_of)
+        target = problem.online if powered is None else problem.online & powered
+        hosts = target | (problem.maintenance & _hosts(problem, node_of)) if problem.maintenance.any() else target
+        spare = np.where(
+            target[:, None], np.maximum(problem.capacity[:, : problem.n_firm] - _lasting(problem, node_of, load), 0), 0
+        )
+        displaced = load if problem.all_protected else problem.load(np.where(problem.protected, node_of, -1))
+        # Where restarts are not planned, those who need not restart take room as well.
+        may = displaced if problem.planned else problem.load(np.where(problem.evictable | problem.incoming, -1, node_of))
+        return cls(problem, node_of, target, Failures.of(problem, hosts, may), spare, displaced)
+
+    @cached_property
+    def free(self) -> IntArray:
+        """Free memory on targets, 0 elsewhere, in MiB, shape (n_nodes,)."""
+        return np.ascontiguousarray(self.spare[:, 0])
+
+    def room_on(self, nodes: IntArray, node_of: IntArray) -> IntArray:
+        """What other VMs' places would leave free for restarts on some targets, shape (len(nodes), n_firm)."""
+        if node_of is self.node_of:
+            return self.spare[nodes]
+        problem = self.problem
+        lasting = _lasting(problem, node_of, problem.load(node_of))
+        room: IntArray = np.maximum(problem.capacity[:, : problem.n_firm] - lasting, 0)[nodes]
+        return room
+
+    @cached_property
+    def returning(self) -> IntArray:
+        """Memory of the VMs that may restart, whether they must or not, by scenario, in MiB, shape (n_scenarios,)."""
+        problem = self.problem
+        if problem.all_protected:
+            return self.asked
+        return self.failures.sums(problem.load(np.where(self.may_return, self.node_of, -1)))
+
+    @property
+    def may_return(self) -> BoolArray:
+        """VMs that restart if they are displaced, whether they must or not, shape (n_vms,)."""
+        return ~self.problem.evictable & ~self.problem.incoming
+
+    @cached_property
+    def asked(self) -> IntArray:
+        """Memory of the VMs that each failure displaces and that must restart, in MiB, shape (n_scenarios,)."""
+        return self.failures.sums(self.displaced)
+
+    @cached_property
+    def order(self) -> IntArray:
+        """The VMs that are placed and must restart if displaced, by unit, and largest first in each."""
+        unit = self.problem.unit
+        if self.must_return.all():
+            return ranked(unit[self.node_of], -self.problem.memory)
+        vms = np.flatnonzero(self.must_return)
+        return vms[ranked(unit[self.node_of[vms]], -self.problem.memory[vms])]
+
+    @cached_property
+    def start(self) -> IntArray:
+        """``order[start[u]:start[u + 1]]`` is displaced when unit u fails, shape (n_units + 1,)."""
+        home = self.node_of if self.must_return.all() else self.node_of[self.must_return]
+        count = np.bincount(self.problem.unit[home], minlength=len(self.problem.unit_pool))
+        return np.concatenate(([0], np.cumsum(count)))
+
+    @cached_property
+    def restarts(self) -> IntArray:
+        """How many VMs must restart in each scenario, shape (n_scenarios,)."""
+        count = np.append(np.diff(self.start), 0)
+        counts: IntArray = count[self.failures.units].sum(axis=1)
+        return counts
+
+    def larger_than(self, size: int) -> IntArray:
+        """The VMs that must restart, are placed and are larger than a size."""
+        vms = np.flatnonzero(self.problem.memory > size)
+        return vms[self.must_return[vms]]
+
+    @cached_property
+    def must_return(self) -> BoolArray:
+        """VMs that are placed and must restart if they are displaced, shape (n_vms,)."""
+        placed = self.node_of >= 0
+        return placed if self.problem.all_protected else self.problem.protected & placed
+
+    @property
+    def plain(self) -> BoolArray:
+        """Scenarios whose displaced VMs may restart on any target of their pool that has the memory, shape (n_scenarios,)."""
+        return self.unbound if self.problem.n_firm == 1 else np.zeros(len(self.failures), dtype=bool)
+
+    @cached_property
+    def unbound(self) -> BoolArray:
+        """Scenarios whose displaced VMs may restart on any target of their pool that has room, shape (n_scenarios,)."""
+        ruled = self._ruled
+        if ruled.all():
+            return np.zeros(len(self.failures), dtype=bool)
+        return ~self.failures.any(ruled) if ruled.any() else np.ones(len(self.failures), dtype=bool)
+
+    @property
+    def unruled(self) -> bool:
+        """Whether nothing but memory binds any VM's restart."""
+        return self.problem.n_firm == 1 and not self._ruled.any()
+
+    @cached_property
+    def _ruled(self) -> BoolArray:
+        """Nodes with a VM whose restart rules bind, or places, shape (n_nodes,)."""
+        problem = self.problem
+        narrowed = _narrowed(problem)
+        bound = [binding.vms for binding in problem.bindings if binding.during_failover]
+        if narrowed.any():
+            bound.append(np.flatnonzero(narrowed[problem.signature]))
+        ruled = np.zeros(problem.n_nodes, dtype=bool)
+        for vms in bound:
+            ruled[self.node_of[vms[self.must_return[vms]]]] = True
+        return ruled
+
+    @cached_property
+    def _binding(self) -> dict[int, list[Binding]]:
+        """By node, the rules that bind the restart of someone there."""
+        found: dict[int, list[Binding]] = {}
+        for binding in self.problem.bindings:
+            hosts = self.node_of[binding.vms[self.problem.protected[binding.vms]]]
+            for node in np.unique(hosts[hosts >= 0]).tolist() if binding.during_failover else ():
+                found.setdefault(node, []).append(binding)
+        return found
+
+    def binding(self, nodes: IntArray) -> tuple[Binding, ...]:
+        """Rules (of `Problem.bindings`) that bind the restart of a VM that the failure of some nodes displaces."""
+        found = {b.rule: b for node in nodes.tolist() for b in self._binding.get(node, ())}
+        return tuple(found[rule] for rule in sorted(found))
+
+    @cached_property
+    def _freest(self) -> dict[int, IntArray]:
+        freest = np.argsort(-self.free, kind="stable")
+        freest = freest[self.target[freest]]
+        pools = self.problem.pool[freest]
+        return {pool: freest[pools == pool] for pool in self.problem.pools}
+
+    def freest(self, pool: int) -> IntArray:
+        """The targets of a pool, those with most free memory first."""
+        return self._freest[pool]
+
+    @cached_property
+    def refuge(self) -> IntArray:
+        """The freest surviving target of each scenario, -1 if there is none, shape (n_scenarios,)."""
+        failures = self.failures
+        refuge = np.full(len(failures), -1, dtype=np.int64)
+        width = failures.nodes.shape[1]
+        for pool, freest in self._freest.items():
+            mine = np.flatnonzero(failures.pool == pool)
+            for node in freest[width::-1].tolist():
+                refuge[mine[~failures.hit(mine, np.full(len(mine), node))]] = node
+        return refuge
+
+    @cached_property
+    def room_elsewhere(self) -> IntArray:
+        """What it has free, 0 if there is none, in MiB, shape (n_scenarios,)."""
+        return np.where(self.refuge >= 0, self.free[self.refuge], 0)
+
+    def displaced_by(self, scenarios: IntArray) -> tuple[IntArray, IntArray]:
+        """The VMs that must restart in some scenarios, one scenario after the other, largest first in each; how many each has."""
+        units = self.failures.units[scenarios]
+        start = np.append(self.start, self.start[-1])  # the last two are for unit -1: nobody
+        first, count = start[units], start[units + 1] - start[units]
+        count[units < 0] = 0
+        first, each = first.ravel(), count.ravel()
+        place = np.arange(int(each.sum())) - np.repeat(np.cumsum(each) - each, each) + np.repeat(first, each)
+        vms, counts = self.order[place], count.sum(axis=1)
+        if not self.failures.simple:
+            vms = vms[ranked(np.repeat(np.arange(len(scenarios)), counts), -self.problem.memory[vms])]
+        return vms, counts
+
+
+def _lasting(problem: Problem, node_of: IntArray, load: IntArray) -> IntArray:
+    """What VMs that are not evictable take of each node, shape (n_nodes, n_firm)."""
+    if problem.n_firm == 1 and problem.lasting is None:
+        return load[:, None]
+    kept = node_of if problem.lasting is None else np.where(problem.lasting, node_of, -1)
+    return problem.loads(kept)[:, : problem.n_firm]
+
+
+def _hosts(problem: Problem, node_of: IntArray) -> BoolArray:
+    """Nodes that a VM is on, halves of migrations aside, shape (n_nodes,)."""
+    hosts = np.zeros(problem.n_nodes + 1, dtype=bool)
+    hosts[node_of[: problem.n_vms - problem.n_incoming]] = True  # -1, no node, reaches the last
+    return hosts[:-1]
+
+
+def _narrowed(problem: Problem) -> BoolArray:
+    """Signatures that may not restart on every online node of their pool, shape (n_signatures,)."""
+    own = problem.online & (problem.pool == problem.signature_pool[:, None])
+    return np.asarray(np.any(own & ~problem.restartable, axis=1))

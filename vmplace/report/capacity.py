@@ -1,0 +1,139 @@
+"""What headroom and size found, for people."""
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from vmplace.capacity.results import Headroom, HeadroomTable, Sizing
+from vmplace.model.text import counted, readable
+from vmplace.report.screen import STYLE, Column, Screen
+from vmplace.results.placement import Status
+
+__all__ = ["headroom_report", "sizing_report", "table_report"]
+
+_STYLE = {
+    Status.OPTIMAL: STYLE[Status.SAFE],
+    Status.FEASIBLE: STYLE[Status.SAFE],
+    Status.INFEASIBLE: STYLE[Status.UNSAFE],
+    Status.UNKNOWN: STYLE[Status.UNKNOWN],
+}
+
+_SHOWN_NODES = 8
+
+
+def headroom_report(found: Headroom, screen: Screen) -> RenderableType:
+    """How many more there can be, why no more, and where they go."""
+    return Group(_verdict(found.status, _more(found)), *(Text(screen.clean(line)) for line in _grounds(found, screen)))
+
+
+def table_report(found: HeadroomTable, screen: Screen) -> RenderableType:
+    """A line for each size."""
+    rows = found.rows
+    table = screen.table(
+        [
+            Column("VM of", [Text(_bundle(row)) for row in rows], "right"),
+            Column("More", [Text(_or_unknown(row.count), _STYLE[row.status]) for row in rows], "right"),
+            Column("At most", [Text(_or_unknown(row.bound)) for row in rows], "right"),
+            Column("In all", [Text(readable(_total(row))) for row in rows], "right"),
+            Column("Why no more", [Text(screen.clean(row.reason)) for row in rows], folds=30),
+        ],
+        ("In all",),
+    )
+    return Group(table, Text("Each size by itself: how many more VMs of it fit in with the guarantee kept."))
+
+
+def sizing_report(found: Sizing, screen: Screen) -> RenderableType:
+    """How many nodes, and what is to be said of them."""
+    lines = [Text(screen.clean(warning)) for warning in found.warnings]
+    if found.counts is None:
+        fate = "no number of these nodes is enough" if found.status is Status.INFEASIBLE else "no answer in time"
+        bound = f"; no fewer than {_amount(found.bound)}" if found.bound and found.status is Status.UNKNOWN else ""
+        why = found.reason if found.status is Status.INFEASIBLE else f"{fate}{bound}"
+        return Group(_verdict(found.status, screen.clean(why)), *lines)
+    assert found.nodes is not None
+    promise = f"run {counted(found.n_vms, 'VM')} with the guarantee kept"
+    first = _verdict(found.status, f"{counted(found.nodes, 'node')} {promise}{_proof(found)}")
+    kinds = [kind for kind in found.kinds if found.counts[kind.name]]
+    if len(found.kinds) == 1:
+        each = [Text(f"Each with {readable(kind.usable)} for VMs{_amounts(kind.resources)}") for kind in kinds]
+        return Group(first, *each, *lines, Text(f"Method: {found.method}"))
+    table = screen.table(
+        [
+            Column("Kind", [Text(screen.clean(kind.name)) for kind in kinds]),
+            Column("Nodes", [Text(str(found.counts[kind.name])) for kind in kinds], "right"),
+            Column("For VMs", [Text(readable(kind.usable)) for kind in kinds], "right"),
+            Column("Price each", [Text(_amount(kind.price)) for kind in kinds], "right"),
+            Column("Price", [Text(_amount(kind.price * found.counts[kind.name])) for kind in kinds], "right"),
+        ]
+    )
+    return Group(first, table, *lines, Text(f"Method: {found.method}"))
+
+
+def _verdict(status: Status, text: str) -> Text:
+    return Text.assemble((status.value.upper(), _STYLE[status]), ": ", text)
+
+
+def _more(found: Headroom) -> str:
+    if found.status is Status.INFEASIBLE:
+        return found.reason
+    if found.count is None:
+        doubt = "whether the guarantee can be kept as it is was not told in time"
+        return f"{doubt}; no more than {found.bound} times {_bundle(found)} could fit in"
+    what = f"more VM{'s' * (found.count != 1)} of {_bundle(found)}" if _single(found) else f"times {_bundle(found)}"
+    if not found.count and found.status is Status.OPTIMAL:
+        return f"no more VM of {_bundle(found)} fits in" if _single(found) else f"no more of {_bundle(found)} fits in"
+    fit = "fits" if found.count == 1 and _single(found) else "fit"
+    if found.status is Status.OPTIMAL:
+        return f"{found.count} {what} {fit} in with the guarantee kept, and no more"
+    return f"{found.count} {what} {fit} in with the guarantee kept; no more than {found.bound} could"
+
+
+def _grounds(found: Headroom, screen: Screen) -> Iterator[str]:
+    if found.solution is None:
+        return
+    if found.reason:
+        yield f"Why no more: {found.reason}" if found.status is Status.OPTIMAL else found.reason
+    if len(found.limits) > 1:
+        alone = ", ".join(f"{name} {most}" for name, most in found.limits.items())
+        yield f"What each resource allows, all others aside: {alone}"
+    where = [f"{node} {count}" for node, count in found.where.items()]
+    if where:
+        yield f"Where: {screen.few(where, _SHOWN_NODES)}"
+    moved = found.solution.migrations
+    if moved:
+        yield f"With {counted(len(moved), 'migration')} ({readable(sum(move.memory for move in moved))})"
+    yield f"Method: {found.method}"
+
+
+def _single(found: Headroom) -> bool:
+    return sum(found.bundle.values()) == 1
+
+
+def _bundle(found: Headroom) -> str:
+    parts = (f"{number} x {readable(size)}" if number > 1 else readable(size) for size, number in found.bundle.items())
+    return " + ".join(parts) + _amounts(found.resources)
+
+
+def _amounts(resources: Mapping[str, int]) -> str:
+    return "".join(f", {amount} {name}" for name, amount in resources.items())
+
+
+def _total(found: Headroom) -> int:
+    return (found.count or 0) * sum(size * number for size, number in found.bundle.items())
+
+
+def _or_unknown(number: int | None) -> str:
+    return "?" if number is None else str(number)
+
+
+def _proof(found: Sizing) -> str:
+    value = f" for {_amount(found.objective)} in all" if found.objective_name == "price" else ""
+    if found.status is Status.OPTIMAL:
+        return f"{value}, and no {'fewer' if found.objective_name == 'nodes' else 'cheaper'} ones do"
+    return f"{value}; it takes no less than {_amount(found.bound)}"
+
+
+def _amount(value: int | Fraction | None) -> str:
+    return "?" if value is None else f"{float(value):g}" if isinstance(value, Fraction) else str(value)

@@ -1,0 +1,309 @@
+"""Reports for people: a table of nodes, a verdict, and what there is to know about it."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice, zip_longest
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from vmplace.model.text import counted, readable
+from vmplace.report.nodes import Figures, node_table
+from vmplace.report.order import order_lines
+from vmplace.report.screen import ELLIPSIS, FEW, STYLE, Column, Screen
+from vmplace.results.placement import Migration, Report, Solution, Status, Unprotected, Value, Violation
+
+__all__ = ["Draw", "node_report", "report", "solution_report", "value_text", "violation_report"]
+
+Draw = Callable[[Any, Screen], RenderableType]
+"""Makes a report of a result."""
+
+
+def value_text(objective: str, value: Value | float) -> str:
+    """The value of an objective in its own unit."""
+    if objective == "balance":
+        return f"{float(value):.1%}"
+    if objective == "moves":
+        return readable(round(value))
+    return counted(round(value), "node")
+
+
+def node_report(found: Report, screen: Screen) -> RenderableType:
+    """A table of nodes, and the report below it."""
+    return Group(node_table(found, screen), report(found, screen))
+
+
+def report(found: Report, screen: Screen) -> RenderableType:
+    """The verdict and its grounds, and what policies say beside it if that was asked for."""
+    return Group(_verdict(found, screen), *_grounds(found, screen), *_compared(found, screen))
+
+
+def solution_report(found: Solution, screen: Screen) -> RenderableType:
+    """What was chosen, how good it is and what it changes."""
+    if found.placement is None:
+        word, style = found.status.value.upper(), STYLE[found.guarantee]
+        reason = found.reason or "no placement was found"
+        return Group(Text.assemble((word, style), f": {screen.clean(reason)}"), *_grounds(found, screen))
+    return Group(
+        _verdict(found, screen),
+        *(Text(line) for line in _chosen(found, screen)),
+        *_changes(found, screen),
+        *(Text(line) for line in (order_lines(found.plan, screen) if found.plan else ())),
+        *_grounds(found, screen),
+    )
+
+
+def violation_report(violations: Sequence[Violation], screen: Screen) -> RenderableType:
+    """What an audit found."""
+    if not violations:
+        return Text("Nothing is wrong: the placement and its failover plans hold.")
+    return Group(*(Text(screen.clean(f"{found.kind}: {_violation(found)}")) for found in violations))
+
+
+def _verdict(found: Report | Solution, screen: Screen) -> Text:
+    verdict = found.guarantee
+    line = Text.assemble((verdict.value.upper(), STYLE[verdict]), ": ")
+    if verdict is Status.SAFE:
+        return line.append(_promise(found))
+    if verdict is Status.UNSAFE:
+        return line.append(screen.clean(_blame(found)))
+    return line.append(_doubt(found))
+
+
+def _promise(found: Report | Solution) -> str:
+    asked = found.cluster.guarantee
+    if not asked.failures:
+        return "every VM that runs fits (failures: 0, so none is to be survived)"
+    vms = found.cluster.vm_columns
+    who = "VM" if vms.protected.all() else "protected VM"
+    spared = " that is not evictable" if vms.evictable.any() else ""
+    return f"any {_units(found)} can fail{_together(found)} and every {who}{spared} restarts{_manner(found)}"
+
+
+def _units(found: Report | Solution) -> str:
+    """What fails."""
+    asked = found.cluster.guarantee
+    noun = "node" if asked.scope == "node" else "failure domain"
+    if asked.failures == 1:
+        return f"single {noun}"
+    return f"{asked.failures} {noun}s{' of a pool' if len(found.pools) > 1 else ''}"
+
+
+def _in_turn(found: Report | Solution) -> bool:
+    return found.cluster.guarantee.failures > 1 and found.cluster.guarantee.sequence == "sequential"
+
+
+def _together(found: Report | Solution) -> str:
+    if found.cluster.guarantee.failures == 1:
+        return ""
+    return " one after the other" if _in_turn(found) else " at once"
+
+
+def _manner(found: Report | Solution) -> str:
+    """What is supposed of restarts: a plan, unless it says something else."""
+    asked = found.cluster.guarantee
+    if asked.policy is not None:
+        return f", as the platform chooses nodes ({asked.policy}, {asked.order or 'as-listed'})"
+    return ", in any order and wherever it fits" if asked.restart == "any-order" else ""
+
+
+def _doubt(found: Report | Solution) -> str:
+    """What is not decided, and why."""
+    if undecided := _failures(found, Status.UNKNOWN):
+        # In turn and in any order some are left open by the method, not by the clock.
+        late = "" if _in_turn(found) and found.cluster.guarantee.restart == "any-order" else " in time"
+        return f"{_of_failures(undecided, found)} not decided{late}"
+    if _in_turn(found):
+        return f"whether any {_units(found)} can fail one after the other was not decided in time"
+    return f"too many sets of {_units(found)} to look at: the {len(found.scenarios)} that displace most are survived"
+
+
+def _blame(found: Report | Solution) -> str:
+    """The one thing that is wrong, or how many of each."""
+    if _one_flaw(found):
+        return next(iter([*map(_loss, found.unprotected), *map(_violation, found.violations)]))
+    counts = []
+    if lost := _failures(found, Status.UNSAFE):
+        counts.append(f"{_of_failures(lost, found)} not survived")
+    if found.violations:
+        counts.append(f"{counted(len(found.violations), 'violation')} now")
+    if found.waiting:
+        counts.append(f"{counted(len(found.waiting), 'VM')} waiting")
+    return ", ".join(counts) or f"some {_units(found)} cannot fail one after the other, whatever the plans"
+
+
+def _one_flaw(found: Report | Solution) -> bool:
+    """Whether the verdict can say all: one loss of one VM, or one violation."""
+    if found.waiting or len(found.unprotected) + len(found.violations) != 1:
+        return False
+    return _failures(found, Status.UNSAFE) == len(found.unprotected) and all(len(loss.vms) == 1 for loss in found.unprotected)
+
+
+def _failures(found: Report | Solution, status: Status) -> int:
+    return sum(scenario.status is status for scenario in found.scenarios.values())
+
+
+def _of_failures(count: int, found: Report | Solution) -> str:
+    """So many of all failures, with the verb."""
+    asked, total = found.cluster.guarantee, len(found.scenarios)
+    if asked.failures > 1:
+        failures = f"{counted(total, 'failure')} of {_units(found)}"
+    else:
+        failures = counted(total, "single failure" if asked.scope == "node" else "domain failure")
+    return f"{count} of {failures} {'is' if count == 1 else 'are'}"
+
+
+def _loss(loss: Unprotected) -> str:
+    return f"{loss.scenario}: {loss.reason}"
+
+
+def _violation(violation: Violation) -> str:
+    return violation.message if violation.subject in violation.message else f"{violation.subject}: {violation.message}"
+
+
+def _grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
+    if len(found.pools) > 1:
+        yield Text(screen.clean("Pools: " + ", ".join(f"{pool} {status}" for pool, status in found.pools.items())))
+    if not _one_flaw(found):
+        asked = found.cluster.guarantee
+        fate = "that may be left without a restart" if asked.restart == "any-order" and not asked.policy else "without a restart"
+        losses = (_lost_vms(loss, screen, fate) for loss in found.unprotected)
+        yield from _section("Not survived", losses, len(found.unprotected), screen)
+        yield from _section("Wrong now", map(_violation, found.violations), len(found.violations), screen)
+    if found.waiting:
+        yield Text(f"Waiting: {screen.few(found.waiting)}")
+    broken = (f"rules[{rule.rule}] ({rule.kind}, weight {rule.weight}): {screen.few(rule.vms)}" for rule in found.broken_rules)
+    yield from _section("Rules given up (not a must)", broken, len(found.broken_rules), screen)
+    yield from _section("Warnings", found.warnings, len(found.warnings), screen)
+
+
+def _lost_vms(loss: Unprotected, screen: Screen, fate: str) -> str:
+    doubt = "" if loss.minimal else " (perhaps fewer)"
+    return f"{_loss(loss)} [{counted(len(loss.vms), 'VM')} {fate}{doubt}: {screen.few(loss.vms)}]"
+
+
+def _section(title: str, lines: Iterable[str], count: int, screen: Screen) -> Iterator[Text]:
+    if not count:
+        return
+    yield Text(f"{title}:")
+    most = count if screen.everything or count <= FEW else FEW
+    for _, line in zip(range(most), lines, strict=False):
+        yield Text(f"  {screen.clean(line)}")
+    if count > most:
+        yield Text(f"  {screen.choose(ELLIPSIS)} {count - most} more (--all lists them)")
+
+
+def _compared(found: Report, screen: Screen) -> Iterator[RenderableType]:
+    """A table of who says what, and who is wrong; where there is little room, words are folded."""
+    if not found.comparison:
+        return
+    yield Text()
+    roomy = screen.console.width >= _ROOMY
+
+    def column(title: str, texts: Iterable[str], folds: int, style: str = "") -> Column:
+        cells = [Text(screen.clean(text), style=style) for text in texts]
+        return Column(title, cells, most=None if roomy or title == "Why" else folds, folds=folds)
+
+    rows = found.comparison
+    columns = (
+        column("Policy", (row.policy for row in rows), 10),
+        column("Who", (row.source for row in rows), 9),
+        Column("Says", [Text(row.says.value, style=STYLE[row.says]) for row in rows]),
+        column("Wrong", (row.wrong for row in rows), 6, STYLE[Status.UNSAFE]),
+        column("Why", (row.reason for row in rows), 16),
+    )
+    yield screen.table(columns, ("Who", "Why"))
+    yield Text(_COMPARED)
+
+
+_ROOMY = 110
+"""So many columns leave room for reasons beside all else."""
+
+_COMPARED = (
+    "Whoever says otherwise than planned is wrong. "
+    "Of the platforms' policies, only first-fit and worst-fit look at rules and at more than memory."
+)
+
+
+def _chosen(found: Solution, screen: Screen) -> Iterator[str]:
+    """The objectives, what they came to, and the nodes left on."""
+    for name, value, bound in _objectives(found):
+        yield f"{name}: {_MEANING[name].format(value_text(name, value))}{_proof(name, value, bound)}"
+    if found.reason:
+        yield screen.clean(found.reason)
+    if found.powered:
+        yield f"Stay on ({len(found.powered)} of {counted(len(found.cluster.nodes), 'node')}): {screen.few(found.powered)}"
+    if found.drained:
+        yield f"Drained: {screen.few(found.drained)}"
+    yield screen.clean(f"Method: {found.method}")
+
+
+_MEANING = {
+    "balance": "the fullest online node is {} full",
+    "moves": "{} migrated",
+    "consolidate": "{} must stay on",
+}
+
+
+def _objectives(found: Solution) -> Iterator[tuple[str, Value, Value | None]]:
+    names, values, bounds = map(_each, (found.objective_name, found.objective, found.bound))
+    for name, value, bound in zip_longest(names, values, bounds):
+        if value is not None:
+            yield name, value, bound
+
+
+def _each(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _proof(name: str, value: Value, bound: Value | None) -> str:
+    if bound is None:
+        return " (no bound)"
+    if value == bound:
+        return " (proved: no less is possible)"
+    gap = f", gap {abs(float(value) - float(bound)) / float(value):.1%}" if value else ""
+    return f" (bound {value_text(name, bound)}{gap})"
+
+
+def _changes(found: Solution, screen: Screen) -> Iterator[RenderableType]:
+    """The VMs that get another node, or their first."""
+    view, moved = Figures.of(found), found.migrations
+    started = view.started()
+    count = len(moved) + len(started)
+    if not count:
+        yield Text("Nothing moves.")
+        return
+    yield Text(", ".join(_counts(moved, len(started))) + ":")
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(overflow="fold")
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True)
+    rows = chain(map(_migration, moved), (_start(view, vm) for vm in started))
+    most = count if screen.everything else FEW
+    for vm, memory, way, step in islice(rows, most):
+        table.add_row(*map(Text, (f"  {screen.clean(vm)}", readable(memory), screen.clean(way), step)))
+    yield table
+    if count > most:
+        yield Text(f"  {screen.choose(ELLIPSIS)} {count - most} more (--all lists them)")
+
+
+def _counts(moved: Sequence[Migration], started: int) -> Iterator[str]:
+    if moved:
+        yield f"{counted(len(moved), 'migration')} ({readable(sum(m.memory for m in moved))})"
+    if started:
+        yield f"{counted(started, 'VM')} started"
+
+
+_Row = tuple[str, int, str, str]
+"""A VM, its memory, its way and the step of a migration."""
+
+
+def _migration(moved: Migration) -> _Row:
+    step = "" if moved.step is None else f"step {moved.step}"
+    return moved.vm, moved.memory, f"{moved.source} -> {moved.destination}", step
+
+
+def _start(view: Figures, vm: int) -> _Row:
+    return view.vm_names[vm], int(view.memory[vm]), f"starts on {view.host(vm)}", ""

@@ -1,0 +1,76 @@
+"""A report on nodes drained one group after the other."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from vmplace.model.text import counted, readable
+from vmplace.placement.rolling_drain import RollingDrain
+from vmplace.report.screen import ELLIPSIS, FEW, STYLE, Column, Screen
+from vmplace.results.placement import Solution, Status
+
+__all__ = ["rolling_report"]
+
+
+def rolling_report(found: RollingDrain, screen: Screen) -> RenderableType:
+    """The groups, what each migrates, and the nodes that are in none."""
+    return Group(*_verdict(found), *_groups(found, screen), *_undrained(found, screen))
+
+
+_WORDS = {
+    Status.OPTIMAL: ("DONE", STYLE[Status.SAFE]),
+    Status.FEASIBLE: ("DONE", STYLE[Status.SAFE]),
+    Status.INFEASIBLE: ("INFEASIBLE", STYLE[Status.UNSAFE]),
+    Status.UNKNOWN: ("UNKNOWN", STYLE[Status.UNKNOWN]),
+}
+
+
+def _verdict(found: RollingDrain) -> Iterator[Text]:
+    word, style = _WORDS[found.status]
+    groups = counted(len(found.groups), "group")
+    if found.undrained:
+        count = len(found.undrained)
+        cannot = "cannot be drained" if found.status is Status.INFEASIBLE else "in no group"
+        yield Text.assemble((word, style), f": {counted(count, 'node')} {cannot}; the others in {groups}")
+        return
+    proof = "proved: no fewer are possible" if found.status is Status.OPTIMAL else f"at least {found.bound} are needed"
+    yield Text.assemble((word, style), f": every node once, in {groups} ({proof}); {readable(found.migrated)} migrated in all")
+
+
+def _groups(found: RollingDrain, screen: Screen) -> Iterator[RenderableType]:
+    if not found.groups:
+        return
+    columns = (
+        Column("Group", _cells([str(number + 1) for number in range(len(found.groups))]), "right"),
+        Column("Nodes", _cells([screen.few(nodes) for nodes in found.nodes]), folds=20),
+        Column("Migrated", _cells([_migrated(group) for group in found.groups]), "right"),
+        Column("Steps", _cells([_steps(group) for group in found.groups]), "right"),
+    )
+    yield screen.table(columns)
+
+
+def _cells(texts: Sequence[str]) -> list[Text]:
+    return [Text(text) for text in texts]
+
+
+def _migrated(group: Solution) -> str:
+    return readable(sum(migration.memory for migration in group.migrations))
+
+
+def _steps(group: Solution) -> str:
+    if group.plan is None or not group.plan.steps:
+        return "not in order" if group.migrations else "0"
+    exposed = len(group.plan.exposed)
+    return f"{len(group.plan.steps)}" + (f" ({exposed} not safe after)" if exposed else "")
+
+
+def _undrained(found: RollingDrain, screen: Screen) -> Iterator[Text]:
+    if found.undrained:
+        yield Text("In no group:")
+    shown = len(found.undrained) if screen.everything else FEW
+    for node, why in islice(found.undrained.items(), shown):
+        yield Text(f"  {screen.clean(f'{node}: {why}')}")
+    if len(found.undrained) > shown:
+        yield Text(f"  {screen.choose(ELLIPSIS)} {len(found.undrained) - shown} more (--all lists them)")

@@ -1,0 +1,200 @@
+"""The table of nodes: what each has, what takes it, and what comes of its failure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from vmplace.model.columns import IntArray
+from vmplace.model.text import counted, readable
+from vmplace.report.screen import ELLIPSIS, STYLE, Column, Screen
+from vmplace.results.placement import Report, Scenario, Solution, Status
+
+__all__ = ["Figures", "node_table"]
+
+_MANY_NODES = 40
+_WORST_NODES = 20
+_BAR = 20
+_LEAST_NAME, _LEAST_FATE = 8, 13
+_DISPENSABLE = ("Load", "Usable", "VMs", "Used", "Pool", "State", "Free")
+"""Titles of columns, those that matter least first."""
+
+_FATE = {"node": "If it fails", "domain": "If its domain fails"}
+_MARK: dict[Status, tuple[str, str]] = {Status.SAFE: ("✓", "ok"), Status.UNSAFE: ("✗", "NO"), Status.UNKNOWN: ("?", "?")}
+
+
+@frozen(eq=False)
+class Figures:
+    """A placement in figures: per node, migrations under way counted on both of theirs, and which VMs waited before it."""
+
+    found: Report | Solution
+    names: Sequence[str]
+    vm_names: Sequence[str]
+    memory: IntArray
+    node_of: IntArray
+    waited: npt.NDArray[np.bool_]
+    usable: IntArray
+    load: IntArray
+    hosted: IntArray
+
+    @classmethod
+    def of(cls, found: Report | Solution) -> "Figures":
+        nodes, vms, node_of = found.cluster.node_columns, found.cluster.vm_columns, found.node_of
+        assert node_of is not None
+        waited, stopped = _idle(found)
+        charged = (node_of >= 0) & ~stopped
+        load = np.zeros(len(nodes), dtype=np.int64)
+        np.add.at(load, node_of[charged], vms.memory[charged])
+        arriving = charged & ~waited & ~_off(found)[vms.target] & (vms.target != node_of)
+        np.add.at(load, vms.target[arriving], vms.memory[arriving])
+        hosted = np.bincount(node_of[charged], minlength=len(nodes))
+        return cls(found, nodes.names, vms.names, vms.memory, node_of, waited, nodes.usable, load, hosted)
+
+    @cached_property
+    def states(self) -> Sequence[str]:
+        return self.found.cluster.node_columns.state
+
+    @cached_property
+    def pools(self) -> Sequence[str]:
+        return self.found.cluster.node_columns.pool
+
+    @cached_property
+    def domains(self) -> Sequence[str]:
+        return self.found.cluster.node_columns.domain
+
+    @cached_property
+    def lost(self) -> dict[str, int]:
+        """How many VMs each failure leaves without a restart."""
+        lost: Counter[str] = Counter()
+        for loss in self.found.unprotected:  # two of one name, where a failure domain spans pools
+            lost[loss.scenario] += len(loss.vms)
+        return lost
+
+    @property
+    def foretold(self) -> bool:
+        """Whether failures are of one node, or of one domain: then each node has its own, or its domain's."""
+        return self.found.cluster.guarantee.failures == 1 and bool(self.found.scenarios)
+
+    def scenario(self, node: int) -> Scenario | None:
+        """Its failure, or its domain's; None if that is none, or several fail at once."""
+        return self.found.scenarios.get(self.unit(node)) if self.foretold else None
+
+    def unit(self, node: int) -> str:
+        """What fails when it does: itself, or its failure domain; nothing, if it is offline."""
+        columns = self.found.cluster.node_columns
+        if columns.state[node] == "offline":
+            return ""
+        return (self.domains[node] if self.found.cluster.guarantee.scope == "domain" else "") or self.names[node]
+
+    def share(self, node: int) -> float:
+        return float(self.load[node] / self.usable[node])
+
+    def status(self, node: int) -> Status | None:
+        """What comes of its failure; None if that is no scenario."""
+        scenario = self.scenario(node)
+        return None if scenario is None else scenario.status
+
+    def figures(self, node: int) -> tuple[str, ...]:
+        used, usable = int(self.load[node]), int(self.usable[node])
+        return readable(used), readable(usable), readable(usable - used), f"{self.share(node):.1%}", str(self.hosted[node])
+
+    def started(self) -> list[int]:
+        """The VMs that waited and have a node now."""
+        started: list[int] = np.flatnonzero(self.waited & (self.node_of >= 0)).tolist()
+        return started
+
+    def host(self, vm: int) -> str:
+        return self.names[int(self.node_of[vm])]
+
+    def worst_first(self) -> list[int]:
+        """Nodes that cannot be lost, then those undecided, then the fullest."""
+        rank = {Status.UNSAFE: 0, Status.UNKNOWN: 1}
+        return sorted(range(len(self.names)), key=lambda node: (rank.get(self.status(node), 2), -self.share(node)))  # type: ignore[arg-type]
+
+
+def _idle(found: Report | Solution) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which VMs of the cluster wait, and which are stopped on their node."""
+    vms = found.cluster.vm_columns
+    waited = _off(found)[vms.node]
+    return waited, ~waited & ~vms.running
+
+
+def _off(found: Report | Solution) -> npt.NDArray[np.bool_]:
+    """Which nodes are offline; index -1, no node, reaches the last entry."""
+    return np.append(found.cluster.node_columns.state.are("offline"), True)
+
+
+def node_table(found: Report, screen: Screen) -> RenderableType:
+    """The table; of very many nodes, the worst and a count of the others."""
+    view = Figures.of(found)
+    shown = list(range(len(view.names)))
+    if len(shown) > _MANY_NODES and not screen.everything:
+        shown = view.worst_first()[:_WORST_NODES]
+    table = screen.table(_columns(view, shown, screen), _DISPENSABLE)
+    hidden = [] if len(shown) == len(view.names) else [_hidden(view, set(range(len(view.names))) - set(shown), screen)]
+    return Group(table, *hidden, Text())
+
+
+def _columns(view: Figures, nodes: Sequence[int], screen: Screen) -> list[Column]:
+    """What there is to say of these nodes; states and pools where they vary."""
+    names, states, pools = (
+        [Text(screen.clean(column[node])) for node in nodes] for column in (view.names, view.states, view.pools)
+    )
+    columns = [Column("Node", names, most=max(_LEAST_NAME, screen.console.width // 3))]
+    if len(set(view.states)) > 1:
+        columns.append(Column("State", states))
+    if len(set(view.pools)) > 1:
+        columns.append(Column("Pool", pools))
+    columns.append(Column("Load", [_bar(view, node, screen) for node in nodes]))
+    figures = [view.figures(node) for node in nodes]
+    for position, title in enumerate(("Used", "Usable", "Free", "Share", "VMs")):
+        columns.append(Column(title, [Text(row[position]) for row in figures], "right"))
+    if view.foretold:
+        fates = [_fate(view, node, screen) for node in nodes]
+        columns.append(Column(_FATE[view.found.cluster.guarantee.scope], fates, folds=_LEAST_FATE))
+    return columns
+
+
+def _bar(view: Figures, node: int, screen: Screen) -> Text:
+    share = view.share(node)
+    full = min(_BAR, round(share * _BAR))
+    bar = screen.choose(("█", "#")) * full + screen.choose(("░", ".")) * (_BAR - full)
+    return Text(bar, style="red" if share > 1 else STYLE[view.status(node) or Status.SAFE])
+
+
+def _fate(view: Figures, node: int, screen: Screen) -> Text:
+    scenario = view.scenario(node)
+    if scenario is None:
+        return Text("-")
+    status = scenario.status
+    if status is Status.SAFE:
+        words = "all restart" if scenario.displaced else "nothing to restart"
+    elif status is Status.UNSAFE:
+        lost = view.lost.get(view.unit(node), 0)
+        words = f"{counted(lost, 'VM')} {_lose(view, lost)} not restart" if lost else "not survived"
+    else:
+        words = "undecided"
+    return Text(f"{screen.choose(_MARK[status])} {words}", style=STYLE[status])
+
+
+def _lose(view: Figures, lost: int) -> str:
+    """Whom some order of restarts strands need not be lost, and not all at once."""
+    asked = view.found.cluster.guarantee
+    if asked.restart == "any-order" and asked.policy is None:
+        return "may"
+    return "does" if lost == 1 else "do"
+
+
+def _hidden(view: Figures, nodes: set[int], screen: Screen) -> Text:
+    statuses = Counter(view.status(node) for node in nodes)
+    unsafe, unknown = statuses[Status.UNSAFE], statuses[Status.UNKNOWN]
+    if unsafe or unknown:
+        words = f", {unsafe} not survivable, {unknown} undecided"
+    else:
+        words = ", all survivable" if view.foretold else ""
+    return Text(f"{screen.choose(ELLIPSIS)} {counted(len(nodes), 'more node')}{words} (--all lists them)")

@@ -1,0 +1,139 @@
+"""Where a report is going, and how figures are written there."""
+
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from typing import Literal, TextIO
+
+from attrs import field, frozen
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from vmplace.model.text import printable
+from vmplace.results.placement import Status
+
+__all__ = ["ELLIPSIS", "FEW", "STYLE", "Column", "Screen"]
+
+ELLIPSIS = ("…", "...")
+"""What stands for what is left out, and the same in ASCII."""
+
+_ENDLESS = 100_000
+"""The width of what has none."""
+
+_BETWEEN = 3
+"""What a column takes beyond its text."""
+
+FEW = 12
+"""How much of a list is shown."""
+
+STYLE = {Status.SAFE: "green", Status.UNSAFE: "bold red", Status.UNKNOWN: "yellow"}
+"""Colours of the verdicts."""
+
+
+@frozen
+class Column:
+    """A column of a table.
+
+    Parameters
+    ----------
+    title, cells, justify
+        What is in it.
+    most
+        As wide as it may become; None: as its widest cell.
+    folds
+        What its words fit in if need be, line by line; None: it is shown whole.
+    """
+
+    title: str
+    cells: Sequence[Text]
+    justify: Literal["left", "right"] = "left"
+    most: int | None = None
+    folds: int | None = None
+
+    @property
+    def least(self) -> int:
+        """How wide it must be."""
+        whole = max([len(self.title), *(cell.cell_len for cell in self.cells)])
+        return min(width for width in (whole, self.most, self.folds) if width is not None)
+
+
+@frozen(eq=False)
+class Screen:
+    """Where a report is going: how wide, in colour or not, in which characters.
+
+    Parameters
+    ----------
+    file
+        A terminal is asked for its width and colours; anything else gets plain text whose lines are never cut.
+    everything
+        Whether long lists are given whole.
+    """
+
+    file: TextIO
+    everything: bool = False
+    console: Console = field(init=False)
+
+    @console.default
+    def _open(self) -> Console:
+        plain = Console(file=_Shadow(self.file), highlight=False, markup=False, emoji=False)
+        if plain.is_terminal:
+            return plain
+        return Console(file=plain.file, highlight=False, markup=False, emoji=False, width=_ENDLESS)
+
+    @property
+    def ascii(self) -> bool:
+        """Whether only ASCII can be shown."""
+        return self.console.options.ascii_only
+
+    def clean(self, text: str) -> str:
+        """A name or a message, safe to show."""
+        return printable(text, self.console.encoding)
+
+    def choose(self, symbols: tuple[str, str]) -> str:
+        """The first of the two, or the second where there is only ASCII."""
+        return symbols[self.ascii]
+
+    def few(self, items: Sequence[str], most: int = FEW) -> str:
+        """The items in a line, shortened with a count."""
+        shown = items if self.everything else items[:most]
+        more = f" and {len(items) - len(shown)} more" if len(shown) < len(items) else ""
+        return self.clean(", ".join(shown)) + more
+
+    def table(self, columns: Iterable[Column], dispensable: Sequence[str] = ()) -> Table:
+        """A table; where there is no room for all columns, without those of some titles, the first of them first."""
+        shown = list(columns)
+        for title in dispensable:
+            if sum(column.least + _BETWEEN for column in shown) - _BETWEEN <= self.console.width:
+                break
+            shown = [column for column in shown if column.title != title]
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        cut: Literal["crop", "ellipsis"] = "crop" if self.ascii else "ellipsis"
+        for column in shown:
+            whole = column.folds is None
+            overflow = cut if whole else "fold"
+            table.add_column(column.title, justify=column.justify, max_width=column.most, no_wrap=whole, overflow=overflow)
+        for cells in zip(*(column.cells for column in shown), strict=True):
+            table.add_row(*cells)
+        return table
+
+    def render(self, content: RenderableType) -> str:
+        """The content as characters for the file."""
+        with self.console.capture() as captured:
+            self.console.print(content, soft_wrap=not self.console.is_terminal)
+        return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+class _Shadow(StringIO):
+    """Takes what is meant for a file, and looks like it: rich would write to the file, and end the program if that fails."""
+
+    def __init__(self, file: TextIO) -> None:
+        super().__init__()
+        self._file = file
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._file.encoding or "utf-8"
+
+    def isatty(self) -> bool:
+        return self._file.isatty()

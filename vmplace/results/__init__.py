@@ -1,0 +1,1 @@
+"""What answers are: frozen values with the cluster's names, and their JSON."""

@@ -1,0 +1,70 @@
+"""Failover plans as columns, with names where they are asked for."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+from attrs import field, frozen
+
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray, names_of
+
+__all__ = ["Plans"]
+
+
+@frozen(eq=False)
+class Plans(Mapping[str, dict[str, str | None]]):
+    """Failover plans by the names of what fails, each made when asked for.
+
+    Parameters
+    ----------
+    cluster
+        Whose they are.
+    numbers
+        Makes the scenarios of each key.
+    scenario, vm, node
+        Who restarts where in which, one entry for each; ascending by scenario; node -1 for a VM that is stopped.
+    single
+        Makes the plan of one scenario, where all are too many to be kept; None where they are not.
+    """
+
+    cluster: Cluster = field(repr=False)
+    numbers: Callable[[], Mapping[str, Sequence[int]]] = field(repr=False)
+    scenario: IntArray
+    vm: IntArray
+    node: IntArray
+    single: "Callable[[int], Plans] | None" = None
+
+    @cached_property
+    def column(self) -> IntArray:
+        """Index of the node each VM restarts on, -1 for none, shape (n_vms,)."""
+        column = np.full(len(self.cluster.vms), -1, dtype=np.int64)
+        column[self.vm] = self.node
+        if self.cluster.guarantee.failures > 1:
+            raise ValueError("each VM restarts on another node in each failure: look into the plans by scenario")
+        return column
+
+    def __getitem__(self, key: str) -> dict[str, str | None]:
+        if self.single is not None:
+            return {vm: node for number in self._numbers[key] for vm, node in self.single(number)[key].items()}
+        nodes, vms = self._names
+        plan: dict[str, str | None] = {}
+        for number in self._numbers[key]:
+            first, last = np.searchsorted(self.scenario, (number, number + 1))
+            mine = slice(int(first), int(last))
+            plan.update((vms[vm], nodes[node]) for vm, node in zip(self.vm[mine].tolist(), self.node[mine].tolist(), strict=True))
+        return plan
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @cached_property
+    def _numbers(self) -> Mapping[str, Sequence[int]]:
+        return self.numbers()
+
+    @cached_property
+    def _names(self) -> tuple[list[str | None], Sequence[str]]:
+        return [*names_of(self.cluster.nodes), None], names_of(self.cluster.vms)

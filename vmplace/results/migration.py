@@ -1,0 +1,149 @@
+"""A migration plan: steps, each with what it leaves of the guarantee."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.units import short
+from vmplace.results.placement import Migration, Status
+
+__all__ = ["MigrationPlan", "Start", "Step"]
+
+
+@frozen
+class Start:
+    """A VM that waits is started on a node; `memory` in MiB."""
+
+    vm: str
+    node: str
+    memory: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {"vm": self.vm, "node": self.node, "memory": self.memory}
+
+
+@frozen
+class Step:
+    """What is done at the same time; the next step begins when all of it is done.
+
+    Parameters
+    ----------
+    number
+        From 1.
+    migrations, starts
+        What is done. A migration takes its memory on both nodes until the step ends.
+    guarantee
+        ``safe``, ``unsafe`` or ``unknown``: of what runs then, after the step.
+    exposed
+        The failures that are not survived then, or not known to be.
+    crowded
+        The nodes that have less free than the headroom during the step, and receive something.
+    """
+
+    number: int
+    migrations: tuple[Migration, ...]
+    starts: tuple[Start, ...]
+    guarantee: Status
+    exposed: tuple[str, ...] = ()
+    crowded: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {
+            "step": self.number,
+            "migrations": [m.to_dict() for m in self.migrations],
+            "starts": [s.to_dict() for s in self.starts],
+            "guarantee": self.guarantee.value,
+            "exposed": list(self.exposed),
+            "crowded": list(self.crowded),
+        }
+
+
+@frozen(kw_only=True)
+class MigrationPlan:
+    """The way from the placement as it stands to another.
+
+    What is minimised is, first, the memory that migrates beyond each VM once (`extra`), then the number of steps after which
+    the guarantee is not known to hold (`exposed`).
+
+    Parameters
+    ----------
+    status
+        ``optimal``: no way has less of both, as was proved. ``feasible``: a way. ``infeasible``: there is none, as was proved.
+        ``unknown``: none was found.
+    steps
+        In order; empty if there is nothing to do, or no way.
+    extra
+        MiB that migrate only to make way.
+    reason
+        Why there is no way, or why it is not called optimal.
+    stats
+        Seconds, and what was searched.
+    """
+
+    status: Status
+    steps: tuple[Step, ...] = ()
+    extra: int = 0
+    reason: str = ""
+    stats: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def migrations(self) -> tuple[Migration, ...]:
+        """All of them, in order of their steps."""
+        return tuple(migration for step in self.steps for migration in step.migrations)
+
+    @property
+    def starts(self) -> tuple[tuple[int, Start], ...]:
+        """The VMs that are started, each with the number of its step."""
+        return tuple((step.number, start) for step in self.steps for start in step.starts)
+
+    @property
+    def exposed(self) -> tuple[int, ...]:
+        """The steps after which the guarantee is not known to hold."""
+        return tuple(step.number for step in self.steps if step.guarantee is not Status.SAFE)
+
+    @property
+    def stopovers(self) -> tuple[str, ...]:
+        """The VMs that migrate more than once."""
+        seen: dict[str, int] = {}
+        for migration in self.migrations:
+            seen[migration.vm] = seen.get(migration.vm, 0) + 1
+        return tuple(vm for vm, count in seen.items() if count > 1)
+
+    def drawn(self, form: str = "sh") -> str:
+        """For others to read: ``sh`` (a list of commands), ``dot`` (a graph for Graphviz) or ``svg`` (a picture).
+
+        Raises
+        ------
+        InputError
+            (a ValueError) if the form is another.
+        """
+        from vmplace.results.moves_text import FORMS
+
+        if f".{form}" not in FORMS:
+            raise InputError([Flaw("form", f"{short(form)} is not one of {', '.join(name[1:] for name in FORMS)}")])
+        return "".join(FORMS[f".{form}"](self))
+
+    def outline(self) -> dict[str, Any]:
+        """As JSON carries it beside the migrations themselves."""
+        whole = self.to_dict()
+        return whole | {"steps": [{k: v for k, v in step.items() if k != "migrations"} for step in whole["steps"]]}
+
+    def parts(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return self.to_dict()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {
+            "status": self.status.value,
+            "steps": [step.to_dict() for step in self.steps],
+            "extra": self.extra,
+            "exposed": list(self.exposed),
+            "stopovers": list(self.stopovers),
+            "reason": self.reason,
+            "stats": dict(self.stats),
+        }

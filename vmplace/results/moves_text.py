@@ -1,0 +1,127 @@
+"""A migration plan for others to read: a list of commands, a graph in DOT, a picture in SVG."""
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+
+from vmplace.model.text import counted, printable, readable
+from vmplace.results.migration import MigrationPlan, Step
+from vmplace.results.placement import Status
+
+__all__ = ["FORMS", "commands", "dot", "svg"]
+
+_LANE, _BAND, _LEFT, _TOP = 28, 150, 140, 46
+
+_FEW = 3
+"""So many VMs are named where an edge or an arrow stands for several."""
+
+
+def commands(plan: MigrationPlan) -> Iterator[str]:
+    """Lines that a shell can run once it knows ``migrate VM FROM TO`` and ``start VM NODE``; ``wait`` ends a step."""
+    if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
+        yield f"# no order: {printable(plan.reason)}\n"
+    elif not plan.steps:
+        yield "# nothing to do\n"
+    for step in plan.steps:
+        moved = sum(migration.memory for migration in step.migrations)
+        parts = [f"{counted(len(step.migrations), 'migration')} ({readable(moved)})"] if step.migrations else []
+        parts += [f"{counted(len(step.starts), 'VM')} started"] if step.starts else []
+        yield f"# step {step.number}: {', '.join(parts)}; {printable(_afterwards(step))}\n"
+        for m in step.migrations:
+            words = " ".join(map(shlex.quote, ("migrate", m.vm, m.source, m.destination)))
+            yield f"{words}  # {readable(m.memory)}, step {step.number}\n"
+        for start in step.starts:
+            words = " ".join(map(shlex.quote, ("start", start.vm, start.node)))
+            yield f"{words}  # {readable(start.memory)}, step {step.number}\n"
+        yield "wait\n"
+
+
+def _afterwards(step: Step) -> str:
+    if step.guarantee is Status.SAFE:
+        return "safe afterwards"
+    word = "not safe" if step.guarantee is Status.UNSAFE else "not known to be safe"
+    more = f" and {len(step.exposed) - _FEW} more" if len(step.exposed) > _FEW else ""
+    return f"{word} afterwards" + (f": if {', '.join(step.exposed[:_FEW])}{more} fails" if step.exposed else "")
+
+
+def dot(plan: MigrationPlan) -> Iterator[str]:
+    """The nodes and the ways between them, for Graphviz: an edge for all that goes one way in one step."""
+    yield "digraph migrations {\n  rankdir=LR;\n  node [shape=box];\n"
+    for node in _nodes(plan):
+        yield f"  {_quoted(node)};\n"
+    for step in plan.steps:
+        colour = "" if step.guarantee is Status.SAFE else ", color=red"
+        for (source, node), vms in _ways(step).items():
+            label = _quoted(f"{step.number}: {_listed(vms)}")
+            yield f"  {_quoted(source)} -> {_quoted(node)} [label={label}{colour}];\n"
+        for start in step.starts:
+            label = _quoted(f"{step.number}: {start.vm} starts")
+            yield f"  {_quoted(start.node)} -> {_quoted(start.node)} [label={label}, style=dashed{colour}];\n"
+    yield "}\n"
+
+
+def _quoted(text: str) -> str:
+    shown = printable(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{shown}"'
+
+
+def svg(plan: MigrationPlan) -> Iterator[str]:
+    """A picture: a line for each node, a band for each step (red if it is not safe after), an arrow for all that goes one way."""
+    nodes = _nodes(plan)
+    row = {node: _TOP + _LANE * (number + 1) for number, node in enumerate(nodes)}
+    width, height = _LEFT + _BAND * max(1, len(plan.steps)), _TOP + _LANE * (len(nodes) + 1)
+    yield f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" font-size="11">\n'
+    yield '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+    yield '<path d="M0,0 L8,4 L0,8 z"/></marker></defs>\n<rect width="100%" height="100%" fill="white"/>\n'
+    for number, step in enumerate(plan.steps):
+        left = _LEFT + _BAND * number
+        fill = "#eef6ee" if step.guarantee is Status.SAFE else "#fbe3e3"
+        yield f'<rect x="{left}" y="18" width="{_BAND - 4}" height="{height - 22}" fill="{fill}"/>\n'
+        yield f'<text x="{left + 6}" y="34">step {step.number}<title>{_clean(_afterwards(step))}</title></text>\n'
+    for node in nodes:
+        yield f'<text x="6" y="{row[node] + 4}">{_clean(node)}</text>\n'
+        yield f'<line x1="{_LEFT}" x2="{width - 4}" y1="{row[node]}" y2="{row[node]}" stroke="#bbb"/>\n'
+    for number, step in enumerate(plan.steps):
+        yield from _arrows(step, _LEFT + _BAND * number, row)
+    yield "</svg>\n"
+
+
+def _arrows(step: Step, left: int, row: dict[str, int]) -> Iterator[str]:
+    ways = _ways(step)
+    for number, ((source, node), vms) in enumerate(ways.items()):
+        x = left + 12 + (_BAND - 28) * (number + 1) // (len(ways) + 1)
+        yield f'<g stroke="black"><line x1="{x}" x2="{x}" y1="{row[source]}" y2="{row[node]}" marker-end="url(#tip)"/>'
+        yield f"<title>{_clean(f'{_listed(vms, len(vms))}: {source} to {node}')}</title></g>\n"
+        if len(ways) <= _FEW:
+            y = (row[source] + row[node]) // 2
+            yield f'<text x="{x + 4}" y="{y + 4}" font-size="9">{_clean(_listed(vms, 1))}</text>\n'
+    for start in step.starts:
+        yield f'<circle cx="{left + 8}" cy="{row[start.node]}" r="4"><title>{_clean(f"{start.vm} starts")}</title></circle>\n'
+
+
+def _clean(text: str) -> str:
+    return escape(printable(text))
+
+
+def _nodes(plan: MigrationPlan) -> list[str]:
+    """The nodes that something leaves, reaches or starts on, in the order in which they come up."""
+    ends = [end for m in plan.migrations for end in (m.source, m.destination)]
+    return list(dict.fromkeys([*ends, *(start.node for _, start in plan.starts)]))
+
+
+def _ways(step: Step) -> dict[tuple[str, str], list[tuple[str, int]]]:
+    """The VMs with their memory, by the nodes they leave and reach."""
+    ways: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for m in step.migrations:
+        ways.setdefault((m.source, m.destination), []).append((m.vm, m.memory))
+    return ways
+
+
+def _listed(vms: Sequence[tuple[str, int]], most: int = _FEW) -> str:
+    named = ", ".join(vm for vm, _ in vms[:most])
+    more = f" and {len(vms) - most} more" if len(vms) > most else ""
+    return f"{named}{more} ({readable(sum(memory for _, memory in vms))})"
+
+
+FORMS: dict[str, Callable[[MigrationPlan], Iterator[str]]] = {".sh": commands, ".dot": dot, ".svg": svg}
+"""What writes a plan, by the suffix of the file."""

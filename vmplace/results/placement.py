@@ -1,0 +1,490 @@
+"""What the functions of the package return: frozen values, with the names of the cluster."""
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import asdict, evolve, field, frozen
+
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray, VMColumns, names_of
+from vmplace.results.failover import Plans
+
+if TYPE_CHECKING:
+    from vmplace.results.migration import MigrationPlan
+
+__all__ = [
+    "BrokenRule",
+    "Comparison",
+    "Conflict",
+    "Migration",
+    "Plans",
+    "Report",
+    "Scenario",
+    "Solution",
+    "Status",
+    "Unprotected",
+    "Violation",
+]
+
+Value = int | Fraction
+
+
+class Status(StrEnum):
+    """A verdict; `str()` and `.value` are the lower-case word."""
+
+    SAFE = "safe"
+    UNSAFE = "unsafe"
+    UNKNOWN = "unknown"
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    INFEASIBLE = "infeasible"
+    ADMITTED = "admitted"
+    REFUSED = "refused"
+
+
+@frozen
+class Violation:
+    """Something a placement or a failover plan breaks.
+
+    Parameters
+    ----------
+    kind
+        ``placement`` (a VM that is nowhere, or where it may not be), ``overfull``, ``headroom``, ``rule``,
+        ``failover`` (a plan that breaks something), ``unprotected`` (a plan that leaves a VM out) or ``unverified``
+        (nothing found, but no plan given to decide by, or too hard to tell).
+    subject
+        The node, the VM, the rule (``rules[3]``) or the failure scenario.
+    message
+        What is wrong, in a sentence with figures.
+    """
+
+    kind: str
+    subject: str
+    message: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {"kind": self.kind, "subject": self.subject, "message": self.message}
+
+
+@frozen
+class Scenario:
+    """One failure: whether it is survived, and what told so.
+
+    Parameters
+    ----------
+    status
+        ``safe``, ``unsafe`` or ``unknown``.
+    method
+        ``empty`` (nothing to restart), ``certificate`` (survived in any order of restarts), ``slots`` (enough of them, or too
+        few), ``packing``, ``sums``, ``rules`` or ``search``; ``adversary`` (of restarts in any order) or ``policy`` (simulated);
+        ``time`` if unknown.
+    displaced
+        Memory of the protected VMs that the failure displaces, in MiB.
+    """
+
+    status: Status
+    method: str
+    displaced: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {"status": self.status.value, "method": self.method, "displaced": self.displaced}
+
+
+@frozen
+class Unprotected:
+    """The VMs that a failure leaves without a restart.
+
+    Parameters
+    ----------
+    scenario
+        What fails: the names of nodes or failure domains, joined by "+".
+    vms
+        Who cannot be restarted beside those in the failover plan; where restarts are not planned, everyone who may be stranded.
+    reason
+        Why, in a sentence with figures.
+    minimal
+        Whether no plan protects more (higher priority first, then memory): proved, not supposed.
+    """
+
+    scenario: str
+    vms: tuple[str, ...]
+    reason: str
+    minimal: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {"scenario": self.scenario, "vms": list(self.vms), "reason": self.reason, "minimal": self.minimal}
+
+
+@frozen
+class Migration:
+    """One VM's way from the node it is on to another; `memory` in MiB, `step` None where moves are not ordered.
+
+    Steps begin at 1, and equal ones run in parallel. A VM that stops over has a migration to there, and one from there.
+    """
+
+    vm: str
+    source: str
+    destination: str
+    memory: int
+    step: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {"vm": self.vm, "from": self.source, "to": self.destination, "memory": self.memory, "step": self.step}
+
+
+@frozen
+class BrokenRule:
+    """A rule that is not a must and is not kept in normal running, with its weight."""
+
+    rule: int
+    kind: str
+    weight: int
+    vms: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {"rule": self.rule, "kind": self.kind, "weight": self.weight, "vms": list(self.vms)}
+
+
+@frozen
+class Conflict:
+    """Why no placement exists: these VMs, under these rules and limits, cannot all be placed as asked.
+
+    A VM that may not move counts with the place where it has to stay.
+
+    Parameters
+    ----------
+    kind
+        The bound that shows it: ``size`` or ``rules`` (a VM that no node has room for, or may take), ``group`` (VMs that must
+        be together), ``capacity`` (too much memory for normal running), ``sums`` or ``slots`` (too much without the largest
+        node), ``alone`` (no other node), ``apart`` (more VMs to keep apart than there are places), ``drain`` (VMs that
+        cannot leave a node to be emptied); or ``search``, if only
+        trying every way does.
+    vms
+        Names of the VMs in question, in document order.
+    rules
+        Indices of the must-rules in question.
+    limits
+        Which of ``max_moves`` and ``max_migrated`` are in question.
+    need, free
+        What the bound compares: MiB or, for ``slots``, numbers of slots; None where there is no such figure.
+    slot
+        For ``slots``: their size in MiB.
+    minimal
+        Whether no one of them can be left out: without any one VM, rule or limit the others could be met. Proved, not supposed.
+    """
+
+    kind: str
+    vms: tuple[str, ...]
+    rules: tuple[int, ...] = ()
+    limits: tuple[str, ...] = ()
+    need: int | None = None
+    free: int | None = None
+    slot: int | None = None
+    minimal: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return {
+            "kind": self.kind,
+            "vms": list(self.vms),
+            "rules": list(self.rules),
+            "limits": list(self.limits),
+            "need": self.need,
+            "free": self.free,
+            "slot": self.slot,
+            "minimal": self.minimal,
+        }
+
+
+@frozen
+class Comparison:
+    """What one way to promise restarts says of a cluster, and whether it is wrong.
+
+    Parameters
+    ----------
+    policy, source
+        What it is called, and who promises so.
+    says
+        ``safe``, ``unsafe`` or ``unknown``.
+    wrong
+        ``false safe`` or ``false unsafe``, where it is known whether there is a plan for each failure; else empty.
+    reason
+        Why it says so, in a sentence with figures.
+    """
+
+    policy: str
+    source: str
+    says: Status
+    wrong: str
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return asdict(self) | {"says": self.says.value}
+
+
+@frozen(kw_only=True, eq=False)
+class _Placed:
+    """A placement with its failover plans, as columns and as names.
+
+    Parameters
+    ----------
+    cluster
+        What was asked about.
+    node_of
+        Index of each VM's node, shape (n_vms,); -1 for a VM without one. A stopped VM keeps its node. None without a placement.
+    witness
+        Makes the failover plans when they are first asked for; None without a placement.
+    scenarios
+        By the names of what fails, joined by "+".
+    """
+
+    cluster: Cluster = field(repr=False)
+    status: Status
+    guarantee: Status
+    node_of: IntArray | None = field(default=None, repr=False)
+    witness: Callable[[], Plans] | None = field(default=None, repr=False)
+    scenarios: Mapping[str, Scenario] = field(factory=dict, repr=False)
+    unprotected: tuple[Unprotected, ...] = ()
+    violations: tuple[Violation, ...] = ()
+    waiting: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    broken_rules: tuple[BrokenRule, ...] = ()
+    pools: Mapping[str, Status] = field(factory=dict)
+    powered: tuple[str, ...] = ()
+    method: str = ""
+    stats: Mapping[str, Any] = field(factory=dict)
+
+    @cached_property
+    def placement(self) -> dict[str, str] | None:
+        """VM to node, for every VM that has one; None if there is no placement."""
+        if self.node_of is None:
+            return None
+        return self._named(self.node_of)
+
+    @cached_property
+    def backup_of(self) -> IntArray | None:
+        """Index of the node each VM restarts on when its node fails, shape (n_vms,); -1 for a VM in no plan.
+
+        Where a failure is survived without a doubt, its plan is made when first asked for, and audited like any other.
+
+        Raises
+        ------
+        ValueError
+            if several nodes or domains fail at once: a VM then restarts on another node in each failure.
+        """
+        return None if self.witness is None else self.plans.column
+
+    @cached_property
+    def plans(self) -> Plans:
+        """The failover plans as columns."""
+        assert self.witness is not None
+        return self.witness()
+
+    @cached_property
+    def failover(self) -> Mapping[str, dict[str, str | None]]:
+        """Per failure scenario that is decided: where the VMs it displaces restart, as far as they can.
+
+        None stands for a VM that may be evicted, and is.
+        """
+        return Failover(self)
+
+    def _named(self, node_of: IntArray) -> dict[str, str]:
+        nodes = list(names_of(self.cluster.nodes))
+        return {vm: nodes[i] for vm, i in zip(names_of(self.cluster.vms), node_of.tolist(), strict=True) if i >= 0}
+
+    def parts(self) -> dict[str, Any]:
+        """As JSON carries it, but with what is long made entry by entry: for writing without holding all of it."""
+        return {
+            "status": self.status.value,
+            "guarantee": self.guarantee.value,
+            "placement": self.placement,
+            "failover": self.failover,
+            "unprotected": [u.to_dict() for u in self.unprotected],
+            "violations": [v.to_dict() for v in self.violations],
+            "waiting": list(self.waiting),
+            "warnings": list(self.warnings),
+            "broken_rules": [b.to_dict() for b in self.broken_rules],
+            "pools": {pool: status.value for pool, status in self.pools.items()},
+            "scenarios": _ScenarioDicts(self.scenarios),
+            **self._own_parts(),
+        }
+
+    def _own_parts(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON carries it; shares are numbers."""
+        return {key: dict(part) if isinstance(part, Mapping) else part for key, part in self.parts().items()}
+
+
+@frozen(eq=False)
+class Failover(Mapping[str, dict[str, str | None]]):
+    """The failover plans of a placement for the failures that are decided."""
+
+    _placed: _Placed = field(repr=False)
+
+    def __getitem__(self, key: str) -> dict[str, str | None]:
+        if self._placed.scenarios[key].status is Status.UNKNOWN:
+            raise KeyError(key)
+        return self._placed.plans[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key, scenario in self._placed.scenarios.items() if scenario.status is not Status.UNKNOWN)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+@frozen(eq=False)
+class _ScenarioDicts(Mapping[str, dict[str, Any]]):
+    """Scenarios as JSON carries them, each made when asked for."""
+
+    _scenarios: Mapping[str, Scenario]
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        return self._scenarios[name].to_dict()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._scenarios)
+
+    def __len__(self) -> int:
+        return len(self._scenarios)
+
+
+@frozen(kw_only=True, eq=False)
+class Report(_Placed):
+    """What `check` found of the placement as it stands.
+
+    `status` is ``safe``, ``unsafe`` or ``unknown``; `guarantee` is the same. `placement` is the cluster's own.
+    `comparison` is what the usual policies say of it, if that was asked for.
+    """
+
+    comparison: tuple[Comparison, ...] = ()
+
+    def _own_parts(self) -> dict[str, Any]:
+        compared = {"comparison": [c.to_dict() for c in self.comparison]} if self.comparison else {}
+        return compared | {
+            "objective": None,
+            "migrations": [],
+            "powered": [],
+            "drained": [],
+            "method": self.method,
+            "stats": dict(self.stats),
+        }
+
+
+@frozen(kw_only=True, eq=False)
+class Solution(_Placed):
+    """What `place` and `repair` found.
+
+    Parameters
+    ----------
+    status
+        ``optimal`` (proved), ``feasible`` (see `gap`), ``infeasible`` (proved) or ``unknown``; in the last two
+        there is no placement.
+    guarantee
+        ``safe``, ``unsafe`` or ``unknown``: of the placement returned, or, without one, ``unsafe`` if infeasible.
+    objective_name, objective, bound
+        What was minimised, its value and the least that any placement could have; a list each for several objectives.
+        ``balance`` is a Fraction, ``moves`` MiB, ``consolidate`` nodes.
+    migrations
+        By steps, where they are in order.
+    plan
+        How the migrations were put in order, or why not; None where nothing moves, or nobody asked.
+    drained
+        Nodes that were to be emptied.
+    reason
+        Why there is no placement, or no more than ``feasible``.
+    conflict
+        If ``infeasible``: what forbids a placement.
+    """
+
+    objective_name: str | tuple[str, ...]
+    objective: Value | tuple[Value, ...] | None = None
+    bound: Value | tuple[Value, ...] | None = None
+    migrations: tuple[Migration, ...] = ()
+    plan: "MigrationPlan | None" = None
+    drained: tuple[str, ...] = ()
+    reason: str = ""
+    conflict: Conflict | None = None
+
+    def to_document(self) -> Cluster:
+        """The cluster with this placement: who was to be started runs, who was stopped keeps its node.
+
+        Nodes that were drained are in maintenance. Whoever comes to another node is under way to none: a target that was its own
+        node would be a migration back.
+
+        Raises
+        ------
+        ValueError
+            if there is no placement.
+        """
+        if self.node_of is None:
+            raise ValueError(f"there is no placement: the status is {self.status}")
+        cluster, vms = self.cluster.in_maintenance(self.drained), self.cluster.vms
+        if isinstance(vms, VMColumns):
+            held = self.cluster.vm_columns
+            moved = held.node != self.node_of
+            running = held.running if held.running.all() else held.running | moved
+            target = np.where(moved, -1, held.target) if moved.any() else held.target
+            return evolve(cluster, vms=evolve(held, node=self.node_of, target=target, running=running))
+        names = [node.name for node in self.cluster.nodes]
+        placed = [
+            vm if vm.node == names[i] else evolve(vm, node=names[i], target=None, running=True)
+            for vm, i in zip(vms, self.node_of.tolist(), strict=True)
+        ]
+        return evolve(cluster, vms=placed)
+
+    @property
+    def gap(self) -> float | tuple[float | None, ...] | None:
+        """|value - bound| / value, 0 where they are equal; None without a value."""
+        if isinstance(self.objective, tuple) and isinstance(self.bound, tuple):
+            return tuple(_gap(value, bound) for value, bound in zip(self.objective, self.bound, strict=True))
+        if isinstance(self.objective, tuple) or isinstance(self.bound, tuple):
+            return None
+        return _gap(self.objective, self.bound)
+
+    def _own_parts(self) -> dict[str, Any]:
+        return {
+            "objective": {
+                "name": list(self.objective_name) if isinstance(self.objective_name, tuple) else self.objective_name,
+                "value": _plain(self.objective),
+                "bound": _plain(self.bound),
+                "gap": list(self.gap) if isinstance(self.gap, tuple) else self.gap,
+            },
+            "reason": self.reason,
+            "conflict": None if self.conflict is None else self.conflict.to_dict(),
+            "migrations": [m.to_dict() for m in self.migrations],
+            "plan": None if self.plan is None else self.plan.outline(),
+            "powered": list(self.powered),
+            "drained": list(self.drained),
+            "method": self.method,
+            "stats": dict(self.stats),
+        }
+
+
+def _gap(value: Value | None, bound: Value | None) -> float | None:
+    if value is None or bound is None:
+        return None
+    if value == bound:
+        return 0.0
+    return float(abs(Fraction(value) - bound) / Fraction(value)) if value else None
+
+
+def _plain(value: Value | tuple[Value, ...] | None) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return float(value) if isinstance(value, Fraction) else value

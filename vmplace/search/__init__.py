@@ -1,0 +1,1 @@
+"""Finds a placement: construction, local search, bounds, MIP, large neighbourhood search."""

@@ -1,0 +1,1 @@
+"""Bounds that no placement can beat, without a search."""

@@ -1,0 +1,219 @@
+"""What no placement can beat, told without a search."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from vmplace.failover.outcome import Reason
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import Binding, Problem
+from vmplace.problem.ranking import evenly
+from vmplace.problem.sizes import Sizes
+from vmplace.search.bounds.slots import least_moved, least_peak
+from vmplace.search.goal import Goal, Stage
+
+__all__ = ["impossible", "least"]
+
+_MOST_SIZES = 64
+
+
+def least(problem: Problem, goal: Goal, stage: Stage) -> int | Fraction:
+    """A lower bound on one stage of a goal, whatever the other stages are."""
+    name, _ = stage
+    survives = problem.failures > 0 and not goal.best_effort
+    if name == "balance":
+        return least_peak(problem, _mean_peak(problem)) if survives else _mean_peak(problem)
+    if name == "moves" and survives:
+        return least_moved(problem)
+    if name == "consolidate":
+        return sum(_fewest_nodes(problem, pool, spare=survives) for pool in problem.pools)
+    if name == "rules":
+        return _least_broken(problem, goal)
+    return 0
+
+
+def impossible(problem: Problem, goal: Goal) -> Reason | None:
+    """Why no placement can exist, if that shows without a search.
+
+    By VM: one that no node may take. By group: one that no node can hold together, or that has more members to keep apart than
+    there are places. By pool: all VMs need no more of a resource than there is; and those that must restart fit without the
+    nodes that have most and may fail (whatever runs on these restarts on the others), in amounts and in slots of every size t:
+    a VM of m fills at least floor(m / t) of them, a node of C has floor(C / t).
+    """
+    reason = _homeless(problem, goal)
+    if reason is not None:
+        return reason
+    for binding, need, free in _too_large(problem, goal):
+        if binding.must:
+            return Reason("group", tuple(binding.vms.tolist()), need, free)
+    reason = _inseparable(problem, goal)
+    if reason is not None:
+        return reason
+    for pool in problem.pools:
+        reason = _crowded(problem, goal, pool) or (None if goal.best_effort else _overfull(problem, pool))
+        if reason is not None:
+            return reason
+    return None
+
+
+def _homeless(problem: Problem, goal: Goal) -> Reason | None:
+    """A waiting VM that is larger than each node it may be on."""
+    limits = np.where(problem.online[:, None], goal.limits(problem), -1)
+    most = np.array([limits[mask].max(axis=0, initial=-1) for mask in problem.reachable], dtype=np.int64)
+    most = most.reshape(len(problem.reachable), limits.shape[1])
+    waiting = np.flatnonzero(problem.node_of < 0)
+    for resource in range(limits.shape[1]):
+        need, free = problem.demand[waiting, resource], most[problem.signature[waiting], resource]
+        homeless = np.flatnonzero((need > free) & ((need > 0) | (free < 0)))
+        if len(homeless):
+            k = int(homeless[0])
+            kind = "size" if free[k] >= 0 else "rules"
+            return Reason(kind, (int(waiting[k]),), int(need[k]), int(free[k]), resource=resource)
+    return None
+
+
+def _inseparable(problem: Problem, goal: Goal) -> Reason | None:
+    """More VMs to keep apart than there are places for them, one more where each must restart in another."""
+    for binding in problem.bindings:
+        if binding.zone is None or not binding.must:
+            continue
+        for pool in np.unique(problem.vm_pool[binding.vms]).tolist():
+            mine = binding.vms[problem.vm_pool[binding.vms] == pool]
+            places = _places(problem, binding, pool)
+            # One more than there are places is enough to name, those first that must restart.
+            mine = mine[np.argsort(~problem.protected[mine], kind="stable")]
+            # Where one fails, it needs a place besides the others'; of these, those on failed nodes may not need any more.
+            alone = problem.failures == 1 and problem.guarantee.scope == "node"
+            staying = mine[~problem.evictable[mine] if alone else problem.protected[mine]]
+            fails = problem.failures > 0 and not goal.best_effort and binding.during_failover and problem.protected[staying].any()
+            left = _places_left(problem, binding, pool) if fails and places else places
+            if fails and len(staying) > left:
+                return Reason("apart", tuple(staying[: left + 1].tolist()), left + 1, left, among=places)
+            if len(mine) > places:
+                return Reason("apart", tuple(mine[: places + 1].tolist()), places + 1, places)
+    return None
+
+
+def _places(problem: Problem, binding: Binding, pool: int) -> int:
+    """How many places there are in a pool for members of an ``apart`` rule."""
+    assert binding.zone is not None
+    return len(np.unique(binding.zone[(problem.online | problem.maintenance) & (problem.pool == pool)]))
+
+
+def _places_left(problem: Problem, binding: Binding, pool: int) -> int:
+    """How many places there are at most for members of an ``apart`` rule once the unit of one of them has failed."""
+    assert binding.zone is not None
+    inside = np.flatnonzero((problem.online | problem.maintenance) & (problem.pool == pool))
+    zones, units = np.unique(binding.zone[inside], return_inverse=True)[1], problem.unit[inside]
+    pairs = np.unique(np.column_stack([zones, units]), axis=0)
+    whole = pairs[np.bincount(pairs[:, 0])[pairs[:, 0]] == 1]
+    # A unit that fails takes at least the places that are all on it; at best it is one that takes none.
+    lost = np.bincount(whole[:, 1], minlength=len(problem.unit_pool))[units]
+    return int(zones.max()) + 1 - int(lost.min())
+
+
+def _crowded(problem: Problem, goal: Goal, pool: int) -> Reason | None:
+    """More of a resource than the pool has in normal running."""
+    open_ = (problem.pool == pool) & problem.online
+    mine = None
+    for resource, free in enumerate(goal.limits(problem)[open_].sum(axis=0).tolist()):
+        if resource == 0:
+            need = problem.sizes(pool, staying=False).total
+        else:
+            mine = (problem.vm_pool == pool) & ~problem.on_maintenance if mine is None else mine
+            need = int(problem.demand[mine, resource].sum())
+        if need > free:
+            vms = np.flatnonzero((problem.vm_pool == pool) & ~problem.on_maintenance & (problem.demand[:, resource] > 0))
+            return Reason("capacity", tuple(np.unique(problem.whole[vms]).tolist()), need, free, resource=resource)
+    return None
+
+
+def _overfull(problem: Problem, pool: int) -> Reason | None:
+    """The slot bound of a pool with those units gone that have most."""
+    if problem.failures == 0:
+        return None
+    nodes = np.flatnonzero((problem.pool == pool) & problem.online)
+    mine = (problem.vm_pool == pool) & problem.protected & ~problem.on_maintenance
+    for resource in range(problem.n_firm):
+        kept = problem.sizes(pool, protected=True, staying=False) if resource == 0 else Sizes.of(problem.demand[mine, resource])
+        for size in [1, *_some(kept.values)]:
+            need, free = kept.slots(size), _left(problem, nodes, problem.capacity[nodes, resource] // size)
+            if need > free:
+                lone = len(np.unique(problem.unit[nodes])) <= problem.failures
+                kind = "alone" if lone else "sums" if size == 1 else "slots"
+                large = np.flatnonzero(mine & (problem.demand[:, resource] >= size))
+                return Reason(kind, tuple(large.tolist()), need, free, -1, size, resource=resource)
+    return None
+
+
+def _left(problem: Problem, nodes: IntArray, slots: IntArray) -> int:
+    """Slots of some nodes without those of the units that have most and may fail at once."""
+    by_unit = np.zeros(len(problem.unit_pool), dtype=np.int64)
+    np.add.at(by_unit, problem.unit[nodes], slots)
+    return int(np.sort(by_unit)[: max(0, len(by_unit) - problem.failures)].sum())
+
+
+def _mean_peak(problem: Problem) -> Fraction:
+    """The mean share of each pool's online nodes, and the share of the largest node that the largest VM or group takes."""
+    best = Fraction(0)
+    for pool in problem.pools:
+        usable = problem.usable[(problem.pool == pool) & problem.online]
+        sizes = problem.sizes(pool, staying=False)
+        if len(usable):
+            best = max(best, Fraction(sizes.total, int(usable.sum())), Fraction(sizes.largest, int(usable.max())))
+    for binding in problem.bindings:
+        usable = problem.usable[(problem.pool == problem.vm_pool[binding.vms[0]]) & problem.online]
+        if binding.must and binding.kind == "together" and len(usable) and not problem.on_maintenance[binding.vms].any():
+            best = max(best, Fraction(int(problem.memory[binding.vms].sum()), int(usable.max())))
+    return best
+
+
+def _too_large(problem: Problem, goal: Goal) -> Iterator[tuple[Binding, int, int]]:
+    """Groups to keep together that no node can hold, with the memory they need and the most that a node has."""
+    room = np.where(problem.online | problem.maintenance, goal.limit(problem), 0)
+    for binding in problem.bindings:
+        if binding.kind == "together":
+            need = int(problem.memory[binding.vms].sum())
+            most = int(room[problem.pool == problem.vm_pool[binding.vms[0]]].max(initial=0))
+            if need > most:
+                yield binding, need, most
+
+
+def _least_broken(problem: Problem, goal: Goal) -> int:
+    """The weight of rules that are no must and that no placement can keep."""
+    large = [binding for binding, _, _ in _too_large(problem, goal)]
+    many = [b for b in problem.bindings if b.zone is not None and _too_many(problem, b)]
+    return sum(binding.weight for binding in [*large, *many] if not binding.must)
+
+
+def _too_many(problem: Problem, binding: Binding) -> bool:
+    """Whether there are more VMs to keep apart than there are places for them."""
+    pools, members = np.unique(problem.vm_pool[binding.vms], return_counts=True)
+    return any(count > _places(problem, binding, pool) for pool, count in zip(pools.tolist(), members.tolist(), strict=True))
+
+
+def _fewest_nodes(problem: Problem, pool: int, *, spare: bool) -> int:
+    """How many of the largest nodes hold all VMs, in slots of any size; with `spare`, the protected ones without the largest."""
+    usable = np.sort(problem.usable[(problem.pool == pool) & (problem.online | problem.maintenance)])[::-1]
+    every, kept = problem.sizes(pool), problem.sizes(pool, protected=True)
+    fewest = 0
+    for size in [1, *_some(every.values)]:
+        slots = np.cumsum(usable // size)
+        fewest = max(fewest, _count(slots, every.slots(size)))
+        if spare:
+            # A domain that fails is one node at least; the largest is among those that may.
+            gone = usable[: problem.failures if problem.guarantee.scope == "node" else 1] // size
+            lost = np.minimum(slots, int(gone.sum()))
+            fewest = max(fewest, _count(slots - lost, kept.slots(size)))
+    return fewest
+
+
+def _count(slots: IntArray, need: int) -> int:
+    """How many nodes until the slots suffice; all of them and no more where they never do."""
+    return min(int(np.searchsorted(slots, need)) + 1, len(slots)) if need else 0
+
+
+def _some(sizes: IntArray) -> list[int]:
+    """Of sizes, those above 1, or 64 of them."""
+    return [size for size in evenly(sizes, _MOST_SIZES).tolist() if size > 1]

@@ -1,0 +1,1 @@
+"""Construction heuristics: worst-fit decreasing around reserved capacity, and room made for what is left over."""

@@ -1,0 +1,167 @@
+"""Placing VMs one batch after another: spread over the least loaded nodes, or packed into the tightest fit."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import Binding, BoolArray, Problem
+from vmplace.problem.ranking import evenly, ranked
+from vmplace.search.construct.spreading import fitting, holding, spread
+
+__all__ = ["Filling"]
+
+_BANDS = 16
+"""So many sizes of VMs that no rule binds are told apart from those of VMs under rules."""
+
+
+class Filling:
+    """A placement in the making.
+
+    Parameters
+    ----------
+    problem
+        What to place.
+    node_of
+        Where VMs are so far, -1 for those to place, shape (n_vms,); copied.
+    cap
+        The load that each node may reach, shape (n_nodes, n_resources).
+    pack
+        Tightest fit instead of least loaded.
+    """
+
+    def __init__(self, problem: Problem, node_of: IntArray, cap: IntArray, *, pack: bool) -> None:
+        self.node_of = node_of.copy()
+        self._problem = problem
+        self._pack = pack
+        self._demand = np.ascontiguousarray(problem.demand.T)
+        self._cap = np.ascontiguousarray(cap.T)
+        self._room = np.where(problem.online, self._cap - problem.loads(node_of).T, -1)
+        self._rules_of: dict[int, list[Binding]] = {}
+        for binding in problem.bindings:
+            for vm in binding.vms.tolist():
+                self._rules_of.setdefault(vm, []).append(binding)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every VM has a node."""
+        return bool(np.all(self.node_of >= 0))
+
+    def raise_cap(self, cap: IntArray) -> None:
+        """Let nodes be filled further."""
+        self._room = np.where(self._problem.online, self._room + cap.T - self._cap, -1)
+        self._cap = np.ascontiguousarray(cap.T)
+
+    def place_all(self, among: BoolArray | None = None, *, by_size: bool = False) -> None:
+        """Place what fits, of some VMs or of all, the largest first: those under rules before the others, or, `by_size`, before
+        others of their size."""
+        waiting = np.flatnonzero(self.node_of < 0 if among is None else (self.node_of < 0) & among)
+        waiting = waiting[ranked(*(-amount[waiting] for amount in self._demand))]
+        if not self._rules_of:
+            self._place_unbound(waiting)
+            return
+        bound = np.array([vm in self._rules_of for vm in waiting.tolist()], dtype=bool)
+        unbound, groups = waiting[~bound], self._groups(waiting[bound].tolist())
+        need, memory = (-np.array(amounts, dtype=np.int64) for amounts in ([n for n, _ in groups], self._problem.memory[unbound]))
+        sizes = evenly(np.unique(-memory), _BANDS)[:0:-1] if by_size else memory[:0]
+        start = first = 0
+        for size in [*sizes.tolist(), 0]:
+            stop, last = (int(np.searchsorted(amounts, -size, side="right")) for amounts in (need, memory))
+            for _, group in groups[start:stop]:
+                self._place_group(group)
+            self._place_unbound(unbound[first:last])
+            start, first = stop, last
+
+    def _groups(self, vms: list[int]) -> list[tuple[int, list[int]]]:
+        """VMs under rules, each with those that go with it, and the memory these need: most first."""
+        groups = {tuple(self._group_of(vm)): None for vm in vms}
+        found = [(int(self._demand[0, list(group)].sum()), list(group)) for group in groups]
+        return sorted(found, key=lambda pair: -pair[0])
+
+    def _place_unbound(self, vms: IntArray) -> None:
+        for some, reachable in self._by_choice(vms):
+            nodes = np.flatnonzero(reachable & self._problem.online)
+            if len(some) and len(nodes):
+                (self._pack_onto if self._pack else self._spread_over)(some, nodes)
+
+    def _by_choice(self, vms: IntArray) -> Iterator[tuple[IntArray, BoolArray]]:
+        """VMs of one signature at a time, with the nodes that they may be on; those with fewer to choose from go first."""
+        reachable = self._problem.reachable
+        if len(reachable) == 1:
+            yield vms, reachable[0]
+            return
+        signature, choice = self._problem.signature[vms], reachable.sum(axis=1)
+        for number in sorted(np.unique(signature).tolist(), key=lambda s: (choice[s], s)):
+            yield vms[signature == number], reachable[number]
+
+    def _spread_over(self, vms: IntArray, nodes: IntArray) -> None:
+        """Worst-fit decreasing."""
+        room = self._room[:, nodes]
+        chosen = spread(self._demand.take(vms, axis=1), self._problem.capacity[nodes].T, self._cap[:, nodes] - room, room)
+        self.node_of[vms] = np.append(nodes, -1)[chosen]
+        self._room[:, nodes] = room
+
+    def _pack_onto(self, vms: IntArray, nodes: IntArray) -> None:
+        """Best-fit decreasing, all VMs of one kind at a time: the tightest node takes what it can, then the next."""
+        demand = self._demand.take(vms, axis=1)
+        starts = np.flatnonzero(np.logical_or.reduce([np.diff(row, prepend=-1) != 0 for row in demand]))
+        room = self._room[:, nodes]
+        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(vms)], strict=True):
+            need = demand[:, start]
+            tight = np.argsort(room[0], kind="stable")
+            tight = tight[np.searchsorted(room[0, tight], need[0]) :]
+            most = holding(room[:, tight], need)
+            taken = np.diff(np.minimum(np.cumsum(most), stop - start), prepend=0)
+            chosen = np.repeat(tight, taken)
+            room[:, tight] -= need[:, None] * taken
+            self.node_of[vms[start : start + len(chosen)]] = nodes[chosen]
+        self._room[:, nodes] = room
+
+    def _group_of(self, vm: int) -> list[int]:
+        """All that must be together with a VM, itself included, as far as rules chain."""
+        group, todo = {vm}, [vm]
+        while todo:
+            for binding in self._rules_of.get(todo.pop(), ()):
+                if binding.kind == "together" and binding.must:
+                    new = set(binding.vms.tolist()) - group
+                    group |= new
+                    todo += new
+        return sorted(group)
+
+    def _place_group(self, group: list[int]) -> None:
+        problem = self._problem
+        waiting = [vm for vm in group if self.node_of[vm] < 0]
+        homes = {int(self.node_of[vm]) for vm in group if self.node_of[vm] >= 0}
+        need = self._demand[:, waiting].sum(axis=1)
+        fits = fitting(self._room, need)
+        for vm in waiting:
+            fits &= problem.reachable[problem.signature[vm]]
+        if homes:
+            fits &= np.isin(np.arange(problem.n_nodes), list(homes)) & (len(homes) == 1)
+        penalty = np.zeros(problem.n_nodes, dtype=np.int64)
+        for vm in waiting:
+            for binding in self._rules_of.get(vm, ()):
+                broken = self._broken_by(binding, vm)
+                if binding.must:
+                    fits &= ~broken
+                else:
+                    penalty += broken * binding.weight
+        nodes = np.flatnonzero(fits)
+        if len(nodes):
+            room = self._room[0, nodes]
+            filled = room if self._pack else (self._cap[0, nodes] - room) / problem.usable[nodes]
+            best = nodes[np.lexsort((filled, penalty[nodes]))[0]]
+            self.node_of[waiting] = best
+            self._room[:, best] -= need
+
+    def _broken_by(self, binding: Binding, vm: int) -> BoolArray:
+        """Nodes on which the VM would break the rule, shape (n_nodes,)."""
+        if binding.nodes is not None:
+            return ~binding.nodes
+        hosts = self.node_of[binding.vms[binding.vms != vm]]
+        hosts = hosts[hosts >= 0]
+        if binding.zone is not None:
+            return np.isin(binding.zone, binding.zone[hosts])
+        taken = np.zeros(self._problem.n_nodes, dtype=bool)
+        taken[hosts] = True
+        return ~taken & bool(taken.any())

@@ -1,0 +1,132 @@
+"""Room for whom rules leave stranded: VMs that no rule binds leave a few nodes, chosen so that each serves many failures."""
+
+import numpy as np
+from attrs import define, field, frozen
+
+from vmplace.failover.certify import certify
+from vmplace.failover.planned.first_fit import stranded
+from vmplace.failover.restart import Restart
+from vmplace.failover.verdict import Fate
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import BoolArray, Problem
+from vmplace.problem.state import Standing
+from vmplace.search.construct.filling import Filling
+from vmplace.search.goal import Goal
+from vmplace.solvers.budget import Budget
+
+__all__ = ["vacate"]
+
+_ROUNDS = 12
+"""How often what failures still lack is made good."""
+
+
+def vacate(problem: Problem, goal: Goal, node_of: IntArray, reserved: IntArray, *, budget: Budget) -> IntArray | None:
+    """A placement in which every failure has a plan that quick ways find, or None.
+
+    Where one is to restart that finds no room on the nodes that its rules leave it, a node is chosen to have that room: of those
+    where it can be made the one that serves most failures. VMs that no rule binds are placed anew around it.
+
+    Parameters
+    ----------
+    problem, goal
+        What is asked.
+    node_of
+        A placement that keeps all that holds in normal running, shape (n_vms,).
+    reserved
+        What it leaves free on each node on purpose, shape (n_nodes, n_resources).
+    budget
+        When it is spent, None is returned.
+    """
+    return _Vacating(problem, goal, node_of, reserved.copy()).run(budget)
+
+
+@frozen(eq=False)
+class _Need:
+    """Who finds no room in a failure: the amounts, and the nodes that rules leave, shape (n_nodes,)."""
+
+    scenario: int
+    demand: IntArray
+    allowed: BoolArray
+
+
+@define(eq=False)
+class _Vacating:
+    problem: Problem
+    goal: Goal
+    node_of: IntArray
+    reserved: IntArray
+    _unbound: BoolArray = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._unbound = self.goal.free(self.problem).copy()
+        for binding in self.problem.bindings:
+            self._unbound[binding.vms] = False
+
+    def run(self, budget: Budget) -> IntArray | None:
+        suspects = np.zeros(0, dtype=np.int64)
+        for _ in range(_ROUNDS):
+            needs = self._needs(suspects, budget) or self._needs(None, budget)
+            if budget.spent:
+                return None
+            if not needs:
+                return self.node_of
+            suspects = np.array([need.scenario for need in needs])
+            if not self._reserve(needs) or not self._refill():
+                return None
+        return None
+
+    def _needs(self, scenarios: IntArray | None, budget: Budget) -> list[_Need]:
+        """Whom some failures, or all, leave without room, the largest first."""
+        glance = certify(self.problem, self.node_of, budget=Budget(0), losses=False)
+        open_ = np.flatnonzero(glance.fate != Fate.SAFE)
+        needs: list[_Need] = []
+        for scenario in (open_ if scenarios is None else np.intersect1d(open_, scenarios)).tolist():
+            if budget.spent:
+                break
+            if stranded(Restart.of(glance.standing, scenario)):
+                needs += self._lacking(glance.standing, scenario)
+        return sorted(needs, key=lambda need: (-int(need.demand[0]), need.scenario))
+
+    def _lacking(self, standing: Standing, scenario: int) -> list[_Need]:
+        restart, needs = Restart.of(standing, scenario, every=True), []
+        for item in stranded(restart):
+            allowed = np.zeros(self.problem.n_nodes, dtype=bool)
+            allowed[restart.nodes[item.allowed]] = True
+            demand = np.zeros(self.problem.capacity.shape[1], dtype=np.int64)
+            demand[: len(item.demand)] = item.demand
+            needs.append(_Need(scenario, demand, allowed))
+        return needs
+
+    def _reserve(self, needs: list[_Need]) -> bool:
+        """Choose where to make the room; whether there are nodes for all of it."""
+        problem = self.problem
+        room = problem.capacity - problem.loads(np.where(self._unbound, -1, self.node_of))
+        free = problem.capacity - problem.loads(self.node_of)
+        masks = np.array([need.allowed & (room >= need.demand).all(axis=1) for need in needs])
+        served = np.zeros(len(needs), dtype=bool)
+        for number, need in enumerate(needs):
+            if served[number]:
+                continue
+            if not masks[number].any():
+                return False
+            uses = masks[~served].sum(axis=0) * masks[number]
+            best = np.flatnonzero(uses == uses.max())
+            node = int(best[free[best, 0].argmax()])
+            self.reserved[node] = np.maximum(self.reserved[node], need.demand)
+            # One hole serves one of each failure.
+            alike = np.flatnonzero(masks[:, node] & ~served)
+            _, first = np.unique([needs[k].scenario for k in alike.tolist()], return_index=True)
+            served[alike[first]] = True
+            masks[:, node] = False
+        return True
+
+    def _refill(self) -> bool:
+        """Place anew what no rule binds, around the room that is to be, spread or else packed; whether all finds some."""
+        cap = np.minimum(self.goal.limits(self.problem), self.problem.capacity - self.reserved)
+        for pack in (False, True):
+            filling = Filling(self.problem, np.where(self._unbound, -1, self.node_of), cap, pack=pack)
+            filling.place_all()
+            if filling.complete:
+                self.node_of = filling.node_of
+                return True
+        return False

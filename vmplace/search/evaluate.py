@@ -1,0 +1,98 @@
+"""How the quick constructions judge what they made: exactly, or by what is told quickly where more than plans is asked."""
+
+import numpy as np
+from attrs import evolve, field, frozen
+
+from vmplace.failover.certify import certify
+from vmplace.failover.verdict import Fate, Verdict
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import BoolArray, Problem
+from vmplace.search.goal import Candidate, Goal
+from vmplace.solvers.budget import Budget
+
+__all__ = ["Judging"]
+
+
+@frozen(eq=False)
+class Judging:
+    """A judge of placements.
+
+    Parameters
+    ----------
+    problem, goal
+        What is asked.
+    budget
+        What is undecided when it is spent is not known to be safe.
+    searching
+        Whether each failure is decided; otherwise, where more is asked than a plan for each, a placement is mostly accepted for
+        what array passes tell. A best effort needs to know all.
+    few
+        Without `searching`, so few failures are looked at one by one all the same where they take no search: where a policy
+        restarts VMs, or failures come in turn.
+    """
+
+    problem: Problem
+    goal: Goal
+    budget: Budget
+    searching: bool = field(kw_only=True)
+    few: int = field(default=500, kw_only=True)
+
+    def candidate(self, node_of: IntArray) -> Candidate | None:
+        """The placement, if it is accepted."""
+        return self._accepted(node_of, None, self._verdict(node_of, None))
+
+    def with_spares(self, node_of: IntArray) -> Candidate | None:
+        """The placement with idle nodes switched on, the largest first, until every failure is survived; if it is accepted."""
+        powered = np.zeros(self.problem.n_nodes, dtype=bool)
+        powered[node_of] = True
+        idle = np.flatnonzero(self.problem.online & ~powered)
+        idle = idle[np.argsort(-self.problem.usable[idle], kind="stable")].tolist()
+        while True:
+            verdict = self._verdict(node_of, powered)
+            helpful = None if verdict.safe else next((node for node in idle if _helps(verdict, node)), None)
+            if helpful is None:
+                return self._accepted(node_of, powered, verdict)
+            if self.budget.spent:
+                return None
+            idle.remove(helpful)
+            powered[helpful] = True
+
+    def _accepted(self, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> Candidate | None:
+        if not self.goal.accepts(self.problem, verdict):
+            return None
+        return Candidate(node_of, powered, verdict, self.goal.values(self.problem, node_of, verdict, powered))
+
+    def _verdict(self, node_of: IntArray, powered: BoolArray | None) -> Verdict:
+        problem, asked = self.problem, self.problem.guarantee
+        if self.searching or problem.plain or self.goal.best_effort:
+            return self._certified(problem, node_of, powered, searching=True)
+        if asked.restart == "any-order" and asked.policy is None:
+            return self._certified(problem, node_of, powered, searching=False)
+        # What is survived in any order is survived by any policy or plan: these take work for each failure.
+        strict = evolve(problem, guarantee=evolve(asked, restart="any-order", policy=None, order=None))
+        verdict = self._certified(strict, node_of, powered, searching=False)
+        if not verdict.safe and verdict.standing.failures.total > self.few:
+            return verdict
+        return self._certified(problem, node_of, powered, searching=asked.policy is not None)
+
+    def _certified(self, problem: Problem, node_of: IntArray, powered: BoolArray | None, *, searching: bool) -> Verdict:
+        return certify(
+            problem,
+            node_of,
+            budget=self.budget,
+            powered=powered,
+            losses=self.goal.best_effort,
+            stop_early=not self.goal.best_effort,
+            searching=searching,
+        )
+
+
+def _helps(verdict: Verdict, node: int) -> bool:
+    """Whether the node would be a survivor of a failure that is not survived, or not known to be."""
+    failures, fate = verdict.standing.failures, verdict.fate
+    pool = int(failures.problem.pool[node])
+    if verdict.turns.get(pool, Fate.SAFE) != Fate.SAFE:
+        return True
+    bad = np.flatnonzero(fate == (Fate.UNSAFE if Fate.UNSAFE in fate else Fate.UNKNOWN))
+    bad = bad[failures.pool[bad] == pool]
+    return not failures.hit(bad, np.full(len(bad), node)).all()

@@ -1,0 +1,214 @@
+"""What a search is after: which VMs may go where, and what each candidate is worth."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from math import inf
+
+import numpy as np
+from attrs import field, frozen
+
+from vmplace.failover.verdict import Verdict
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import BoolArray, Problem, broken_bindings
+from vmplace.solvers.budget import Budget
+
+__all__ = ["OBJECTIVES", "Candidate", "Goal", "Stage", "better", "faulty", "losses", "lost_vms", "migrated", "priorities"]
+
+OBJECTIVES = ("balance", "consolidate", "moves")
+
+Stage = tuple[str, int]
+"""One thing to minimise, the earlier stages being equal: ``("lost", priority)``, ``("rules", 0)`` or ``(objective, 0)``."""
+
+
+@frozen(eq=False)
+class Candidate:
+    """A placement with its verdict.
+
+    Parameters
+    ----------
+    node_of
+        Node of each VM, shape (n_vms,).
+    powered
+        Nodes that stay on, shape (n_nodes,); None means all.
+    verdict
+        What each failure does to it.
+    values
+        Of the goal's stages.
+    anew
+        Made without regard to where VMs are now: nothing to start a search for few moves from.
+    """
+
+    node_of: IntArray
+    powered: BoolArray | None
+    verdict: Verdict
+    values: tuple[int | Fraction, ...]
+    anew: bool = False
+
+    def tell(self, budget: Budget, bounds: tuple[int | Fraction, ...]) -> None:
+        """Report it as progress: its value in the first stage that is not at its bound."""
+        stages = list(zip(self.values, bounds, strict=True))
+        value, bound = next((stage for stage in stages if stage[0] > stage[1]), stages[0])
+        budget.tell("search", value=float(value), bound=float(bound))
+
+
+@frozen
+class Goal:
+    """What is asked of a placement.
+
+    Parameters
+    ----------
+    objectives
+        In order of importance.
+    move_running
+        Whether VMs that run may move.
+    best_effort
+        Whether protection may be incomplete.
+    max_moves, max_migrated
+        Limits on VMs, and on MiB, that change node; None for none.
+    worst
+        With `best_effort`: by what fails (units, ascending), the protected memory that may be left out, by priority (highest
+        first), so that no scenario gets worse; None for no such limit.
+    headroom
+        Whether normal running keeps to `Problem.limit`; otherwise to `Problem.usable`.
+    """
+
+    objectives: tuple[str, ...]
+    move_running: bool = False
+    best_effort: bool = False
+    max_moves: int | None = None
+    max_migrated: int | None = None
+    worst: Mapping[tuple[int, ...], tuple[int, ...]] | None = field(default=None, hash=False)
+    headroom: bool = True
+
+    @property
+    def consolidates(self) -> bool:
+        """Whether nodes are switched off."""
+        return "consolidate" in self.objectives
+
+    def stages(self, problem: Problem) -> list[Stage]:
+        """What is minimised, in order: protection lost, then rules, then the objectives; moves come before rules."""
+        stages: list[Stage] = [(name, 0) for name in self.objectives]
+        if any(not b.must for b in problem.bindings):
+            stages.insert(1 if self.objectives[0] == "moves" else 0, ("rules", 0))
+        lost: list[Stage] = [("lost", p) for p in priorities(problem)] if self.best_effort else []
+        return lost + stages
+
+    def free(self, problem: Problem) -> BoolArray:
+        """VMs whose node is open, shape (n_vms,)."""
+        waiting = problem.node_of < 0
+        return waiting | problem.movable if self.move_running else waiting
+
+    @property
+    def few_moves(self) -> bool:
+        """Whether VMs that may move should rather not."""
+        return self.objectives[0] == "moves" or self.max_moves is not None or self.max_migrated is not None
+
+    def settled(self, problem: Problem) -> IntArray:
+        """The placement to start from: who stays, or should; -1 for the others, shape (n_vms,)."""
+        return problem.node_of if self.few_moves else np.where(self.free(problem), -1, problem.node_of)
+
+    def limit(self, problem: Problem) -> IntArray:
+        """What normal running may use of each node, in MiB."""
+        return problem.limit if self.headroom else problem.usable
+
+    def limits(self, problem: Problem) -> IntArray:
+        """What normal running may use of each node, shape (n_nodes, n_resources)."""
+        return np.column_stack([self.limit(problem), problem.capacity[:, 1:]])
+
+    def allowed(self, problem: Problem, node_of: IntArray) -> bool:
+        """Whether a placement keeps all that holds in normal running: places, memory, must-rules, limits on moves."""
+        placed = np.flatnonzero(node_of != problem.node_of)
+        moved = placed[problem.node_of[placed] >= 0]
+        return bool(
+            node_of.min(initial=0) >= 0
+            and (problem.reachable.all() or np.all(problem.reachable[problem.signature, node_of]))
+            and np.all(problem.online[node_of[placed]])
+            and (self.move_running or not len(moved))
+            and np.all(problem.movable[moved])
+            and np.all(problem.loads(node_of) <= self.limits(problem))
+            and not any(b.must for b in broken_bindings(problem, node_of))
+            and len(moved) <= (inf if self.max_moves is None else self.max_moves)
+            and int(problem.memory[moved].sum()) <= (inf if self.max_migrated is None else self.max_migrated)
+        )
+
+    def accepts(self, problem: Problem, verdict: Verdict) -> bool:
+        """Whether the failures are survived as far as asked."""
+        if not self.best_effort:
+            return verdict.safe
+        if self.worst is None:
+            return True
+        failures, lost = verdict.standing.failures, losses(problem, verdict)
+        return all(lost[number] <= self.worst.get(failures.key(number), lost[number]) for number in verdict.losses)
+
+    def values(
+        self, problem: Problem, node_of: IntArray, verdict: Verdict, powered: BoolArray | None
+    ) -> tuple[int | Fraction, ...]:
+        """What a placement is worth in each stage; less is better."""
+        return tuple(self._value(stage, problem, node_of, verdict, powered) for stage in self.stages(problem))
+
+    def _value(
+        self, stage: Stage, problem: Problem, node_of: IntArray, verdict: Verdict, powered: BoolArray | None
+    ) -> int | Fraction:
+        name, priority = stage
+        if name == "lost":
+            return sum(
+                int(problem.memory[v]) for vms in lost_vms(verdict).values() for v in vms if problem.priority[v] == priority
+            )
+        if name == "rules":
+            return sum(b.weight for b in broken_bindings(problem, node_of) if not b.must)
+        if name == "moves":
+            return migrated(problem, node_of)
+        if name == "consolidate":
+            return problem.n_nodes if powered is None else int(powered.sum())
+        return peak(problem, node_of)
+
+
+def better(first: Candidate | None, second: Candidate | None) -> Candidate | None:
+    """The one whose values are less; the first if they are equal, None if there is neither."""
+    both = [candidate for candidate in (first, second) if candidate is not None]
+    return min(both, key=lambda candidate: candidate.values, default=None)
+
+
+def migrated(problem: Problem, node_of: IntArray) -> int:
+    """The memory of VMs that a placement has on another node than they are on now, in MiB."""
+    return int(problem.memory[(problem.node_of >= 0) & (problem.node_of != node_of)].sum())
+
+
+def priorities(problem: Problem) -> list[int]:
+    """Priorities of protected VMs, highest first."""
+    values: list[int] = np.unique(problem.priority[problem.protected]).tolist()
+    return values[::-1]
+
+
+def peak(problem: Problem, node_of: IntArray) -> Fraction:
+    """The highest share of usable memory in use on an online node."""
+    load, usable = problem.load(node_of)[problem.online], problem.usable[problem.online]
+    # The float only picks a few to compare exactly.
+    share = load / usable if len(load) else np.zeros(0)
+    near = share >= share.max(initial=0) * (1 - 1e-9)
+    pairs = set(zip(load[near].tolist(), usable[near].tolist(), strict=True))
+    return max((Fraction(used, whole) for used, whole in pairs), default=Fraction(0))
+
+
+def lost_vms(verdict: Verdict) -> dict[int, list[int]]:
+    """Per unsafe scenario, the VMs that it leaves without a restart."""
+    return {number: loss.vms.tolist() for number, loss in verdict.losses.items()}
+
+
+def losses(problem: Problem, verdict: Verdict) -> list[tuple[int, ...]]:
+    """Per scenario, the memory it leaves without a restart, by priority, highest first."""
+    rank = {priority: i for i, priority in enumerate(priorities(problem))}
+    table = np.zeros((len(verdict.standing.failures), len(rank)), dtype=np.int64)
+    for number, vms in lost_vms(verdict).items():
+        for vm in vms:
+            table[number, rank[int(problem.priority[vm])]] += problem.memory[vm]
+    return [tuple(row) for row in table.tolist()]
+
+
+def faulty(problem: Problem) -> bool:
+    """Whether a node is overfull now, or a VM is where it may not be."""
+    now = problem.node_of
+    here = np.flatnonzero(now >= 0)
+    misplaced = ~problem.reachable[problem.signature[here], now[here]]
+    broken = any(binding.must for binding in broken_bindings(problem, now))
+    return bool(np.any(problem.loads(now) > problem.capacity) or misplaced.any() or broken)

@@ -1,0 +1,1 @@
+"""Local search: slots made by few migrations, ejection chains."""

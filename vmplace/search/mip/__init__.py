@@ -1,0 +1,1 @@
+"""The integer programming model over counts of VMs per class and node."""

@@ -1,0 +1,300 @@
+"""The exact core: the compact model, stage by stage; candidates certified, failing scenarios written out until none fails."""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from attrs import define, field, frozen
+
+from vmplace.failover.certify import certify
+from vmplace.failover.verdict import Fate, Verdict
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import BoolArray, Problem
+from vmplace.search.bounds.necessary import least
+from vmplace.search.goal import Candidate, Goal, Stage, losses
+from vmplace.search.mip.any_order import AnyOrderModel
+from vmplace.search.mip.best_effort import EffortModel
+from vmplace.search.mip.model import CountModel
+from vmplace.solvers.budget import Budget, OutOfTimeError
+from vmplace.solvers.cpsat import Answer, Outcome
+from vmplace.solvers.portfolio import Portfolio
+
+__all__ = ["Finding", "search"]
+
+_SEARCH_SHARE = 0.9
+_KEEP = 32
+_WRITE_AT_ONCE = 8
+
+
+@frozen(eq=False)
+class Finding:
+    """What a search ends with.
+
+    Parameters
+    ----------
+    best
+        The best candidate; None without one.
+    bounds
+        Per stage of the goal, the least its value can be, the earlier stages being at theirs.
+    infeasible
+        Whether it is proved that there is no candidate.
+    stats
+        Numbers of searches, of scenarios written out, deterministic time.
+    by
+        What gave each bound: ``bounds``, ``cp-sat``, ``highs`` or ``bin packing``.
+    """
+
+    best: Candidate | None
+    bounds: tuple[int | Fraction, ...]
+    infeasible: bool
+    stats: dict[str, Any]
+    by: tuple[str, ...]
+
+    @property
+    def optimal(self) -> bool:
+        """Whether the candidate is proved best."""
+        return self.best is not None and self.best.values == self.bounds
+
+
+def search(
+    problem: Problem,
+    goal: Goal,
+    *,
+    budget: Budget,
+    start: Candidate | None = None,
+    onto: BoolArray | None = None,
+    bounds: tuple[int | Fraction, ...] | None = None,
+    slots: set[int] | None = None,
+    seed: int = 0,
+    deterministic: bool = False,
+    effort: float | None = None,
+    relaxed: bool = False,
+) -> Finding:
+    """Find the best placement, and prove it.
+
+    Where more is promised than a plan for each failure, the model has either rows that are enough for it, but not necessary: then
+    neither bounds nor infeasibility say anything of the problem; or, `relaxed`, only such as are necessary, and cuts from what
+    turned out not to keep the promise.
+
+    Parameters
+    ----------
+    problem, goal
+        What is asked.
+    budget
+        When it is spent, the best so far is returned with what bounds are known.
+    start
+        A candidate to begin with.
+    onto
+        As for `CountModel`.
+    bounds
+        Of the goal's stages, where they are known already.
+    slots
+        Slot sizes in MiB that searches on this cluster have found to tell; what this one finds is added.
+    seed, deterministic, effort
+        As for `Portfolio`.
+    relaxed
+        Whether to prove rather than to find, where there is a difference.
+    """
+    stages = goal.stages(problem)
+    known = [least(problem, goal, stage) for stage in stages] if bounds is None else list(bounds)
+    return _Search(
+        problem,
+        goal,
+        budget,
+        Portfolio(seed, deterministic, effort),
+        start,
+        onto,
+        stages,
+        known,
+        set() if slots is None else slots,
+        relaxed,
+    ).run()
+
+
+@define
+class _Search:
+    problem: Problem
+    goal: Goal
+    budget: Budget
+    engine: Portfolio
+    best: Candidate | None
+    onto: BoolArray | None
+    stages: list[Stage]
+    bounds: list[int | Fraction]
+    slots: set[int]
+    relaxed: bool
+    by: list[str] = field(init=False)
+    searches: int = field(default=0, init=False)
+    written: int = field(default=0, init=False)
+    cuts: int = field(default=0, init=False)
+    _latest: list[tuple[int, ...]] = field(factory=list, init=False)
+    _model: CountModel | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.by = ["bounds"] * len(self.stages)
+
+    def run(self) -> Finding:
+        bounds = self.bounds
+        for number, stage in enumerate(self.stages):
+            if self.best is None or self.best.values[number] > bounds[number]:
+                try:
+                    feasible, bounds[number] = self._solve(number, bounds[number])
+                except OutOfTimeError:
+                    break
+                if not feasible:
+                    return Finding(None, tuple(bounds), True, self._stats(), tuple(self.by))
+            if self.best is None or self.best.values[number] > bounds[number]:
+                break
+            if self._model is not None:
+                self._model.hold(stage, self.best.values[number])
+        return Finding(self.best, tuple(bounds), False, self._stats(), tuple(self.by))
+
+    def _stats(self) -> dict[str, float]:
+        told = {"searches": self.searches, "scenarios_written": self.written, "work": round(self.engine.spent, 6)}
+        return told if self.problem.plain else {**told, "cuts": self.cuts}
+
+    @property
+    def model(self) -> CountModel:
+        """Made when first needed: often the greedy candidate meets the bound, and nothing is to be searched."""
+        if self._model is None:
+            peak = max((b for (name, _), b in zip(self.stages, self.bounds, strict=True) if name == "balance"), default=0)
+            budget = self.budget.share(_SEARCH_SHARE)
+            self._model = self._made(budget, peak)
+            for number, stage in enumerate(self.stages):
+                if self.best is None or self.best.values[number] > self.bounds[number]:
+                    break
+                self._model.hold(stage, self.best.values[number])
+        return self._model
+
+    def _made(self, budget: Budget, peak: int | Fraction) -> CountModel:
+        stated: dict[str, Any] = {"onto": self.onto, "least_peak": peak, "slots": self.slots}
+        if self.goal.best_effort and self.problem.failures > 1:
+            return EffortModel(self.problem, self.goal, budget, **stated)
+        if self.problem.plain or self.goal.best_effort:
+            return CountModel(self.problem, self.goal, budget, **stated)
+        return AnyOrderModel(self.problem, self.goal, budget, strict=not self.relaxed, **stated)
+
+    def _solve(self, number: int, bound: int | Fraction) -> tuple[bool, int | Fraction]:
+        """Bring one stage to its optimum, as far as time allows; whether there is a placement at all, and the stage's bound."""
+        model, inner = self.model, self.budget.share(_SEARCH_SHARE)
+        stage = self.stages[number]
+        while not inner.spent:
+            model.program.objective = model.objective(stage)
+            self._latest.clear()
+            answer = self._search(stage, inner)
+            if answer.outcome is Outcome.INFEASIBLE:
+                self.by[number] = answer.by
+                if self.best is None:
+                    return False, bound
+                # Nothing is better than the best: it was held out by `hold(strictly=True)`, and must not be for the next stage.
+                self._model = None
+                return True, self.best.values[number]
+            if answer.bound is not None and model.bound(stage, answer.bound) > bound:
+                bound, self.by[number] = model.bound(stage, answer.bound), answer.by
+            if answer.values is None:
+                break
+            fresh = self._judge(answer.values)
+            if self.best is not None and self.best.values[number] <= bound:
+                return True, bound
+            if fresh or inner.spent:
+                continue
+            if answer.outcome is not Outcome.OPTIMAL or self.best is None:
+                break
+            # The rounding of a share left a gap: ask for strictly better, until there is none.
+            model.hold(stage, self.best.values[number], strictly=True)
+        for values in reversed(self._latest):
+            if self.budget.spent or self._adopt(*self._certified(values)):
+                break
+        return True, bound
+
+    def _search(self, stage: Stage, budget: Budget) -> Answer:
+        self.searches += 1
+        hint = None if self.best is None or self.best.anew else self.model.hint(self.best)
+
+        def tell(value: int, bound: int) -> None:
+            self.budget.tell("search", value=float(self.model.bound(stage, value)), bound=float(self.model.bound(stage, bound)))
+
+        def remember(values: tuple[int, ...]) -> None:
+            self._latest.append(values)
+            del self._latest[:-_KEEP]
+
+        return self.engine.solve(
+            self.model.program,
+            budget=budget,
+            hint=hint,
+            on_solution=remember,
+            on_progress=tell,
+        )
+
+    def _judge(self, values: tuple[int, ...]) -> bool:
+        """Certify a solution; take it if it is good, and write out scenarios that the model got wrong: whether there were any."""
+        node_of, powered, verdict = self._certified(values)
+        self._adopt(node_of, powered, verdict)
+        corrected = [self._correct(number, verdict, powered) for number in self._wrong(values, verdict)]
+        if any(corrected) or not verdict.unsafe:
+            return any(corrected)
+        return self._cut(verdict)
+
+    def _cut(self, verdict: Verdict) -> bool:
+        """Forbid a placement that keeps no promise though there is a plan for each failure; False if that says too little."""
+        if not isinstance(self.model, AnyOrderModel) or self.problem.guarantee.policy is not None:
+            return False  # what a policy does depends on which VMs are where, not only on how many
+        self.model.forbid(verdict.standing.node_of)
+        self.cuts += 1
+        return True
+
+    def _correct(self, number: int, verdict: Verdict, powered: BoolArray | None) -> bool:
+        """State what the model missed of a scenario: slots of a size where that tells, else all; False if it is already."""
+        standing = verdict.standing
+        units, failed, node_of = standing.failures.key(number), standing.failures.failing(number), standing.node_of
+        if self._told_as_story(number, verdict):
+            return True
+        sizes = None if self.goal.best_effort else self.model.sharpen(node_of, powered, failed)
+        if sizes is not None:
+            self.slots.update(sizes)
+            return True
+        fresh = self.model.write_out(units)
+        self.written += fresh
+        return fresh
+
+    def _told_as_story(self, number: int, verdict: Verdict) -> bool:
+        """Forbid how a VM is stranded, where no rule among VMs is part of it."""
+        loss = verdict.losses.get(number)
+        if loss is None or loss.reason.kind != "stranded" or not isinstance(self.model, AnyOrderModel):
+            return False
+        if self.problem.in_turn or verdict.standing.binding(verdict.standing.failures.failing(number)):
+            return False
+        self.model.forbid_story(verdict.standing.failures.key(number), loss.reason.vms[0], loss.reason.story)
+        self.cuts += 1
+        return True
+
+    def _certified(self, values: tuple[int, ...]) -> tuple[IntArray, BoolArray | None, Verdict]:
+        node_of, powered = self.model.placement(values)
+        wanted = self.goal.best_effort or not self.problem.plain
+        verdict = certify(self.problem, node_of, budget=self.budget, powered=powered, losses=wanted)
+        return node_of, powered, verdict
+
+    def _adopt(self, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> bool:
+        """Take a candidate that is acceptable and better than the best."""
+        if np.any(verdict.fate == Fate.UNKNOWN) or not self.goal.accepts(self.problem, verdict):
+            return False
+        if not self.goal.allowed(self.problem, node_of):
+            raise RuntimeError("the search broke a rule of placement; this is a defect, please report it")
+        values = self.goal.values(self.problem, node_of, verdict, powered)
+        if self.best is None or values < self.best.values:
+            self.best = Candidate(node_of, powered, verdict, values)
+            return True
+        return False
+
+    def _wrong(self, values: tuple[int, ...], verdict: Verdict) -> list[int]:
+        """Scenarios that the model thinks survived, or better survived than they are; the weightiest first."""
+        if not self.goal.best_effort:
+            wrong = np.flatnonzero(verdict.fate == Fate.UNSAFE)
+        else:
+            lost, failures = losses(self.problem, verdict), verdict.standing.failures
+            better = [n for n in range(len(failures)) if lost[n] > self.model.lost(values, failures.key(n))]
+            wrong = np.array(better, dtype=np.int64)
+        by_weight = wrong[np.argsort(-verdict.standing.asked[wrong], kind="stable")]
+        # All at once on small clusters, and after the first few have not sufficed.
+        most = _WRITE_AT_ONCE if self.written < _WRITE_AT_ONCE else self.problem.n_nodes
+        return [int(number) for number in by_weight[:most]]

@@ -1,0 +1,225 @@
+"""Which method answers: greedy first, then the exact core, neighbourhoods or bin packing, as size and goal allow."""
+
+from contextlib import suppress
+from fractions import Fraction
+from typing import Any
+
+from attrs import evolve, frozen
+
+from vmplace.failover.certify import certify
+from vmplace.problem.problem import Problem
+from vmplace.search.bounds.necessary import least
+from vmplace.search.consolidate import Consolidation, spare_packing
+from vmplace.search.goal import Candidate, Goal, better
+from vmplace.search.heuristics import construct
+from vmplace.search.lns import improve
+from vmplace.search.mip.best_effort import EffortModel
+from vmplace.search.mip.relaxation import CoarseModel
+from vmplace.search.mip.search import Finding, search
+from vmplace.search.node_subsets import mend
+from vmplace.solvers.budget import Budget, OutOfTimeError
+from vmplace.solvers.highs import Highs, HighsRun
+
+__all__ = ["METHODS", "Methods"]
+
+METHODS = ("auto", "exact", "greedy")
+
+_WHOLE_NODES, _WHOLE_COUNTS = 500, 20_000
+"""Up to so many nodes, and classes of VMs times nodes, one model of everything is searched first."""
+
+_LATER_COUNTS = 60_000
+"""Up to so many counts ``exact`` goes on from neighbourhoods to the one model of everything."""
+
+_IMPROVED_NODES, _IMPROVED_COUNTS = 2_000, 2_000_000
+"""Up to so many nodes `auto` goes beyond greedy; up to so many counts anything does, for memory's sake."""
+
+_SLIGHT = Fraction(1, 100)
+"""On more nodes than one model takes, `auto` does not go on for a gap as small as this."""
+
+_ENOUGH_SHARE = 0.5
+
+_GREEDY_SHARE, _PACKING_SHARE, _SEARCH_SHARE, _IMPROVE_SHARE = 0.5, 0.5, 0.75, 0.6
+
+_COARSE_SHARE = 0.3
+
+_STEPS_PER_WORK = 10
+"""Neighbourhoods for each unit of `Budget.work`, where the clock must not end them."""
+
+
+@frozen
+class Methods:
+    """How one goal after another is pursued on a problem.
+
+    Parameters
+    ----------
+    method
+        One of `METHODS`. ``auto`` is ``exact`` up to 2,000 nodes, ``greedy`` above, and above 500 where greedy leaves a gap of
+        1 % or less; ``exact`` is greedy, too, where classes of VMs times nodes are more than 2,000,000.
+    seed, deterministic
+        As for `vmplace.place`.
+    """
+
+    method: str
+    seed: int
+    deterministic: bool
+
+    def find(self, problem: Problem, goal: Goal, *, budget: Budget) -> tuple[Finding, str]:
+        """What the methods found, and the name of the one that the answer rests on: ``greedy``, ``exact``, or ``improve``
+        where neighbourhoods were searched but never the whole."""
+        large = self.method == "auto" and problem.n_nodes > _IMPROVED_NODES
+        greedy = self.method == "greedy" or large or len(problem.classes) * problem.n_nodes > _IMPROVED_COUNTS
+        start = construct(problem, goal, budget=budget if greedy else budget.share(_GREEDY_SHARE), thorough=greedy)
+        bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
+        if start is not None:
+            start.tell(budget, bounds)
+        if not greedy and goal.few_moves and (start is None or start.anew):
+            share = budget.share(_GREEDY_SHARE)
+            start = better(start, mend(problem, goal, budget=share, seed=self.seed, measured=self.deterministic))
+            if start is not None:
+                start.tell(budget, bounds)
+        known = Finding(start, bounds, False, {}, ("bounds",) * len(bounds))
+        if goal.best_effort and (problem.failures > 1 or not problem.plain) and not greedy:
+            known = self._unmodelled(problem, goal, known, budget.share(_ENOUGH_SHARE))
+            if not known.infeasible and EffortModel.applies(problem, goal):
+                known = self._exact(problem, goal, known, budget)
+            return known, "exact"
+        if greedy or (self.method == "auto" and problem.n_nodes > _WHOLE_NODES and _nearly(known)):
+            return known, "greedy"
+        if known.optimal:
+            return known, "exact"
+        if goal.objectives[0] == "consolidate":
+            known = _packed(problem, goal, known, budget.share(_PACKING_SHARE))
+            if known.optimal or known.infeasible:
+                return known, "exact"
+        return self._search(problem, goal, known, budget)
+
+    def _search(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> tuple[Finding, str]:
+        counts = len(problem.classes) * problem.n_nodes
+        whole = problem.n_nodes <= _WHOLE_NODES and counts <= _WHOLE_COUNTS
+        if whole:
+            known = self._exact(problem, goal, known, budget.share(_SEARCH_SHARE))
+        elif known.best is not None:
+            later = self.method == "exact" and counts <= _LATER_COUNTS
+            known = self._improved(problem, goal, known, budget.share(_IMPROVE_SHARE) if later else budget)
+        if known.optimal or known.infeasible or budget.spent:
+            return known, "exact" if whole else "improve"
+        if whole and known.best is not None:
+            return self._improved(problem, goal, known, budget), "exact"
+        if known.best is None or (self.method == "exact" and counts <= _LATER_COUNTS):
+            return self._exact(problem, goal, known, budget), "exact"
+        return known, "improve"
+
+    def _unmodelled(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
+        """A best effort where the compact model does not tell what failures leave out: for several at once, or beyond a plan.
+
+        Any placement is acceptable, so the best as if none failed is one more to choose from; if there is not even that, there
+        is none.
+        """
+        easy = evolve(problem.eased, guarantee=evolve(problem.eased.guarantee, failures=0))
+        calm = evolve(goal, best_effort=False, worst=None)
+        found = self._exact(easy, calm, Finding(None, known.bounds[-len(calm.stages(easy)) :], False, {}, ()), budget)
+        if found.best is None:
+            return evolve(known, infeasible=found.infeasible and known.best is None, stats=found.stats)
+        node_of, powered = found.best.node_of, found.best.powered
+        if powered is not None:
+            powered = problem.online | problem.maintenance
+        verdict = certify(problem, node_of, budget=budget, powered=powered)
+        if not goal.accepts(problem, verdict):
+            return known
+        best = better(known.best, Candidate(node_of, powered, verdict, goal.values(problem, node_of, verdict, powered)))
+        return evolve(known, best=best, stats=found.stats)
+
+    def _exact(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
+        options: dict[str, Any] = {"bounds": known.bounds, "seed": self.seed, "deterministic": self.deterministic}
+        if not problem.plain:
+            # What is enough for the promise gives placements; what is necessary gives bounds, and perhaps a better one.
+            enough = search(problem, goal, budget=budget.share(_ENOUGH_SHARE), start=known.best, **options)
+            known = evolve(known, best=better(known.best, enough.best))
+        found = search(problem, goal, budget=budget, start=known.best, relaxed=True, **options)
+        by = tuple(
+            new if bound > before else old
+            for new, old, bound, before in zip(found.by, known.by or found.by, found.bounds, known.bounds, strict=True)
+        )
+        return evolve(found, by=by, stats={**known.stats, **found.stats})
+
+    def _improved(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
+        assert known.best is not None
+        steps = budget.steps(_STEPS_PER_WORK) if self.deterministic else None
+        with _Beside(problem, goal, budget, self.deterministic) as beside:
+            best, stats = improve(
+                problem,
+                goal,
+                known.best,
+                budget=budget,
+                bounds=known.bounds,
+                seed=self.seed,
+                steps=steps,
+                enough=lambda candidate: len(candidate.values) == 1 and candidate.values[0] <= beside.bound,
+            )
+        bounds, by = list(known.bounds), list(known.by)
+        if beside.bound > bounds[0]:
+            bounds[0], by[0] = beside.bound, "highs"
+        return evolve(known, best=best, bounds=tuple(bounds), by=tuple(by), stats={**known.stats, **stats})
+
+
+class _Beside:
+    """A bound on the fewest moves, computed in another process while this one looks for placements; 0 where there is none."""
+
+    def __init__(self, problem: Problem, goal: Goal, budget: Budget, in_turn: bool) -> None:
+        self._run: HighsRun | None = None
+        self._unit, self._bound = 1, 0
+        if not CoarseModel.applies(problem, goal):
+            return
+        with suppress(OutOfTimeError):
+            model = CoarseModel(problem, goal, budget.share(_COARSE_SHARE))
+            self._unit = model.unit
+            if in_turn:
+                share = budget.share(_COARSE_SHARE)
+                self._bound = Highs.measured(share).solve(model.program, budget=share).bound or 0
+            elif Highs().takes(model.program):
+                self._run = Highs().start(model.program, budget=budget)
+
+    def __enter__(self) -> "_Beside":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._run is not None:
+            self._bound = self._run.bound or 0
+            self._run.__exit__()
+
+    @property
+    def bound(self) -> int:
+        """In MiB, as known so far."""
+        bound = self._bound if self._run is None else max(self._bound, self._run.bound or 0)
+        return bound * self._unit
+
+
+def _nearly(known: Finding) -> bool:
+    """Whether all that is left to gain is less than a hundredth."""
+    pairs = () if known.best is None else zip(known.best.values, known.bounds, strict=True)
+    return known.best is not None and all(value - bound <= value * _SLIGHT for value, bound in pairs)
+
+
+def _packed(problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
+    """What bin packing adds where it applies: a bound on the fewest nodes, perhaps a placement that meets it."""
+    packing = spare_packing(problem, goal, budget=budget)
+    if packing is None:
+        return known
+    number = [name for name, _ in goal.stages(problem)].index("consolidate")
+    bounds, by = list(known.bounds), list(known.by)
+    if packing.bound > bounds[number]:
+        bounds[number], by[number] = packing.bound, "bin packing"
+    best = better(known.best, _judged(problem, goal, packing, budget))
+    # Bounds of the later stages hold whatever the earlier ones are.
+    found: tuple[int | Fraction, ...] = tuple(bounds)
+    return Finding(best, found, packing.infeasible, {**known.stats, "bin_packing": packing.method}, tuple(by))
+
+
+def _judged(problem: Problem, goal: Goal, packing: Consolidation, budget: Budget) -> Candidate | None:
+    if packing.node_of is None:
+        return None
+    verdict = certify(problem, packing.node_of, budget=budget, powered=packing.powered, losses=False)
+    if not verdict.safe or not goal.allowed(problem, packing.node_of):
+        return None
+    values = goal.values(problem, packing.node_of, verdict, packing.powered)
+    return Candidate(packing.node_of, packing.powered, verdict, values)

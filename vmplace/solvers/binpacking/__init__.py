@@ -1,0 +1,1 @@
+"""Bin packing with proof: bounds, heuristics, column generation."""

@@ -1,0 +1,172 @@
+"""The exact model of last resort: bins as paths through the sums that their items add up to.
+
+Arc-flow [1]_: the nodes are sums, an item of size s is an arc from w to w + s, a bin is a path from 0 to what fills it, and all
+bins together are one flow. Items come in order of size along a path, so few sums are reachable; and only those count from which
+a bin can still be filled up to the waste that all bins together may have. Where bins are tight, few arcs are left.
+
+References
+----------
+.. [1] J. M. Valério de Carvalho. Exact solution of bin-packing problems using column generation and branch-and-bound. Annals of
+       Operations Research 86, 1999.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+
+from attrs import define, field
+
+from vmplace.solvers.binpacking.instance import Load, Stock, bundles
+from vmplace.solvers.budget import Budget
+from vmplace.solvers.cpsat import CpSat, Outcome
+from vmplace.solvers.program import Program, Terms
+
+__all__ = ["ArcFlow", "flow"]
+
+_MOST_ARCS = 40_000
+"""More than this no engine works through in bearable time."""
+
+
+def flow(stock: Stock, n_bins: int, *, budget: Budget) -> tuple[Outcome, tuple[Load, ...] | None]:
+    """Pack into the `n_bins` largest bins, or prove that it cannot be.
+
+    Returns
+    -------
+    outcome : Outcome
+        ``INFEASIBLE`` is a proof; ``UNKNOWN`` where time ran out or the model is too large.
+    loads : tuple of Load or None
+        The bins in use.
+
+    Raises
+    ------
+    OutOfTimeError
+        if the budget is spent before the search begins.
+    """
+    if stock.waste(n_bins) < 0:
+        return Outcome.INFEASIBLE, None
+    arcs = list(islice(_arcs(stock, n_bins, budget), _MOST_ARCS + 1))
+    if len(arcs) > _MOST_ARCS:
+        return Outcome.UNKNOWN, None
+    model = ArcFlow.of(stock, n_bins, arcs)
+    answer = CpSat().solve(model.program, budget=budget)
+    return answer.outcome, None if answer.values is None else model.loads(answer.values)
+
+
+@define
+class ArcFlow:
+    """The model, and the way back from its flow to bins.
+
+    Parameters
+    ----------
+    stock
+        Sizes and kinds of bins.
+    program
+        One integer variable for each arc.
+    items
+        Arcs as (index of a size, where it starts, variable).
+    ends
+        Last arcs as (index of a kind, what is filled, variable).
+    """
+
+    stock: Stock
+    program: Program = field(factory=Program)
+    items: list[tuple[int, int, int]] = field(factory=list)
+    ends: list[tuple[int, int, int]] = field(factory=list)
+
+    @classmethod
+    def of(cls, stock: Stock, n_bins: int, arcs: list[tuple[int, int]]) -> "ArcFlow":
+        """The model of these arcs: (index of a size, where it starts)."""
+        model = cls(stock)
+        limits = stock.largest(n_bins)
+        model.items = [(j, start, model.program.variable(0, stock.counts[j])) for j, start in arcs]
+        model.ends = [(kind, full, model.program.variable(0, limits[kind])) for kind, full in _ends(stock, n_bins)]
+        model._rows(limits)
+        return model
+
+    def _rows(self, limits: tuple[int, ...]) -> None:
+        demand: dict[int, Terms] = {j: [] for j in range(len(self.stock.sizes))}
+        supply: dict[int, Terms] = {kind: [] for kind in range(len(limits))}
+        balance: dict[int, Terms] = {}
+        for j, start, variable in self.items:
+            demand[j].append((variable, 1))
+            balance.setdefault(start, []).append((variable, -1))
+            balance.setdefault(start + self.stock.sizes[j], []).append((variable, 1))
+        for kind, full, variable in self.ends:
+            supply[kind].append((variable, 1))
+            balance.setdefault(full, []).append((variable, -1))
+        balance.pop(0, None)
+        for j, terms in demand.items():
+            self.program.row(terms, self.stock.counts[j], self.stock.counts[j])
+        for kind, terms in supply.items():
+            self.program.row(terms, None, limits[kind])
+        for terms in balance.values():
+            self.program.row(terms, 0, 0)
+
+    def loads(self, values: tuple[int, ...]) -> tuple[Load, ...]:
+        """The flow taken apart into paths, from the ends back."""
+        into: dict[int, Counter[int]] = {}
+        for j, start, variable in self.items:
+            if values[variable]:
+                into.setdefault(start + self.stock.sizes[j], Counter())[j] = values[variable]
+        return tuple((kind, self._path(full, into)) for kind, full, variable in self.ends for _ in range(values[variable]))
+
+    def _path(self, full: int, into: dict[int, Counter[int]]) -> tuple[tuple[int, int], ...]:
+        taken: Counter[int] = Counter()
+        while full:
+            j = next(iter(+into[full]))
+            into[full][j] -= 1
+            taken[j] += 1
+            full -= self.stock.sizes[j]
+        return tuple(sorted(taken.items()))
+
+
+def _ends(stock: Stock, n_bins: int) -> Iterator[tuple[int, int]]:
+    """Kinds with the sums that fill a bin of that kind far enough."""
+    waste = stock.waste(n_bins)
+    for kind, limit in enumerate(stock.largest(n_bins)):
+        if limit:
+            capacity = stock.kinds[kind][0]
+            for full in range(max(1, capacity - waste), capacity + 1):
+                yield kind, full
+
+
+def _arcs(stock: Stock, n_bins: int, budget: Budget) -> Iterator[tuple[int, int]]:
+    """(index of a size, where it starts), for each arc on a path from 0 to a full bin with items in order of size.
+
+    Sets of sums are big integers, as in `vmplace.solvers.binpacking.subset_sum`.
+    """
+    after = _completable(stock, n_bins, budget)
+    capacity = stock.kinds[0][0]
+    within = (1 << (capacity + 1)) - 1
+    reached = 1
+    for j, (size, count) in enumerate(zip(stock.sizes, stock.counts, strict=True)):
+        budget.demand()
+        starts = reached
+        for n in bundles(min(count, capacity // size) - 1):
+            starts |= starts << n * size & within
+        # Behind the arc more of this size may follow, and smaller ones.
+        for start in _bits(starts & after[j] >> size):
+            yield j, start
+        reached |= starts | starts << size & within
+
+
+def _completable(stock: Stock, n_bins: int, budget: Budget) -> list[int]:
+    """For each index j of a size, the sums that items from j on can bring to a full bin."""
+    goal = 0
+    for _, full in _ends(stock, n_bins):
+        goal |= 1 << full
+    after = []
+    for size, count in zip(reversed(stock.sizes), reversed(stock.counts), strict=True):
+        budget.demand()
+        for n in bundles(min(count, stock.kinds[0][0] // size)):
+            goal |= goal >> n * size
+        after.append(goal)
+    return after[::-1]
+
+
+def _bits(sums: int) -> Iterator[int]:
+    """The members of a set of sums."""
+    while sums:
+        lowest = sums & -sums
+        yield lowest.bit_length() - 1
+        sums ^= lowest

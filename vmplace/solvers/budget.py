@@ -1,0 +1,148 @@
+"""Time: how much is left, whether to stop, and who hears of progress."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from attrs import frozen
+
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.units import short
+
+__all__ = ["Budget", "OutOfTimeError", "Progress"]
+
+_WORK_PER_SECOND = 0.06
+"""What a search measured in work may do for each second of the limit: a core under load does several times as much."""
+
+
+class OutOfTimeError(Exception):
+    """The budget is spent in the midst of a step that is of no use half done; caught within the package."""
+
+
+@frozen
+class Progress:
+    """What a progress callback is told.
+
+    Parameters
+    ----------
+    phase
+        What is being done: ``check`` or ``search``.
+    elapsed
+        Seconds since the call began.
+    done, total
+        How many scenarios (or other parts) of how many, where that is known.
+    value, bound
+        Best value of the objective so far, and the bound, where there are such.
+    """
+
+    phase: str
+    elapsed: float
+    done: int | None = None
+    total: int | None = None
+    value: float | None = None
+    bound: float | None = None
+
+
+class Budget:
+    """The time that a call may take.
+
+    Parameters
+    ----------
+    time_limit
+        Seconds; None for no limit.
+    cancel
+        Set it from any thread to have the call return the best it has.
+    progress
+        Called now and then, from the calling thread.
+
+    Attributes
+    ----------
+    work : float
+        What searches may do that are measured in work instead of seconds: so little that the clock seldom ends them first.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) if the time limit is negative or no number.
+    """
+
+    def __init__(
+        self,
+        time_limit: float | None = None,
+        cancel: threading.Event | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        odd = isinstance(time_limit, bool) or not isinstance(time_limit, int | float | None)
+        if odd or (time_limit is not None and not 0 <= time_limit <= math.inf):
+            raise InputError([Flaw("time_limit", f"{short(time_limit)} is no time: write seconds, 0 or more")])
+        self.start = time.monotonic()
+        self.limit = math.inf if time_limit is None else float(time_limit)
+        self.work = self.limit * _WORK_PER_SECOND
+        self.cancel = cancel or threading.Event()
+        self._progress = progress
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the call began."""
+        return time.monotonic() - self.start
+
+    @property
+    def left(self) -> float:
+        """Seconds left; 0 once cancelled."""
+        return 0.0 if self.cancel.is_set() else max(0.0, self.limit - self.elapsed)
+
+    @property
+    def spent(self) -> bool:
+        """Whether it is time to return."""
+        return self.left <= 0
+
+    def steps(self, per_work: float) -> int | None:
+        """How many steps of a kind `work` allows; None for no limit."""
+        return None if math.isinf(self.work) else round(self.work * per_work)
+
+    def demand(self) -> None:
+        """Raise OutOfTimeError if it is time to return."""
+        if self.spent:
+            raise OutOfTimeError
+
+    def tell(
+        self,
+        phase: str,
+        *,
+        done: int | None = None,
+        total: int | None = None,
+        value: float | None = None,
+        bound: float | None = None,
+    ) -> None:
+        """Report progress, if anyone listens."""
+        if self._progress is not None:
+            self._progress(Progress(phase, self.elapsed, done, total, value, bound))
+
+    def share(self, part: float) -> "Budget":
+        """A budget of this part of what is left, stopped by the same event."""
+        inner = Budget(None, self.cancel, self._progress)
+        inner.start, inner.limit = self.start, self.elapsed + self.left * part
+        inner.work = self.work * part  # not of what the clock has left: that differs from run to run
+        return inner
+
+    def silent(self) -> "Budget":
+        """The same time, with nobody to hear of progress: for searches of parts, whose figures are not the whole's."""
+        inner = self.share(1.0)
+        inner._progress = None
+        return inner
+
+    @contextmanager
+    def interruptible(self) -> Iterator["Budget"]:
+        """Within, Ctrl-C cancels the call instead of raising, where it would have raised KeyboardInterrupt."""
+        ours = threading.current_thread() is threading.main_thread()
+        if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            yield self
+            return
+        signal.signal(signal.SIGINT, lambda *_: self.cancel.set())
+        try:
+            yield self
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

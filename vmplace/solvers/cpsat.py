@@ -1,0 +1,286 @@
+"""CP-SAT behind a small interface: a Program in; its status, values and bound out, within the budget."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any
+
+from attrs import define, field, frozen
+
+from vmplace.solvers.budget import Budget, OutOfTimeError
+from vmplace.solvers.program import Program
+
+__all__ = ["Answer", "CpSat", "Outcome", "together"]
+
+_INFINITY = 2**62
+_TICK = 0.01
+_GRACE = 0.3
+
+
+class Outcome(Enum):
+    """What the search established."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    INFEASIBLE = "infeasible"
+    UNKNOWN = "unknown"
+
+
+@frozen
+class Answer:
+    """The end of one search.
+
+    Parameters
+    ----------
+    outcome
+        What it established.
+    values
+        The best solution's values; None without one.
+    bound
+        The least the objective can be; None where nothing is known.
+    by
+        The engine that gave outcome and bound.
+    """
+
+    outcome: Outcome
+    values: tuple[int, ...] | None
+    bound: int | None
+    by: str = field(default="cp-sat", eq=False)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to be found."""
+        return self.outcome in (Outcome.OPTIMAL, Outcome.INFEASIBLE)
+
+
+@define
+class CpSat:
+    """The engine, with its settings.
+
+    Parameters
+    ----------
+    seed
+        Of the random choices.
+    deterministic
+        End by the solver's own measure of work (`Budget.work`), so that a search cut short ends in the same place on
+        every run; the clock then only guards.
+    spent
+        Work done so far by all searches.
+    """
+
+    seed: int = 0
+    deterministic: bool = False
+    spent: float = field(default=0.0, init=False)
+
+    def solve(
+        self,
+        program: Program,
+        *,
+        budget: Budget,
+        hint: Sequence[int] | None = None,
+        on_solution: Callable[[tuple[int, ...]], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Answer:
+        """Minimise the program's objective.
+
+        Parameters
+        ----------
+        program
+            What to solve; its coefficients times bounds must stay below 2**62.
+        budget
+            The search returns the best it has when this is spent or cancelled.
+        hint
+            A value for every variable, good but not necessarily feasible.
+        on_solution
+            Called with each improving solution, from the solver's thread.
+        on_progress
+            Called with value and bound now and then, from the calling thread.
+        """
+        best = Answer(Outcome.UNKNOWN, None, None)
+        # One worker first: it is repeatable, and ends most searches soonest. Then a portfolio in lockstep, repeatable too.
+        for workers, work in ((1, 4.0), (8, math.inf)):
+            if best.settled or budget.spent:
+                break
+            answer = self.run(
+                program,
+                budget=budget,
+                hint=best.values or hint,
+                on_solution=on_solution,
+                on_progress=on_progress,
+                workers=workers,
+                work=work,
+            )
+            best = together(program, best, answer)
+        return best
+
+    def run(
+        self,
+        program: Program,
+        *,
+        budget: Budget,
+        hint: Sequence[int] | None = None,
+        on_solution: Callable[[tuple[int, ...]], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+        workers: int = 1,
+        work: float = math.inf,
+        enough: Callable[[tuple[int, ...] | None], bool] | None = None,
+    ) -> Answer:
+        """As `solve`, one search of so many workers and so much work that ends early once `enough` is true of its best."""
+        try:
+            run = _Run(program, budget, hint, on_solution, on_progress, enough)
+        except OutOfTimeError:
+            return Answer(Outcome.UNKNOWN, None, None)
+        answer = run.solve(self._parameters(budget, workers, work))
+        self.spent += run.work
+        return answer
+
+    def _parameters(self, budget: Budget, workers: int, work: float) -> dict[str, Any]:
+        if self.deterministic:
+            work = min(work, max(0.0, budget.work - self.spent))
+        return {
+            "random_seed": self.seed,
+            "num_workers": workers,
+            # Lockstep: the workers' exchange does not depend on the clock, so the answer does not either.
+            "interleave_search": workers > 1,
+            "max_deterministic_time": work,
+            "max_time_in_seconds": budget.left,
+            # Ctrl-C is ours: the budget's event stops the search.
+            "catch_sigint_signal": False,
+        }
+
+
+def together(program: Program, first: Answer, second: Answer) -> Answer:
+    """What two searches of one program established together."""
+    best, other = first, second
+    if _value(program, second) < _value(program, first):
+        best, other = second, first
+    known = [answer for answer in (first, second) if answer.bound is not None]
+    firmest = max(known, key=lambda answer: answer.bound or 0, default=best)
+    for answer in (best, other):
+        if answer.settled:
+            return Answer(answer.outcome, answer.values, firmest.bound, answer.by)
+    if best.values is None:
+        return Answer(Outcome.UNKNOWN, None, firmest.bound, firmest.by)
+    proved = firmest.bound is not None and _value(program, best) <= firmest.bound
+    return Answer(Outcome.OPTIMAL if proved else Outcome.FEASIBLE, best.values, firmest.bound, firmest.by)
+
+
+def _value(program: Program, answer: Answer) -> float:
+    return math.inf if answer.values is None else program.value(program.objective, answer.values)
+
+
+class _Run:
+    """One search, in a thread of its own so that the caller's keeps hearing of Ctrl-C and the clock."""
+
+    def __init__(
+        self,
+        program: Program,
+        budget: Budget,
+        hint: Sequence[int] | None,
+        on_solution: Callable[[tuple[int, ...]], None] | None,
+        on_progress: Callable[[int, int], None] | None,
+        enough: Callable[[tuple[int, ...] | None], bool] | None,
+    ) -> None:
+        from ortools.sat.python import cp_model  # slow to import: only when first solving
+
+        self._cp = cp_model
+        self._budget = budget
+        self._n = len(program.lower)
+        self._scored = bool(program.objective)
+        self._on_solution = on_solution
+        self._on_progress = on_progress
+        self._enough = enough
+        self._model = _build(cp_model.CpModel(), program, hint, budget)
+        self._latest: tuple[int, ...] | None = None
+        self.work = 0.0
+
+    def solve(self, parameters: dict[str, Any]) -> Answer:
+        solver = self._cp.CpSolver()
+        for key, value in parameters.items():
+            if value != math.inf:
+                setattr(solver.parameters, key, value)
+        if self._budget.spent:
+            return Answer(Outcome.UNKNOWN, None, None)
+        result: list[Any] = []
+        done = threading.Event()
+
+        def run() -> None:
+            try:
+                result.append(solver.solve(self._model, self._listener()))
+            finally:
+                done.set()
+
+        threading.Thread(target=run, daemon=True).start()
+        try:
+            while not done.wait(_TICK) and not self._budget.spent:
+                if self._enough is not None and self._enough(self._latest):
+                    break
+                if self._on_progress is not None and self._latest is not None:
+                    self._on_progress(*self._progress)
+        finally:  # what the callback raises must not leave the search running
+            self._stop(solver, done)
+        if not result:
+            if done.is_set():
+                raise RuntimeError("the solver failed; this is a defect, please report it")
+            return Answer(Outcome.FEASIBLE if self._latest else Outcome.UNKNOWN, self._latest, None)
+        return self._answer(solver, result[0])
+
+    def _stop(self, solver: Any, done: threading.Event) -> None:
+        """Ask until it is heard: a search that has only just begun misses the first call."""
+        patience = time.monotonic() + _GRACE
+        while not done.is_set() and time.monotonic() < patience:
+            solver.stop_search()
+            done.wait(_TICK)
+
+    def _listener(self) -> Any:
+        run = self
+
+        class Listener(self._cp.CpSolverSolutionCallback):  # type: ignore[misc,name-defined]
+            def on_solution_callback(self) -> None:
+                values = tuple(self.response_proto.solution)[: run._n]
+                run._progress = (round(self.objective_value), round(self.best_objective_bound)) if run._scored else (0, 0)
+                run._latest = values  # after the progress: whoever sees the one may read the other
+                if run._on_solution is not None:
+                    run._on_solution(values)
+
+        return Listener()
+
+    _progress: tuple[int, int] = (0, 0)
+
+    def _answer(self, solver: Any, status: Any) -> Answer:
+        cp = self._cp
+        self.work = solver.response_proto.deterministic_time
+        if status == cp.MODEL_INVALID:
+            raise OverflowError(f"the model's numbers are too large for the solver: {self._model.validate()}")
+        outcome = {
+            cp.OPTIMAL: Outcome.OPTIMAL,
+            cp.FEASIBLE: Outcome.FEASIBLE,
+            cp.INFEASIBLE: Outcome.INFEASIBLE,
+        }.get(status, Outcome.UNKNOWN)
+        values = tuple(solver.response_proto.solution) if outcome in (Outcome.OPTIMAL, Outcome.FEASIBLE) else None
+        bound = None
+        if self._scored and outcome is not Outcome.INFEASIBLE and math.isfinite(solver.best_objective_bound):
+            bound = solver.response_proto.inner_objective_lower_bound
+        return Answer(outcome, values, bound)
+
+
+def _build(model: Any, program: Program, hint: Sequence[int] | None, budget: Budget) -> Any:
+    """The program as a CP-SAT model, written straight into its protocol message: the operators cost several times that."""
+    proto = model.proto
+    for lower, upper in zip(program.lower, program.upper, strict=True):
+        proto.variables.add().domain.extend([lower, upper])
+    for terms, low, high in program.rows:
+        budget.demand()
+        linear = proto.constraints.add().linear
+        linear.vars.extend([v for v, _ in terms])
+        linear.coeffs.extend([c for _, c in terms])
+        linear.domain.extend([-_INFINITY if low is None else low, _INFINITY if high is None else high])
+    if program.objective:
+        proto.objective.vars.extend([v for v, _ in program.objective])
+        proto.objective.coeffs.extend([c for _, c in program.objective])
+    if hint is not None:
+        proto.solution_hint.vars.extend(list(range(len(hint))))
+        proto.solution_hint.values.extend(list(hint))
+    return model

@@ -1,0 +1,70 @@
+"""An integer linear program as plain lists, which any engine can take."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from vmplace.model.columns import IntArray
+
+__all__ = ["Program", "Terms"]
+
+Terms = list[tuple[int, int]]
+"""A linear expression: (variable, coefficient) pairs."""
+
+
+class Program:
+    """Integer variables with bounds, linear rows with bounds, and an objective to minimise.
+
+    Attributes
+    ----------
+    lower, upper : list of int
+        Bounds of each variable.
+    rows : list of (Terms, int or None, int or None)
+        Each row's terms and its bounds; None for no bound.
+    objective : Terms
+        What `solve` minimises.
+    """
+
+    def __init__(self) -> None:
+        self.lower: list[int] = []
+        self.upper: list[int] = []
+        self.rows: list[tuple[Terms, int | None, int | None]] = []
+        self.objective: Terms = []
+
+    def variable(self, lower: int, upper: int) -> int:
+        """A new variable's index."""
+        self.lower.append(lower)
+        self.upper.append(upper)
+        return len(self.lower) - 1
+
+    def variables(self, upper: IntArray) -> IntArray:
+        """New variables from 0 to `upper`, as indices in its shape; -1 where `upper` is 0 or less: no variable."""
+        index = np.full(upper.shape, -1, dtype=np.int64)
+        some = upper > 0
+        index[some] = len(self.lower) + np.arange(int(some.sum()))
+        self.lower += [0] * int(some.sum())
+        self.upper += [int(bound) for bound in upper[some]]
+        return index
+
+    def row(self, terms: Iterable[tuple[int, int]], lower: int | None = None, upper: int | None = None) -> None:
+        """Add ``lower <= sum(coefficient * variable) <= upper``; terms of variable -1 (no variable) are left out."""
+        self.rows.append(([(v, c) for v, c in terms if v >= 0 and c], lower, upper))
+
+    def value(self, terms: Terms, values: Sequence[int]) -> int:
+        """The expression at these values."""
+        return sum(c * values[v] for v, c in terms)
+
+    def holds(self, values: Sequence[int]) -> bool:
+        """Whether these values keep all bounds and rows."""
+        within = all(low <= v <= high for v, low, high in zip(values, self.lower, self.upper, strict=True))
+        return within and all(
+            (low is None or total >= low) and (high is None or total <= high)
+            for total, low, high in ((self.value(terms, values), low, high) for terms, low, high in self.rows)
+        )
+
+    @property
+    def largest(self) -> int:
+        """The largest coefficient or finite row bound."""
+        rows = (abs(c) for terms, _, _ in self.rows for _, c in terms)
+        ends = (abs(end) for _, low, high in self.rows for end in (low, high) if end is not None)
+        return max([*rows, *ends, *(abs(c) for _, c in self.objective)], default=0)
