@@ -181,7 +181,7 @@ _ASKED_FOR = ("domains", "resources", "evictable", "targets")
 
 
 @frozen
-class _Frame:
+class _Skeleton:
     """Sizes and a placement, as node indices, that the nodes are made to fit (or what room they have, where that is known)."""
 
     pool_of: Sequence[str]
@@ -256,7 +256,7 @@ def _swarm(draw: Draw, knobs: _Knobs) -> _Knobs:
     return evolve(knobs, **kept)
 
 
-def _frame(draw: Draw, knobs: _Knobs, guarantees: Mapping[str, tuple[Any, ...]]) -> _Frame:
+def _frame(draw: Draw, knobs: _Knobs, guarantees: Mapping[str, tuple[Any, ...]]) -> _Skeleton:
     count = draw(_count(knobs.min_nodes, knobs.max_nodes))
     pools = ("default", "default", "second") if knobs.pools else ("default",)
     pool_of = [draw(st.sampled_from(pools)) for _ in range(count)]
@@ -275,7 +275,7 @@ def _frame(draw: Draw, knobs: _Knobs, guarantees: Mapping[str, tuple[Any, ...]])
         home = [draw(st.integers(0, last)) for _ in sizes]
     evictable = [knobs.evictable and draw(_one_in(3)) for _ in sizes]
     target = [_target(draw, knobs, pool_of, at) for at in home]
-    return _Frame(pool_of, domain_of, guarantee, sizes, home, target, evictable, rooms)
+    return _Skeleton(pool_of, domain_of, guarantee, sizes, home, target, evictable, rooms)
 
 
 def _target(draw: Draw, knobs: _Knobs, pool_of: Sequence[str], home: int) -> int | None:
@@ -312,11 +312,11 @@ class _Amount:
     holdings: Sequence[int]
 
 
-def _amounts(draw: Draw, frame: _Frame) -> list[_Amount]:
+def _amounts(draw: Draw, frame: _Skeleton) -> list[_Amount]:
     return [_amount(draw, frame, name) for name in _RESOURCES[: draw(st.integers(1, 2))]]
 
 
-def _amount(draw: Draw, frame: _Frame, name: str) -> _Amount:
+def _amount(draw: Draw, frame: _Skeleton, name: str) -> _Amount:
     """As much as is needed, rounded up so that it is enough after overcommit."""
     palette = draw(st.sampled_from(((0, 1), (0, 1, 2, 4), (1, 2, 3), (3, 5))))
     demands = [draw(st.sampled_from(palette)) for _ in frame.sizes]
@@ -325,7 +325,7 @@ def _amount(draw: Draw, frame: _Frame, name: str) -> _Amount:
     return _Amount(name, ratio, soft, demands, [math.ceil(max(0, need) / Fraction(ratio or 1)) for need in needs])
 
 
-def _needs(draw: Draw, frame: _Frame) -> list[int]:
+def _needs(draw: Draw, frame: _Skeleton) -> list[int]:
     """What each node must have of what the sizes are of, or a little more or less."""
     needs = [0] * len(frame.pool_of)
     shapes = [_cut, _cut, _spare, _spare, _even, _even, _free]
@@ -343,7 +343,7 @@ def _needs(draw: Draw, frame: _Frame) -> list[int]:
     return [need + draw(st.sampled_from(slacks)) for need in needs]
 
 
-def _cut(draw: Draw, frame: _Frame, pool: Sequence[int], failing: Sequence[Sequence[int]] = ()) -> list[int]:
+def _cut(draw: Draw, frame: _Skeleton, pool: Sequence[int], failing: Sequence[Sequence[int]] = ()) -> list[int]:
     """What each node holds and, whichever others fail, the restarts it is drawn to take."""
     most = dict.fromkeys(pool, 0)
     for failed in failing or frame.failing(pool):
@@ -354,12 +354,12 @@ def _cut(draw: Draw, frame: _Frame, pool: Sequence[int], failing: Sequence[Seque
     return [max(frame.load(node, kept=False), frame.load(node, kept=True) + most[node]) for node in pool]
 
 
-def _exact(draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
+def _exact(draw: Draw, frame: _Skeleton, pool: Sequence[int]) -> list[int]:
     """The same for the failure alone that displaces the most VMs: nothing is left over then."""
     return _cut(draw, frame, pool, [max(frame.failing(pool), key=lambda failed: len(frame.on(failed)))])
 
 
-def _spare(_draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
+def _spare(_draw: Draw, frame: _Skeleton, pool: Sequence[int]) -> list[int]:
     """All in use but for as many units as fail, each with a node as large as the largest: the least with which any may fail."""
     units = frame.units(pool)
     count = min(max(1, frame.guarantee.failures), len(units))
@@ -372,14 +372,14 @@ def _spare(_draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
     return [spare.get(node, needs[node]) for node in pool]
 
 
-def _even(_draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
+def _even(_draw: Draw, frame: _Skeleton, pool: Sequence[int]) -> list[int]:
     """Nodes of one size, as small as sums allow."""
     sizes = [size for size, home in zip(frame.sizes, frame.home, strict=True) if home in pool]
     survivors = min(len(pool) - len(failed) for failed in frame.failing(pool))
     return [max([math.ceil(sum(sizes) / max(1, survivors)), *sizes])] * len(pool)
 
 
-def _crumbs(draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
+def _crumbs(draw: Draw, frame: _Skeleton, pool: Sequence[int]) -> list[int]:
     """Nearly room enough for the largest restart on each node, and as much more as takes all others to fill."""
     *others, largest = sorted(max((frame.on(failed) for failed in frame.failing(pool)), key=sum)) or [0]
     step = math.gcd(*others, largest)
@@ -389,18 +389,18 @@ def _crumbs(draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
     return [max(frame.load(node, kept=False), frame.load(node, kept=True) + free[node]) for node in pool]
 
 
-def _free(draw: Draw, frame: _Frame, pool: Sequence[int]) -> list[int]:
+def _free(draw: Draw, frame: _Skeleton, pool: Sequence[int]) -> list[int]:
     return [draw(st.integers(1, max(1, sum(frame.load(node, kept=False) for node in pool)))) for _ in pool]
 
 
-def _nodes(draw: Draw, knobs: _Knobs, frame: _Frame, amounts: Sequence[_Amount]) -> list[Node]:
+def _nodes(draw: Draw, knobs: _Knobs, frame: _Skeleton, amounts: Sequence[_Amount]) -> list[Node]:
     rooms = frame.rooms or _needs(draw, frame)
     if amounts and draw(_one_in(3)):
         rooms = [2 * room for room in rooms]  # so that a further resource binds
     return [_node(draw, knobs, frame, amounts, i, room) for i, room in enumerate(rooms)]
 
 
-def _node(draw: Draw, knobs: _Knobs, frame: _Frame, amounts: Sequence[_Amount], index: int, room: int) -> Node:
+def _node(draw: Draw, knobs: _Knobs, frame: _Skeleton, amounts: Sequence[_Amount], index: int, room: int) -> Node:
     usable = max(1, room)
     reserve = draw(st.sampled_from((0, 0, 0, 1, 5)))
     return Node(
@@ -414,7 +414,7 @@ def _node(draw: Draw, knobs: _Knobs, frame: _Frame, amounts: Sequence[_Amount], 
     )
 
 
-def _places(draw: Draw, knobs: _Knobs, frame: _Frame, free: list[int]) -> list[int | None]:
+def _places(draw: Draw, knobs: _Knobs, frame: _Skeleton, free: list[int]) -> list[int | None]:
     """Where the VMs are now: at home, anywhere in their pool, or wherever most is free (which leaves room in crumbs)."""
     way = draw(st.sampled_from(("home", "spread", "stray")))
     places: list[int | None] = []
@@ -436,7 +436,7 @@ def _place(draw: Draw, way: str, home: int, pool: Sequence[int], free: Sequence[
     return place
 
 
-def _vm(draw: Draw, knobs: _Knobs, frame: _Frame, amounts: Sequence[_Amount], index: int, place: int | None) -> VM:
+def _vm(draw: Draw, knobs: _Knobs, frame: _Skeleton, amounts: Sequence[_Amount], index: int, place: int | None) -> VM:
     pool = frame.pool_of[frame.home[index]] if frame.pool_of else "default"
     target = frame.target[index] if place is not None else None
     return VM(

@@ -1,10 +1,10 @@
 import numpy as np
 
-from vmplace.admission.candidates import Survey, scores
-from vmplace.admission.results import Hindrance
+from vmplace.admission.candidates import CandidateSurvey, scores
+from vmplace.admission.results import Rejection
 from vmplace.solvers.budget import Budget
 
-NO, YES, OPEN = int(Hindrance.MEMORY), int(Hindrance.NOTHING), int(Hindrance.DOUBT)
+NO, YES, OPEN = int(Rejection.MEMORY), int(Rejection.NOTHING), int(Rejection.DOUBT)
 
 
 def survey(truth, *, sift=None, scores=(3, 1, 2, 1), penalties=None):
@@ -13,10 +13,10 @@ def survey(truth, *, sift=None, scores=(3, 1, 2, 1), penalties=None):
 
     def ask(index):
         asked.append(index)
-        return Hindrance(truth[index]), -1
+        return Rejection(truth[index]), -1
 
     none = np.full(4, -1)
-    made = Survey("abcd", 1, np.full(4, OPEN), none, np.array(scores), np.zeros(4), str, ask, sift, penalties)
+    made = CandidateSurvey("abcd", 1, np.full(4, OPEN), none, np.array(scores), np.zeros(4), str, ask, sift, penalties)
     return made, asked
 
 

@@ -1,8 +1,8 @@
 from attrs import evolve
 
 from vmplace import VM, Cluster, Guarantee, Node
-from vmplace.admission.harm import Harm
-from vmplace.admission.results import Hindrance
+from vmplace.admission.harm import Regression
+from vmplace.admission.results import Rejection
 from vmplace.problem.compile import compile_problem
 from vmplace.solvers.budget import Budget
 
@@ -11,40 +11,40 @@ NODES = [Node(f"n{i}", 10) for i in range(3)]
 
 def harm(*vms, budget=None, **options):
     problem = compile_problem(Cluster(NODES, vms, **options))
-    return Harm.of(problem, problem.node_of, budget=budget or Budget())
+    return Regression.of(problem, problem.node_of, budget=budget or Budget())
 
 
 def test_nothing_is_worse_than_itself():
     for vms in ((), (VM("a", 9, "n0"), VM("b", 9, "n1"), VM("c", 9, "n2"))):
-        assert harm(*vms).worse(harm(*vms), {}, 0) == (Hindrance.NOTHING, ())
+        assert harm(*vms).worse(harm(*vms), {}, 0) == (Rejection.NOTHING, ())
 
 
 def test_what_is_left_out_is_weighed_by_priority_then_memory():
     crowd = [VM("b", 6, "n1"), VM("c", 6, "n2")]
     low, high = harm(VM("a", 9, "n0"), *crowd), harm(VM("a", 5, "n0", priority=1), *crowd)
     safe = harm(VM("a", 4, "n0"), *crowd)
-    assert low.worse(safe, {}, 0) == (Hindrance.FAILURE, (0,))
-    assert safe.worse(low, {}, 0) == (Hindrance.NOTHING, ())
-    assert low.worse(high, {}, 0)[0] is Hindrance.NOTHING
-    assert high.worse(low, {}, 0)[0] is Hindrance.FAILURE
-    assert low.worse(safe, {0: 9}, 0)[0] is Hindrance.NOTHING
-    assert low.worse(safe, {0: 8}, 0)[0] is Hindrance.FAILURE
-    assert low.worse(safe, {0: 9}, 1)[0] is Hindrance.FAILURE
+    assert low.worse(safe, {}, 0) == (Rejection.FAILURE, (0,))
+    assert safe.worse(low, {}, 0) == (Rejection.NOTHING, ())
+    assert low.worse(high, {}, 0)[0] is Rejection.NOTHING
+    assert high.worse(low, {}, 0)[0] is Rejection.FAILURE
+    assert low.worse(safe, {0: 9}, 0)[0] is Rejection.NOTHING
+    assert low.worse(safe, {0: 8}, 0)[0] is Rejection.FAILURE
+    assert low.worse(safe, {0: 9}, 1)[0] is Rejection.FAILURE
 
 
 def test_excess_is_worse():
-    assert harm(VM("a", 11, "n0", protected=False)).worse(harm(), {}, 0) == (Hindrance.MEMORY, ())
+    assert harm(VM("a", 11, "n0", protected=False)).worse(harm(), {}, 0) == (Rejection.MEMORY, ())
 
 
 def test_what_is_unknown_is_doubtful():
     nodes = [Node("n0", 100), Node("n1", 16), Node("n2", 11)]
     problem = compile_problem(Cluster(nodes, [VM(f"v{i}", size, "n0") for i, size in enumerate((7, 7, 5, 5, 3))]))
-    hasty, sure = (Harm.of(problem, problem.node_of, budget=Budget(limit)) for limit in (0, None))
-    empty = Harm.of(problem, problem.node_of * 0 - 1, budget=Budget())
+    hasty, sure = (Regression.of(problem, problem.node_of, budget=Budget(limit)) for limit in (0, None))
+    empty = Regression.of(problem, problem.node_of * 0 - 1, budget=Budget())
     assert (hasty.known, sure.known, empty.known) == (False, True, True)
-    assert hasty.worse(empty, {}, 0)[0] is Hindrance.DOUBT
-    assert sure.worse(hasty, {}, 0)[0] is Hindrance.DOUBT
-    assert sure.worse(empty, {}, 0)[0] is Hindrance.FAILURE
+    assert hasty.worse(empty, {}, 0)[0] is Rejection.DOUBT
+    assert sure.worse(hasty, {}, 0)[0] is Rejection.DOUBT
+    assert sure.worse(empty, {}, 0)[0] is Rejection.FAILURE
 
 
 def test_failures_in_turn_count_by_pool():
@@ -53,9 +53,9 @@ def test_failures_in_turn_count_by_pool():
     sizes, homes = (7, 4, 4, 3, 7, 5), (2, 1, 1, 3, 0, 2)
     vms = [VM(f"v{i}", size, f"n{home}") for i, (size, home) in enumerate(zip(sizes, homes, strict=True))]
     problem = compile_problem(Cluster(nodes, vms, guarantee=asked))
-    now = Harm.of(problem, problem.node_of, budget=Budget())
+    now = Regression.of(problem, problem.node_of, budget=Budget())
     at_once = evolve(problem, guarantee=Guarantee(failures=2))
-    before = Harm.of(at_once, problem.node_of, budget=Budget())
+    before = Regression.of(at_once, problem.node_of, budget=Budget())
     assert not before.left
-    assert now.worse(before, {}, 0)[0] is Hindrance.FAILURE
-    assert now.worse(now, {}, 0)[0] is Hindrance.NOTHING
+    assert now.worse(before, {}, 0)[0] is Rejection.FAILURE
+    assert now.worse(now, {}, 0)[0] is Rejection.NOTHING

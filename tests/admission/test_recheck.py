@@ -1,9 +1,9 @@
 import pytest
 
 from vmplace import VM, Apart, Cluster, Guarantee, Node, NotOn, OnlyOn, Together
-from vmplace.admission.harm import Harm
+from vmplace.admission.harm import Regression
 from vmplace.admission.recheck import Certified
-from vmplace.admission.results import Hindrance
+from vmplace.admission.results import Rejection
 from vmplace.problem.compile import compile_problem
 from vmplace.solvers.budget import Budget
 
@@ -11,16 +11,16 @@ NODES = [Node(f"n{i}", 12, domain="rack" if i < 2 else None, resources={"vcpu": 
 VMS = [VM("a", 2, "n0", resources={"vcpu": 3}), VM("b", 2, "n1")]
 
 
-def hindrances(rules=(), vm=None, nodes=NODES, guarantee=None, **options):
+def rejections(rules=(), vm=None, nodes=NODES, guarantee=None, **options):
     """What speaks against a VM on each node."""
     vm = vm or VM("new", 2)
     vms = [other for other in VMS if other.node in {node.name for node in nodes}]
     before = compile_problem(Cluster(nodes, vms, (), guarantee or Guarantee(), **options))
     cluster = Cluster(nodes, [*vms, vm], rules, guarantee or Guarantee(), **options)
-    asked = Certified(cluster, len(vms), Harm.of(before, before.node_of, budget=Budget()), None, False)
+    asked = Certified(cluster, len(vms), Regression.of(before, before.node_of, budget=Budget()), None, False)
     survey = asked.survey("tightest", Budget())
     survey.decide(Budget())
-    return [Hindrance(int(hindrance)).name for hindrance in survey.hindrances], asked
+    return [Rejection(int(rejection)).name for rejection in survey.rejections], asked
 
 
 @pytest.mark.parametrize(
@@ -34,20 +34,20 @@ def hindrances(rules=(), vm=None, nodes=NODES, guarantee=None, **options):
     ],
 )
 def test_must_rules_keep_it_off(rule, expected):
-    assert " ".join(hindrances([rule])[0]) == expected
+    assert " ".join(rejections([rule])[0]) == expected
 
 
 def test_what_is_short_is_told():
-    assert hindrances(vm=VM("new", 2, resources={"vcpu": 2}))[0] == ["RESOURCE", "NOTHING", "NOTHING", "NOTHING"]
-    assert hindrances(vm=VM("new", 11))[0] == ["MEMORY", "MEMORY", "NOTHING", "NOTHING"]
-    assert hindrances(vm=VM("new", 9), guarantee=Guarantee(headroom=0.1))[0] == ["HEADROOM", "HEADROOM", "NOTHING", "NOTHING"]
-    assert hindrances(nodes=[*NODES[:3], Node("n3", 12, state="maintenance")])[0][3] == "STATE"
-    assert hindrances(nodes=[*NODES[:3], Node("n3", 12, pool="other")])[0][3] == "POOL"
+    assert rejections(vm=VM("new", 2, resources={"vcpu": 2}))[0] == ["RESOURCE", "NOTHING", "NOTHING", "NOTHING"]
+    assert rejections(vm=VM("new", 11))[0] == ["MEMORY", "MEMORY", "NOTHING", "NOTHING"]
+    assert rejections(vm=VM("new", 9), guarantee=Guarantee(headroom=0.1))[0] == ["HEADROOM", "HEADROOM", "NOTHING", "NOTHING"]
+    assert rejections(nodes=[*NODES[:3], Node("n3", 12, state="maintenance")])[0][3] == "STATE"
+    assert rejections(nodes=[*NODES[:3], Node("n3", 12, pool="other")])[0][3] == "POOL"
 
 
 def test_the_failure_is_named():
-    told, asked = hindrances(vm=VM("new", 9), guarantee=Guarantee(scope="domain"), nodes=NODES[:3])
+    told, asked = rejections(vm=VM("new", 9), guarantee=Guarantee(scope="domain"), nodes=NODES[:3])
     assert told == ["FAILURE", "FAILURE", "FAILURE"]
-    assert asked.weigh(2, Budget()) == (Hindrance.FAILURE, 12, "rack")
-    told, asked = hindrances(vm=VM("new", 11), nodes=[NODES[0], NODES[2]])
-    assert asked.weigh(1, Budget()) == (Hindrance.FAILURE, 12, "n0")
+    assert asked.weigh(2, Budget()) == (Rejection.FAILURE, 12, "rack")
+    told, asked = rejections(vm=VM("new", 11), nodes=[NODES[0], NODES[2]])
+    assert asked.weigh(1, Budget()) == (Rejection.FAILURE, 12, "n0")

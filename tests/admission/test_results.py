@@ -2,13 +2,13 @@ import json
 
 import numpy as np
 
-from vmplace.admission.results import Admission, Candidates, Hindrance
+from vmplace.admission.results import Admission, Candidates, Rejection
 from vmplace.results.placement import Migration, Status
 
 FOUND = Candidates(
     ["n0", "n1", "n2", "n3"],
     4,
-    np.array([Hindrance.NOTHING, Hindrance.FAILURE, Hindrance.MEMORY, Hindrance.DOUBT]),
+    np.array([Rejection.NOTHING, Rejection.FAILURE, Rejection.MEMORY, Rejection.DOUBT]),
     np.array([2, 3, -1, 5]),
     np.zeros(4, dtype=np.int64),
     np.array([6, 7, 3, 9]),
@@ -36,8 +36,8 @@ def test_nodes_of_other_pools_are_refused():
 
 
 def test_every_hindrance_has_a_sentence_and_a_verdict():
-    assert [h.status for h in Hindrance] == [Status.ADMITTED, *[Status.REFUSED] * 7, Status.UNKNOWN]
-    assert all(bool(h.sentence("n0", 4, "n1")) is (h is not Hindrance.NOTHING) for h in Hindrance)
+    assert [h.status for h in Rejection] == [Status.ADMITTED, *[Status.REFUSED] * 7, Status.UNKNOWN]
+    assert all(bool(h.sentence("n0", 4, "n1")) is (h is not Rejection.NOTHING) for h in Rejection)
 
 
 def test_an_admission_is_json():

@@ -7,9 +7,9 @@ import vmplace.auditor.any_order
 from tests.support.brute import World
 from vmplace.auditor.any_order import find_stranding
 from vmplace.auditor.case import Case
-from vmplace.auditor.effort import Effort, TooHardError
-from vmplace.auditor.failures import Failures
-from vmplace.auditor.scenarios import Scenarios
+from vmplace.auditor.effort import TooHardError, WorkLimit
+from vmplace.auditor.failures import AuditedFailures
+from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Guarantee, Node, OnlyOn, Together
 from vmplace.testing import clusters
@@ -17,13 +17,13 @@ from vmplace.testing import clusters
 
 def failures_of(cluster):
     case = Case(cluster, {vm.name: vm.node for vm in cluster.vms if vm.node}, None, ())
-    return Failures(case, Scenarios.of(case))
+    return AuditedFailures(case, AuditedScenarios.of(case))
 
 
 def stranded(nodes, vms, rules=(), effort=1000, **guarantee):
     """Who is stranded, and where others restart before, in the first scenario."""
     failures = failures_of(Cluster(nodes, vms, rules, Guarantee(**guarantee)))
-    found = find_stranding(failures.at_once(0), Effort(effort))
+    found = find_stranding(failures.at_once(0), WorkLimit(effort))
     names = failures.case.vm.names
     return found and (names[found.vm], {names[v]: failures.case.nodes[i] for v, i in found.restarts.items()})
 
@@ -123,7 +123,7 @@ def test_it_finds_a_story_if_and_only_if_there_is_one(cluster):
     world, failures = World(cluster), failures_of(cluster)
     names, nodes = failures.case.vm.names, failures.case.nodes
     for key in world.scenarios(world.now):
-        found = [find_stranding(failures.at_once(s), Effort()) for s in failures.scenarios.by_key[key]]
+        found = [find_stranding(failures.at_once(s), WorkLimit()) for s in failures.scenarios.by_key[key]]
         assert any(found) == (not world.survivable(world.now, key))
         for stranding in filter(None, found):
             state = {names[v]: nodes[i] for v, i in stranding.restarts.items()}

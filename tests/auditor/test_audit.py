@@ -437,7 +437,7 @@ def restarted(rule, plan, *others):
     return kinds(Cluster(FOUR, vms, [rule]), None, {"n1": plan})
 
 
-def standing(name, node):
+def state(name, node):
     return VM(name, 1, node, protected=False)
 
 
@@ -453,8 +453,8 @@ BROKEN_ALREADY = [("rule", "rules[0]")]
         (OnlyOn(AB, ["n1", "n2"]), {"a": "n2", "b": "n3"}, [], False),
         (NotOn(AB, ["n3"]), {"a": "n2", "b": "n4"}, [], True),
         (NotOn(AB, ["n3"]), {"a": "n3", "b": "n4"}, [], False),
-        (Apart(["a", "c"]), {"a": "n3", "b": "n2"}, [standing("c", "n2")], True),
-        (Apart(["a", "c"]), {"a": "n2", "b": "n3"}, [standing("c", "n2")], False),
+        (Apart(["a", "c"]), {"a": "n3", "b": "n2"}, [state("c", "n2")], True),
+        (Apart(["a", "c"]), {"a": "n2", "b": "n3"}, [state("c", "n2")], False),
         (Apart(["a", "c"]), {"a": "n2", "b": "n3"}, [VM("c", 1, "n2", running=False)], True),
     ],
     ids=lambda value: value.kind if hasattr(value, "kind") else "",
@@ -473,14 +473,14 @@ def test_apart_keeps_restarts_apart_though_it_was_broken_before():
 
 
 def test_apart_minds_no_standing_members_of_other_nodes():
-    others = [standing("c", "n2"), standing("d", "n2")]
+    others = [state("c", "n2"), state("d", "n2")]
     assert restarted(Apart(["a", "c", "d"]), {"a": "n3", "b": "n2"}, *others) == BROKEN_ALREADY
 
 
 def test_together_restarts_wherever_other_members_are():
     rule = Together(["a", "b", "c"])
-    assert restarted(rule, {"a": "n3", "b": "n3"}, standing("c", "n2")) == BROKEN_ALREADY
-    assert restarted(rule, {"a": "n2", "b": "n3"}, standing("c", "n2")) == [*BROKEN_ALREADY, ("failover", "n1")]
+    assert restarted(rule, {"a": "n3", "b": "n3"}, state("c", "n2")) == BROKEN_ALREADY
+    assert restarted(rule, {"a": "n2", "b": "n3"}, state("c", "n2")) == [*BROKEN_ALREADY, ("failover", "n1")]
 
 
 def test_rules_do_not_join_the_restarts_of_different_failures():

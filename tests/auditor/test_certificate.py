@@ -9,8 +9,8 @@ import vmplace.auditor.scenarios
 from tests.support.brute import World
 from vmplace.auditor.case import Case
 from vmplace.auditor.certificate import caps, closing, doubtful_pools, doubtful_scenarios, resistance
-from vmplace.auditor.failures import Failures
-from vmplace.auditor.scenarios import Scenarios
+from vmplace.auditor.failures import AuditedFailures
+from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Together
 from vmplace.testing import clusters
@@ -18,7 +18,7 @@ from vmplace.testing import clusters
 
 def failures_of(cluster):
     case = Case(cluster, {vm.name: vm.node for vm in cluster.vms if vm.node}, None, ())
-    return Failures(case, Scenarios.of(case))
+    return AuditedFailures(case, AuditedScenarios.of(case))
 
 
 def doubts(nodes, vms, rules=(), **guarantee):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from vmplace.auditor.effort import Effort, TooHardError
+from vmplace.auditor.effort import TooHardError, WorkLimit
 
 
 def test_so_many_states_and_no_more():
-    effort = Effort(2)
+    effort = WorkLimit(2)
     effort.spend()
     effort.spend()
     with pytest.raises(TooHardError):

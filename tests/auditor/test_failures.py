@@ -3,8 +3,8 @@
 import pytest
 
 from vmplace.auditor.case import Case
-from vmplace.auditor.failures import Failures
-from vmplace.auditor.scenarios import Scenarios
+from vmplace.auditor.failures import AuditedFailures
+from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Guarantee, Node, OnlyOn, Together
 
@@ -28,8 +28,8 @@ VMS = [
 
 def failure(rules=(), key="n1", vms=VMS, **guarantee):
     case = Case(Cluster(NODES, vms, rules, Guarantee(**guarantee)), {vm.name: vm.node for vm in vms}, None, ())
-    scenarios = Scenarios.of(case)
-    return Failures(case, scenarios).at_once(scenarios.by_key[key][0])
+    scenarios = AuditedScenarios.of(case)
+    return AuditedFailures(case, scenarios).at_once(scenarios.by_key[key][0])
 
 
 def nodes_for(found, vm, **restarts):
@@ -77,7 +77,7 @@ def test_what_fits_needs_every_resource_that_it_needs_any_of():
     nodes = [Node("n1", 10, resources={"vcpu": 9}), Node("n2", 10), Node("n3", 10, resources={"vcpu": 2})]
     vms = [VM("a", 1, "n1", resources={"vcpu": 2}), VM("b", 1, "n1"), VM("c", 1, "n1", resources={"vcpu": 3})]
     case = Case(Cluster(nodes, vms), {vm.name: "n1" for vm in vms}, None, ())
-    found = Failures(case, Scenarios.of(case)).at_once(0)
+    found = AuditedFailures(case, AuditedScenarios.of(case)).at_once(0)
     assert [found.fitting(v, found.free, {}).tolist() for v in range(3)] == [[False, True], [True, True], [False, False]]
 
 
@@ -88,7 +88,7 @@ def test_only_resources_that_bind_restarts_and_are_needed_count():
         VM("e", 1, "n1", evictable=True, resources={"vcpu": 1, "gone": 1}),
     ]
     case = Case(Cluster(nodes, vms, soft_resources=["soft"]), {"a": "n1", "e": "n1"}, None, ())
-    failures = Failures(case, Scenarios.of(case))
+    failures = AuditedFailures(case, AuditedScenarios.of(case))
     assert [resource.name for resource in failures.resources] == ["", "vcpu"]
     assert failures.demand.tolist() == [[1, 1], [2, 1]]
     assert failures.free.tolist() == [[8, 9], [2, 0]]

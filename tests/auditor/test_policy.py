@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from tests.support.brute import World
 from vmplace.auditor.audit import audit
 from vmplace.auditor.case import Case
-from vmplace.auditor.failures import Failures
+from vmplace.auditor.failures import AuditedFailures
 from vmplace.auditor.policy import simulate
-from vmplace.auditor.scenarios import Scenarios
+from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, Together
 from vmplace.testing import clusters
@@ -18,7 +18,7 @@ def simulated(nodes, vms, rules=(), scenario=0, **guarantee):
     """Where the platform restarts VMs in a scenario, the first unless another is asked for."""
     cluster = Cluster(nodes, vms, rules, Guarantee(**guarantee))
     case = Case(cluster, {vm.name: vm.node for vm in vms}, None, ())
-    restarts = simulate(Failures(case, Scenarios.of(case)).at_once(scenario))
+    restarts = simulate(AuditedFailures(case, AuditedScenarios.of(case)).at_once(scenario))
     return {case.vm.names[v]: case.nodes[i] for v, i in restarts.items()}
 
 
@@ -138,8 +138,8 @@ def test_evictions_and_extra_restarts_are_judged_like_any_plan():
 )
 def test_it_does_what_the_oracle_does(cluster):
     world, case = World(cluster), Case(cluster, World(cluster).now, None, ())
-    scenarios = Scenarios.of(case)
-    failures = Failures(case, scenarios)
+    scenarios = AuditedScenarios.of(case)
+    failures = AuditedFailures(case, scenarios)
     for key, parts in world.failures(world.now).items():
         found = {}
         for s in scenarios.by_key[key]:

@@ -4,7 +4,7 @@ import pytest
 
 import vmplace.auditor.restarts_in_any_order
 from vmplace.auditor.audit import audit
-from vmplace.auditor.effort import Effort
+from vmplace.auditor.effort import WorkLimit
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Guarantee, Node
 
@@ -58,7 +58,7 @@ def test_a_long_story_is_cut():
 
 
 def test_what_is_too_hard_is_unverified(monkeypatch):
-    monkeypatch.setattr(vmplace.auditor.restarts_in_any_order, "Effort", lambda: Effort(1))
+    monkeypatch.setattr(vmplace.auditor.restarts_in_any_order, "WorkLimit", lambda: WorkLimit(1))
     vms = [VM(f"v{i}", 7 + i, "n1") for i in range(9)]
     ((kind, subject, message),) = told(hosts(200, 33, 34, 35, 36), vms)
     assert (kind, subject) == ("unverified", "n1")

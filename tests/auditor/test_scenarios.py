@@ -7,7 +7,7 @@ import vmplace.auditor.scenarios
 from tests.support.brute import World
 from vmplace.auditor.audit import audit
 from vmplace.auditor.case import Case
-from vmplace.auditor.scenarios import Scenarios
+from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Guarantee, Node
 from vmplace.model.errors import InputError
@@ -17,7 +17,7 @@ from vmplace.testing import clusters
 def scenarios(nodes, vms=(), placement=None, *, powered=None, drained=(), **guarantee):
     cluster = Cluster(nodes, vms, (), Guarantee(**guarantee))
     placement = {vm.name: vm.node for vm in vms} if placement is None else placement
-    return Scenarios.of(Case(cluster, placement, powered, drained))
+    return AuditedScenarios.of(Case(cluster, placement, powered, drained))
 
 
 def racked(*domains, **more):
@@ -120,7 +120,7 @@ def test_a_pool_of_too_many_scenarios_is_not_told(monkeypatch):
 @given(clusters(max_nodes=6, domains=True, targets=True, failures=(0, 1, 2, 3)))
 def test_keys_are_those_of_the_oracle(cluster):
     world = World(cluster)
-    found = Scenarios.of(Case(cluster, world.now, None, ()))
+    found = AuditedScenarios.of(Case(cluster, world.now, None, ()))
     assert sorted(found.by_key) == sorted(world.scenarios(world.now))  # a domain in two pools may come later
     for key, failures in world.failures(world.now).items():
         pools = {cluster.node_columns.pool.words.index(failure.pool) if cluster.nodes else 0 for failure in failures}

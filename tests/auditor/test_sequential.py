@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import vmplace.auditor.sequential
 from tests.support.brute import World
 from vmplace.auditor.audit import audit
-from vmplace.auditor.effort import Effort
+from vmplace.auditor.effort import WorkLimit
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Guarantee, Node, OnlyOn, Together
 from vmplace.testing import clusters
@@ -50,7 +50,7 @@ def test_with_one_host_or_one_failure_it_is_the_same_as_at_once():
 
 
 def test_what_holds_in_any_order_at_once_holds_in_turn(monkeypatch):
-    monkeypatch.setattr(vmplace.auditor.sequential, "Effort", lambda *_: Effort(0))
+    monkeypatch.setattr(vmplace.auditor.sequential, "WorkLimit", lambda *_: WorkLimit(0))
     vms = [VM("a", 2, "n1"), VM("b", 2, "n2")]
     plans = plans_for(hosts(6, 6, 6, 6), vms)
     for how in ({}, {"restart": "any-order"}, {"policy": "best-fit"}):
@@ -59,7 +59,7 @@ def test_what_holds_in_any_order_at_once_holds_in_turn(monkeypatch):
 
 @pytest.mark.parametrize("how", [{}, {"restart": "any-order"}, {"policy": "best-fit"}])
 def test_what_is_too_hard_is_unverified(how, monkeypatch):
-    monkeypatch.setattr(vmplace.auditor.sequential, "Effort", lambda *_: Effort(0))
+    monkeypatch.setattr(vmplace.auditor.sequential, "WorkLimit", lambda *_: WorkLimit(0))
     vms, nodes = [VM("a", 3, "n1"), VM("b", 2, "n2"), VM("c", 1, "n2")], hosts(3, 3, 4, 3)
     message = "whether pool default survives 2 failures one after the other is too hard to tell"
     assert told(nodes, vms, plans_for(nodes, vms), **how) == [("unverified", "default", message)]

@@ -4,12 +4,12 @@ import pytest
 from attrs import evolve
 
 from vmplace import VM, Apart, Cluster, Guarantee, Node
-from vmplace.capacity.feasibility import Fitter, with_wishes
+from vmplace.capacity.feasibility import FeasibilityOracle, with_wishes
 from vmplace.problem.compile import compile_problem
 from vmplace.solvers.budget import Budget
 
 NODES = [Node(f"n{i}", 10) for i in range(3)]
-FITTER = Fitter(False, "auto", 0, False)
+FITTER = FeasibilityOracle(False, "auto", 0, False)
 
 
 def asked(sizes, *, node=None, rules=(), **promise):
@@ -54,7 +54,7 @@ def test_wishes_do_not_keep_anything_from_fitting_and_are_regarded_in_the_end():
     assert fit.best is not None
     told = with_wishes(problem, fit.best, budget=Budget())
     assert told.verdict.safe
-    assert told.verdict.standing.problem.bindings == problem.bindings
+    assert told.verdict.state.problem.bindings == problem.bindings
     assert with_wishes(problem, fit.best, budget=Budget(0)) is fit.best
 
 

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from vmplace import VM, Apart, Cluster, InputError, Node, NotOn, OnlyOn, Tag, Together
-from vmplace.capacity.node_pool import Fleet, wanted
+from vmplace.capacity.node_pool import NodePool, wanted
 
 KINDS = (Node("s", 8, price=1), Node("b", 16, price=2.5, tags=["t"]))
 CLUSTER = Cluster(
@@ -36,12 +36,12 @@ def test_a_tag_that_no_kind_has_is_refused_where_it_must_be():
 
 
 def test_nodes_are_numbered_by_kind():
-    fleet = Fleet(wanted(CLUSTER, "default", Fraction(0), KINDS)[0], KINDS, (9, 9))
+    fleet = NodePool(wanted(CLUSTER, "default", Fraction(0), KINDS)[0], KINDS, (9, 9))
     assert [node.name for node in fleet.cluster((2, 1)).nodes] == ["s-1", "s-2", "b-1"]
     assert [node.name for node in fleet.cluster((1, 2)).nodes] == ["s-1", "b-1", "b-2"]
 
 
 def test_prices_are_whole_steps_and_of_one_kind_only_the_number_counts():
     asked = wanted(CLUSTER, "default", Fraction(0), KINDS)[0]
-    assert Fleet(asked, KINDS, (9, 9)).prices() == ((2, 5), Fraction(1, 2))
-    assert Fleet(asked, KINDS[1:], (9,)).prices() == ((1,), 1)
+    assert NodePool(asked, KINDS, (9, 9)).prices() == ((2, 5), Fraction(1, 2))
+    assert NodePool(asked, KINDS[1:], (9,)).prices() == ((1,), 1)

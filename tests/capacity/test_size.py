@@ -16,7 +16,7 @@ import vmplace
 from tests.support.brute import World
 from tests.whole.test_guarantees import FEATURES
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, NotOn, OnlyOn, Tag
-from vmplace.capacity.feasibility import Fit, Fitter
+from vmplace.capacity.feasibility import Feasibility, FeasibilityOracle
 from vmplace.synthetic import generate
 from vmplace.testing import clusters
 
@@ -231,10 +231,12 @@ def test_in_no_time_nothing_is_claimed():
 
 
 def test_what_was_not_decided_is_no_proof(monkeypatch):
-    thorough = Fitter.thorough
-    monkeypatch.setattr(Fitter, "quick", lambda *_, **__: Fit())
+    thorough = FeasibilityOracle.thorough
+    monkeypatch.setattr(FeasibilityOracle, "quick", lambda *_, **__: Feasibility())
     monkeypatch.setattr(
-        Fitter, "thorough", lambda self, problem, budget: thorough(self, problem, budget=budget) if problem.n_nodes > 4 else Fit()
+        FeasibilityOracle,
+        "thorough",
+        lambda self, problem, budget: thorough(self, problem, budget=budget) if problem.n_nodes > 4 else Feasibility(),
     )
     found = vmplace.size(EIGHT, "48GiB")
     assert (found.status, found.objective, found.bound) == ("feasible", 5, 4)

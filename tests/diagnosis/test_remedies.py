@@ -6,7 +6,7 @@ import pytest
 
 import vmplace
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn
-from vmplace.diagnosis.oracle import Tryout
+from vmplace.diagnosis.oracle import RemedyOracle
 from vmplace.diagnosis.remedies import fewer_rules, finished, less_headroom, less_promised, more_nodes, returned
 from vmplace.diagnosis.results import Remedy, ranked
 from vmplace.diagnosis.sacrifices import fewer_vms, one_vm_less
@@ -23,7 +23,7 @@ def on(*sizes):
 
 
 def tried(way, cluster, *rest, moving=False, pool=""):
-    tryout = Tryout(cluster, pool, moving, Budget(), deterministic=True)
+    tryout = RemedyOracle(cluster, pool, moving, Budget(), deterministic=True)
     found = list(way(tryout, *rest))
     for remedy in found:
         report = vmplace.check(remedy.cluster)
@@ -110,7 +110,7 @@ def test_one_vm_that_gives_way_in_each_way():
 
 
 def test_without_a_suspect_changed_nothing_is_tried():
-    tryout = Tryout(Cluster(nodes(9, 9), on(7, 5)), "", False, Budget())
+    tryout = RemedyOracle(Cluster(nodes(9, 9), on(7, 5)), "", False, Budget())
     assert list(one_vm_less(tryout, {"v0"}, set())) == []
     assert tryout.tries == 0
 
@@ -133,7 +133,7 @@ def test_who_waits_is_done_without():
 
 
 def test_out_of_time_nothing_is_told_and_that_is_counted():
-    tryout = Tryout(Cluster(nodes(9, 9, 9), on(7, 7, 7)), "", False, Budget(0))
+    tryout = RemedyOracle(Cluster(nodes(9, 9, 9), on(7, 7, 7)), "", False, Budget(0))
     assert list(more_nodes(tryout)) == []
     assert tryout.undecided == tryout.tries > 0
 

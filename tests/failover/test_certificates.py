@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.brute import World
-from tests.support.placements import placements, standing
+from tests.support.placements import placements, state
 from vmplace import VM, Cluster, Guarantee, Node
 from vmplace.failover.certificates import Certificates
 from vmplace.failover.certify import certify
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
 from vmplace.testing import clusters
 
@@ -37,17 +37,17 @@ def survives_every_order(free, displaced):
 @given(placements())
 def test_the_certificate_is_sound_for_any_order(drawn):
     usable, vms = drawn
-    now = standing(usable, vms)
+    now = state(usable, vms)
     for failed in np.flatnonzero(Certificates(now).any_order).tolist():
         others = [int(free) for i, free in enumerate(now.free) if i != failed]
         assert survives_every_order(others, [size for size, i in vms if i == failed])
 
 
 def test_the_certificate_says_yes_where_it_should():
-    assert Certificates(standing([16, 16, 16], [(4, 0), (4, 0), (4, 1), (4, 2)])).any_order.all()
+    assert Certificates(state([16, 16, 16], [(4, 0), (4, 0), (4, 1), (4, 2)])).any_order.all()
     # All is in steps of 2: a survivor with 4 free cannot have 3 left, so the 2 must fill both to strand the 4.
-    assert Certificates(standing([10, 4, 4], [(4, 0), (2, 0)])).any_order[0]
-    assert not Certificates(standing([10, 4, 3], [(4, 0), (2, 0)])).any_order[0]
+    assert Certificates(state([10, 4, 4], [(4, 0), (2, 0)])).any_order[0]
+    assert not Certificates(state([10, 4, 3], [(4, 0), (2, 0)])).any_order[0]
 
 
 def packs(free, displaced):
@@ -78,7 +78,7 @@ def roomy_placements(draw):
 @given(roomy_placements())
 def test_slots_are_sound(drawn):
     usable, vms = drawn
-    now = standing(usable, vms)
+    now = state(usable, vms)
     for failed in np.flatnonzero(Certificates(now).slots).tolist():
         others = tuple(int(free) for i, free in enumerate(now.free) if i != failed)
         assert packs(others, sorted((size for size, i in vms if i == failed), reverse=True))
@@ -90,22 +90,22 @@ def test_a_wide_margin_of_equal_nodes_is_certified(drawn):
     usable, vms = drawn
     most = sum(size for size, _ in vms) + 1
     wide = [most + sum(size for size, i in vms if i == node) for node in range(len(usable))]
-    displaced = standing(wide, vms).displaced > 0
+    displaced = state(wide, vms).displaced > 0
     if len(usable) > 2:
-        assert (Certificates(standing(wide, vms)).any_order == displaced).all()
-        assert (Certificates(standing(wide, vms)).slots == displaced).all()
+        assert (Certificates(state(wide, vms)).any_order == displaced).all()
+        assert (Certificates(state(wide, vms)).slots == displaced).all()
 
 
 def test_large_vms_find_slots_where_any_order_would_strand_them():
     # If the small ones restarted first, they could fill both holes of 8; if the large ones do, they find 3 and 3 free.
-    now = standing([30, 8, 8, 3, 3, 3], [(8, 0), (4, 0), (4, 0), (1, 0), (1, 0)])
+    now = state([30, 8, 8, 3, 3, 3], [(8, 0), (4, 0), (4, 0), (1, 0), (1, 0)])
     assert not Certificates(now).any_order[0]
     assert Certificates(now).slots[0]
 
 
 def test_one_slot_too_few_is_not_certified():
-    assert not Certificates(standing([30, 8, 7, 3, 3, 3], [(8, 0), (4, 0), (4, 0), (1, 0), (1, 0)])).slots[0]
-    assert not Certificates(standing([30, 8, 4, 4], [(8, 0), (4, 0), (4, 0), (4, 0)])).slots[0]
+    assert not Certificates(state([30, 8, 7, 3, 3, 3], [(8, 0), (4, 0), (4, 0), (1, 0), (1, 0)])).slots[0]
+    assert not Certificates(state([30, 8, 4, 4], [(8, 0), (4, 0), (4, 0), (4, 0)])).slots[0]
 
 
 def test_pools_are_judged_apart():
@@ -118,7 +118,7 @@ def test_pools_are_judged_apart():
         VM("z", 6, "b3", pool="b"),
     ]
     problem = compile_problem(Cluster(nodes, vms))
-    now = Standing.of(problem, problem.node_of)
+    now = PlacementState.of(problem, problem.node_of)
     # The free memory of pool a is no help to x.
     for certified in (Certificates(now).any_order, Certificates(now).slots):
         assert certified.tolist() == [True, False, False, False, True, True]
@@ -128,7 +128,7 @@ def too_many_to_list(cluster, most=3):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vmplace.problem.scenarios.MOST_SCENARIOS", most)
         problem = compile_problem(cluster)
-        now = Standing.of(problem, problem.node_of)
+        now = PlacementState.of(problem, problem.node_of)
     assert not now.failures.complete
     return now
 
@@ -155,7 +155,7 @@ def test_who_need_not_restart_may_take_the_room_in_failures_that_are_not_listed(
 
 def several(cluster):
     problem = compile_problem(cluster)
-    return Standing.of(problem, problem.node_of)
+    return PlacementState.of(problem, problem.node_of)
 
 
 unruled = clusters(

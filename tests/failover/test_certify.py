@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 
 from tests.support.brute import World
-from tests.support.placements import standing
+from tests.support.placements import state
 from vmplace import VM, Cluster, Guarantee, Node
 from vmplace.failover.certify import certify
-from vmplace.failover.verdict import Fate
+from vmplace.failover.verdict import ScenarioStatus
 from vmplace.problem.compile import compile_problem
 from vmplace.solvers.budget import Budget
 from vmplace.testing import clusters
@@ -18,7 +18,7 @@ FATAL_IN_TURN = ((14, 16, 16, 16), ((7, 2), (4, 1), (4, 1), (3, 3), (7, 0), (5, 
 
 
 def certified(usable, vms, budget=None, **guarantee):
-    now = standing(usable, vms, **guarantee)
+    now = state(usable, vms, **guarantee)
     return certify(now.problem, now.node_of, budget=budget or Budget())
 
 
@@ -30,8 +30,8 @@ def test_failures_at_once_have_no_turns():
 
 def test_planned_failures_in_turn_are_judged_by_pool_besides_each_by_itself():
     verdict = certified(*FATAL_IN_TURN, **IN_TURN)
-    assert (verdict.fate == Fate.SAFE).all()
-    assert verdict.turns == {0: Fate.UNSAFE}
+    assert (verdict.fate == ScenarioStatus.SAFE).all()
+    assert verdict.turns == {0: ScenarioStatus.UNSAFE}
     assert verdict.unsafe
 
 
@@ -43,17 +43,17 @@ def test_turns_are_not_looked_into_where_a_failure_by_itself_is_fatal():
 
 @pytest.mark.parametrize("options", [{"budget": Budget(0)}, {"searching": False}])
 def test_without_time_or_a_search_turns_stay_open(options):
-    now = standing(*FATAL_IN_TURN, **IN_TURN)
+    now = state(*FATAL_IN_TURN, **IN_TURN)
     verdict = certify(now.problem, now.node_of, **{"budget": Budget(), **options})
     assert not verdict.safe
     assert not verdict.unsafe
 
 
 def test_where_room_is_never_short_turns_are_told_without_either():
-    now = standing((20, 20, 20, 20), ((3, 0), (3, 1), (3, 2)), **IN_TURN)
+    now = state((20, 20, 20, 20), ((3, 0), (3, 1), (3, 2)), **IN_TURN)
     verdict = certify(now.problem, now.node_of, budget=Budget(0), searching=False)
     assert verdict.safe
-    assert verdict.turns == {0: Fate.SAFE}
+    assert verdict.turns == {0: ScenarioStatus.SAFE}
 
 
 def test_each_pool_has_its_turns():
@@ -64,8 +64,8 @@ def test_each_pool_has_its_turns():
     ]
     problem = compile_problem(Cluster(nodes, both, guarantee=Guarantee(**IN_TURN)))
     verdict = certify(problem, problem.node_of, budget=Budget())
-    assert verdict.turns == {0: Fate.UNSAFE, 1: Fate.SAFE}
-    assert [verdict.of_pool(pool) for pool in (0, 1)] == [Fate.UNSAFE, Fate.SAFE]
+    assert verdict.turns == {0: ScenarioStatus.UNSAFE, 1: ScenarioStatus.SAFE}
+    assert [verdict.of_pool(pool) for pool in (0, 1)] == [ScenarioStatus.UNSAFE, ScenarioStatus.SAFE]
 
 
 powerable = clusters(max_nodes=4, max_vms=5, placed="all", failures=(1, 2), domains=True, evictable=True, states=False)

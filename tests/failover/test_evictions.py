@@ -6,7 +6,7 @@ from tests.support.placements import standing_of
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.failover.evictions import with_evictions
 from vmplace.failover.judge import judge
-from vmplace.failover.planned.batch import Restarts
+from vmplace.failover.planned.batch import RestartColumns
 from vmplace.problem.names import Names
 from vmplace.solvers.budget import Budget
 from vmplace.testing import clusters
@@ -161,7 +161,7 @@ def test_one_on_its_way_restarts_beside_what_it_takes_there():
 
 def test_a_failure_that_displaces_nobody_stops_nobody():
     now = standing_of(Cluster(hosts(9, 9), [VM("e", 4, "n1", evictable=True)]))
-    whole = with_evictions(now, Restarts.joined([]), np.arange(len(now.failures)))
+    whole = with_evictions(now, RestartColumns.joined([]), np.arange(len(now.failures)))
     assert (whole.scenario.tolist(), whole.node.tolist()) == ([1], [0])
 
 

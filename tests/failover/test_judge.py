@@ -4,13 +4,13 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.placements import placements, standing, standing_of
+from tests.support.placements import placements, standing_of, state
 from tests.support.plans import backups
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn
 from vmplace.failover.judge import judge
 from vmplace.failover.planned.decide import decide
-from vmplace.failover.restart import Restart
-from vmplace.failover.verdict import METHODS, Fate
+from vmplace.failover.restart import RestartProblem
+from vmplace.failover.verdict import METHODS, ScenarioStatus
 from vmplace.solvers.budget import Budget
 from vmplace.testing import clusters
 
@@ -38,17 +38,17 @@ def judged(now, **options):
 @settings(deadline=None)
 @given(placements())
 def test_lockstep_and_single_decisions_agree(drawn):
-    now = standing(*drawn)
+    now = state(*drawn)
     verdict = judged(now)
     for failed in np.flatnonzero(now.asked).tolist():
-        alone = decide(Restart.of(now, failed), budget=Budget())
-        assert alone.safe == (verdict.fate[failed] == Fate.SAFE)
+        alone = decide(RestartProblem.of(now, failed), budget=Budget())
+        assert alone.safe == (verdict.fate[failed] == ScenarioStatus.SAFE)
 
 
 @settings(deadline=None)
 @given(placements())
 def test_plans_hold(drawn):
-    now = standing(*drawn)
+    now = state(*drawn)
     verdict = judged(now)
     for failed in range(now.problem.n_nodes):
         free = now.free.copy()
@@ -57,7 +57,7 @@ def test_plans_hold(drawn):
         np.subtract.at(free, backup_of[mine], now.problem.memory[mine])
         assert (free >= 0).all()
         assert failed not in backup_of[mine]
-        assert (verdict.fate[failed] != Fate.SAFE) or len(mine) == len(now.displaced_by(np.array([failed]))[0])
+        assert (verdict.fate[failed] != ScenarioStatus.SAFE) or len(mine) == len(now.displaced_by(np.array([failed]))[0])
 
 
 @settings(max_examples=25, deadline=None)
@@ -65,8 +65,8 @@ def test_plans_hold(drawn):
 def test_however_little_is_asked_no_fate_is_told_wrong(cluster, losses, searching, limit):
     now = standing_of(cluster)
     truth, verdict = judged(now), judged(now, losses=losses, searching=searching, budget=Budget(limit))
-    assert not (truth.fate == Fate.UNKNOWN).any()
-    undecided = verdict.fate == Fate.UNKNOWN
+    assert not (truth.fate == ScenarioStatus.UNKNOWN).any()
+    undecided = verdict.fate == ScenarioStatus.UNKNOWN
     assert (undecided | (verdict.fate == truth.fate)).all()
     assert (limit is None and searching) <= (not undecided.any())
     assert [METHODS[how] == "time" for how in verdict.told_by.tolist()] == undecided.tolist()
@@ -79,7 +79,7 @@ def test_however_little_is_asked_no_fate_is_told_wrong(cluster, losses, searchin
 def test_losses_and_plans_share_out_who_must_restart(cluster):
     now = standing_of(cluster)
     verdict = judged(now)
-    assert sorted(verdict.losses) == np.flatnonzero(verdict.fate == Fate.UNSAFE).tolist()
+    assert sorted(verdict.losses) == np.flatnonzero(verdict.fate == ScenarioStatus.UNSAFE).tolist()
     restarts = verdict.restarts
     for number in range(len(now.failures)):
         displaced = set(now.displaced_by(np.array([number]))[0].tolist())
@@ -96,21 +96,21 @@ def test_list_order_is_not_enough():
     # 6 + 3 + 2 fill 11 and 4 + 3 fit in 9; first-fit in list order strands the 6.
     usable = [100, 20, 20]
     vms = [(2, 0), (3, 0), (3, 0), (4, 0), (6, 0), (9, 1), (11, 2)]
-    assert judged(standing(usable, vms)).fate[0] == Fate.SAFE
+    assert judged(state(usable, vms)).fate[0] == ScenarioStatus.SAFE
 
 
 def test_without_time_what_takes_a_search_is_unknown():
-    now = standing([30, 16, 11], [(7, 0), (7, 0), (5, 0), (5, 0), (3, 0)])
+    now = state([30, 16, 11], [(7, 0), (7, 0), (5, 0), (5, 0), (3, 0)])
     verdict = judged(now, budget=Budget(0))
-    assert (Fate(verdict.fate[0]), verdict.method(0)) == (Fate.UNKNOWN, "time")
+    assert (ScenarioStatus(verdict.fate[0]), verdict.method(0)) == (ScenarioStatus.UNKNOWN, "time")
     assert not verdict.safe
     assert not verdict.unsafe
-    assert Fate(judged(now).fate[0]) != Fate.UNKNOWN
+    assert ScenarioStatus(judged(now).fate[0]) != ScenarioStatus.UNKNOWN
 
 
 @pytest.mark.parametrize("stop_early", [True, False])
 def test_stopping_early_is_never_wrong(stop_early):
-    now = standing([8, 8, 8], [(6, 0), (6, 1), (3, 2)])
+    now = state([8, 8, 8], [(6, 0), (6, 1), (3, 2)])
     verdict = judged(now, stop_early=stop_early)
     assert verdict.unsafe
     assert not verdict.safe
@@ -127,7 +127,7 @@ def test_stopping_early_is_never_wrong(stop_early):
     ],
 )
 def test_what_is_hopeless_is_seen_without_time_where_one_unsafe_failure_is_enough(usable, vms, guarantee):
-    now = standing(usable, vms, **guarantee)
+    now = state(usable, vms, **guarantee)
     assert judged(now, budget=Budget(0), losses=False, stop_early=True).unsafe
     assert judged(now, losses=False, stop_early=True).unsafe
 
@@ -155,7 +155,7 @@ def test_who_fits_nowhere_is_lost_whatever_the_priorities():
     ],
 )
 def test_what_tells(usable, vms, guarantee, methods):
-    verdict = judged(standing(usable, vms, **guarantee))
+    verdict = judged(state(usable, vms, **guarantee))
     assert [verdict.method(number) for number in range(len(methods))] == methods
 
 
@@ -170,24 +170,24 @@ def two_pools(**guarantee):
 
 def test_each_pool_has_its_own_fate():
     verdict = judged(two_pools())
-    assert [verdict.of_pool(pool) for pool in (0, 1)] == [Fate.SAFE, Fate.UNSAFE]
-    assert verdict.of_pools == Fate.UNSAFE
+    assert [verdict.of_pool(pool) for pool in (0, 1)] == [ScenarioStatus.SAFE, ScenarioStatus.UNSAFE]
+    assert verdict.of_pools == ScenarioStatus.UNSAFE
 
 
 def test_unsafe_outranks_unknown_and_unknown_outranks_safe():
     verdict = judged(two_pools())
-    verdict.fate[0] = int(Fate.UNKNOWN)
-    assert [verdict.of_pool(pool) for pool in (0, 1)] == [Fate.UNKNOWN, Fate.UNSAFE]
-    assert verdict.of_pools == Fate.UNSAFE
-    verdict.fate[verdict.fate == Fate.UNSAFE] = int(Fate.SAFE)
-    assert verdict.of_pools == Fate.UNKNOWN
-    verdict.turns[0] = Fate.UNSAFE
-    assert verdict.of_pools == verdict.of_pool(0) == Fate.UNSAFE
+    verdict.fate[0] = int(ScenarioStatus.UNKNOWN)
+    assert [verdict.of_pool(pool) for pool in (0, 1)] == [ScenarioStatus.UNKNOWN, ScenarioStatus.UNSAFE]
+    assert verdict.of_pools == ScenarioStatus.UNSAFE
+    verdict.fate[verdict.fate == ScenarioStatus.UNSAFE] = int(ScenarioStatus.SAFE)
+    assert verdict.of_pools == ScenarioStatus.UNKNOWN
+    verdict.turns[0] = ScenarioStatus.UNSAFE
+    assert verdict.of_pools == verdict.of_pool(0) == ScenarioStatus.UNSAFE
 
 
 @pytest.mark.parametrize("guarantee", [{}, {"failures": 0}, {"failures": 2, "sequence": "sequential"}, {"restart": "any-order"}])
 def test_of_nothing_nothing_is_lost(guarantee):
-    verdict = judged(standing([], [], **guarantee))
+    verdict = judged(state([], [], **guarantee))
     assert verdict.safe
     assert len(verdict.restarts.vm) == len(verdict.failover.vm) == 0
 
@@ -220,7 +220,7 @@ def test_what_becomes_of_evictable_vms_is_told_of_the_failure_that_is_asked_for(
 
 
 def test_a_failure_survived_in_any_order_is_planned_when_asked_for():
-    now = standing([20, 9, 9], [(3, 0), (3, 0), (3, 0)], restart="any-order")
+    now = state([20, 9, 9], [(3, 0), (3, 0), (3, 0)], restart="any-order")
     verdict = judged(now)
     assert not len(verdict.planned.vm)
     assert sorted(verdict.restarts.vm.tolist()) == [0, 1, 2]
@@ -229,10 +229,10 @@ def test_a_failure_survived_in_any_order_is_planned_when_asked_for():
 def test_rules_keep_a_failure_from_being_told_by_sums_alone():
     nodes, vms = [Node(f"n{i}", 9) for i in range(3)], [VM("a", 1, "n0"), VM("b", 1, "n1"), VM("c", 1, "n2")]
     verdict = judged(standing_of(Cluster(nodes, vms, [Apart(["a", "b"]), OnlyOn(["c"], ["n2"])])))
-    assert [(Fate(fate), verdict.method(n)) for n, fate in enumerate(verdict.fate.tolist())] == [
-        (Fate.SAFE, "packing"),
-        (Fate.SAFE, "packing"),
-        (Fate.UNSAFE, "rules"),
+    assert [(ScenarioStatus(fate), verdict.method(n)) for n, fate in enumerate(verdict.fate.tolist())] == [
+        (ScenarioStatus.SAFE, "packing"),
+        (ScenarioStatus.SAFE, "packing"),
+        (ScenarioStatus.UNSAFE, "rules"),
     ]
 
 
@@ -245,7 +245,11 @@ def test_a_second_resource_is_looked_at_failure_by_failure():
     ]
     cluster = Cluster(nodes, vms)
     verdict = judged(standing_of(cluster))
-    assert [Fate(fate) for fate in verdict.fate.tolist()] == [Fate.UNSAFE, Fate.SAFE, Fate.SAFE]
+    assert [ScenarioStatus(fate) for fate in verdict.fate.tolist()] == [
+        ScenarioStatus.UNSAFE,
+        ScenarioStatus.SAFE,
+        ScenarioStatus.SAFE,
+    ]
     assert verdict.losses[0].reason.resource == 1
     soft = judged(standing_of(evolve(cluster, soft_resources=["vcpu"])))
     assert soft.safe

@@ -4,25 +4,25 @@ from hypothesis import given, settings
 
 from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
 from vmplace.failover.planned.decide import decide
-from vmplace.failover.restart import Restart
+from vmplace.failover.restart import RestartProblem
 from vmplace.problem.compile import compile_problem
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
 from vmplace.testing import clusters
 
 
-def standing(cluster):
+def state(cluster):
     problem = compile_problem(cluster)
-    return Standing.of(problem, problem.node_of)
+    return PlacementState.of(problem, problem.node_of)
 
 
 def restart(cluster, failed=0):
-    return Restart.of(standing(cluster), failed)
+    return RestartProblem.of(state(cluster), failed)
 
 
 def on_all_nodes(now, failed):
     """The same failure, without leaving any node or rule out of consideration."""
-    short = Restart.of(now, failed)
+    short = RestartProblem.of(now, failed)
     nodes = now.freest(int(now.failures.pool[failed]))
     nodes = nodes[~np.isin(nodes, short.failed)]
     bindings = tuple(b for b in now.problem.bindings if b.during_failover and np.isin(b.vms, short.vms).any())
@@ -41,9 +41,9 @@ def lost(problem, plan):
 @settings(max_examples=50, deadline=None)
 @given(clusters(min_nodes=4, max_nodes=7, max_vms=7, placed="all", pools=False, domains=True, resources=True))
 def test_leaving_nodes_out_of_consideration_changes_no_verdict(cluster):
-    now = standing(cluster)
+    now = state(cluster)
     for failed in np.flatnonzero(now.asked).tolist():
-        few, many = (decide(r, budget=Budget()) for r in (Restart.of(now, failed), on_all_nodes(now, failed)))
+        few, many = (decide(r, budget=Budget()) for r in (RestartProblem.of(now, failed), on_all_nodes(now, failed)))
         assert few.safe is many.safe
         assert lost(now.problem, few) == lost(now.problem, many)
 

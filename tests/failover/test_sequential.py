@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.failover.test_certify import FATAL_IN_TURN
 from tests.support.brute import World
-from tests.support.placements import standing, standing_of
+from tests.support.placements import standing_of, state
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.failover.judge import judge
 from vmplace.failover.sequential import decide_any_order_in_turn, survives_in_turn
@@ -28,7 +28,7 @@ def pools(now):
 
 
 def survives(usable, vms, pool=0, budget=None, **guarantee):
-    now = standing(usable, vms, **{"failures": 2, "sequence": "sequential", **guarantee})
+    now = state(usable, vms, **{"failures": 2, "sequence": "sequential", **guarantee})
     return survives_in_turn(now, pool, budget or Budget())
 
 

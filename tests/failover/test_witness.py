@@ -3,7 +3,7 @@ import pytest
 
 import vmplace
 from vmplace import VM, Apart, Cluster, Node, NotOn
-from vmplace.failover.planned.batch import Restarts, plan_together
+from vmplace.failover.planned.batch import RestartColumns, plan_together
 
 
 def test_a_rule_that_spans_pools_condemns_only_where_it_is_broken():
@@ -54,7 +54,8 @@ def test_plans_are_made_when_asked_for(monkeypatch):
 def test_a_plan_that_fails_its_audit_is_not_shown(monkeypatch):
     report = vmplace.check(spread())
     monkeypatch.setattr(
-        "vmplace.failover.verdict.plan_together", lambda now, _: Restarts(now.node_of, np.arange(len(now.node_of)), now.node_of)
+        "vmplace.failover.verdict.plan_together",
+        lambda now, _: RestartColumns(now.node_of, np.arange(len(now.node_of)), now.node_of),
     )
     with pytest.raises(RuntimeError, match="failed its audit"):
         report.failover["n0"]

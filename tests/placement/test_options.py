@@ -5,11 +5,11 @@ import pytest
 from vmplace import InputError
 from vmplace.model.units import parse_reserve
 from vmplace.placement.migration.limits import Limits, Pace, argument
-from vmplace.placement.options import Ask
+from vmplace.placement.options import PlaceOptions
 
 
 def test_what_is_asked_becomes_a_goal_and_a_pace():
-    ask = Ask(objective=("moves", "balance"), move_running=True, max_moves=3, max_migrated="2GiB", parallel=4, seed=5)
+    ask = PlaceOptions(objective=("moves", "balance"), move_running=True, max_moves=3, max_migrated="2GiB", parallel=4, seed=5)
     assert (ask.goal.objectives, ask.goal.move_running, ask.goal.max_migrated) == (("moves", "balance"), True, 2048)
     assert ask.pace == Pace(Limits(4, None), 3, 2048, 5)
 
@@ -29,7 +29,7 @@ def test_what_is_asked_becomes_a_goal_and_a_pace():
 )
 def test_what_is_wrong_is_named(wrong):
     with pytest.raises(InputError) as error:
-        Ask(**{"objective": "moves", **wrong})
+        PlaceOptions(**{"objective": "moves", **wrong})
     assert [flaw.place for flaw in error.value.flaws] == list(wrong)
 
 

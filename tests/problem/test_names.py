@@ -7,7 +7,7 @@ from tests.support.brute import World
 from vmplace import VM, Cluster, Guarantee, Node, NotOn
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 from vmplace.testing import clusters
 
 NODES = [Node("a", 9), Node("off", 9, state="offline"), Node("b", 9)]
@@ -45,7 +45,7 @@ def test_names_of_columns():
 def keys(nodes, vms=(), **guarantee):
     """The scenarios' names, in order."""
     found = names(Cluster(nodes, vms, guarantee=Guarantee(**guarantee)))
-    failures = Standing.of(found.problem, found.problem.node_of).failures
+    failures = PlacementState.of(found.problem, found.problem.node_of).failures
     return [found.scenario(failures, number) for number in found.in_order(failures)]
 
 

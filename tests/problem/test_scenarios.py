@@ -9,8 +9,8 @@ import vmplace
 from tests.support.brute import World
 from vmplace import VM, Cluster, Guarantee, Node
 from vmplace.problem.compile import compile_problem
-from vmplace.problem.scenarios import Failures
-from vmplace.problem.state import Standing
+from vmplace.problem.scenarios import Scenarios
+from vmplace.problem.state import PlacementState
 from vmplace.testing import clusters
 
 wide = clusters(max_nodes=6, max_vms=6, placed="all", failures=(1, 2, 2, 3, 4), domains=True, rules=False)
@@ -18,7 +18,7 @@ wide = clusters(max_nodes=6, max_vms=6, placed="all", failures=(1, 2, 2, 3, 4), 
 
 def failures(nodes, k=1, scope="node", vms=()):
     problem = compile_problem(Cluster(nodes, vms, guarantee=Guarantee(failures=k, scope=scope)))
-    return Standing.of(problem, problem.node_of).failures
+    return PlacementState.of(problem, problem.node_of).failures
 
 
 def plain(count):
@@ -89,7 +89,7 @@ def test_a_domain_in_two_pools_is_two_units():
 @given(wide)
 def test_scenarios_are_those_of_the_oracle(cluster):
     world, problem = World(cluster), compile_problem(cluster)
-    found = Standing.of(problem, problem.node_of).failures
+    found = PlacementState.of(problem, problem.node_of).failures
     index = {node.name: i for i, node in enumerate(cluster.nodes)}
     expected = {
         frozenset(index[name] for name in failure.nodes) for parts in world.failures(world.now).values() for failure in parts
@@ -110,7 +110,7 @@ def test_scenarios_are_those_of_the_oracle(cluster):
 @given(wide, st.data())
 def test_sums_and_maxima_as_counted_one_by_one(cluster, data):
     problem = compile_problem(cluster)
-    found = Standing.of(problem, problem.node_of).failures
+    found = PlacementState.of(problem, problem.node_of).failures
     n_nodes = problem.n_nodes
     amounts = np.array(data.draw(st.lists(st.integers(0, 9), min_size=n_nodes, max_size=n_nodes)), dtype=np.int64)
     failing = [found.failing(scenario).tolist() for scenario in range(len(found))]
@@ -135,7 +135,7 @@ def few(monkeypatch):
 
 def weighted(k, weight):
     problem = compile_problem(Cluster(plain(len(weight)), guarantee=Guarantee(failures=k)))
-    return Failures.of(problem, np.ones(len(weight), dtype=bool), np.array(weight, dtype=np.int64))
+    return Scenarios.of(problem, np.ones(len(weight), dtype=bool), np.array(weight, dtype=np.int64))
 
 
 @pytest.mark.parametrize(

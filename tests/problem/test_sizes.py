@@ -4,12 +4,12 @@ from hypothesis import strategies as st
 
 from vmplace import VM, Cluster, Node
 from vmplace.problem.compile import compile_problem
-from vmplace.problem.sizes import Sizes
+from vmplace.problem.sizes import SizeCounts
 
 
 @given(st.lists(st.integers(1, 9)), st.integers(1, 5))
 def test_sizes_tell_what_the_list_tells(memory, step):
-    sizes = Sizes.of(np.array(memory, dtype=np.int64))
+    sizes = SizeCounts.of(np.array(memory, dtype=np.int64))
     assert sizes.total == sum(memory)
     assert sizes.largest == max(memory, default=0)
     assert sizes.slots(step) == sum(size // step for size in memory)

@@ -7,7 +7,7 @@ from attrs import evolve
 
 import vmplace
 from vmplace import VM, Cluster, Node, Report, Scenario, Solution, Status, Together
-from vmplace.results.placement import Plans
+from vmplace.results.placement import FailoverPlans
 
 CLUSTER = Cluster([Node("a", 9), Node("b", 9)], [VM("x", 2, "a"), VM("y", 3), VM("off", 4, "b", running=False)])
 
@@ -40,7 +40,7 @@ def test_a_status_is_its_word():
 
 def test_plans_are_of_decided_scenarios_and_named():
     scenarios = {"a": Scenario(Status.SAFE, "packing", 5), "b": Scenario(Status.UNKNOWN, "time", 1)}
-    plans = Plans(CLUSTER, lambda: {"a": [0], "b": [1]}, np.array([0, 1]), np.array([0, 1]), np.array([1, 0]))
+    plans = FailoverPlans(CLUSTER, lambda: {"a": [0], "b": [1]}, np.array([0, 1]), np.array([0, 1]), np.array([1, 0]))
     found = solution(node_of=np.array([0, 1, 1]), witness=lambda: plans, scenarios=scenarios)
     assert found.backup_of.tolist() == [1, 0, -1]
     assert found.failover == {"a": {"x": "b"}}

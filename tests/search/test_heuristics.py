@@ -12,7 +12,7 @@ from tests.support.brute import World
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.search.construct.filling import Filling
+from vmplace.search.construct.filling import BatchFilling
 from vmplace.search.goal import Goal
 from vmplace.search.heuristics import construct
 from vmplace.search.local.removal import loosen
@@ -27,7 +27,7 @@ BALANCE, MOVES = Goal(("balance",)), Goal(("moves",), move_running=True)
 @given(clusters(max_nodes=5, max_vms=10), st.booleans())
 def test_filling_keeps_caps_and_must_rules(cluster, pack):
     problem = compile_problem(cluster)
-    filling = Filling(problem, problem.node_of, BALANCE.limits(problem), pack=pack)
+    filling = BatchFilling(problem, problem.node_of, BALANCE.limits(problem), pack=pack)
     filling.place_all()
     new = np.flatnonzero((problem.node_of < 0) & (filling.node_of >= 0))
     filled = np.unique(filling.node_of[new])
@@ -42,7 +42,7 @@ def test_rules_are_kept_while_filling(pack):
     vms = [VM(f"vm{i}", 4) for i in range(8)]
     rules = [Apart(["vm0", "vm1", "vm2"]), Together(["vm3", "vm4"]), OnlyOn(["vm5"], ["n3"]), OnlyOn(["vm6"], ["n2"], must=False)]
     problem = compile_problem(Cluster(nodes, vms, rules))
-    filling = Filling(problem, problem.node_of, BALANCE.limits(problem), pack=pack)
+    filling = BatchFilling(problem, problem.node_of, BALANCE.limits(problem), pack=pack)
     filling.place_all()
     on = filling.node_of
     assert filling.complete
@@ -55,7 +55,7 @@ def test_spreading_levels_and_packing_fills():
     problem = compile_problem(Cluster([Node(f"n{i}", 16) for i in range(4)], [VM(f"vm{i}", 2) for i in range(8)]))
     loads = []
     for pack in (False, True):
-        filling = Filling(problem, problem.node_of, BALANCE.limits(problem), pack=pack)
+        filling = BatchFilling(problem, problem.node_of, BALANCE.limits(problem), pack=pack)
         filling.place_all()
         loads.append(sorted(problem.load(filling.node_of).tolist()))
     assert loads == [[4, 4, 4, 4], [0, 0, 0, 16]]
@@ -172,7 +172,7 @@ def test_evictable_vms_are_where_the_holes_are():
 
 def test_spread_alone_is_not_safe_and_holes_are():
     problem = compile_problem(generate(nodes=20, fill=0.9, profile="flavors", seed=1))
-    filling = Filling(problem, problem.node_of, BALANCE.limits(problem), pack=False)
+    filling = BatchFilling(problem, problem.node_of, BALANCE.limits(problem), pack=False)
     filling.place_all()
     free = np.sort(problem.usable - problem.load(filling.node_of))
     assert free[-1] < problem.memory.max()

@@ -16,7 +16,7 @@ from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.search.goal import Goal
 from vmplace.search.infeasibility import conflict_of_search, patience
-from vmplace.search.part import Trial
+from vmplace.search.part import PartOracle
 from vmplace.solvers.budget import Budget
 from vmplace.synthetic import generate
 from vmplace.testing import clusters
@@ -192,7 +192,7 @@ def test_what_time_does_not_allow_to_drop_stays(limit):
 def test_without_time_all_is_blamed():
     cluster = Cluster(nodes(80, 80), [VM("a", 60, "n0"), VM("b", 30)], [Apart(["a", "b"]), Together(["a", "b"], must=False)])
     goal = Goal(("moves",), move_running=True, max_moves=0)
-    found = conflict_of_search(Trial(Names(cluster, compile_problem(cluster)), goal, Budget(0)))
+    found = conflict_of_search(PartOracle(Names(cluster, compile_problem(cluster)), goal, Budget(0)))
     assert found == Conflict("search", ("a", "b"), rules=(0,), limits=("max_moves",))
 
 

@@ -65,7 +65,7 @@ def right(cluster, goal):
 
 
 def worst_of(problem, verdict):
-    failures = verdict.standing.failures
+    failures = verdict.state.failures
     return {failures.key(number): lost for number, lost in enumerate(losses(problem, verdict))}
 
 

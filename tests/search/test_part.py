@@ -4,7 +4,7 @@ from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Tag, Together
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.search.goal import Goal
-from vmplace.search.part import Part, Trial
+from vmplace.search.part import Demands, PartOracle
 from vmplace.solvers.budget import Budget
 
 CLUSTER = Cluster(
@@ -23,18 +23,18 @@ STAY, MOVE = Goal(("balance",)), Goal(("moves",), move_running=True, max_moves=0
 
 
 def trial(goal, *, cluster=CLUSTER, limit=None, **options):
-    return Trial(Names(cluster, compile_problem(cluster)), goal, Budget(limit), **options)
+    return PartOracle(Names(cluster, compile_problem(cluster)), goal, Budget(limit), **options)
 
 
 def part(vms, rules=(), limits=()):
-    return Part(frozenset(vms), frozenset(rules), frozenset(limits))
+    return Demands(frozenset(vms), frozenset(rules), frozenset(limits))
 
 
 def test_the_whole_has_what_takes_memory_what_must_be_and_what_limits():
-    whole = Part.whole(trial(MOVE).names, MOVE)
+    whole = Demands.whole(trial(MOVE).names, MOVE)
     assert whole == part(range(4), (0, 2, 3), ["max_moves"])
     assert whole - part([1], [0]) == part([0, 2, 3], [2, 3], ["max_moves"])
-    assert Part.of([part([1], [0]), part([2], limits=["max_moves"])]) == part([1, 2], [0], ["max_moves"])
+    assert Demands.of([part([1], [0]), part([2], limits=["max_moves"])]) == part([1, 2], [0], ["max_moves"])
 
 
 def test_its_cluster_has_nothing_else():

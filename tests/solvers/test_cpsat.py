@@ -7,11 +7,11 @@ import pytest
 from vmplace.model.errors import InputError
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import Answer, CpSat, Outcome, together
-from vmplace.solvers.program import Program
+from vmplace.solvers.program import IntegerProgram
 
 
 def knapsack():
-    program = Program()
+    program = IntegerProgram()
     x, y = program.variable(0, 10), program.variable(0, 10)
     program.row([(x, 3), (y, 5)], lower=17)
     program.objective = [(x, 2), (y, 3)]
@@ -20,7 +20,7 @@ def knapsack():
 
 def market_split(seed, size=20, rows=3):
     """Halve several budgets at once."""
-    program, chance = Program(), Random(seed)
+    program, chance = IntegerProgram(), Random(seed)
     xs = [program.variable(0, 1) for _ in range(size)]
     for _ in range(rows):
         weights = [chance.randrange(100) for _ in xs]
@@ -46,13 +46,13 @@ def test_infeasible():
     program = knapsack()
     program.row([(0, 1), (1, 1)], upper=2)
     assert CpSat().solve(program, budget=Budget(10)).outcome is Outcome.INFEASIBLE
-    empty = Program()
+    empty = IntegerProgram()
     empty.row([], lower=1)
     assert CpSat().solve(empty, budget=Budget(10)).outcome is Outcome.INFEASIBLE
 
 
 def test_no_variable_no_term():
-    program = Program()
+    program = IntegerProgram()
     program.row([(-1, 5)], upper=0)
     assert program.rows == [([], None, 0)]
 
@@ -133,7 +133,7 @@ def test_a_hint_that_is_the_optimum_is_taken_and_one_that_is_wrong_does_no_harm(
 
 
 def test_numbers_too_large_are_an_error_and_not_an_answer():
-    program = Program()
+    program = IntegerProgram()
     v = program.variable(0, 2**40)
     program.row([(v, 2**40)], lower=1)
     with pytest.raises(OverflowError, match="too large"):
@@ -141,7 +141,7 @@ def test_numbers_too_large_are_an_error_and_not_an_answer():
 
 
 def test_two_searches_establish_what_either_does():
-    program = Program()
+    program = IntegerProgram()
     program.variable(0, 9)
     program.objective = [(0, 1)]
     found, nothing = Answer(Outcome.FEASIBLE, (5,), 3), Answer(Outcome.UNKNOWN, None, None)

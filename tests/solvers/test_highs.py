@@ -8,7 +8,7 @@ from tests.solvers.test_cpsat import drawn_out, knapsack
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import Outcome
 from vmplace.solvers.highs import Highs
-from vmplace.solvers.program import Program
+from vmplace.solvers.program import IntegerProgram
 
 
 def children():
@@ -23,7 +23,7 @@ def test_an_optimum_comes_with_its_bound():
 
 
 def test_a_variable_named_twice_counts_twice():
-    program = Program()
+    program = IntegerProgram()
     x, y = program.variable(0, 9), program.variable(0, 9)
     program.row([(x, 1), (y, 1), (x, 1)], lower=8)
     program.objective = [(x, 1), (y, 1), (x, 2)]
@@ -39,11 +39,11 @@ def test_its_word_that_nothing_is_feasible_proves_nothing():
 
 
 def test_what_floats_cannot_tell_apart_is_refused():
-    program = Program()
+    program = IntegerProgram()
     program.row([(program.variable(0, 2**30), 2**40)], lower=1)
     assert not Highs().takes(program)
     assert Highs().solve(program, budget=Budget(20)).outcome is Outcome.UNKNOWN
-    assert not Highs().takes(Program())
+    assert not Highs().takes(IntegerProgram())
 
 
 def test_without_time_nothing_is_started():

@@ -17,13 +17,13 @@ from vmplace.solvers.cpsat import Answer, CpSat, Outcome
 from vmplace.solvers.highs import Highs, _packed
 from vmplace.solvers.highs_worker import _solve
 from vmplace.solvers.portfolio import Portfolio
-from vmplace.solvers.program import Program
+from vmplace.solvers.program import IntegerProgram
 
 
 @st.composite
 def programs(draw):
     """A few whole variables, rows, and an objective; now and then nothing is feasible."""
-    program = Program()
+    program = IntegerProgram()
     coefficient = st.integers(-4, 6)
     for _ in range(draw(st.integers(1, 4))):
         low = draw(st.integers(-2, 2))
@@ -160,7 +160,7 @@ def test_a_race_finds_the_optimum(racing, seed):
 
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_nothing_feasible_is_said_by_cp_sat(racing, deterministic):
-    program = Program()  # nine pigeons, eight holes
+    program = IntegerProgram()  # nine pigeons, eight holes
     at = np.array([[program.variable(0, 1) for _ in range(8)] for _ in range(9)])
     for row in at.tolist():
         program.row([(v, 1) for v in row], 1, 1)

@@ -1,10 +1,10 @@
 import numpy as np
 
-from vmplace.solvers.program import Program
+from vmplace.solvers.program import IntegerProgram
 
 
 def test_variables_take_the_shape_of_their_bounds_and_none_is_made_for_zero():
-    program = Program()
+    program = IntegerProgram()
     program.variable(2, 5)
     index = program.variables(np.array([[3, 0], [-1, 7]]))
     assert index.tolist() == [[1, -1], [-1, 2]]
@@ -12,12 +12,12 @@ def test_variables_take_the_shape_of_their_bounds_and_none_is_made_for_zero():
 
 
 def test_terms_that_say_nothing_are_left_out():
-    program = Program()
+    program = IntegerProgram()
     program.row([(0, 2), (-1, 9), (1, 0), (1, 3)], 1, 4)
     program.row(iter([(0, 1)]), upper=3)
     assert program.rows == [([(0, 2), (1, 3)], 1, 4), ([(0, 1)], None, 3)]
 
 
 def test_value():
-    assert Program().value([(0, 2), (2, -1)], (5, 99, 4)) == 6
-    assert Program().value([], ()) == 0
+    assert IntegerProgram().value([(0, 2), (2, -1)], (5, 99, 4)) == 6
+    assert IntegerProgram().value([], ()) == 0

@@ -61,14 +61,14 @@ def triplets(n_items, seed, capacity=1000):
     return sizes
 
 
-def assert_packed(stock, loads, counts, limits):
+def assert_packed(instance, loads, counts, limits):
     """All items, and no more, are in bins that are there, and fit."""
     packed = Counter()
     for kind, pattern in loads:
-        assert sum(stock.sizes[j] * n for j, n in pattern) <= stock.kinds[kind][0]
+        assert sum(instance.sizes[j] * n for j, n in pattern) <= instance.kinds[kind][0]
         for j, n in pattern:
             assert n > 0
             packed[j] += n
-    assert [packed[j] for j in range(len(stock.sizes))] == list(counts)
+    assert [packed[j] for j in range(len(instance.sizes))] == list(counts)
     used = Counter(kind for kind, _ in loads)
     assert all(used[kind] <= limit for kind, limit in enumerate(limits))

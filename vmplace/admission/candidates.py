@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from attrs import define
 
-from vmplace.admission.results import Candidates, Hindrance
+from vmplace.admission.results import Candidates, Rejection
 from vmplace.model.columns import IntArray
 from vmplace.solvers.budget import Budget
 
-__all__ = ["SCORES", "Survey", "scores"]
+__all__ = ["SCORES", "CandidateSurvey", "scores"]
 
 SCORES = ("tightest", "balance")
 
@@ -25,7 +25,7 @@ def scores(name: str, free: IntArray, usable: IntArray, memory: int) -> Any:
 
 
 @define(eq=False)
-class Survey:
+class CandidateSurvey:
     """What is known of a VM on each node; `Hindrance.DOUBT` where it is not known yet.
 
     Parameters
@@ -34,7 +34,7 @@ class Survey:
         Of the nodes, in document order.
     memory
         What the VM asks for, in MiB.
-    hindrances, failures
+    rejections, failures
         As in `Candidates`, shape (n_nodes,).
     scores
         Less is better, shape (n_nodes,).
@@ -52,12 +52,12 @@ class Survey:
 
     names: Sequence[str]
     memory: int
-    hindrances: IntArray
+    rejections: IntArray
     failures: IntArray
     scores: Any
     free: IntArray
     failure: Callable[[int], str]
-    ask: Callable[[int], tuple[Hindrance, int]]
+    ask: Callable[[int], tuple[Rejection, int]]
     sift: Callable[[], tuple[IntArray, IntArray]] | None = None
     penalties: IntArray | None = None
 
@@ -66,24 +66,24 @@ class Survey:
 
         When time is up, no node is asked about any more.
         """
-        open_ = np.flatnonzero(self.hindrances == Hindrance.DOUBT)
+        open_ = np.flatnonzero(self.rejections == Rejection.DOUBT)
         if not len(open_):
             return
         first = int(open_[self.scores[open_].argmin()]) if self.penalties is None else self._ordered(open_)[0]
         if self._asked(first):
             yield first
         self._sifted(first)
-        left = np.flatnonzero((self.hindrances == Hindrance.DOUBT) | (self.hindrances == Hindrance.NOTHING))
+        left = np.flatnonzero((self.rejections == Rejection.DOUBT) | (self.rejections == Rejection.NOTHING))
         for index in self._ordered(left):
             if index == first:
                 continue
-            if self.hindrances[index] == Hindrance.NOTHING or (not budget.spent and self._asked(index)):
+            if self.rejections[index] == Rejection.NOTHING or (not budget.spent and self._asked(index)):
                 yield index
 
     def decide(self, budget: Budget) -> None:
         """Tell of every node, as far as time allows."""
         self._sifted()
-        for index in np.flatnonzero(self.hindrances == Hindrance.DOUBT).tolist():
+        for index in np.flatnonzero(self.rejections == Rejection.DOUBT).tolist():
             if budget.spent:
                 return
             self._asked(index)
@@ -95,8 +95,8 @@ class Survey:
         return ordered
 
     def _asked(self, index: int) -> bool:
-        self.hindrances[index], self.failures[index] = self.ask(index)
-        return bool(self.hindrances[index] == Hindrance.NOTHING)
+        self.rejections[index], self.failures[index] = self.ask(index)
+        return bool(self.rejections[index] == Rejection.NOTHING)
 
     def score(self, index: int) -> int | float:
         """The score of a node, as a plain number."""
@@ -106,12 +106,12 @@ class Survey:
     def result(self) -> Candidates:
         """What is known by now."""
         penalties = np.zeros(len(self.names), dtype=np.int64) if self.penalties is None else self.penalties
-        own = (self.names, self.memory, self.hindrances, self.scores)
+        own = (self.names, self.memory, self.rejections, self.scores)
         return Candidates(*own, penalties, self.free, self.failures, self.failure)
 
     def _sifted(self, told: int = -1) -> None:
         if self.sift is not None:
-            before = self.hindrances, self.failures
-            self.hindrances, self.failures = self.sift()
+            before = self.rejections, self.failures
+            self.rejections, self.failures = self.sift()
             if told >= 0:
-                self.hindrances[told], self.failures[told] = before[0][told], before[1][told]
+                self.rejections[told], self.failures[told] = before[0][told], before[1][told]

@@ -2,12 +2,12 @@
 
 from attrs import evolve
 
-from vmplace.admission.candidates import Survey
-from vmplace.admission.harm import Harm
-from vmplace.admission.incremental.cluster import Live, bare
+from vmplace.admission.candidates import CandidateSurvey
+from vmplace.admission.harm import Regression
+from vmplace.admission.incremental.cluster import LiveCluster, bare
 from vmplace.admission.ledger import Ledger
 from vmplace.admission.recheck import Certified
-from vmplace.admission.results import Admission, Hindrance
+from vmplace.admission.results import Admission, Rejection
 from vmplace.failover.check import check
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM
@@ -37,10 +37,10 @@ class ChangingCluster:
         self.ledger = Ledger(cluster)
         self.ruled = bool(cluster.rules)
         self._guarantee = cluster.guarantee
-        self.live = Live.of(cluster, budget=budget)
+        self.live = LiveCluster.of(cluster, budget=budget)
         self._score = score
         self._once_live, self._odd = self.live is not None, set[str]()
-        self._harm: Harm | None = None
+        self._harm: Regression | None = None
 
     def verdicts(self, budget: Budget) -> dict[str, Status]:
         """What would become of each failure now, by its name."""
@@ -49,7 +49,7 @@ class ChangingCluster:
         report = check(self.ledger.cluster, time_limit=budget.left)
         return {name: scenario.status for name, scenario in report.scenarios.items()}
 
-    def survey(self, vm: VM, budget: Budget) -> Survey:
+    def survey(self, vm: VM, budget: Budget) -> CandidateSurvey:
         """What is known of a VM that is to be started on each node."""
         waits = vm.name in self.ledger
         if self.live is not None and bare(vm):
@@ -84,7 +84,7 @@ class ChangingCluster:
         known = name in self.ledger
         if not (force or self._harmless(vm if known else None, wanted)):
             told, free, failing = self._weigh(vm if known else None, wanted, budget)
-            if told is not Hindrance.NOTHING:
+            if told is not Rejection.NOTHING:
                 assert node is not None
                 return Admission(told.status, name, reason=told.sentence(node, free, failing))
         self.replace(name, wanted)
@@ -104,7 +104,7 @@ class ChangingCluster:
             return True
         return vm is not None and stays and self.monotone and wanted.memory <= vm.memory
 
-    def _weigh(self, vm: VM | None, wanted: VM, budget: Budget) -> tuple[Hindrance, int, str]:
+    def _weigh(self, vm: VM | None, wanted: VM, budget: Budget) -> tuple[Rejection, int, str]:
         """What speaks against a VM as wanted, what is free there, and which failure is to blame."""
         host, waits = None if vm is None else self.ledger.host(vm), vm is not None and self.ledger.waits(vm)
         node = wanted.node
@@ -125,10 +125,10 @@ class ChangingCluster:
         finally:
             self.live.put(vm, host)
 
-    def _harm_now(self, budget: Budget) -> Harm:
+    def _harm_now(self, budget: Budget) -> Regression:
         if self._harm is None or not self._harm.known:
             problem = compile_problem(self.ledger.cluster)
-            self._harm = Harm.of(problem, problem.node_of, budget=budget)
+            self._harm = Regression.of(problem, problem.node_of, budget=budget)
         return self._harm
 
     def replace(self, name: str, vm: VM | None) -> None:
@@ -149,7 +149,7 @@ class ChangingCluster:
         self._odd.discard(name)
         if self.live is None:
             if self._once_live and not self._odd:
-                self.live = Live.of(self.ledger.cluster, budget=Budget(0))
+                self.live = LiveCluster.of(self.ledger.cluster, budget=Budget(0))
         elif vm is not None and (node := self.ledger.host(vm)) is not None:
             self.live.put(vm, node)
 

@@ -6,22 +6,22 @@ import numpy as np
 from attrs import field, frozen
 
 from vmplace.admission.incremental.restart_plans import Loss, no_more
-from vmplace.admission.results import Hindrance
+from vmplace.admission.results import Rejection
 from vmplace.failover.certify import certify
-from vmplace.failover.verdict import Fate, Verdict
+from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import Problem
 from vmplace.search.goal import losses, priorities
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Harm", "Key"]
+__all__ = ["Key", "Regression"]
 
 Key = tuple[int, ...]
 """A failure: the units that fail."""
 
 
 @frozen
-class _Left:
+class _Unprotected:
     """What a failure leaves without a restart: memory by priority, None where unknown; whether it is exactly that; whether
     somebody is left out for certain."""
 
@@ -30,11 +30,11 @@ class _Left:
     certain: bool = False
 
 
-_NOBODY = _Left()
+_NOBODY = _Unprotected()
 
 
 @frozen(eq=False)
-class Harm:
+class Regression:
     """What is wrong with a placement, rules aside.
 
     Parameters
@@ -50,12 +50,12 @@ class Harm:
     """
 
     problem: Problem
-    left: Mapping[Key, _Left]
-    pools: Mapping[int, Fate]
+    left: Mapping[Key, _Unprotected]
+    pools: Mapping[int, ScenarioStatus]
     excess: IntArray
 
     @classmethod
-    def of(cls, problem: Problem, node_of: IntArray, *, budget: Budget) -> "Harm":
+    def of(cls, problem: Problem, node_of: IntArray, *, budget: Budget) -> "Regression":
         """What is wrong with a placement; shape (n_vms,), -1 for a VM without a node."""
         verdict = certify(problem, node_of, budget=budget)
         excess = np.maximum(problem.loads(node_of) - problem.capacity, 0)
@@ -66,7 +66,7 @@ class Harm:
         """Whether time was enough to tell."""
         return all(left.memory is not None for left in self.left.values())
 
-    def worse(self, before: "Harm", credit: Loss, pool: int) -> tuple[Hindrance, Key]:
+    def worse(self, before: "Regression", credit: Loss, pool: int) -> tuple[Rejection, Key]:
         """What is worse here than before, and in which failure; `NOTHING` if nothing is, `DOUBT` if that is not known.
 
         Parameters
@@ -78,47 +78,47 @@ class Harm:
         """
         if np.any(self.excess > before.excess):
             memory = bool(np.any(self.excess[:, 0] > before.excess[:, 0]))
-            return (Hindrance.MEMORY if memory else Hindrance.RESOURCE), ()
-        doubt: tuple[Hindrance, Key] = Hindrance.NOTHING, ()
+            return (Rejection.MEMORY if memory else Rejection.RESOURCE), ()
+        doubt: tuple[Rejection, Key] = Rejection.NOTHING, ()
         for key, left in self.left.items():
             own = credit if self.problem.unit_pool[key[0]] == pool else {}
             told = _compared(left, before.left.get(key, _NOBODY), own)
-            if told is Hindrance.FAILURE:
+            if told is Rejection.FAILURE:
                 return told, key
-            if told is Hindrance.DOUBT:
+            if told is Rejection.DOUBT:
                 doubt = told, key
         for number, fate in self.pools.items():
-            earlier = before.pools.get(number, Fate.SAFE)
-            if fate is Fate.UNSAFE and earlier is Fate.SAFE:
-                return Hindrance.FAILURE, ()
-            if fate is not Fate.SAFE and not earlier is fate is Fate.UNSAFE:
-                doubt = Hindrance.DOUBT, ()
+            earlier = before.pools.get(number, ScenarioStatus.SAFE)
+            if fate is ScenarioStatus.UNSAFE and earlier is ScenarioStatus.SAFE:
+                return Rejection.FAILURE, ()
+            if fate is not ScenarioStatus.SAFE and not earlier is fate is ScenarioStatus.UNSAFE:
+                doubt = Rejection.DOUBT, ()
         return doubt
 
 
-def _compared(now: _Left, before: _Left, credit: Loss) -> Hindrance:
+def _compared(now: _Unprotected, before: _Unprotected, credit: Loss) -> Rejection:
     if before is _NOBODY and now.certain and not credit:
-        return Hindrance.FAILURE
+        return Rejection.FAILURE
     if now.memory is None or before.memory is None or not (now.exact and before.exact):
-        return Hindrance.DOUBT
+        return Rejection.DOUBT
     allowed = {rank: before.memory.get(rank, 0) + credit.get(rank, 0) for rank in {*before.memory, *credit}}
-    return Hindrance.NOTHING if no_more(now.memory, allowed) else Hindrance.FAILURE
+    return Rejection.NOTHING if no_more(now.memory, allowed) else Rejection.FAILURE
 
 
-def _left(problem: Problem, verdict: Verdict) -> dict[Key, _Left]:
-    ranks, failures, table = priorities(problem), verdict.standing.failures, losses(problem, verdict)
-    left: dict[Key, _Left] = {}
-    for number in np.flatnonzero(verdict.fate != Fate.SAFE).tolist():
-        known, certain = verdict.losses.get(number), bool(verdict.fate[number] == Fate.UNSAFE)
+def _left(problem: Problem, verdict: Verdict) -> dict[Key, _Unprotected]:
+    ranks, failures, table = priorities(problem), verdict.state.failures, losses(problem, verdict)
+    left: dict[Key, _Unprotected] = {}
+    for number in np.flatnonzero(verdict.fate != ScenarioStatus.SAFE).tolist():
+        known, certain = verdict.losses.get(number), bool(verdict.fate[number] == ScenarioStatus.UNSAFE)
         memory = None if known is None else {rank: m for rank, m in zip(ranks, table[number], strict=True) if m}
-        left[failures.key(number)] = _Left(memory, known is not None and bool(known.minimal), certain)
+        left[failures.key(number)] = _Unprotected(memory, known is not None and bool(known.minimal), certain)
     return left
 
 
-def _pools(verdict: Verdict) -> dict[int, Fate]:
-    found, failures = dict(verdict.turns), verdict.standing.failures
+def _pools(verdict: Verdict) -> dict[int, ScenarioStatus]:
+    found, failures = dict(verdict.turns), verdict.state.failures
     if not failures.complete:
         for pool in np.unique(failures.pool).tolist():
-            if pool not in verdict.certain and found.get(pool) is not Fate.UNSAFE:
-                found[pool] = Fate.UNKNOWN
+            if pool not in verdict.certain and found.get(pool) is not ScenarioStatus.UNSAFE:
+                found[pool] = ScenarioStatus.UNKNOWN
     return found

@@ -5,15 +5,15 @@ from functools import cached_property
 import numpy as np
 from attrs import define, field
 
-from vmplace.admission.candidates import Survey, scores
-from vmplace.admission.harm import Harm, Key
+from vmplace.admission.candidates import CandidateSurvey, scores
+from vmplace.admission.harm import Key, Regression
 from vmplace.admission.incremental.restart_plans import Loss
-from vmplace.admission.results import Hindrance
+from vmplace.admission.results import Rejection
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, names_of
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.problem import Binding, Problem
+from vmplace.problem.problem import CompiledRule, Problem
 from vmplace.solvers.budget import Budget
 
 __all__ = ["Certified"]
@@ -41,22 +41,22 @@ class Certified:
 
     cluster: Cluster
     place: int
-    before: Harm
+    before: Regression
     was: int | None
     waits: bool
     smaller: bool = False
     _failures: list[Key] = field(factory=list)
 
-    def survey(self, score: str, budget: Budget) -> Survey:
+    def survey(self, score: str, budget: Budget) -> CandidateSurvey:
         """What is known of it on each node."""
         free = np.maximum(self.problem.usable - self.problem.load(self._others), 0)
-        hindrances = self._hindrances()
-        hindrances[hindrances == Hindrance.NOTHING] = Hindrance.DOUBT
+        rejections = self._hindrances()
+        rejections[rejections == Rejection.NOTHING] = Rejection.DOUBT
         memory = int(self.problem.memory[self._vm])
-        return Survey(
+        return CandidateSurvey(
             names_of(self.cluster.nodes),
             memory,
-            hindrances,
+            rejections,
             np.full(len(free), -1, dtype=np.int64),
             scores(score, free, self.problem.usable, memory),
             free,
@@ -65,11 +65,11 @@ class Certified:
             penalties=self._penalties(),
         )
 
-    def weigh(self, node: int, budget: Budget) -> tuple[Hindrance, int, str]:
+    def weigh(self, node: int, budget: Budget) -> tuple[Rejection, int, str]:
         """What speaks against a node, what is free there, and which failure is to blame."""
         survey = self.survey("tightest", Budget(0))
-        told, failing = Hindrance(int(survey.hindrances[node])), ""
-        if told is Hindrance.DOUBT:
+        told, failing = Rejection(int(survey.rejections[node])), ""
+        if told is Rejection.DOUBT:
             told, failure = self._ask(node, budget)
             failing = self._failure(failure)
         return told, int(survey.free[node]), failing
@@ -95,10 +95,10 @@ class Certified:
         down = self.waits and self.problem.protected[self._vm]
         return {int(self.problem.priority[self._vm]): int(self.problem.memory[self._vm])} if down else {}
 
-    def _ask(self, node: int, budget: Budget) -> tuple[Hindrance, int]:
+    def _ask(self, node: int, budget: Budget) -> tuple[Rejection, int]:
         node_of = self._others.copy()
         node_of[self._vm] = node
-        harm = Harm.of(self.problem, node_of, budget=budget)
+        harm = Regression.of(self.problem, node_of, budget=budget)
         told, key = harm.worse(self.before, self._credit, int(self.problem.vm_pool[self._vm]))
         self._failures.append(key)
         return told, len(self._failures) - 1
@@ -112,21 +112,21 @@ class Certified:
         problem, vm = self.problem, self._vm
         demand = problem.demand[vm]
         after = problem.loads(self._others) + demand
-        found = np.full(problem.n_nodes, int(Hindrance.NOTHING))
+        found = np.full(problem.n_nodes, int(Rejection.NOTHING))
         for binding in self._bindings(must=True):
-            found[self._more(_clashes(binding, vm, self._others, problem.n_nodes))] = Hindrance.RULE
-        found[self._more(~problem.reachable[problem.signature[vm]])] = Hindrance.RULE
+            found[self._more(_clashes(binding, vm, self._others, problem.n_nodes))] = Rejection.RULE
+        found[self._more(~problem.reachable[problem.signature[vm]])] = Rejection.RULE
         short = (after[:, 1:] > problem.capacity[:, 1:]) & (demand[1:] > 0)
-        found[np.any(short, axis=1)] = Hindrance.RESOURCE
-        found[after[:, 0] > problem.limit] = Hindrance.HEADROOM
-        found[after[:, 0] > problem.usable] = Hindrance.MEMORY
+        found[np.any(short, axis=1)] = Rejection.RESOURCE
+        found[after[:, 0] > problem.limit] = Rejection.HEADROOM
+        found[after[:, 0] > problem.usable] = Rejection.MEMORY
         closed = ~problem.online
         if self.was is not None:
             closed[self.was] = False  # there it may stay
-        found[closed] = Hindrance.STATE
-        found[problem.pool != problem.vm_pool[vm]] = Hindrance.POOL
+        found[closed] = Rejection.STATE
+        found[problem.pool != problem.vm_pool[vm]] = Rejection.POOL
         if self.was is not None and self.smaller:
-            found[self.was] = Hindrance.NOTHING
+            found[self.was] = Rejection.NOTHING
         return found
 
     def _more(self, clashes: IntArray | BoolArray) -> BoolArray:
@@ -140,11 +140,11 @@ class Certified:
             weight += binding.weight * (_clashes(binding, self._vm, self._others, len(weight)) > 0)
         return weight
 
-    def _bindings(self, *, must: bool) -> list[Binding]:
+    def _bindings(self, *, must: bool) -> list[CompiledRule]:
         return [b for b in self.problem.bindings if b.must is must and self._vm in b.vms]
 
 
-def _clashes(binding: Binding, vm: int, node_of: IntArray, n_nodes: int) -> IntArray:
+def _clashes(binding: CompiledRule, vm: int, node_of: IntArray, n_nodes: int) -> IntArray:
     """How often a VM would break a rule that binds it on each node, shape (n_nodes,)."""
     if binding.nodes is not None:
         return (~binding.nodes).astype(np.int64)

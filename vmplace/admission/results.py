@@ -11,10 +11,10 @@ from vmplace.model.columns import IntArray
 from vmplace.model.units import spell_memory
 from vmplace.results.placement import Migration, Status
 
-__all__ = ["Admission", "Candidate", "Candidates", "Hindrance"]
+__all__ = ["Admission", "Candidate", "Candidates", "Rejection"]
 
 
-class Hindrance(IntEnum):
+class Rejection(IntEnum):
     """What speaks against a node."""
 
     NOTHING = 0
@@ -30,21 +30,21 @@ class Hindrance(IntEnum):
     @property
     def status(self) -> Status:
         """What it makes of a request."""
-        return {Hindrance.NOTHING: Status.ADMITTED, Hindrance.DOUBT: Status.UNKNOWN}.get(self, Status.REFUSED)
+        return {Rejection.NOTHING: Status.ADMITTED, Rejection.DOUBT: Status.UNKNOWN}.get(self, Status.REFUSED)
 
     def sentence(self, node: str, free: int, failing: str) -> str:
         """What it is, of a node with so many MiB free; `failing`: what must not fail, if it is a failure."""
         has = f"{node} has {spell_memory(free)} free"
         return {
-            Hindrance.NOTHING: "",
-            Hindrance.POOL: f"{node} is in another pool",
-            Hindrance.STATE: f"{node} takes nothing new",
-            Hindrance.MEMORY: has,
-            Hindrance.HEADROOM: f"{has}, and headroom to keep",
-            Hindrance.RESOURCE: f"{node} has too little of a further resource",
-            Hindrance.RULE: f"a rule keeps it off {node}",
-            Hindrance.FAILURE: f"if {failing} failed, not every VM could restart as it can now",
-            Hindrance.DOUBT: "time ran out before it was known what failures would do",
+            Rejection.NOTHING: "",
+            Rejection.POOL: f"{node} is in another pool",
+            Rejection.STATE: f"{node} takes nothing new",
+            Rejection.MEMORY: has,
+            Rejection.HEADROOM: f"{has}, and headroom to keep",
+            Rejection.RESOURCE: f"{node} has too little of a further resource",
+            Rejection.RULE: f"a rule keeps it off {node}",
+            Rejection.FAILURE: f"if {failing} failed, not every VM could restart as it can now",
+            Rejection.DOUBT: "time ran out before it was known what failures would do",
         }[self]
 
 
@@ -144,8 +144,8 @@ class Candidates(Sequence[Candidate]):
         Of the nodes.
     memory
         What the VM asks for, in MiB.
-    hindrances
-        A `Hindrance` per node, shape (n_nodes,).
+    rejections
+        A `Rejection` per node, shape (n_nodes,).
     scores, penalties
         As in `Candidate`, shape (n_nodes,).
     free
@@ -157,7 +157,7 @@ class Candidates(Sequence[Candidate]):
 
     names: Sequence[str]
     memory: int
-    hindrances: IntArray
+    rejections: IntArray
     scores: Any
     penalties: IntArray
     free: IntArray
@@ -180,20 +180,20 @@ class Candidates(Sequence[Candidate]):
         return (self._made(i) for i in range(len(self)))
 
     def _made(self, index: int) -> Candidate:
-        hindrance = Hindrance(int(self.hindrances[index]))
-        fits = hindrance in (Hindrance.NOTHING, Hindrance.FAILURE, Hindrance.DOUBT)
+        rejection = Rejection(int(self.rejections[index]))
+        fits = rejection in (Rejection.NOTHING, Rejection.FAILURE, Rejection.DOUBT)
         score = self.scores[index].item() if fits else None
-        return Candidate(self.names[index], hindrance.status, score, int(self.penalties[index]), self._reason(index))
+        return Candidate(self.names[index], rejection.status, score, int(self.penalties[index]), self._reason(index))
 
     def _reason(self, index: int) -> str:
-        hindrance = Hindrance(int(self.hindrances[index]))
-        failing = self.failure(int(self.failures[index])) if hindrance is Hindrance.FAILURE else ""
-        return hindrance.sentence(self.names[index], int(self.free[index]), failing)
+        rejection = Rejection(int(self.rejections[index]))
+        failing = self.failure(int(self.failures[index])) if rejection is Rejection.FAILURE else ""
+        return rejection.sentence(self.names[index], int(self.free[index]), failing)
 
     @property
     def status(self) -> Status:
         """``admitted`` if some node is, ``unknown`` if one may be, else ``refused``."""
-        known = (h.status for h in (Hindrance.NOTHING, Hindrance.DOUBT) if np.any(self.hindrances == int(h)))
+        known = (h.status for h in (Rejection.NOTHING, Rejection.DOUBT) if np.any(self.rejections == int(h)))
         return next(known, Status.REFUSED)
 
     def among(self, names: Sequence[str]) -> "Candidates":
@@ -209,7 +209,7 @@ class Candidates(Sequence[Candidate]):
         return Candidates(
             names,
             self.memory,
-            spread(self.hindrances, int(Hindrance.POOL)),
+            spread(self.rejections, int(Rejection.POOL)),
             spread(self.scores, 0),
             spread(self.penalties, 0),
             spread(self.free, 0),
@@ -219,25 +219,25 @@ class Candidates(Sequence[Candidate]):
 
     def summary(self) -> str:
         """Why no node is admitted, in a sentence with figures."""
-        counts = np.bincount(self.hindrances, minlength=len(Hindrance))
+        counts = np.bincount(self.rejections, minlength=len(Rejection))
         size = spell_memory(self.memory)
-        if number := int(counts[Hindrance.DOUBT]):
+        if number := int(counts[Rejection.DOUBT]):
             return f"time ran out before it was known whether one of {_nodes(number)} could take {size}"
-        if number := int(counts[Hindrance.FAILURE]):
-            first = int(self._those(Hindrance.FAILURE)[0])
+        if number := int(counts[Rejection.FAILURE]):
+            first = int(self._those(Rejection.FAILURE)[0])
             has, failing = "has" if number == 1 else "have", self.failure(int(self.failures[first]))
             worse = f"with {self.names[first]}, if {failing} failed"
             return f"{_nodes(number)} {has} {size} free, but there the guarantee would be worse than now: {worse}"
-        for hindrance, what in _SHORT.items():
-            if counts[hindrance]:
-                among = self._those(hindrance)
+        for rejection, what in _SHORT.items():
+            if counts[rejection]:
+                among = self._those(rejection)
                 most = among[self.free[among].argmax()]
                 return f"no node has {what.format(size=size)}: {self._reason(int(most))}"
         return "no node of its pool takes anything new"
 
-    def _those(self, hindrance: Hindrance) -> IntArray:
+    def _those(self, rejection: Rejection) -> IntArray:
         """The nodes that something speaks against."""
-        return np.flatnonzero(self.hindrances == int(hindrance))
+        return np.flatnonzero(self.rejections == int(rejection))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON carries it."""
@@ -249,10 +249,10 @@ class Candidates(Sequence[Candidate]):
 
 
 _SHORT = {
-    Hindrance.RULE: "{size} free and no rule against it",
-    Hindrance.RESOURCE: "{size} free and enough of everything else",
-    Hindrance.HEADROOM: "{size} free beside its headroom",
-    Hindrance.MEMORY: "{size} free",
+    Rejection.RULE: "{size} free and no rule against it",
+    Rejection.RESOURCE: "{size} free and enough of everything else",
+    Rejection.HEADROOM: "{size} free beside its headroom",
+    Rejection.MEMORY: "{size} free",
 }
 
 

@@ -12,27 +12,27 @@ from attrs import frozen
 
 from vmplace.auditor.case import sums
 from vmplace.auditor.certificate import caps, resistance
-from vmplace.auditor.effort import Effort, TooHardError
+from vmplace.auditor.effort import TooHardError, WorkLimit
 from vmplace.auditor.failures import Failure
-from vmplace.auditor.rules import Bound
+from vmplace.auditor.rules import AuditedRule
 from vmplace.auditor.subset_sum import least_sums_above
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Apart, Together
 
-__all__ = ["Stranding", "find_stranding"]
+__all__ = ["AuditedStranding", "find_stranding"]
 
 _MOST_COUNTS = 20_000_000
 
 
 @frozen
-class Stranding:
+class AuditedStranding:
     """A VM that must restart and cannot, once others have restarted on nodes."""
 
     vm: int
     restarts: dict[int, int]
 
 
-def find_stranding(failure: Failure, effort: Effort) -> Stranding | None:
+def find_stranding(failure: Failure, effort: WorkLimit) -> AuditedStranding | None:
     """The first found, or None if there is none; raises TooHardError if that takes more than the effort, or much memory."""
     return _Adversary(failure, effort).find()
 
@@ -40,7 +40,7 @@ def find_stranding(failure: Failure, effort: Effort) -> Stranding | None:
 class _Adversary:
     """What the search holds of a failure; a state is how many of each class have restarted on each node."""
 
-    def __init__(self, failure: Failure, effort: Effort) -> None:
+    def __init__(self, failure: Failure, effort: WorkLimit) -> None:
         self.failure, self.effort = failure, effort
         displaced, bounds_of = failure.displaced.tolist(), failure.all.bounds_of
         kinds: dict[tuple[object, ...], list[int]] = {}
@@ -69,13 +69,13 @@ class _Adversary:
             kinds.setdefault(column.tobytes(), []).append(i)
         return {i: alike for members in kinds.values() for alike in [np.array(members)] for i in members}
 
-    def find(self) -> Stranding | None:
+    def find(self) -> AuditedStranding | None:
         must = self.failure.all.case.must
         targets = [c for c, members in enumerate(self.classes) if must[members].any()]
         for c in sorted(targets, key=lambda c: (-self.demand[0, c], c)):
             if not self._is_easier(c, targets) and (state := self._strand(c)) is not None:
                 vm = next(v for v in self.classes[c] if must[v])
-                return Stranding(vm, self._named(state, vm))
+                return AuditedStranding(vm, self._named(state, vm))
         return None
 
     def _is_easier(self, target: int, targets: list[int]) -> bool:
@@ -176,7 +176,7 @@ _MUTUAL = (Apart.kind, Together.kind)
 class _Among:
     """A rule between displaced VMs, seen from the classes and nodes of a search."""
 
-    def __init__(self, bound: Bound, classes: list[list[int]], nodes: IntArray) -> None:
+    def __init__(self, bound: AuditedRule, classes: list[list[int]], nodes: IntArray) -> None:
         self.member = np.array([vms[0] in bound.member_set for vms in classes])
         self.apart = isinstance(bound.rule, Apart)
         self.wide = isinstance(bound.rule, Apart) and bound.rule.scope == "domain"

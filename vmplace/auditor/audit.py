@@ -5,13 +5,13 @@ Whole numbers only, no solver, and no code shared with the search but the cluste
 
 from vmplace.auditor.case import Case, Names, Placement
 from vmplace.auditor.certificate import doubtful_pools
-from vmplace.auditor.failures import Failures
+from vmplace.auditor.failures import AuditedFailures
 from vmplace.auditor.placement import check_placement
 from vmplace.auditor.plans import Failover, check_plans
 from vmplace.auditor.policy import check_policy
 from vmplace.auditor.restarts_in_any_order import check_any_order
 from vmplace.auditor.rules import check_rules
-from vmplace.auditor.scenarios import Scenarios
+from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.auditor.sequential import check_sequence
 from vmplace.auditor.sums import check_sums
 from vmplace.model.cluster import Cluster
@@ -45,7 +45,7 @@ def audit(
     """
     case = Case(cluster, placement, powered, drained)
     check_placement(case)
-    scenarios, plans, asked = Scenarios.of(case), None, cluster.guarantee
+    scenarios, plans, asked = AuditedScenarios.of(case), None, cluster.guarantee
     in_turn = asked.sequence == "sequential" and asked.failures > 1
     simulated, planned = asked.policy is not None and not in_turn, asked.policy is None and asked.restart == "planned"
     if failover is not None:
@@ -53,7 +53,7 @@ def audit(
     elif planned:
         check_sums(case, scenarios)
     check_rules(case, plans, scenarios)
-    failures = Failures(case, scenarios)
+    failures = AuditedFailures(case, scenarios)
     _check_crowded(failures)
     if simulated:
         check_policy(failures, plans)
@@ -69,12 +69,12 @@ def audit_plans(
 ) -> list[Violation]:
     """What these plans break, whatever the others would; who is missing in one is not told. Arguments as for `audit`."""
     case = Case(cluster, placement, powered, drained)
-    scenarios = Scenarios.of(case)
+    scenarios = AuditedScenarios.of(case)
     check_rules(case, check_plans(case, scenarios, failover, complete=False), scenarios)
     return [violation for violation in case.found if violation.kind == "failover"]
 
 
-def _check_crowded(failures: Failures) -> None:
+def _check_crowded(failures: AuditedFailures) -> None:
     """Record pools with too many failures to look at each, unless arithmetic shows that all are survived."""
     case = failures.case
     for pool in doubtful_pools(failures):

@@ -38,7 +38,7 @@ import numpy as np
 from attrs import field, frozen
 
 from vmplace.auditor.case import sums
-from vmplace.auditor.failures import Failures
+from vmplace.auditor.failures import AuditedFailures
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Apart, Together
 
@@ -121,10 +121,10 @@ class _Target:
     wide: bool = False
 
 
-class _Pool:
+class _PoolFailures:
     """The certificate in one pool."""
 
-    def __init__(self, failures: Failures, pool: int) -> None:
+    def __init__(self, failures: AuditedFailures, pool: int) -> None:
         self.all, self.case, self.scenarios = failures, failures.case, failures.scenarios
         self.online = (self.case.online & (self.case.node_pool == pool))[:-1]
         self.bearing = failures.bearing[self.case.node_pool[self.case.at[failures.bearing]] == pool]
@@ -205,14 +205,14 @@ class _Pool:
         return shown & ~drawn
 
 
-def doubtful_scenarios(failures: Failures) -> IntArray:
+def doubtful_scenarios(failures: AuditedFailures) -> IntArray:
     """The scenarios that are not shown to be survived in any order."""
     pool_of = failures.scenarios.pool[failures.scenarios.units[:, 0]]
-    doubtful = [_doubts(_Pool(failures, pool), np.flatnonzero(pool_of == pool)) for pool in np.unique(pool_of).tolist()]
+    doubtful = [_doubts(_PoolFailures(failures, pool), np.flatnonzero(pool_of == pool)) for pool in np.unique(pool_of).tolist()]
     return np.sort(np.concatenate([np.arange(0), *doubtful]))
 
 
-def _doubts(pool: _Pool, told: IntArray) -> IntArray:
+def _doubts(pool: _PoolFailures, told: IntArray) -> IntArray:
     """Which of a pool's scenarios are open."""
     units, doubtful, settled = pool.scenarios.units[told], np.zeros(len(told), dtype=bool), np.zeros(len(told), dtype=bool)
     for target in pool.targets():
@@ -225,7 +225,7 @@ def _doubts(pool: _Pool, told: IntArray) -> IntArray:
     return told[doubtful]
 
 
-def doubtful_pools(failures: Failures) -> list[int]:
+def doubtful_pools(failures: AuditedFailures) -> list[int]:
     """Pools of too many scenarios that are not shown to survive even the worst that could be: the sums of the worst units."""
 
     def worst(amounts: IntArray) -> IntArray:
@@ -233,7 +233,7 @@ def doubtful_pools(failures: Failures) -> list[int]:
         return total
 
     numbers = [int(failures.scenarios.pool[hosts[0]]) for hosts in failures.scenarios.crowded]
-    pools = {number: _Pool(failures, number) for number in numbers}
+    pools = {number: _PoolFailures(failures, number) for number in numbers}
     return [number for number, pool in pools.items() if not all(pool.shown(target, worst).all() for target in pool.targets())]
 
 

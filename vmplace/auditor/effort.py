@@ -1,13 +1,13 @@
 """How much an exhaustive search of the auditor may look at: counted, not timed, so that an audit always says the same."""
 
-__all__ = ["Effort", "TooHardError"]
+__all__ = ["TooHardError", "WorkLimit"]
 
 
 class TooHardError(Exception):
     """A search has looked at as much as it may."""
 
 
-class Effort:
+class WorkLimit:
     """What is left to be looked at.
 
     Parameters

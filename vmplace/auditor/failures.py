@@ -7,15 +7,15 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.auditor.case import Case, Resource
-from vmplace.auditor.rules import Bound, musts
-from vmplace.auditor.scenarios import Scenarios
+from vmplace.auditor.rules import AuditedRule, musts
+from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Apart, Together
 
-__all__ = ["Failure", "Failures"]
+__all__ = ["AuditedFailures", "Failure"]
 
 
-class Failures:
+class AuditedFailures:
     """All that the failures of a case have in common. Evictable VMs count for nothing in any of them.
 
     Parameters
@@ -24,7 +24,7 @@ class Failures:
         What is under audit, and its failures.
     """
 
-    def __init__(self, case: Case, scenarios: Scenarios) -> None:
+    def __init__(self, case: Case, scenarios: AuditedScenarios) -> None:
         self.case, self.scenarios = case, scenarios
 
     @cached_property
@@ -43,7 +43,7 @@ class Failures:
         return np.array([resource.demand for resource in self.resources])
 
     @cached_property
-    def bounds(self) -> list[Bound]:
+    def bounds(self) -> list[AuditedRule]:
         """The must-rules that bind restarts."""
         return [bound for bound in musts(self.case) if bound.rule.during_failover]
 
@@ -53,9 +53,9 @@ class Failures:
         return np.array([(resource.capacity - resource.fixed)[:-1] for resource in self.resources])
 
     @cached_property
-    def bounds_of(self) -> dict[int, list[Bound]]:
+    def bounds_of(self) -> dict[int, list[AuditedRule]]:
         """The rules of each VM that restarts under any."""
-        found: dict[int, list[Bound]] = {}
+        found: dict[int, list[AuditedRule]] = {}
         for bound in self.bounds:
             for v in bound.members.tolist():
                 found.setdefault(v, []).append(bound)
@@ -112,7 +112,7 @@ class Failure:
         Of each resource on each of them, shape (n_resources, n_survivors).
     """
 
-    all: Failures
+    all: AuditedFailures
     failed: BoolArray
     displaced: IntArray
     at: IntArray
@@ -137,7 +137,7 @@ class Failure:
                 allowed &= self.nodes == there[0]
         return allowed
 
-    def _standing(self, bound: Bound) -> IntArray:
+    def _standing(self, bound: AuditedRule) -> IntArray:
         """The nodes of a rule's members that stay, as far as they cannot be stopped."""
         at = self.at[bound.members[~self.all.case.vm.evictable[bound.members]]]
         return at[(at >= 0) & ~self.failed[at]]

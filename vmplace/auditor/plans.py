@@ -8,18 +8,18 @@ import numpy.typing as npt
 from attrs import frozen
 
 from vmplace.auditor.case import Case, Resource, node_column
-from vmplace.auditor.scenarios import Scenarios
+from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 
-__all__ = ["Failover", "Plans", "check_plans", "sums_by_key"]
+__all__ = ["AuditedPlans", "Failover", "check_plans", "sums_by_key"]
 
 Failover = Mapping[str, Mapping[str, str | None]] | npt.ArrayLike
 
 
 @frozen(eq=False)
-class Plans:
+class AuditedPlans:
     """Who restarts where in which scenario, and who is stopped to make room.
 
     Parameters
@@ -35,16 +35,16 @@ class Plans:
     node: IntArray
     evicted: frozenset[tuple[int, int]] | None
 
-    def only(self, right: BoolArray) -> "Plans":
+    def only(self, right: BoolArray) -> "AuditedPlans":
         """With some of the restarts."""
-        return self if right.all() else Plans(self.scenario[right], self.vm[right], self.node[right], self.evicted)
+        return self if right.all() else AuditedPlans(self.scenario[right], self.vm[right], self.node[right], self.evicted)
 
     def evicts(self, scenario: int, vm: int) -> bool:
         """Whether an evictable VM on a survivor may be taken as stopped."""
         return self.evicted is None or (scenario, vm) in self.evicted
 
 
-def check_plans(case: Case, scenarios: Scenarios, failover: Failover, *, complete: bool = True) -> Plans:
+def check_plans(case: Case, scenarios: AuditedScenarios, failover: Failover, *, complete: bool = True) -> AuditedPlans:
     """The plans read, as far as they are right by themselves; what is wrong with them is recorded.
 
     Parameters
@@ -66,24 +66,24 @@ def check_plans(case: Case, scenarios: Scenarios, failover: Failover, *, complet
     return plans
 
 
-def _from_column(case: Case, scenarios: Scenarios, given: Any) -> Plans:
+def _from_column(case: Case, scenarios: AuditedScenarios, given: Any) -> AuditedPlans:
     """The plans where no VM restarts in two: one node for each VM."""
     if scenarios.failures > 1:
         told = f"one node a VM does not tell plans for {scenarios.failures} failures: give VM to node by scenario"
         raise InputError([Flaw("failover", told)])
     to = node_column("failover", given, case)
-    return Plans(scenarios.alone[scenarios.unit][case.at], np.arange(len(to)), to, None).only(to >= 0)
+    return AuditedPlans(scenarios.alone[scenarios.unit][case.at], np.arange(len(to)), to, None).only(to >= 0)
 
 
 class _Reader:
     """Reads plans by scenario and VM; what names nothing, or not what it should, is recorded and left out."""
 
-    def __init__(self, case: Case, scenarios: Scenarios) -> None:
+    def __init__(self, case: Case, scenarios: AuditedScenarios) -> None:
         self.case, self.scenarios = case, scenarios
         self.pools = scenarios.pool[scenarios.units[:, 0]]
         self.units = set(scenarios.names) if scenarios.failures < 2 else frozenset()
 
-    def read(self, failover: Mapping[str, Mapping[str, str | None]]) -> Plans:
+    def read(self, failover: Mapping[str, Mapping[str, str | None]]) -> AuditedPlans:
         vm_index, node_index = self.case.vm_index, self.case.node_index
         scenario: list[int] = []
         vms: list[int] = []
@@ -138,7 +138,7 @@ class _Reader:
         of_pool = {int(self.pools[s]): s for s in known}
         return [of_pool.get(pool, known[0]) for pool in self.case.node_pool[self.case.at[vms]].tolist()]
 
-    def _sort(self, scenario: IntArray, vm: IntArray, to: IntArray) -> Plans:
+    def _sort(self, scenario: IntArray, vm: IntArray, to: IntArray) -> AuditedPlans:
         """Restarts of displaced VMs, and evictions of others; what is neither is recorded."""
         case, at = self.case, self.case.at[vm]
         displaced, told = at >= 0, scenario >= 0
@@ -152,7 +152,7 @@ class _Reader:
         found = set(zip(scenario[evicted].tolist(), vm[evicted].tolist(), strict=True))
         if len(self.scenarios.by_key) < len(self.scenarios):
             found.update(self._evicted_elsewhere(scenario[stops], vm[stops]))
-        return Plans(scenario[restarts], vm[restarts], to[restarts], frozenset(found))
+        return AuditedPlans(scenario[restarts], vm[restarts], to[restarts], frozenset(found))
 
     def _evicted_elsewhere(self, scenario: IntArray, vm: IntArray) -> Iterator[tuple[int, int]]:
         """Who is stopped where it survives, in all scenarios of the key that says so."""
@@ -165,13 +165,13 @@ class _Reader:
 _STRAY = "{vm} restarts on {to}, but is not protected, or no failure displaces it"
 
 
-def _blame(case: Case, scenarios: Scenarios, plans: Plans, message: str) -> None:
+def _blame(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans, message: str) -> None:
     for s, v, i in zip(plans.scenario.tolist(), plans.vm.tolist(), plans.node.tolist(), strict=True):
         key = scenarios.key(s) if s >= 0 else case.nodes[case.at[v]]
         case.blame("failover", key, message.format(key=key, vm=case.vm.names[v], to=case.nodes[i]))
 
 
-def _check_missing(case: Case, scenarios: Scenarios, plans: Plans) -> None:
+def _check_missing(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans) -> None:
     """Whether all that must restart do; counted first, since mostly they do."""
     if scenarios.units.shape[1] == 1 and len(plans.vm) == np.count_nonzero(case.must):
         return  # each has its one scenario
@@ -193,7 +193,7 @@ def _check_missing(case: Case, scenarios: Scenarios, plans: Plans) -> None:
             case.blame("unprotected", key, f"if {key} fails, {case.vm.names[v]} restarts nowhere")
 
 
-def _restarts(case: Case, scenarios: Scenarios, plans: Plans, must: BoolArray) -> Plans:
+def _restarts(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans, must: BoolArray) -> AuditedPlans:
     """The restarts that are right one by one."""
     if not must.all():
         free = ~must & ~case.vm.protected[plans.vm]
@@ -207,7 +207,7 @@ def _restarts(case: Case, scenarios: Scenarios, plans: Plans, must: BoolArray) -
     return plans
 
 
-def _without(case: Case, scenarios: Scenarios, plans: Plans, wrong: BoolArray, reason: str) -> Plans:
+def _without(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans, wrong: BoolArray, reason: str) -> AuditedPlans:
     """What is left of the restarts without those that cannot be, which are recorded."""
     if not wrong.any():
         return plans
@@ -215,7 +215,7 @@ def _without(case: Case, scenarios: Scenarios, plans: Plans, wrong: BoolArray, r
     return plans.only(~wrong)
 
 
-def _check_room(case: Case, scenarios: Scenarios, plans: Plans, resource: Resource) -> None:
+def _check_room(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans, resource: Resource) -> None:
     """Whether survivors have what VMs restart with, per pair of a scenario and a survivor where anything arrives."""
     count, demand = len(resource.capacity), resource.demand[plans.vm]
     keys = plans.scenario * count + plans.node
@@ -232,7 +232,7 @@ def _check_room(case: Case, scenarios: Scenarios, plans: Plans, resource: Resour
         case.blame("failover", key, f"if {key} fails, {case.nodes[i]} would hold {excess}")
 
 
-def _freed(case: Case, scenarios: Scenarios, plans: Plans, resource: Resource, pairs: IntArray) -> IntArray:
+def _freed(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans, resource: Resource, pairs: IntArray) -> IntArray:
     """What evictable VMs that are stopped give back, pair by pair; less than nothing for one that only restarts.
 
     A VM that is stopped takes nothing on the target of its migration either, be it displaced or not.

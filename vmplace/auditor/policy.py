@@ -4,15 +4,15 @@ import numpy as np
 
 from vmplace.auditor.case import Case
 from vmplace.auditor.certificate import doubtful_scenarios
-from vmplace.auditor.failures import Failure, Failures
-from vmplace.auditor.plans import Plans
+from vmplace.auditor.failures import AuditedFailures, Failure
+from vmplace.auditor.plans import AuditedPlans
 
 __all__ = ["check_policy", "simulate"]
 
 _BEYOND = np.iinfo(np.int64).max
 
 
-def check_policy(failures: Failures, plans: Plans | None) -> None:
+def check_policy(failures: AuditedFailures, plans: AuditedPlans | None) -> None:
     """Record whom the platform loses, and where plans differ from what it does.
 
     What survives in any order of restarts need not be simulated, unless there are plans to compare.

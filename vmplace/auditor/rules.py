@@ -7,20 +7,20 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.auditor.case import Case
-from vmplace.auditor.plans import Plans
-from vmplace.auditor.scenarios import Scenarios
+from vmplace.auditor.plans import AuditedPlans
+from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Apart, NotOn, OnlyOn, Rule, Together
 from vmplace.model.references import resolve
 
-__all__ = ["Bound", "check_rules", "musts"]
+__all__ = ["AuditedRule", "check_rules", "musts"]
 
 Comers = dict[int, list[int]]
 """Members of a rule by the node that they are on or come to."""
 
 
 @frozen(eq=False)
-class Bound:
+class AuditedRule:
     """A must-rule with indices for names.
 
     Parameters
@@ -44,7 +44,7 @@ class Bound:
     place: IntArray
 
     @classmethod
-    def of(cls, case: Case, number: int, rule: Rule) -> "Bound":
+    def of(cls, case: Case, number: int, rule: Rule) -> "AuditedRule":
         """A rule of the cluster under audit."""
         members = np.array([case.vm_index[vm] for vm in resolve(rule.vms, case.cluster.vms)], np.int64)
         banned = np.broadcast_to(np.False_, len(case.node) + 1)
@@ -66,14 +66,14 @@ class Bound:
         return taken[self.place[:-1]]
 
 
-def musts(case: Case) -> Iterator[Bound]:
+def musts(case: Case) -> Iterator[AuditedRule]:
     """The must-rules of a cluster."""
-    return (Bound.of(case, r, rule) for r, rule in enumerate(case.cluster.rules) if rule.must)
+    return (AuditedRule.of(case, r, rule) for r, rule in enumerate(case.cluster.rules) if rule.must)
 
 
-def check_rules(case: Case, plans: Plans | None = None, scenarios: Scenarios | None = None) -> None:
+def check_rules(case: Case, plans: AuditedPlans | None = None, scenarios: AuditedScenarios | None = None) -> None:
     """Which must-rules the placement breaks, and which the restarts of the plans break."""
-    restarts = None if plans is None or scenarios is None or not case.cluster.rules else _Restarts(case, plans, scenarios)
+    restarts = None if plans is None or scenarios is None or not case.cluster.rules else _RestartedGroup(case, plans, scenarios)
     for bound in musts(case):
         placed: Comers = {}
         for v, at in zip(bound.members.tolist(), case.at[bound.members].tolist(), strict=True):
@@ -86,28 +86,28 @@ def check_rules(case: Case, plans: Plans | None = None, scenarios: Scenarios | N
             restarts.judge(bound)
 
 
-class _Restarts:
+class _RestartedGroup:
     """The restarts of plans, found by VM."""
 
-    def __init__(self, case: Case, plans: Plans, scenarios: Scenarios) -> None:
+    def __init__(self, case: Case, plans: AuditedPlans, scenarios: AuditedScenarios) -> None:
         self.case, self.plans, self.scenarios = case, plans, scenarios
         self.entries: dict[int, list[tuple[int, int]]] = {}
         for s, v, i in zip(plans.scenario.tolist(), plans.vm.tolist(), plans.node.tolist(), strict=True):
             self.entries.setdefault(v, []).append((s, i))
 
-    def judge(self, bound: Bound) -> None:
+    def judge(self, bound: AuditedRule) -> None:
         """Record the failures after which the restarts break a rule."""
-        standing: dict[int, list[int]] = {}
+        state: dict[int, list[int]] = {}
         if isinstance(bound.rule, Apart):
             for v, place in zip(bound.members.tolist(), bound.place[self.case.at[bound.members]].tolist(), strict=True):
-                standing.setdefault(place, []).append(v)
+                state.setdefault(place, []).append(v)
         for s, comers in self._comers(bound).items():
             places = {int(bound.place[i]) for i in comers}
-            bad = _broken(bound, comers, {place for place in places if any(self._stays(v, s) for v in standing.get(place, ()))})
+            bad = _broken(bound, comers, {place for place in places if any(self._stays(v, s) for v in state.get(place, ()))})
             if bad:
                 _blame(self.case, bound, "failover", self.scenarios.key(s), comers, bad)
 
-    def _comers(self, bound: Bound) -> dict[int, Comers]:
+    def _comers(self, bound: AuditedRule) -> dict[int, Comers]:
         """The restarts of a rule's members, by scenario."""
         found: dict[int, Comers] = {}
         for v in bound.members.tolist():
@@ -122,7 +122,7 @@ class _Restarts:
         return not stopped and unit not in self.scenarios.units[scenario]
 
 
-def _broken(bound: Bound, comers: Comers, taken: Collection[int] = ()) -> list[int]:
+def _broken(bound: AuditedRule, comers: Comers, taken: Collection[int] = ()) -> list[int]:
     """The nodes where members that are on, or come to, some nodes break a rule; other members stand in the places taken."""
     if isinstance(bound.rule, Apart):
         crowd: dict[int, int] = {}
@@ -134,6 +134,6 @@ def _broken(bound: Bound, comers: Comers, taken: Collection[int] = ()) -> list[i
     return [i for i in comers if bound.banned[i]]
 
 
-def _blame(case: Case, bound: Bound, kind: str, subject: str, comers: Comers, bad: list[int]) -> None:
+def _blame(case: Case, bound: AuditedRule, kind: str, subject: str, comers: Comers, bad: list[int]) -> None:
     places = "; ".join(f"{', '.join(case.vm.names[v] for v in comers[i])} on {case.nodes[i]}" for i in bad)
     case.blame(kind, subject, f"rules[{bound.number}] ({bound.rule.kind}) is broken by {places}")

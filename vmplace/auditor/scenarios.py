@@ -11,7 +11,7 @@ from attrs import field, frozen
 from vmplace.auditor.case import Case
 from vmplace.model.columns import BoolArray, IntArray
 
-__all__ = ["MOST_SCENARIOS", "Scenarios"]
+__all__ = ["MOST_SCENARIOS", "AuditedScenarios"]
 
 MOST_SCENARIOS = 1_000_000
 """Of several units; above so many, pools are judged as a whole."""
@@ -20,7 +20,7 @@ _NOBODY, _PADDING = -1, -2
 
 
 @frozen(eq=False)
-class Scenarios:
+class AuditedScenarios:
     """The failures, each a set of units of one pool; a unit is what fails as one: a node, or a pool's nodes of one domain.
 
     Parameters
@@ -47,7 +47,7 @@ class Scenarios:
     failures: int
 
     @classmethod
-    def of(cls, case: Case) -> "Scenarios":
+    def of(cls, case: Case) -> "AuditedScenarios":
         """The failures of a placement; raises InputError if names of nodes and domains do not tell units apart."""
         names, unit = _domain_units(case) if case.cluster.guarantee.scope == "domain" else _node_units(case)
         hosting = case.online.copy()

@@ -7,8 +7,8 @@ from attrs import evolve, field, frozen
 
 from vmplace.auditor.any_order import find_stranding
 from vmplace.auditor.certificate import doubtful_scenarios
-from vmplace.auditor.effort import Effort, TooHardError
-from vmplace.auditor.failures import Failure, Failures
+from vmplace.auditor.effort import TooHardError, WorkLimit
+from vmplace.auditor.failures import AuditedFailures, Failure
 from vmplace.auditor.policy import simulate
 from vmplace.auditor.restarts_in_any_order import story
 from vmplace.model.columns import BoolArray, IntArray
@@ -19,7 +19,7 @@ _MOST_PLACES = 100_000
 """States to look at times VMs in each."""
 
 
-def check_sequence(failures: Failures) -> None:
+def check_sequence(failures: AuditedFailures) -> None:
     """Record ``unprotected`` for pools that some failures in turn harm, ``unverified`` for those too large to tell.
 
     What survives so many failures at once in any order of restarts survives them in turn, however VMs restart; but for rules
@@ -77,7 +77,7 @@ class _Loss:
 class _Sequence:
     """The search through failures in turn of one pool."""
 
-    def __init__(self, failures: Failures, pool: int) -> None:
+    def __init__(self, failures: AuditedFailures, pool: int) -> None:
         self.all, self.case, self.scenarios, self.pool = failures, failures.case, failures.scenarios, pool
         asked = self.case.cluster.guarantee
         self.policy, self.planned = asked.policy is not None, asked.policy is None and asked.restart == "planned"
@@ -88,7 +88,7 @@ class _Sequence:
             rules = tuple(bound.number for bound in failures.bounds_of.get(v, ()))
             self.kind[v] = (*failures.demand[:, v].tolist(), bool(self.case.must[v]), rules)
         # Each state is told apart by where every VM is.
-        self.effort = Effort(_MOST_PLACES // max(1, len(self.kind)))
+        self.effort = WorkLimit(_MOST_PLACES // max(1, len(self.kind)))
         self.known: dict[object, _Loss | None] = {}
 
     def begin(self) -> _State:

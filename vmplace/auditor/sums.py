@@ -3,12 +3,12 @@
 import numpy as np
 
 from vmplace.auditor.case import Case, sums
-from vmplace.auditor.scenarios import Scenarios
+from vmplace.auditor.scenarios import AuditedScenarios
 
 __all__ = ["check_sums"]
 
 
-def check_sums(case: Case, scenarios: Scenarios) -> None:
+def check_sums(case: Case, scenarios: AuditedScenarios) -> None:
     """Record ``unprotected`` where what must restart is more than survivors have to spare, else ``unverified``."""
     musts = np.flatnonzero(case.must)
     at, pool_of = case.at[musts], scenarios.pool[scenarios.units[:, 0]]

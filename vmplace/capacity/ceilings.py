@@ -10,19 +10,19 @@ from attrs import frozen
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
 from vmplace.problem.ranking import evenly, tally
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 from vmplace.search.goal import Goal
 from vmplace.solvers.binpacking.bounds import Worth, dual_feasible
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Ceiling", "ceilings"]
+__all__ = ["CountBound", "ceilings"]
 
 _MOST_SIZES = 128
 """Of so many sizes functions are made."""
 
 
 @frozen
-class Ceiling:
+class CountBound:
     """What one resource allows, all others aside.
 
     Parameters
@@ -40,7 +40,9 @@ class Ceiling:
     failure: int | None
 
 
-def ceilings(problem: Problem, goal: Goal, bundle: IntArray, pool: int, *, budget: Budget) -> tuple[Standing, list[Ceiling]]:
+def ceilings(
+    problem: Problem, goal: Goal, bundle: IntArray, pool: int, *, budget: Budget
+) -> tuple[PlacementState, list[CountBound]]:
     """What each resource that the bundle needs allows, and the standing of the VMs that stay.
 
     For a worth f of sizes that is nondecreasing and superadditive [1]_, all that comes to be in the free part of a node is worth
@@ -64,13 +66,13 @@ def ceilings(problem: Problem, goal: Goal, bundle: IntArray, pool: int, *, budge
     """
     problem = problem.eased
     fixed = np.where(goal.free(problem), -1, problem.node_of)
-    standing = Standing.of(problem, fixed)
+    state = PlacementState.of(problem, fixed)
     counted = (problem.vm_pool == pool) & ~problem.on_maintenance
     found = []
     for resource in np.flatnonzero(bundle.any(axis=0)).tolist():
-        account = _Account(problem, goal, standing, pool, counted & (fixed < 0), bundle[:, resource], resource)
+        account = _Account(problem, goal, state, pool, counted & (fixed < 0), bundle[:, resource], resource)
         found.append(account.ceiling(budget))
-    return standing, found
+    return state, found
 
 
 @frozen(eq=False)
@@ -79,13 +81,13 @@ class _Account:
 
     problem: Problem
     goal: Goal
-    standing: Standing
+    state: PlacementState
     pool: int
     open_: BoolArray
     bundle: IntArray
     resource: int
 
-    def ceiling(self, budget: Budget) -> Ceiling:
+    def ceiling(self, budget: Budget) -> CountBound:
         """The least of what all worths allow."""
         best = self._normal(lambda x: x, int(self.bundle.sum()) // self._unit)
         for worth in self._worths():
@@ -102,21 +104,21 @@ class _Account:
         most = max(int(room.max(initial=0)) for room in (self._normal_room, self._failing_room, sizes))
         return dual_feasible(evenly(sizes, _MOST_SIZES)[::-1].tolist(), most)
 
-    def _normal(self, worth: Worth, price: int) -> Ceiling:
+    def _normal(self, worth: Worth, price: int) -> CountBound:
         left = int(worth(self._normal_room).sum()) - _total(worth, self._waiting)
-        return Ceiling(self.resource, max(0, left // price), None)
+        return CountBound(self.resource, max(0, left // price), None)
 
-    def _failing(self, worth: Worth, price: int) -> Iterator[Ceiling]:
+    def _failing(self, worth: Worth, price: int) -> Iterator[CountBound]:
         if not len(self._failures):
             return
         room = worth(self._failing_room)
         nodes, sizes, counts = self._displaced
         asked = np.zeros(self.problem.n_nodes, dtype=np.int64)
         np.add.at(asked, nodes, worth(sizes) * counts)
-        gone = self.standing.failures.sums(room + asked)[self._failures]
+        gone = self.state.failures.sums(room + asked)[self._failures]
         left = int(room.sum()) - _total(worth, self._returning) - gone
         worst = int(np.argmin(left))
-        yield Ceiling(self.resource, max(0, int(left[worst]) // price), int(self._failures[worst]))
+        yield CountBound(self.resource, max(0, int(left[worst]) // price), int(self._failures[worst]))
 
     @cached_property
     def _inside(self) -> BoolArray:
@@ -137,13 +139,13 @@ class _Account:
     def _failures(self) -> IntArray:
         """The scenarios that must be survived as far as this resource goes."""
         firm = self.resource < self.problem.n_firm
-        return np.flatnonzero((self.standing.failures.pool == self.pool) & firm)
+        return np.flatnonzero((self.state.failures.pool == self.pool) & firm)
 
     @cached_property
     def _normal_room(self) -> IntArray:
         """What normal running leaves on each node that takes new VMs, in units, shape (n_nodes,)."""
         problem = self.problem
-        free = self.goal.limits(problem)[:, self.resource] - problem.loads(self.standing.node_of)[:, self.resource]
+        free = self.goal.limits(problem)[:, self.resource] - problem.loads(self.state.node_of)[:, self.resource]
         return np.where(problem.online & (problem.pool == self.pool), np.maximum(free, 0), 0) // self._unit
 
     @cached_property
@@ -151,7 +153,7 @@ class _Account:
         """What is free for restarts, in units, shape (n_nodes,)."""
         if not len(self._failures):
             return np.zeros(self.problem.n_nodes, dtype=np.int64)
-        return np.where(self.problem.pool == self.pool, self.standing.spare[:, self.resource], 0) // self._unit
+        return np.where(self.problem.pool == self.pool, self.state.spare[:, self.resource], 0) // self._unit
 
     @cached_property
     def _waiting(self) -> tuple[IntArray, IntArray]:
@@ -166,9 +168,9 @@ class _Account:
     @cached_property
     def _displaced(self) -> tuple[IntArray, IntArray, IntArray]:
         """What must restart where its node fails: nodes, sizes there, and how many of each."""
-        vms = np.flatnonzero(self.problem.protected & (self.standing.node_of >= 0) & self._inside)
+        vms = np.flatnonzero(self.problem.protected & (self.state.node_of >= 0) & self._inside)
         step = int(self._amounts.max(initial=0)) + 1
-        keys, counts = tally(self.standing.node_of[vms] * step + self._amounts[vms])
+        keys, counts = tally(self.state.node_of[vms] * step + self._amounts[vms])
         return keys // step, keys % step, counts
 
 

@@ -7,12 +7,12 @@ from vmplace.failover.outcome import Reason
 from vmplace.problem.problem import Problem
 from vmplace.search.bounds.necessary import impossible
 from vmplace.search.consolidate import spare_packing
-from vmplace.search.goal import Candidate, Goal
+from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.heuristics import construct
-from vmplace.search.strategy import Methods
+from vmplace.search.strategy import Strategy
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Fit", "Fitter", "with_wishes"]
+__all__ = ["Feasibility", "FeasibilityOracle", "with_wishes"]
 
 _EASY = Goal(("rules",))
 
@@ -20,7 +20,7 @@ _PACKING_SHARE = 0.5
 
 
 @frozen(eq=False)
-class Fit:
+class Feasibility:
     """What is known of one question.
 
     Parameters
@@ -35,14 +35,14 @@ class Fit:
         ``bounds``, or as `Methods.find`.
     """
 
-    best: Candidate | None = None
+    best: CandidatePlacement | None = None
     infeasible: bool = False
     reason: Reason | None = None
     method: str = "bounds"
 
 
 @frozen
-class Fitter:
+class FeasibilityOracle:
     """Asks whether problems can be solved, by the goal's terms on who may move.
 
     Parameters
@@ -50,7 +50,7 @@ class Fitter:
     move_running
         Whether VMs that run may move.
     method, seed, deterministic
-        As for `Methods`.
+        As for `Strategy`.
     """
 
     move_running: bool
@@ -63,7 +63,7 @@ class Fitter:
         """The first placement found is as good as any."""
         return evolve(_EASY, move_running=self.move_running)
 
-    def quick(self, problem: Problem, *, budget: Budget) -> Fit:
+    def quick(self, problem: Problem, *, budget: Budget) -> Feasibility:
         """By bounds and by constructions that spread, or pack, what is to be placed."""
         problem, goal = _without_wishes(problem), self.goal
         fit = _packed(problem, goal, budget.share(_PACKING_SHARE))
@@ -73,21 +73,21 @@ class Fitter:
         for aim in (goal,) if self.move_running else (packing, goal):
             best = None if budget.spent else construct(problem, aim, budget=budget)
             if best is not None and best.verdict.safe:
-                return Fit(best, method="greedy")
-        return Fit(method="greedy")
+                return Feasibility(best, method="greedy")
+        return Feasibility(method="greedy")
 
-    def thorough(self, problem: Problem, *, budget: Budget) -> Fit:
+    def thorough(self, problem: Problem, *, budget: Budget) -> Feasibility:
         """By all methods."""
         problem, goal = _without_wishes(problem), self.goal
         fit = _packed(problem, goal, budget.share(_PACKING_SHARE))
         if fit.best is not None or fit.infeasible:
             return fit
-        finding, method = Methods(self.method, self.seed, self.deterministic).find(problem, goal, budget=budget)
+        finding, method = Strategy(self.method, self.seed, self.deterministic).find(problem, goal, budget=budget)
         safe = finding.best is not None and finding.best.verdict.safe
-        return Fit(finding.best if safe else None, finding.infeasible, None, method)
+        return Feasibility(finding.best if safe else None, finding.infeasible, None, method)
 
 
-def with_wishes(problem: Problem, best: Candidate, *, budget: Budget) -> Candidate:
+def with_wishes(problem: Problem, best: CandidatePlacement, *, budget: Budget) -> CandidatePlacement:
     """The placement with plans that regard rules which are no must, where they can: a fitter has no regard for them."""
     if all(binding.must for binding in problem.bindings) or budget.spent:
         return best
@@ -95,18 +95,18 @@ def with_wishes(problem: Problem, best: Candidate, *, budget: Budget) -> Candida
     return evolve(best, verdict=verdict) if verdict.safe else best
 
 
-def _packed(problem: Problem, goal: Goal, budget: Budget) -> Fit:
+def _packed(problem: Problem, goal: Goal, budget: Budget) -> Feasibility:
     """By bounds and, where VMs are free to go anywhere, by bin packing."""
     reason = impossible(problem, goal)
     if reason is not None:
-        return Fit(infeasible=True, reason=reason)
+        return Feasibility(infeasible=True, reason=reason)
     packing = spare_packing(problem.eased, goal, budget=budget)
     if packing is None or packing.node_of is None:
-        return Fit(infeasible=packing is not None and packing.infeasible, method="bin packing")
+        return Feasibility(infeasible=packing is not None and packing.infeasible, method="bin packing")
     verdict = certify(problem, packing.node_of, budget=budget, losses=False, searching=problem.plain)
     if not verdict.safe:
-        return Fit()
-    return Fit(Candidate(packing.node_of, None, verdict, (0,)), method="bin packing")
+        return Feasibility()
+    return Feasibility(CandidatePlacement(packing.node_of, None, verdict, (0,)), method="bin packing")
 
 
 def _without_wishes(problem: Problem) -> Problem:

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from vmplace.capacity.ceilings import ceilings
 from vmplace.capacity.enlarged import Enlarged
-from vmplace.capacity.feasibility import Fit, Fitter, with_wishes
+from vmplace.capacity.feasibility import Feasibility, FeasibilityOracle, with_wishes
 from vmplace.capacity.results import Headroom, HeadroomTable
 from vmplace.failover.certify import certify
 from vmplace.failover.witness import unprotected
@@ -22,8 +22,8 @@ from vmplace.placement.place import solution_of
 from vmplace.placement.reasons import impossible_sentence
 from vmplace.problem.names import Names
 from vmplace.results.placement import Solution, Status
-from vmplace.search.goal import Candidate, Goal, migrated
-from vmplace.search.strategy import METHODS, Methods
+from vmplace.search.goal import CandidatePlacement, Goal, migrated
+from vmplace.search.strategy import METHODS, Strategy
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["COMMON_SIZES", "headroom", "headroom_table"]
@@ -89,7 +89,7 @@ def headroom(
     fitter = _fitter(move_running, method, seed, deterministic)
     bundle, needs = _parse_bundle(memory), placed("resources", parse_resources)(resources or {})
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        return _Search(Enlarged(cluster, *part_of(cluster, pool), bundle, needs), fitter, budget).run()
+        return _HeadroomSearch(Enlarged(cluster, *part_of(cluster, pool), bundle, needs), fitter, budget).run()
 
 
 def headroom_table(
@@ -129,14 +129,14 @@ def headroom_table(
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         for number, bundle in enumerate(bundles):
             inner = budget.share(1 / (len(bundles) - number))
-            rows.append(_Search(Enlarged(cluster, part, own, bundle, needs), fitter, inner).run())
+            rows.append(_HeadroomSearch(Enlarged(cluster, part, own, bundle, needs), fitter, inner).run())
     return HeadroomTable(cluster=cluster, rows=tuple(rows))
 
 
-def _fitter(move_running: bool, method: str, seed: int, deterministic: bool) -> Fitter:
+def _fitter(move_running: bool, method: str, seed: int, deterministic: bool) -> FeasibilityOracle:
     if method not in METHODS:
         raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(METHODS)}")])
-    return Fitter(move_running, method, placed("seed", parse_count)(seed), deterministic)
+    return FeasibilityOracle(move_running, method, placed("seed", parse_count)(seed), deterministic)
 
 
 def _parse_bundle(memory: Any, place: str = "memory") -> dict[int, int]:
@@ -152,16 +152,16 @@ def _parse_bundle(memory: Any, place: str = "memory") -> dict[int, int]:
 
 
 @define
-class _Search:
+class _HeadroomSearch:
     """Closes in on the largest number from both sides; `low` times the bundle fits in, `high` is the most that could."""
 
     question: Enlarged
-    fitter: Fitter
+    fitter: FeasibilityOracle
     whole: Budget
     budget: Budget = field(init=False)
     low: int = field(default=-1, init=False)
     high: int = field(default=0, init=False)
-    best: Candidate | None = field(default=None, init=False)
+    best: CandidatePlacement | None = field(default=None, init=False)
     method: str = field(default="bounds", init=False)
     why: str = field(default="", init=False)
     limits: dict[str, int] = field(factory=dict, init=False)
@@ -181,7 +181,7 @@ class _Search:
     def _look_up(self) -> None:
         """What no placement can exceed."""
         problem = self.question.problem(0)
-        standing, found = ceilings(
+        state, found = ceilings(
             problem, self.fitter.goal, self.question.demand, self.question.pool_number, budget=self.budget.share(_QUICK_SHARE)
         )
         words = ("memory", *problem.resources)
@@ -191,7 +191,7 @@ class _Search:
         what = words[least.resource]
         self.why = f"the {what} that is free on the nodes takes no more"
         if least.failure is not None:
-            failing = names.scenario(standing.failures, least.failure)
+            failing = names.scenario(state.failures, least.failure)
             self.why = f"with more, the other nodes would not have the {what} for all if {failing} failed"
 
     def _halve(self, budget: Budget) -> None:
@@ -222,7 +222,7 @@ class _Search:
             tried.add(times)
             proving = proving and (fit.best is not None or fit.infeasible)
 
-    def _take(self, times: int, fit: Fit) -> None:
+    def _take(self, times: int, fit: Feasibility) -> None:
         """Learn from an answer.
 
         Where a VM less may do harm, what is impossible lowers the most only if it is the most, or if a bound says so, which holds
@@ -271,13 +271,13 @@ class _Search:
             stats={"seconds": round(self.budget.elapsed, 3)},
         )
 
-    def _solution(self, best: Candidate) -> Solution:
+    def _solution(self, best: CandidatePlacement) -> Solution:
         """The placement as `place` returns it; where VMs may move, with fewer moves if there is time to find that."""
         question, goal = self.question, Goal(("moves",), move_running=self.fitter.move_running)
         problem = question.problem(self.low)
         best = with_wishes(problem, best, budget=self.whole)
         if self.fitter.move_running and not self.whole.spent:
-            methods = Methods(self.fitter.method, self.fitter.seed, self.fitter.deterministic)
+            methods = Strategy(self.fitter.method, self.fitter.seed, self.fitter.deterministic)
             fewer = methods.find(problem, goal, budget=self.whole.share(_MOVES_SHARE))[0].best
             if fewer is not None and migrated(problem, fewer.node_of) < migrated(problem, best.node_of):
                 best = fewer

@@ -12,16 +12,16 @@ from vmplace.problem.ranking import evenly, tally
 from vmplace.solvers.binpacking.bounds import dual_feasible
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import Answer, CpSat
-from vmplace.solvers.program import Program
+from vmplace.solvers.program import IntegerProgram
 
-__all__ = ["Demand", "Kinds", "NodeMix"]
+__all__ = ["Demand", "NodeChoice", "NodeMix"]
 
 _MOST_SIZES = 128
 """Of so many sizes functions are made."""
 
 
 @frozen(eq=False)
-class Kinds:
+class NodeChoice:
     """The nodes there are to choose from.
 
     Parameters
@@ -80,7 +80,7 @@ class Demand:
 
 
 @frozen
-class _Row:
+class _DemandRow:
     """All nodes without those that fail at worst (``spared``, by resource; None: with all) must be worth so much."""
 
     worths: tuple[int, ...]
@@ -106,9 +106,9 @@ class NodeMix:
     .. [1] See `vmplace.solvers.binpacking.bounds`.
     """
 
-    kinds: Kinds
+    kinds: NodeChoice
     demand: Demand
-    _rows: list[_Row] = field(init=False)
+    _rows: list[_DemandRow] = field(init=False)
     _excluded: list[tuple[int, ...]] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -132,7 +132,7 @@ class NodeMix:
         below
             Only what is cheaper than this.
         """
-        program = Program()
+        program = IntegerProgram()
         numbers = [program.variable(0, most) for most in self.kinds.most]
         program.objective = list(zip(numbers, self.kinds.price, strict=True))
         if below is not None:
@@ -146,14 +146,14 @@ class NodeMix:
             self._better(program, numbers, counts)
         return CpSat().solve(program, budget=budget)
 
-    def _all_rows(self) -> Iterator[_Row]:
+    def _all_rows(self) -> Iterator[_DemandRow]:
         demand = self.demand
         for resource in range(demand.amounts.shape[1]):
             yield from self._rows_of(resource, self.kinds.limit[:, resource], np.ones_like(demand.protected), None)
             if demand.failures and resource < demand.n_firm:
                 yield from self._rows_of(resource, self.kinds.capacity[:, resource], demand.protected, resource)
 
-    def _rows_of(self, resource: int, capacity: IntArray, vms: BoolArray, spared: int | None) -> Iterator[_Row]:
+    def _rows_of(self, resource: int, capacity: IntArray, vms: BoolArray, spared: int | None) -> Iterator[_DemandRow]:
         values, counts = tally(self.demand.amounts[vms, resource])
         values, counts = values[values > 0], counts[values > 0]
         if not len(values):
@@ -164,9 +164,11 @@ class NodeMix:
             worths, need = worth(capacity).tolist(), int(worth(values) @ counts)
             step = gcd(*worths)
             if need > 0:
-                yield _Row(tuple(w // step for w in worths) if step else tuple(worths), -(-need // step) if step else 1, spared)
+                yield _DemandRow(
+                    tuple(w // step for w in worths) if step else tuple(worths), -(-need // step) if step else 1, spared
+                )
 
-    def _spares(self, program: Program, numbers: Sequence[int], resource: int | None) -> list[int]:
+    def _spares(self, program: IntegerProgram, numbers: Sequence[int], resource: int | None) -> list[int]:
         """How many nodes of each kind are among those that have most of a resource and may fail; no variables for None."""
         if resource is None:
             return [-1] * len(numbers)
@@ -184,7 +186,7 @@ class NodeMix:
                 program.row([(spares[other], 1), (whole, -failures)], upper=0)
         return spares
 
-    def _better(self, program: Program, numbers: Sequence[int], counts: tuple[int, ...]) -> None:
+    def _better(self, program: IntegerProgram, numbers: Sequence[int], counts: tuple[int, ...]) -> None:
         """One more of some kind, or of it and all larger ones together; where more may do harm, or less of some kind."""
         chain = self.kinds.chain
         choices = []
@@ -200,7 +202,7 @@ class NodeMix:
         program.row([(v, 1) for v in choices], lower=1)
 
 
-def _tightest(rows: list[_Row]) -> list[_Row]:
+def _tightest(rows: list[_DemandRow]) -> list[_DemandRow]:
     """The rows without those that ask for no more than another does; where floats mislead, one less only makes a bound weaker."""
     shares = np.array([row.worths for row in rows], dtype=float) / np.array([row.need for row in rows], dtype=float)[:, None]
     kept: list[int] = []

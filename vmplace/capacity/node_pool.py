@@ -8,7 +8,7 @@ from math import ceil, lcm
 import numpy as np
 from attrs import evolve, field, frozen
 
-from vmplace.capacity.node_mix import Demand, Kinds, NodeMix
+from vmplace.capacity.node_mix import Demand, NodeChoice, NodeMix
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns, names_of
 from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Rule, Tag, Together
@@ -17,7 +17,7 @@ from vmplace.model.references import resolve
 from vmplace.model.what_if import fresh_names
 from vmplace.problem.compile import compile_problem
 
-__all__ = ["Fleet", "wanted"]
+__all__ = ["NodePool", "wanted"]
 
 _LARGEST_PRICE = 2**50
 """What all nodes may cost at most, in the steps of the prices."""
@@ -80,7 +80,7 @@ def _grown(vms: Sequence[VM], growth: Fraction) -> Sequence[VM]:
 
 
 @frozen(eq=False)
-class Fleet:
+class NodePool:
     """VMs, and nodes of some kinds to run them on, as many as one likes up to `most`."""
 
     wanted: Cluster
@@ -108,7 +108,7 @@ class Fleet:
         """Which numbers could do by what bounds say."""
         problem = compile_problem(self.cluster([1] * len(self.kinds)))
         differ = len({(kind.tags, kind.domain) for kind in self.kinds}) > 1
-        kinds = Kinds(
+        kinds = NodeChoice(
             capacity=problem.capacity,
             limit=np.column_stack([problem.limit, problem.capacity[:, 1:]]),
             price=prices,

@@ -8,9 +8,9 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from vmplace.capacity.feasibility import Fit, Fitter, with_wishes
+from vmplace.capacity.feasibility import Feasibility, FeasibilityOracle, with_wishes
 from vmplace.capacity.node_mix import NodeMix
-from vmplace.capacity.node_pool import Fleet, wanted
+from vmplace.capacity.node_pool import NodePool, wanted
 from vmplace.capacity.results import Sizing
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_count, parse_headroom, parse_mapping, placed, positive_number
@@ -24,7 +24,7 @@ from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.results.placement import Status
 from vmplace.search.bounds.necessary import impossible
-from vmplace.search.goal import Candidate, Goal
+from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.strategy import METHODS
 from vmplace.solvers.budget import Budget, Progress
 from vmplace.solvers.cpsat import Answer, Outcome
@@ -98,7 +98,7 @@ def size(
     """
     if method not in METHODS:
         raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(METHODS)}")])
-    fitter = Fitter(False, method, placed("seed", parse_count)(seed), deterministic)
+    fitter = FeasibilityOracle(False, method, placed("seed", parse_count)(seed), deterministic)
     kinds, share = _parse_kinds(node), placed("growth", _parse_growth)(growth)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         part, own = part_of(cluster, pool)
@@ -106,7 +106,7 @@ def size(
         asked = _guarantee(cluster, failures, headroom)
         vms, warnings = wanted(evolve(part, guarantee=asked), own, share, kinds)
         limits = _parse_most(most or {}, kinds, len(vms.vms) + asked.failures)
-        return _Search(cluster, Fleet(vms, kinds, limits), fitter, budget, warnings).run()
+        return _SizeSearch(cluster, NodePool(vms, kinds, limits), fitter, budget, warnings).run()
 
 
 def _parse_kinds(node: Any) -> tuple[Node, ...]:
@@ -152,16 +152,16 @@ def _guarantee(cluster: Cluster, failures: int | None, headroom: float | None) -
 
 
 @define
-class _Search:
+class _SizeSearch:
     """From below by bounds, with what is found not to do taken out; from above by what is found to do."""
 
     cluster: Cluster
-    fleet: Fleet
-    fitter: Fitter
+    fleet: NodePool
+    fitter: FeasibilityOracle
     whole: Budget
     warnings: tuple[str, ...]
     budget: Budget = field(init=False)
-    best: tuple[tuple[int, ...], Candidate] | None = field(default=None, init=False)
+    best: tuple[tuple[int, ...], CandidatePlacement] | None = field(default=None, init=False)
     bound: int = field(default=0, init=False)
     infeasible: bool = field(default=False, init=False)
     why: str = field(default="", init=False)
@@ -261,13 +261,13 @@ class _Search:
         assert answer.values is not None
         return answer.values[: len(self.fleet.kinds)]
 
-    def _try(self, counts: tuple[int, ...], ask: Callable[..., Fit], budget: Budget) -> Fit:
+    def _try(self, counts: tuple[int, ...], ask: Callable[..., Feasibility], budget: Budget) -> Feasibility:
         if sum(counts) > _MOST_BUILT:
-            return Fit()
+            return Feasibility()
         try:
             problem = compile_problem(self.fleet.cluster(counts))
         except InputError:  # none of the nodes that a rule asks for are among them
-            return Fit(infeasible=True)
+            return Feasibility(infeasible=True)
         fit = ask(problem, budget=budget)
         if fit.best is not None and (self.value is None or self._cost(counts) < self.value):
             self.best, self.method = (counts, fit.best), fit.method

@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from vmplace.diagnosis.failures import failures_lost, turns_lost
 from vmplace.diagnosis.faults import faults_now
-from vmplace.diagnosis.oracle import Tryout
+from vmplace.diagnosis.oracle import RemedyOracle
 from vmplace.diagnosis.remedies import fewer_rules, finished, less_headroom, less_promised, more_nodes, returned
 from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack, ranked
 from vmplace.diagnosis.sacrifices import fewer_vms, one_vm_less
@@ -27,7 +27,7 @@ from vmplace.results.placement import Report, Solution, Status
 from vmplace.search.bounds.necessary import impossible
 from vmplace.search.goal import Goal
 from vmplace.search.infeasibility import conflict_of_search
-from vmplace.search.part import Trial
+from vmplace.search.part import PartOracle
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["explain"]
@@ -86,7 +86,7 @@ def explain(
         if report.status is Status.SAFE:
             found = evolve(found, tightest=_tightest(names, verdict))
         elif report.status is Status.UNSAFE:
-            found = _Enquiry(names, report, verdict, budget, seed, deterministic).explanation()
+            found = _Explainer(names, report, verdict, budget, seed, deterministic).explanation()
         undecided = sum(scenario.status is Status.UNKNOWN for scenario in report.scenarios.values())
         if undecided or report.status is Status.UNKNOWN:
             late = f"whether {undecided or 'all'} of the failures are survived"
@@ -96,26 +96,26 @@ def explain(
 
 def _tightest(names: Names, verdict: Verdict) -> tuple[Slack, ...]:
     """The failures that leave least memory free, where something must restart."""
-    standing, failures = verdict.standing, verdict.standing.failures
+    state, failures = verdict.state, verdict.state.failures
     free = np.zeros(int(names.problem.pool.max(initial=0)) + 1, dtype=np.int64)
-    np.add.at(free, names.problem.pool, standing.free)
-    left = free[failures.pool] - failures.sums(standing.free) - standing.asked if len(failures) else np.zeros(0, dtype=np.int64)
-    order = [number for number in np.argsort(left, kind="stable").tolist() if standing.asked[number]][:_TIGHTEST]
+    np.add.at(free, names.problem.pool, state.free)
+    left = free[failures.pool] - failures.sums(state.free) - state.asked if len(failures) else np.zeros(0, dtype=np.int64)
+    order = [number for number in np.argsort(left, kind="stable").tolist() if state.asked[number]][:_TIGHTEST]
     pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
     return tuple(
         Slack(
             names.scenario(failures, number),
             pools[int(failures.pool[number])],
-            int(standing.asked[number]),
+            int(state.asked[number]),
             int(left[number]),
-            min(int(left[number]), int(standing.room_elsewhere[number])),
+            min(int(left[number]), int(state.room_elsewhere[number])),
         )
         for number in order
     )
 
 
 @define
-class _Enquiry:
+class _Explainer:
     """One call of `explain` for what is unsafe."""
 
     names: Names
@@ -162,7 +162,7 @@ class _Enquiry:
 
     def _mend(self, pool: str, budget: Budget) -> int:
         """What makes a pool safe, or the cluster; returns how many changes were tried."""
-        tryout = Tryout(self.names.cluster, pool, False, budget, self.seed, self.deterministic)
+        tryout = RemedyOracle(self.names.cluster, pool, False, budget, self.seed, self.deterministic)
         part = tryout.part(self.names.cluster)
         solution = place(part, objective="moves", move_running=True, **self._options(budget.share(_REPAIR)))
         where = f" of pool {pool}" if pool else ""
@@ -201,7 +201,7 @@ class _Enquiry:
         conflict, bound = solution.conflict, impossible(names.problem, goal)
         assert conflict is not None
         if not conflict.minimal:
-            fewer = conflict_of_search(Trial(names, goal, budget, self.seed, self.deterministic))
+            fewer = conflict_of_search(PartOracle(names, goal, budget, self.seed, self.deterministic))
             if fewer.minimal:
                 conflict = evolve(conflict, vms=fewer.vms, rules=fewer.rules, limits=fewer.limits, minimal=True)
         missing = None
@@ -209,7 +209,7 @@ class _Enquiry:
             missing = (bound.need - max(bound.free, 0)) * (bound.size if bound.kind == "slots" else 1)
         return Obstacle(pool, solution.reason, conflict, missing)
 
-    def _try(self, tryout: Tryout, core: frozenset[str] | None, where: str) -> None:
+    def _try(self, tryout: RemedyOracle, core: frozenset[str] | None, where: str) -> None:
         """One way to change things after another, each in its share of the time."""
         budget = tryout.budget
         suspects = {vm for blame in self.blames for vm in blame.vms}.union(core or ())
@@ -230,7 +230,7 @@ class _Enquiry:
         tryout.budget = budget
         self._give_up_several(tryout, where)
 
-    def _collect(self, tryout: Tryout, way: str, remedies: Iterator[Remedy]) -> None:
+    def _collect(self, tryout: RemedyOracle, way: str, remedies: Iterator[Remedy]) -> None:
         tries, undecided = tryout.tries, tryout.undecided
         self.budget.tell("explain")
         found = list(remedies)
@@ -240,7 +240,7 @@ class _Enquiry:
         elif tryout.tries > tries and not found:
             self.futile.append(way)
 
-    def _give_up_several(self, tryout: Tryout, where: str) -> None:
+    def _give_up_several(self, tryout: RemedyOracle, where: str) -> None:
         """Where no one VM is enough: those that the best plans leave out."""
         found = {remedy.kind for remedy in self.remedies if remedy.pool == tryout.pool}
         missing = [kind for kind in ("unprotect", "stop") if kind not in found]

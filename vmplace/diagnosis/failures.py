@@ -10,15 +10,15 @@ from vmplace.diagnosis.results import Blame, Stuck
 from vmplace.failover.certify import certify, certify_failure
 from vmplace.failover.outcome import Loss
 from vmplace.failover.reasons import scenario_sentence
-from vmplace.failover.verdict import Fate, Verdict
+from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.model.edits import yielding
 from vmplace.model.units import spell_memory
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
-from vmplace.search.infeasibility import Thinning
-from vmplace.search.part import Part
+from vmplace.search.infeasibility import DeletionFilter
+from vmplace.search.part import Demands
 from vmplace.solvers.budget import Budget
 
 __all__ = ["failures_lost", "turns_lost"]
@@ -38,21 +38,21 @@ def failures_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Bl
 def turns_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Blame]:
     """Pools that survive each failure by itself, but not all one after the other."""
     pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
-    for pool in [pool for pool, fate in verdict.turns.items() if fate == Fate.UNSAFE]:
+    for pool in [pool for pool, fate in verdict.turns.items() if fate == ScenarioStatus.UNSAFE]:
 
-        def fate(problem: Problem, node_of: IntArray, pool: int = pool) -> Fate:
+        def fate(problem: Problem, node_of: IntArray, pool: int = pool) -> ScenarioStatus:
             return certify(problem, node_of, budget=budget, losses=False).of_pool(pool)
 
         problem = names.problem
         placed = np.flatnonzero((problem.vm_pool == pool) & (problem.node_of >= 0) & ~problem.incoming)
-        part, minimal = _thinned(Part(frozenset(placed.tolist()), _musts(names)), names, budget, fate)
+        part, minimal = _thinned(Demands(frozenset(placed.tolist()), _musts(names)), names, budget, fate)
         reason = "no plans for the first failure leave room for each that may follow"
         who, rules = names.vms(sorted(part.vms)), tuple(sorted(part.rules))
         yield Blame("turns", pools[pool], pools[pool], reason, who, rules, minimal=minimal)
 
 
 @define
-class _Tries:
+class _RestartTests:
     """Whether all is safe with fewer VMs, must-rules and limits on memory.
 
     Parameters
@@ -65,11 +65,11 @@ class _Tries:
 
     names: Names
     budget: Budget
-    whole: Part
-    fate: Callable[[Problem, IntArray], Fate]
+    whole: Demands
+    fate: Callable[[Problem, IntArray], ScenarioStatus]
     _ruled: dict[frozenset[int], Problem] = field(factory=dict, init=False)
 
-    def fits(self, part: Part) -> bool | None:
+    def fits(self, part: Demands) -> bool | None:
         """Whether it is safe with this much; None if that could not be told in time."""
         if self.budget.spent:
             return None
@@ -80,7 +80,7 @@ class _Tries:
         if boundless:
             problem = _roomier(problem, boundless, int(problem.memory.sum()))
         fate = self.fate(problem, node_of)
-        return None if fate == Fate.UNKNOWN else fate == Fate.SAFE
+        return None if fate == ScenarioStatus.UNKNOWN else fate == ScenarioStatus.SAFE
 
     def _under(self, rules: frozenset[int]) -> Problem:
         if rules == self.whole.rules:
@@ -102,8 +102,12 @@ def _roomier(problem: Problem, nodes: list[int], amount: int) -> Problem:
 
 
 def _thinned(
-    whole: Part, names: Names, budget: Budget, fate: Callable[[Problem, IntArray], Fate], start: Part | None = None
-) -> tuple[Part, bool]:
+    whole: Demands,
+    names: Names,
+    budget: Budget,
+    fate: Callable[[Problem, IntArray], ScenarioStatus],
+    start: Demands | None = None,
+) -> tuple[Demands, bool]:
     """What is left when all is dropped that what is unsafe does without, small VMs first, and whether no more can be.
 
     Parameters
@@ -111,23 +115,23 @@ def _thinned(
     start
         A part of it that may be unsafe by itself.
     """
-    trial = _Tries(names, budget, whole, fate)
-    thinning = Thinning(start if start is not None and trial.fits(start) is False else whole, trial)
+    trial = _RestartTests(names, budget, whole, fate)
+    thinning = DeletionFilter(start if start is not None and trial.fits(start) is False else whole, trial)
     memory = names.problem.memory
-    thinning.thin([Part(rules=frozenset({rule})) for rule in sorted(thinning.part.rules)])
-    thinning.thin([Part(frozenset({vm})) for vm in sorted(thinning.part.vms, key=lambda vm: (memory[vm], -vm))])
-    thinning.thin([Part(nodes=frozenset({node})) for node in sorted(thinning.part.nodes)])
+    thinning.thin([Demands(rules=frozenset({rule})) for rule in sorted(thinning.part.rules)])
+    thinning.thin([Demands(frozenset({vm})) for vm in sorted(thinning.part.vms, key=lambda vm: (memory[vm], -vm))])
+    thinning.thin([Demands(nodes=frozenset({node})) for node in sorted(thinning.part.nodes)])
     if names.problem.plain:
         return thinning.part, thinning.minimal
     return _settled(thinning.part, trial)
 
 
-def _settled(part: Part, trial: _Tries) -> tuple[Part, bool]:
+def _settled(part: Demands, trial: _RestartTests) -> tuple[Demands, bool]:
     """The same until no one can be dropped by itself, where less to ask for need not be easier."""
     ones = [
-        *(Part(rules=frozenset({rule})) for rule in sorted(part.rules)),
-        *(Part(frozenset({vm})) for vm in sorted(part.vms)),
-        *(Part(nodes=frozenset({node})) for node in sorted(part.nodes)),
+        *(Demands(rules=frozenset({rule})) for rule in sorted(part.rules)),
+        *(Demands(frozenset({vm})) for vm in sorted(part.vms)),
+        *(Demands(nodes=frozenset({node})) for node in sorted(part.nodes)),
     ]
     told = [trial.fits(part - one) for one in ones]
     if False in told:
@@ -146,9 +150,9 @@ class _Failure:
 
     def blame(self) -> Blame:
         """Who has a part in it."""
-        names, failures = self.names, self.verdict.standing.failures
+        names, failures = self.names, self.verdict.state.failures
         loss = self.verdict.losses[self.number]
-        part, minimal = (Part(frozenset(loss.vms.tolist())), False) if self.budget.spent else self._fewest(loss)
+        part, minimal = (Demands(frozenset(loss.vms.tolist())), False) if self.budget.spent else self._fewest(loss)
         shortfall, on = self._shortfall(int(names.problem.memory[loss.vms].sum()))
         stuck = tuple(self._stuck(vm, loss) for vm in loss.vms.tolist())
         pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
@@ -162,8 +166,8 @@ class _Failure:
             tuple(names.node(node) for node in sorted(part.nodes)) if self._ruled or not len(self._survivors) else None,
             shortfall,
             None if on is None else names.node(on),
-            int(self.verdict.standing.asked[self.number]),
-            int(self.verdict.standing.free[self._survivors].sum()),
+            int(self.verdict.state.asked[self.number]),
+            int(self.verdict.state.free[self._survivors].sum()),
             minimal,
             stuck,
             self.budget.spent,
@@ -172,37 +176,37 @@ class _Failure:
     @cached_property
     def _survivors(self) -> IntArray:
         """Where its VMs could restart."""
-        standing = self.verdict.standing
-        failures = standing.failures
-        nodes = standing.freest(int(failures.pool[self.number]))
+        state = self.verdict.state
+        failures = state.failures
+        nodes = state.freest(int(failures.pool[self.number]))
         return nodes[~np.isin(nodes, failures.failing(self.number))]
 
     @property
     def _ruled(self) -> bool:
         """Whether more than memory binds the restarts: else one survivor of boundless memory would take all."""
-        return not self.verdict.standing.plain[self.number]
+        return not self.verdict.state.plain[self.number]
 
-    def _fate(self, problem: Problem, node_of: IntArray) -> Fate:
-        return Fate(self._decided(problem, node_of, losses=False).fate[0])
+    def _fate(self, problem: Problem, node_of: IntArray) -> ScenarioStatus:
+        return ScenarioStatus(self._decided(problem, node_of, losses=False).fate[0])
 
     def _decided(self, problem: Problem, node_of: IntArray, *, losses: bool) -> Verdict:
-        units = self.verdict.standing.failures.units[self.number]
+        units = self.verdict.state.failures.units[self.number]
         return certify_failure(problem, node_of, units, budget=self.budget, losses=losses)
 
-    def _fewest(self, loss: Loss) -> tuple[Part, bool]:
-        problem, failures = self.names.problem, self.verdict.standing.failures
+    def _fewest(self, loss: Loss) -> tuple[Demands, bool]:
+        problem, failures = self.names.problem, self.verdict.state.failures
         displaced = np.isin(problem.node_of, failures.failing(self.number)) & ~problem.incoming & ~problem.evictable
         asked = displaced & problem.protected if problem.planned else displaced
         nodes = frozenset(self._survivors.tolist()) if self._ruled else frozenset[int]()
-        whole = Part(frozenset(np.flatnonzero(asked).tolist()), _musts(self.names), nodes=nodes)
-        start = Part(whole.vms.intersection(loss.reason.vms), whole.rules, nodes=nodes)
+        whole = Demands(frozenset(np.flatnonzero(asked).tolist()), _musts(self.names), nodes=nodes)
+        start = Demands(whole.vms.intersection(loss.reason.vms), whole.rules, nodes=nodes)
         return _thinned(whole, self.names, self.budget, self._fate, start)
 
     def _shortfall(self, lost: int) -> tuple[int | None, int | None]:
         """The least memory that one of the freest survivors would have to have more, and which; by halving."""
         if self.budget.spent:
             return None, None
-        free, most, best = self.verdict.standing.free, int(self.names.problem.memory.sum()), -1
+        free, most, best = self.verdict.state.free, int(self.names.problem.memory.sum()), -1
         for node in self._survivors[:_TRIED_NODES].tolist():
             if not self._enough(node, most):
                 continue
@@ -216,7 +220,7 @@ class _Failure:
 
     def _enough(self, node: int, amount: int) -> bool:
         problem = self.names.problem
-        return not self.budget.spent and self._fate(_roomier(problem, [node], amount), problem.node_of) == Fate.SAFE
+        return not self.budget.spent and self._fate(_roomier(problem, [node], amount), problem.node_of) == ScenarioStatus.SAFE
 
     def _stuck(self, vm: int, loss: Loss) -> Stuck:
         """Why a VM finds no node: by itself, or only beside the others."""
@@ -230,6 +234,6 @@ class _Failure:
         alone = evolve(problem, protected=np.arange(problem.n_vms) == vm)
         verdict = self._decided(alone, problem.node_of, losses=True)
         if 0 in verdict.losses:
-            failures, reason = verdict.standing.failures, verdict.losses[0].reason
+            failures, reason = verdict.state.failures, verdict.losses[0].reason
             return Stuck(names.vm(vm), memory, scenario_sentence(reason, failures, 0, Names(names.cluster, alone)))
         return Stuck(names.vm(vm), memory, f"{name} would find a node by itself, but not with all others that must restart")

@@ -17,14 +17,14 @@ from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.results.placement import Solution, Status
 from vmplace.search.goal import Goal, faulty
-from vmplace.search.part import Part, Trial
+from vmplace.search.part import Demands, PartOracle
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Tryout"]
+__all__ = ["RemedyOracle"]
 
 
 @define
-class Tryout:
+class RemedyOracle:
     """Tries changes of a cluster.
 
     Parameters
@@ -72,7 +72,7 @@ class Tryout:
             found = self._attempt(cluster, step)
             return True if found.node_of is not None else False if found.status is Status.INFEASIBLE else None
         names, goal = Names(cluster, problem), Goal(("rules",), move_running=self.moving)
-        return Trial(names, goal, step, self.seed, self.deterministic).fits(Part.whole(names, goal))
+        return PartOracle(names, goal, step, self.seed, self.deterministic).fits(Demands.whole(names, goal))
 
     def stands(self, problem: Problem) -> bool | None:
         """Whether each failure is survived as a problem stands."""

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 from attrs import evolve
 
-from vmplace.diagnosis.oracle import Tryout
+from vmplace.diagnosis.oracle import RemedyOracle
 from vmplace.diagnosis.results import Remedy
 from vmplace.model.cluster import Cluster
 from vmplace.model.edits import with_nodes, with_states, with_vms, yielding
@@ -20,7 +20,7 @@ _MOST_NODES = 4
 _PERCENT = 100
 
 
-def finished(tryout: Tryout) -> Iterator[Remedy]:
+def finished(tryout: RemedyOracle) -> Iterator[Remedy]:
     """All migrations under way come to their end."""
     vms, nodes = tryout.cluster.vm_columns, tryout.cluster.node_columns.names
     under_way = (vms.target >= 0) & (vms.target != vms.node) & vms.running & (vms.node >= 0)
@@ -34,7 +34,7 @@ def finished(tryout: Tryout) -> Iterator[Remedy]:
         yield from _if_it_helps(tryout, "finish", f"wait until {count} under way is done", with_vms(tryout.cluster, ends))
 
 
-def returned(tryout: Tryout) -> Iterator[Remedy]:
+def returned(tryout: RemedyOracle) -> Iterator[Remedy]:
     """A node comes back from maintenance, or online; or all do."""
     away = [i for i, node in enumerate(tryout.cluster.nodes) if node.state != "online" and tryout.concerns(node.pool)]
     found = False
@@ -49,7 +49,7 @@ def returned(tryout: Tryout) -> Iterator[Remedy]:
             yield remedy
 
 
-def fewer_rules(tryout: Tryout, suspects: Collection[int]) -> Iterator[Remedy]:
+def fewer_rules(tryout: RemedyOracle, suspects: Collection[int]) -> Iterator[Remedy]:
     """One must-rule is a must no more; where no one of them is enough, some of those to blame."""
     cluster, found = tryout.cluster, False
     pool = {vm.name: vm.pool for vm in cluster.vms} if cluster.rules else {}
@@ -79,7 +79,7 @@ def _be_wishes(cluster: Cluster, rules: Sequence[int]) -> str:
     return f"let {named} be {'a wish' if len(rules) == 1 else 'wishes'} (must: false)"
 
 
-def less_headroom(tryout: Tryout) -> Iterator[Remedy]:
+def less_headroom(tryout: RemedyOracle) -> Iterator[Remedy]:
     """Less of each node kept free in normal running: as much as still can be, in whole percents."""
     asked = tryout.cluster.guarantee
 
@@ -94,7 +94,7 @@ def less_headroom(tryout: Tryout) -> Iterator[Remedy]:
         yield from tryout.remedy("headroom", action, with_share(kept), least=told)
 
 
-def less_promised(tryout: Tryout) -> Iterator[Remedy]:
+def less_promised(tryout: RemedyOracle) -> Iterator[Remedy]:
     """The promise next to the one that is asked for: restarts to a plan, failures at once, or one failure less."""
     asked = tryout.cluster.guarantee
     weaker: list[tuple[str, Guarantee]] = []
@@ -110,13 +110,13 @@ def less_promised(tryout: Tryout) -> Iterator[Remedy]:
         yield from _if_it_helps(tryout, "promise", action, evolve(tryout.cluster, guarantee=guarantee))
 
 
-def more_nodes(tryout: Tryout) -> Iterator[Remedy]:
+def more_nodes(tryout: RemedyOracle) -> Iterator[Remedy]:
     """One new node, as small as can be; where none helps, some as large as the largest."""
     for pool in [tryout.pool] if tryout.pool else tryout.cluster.vm_columns.pool.words:
         yield from _more_in(pool, tryout)
 
 
-def _more_in(pool: str, tryout: Tryout) -> Iterator[Remedy]:
+def _more_in(pool: str, tryout: RemedyOracle) -> Iterator[Remedy]:
     cluster, share = tryout.cluster, 1 - tryout.cluster.guarantee.headroom
     memory = cluster.vm_columns.memory[cluster.vm_columns.pool.are(pool)]
     if not len(memory):
@@ -148,6 +148,6 @@ def _more_in(pool: str, tryout: Tryout) -> Iterator[Remedy]:
             return
 
 
-def _if_it_helps(tryout: Tryout, kind: str, action: str, cluster: Cluster) -> Iterator[Remedy]:
+def _if_it_helps(tryout: RemedyOracle, kind: str, action: str, cluster: Cluster) -> Iterator[Remedy]:
     if tryout.helps(cluster):
         yield from tryout.remedy(kind, action, cluster)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
-from vmplace.diagnosis.oracle import Tryout, settled
+from vmplace.diagnosis.oracle import RemedyOracle, settled
 from vmplace.diagnosis.results import Remedy
 from vmplace.model.cluster import Cluster
 from vmplace.model.edits import waiting, with_vms, without
@@ -15,7 +15,7 @@ __all__ = ["fewer_vms", "one_vm_less"]
 _ENOUGH, _NAMED = 3, 6
 
 
-def one_vm_less(tryout: Tryout, suspects: Collection[str], core: Collection[str] | None) -> Iterator[Remedy]:
+def one_vm_less(tryout: RemedyOracle, suspects: Collection[str], core: Collection[str] | None) -> Iterator[Remedy]:
     """A VM that makes all safe if it stops; and whether it is enough that it shrinks, or need not restart.
 
     Parameters
@@ -49,7 +49,7 @@ def one_vm_less(tryout: Tryout, suspects: Collection[str], core: Collection[str]
             return
 
 
-def fewer_vms(tryout: Tryout, lost: Collection[str], solution: Solution | None, kind: str) -> Iterator[Remedy]:
+def fewer_vms(tryout: RemedyOracle, lost: Collection[str], solution: Solution | None, kind: str) -> Iterator[Remedy]:
     """Several VMs that need not restart any more, or stop: of those that the best plans leave out, no more than it takes.
 
     Parameters
@@ -93,7 +93,7 @@ def fewer_vms(tryout: Tryout, lost: Collection[str], solution: Solution | None, 
     )
 
 
-def _in_order(tryout: Tryout, suspects: Collection[str], core: Collection[str] | None) -> Iterator[int]:
+def _in_order(tryout: RemedyOracle, suspects: Collection[str], core: Collection[str] | None) -> Iterator[int]:
     """VMs that take memory, or are to: suspects before others, the smaller first, and of interchangeable ones the first."""
     problem, names = compile_problem(tryout.cluster), tryout.cluster.vm_columns.names
     pools = tryout.cluster.vm_columns.pool
@@ -109,7 +109,7 @@ def _in_order(tryout: Tryout, suspects: Collection[str], core: Collection[str] |
         yield original[vm]
 
 
-def _smaller(index: int, tryout: Tryout) -> Iterator[Remedy]:
+def _smaller(index: int, tryout: RemedyOracle) -> Iterator[Remedy]:
     """A VM as large as it can be."""
     vm = tryout.cluster.vms[index]
 

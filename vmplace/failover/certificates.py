@@ -8,18 +8,18 @@ from attrs import frozen
 from vmplace.failover.certificates_several import survived_unblocked
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 
 __all__ = ["Certificates"]
 
 
 @frozen(eq=False)
-class _Pool:
+class _PoolCertificate:
     """A pool's targets, and the failures there that displace something.
 
     Parameters
     ----------
-    standing
+    state
         The placement.
     number
         Of the pool.
@@ -37,7 +37,7 @@ class _Pool:
         What the failures displace that may restart before the last, in MiB, shape (n_failing,).
     """
 
-    standing: Standing
+    state: PlacementState
     number: int
     step: int
     failing: IntArray
@@ -48,15 +48,15 @@ class _Pool:
     asked: IntArray
 
     @classmethod
-    def of(cls, standing: Standing, failing: IntArray, pool: int, step: int, asked: IntArray) -> "_Pool":
+    def of(cls, state: PlacementState, failing: IntArray, pool: int, step: int, asked: IntArray) -> "_PoolCertificate":
         """A pool with the scenarios to look at; `asked` of all scenarios, shape (n_scenarios,)."""
-        targets = np.flatnonzero(standing.target & (standing.problem.pool == pool))
-        whole = standing.free // step * step
+        targets = np.flatnonzero(state.target & (state.problem.pool == pool))
+        whole = state.free // step * step
         free = whole[targets]
         ascending = np.argsort(free)
         above = np.concatenate((np.cumsum(free[ascending][::-1])[::-1], [0]))
-        lost = np.append(whole, 0)[standing.failures.nodes[failing]]
-        return cls(standing, pool, step, failing, lost, targets[ascending], free[ascending], above, asked[failing])
+        lost = np.append(whole, 0)[state.failures.nodes[failing]]
+        return cls(state, pool, step, failing, lost, targets[ascending], free[ascending], above, asked[failing])
 
     @property
     def most(self) -> int:
@@ -101,8 +101,8 @@ class _Pool:
     @cached_property
     def large(self) -> IntArray:
         """The VMs above that which the pool's failures displace."""
-        pool, large = self.standing.problem.pool, self.standing.larger_than(self.small)
-        mine: IntArray = large[pool[self.standing.node_of[large]] == pool[self.targets[0]]]
+        pool, large = self.state.problem.pool, self.state.larger_than(self.small)
+        mine: IntArray = large[pool[self.state.node_of[large]] == pool[self.targets[0]]]
         return mine
 
     @property
@@ -111,10 +111,10 @@ class _Pool:
         enough = np.ones(len(self.failing), dtype=bool)
         if not len(self.large):
             return enough
-        failures, free = self.standing.failures, self.standing.free
-        memory, home = self.standing.problem.memory[self.large], self.standing.node_of[self.large]
+        failures, free = self.state.failures, self.state.free
+        memory, home = self.state.problem.memory[self.large], self.state.node_of[self.large]
         most, least = int(memory.max()), int(memory.min())
-        taken = np.zeros(self.standing.problem.n_nodes, dtype=np.int64)
+        taken = np.zeros(self.state.problem.n_nodes, dtype=np.int64)
         for k in range((most // least).bit_length()):
             mine = (memory << k <= most) & (memory << k + 1 > most)
             taken = 2 * taken + np.bincount(home[mine], minlength=len(taken))
@@ -129,13 +129,13 @@ class Certificates:
 
     Parameters
     ----------
-    standing
+    state
         The placement.
     everyone
         Whether VMs that need not restart may, too; to show that there is a plan, only those count that must.
     """
 
-    standing: Standing
+    state: PlacementState
     everyone: bool = False
 
     @property
@@ -147,14 +147,14 @@ class Certificates:
         left, which takes more than ``sum(max(0, F - m + g))`` of restarted memory. Sound, not complete. Of several resources see
         `vmplace.failover.certificates_several`.
         """
-        standing = self.standing
-        if standing.problem.n_firm > 1:
-            return survived_unblocked(standing, standing.may_return if self.everyone else standing.must_return)
-        safe = np.zeros(len(standing.failures), dtype=bool)
+        state = self.state
+        if state.problem.n_firm > 1:
+            return survived_unblocked(state, state.may_return if self.everyone else state.must_return)
+        safe = np.zeros(len(state.failures), dtype=bool)
         for pool in self._pools:
-            largest = np.full(standing.problem.n_nodes, pool.small, dtype=np.int64)
-            np.maximum.at(largest, standing.node_of[pool.large], standing.problem.memory[pool.large])
-            size = standing.failures.largest(largest)[pool.failing]
+            largest = np.full(state.problem.n_nodes, pool.small, dtype=np.int64)
+            np.maximum.at(largest, state.node_of[pool.large], state.problem.memory[pool.large])
+            size = state.failures.largest(largest)[pool.failing]
             safe[pool.failing] = pool.stranding(size, pool.lost) > pool.asked - size
         return safe
 
@@ -165,9 +165,9 @@ class Certificates:
         The sets that are listed are those of the units that displace most, so none displaces more; and as much room is lost as
         is free on the freest nodes, as many as ever fail.
         """
-        largest = np.zeros(int(self.standing.problem.pool.max(initial=0)) + 1, dtype=np.int64)
-        mine = self.standing.larger_than(0)
-        np.maximum.at(largest, self.standing.problem.vm_pool[mine], self.standing.problem.memory[mine])
+        largest = np.zeros(int(self.state.problem.pool.max(initial=0)) + 1, dtype=np.int64)
+        mine = self.state.larger_than(0)
+        np.maximum.at(largest, self.state.problem.vm_pool[mine], self.state.problem.memory[mine])
         return [pool.number for pool in self._pools if pool.small >= largest[pool.number]]
 
     @property
@@ -178,20 +178,20 @@ class Certificates:
         up to ``M / 2**k``, M being the largest of all: sizes that divide each other all fit if, for each k, they fill no more
         slots of ``M / 2**k`` than the survivors have free. Sound, not complete.
         """
-        safe = np.zeros(len(self.standing.failures), dtype=bool)
+        safe = np.zeros(len(self.state.failures), dtype=bool)
         for pool in self._pools:
             if pool.small:
                 safe[pool.failing] = pool.room_for_large
         return safe
 
     @cached_property
-    def _pools(self) -> list[_Pool]:
-        standing, problem = self.standing, self.standing.problem
+    def _pools(self) -> list[_PoolCertificate]:
+        state, problem = self.state, self.state.problem
         if not problem.n_vms:
             return []
         # The largest power of two that divides all sizes: a common divisor, found in one pass.
         bits = int(np.bitwise_or.reduce(problem.memory))
-        asked, pool_of = standing.returning if self.everyone else standing.asked, standing.failures.pool
+        asked, pool_of = state.returning if self.everyone else state.asked, state.failures.pool
         failing = ((pool, np.flatnonzero((asked > 0) & (pool_of == pool))) for pool in problem.pools)
-        found = (_Pool.of(standing, mine, pool, bits & -bits, asked) for pool, mine in failing if len(mine))
+        found = (_PoolCertificate.of(state, mine, pool, bits & -bits, asked) for pool, mine in failing if len(mine))
         return [pool for pool in found if len(pool.targets)]

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 
 __all__ = ["survived_unblocked"]
 
@@ -18,7 +18,7 @@ _AT_ONCE = 4_000_000
 """Failures times nodes looked at in one pass."""
 
 
-def survived_unblocked(standing: Standing, counted: BoolArray) -> BoolArray:
+def survived_unblocked(state: PlacementState, counted: BoolArray) -> BoolArray:
     """Failures survived whatever the order of restarts and whichever fitting node each takes, shape (n_scenarios,).
 
     Of each resource r let t_r be the most that a VM demands that must restart, L_r what all demand that may, and g_r a common
@@ -30,27 +30,27 @@ def survived_unblocked(standing: Standing, counted: BoolArray) -> BoolArray:
 
     Parameters
     ----------
-    standing
+    state
         The placement.
     counted
         VMs that may restart, shape (n_vms,).
     """
-    safe: BoolArray = standing.asked == 0
-    asking = np.flatnonzero(standing.asked > 0)
-    for pool in np.unique(standing.failures.pool[asking]).tolist():
-        mine = asking[standing.failures.pool[asking] == pool]
-        blockade = _Blockade.of(standing, counted, mine, pool)
+    safe: BoolArray = state.asked == 0
+    asking = np.flatnonzero(state.asked > 0)
+    for pool in np.unique(state.failures.pool[asking]).tolist():
+        mine = asking[state.failures.pool[asking] == pool]
+        blockade = _SeveralResources.of(state, counted, mine, pool)
         safe[mine] = blockade.fails_at_worst or blockade.fails
     return safe
 
 
 @frozen(eq=False)
-class _Blockade:
+class _SeveralResources:
     """What it takes to block all targets of a pool.
 
     Parameters
     ----------
-    standing
+    state
         The placement.
     scenarios
         Failures in the pool.
@@ -62,7 +62,7 @@ class _Blockade:
         By failure what a VM demands at most that must restart, and what all demand that may, shape (n_scenarios, n_firm).
     """
 
-    standing: Standing
+    state: PlacementState
     scenarios: IntArray
     targets: IntArray
     reach: IntArray
@@ -70,24 +70,24 @@ class _Blockade:
     asked: IntArray
 
     @classmethod
-    def of(cls, standing: Standing, counted: BoolArray, scenarios: IntArray, pool: int) -> "_Blockade":
-        problem, failures, home = standing.problem, standing.failures, standing.node_of
+    def of(cls, state: PlacementState, counted: BoolArray, scenarios: IntArray, pool: int) -> "_SeveralResources":
+        problem, failures, home = state.problem, state.failures, state.node_of
         demand = problem.demand[:, : problem.n_firm]
-        targets = np.flatnonzero(standing.target & (problem.pool == pool))
+        targets = np.flatnonzero(state.target & (problem.pool == pool))
         step = np.maximum(1, np.gcd.reduce(demand, axis=0, initial=0))
-        vms, must = np.flatnonzero(counted & (home >= 0)), standing.larger_than(0)
+        vms, must = np.flatnonzero(counted & (home >= 0)), state.larger_than(0)
         amount, most = np.zeros((2, problem.n_nodes, problem.n_firm), dtype=np.int64)
         np.add.at(amount, home[vms], demand[vms])
         np.maximum.at(most, home[must], demand[must])
         asked = np.column_stack([failures.sums(column)[scenarios] for column in amount.T])
         largest = np.column_stack([failures.largest(column)[scenarios] for column in most.T])
-        return cls(standing, scenarios, targets, standing.spare[targets] // step * step + step, largest, asked)
+        return cls(state, scenarios, targets, state.spare[targets] // step * step + step, largest, asked)
 
     @property
     def fails_at_worst(self) -> bool:
         """Whether it fails though each failure displaced as much as any does, and the roomiest targets failed."""
         worth, limit = self._least(self.largest.max(axis=0, keepdims=True), self.asked.max(axis=0, keepdims=True))
-        width = self.standing.failures.nodes.shape[1]
+        width = self.state.failures.nodes.shape[1]
         return int(np.sort(worth[0])[: max(0, len(self.targets) - width)].sum()) > int(limit[0])
 
     @property
@@ -96,13 +96,13 @@ class _Blockade:
         return np.concatenate(list(self._parts()))
 
     def _parts(self) -> Iterator[BoolArray]:
-        position = np.full(self.standing.problem.n_nodes + 1, len(self.targets), dtype=np.int64)
+        position = np.full(self.state.problem.n_nodes + 1, len(self.targets), dtype=np.int64)
         position[self.targets] = np.arange(len(self.targets))
         size = max(1, _AT_ONCE // max(1, len(self.targets)))
         for begin in range(0, len(self.scenarios), size):
             part = slice(begin, begin + size)
             worth, limit = self._least(self.largest[part], self.asked[part])
-            lost = position[self.standing.failures.nodes[self.scenarios[part]]]
+            lost = position[self.state.failures.nodes[self.scenarios[part]]]
             own = np.take_along_axis(np.pad(worth, ((0, 0), (0, 1))), lost, axis=1)
             yield worth.sum(axis=1) - own.sum(axis=1) > limit
 

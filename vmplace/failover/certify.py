@@ -6,8 +6,8 @@ from vmplace.failover.judge import fates_in_turn, judge
 from vmplace.failover.verdict import Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
-from vmplace.problem.scenarios import Failures
-from vmplace.problem.state import Standing
+from vmplace.problem.scenarios import Scenarios
+from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
 
 __all__ = ["certify", "certify_failure"]
@@ -40,8 +40,8 @@ def certify(
     searching
         Whether scenarios are looked at one by one, where array passes over all do not tell; otherwise these are undecided.
     """
-    standing = Standing.of(problem, node_of, powered=powered)
-    verdict = judge(standing, budget=budget, losses=losses, stop_early=stop_early, searching=searching)
+    state = PlacementState.of(problem, node_of, powered=powered)
+    verdict = judge(state, budget=budget, losses=losses, stop_early=stop_early, searching=searching)
     if problem.in_turn and problem.planned:
         verdict.turns.update(fates_in_turn(verdict, budget if searching else Budget(0)))
     return verdict
@@ -49,6 +49,6 @@ def certify(
 
 def certify_failure(problem: Problem, node_of: IntArray, units: IntArray, *, budget: Budget, losses: bool = True) -> Verdict:
     """Decide one failure only, as scenario 0: `units` fail at once, shape (n_failing,), -1 for none."""
-    standing = Standing.of(problem, node_of)
-    alone = evolve(standing, failures=Failures(problem, units[None, :], 1))
+    state = PlacementState.of(problem, node_of)
+    alone = evolve(state, failures=Scenarios(problem, units[None, :], 1))
     return judge(alone, budget=budget, losses=losses)

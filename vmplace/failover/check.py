@@ -10,7 +10,7 @@ from vmplace.auditor.audit import audit_running
 from vmplace.failover.certify import certify
 from vmplace.failover.platforms import compare as compared
 from vmplace.failover.verdict import Verdict
-from vmplace.failover.witness import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
+from vmplace.failover.witness import NamedScenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Guarantee
 from vmplace.problem.compile import compile_problem
@@ -92,7 +92,7 @@ def verdict_now(names: Names, budget: Budget, *, losses: bool = True) -> tuple[R
         guarantee=status,
         node_of=node_of,
         witness=Witness(names, verdict, node_of),
-        scenarios=Scenarios(names, verdict),
+        scenarios=NamedScenarios(names, verdict),
         unprotected=unprotected(names, verdict),
         violations=tuple(faults),
         waiting=waiting,

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vmplace.failover.planned.batch import Restarts
+from vmplace.failover.planned.batch import RestartColumns
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import Binding, BoolArray
+from vmplace.problem.problem import BoolArray, CompiledRule
 from vmplace.problem.ranking import ranked
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 
 __all__ = ["with_evictions"]
 
 
-def with_evictions(standing: Standing, plans: Restarts, scenarios: IntArray) -> Restarts:
+def with_evictions(state: PlacementState, plans: RestartColumns, scenarios: IntArray) -> RestartColumns:
     """Plans completed by what becomes of evictable VMs: node -1 for those that are stopped, a node for those that restart.
 
     Of the evictable VMs on a survivor those of the lowest priority are stopped, as few as come. Displaced ones restart, the
@@ -26,31 +26,31 @@ def with_evictions(standing: Standing, plans: Restarts, scenarios: IntArray) -> 
     scenarios
         Whose plans these are.
     """
-    problem, firm = standing.problem, standing.problem.n_firm
-    free = problem.capacity[:, :firm] - problem.loads(standing.node_of)[:, :firm]
-    ends = np.searchsorted(plans.scenario, np.arange(len(standing.failures) + 1))
+    problem, firm = state.problem, state.problem.n_firm
+    free = problem.capacity[:, :firm] - problem.loads(state.node_of)[:, :firm]
+    ends = np.searchsorted(plans.scenario, np.arange(len(state.failures) + 1))
     parts = [plans]
     for scenario in scenarios.tolist():
         mine = plans[np.arange(ends[scenario], ends[scenario + 1])]
-        parts.append(_Aftermath(standing, scenario, mine, free.copy()).settled())
-    joined = Restarts.joined(parts)
+        parts.append(_Aftermath(state, scenario, mine, free.copy()).settled())
+    joined = RestartColumns.joined(parts)
     return joined[ranked(joined.scenario)]
 
 
 class _Aftermath:
     """One failure once those that must have restarted."""
 
-    def __init__(self, standing: Standing, scenario: int, plan: Restarts, free: IntArray) -> None:
-        self._problem, self._scenario = standing.problem, scenario
+    def __init__(self, state: PlacementState, scenario: int, plan: RestartColumns, free: IntArray) -> None:
+        self._problem, self._scenario = state.problem, scenario
         self._demand = self._problem.demand[:, : self._problem.n_firm]
         gone = np.zeros(self._problem.n_nodes + 1, dtype=bool)
-        gone[standing.failures.failing(scenario)] = True
-        down = gone[standing.node_of]
+        gone[state.failures.failing(scenario)] = True
+        down = gone[state.node_of]
         self._displaced = down & ~self._problem.incoming
-        self._home = np.where(down, -1, standing.node_of)
+        self._home = np.where(down, -1, state.node_of)
         self._where = self._home.copy()
         self._where[plan.vm] = plan.node
-        self._open = standing.target & (self._problem.pool == standing.failures.pool[scenario]) & ~gone[:-1]
+        self._open = state.target & (self._problem.pool == state.failures.pool[scenario]) & ~gone[:-1]
         self._plan = plan
         self._room = free  # below 0 where a node holds too much
         self._asked = np.zeros_like(free)
@@ -59,14 +59,14 @@ class _Aftermath:
         self._room -= self._asked
         self._stopped: set[int] = set()
 
-    def settled(self) -> Restarts:
+    def settled(self) -> RestartColumns:
         """Entries for the evictable VMs that are stopped or restart."""
         self._part()
         self._make_room()
         restarted = dict(self._restart())
         vms = [*sorted(self._stopped), *restarted]
         nodes = [*([-1] * len(self._stopped)), *restarted.values()]
-        return Restarts.of(self._scenario, np.array(vms, dtype=np.int64), np.array(nodes, dtype=np.int64))
+        return RestartColumns.of(self._scenario, np.array(vms, dtype=np.int64), np.array(nodes, dtype=np.int64))
 
     def _lacking(self, nodes: IntArray) -> IntArray:
         """What nodes lack of what restarts need there, shape (n, n_firm); what they lack besides, they lacked before."""
@@ -130,10 +130,10 @@ class _Aftermath:
             for vm in others[close].tolist():
                 self._stop(vm)
 
-    def _binding_apart(self, vms: IntArray) -> Iterator[Binding]:
+    def _binding_apart(self, vms: IntArray) -> Iterator[CompiledRule]:
         return (b for b in self._bindings(vms) if b.kind == "apart")
 
-    def _bindings(self, vms: IntArray) -> Iterator[Binding]:
+    def _bindings(self, vms: IntArray) -> Iterator[CompiledRule]:
         for binding in self._problem.bindings:
             if binding.must and binding.during_failover and np.isin(binding.vms, vms).any():
                 yield binding

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from attrs import evolve, frozen
 
-from vmplace.failover.verdict import Fate, Verdict
+from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Guarantee
 from vmplace.model.units import spell_memory
@@ -283,7 +283,9 @@ class _Case:
     def _ground(self, report: Report, verdict: Verdict, why: Callable[[Unprotected], str]) -> str:
         """Why a verdict is what it is: figures, and the first that is wrong."""
         total = len(verdict.fate)
-        lost, undecided = (int(np.count_nonzero(verdict.fate == fate)) for fate in (Fate.UNSAFE, Fate.UNKNOWN))
+        lost, undecided = (
+            int(np.count_nonzero(verdict.fate == fate)) for fate in (ScenarioStatus.UNSAFE, ScenarioStatus.UNKNOWN)
+        )
         of = f"of {total} failure{'s' * (total != 1)}"
         if report.status is Status.SAFE:
             return f"{total} {of} survived" if total else _NO_FAILURE

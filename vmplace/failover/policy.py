@@ -4,20 +4,20 @@ from itertools import permutations
 
 import numpy as np
 
-from vmplace.failover.any_order.state import Restarts, Situation, situation_of
+from vmplace.failover.any_order.state import AnyOrderProblem, RestartState, situation_of
 from vmplace.failover.outcome import Loss, Plan, Reason
 from vmplace.failover.planned.first_fit import plan_among
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import Problem
 from vmplace.problem.ranking import ranked
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
 
 __all__ = ["decide_policy", "simulate"]
 
 
 def simulate(
-    situation: Situation,
+    any_order: AnyOrderProblem,
     *,
     policy: str,
     order: str | None = None,
@@ -29,7 +29,7 @@ def simulate(
 
     Parameters
     ----------
-    situation
+    any_order
         The failure.
     policy
         Which of the nodes that are open to a VM it takes: ``first-fit`` (the first), ``most-free`` or ``best-fit`` (the one
@@ -46,10 +46,10 @@ def simulate(
     IntArray
         Node of each VM, -1 for those that are lost or need not restart, shape (n_vms,).
     """
-    nodes = ranked(np.arange(situation.n_nodes) if node_position is None else node_position)
-    home = np.full(situation.n_vms, -1, dtype=np.int64)
-    restarts = Restarts(situation)
-    for vm in _turns(situation, order, priority, vm_position):
+    nodes = ranked(np.arange(any_order.n_nodes) if node_position is None else node_position)
+    home = np.full(any_order.n_vms, -1, dtype=np.int64)
+    restarts = RestartState(any_order)
+    for vm in _turns(any_order, order, priority, vm_position):
         fitting = nodes[restarts.open(vm)[nodes]]
         if len(fitting):
             home[vm] = chosen = int(fitting[_choice(policy, restarts.left[fitting, 0])])
@@ -57,17 +57,17 @@ def simulate(
     return home
 
 
-def _turns(situation: Situation, order: str | None, priority: IntArray | None, position: IntArray | None) -> list[int]:
+def _turns(any_order: AnyOrderProblem, order: str | None, priority: IntArray | None, position: IntArray | None) -> list[int]:
     """The VMs that must restart, in their order."""
-    n_vms = situation.n_vms
+    n_vms = any_order.n_vms
     listed = np.arange(n_vms) if position is None else position
     if order == "largest-first":
-        turns = ranked(-situation.demand[:, 0], listed)
+        turns = ranked(-any_order.demand[:, 0], listed)
     elif order == "priority" and priority is not None:
         turns = ranked(-priority, listed)
     else:
         turns = ranked(listed)
-    return [vm for vm in turns.tolist() if situation.must[vm]]
+    return [vm for vm in turns.tolist() if any_order.must[vm]]
 
 
 def _choice(policy: str, left: IntArray) -> int:
@@ -79,16 +79,16 @@ def _choice(policy: str, left: IntArray) -> int:
     return 0
 
 
-def decide_policy(standing: Standing, scenario: int, *, budget: Budget) -> Plan:
+def decide_policy(state: PlacementState, scenario: int, *, budget: Budget) -> Plan:
     """What the platform's own policy does; where failures come in turn, in whichever order does most harm.
 
     Many units can fail in more orders than there is time for: when the budget is spent, or so many have been followed, and nobody
     is lost so far, `Plan.safe` is None.
     """
-    problem, units = standing.problem, standing.failures.key(scenario)
-    displaced, _ = standing.displaced_by(np.array([scenario]))
+    problem, units = state.problem, state.failures.key(scenario)
+    displaced, _ = state.displaced_by(np.array([scenario]))
     if not problem.in_turn:
-        node_of, lost = _follow(standing, [units])
+        node_of, lost = _follow(state, [units])
         vms = displaced[~np.isin(displaced, lost)]
         return Plan(not len(lost), "policy", vms, node_of[vms], _loss_of_policy(problem, lost))
     gone, complete = [displaced[:0]], True
@@ -96,14 +96,14 @@ def decide_policy(standing: Standing, scenario: int, *, budget: Budget) -> Plan:
         if followed == _MOST_TURNS or budget.spent:
             complete = False
             break
-        gone.append(_follow(standing, [(unit,) for unit in turn])[1])
+        gone.append(_follow(state, [(unit,) for unit in turn])[1])
     lost = np.unique(np.concatenate(gone))
     if not complete and not len(lost):
         return Plan(None, "time", displaced[:0], displaced[:0])
     # What happens in turn is no plan for all that fail at once; if nobody is lost, one is made when it is asked for.
     if not len(lost):
         return Plan(True, "policy", displaced[:0], displaced[:0])
-    vms, nodes = plan_among(standing, scenario, displaced[~np.isin(displaced, lost)])
+    vms, nodes = plan_among(state, scenario, displaced[~np.isin(displaced, lost)])
     return Plan(False, "policy", vms, nodes, _loss_of_policy(problem, lost, minimal=complete))
 
 
@@ -113,21 +113,21 @@ def _loss_of_policy(problem: Problem, lost: IntArray, *, minimal: bool = True) -
     return Loss(lost, Reason("policy", (int(lost[0]),), int(problem.memory[lost[0]])), minimal)
 
 
-def _follow(standing: Standing, stages: list[tuple[int, ...]]) -> tuple[IntArray, IntArray]:
+def _follow(state: PlacementState, stages: list[tuple[int, ...]]) -> tuple[IntArray, IntArray]:
     """Where VMs are when units have failed in stages, and who found no node on the way."""
-    problem, asked = standing.problem, standing.problem.guarantee
-    node_of, down = standing.node_of.copy(), np.zeros(problem.n_nodes, dtype=bool)
+    problem, asked = state.problem, state.problem.guarantee
+    node_of, down = state.node_of.copy(), np.zeros(problem.n_nodes, dtype=bool)
     lost = [np.zeros(0, dtype=np.int64)]
     for units in stages:
         down |= np.isin(problem.unit, units)
         failed = np.flatnonzero(down)
-        vms, nodes, situation = situation_of(standing, failed, node_of)
+        vms, nodes, any_order = situation_of(state, failed, node_of)
         policy, order = asked.policy or "", asked.order
-        home = simulate(situation, policy=policy, order=order, priority=problem.priority[vms], vm_position=problem.original[vms])
+        home = simulate(any_order, policy=policy, order=order, priority=problem.priority[vms], vm_position=problem.original[vms])
         gone = np.isin(node_of, failed)
         node_of[gone] = -1
         node_of[vms[home >= 0]] = nodes[home[home >= 0]]
-        lost.append(vms[(home < 0) & situation.must])
+        lost.append(vms[(home < 0) & any_order.must])
     return node_of, np.concatenate(lost)
 
 

@@ -6,7 +6,7 @@ from vmplace.failover.outcome import Reason
 from vmplace.model.units import spell_memory
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
-from vmplace.problem.scenarios import Failures
+from vmplace.problem.scenarios import Scenarios
 
 __all__ = ["SHOWN_IN_CONFLICT", "amount", "listed", "named", "scenario_sentence"]
 
@@ -14,7 +14,7 @@ _SHOWN = 4
 SHOWN_IN_CONFLICT = 12
 
 
-def scenario_sentence(reason: Reason, failures: Failures, number: int, names: Names) -> str:
+def scenario_sentence(reason: Reason, failures: Scenarios, number: int, names: Names) -> str:
     """Why the VMs that a failure displaces cannot all restart."""
     problem, scope = names.problem, names.scenario(failures, number)
     need, free = amount(reason.need, reason, problem), amount(reason.free, reason, problem)
@@ -71,12 +71,12 @@ def amount(amount: int, reason: Reason, problem: Problem) -> str:
     return f"{amount} {problem.resources[reason.resource - 1]}" if reason.resource else spell_memory(amount)
 
 
-def _n_nodes(problem: Problem, failures: Failures, number: int) -> int:
+def _n_nodes(problem: Problem, failures: Scenarios, number: int) -> int:
     """How many nodes that can host something the pool of a failure has."""
     return int(((problem.pool == failures.pool[number]) & (problem.online | problem.maintenance)).sum())
 
 
-def _others(problem: Problem, failures: Failures, number: int) -> int:
+def _others(problem: Problem, failures: Scenarios, number: int) -> int:
     """How many nodes the VMs of a failure may restart on, rules and switched-off nodes aside."""
     mine = problem.online & (problem.pool == failures.pool[number])
     return int(mine.sum()) - int(mine[failures.failing(number)].sum())

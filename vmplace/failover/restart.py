@@ -6,10 +6,10 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import Binding, BoolArray, Problem
-from vmplace.problem.state import Standing
+from vmplace.problem.problem import BoolArray, CompiledRule, Problem
+from vmplace.problem.state import PlacementState
 
-__all__ = ["Item", "Restart", "occupied"]
+__all__ = ["Item", "RestartProblem", "occupied"]
 
 _MOST_CODE = 2**62
 
@@ -45,7 +45,7 @@ class Item:
 
 
 @frozen(eq=False)
-class Restart:
+class RestartProblem:
     """What one failure asks.
 
     Parameters
@@ -74,26 +74,26 @@ class Restart:
     vms: IntArray
     nodes: IntArray
     room: IntArray
-    bindings: tuple[Binding, ...]
+    bindings: tuple[CompiledRule, ...]
     taken: tuple[BoolArray, ...]
 
     @classmethod
-    def of(cls, standing: Standing, scenario: int, *, every: bool = False) -> "Restart":
+    def of(cls, state: PlacementState, scenario: int, *, every: bool = False) -> "RestartProblem":
         """One failure of a placement; `every`: with all survivors as candidates."""
-        problem, failed = standing.problem, standing.failures.failing(scenario)
-        vms, _ = standing.displaced_by(np.array([scenario]))
-        nodes = standing.freest(int(standing.failures.pool[scenario]))
-        if standing.plain[scenario] and not every:
+        problem, failed = state.problem, state.failures.failing(scenario)
+        vms, _ = state.displaced_by(np.array([scenario]))
+        nodes = state.freest(int(state.failures.pool[scenario]))
+        if state.plain[scenario] and not every:
             nodes = nodes[: len(vms) + len(failed)]
             nodes = nodes[~np.isin(nodes, failed)]
-            return cls(problem, scenario, failed, vms, nodes, standing.spare[nodes], (), ())
+            return cls(problem, scenario, failed, vms, nodes, state.spare[nodes], (), ())
         nodes = nodes[~np.isin(nodes, failed)]
-        bindings = standing.binding(failed)
-        taken = tuple(occupied(problem, standing.node_of, binding, failed, nodes) for binding in bindings)
+        bindings = state.binding(failed)
+        taken = tuple(occupied(problem, state.node_of, binding, failed, nodes) for binding in bindings)
         if not every:
-            kept = _worth_considering(standing, vms, nodes, bindings, taken)
+            kept = _worth_considering(state, vms, nodes, bindings, taken)
             nodes, taken = nodes[kept], tuple(t[kept] for t in taken)
-        return cls(problem, scenario, failed, vms, nodes, standing.spare[nodes], bindings, taken)
+        return cls(problem, scenario, failed, vms, nodes, state.spare[nodes], bindings, taken)
 
     @cached_property
     def free(self) -> IntArray:
@@ -123,7 +123,7 @@ class Restart:
         """The VMs, joined where a rule keeps them together; with `soft`, rules that are not a must bind, too, unless in vain."""
         return self._items(self._joined(soft), soft) if self.bindings else self.single_items
 
-    def binds(self, binding: Binding, *, soft: bool) -> bool:
+    def binds(self, binding: CompiledRule, *, soft: bool) -> bool:
         """Whether a rule must be kept; with `soft`, also one that is no must, unless no plan keeps it."""
         return binding.must or (soft and binding.rule not in self._vain)
 
@@ -135,7 +135,7 @@ class Restart:
             b.rule for b in self.bindings if not b.must and self._in_vain(b, [i for i in items if self.members(b, i)])
         )
 
-    def _in_vain(self, binding: Binding, items: list[Item]) -> bool:
+    def _in_vain(self, binding: CompiledRule, items: list[Item]) -> bool:
         if binding.kind == "together":
             need = np.array([item.demand for item in items]).sum(axis=0)
             return not (np.all([item.allowed for item in items], axis=0) & (self.room >= need).all(axis=1)).any()
@@ -146,7 +146,7 @@ class Restart:
         zone = self.zones[place]
         return zone is not None and len(np.unique(zone[open_])) < sum(self.members(binding, item) for item in items)
 
-    def members(self, binding: Binding, item: Item) -> int:
+    def members(self, binding: CompiledRule, item: Item) -> int:
         """How many of the item's VMs a rule binds."""
         mine = self._members[binding.rule]
         return sum(vm in mine for vm in item.vms)
@@ -196,7 +196,7 @@ class Restart:
         return allowed
 
 
-def occupied(problem: Problem, node_of: IntArray, binding: Binding, failed: IntArray, nodes: IntArray) -> BoolArray:
+def occupied(problem: Problem, node_of: IntArray, binding: CompiledRule, failed: IntArray, nodes: IntArray) -> BoolArray:
     """Of some nodes those whose zone a surviving VM of an ``apart`` rule is in; evictable ones may give way."""
     if binding.zone is None:
         return np.zeros(len(nodes), dtype=bool)
@@ -206,11 +206,11 @@ def occupied(problem: Problem, node_of: IntArray, binding: Binding, failed: IntA
 
 
 def _worth_considering(
-    standing: Standing, vms: IntArray, nodes: IntArray, bindings: tuple[Binding, ...], taken: tuple[BoolArray, ...]
+    state: PlacementState, vms: IntArray, nodes: IntArray, bindings: tuple[CompiledRule, ...], taken: tuple[BoolArray, ...]
 ) -> BoolArray:
     """Of nodes that all rules treat alike, the freest, as many as there are VMs that have enough of all else: any plan can be
     moved to these."""
-    problem = standing.problem
+    problem = state.problem
     if len(nodes) <= len(vms):
         return np.ones(len(nodes), dtype=bool)
     patterns: list[IntArray | BoolArray] = [
@@ -222,7 +222,7 @@ def _worth_considering(
     patterns += [b.zone[nodes] for b in bindings if b.zone is not None and _shared(b.zone) and np.isin(b.vms, vms).sum() > 1]
     kind = _kinds(patterns)
     others = problem.demand[vms, 1 : problem.n_firm].sum(axis=0)
-    ample = (standing.spare[nodes, 1:] >= others).all(axis=1)
+    ample = (state.spare[nodes, 1:] >= others).all(axis=1)
     rank = np.empty(len(nodes), dtype=np.int64)
     for value in range(int(kind.max()) + 1):
         same = np.flatnonzero(kind == value)

@@ -11,28 +11,28 @@ import numpy as np
 from attrs import evolve
 
 from vmplace.failover.any_order.adversary import strand
-from vmplace.failover.any_order.state import Restarts, Situation, situation_of
+from vmplace.failover.any_order.state import AnyOrderProblem, RestartState, situation_of
 from vmplace.failover.certificates import Certificates
 from vmplace.failover.outcome import Loss, Plan, Reason
 from vmplace.failover.planned.first_fit import pack_all
-from vmplace.failover.restart import Restart
+from vmplace.failover.restart import RestartProblem
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import Problem
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Effort", "decide_any_order_in_turn", "survives_in_turn"]
+__all__ = ["StateLimit", "decide_any_order_in_turn", "survives_in_turn"]
 
 _MOST_STATES, _MOST_PLACES = 20_000, 2_000_000
 """States that are looked at for one answer; and the same times the VMs in each."""
 
 
-class Effort:
+class StateLimit:
     """Time and states that are left."""
 
-    def __init__(self, budget: Budget, standing: Standing) -> None:
+    def __init__(self, budget: Budget, state: PlacementState) -> None:
         self.budget = budget
-        self._states = min(_MOST_STATES, _MOST_PLACES // max(1, standing.problem.n_vms))
+        self._states = min(_MOST_STATES, _MOST_PLACES // max(1, state.problem.n_vms))
 
     def take(self) -> bool:
         """One more state; False if there is none left."""
@@ -40,110 +40,110 @@ class Effort:
         return self._states >= 0 and not self.budget.spent
 
 
-def decide_any_order_in_turn(standing: Standing, scenario: int, *, budget: Budget) -> Plan:
+def decide_any_order_in_turn(state: PlacementState, scenario: int, *, budget: Budget) -> Plan:
     """Whether, in whichever order the units fail and VMs restart in between, all who must always can."""
-    lost, effort = set[int](), Effort(budget, standing)
+    lost, effort = set[int](), StateLimit(budget, state)
     none = np.zeros(0, dtype=np.int64)
-    turns = permutations(standing.failures.key(scenario))
-    known = all(_harm(standing, turn, 1, standing.node_of, lost, effort) for turn in turns)
+    turns = permutations(state.failures.key(scenario))
+    known = all(_harm(state, turn, 1, state.node_of, lost, effort) for turn in turns)
     if not lost:
         return Plan(True, "adversary", none, none) if known else Plan(None, "time", none, none)
     gone = np.array(sorted(lost), dtype=np.int64)
-    reason = Reason("turns", (int(gone[0]),), int(standing.problem.memory[gone[0]]))
+    reason = Reason("turns", (int(gone[0]),), int(state.problem.memory[gone[0]]))
     return Plan(False, "adversary", none, none, Loss(gone, reason, minimal=known))
 
 
-def _harm(standing: Standing, turn: tuple[int, ...], done: int, node_of: IntArray, lost: set[int], effort: Effort) -> bool:
+def _harm(state: PlacementState, turn: tuple[int, ...], done: int, node_of: IntArray, lost: set[int], effort: StateLimit) -> bool:
     """Add all whom the rest of a run may cost a restart; False if that could not be told."""
-    failed = np.flatnonzero(np.isin(standing.problem.unit, turn[:done]))
-    vms, nodes, situation = situation_of(standing, failed, node_of)
-    found = strand(situation, budget=effort.budget, every=True)
+    failed = np.flatnonzero(np.isin(state.problem.unit, turn[:done]))
+    vms, nodes, any_order = situation_of(state, failed, node_of)
+    found = strand(any_order, budget=effort.budget, every=True)
     lost.update(vms[found.lost].tolist())
     if found.open.any():
         return False
     if done == len(turn):
         return True
-    for home in _outcomes(situation, effort):
+    for home in _outcomes(any_order, effort):
         if home is None:
             return False
         then = np.where(np.isin(node_of, failed), -1, node_of)
         then[vms[home >= 0]] = nodes[home[home >= 0]]
-        if not _harm(standing, turn, done + 1, then, lost, effort):
+        if not _harm(state, turn, done + 1, then, lost, effort):
             return False
     return True
 
 
-def _outcomes(situation: Situation, effort: Effort) -> Iterator[IntArray | None]:
+def _outcomes(any_order: AnyOrderProblem, effort: StateLimit) -> Iterator[IntArray | None]:
     """All ways in which everyone who must restarts, others or not; None where there are too many."""
 
     def extend(vm: int, placed: tuple[tuple[int, int], ...]) -> Iterator[IntArray | None]:
         if not effort.take():
             yield None
             return
-        restarts = Restarts(situation)
+        restarts = RestartState(any_order)
         for other, node in placed:
             restarts.restart(other, node)
-        if vm == situation.n_vms:
-            home = np.full(situation.n_vms, -1, dtype=np.int64)
+        if vm == any_order.n_vms:
+            home = np.full(any_order.n_vms, -1, dtype=np.int64)
             for other, node in placed:
                 home[other] = node
             yield home
             return
         for node in np.flatnonzero(restarts.open(vm)).tolist():
             yield from extend(vm + 1, (*placed, (vm, node)))
-        if not situation.must[vm]:
+        if not any_order.must[vm]:
             yield from extend(vm + 1, placed)
 
     return extend(0, ())
 
 
-def survives_in_turn(standing: Standing, pool: int, budget: Budget) -> bool | None:
+def survives_in_turn(state: PlacementState, pool: int, budget: Budget) -> bool | None:
     """Whether there are plans for a pool's failures in turn, each failure by itself being survived; None if that is not known."""
-    failures = standing.failures
+    failures = state.failures
     mine = failures.pool == pool
-    careless = Certificates(standing, everyone=True).any_order & standing.unbound | (standing.returning == 0)
+    careless = Certificates(state, everyone=True).any_order & state.unbound | (state.returning == 0)
     if careless[mine].all():
         return True
     units = np.unique(failures.units[mine])
-    return _survives(standing.problem, standing, units[units >= 0].tolist(), Effort(budget, standing))
+    return _survives(state.problem, state, units[units >= 0].tolist(), StateLimit(budget, state))
 
 
-def _survives(problem: Problem, standing: Standing, units: list[int], effort: Effort) -> bool | None:
+def _survives(problem: Problem, state: PlacementState, units: list[int], effort: StateLimit) -> bool | None:
     """Whether each of some units can fail next."""
     unknown = False
     for unit in units:
-        fate = _fails_next(problem, standing, unit, effort)
+        fate = _fails_next(problem, state, unit, effort)
         if fate is False:
             return False
         unknown = unknown or fate is None
     return None if unknown else True
 
 
-def _fails_next(problem: Problem, standing: Standing, unit: int, effort: Effort) -> bool | None:
+def _fails_next(problem: Problem, state: PlacementState, unit: int, effort: StateLimit) -> bool | None:
     """Whether some plan for the failure of a unit leaves a placement that survives the others; all plans are tried."""
-    first = Standing.of(_with_failures(problem, 1), standing.node_of, powered=standing.target | problem.maintenance)
+    first = PlacementState.of(_with_failures(problem, 1), state.node_of, powered=state.target | problem.maintenance)
     number = first.failures.number.get((unit,))
     if number is None:
         return True
     unknown = False
-    for plan in _plans(Restart.of(first, number, every=True), effort):
-        fate = None if plan is None else _after(problem, standing, unit, plan, effort)
+    for plan in _plans(RestartProblem.of(first, number, every=True), effort):
+        fate = None if plan is None else _after(problem, state, unit, plan, effort)
         if fate or plan is None:
             return fate
         unknown = unknown or fate is None
     return None if unknown else False
 
 
-def _after(problem: Problem, standing: Standing, unit: int, plan: list[tuple[int, int]], effort: Effort) -> bool | None:
+def _after(problem: Problem, state: PlacementState, unit: int, plan: list[tuple[int, int]], effort: StateLimit) -> bool | None:
     """Whether the rest survives once a unit has failed and its VMs have restarted."""
-    then = np.where((standing.node_of >= 0) & (problem.unit[standing.node_of] == unit), -1, standing.node_of)
+    then = np.where((state.node_of >= 0) & (problem.unit[state.node_of] == unit), -1, state.node_of)
     for vm, node in plan:
         then[vm] = node
     gone = problem.unit == unit
     left = evolve(
-        _with_failures(problem, problem.failures - 1), online=standing.target & ~gone, maintenance=problem.maintenance & ~gone
+        _with_failures(problem, problem.failures - 1), online=state.target & ~gone, maintenance=problem.maintenance & ~gone
     )
-    rest = Standing.of(left, then)
+    rest = PlacementState.of(left, then)
     pool = int(problem.unit_pool[unit])
     units = np.unique(rest.failures.units[rest.failures.pool == pool])
     if left.failures > 1:
@@ -151,11 +151,11 @@ def _after(problem: Problem, standing: Standing, unit: int, plan: list[tuple[int
     return _all_planned(rest, pool, effort)
 
 
-def _all_planned(standing: Standing, pool: int, effort: Effort) -> bool | None:
+def _all_planned(state: PlacementState, pool: int, effort: StateLimit) -> bool | None:
     """Whether each failure of a pool has a plan."""
     unknown = False
-    for number in np.flatnonzero(standing.failures.pool == pool).tolist():
-        plans = _plans(Restart.of(standing, number, every=True), effort)
+    for number in np.flatnonzero(state.failures.pool == pool).tolist():
+        plans = _plans(RestartProblem.of(state, number, every=True), effort)
         plan: list[tuple[int, int]] | bool | None = next(plans, False)
         if plan is False:
             return False
@@ -167,7 +167,7 @@ def _with_failures(problem: Problem, failures: int) -> Problem:
     return evolve(problem, guarantee=evolve(problem.guarantee, failures=failures))
 
 
-def _plans(restart: Restart, effort: Effort) -> Iterator[list[tuple[int, int]] | None]:
+def _plans(restart: RestartProblem, effort: StateLimit) -> Iterator[list[tuple[int, int]] | None]:
     """All plans for a failure, a quick one first; None where there are too many to try."""
     quick = pack_all(restart, soft=False) if effort.take() else None
     if quick is not None:
@@ -175,7 +175,9 @@ def _plans(restart: Restart, effort: Effort) -> Iterator[list[tuple[int, int]] |
     yield from _extended(restart, 0, [], effort)
 
 
-def _extended(restart: Restart, done: int, places: list[int], effort: Effort) -> Iterator[list[tuple[int, int]] | None]:
+def _extended(
+    restart: RestartProblem, done: int, places: list[int], effort: StateLimit
+) -> Iterator[list[tuple[int, int]] | None]:
     """All plans that begin with some places of the first items."""
     items = restart.joint_items()
     if not effort.take():
@@ -195,7 +197,7 @@ def _extended(restart: Restart, done: int, places: list[int], effort: Effort) ->
             yield from _extended(restart, done + 1, [*places, place], effort)
 
 
-def _keeps_apart(restart: Restart, number: int, place: int, places: list[int]) -> bool:
+def _keeps_apart(restart: RestartProblem, number: int, place: int, places: list[int]) -> bool:
     """Whether an item may be at a place beside those before it, as far as rules go that keep VMs apart."""
     items = restart.joint_items()
     for binding, zone in zip(restart.bindings, restart.zones, strict=True):

@@ -8,18 +8,18 @@ from attrs import field, frozen
 
 from vmplace.failover.evictions import with_evictions
 from vmplace.failover.outcome import Loss
-from vmplace.failover.planned.batch import Restarts, plan_together
+from vmplace.failover.planned.batch import RestartColumns, plan_together
 from vmplace.failover.planned.decide import decide
-from vmplace.failover.restart import Restart
+from vmplace.failover.restart import RestartProblem
 from vmplace.model.columns import IntArray
 from vmplace.problem.ranking import ranked
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
 
-__all__ = ["METHODS", "Fate", "Verdict"]
+__all__ = ["METHODS", "ScenarioStatus", "Verdict"]
 
 
-class Fate(IntEnum):
+class ScenarioStatus(IntEnum):
     """What becomes of a scenario."""
 
     SAFE = 1
@@ -33,10 +33,10 @@ class Verdict:
 
     Parameters
     ----------
-    standing
+    state
         The placement.
     fate
-        A `Fate` per scenario, shape (n_scenarios,).
+        A `ScenarioStatus` per scenario, shape (n_scenarios,).
     told_by
         What told so: an index into `METHODS` per scenario, shape (n_scenarios,).
     losses
@@ -44,42 +44,42 @@ class Verdict:
     plans
         Restarts, as far as a plan was needed to tell.
     turns
-        Where failures come in turn: a `Fate` per pool, which all of its scenarios share beside their own.
+        Where failures come in turn: a `ScenarioStatus` per pool, which all of its scenarios share beside their own.
     certain
         Pools that survive all failures, those too that are too many to be listed.
     """
 
-    standing: Standing
+    state: PlacementState
     fate: IntArray
     told_by: IntArray
     losses: dict[int, Loss]
-    plans: list[Restarts]
-    turns: dict[int, Fate] = field(factory=dict)
+    plans: list[RestartColumns]
+    turns: dict[int, ScenarioStatus] = field(factory=dict)
     certain: set[int] = field(factory=set)
 
     @property
     def safe(self) -> bool:
         """Whether every failure is survived."""
-        return self.of_pools == Fate.SAFE
+        return self.of_pools == ScenarioStatus.SAFE
 
     @property
     def unsafe(self) -> bool:
         """Whether some failure is not survived, for certain."""
-        return self.of_pools == Fate.UNSAFE
+        return self.of_pools == ScenarioStatus.UNSAFE
 
     @property
-    def of_pools(self) -> Fate:
+    def of_pools(self) -> ScenarioStatus:
         """The fate of all."""
-        fates = {self.of_pool(pool) for pool in np.unique(self.standing.failures.pool).tolist()}
-        return max(fates, key=_HARM.__getitem__, default=Fate.SAFE)
+        fates = {self.of_pool(pool) for pool in np.unique(self.state.failures.pool).tolist()}
+        return max(fates, key=_HARM.__getitem__, default=ScenarioStatus.SAFE)
 
-    def of_pool(self, pool: int) -> Fate:
+    def of_pool(self, pool: int) -> ScenarioStatus:
         """The fate of a pool."""
-        failures = self.standing.failures
-        fates = set(map(Fate, np.unique(self.fate[failures.pool == pool]).tolist()))
-        fates.add(self.turns.get(pool, Fate.SAFE))
+        failures = self.state.failures
+        fates = set(map(ScenarioStatus, np.unique(self.fate[failures.pool == pool]).tolist()))
+        fates.add(self.turns.get(pool, ScenarioStatus.SAFE))
         if not failures.complete and pool not in self.certain:
-            fates.add(Fate.UNKNOWN)
+            fates.add(ScenarioStatus.UNKNOWN)
         return max(fates, key=_HARM.__getitem__)
 
     def method(self, scenario: int) -> str:
@@ -87,48 +87,48 @@ class Verdict:
         return METHODS[self.told_by[scenario]]
 
     @cached_property
-    def planned(self) -> Restarts:
+    def planned(self) -> RestartColumns:
         """Where VMs restart, as far as a plan was needed to tell."""
-        return Restarts.joined(self.plans)
+        return RestartColumns.joined(self.plans)
 
     @cached_property
-    def restarts(self) -> Restarts:
+    def restarts(self) -> RestartColumns:
         """Where VMs restart, by scenario; plans not needed before are made now."""
         return self._restarts_in(np.arange(len(self.fate)))
 
     @cached_property
-    def failover(self) -> Restarts:
+    def failover(self) -> RestartColumns:
         """As `restarts`, with what becomes of evictable VMs: node -1 for those that are stopped."""
         return self._completed(self.restarts, np.arange(len(self.fate)))
 
-    def failover_in(self, scenario: int) -> Restarts:
+    def failover_in(self, scenario: int) -> RestartColumns:
         """The same for one scenario, where all would be too many."""
         return self._completed(self._restarts_in(np.array([scenario])), np.array([scenario]))
 
     @property
     def countable(self) -> bool:
         """Whether the plans of all scenarios are few enough to be made and kept together."""
-        return int(self.standing.restarts.sum()) <= MOST_RESTARTS
+        return int(self.state.restarts.sum()) <= MOST_RESTARTS
 
-    def _completed(self, restarts: Restarts, scenarios: IntArray) -> Restarts:
-        return with_evictions(self.standing, restarts, scenarios) if self.standing.problem.evictable.any() else restarts
+    def _completed(self, restarts: RestartColumns, scenarios: IntArray) -> RestartColumns:
+        return with_evictions(self.state, restarts, scenarios) if self.state.problem.evictable.any() else restarts
 
-    def _restarts_in(self, scenarios: IntArray) -> Restarts:
-        standing = self.standing
+    def _restarts_in(self, scenarios: IntArray) -> RestartColumns:
+        state = self.state
         parts = [self.planned[np.isin(self.planned.scenario, scenarios)] if len(scenarios) < len(self.fate) else self.planned]
-        open_ = scenarios[(self.fate[scenarios] == Fate.SAFE) & (standing.asked[scenarios] > 0)]
+        open_ = scenarios[(self.fate[scenarios] == ScenarioStatus.SAFE) & (state.asked[scenarios] > 0)]
         certified = np.setdiff1d(open_, self.planned.scenario)
         if len(certified):
-            plain = standing.plain[certified]
-            together = plan_together(standing, certified[plain])
+            plain = state.plain[certified]
+            together = plan_together(state, certified[plain])
             lost = np.unique(together.scenario[together.node < 0])
             parts.append(together[~np.isin(together.scenario, lost)] if len(lost) else together)
             for scenario in [*lost.tolist(), *certified[~plain].tolist()]:
-                plan = decide(Restart.of(standing, scenario), budget=Budget())
-                if not plan.safe and not standing.problem.in_turn:  # whose restarts need not be a plan for all at once
+                plan = decide(RestartProblem.of(state, scenario), budget=Budget())
+                if not plan.safe and not state.problem.in_turn:  # whose restarts need not be a plan for all at once
                     raise RuntimeError("a failure certified safe has no plan; this is a defect, please report it")
-                parts.append(Restarts.of(scenario, plan.vms, plan.nodes))
-        restarts = Restarts.joined(parts)
+                parts.append(RestartColumns.of(scenario, plan.vms, plan.nodes))
+        restarts = RestartColumns.joined(parts)
         ascending = bool((restarts.scenario[1:] >= restarts.scenario[:-1]).all())
         return restarts if ascending else restarts[ranked(restarts.scenario)]
 
@@ -141,4 +141,4 @@ MOST_RESTARTS = 5_000_000
 """So many restarts are planned, and kept, at once."""
 
 
-_HARM = {Fate.SAFE: 0, Fate.UNKNOWN: 1, Fate.UNSAFE: 2}
+_HARM = {ScenarioStatus.SAFE: 0, ScenarioStatus.UNKNOWN: 1, ScenarioStatus.UNSAFE: 2}

@@ -8,19 +8,19 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.auditor.audit import audit, audit_plans, audit_running
-from vmplace.failover.planned.batch import Restarts
+from vmplace.failover.planned.batch import RestartColumns
 from vmplace.failover.reasons import scenario_sentence
-from vmplace.failover.verdict import METHODS, Fate, Verdict
+from vmplace.failover.verdict import METHODS, ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.model.entities import Apart, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.model.references import resolve
 from vmplace.problem.names import Names
-from vmplace.problem.problem import Binding, broken_bindings
-from vmplace.problem.scenarios import Failures
-from vmplace.results.placement import BrokenRule, Plans, Scenario, Status, Unprotected, Violation
+from vmplace.problem.problem import CompiledRule, broken_bindings
+from vmplace.problem.scenarios import Scenarios
+from vmplace.results.placement import BrokenRule, FailoverPlans, Scenario, Status, Unprotected, Violation
 
 __all__ = [
-    "Scenarios",
+    "NamedScenarios",
     "Witness",
     "broken_rules",
     "by_method",
@@ -30,12 +30,12 @@ __all__ = [
     "unprotected",
 ]
 
-_STATUS = {Fate.SAFE: Status.SAFE, Fate.UNSAFE: Status.UNSAFE, Fate.UNKNOWN: Status.UNKNOWN}
-_WEIGHT = {Fate.SAFE: 0, Fate.UNKNOWN: 1, Fate.UNSAFE: 2}
+_STATUS = {ScenarioStatus.SAFE: Status.SAFE, ScenarioStatus.UNSAFE: Status.UNSAFE, ScenarioStatus.UNKNOWN: Status.UNKNOWN}
+_WEIGHT = {ScenarioStatus.SAFE: 0, ScenarioStatus.UNKNOWN: 1, ScenarioStatus.UNSAFE: 2}
 
 
 @frozen(eq=False)
-class Scenarios(Mapping[str, Scenario]):
+class NamedScenarios(Mapping[str, Scenario]):
     """Each failure's verdict, by the names of what fails; made when asked for."""
 
     names: Names
@@ -43,9 +43,9 @@ class Scenarios(Mapping[str, Scenario]):
 
     def __getitem__(self, key: str) -> Scenario:
         numbers = self.numbers[key]
-        worst = max(numbers, key=lambda number: _WEIGHT[Fate(int(self.verdict.fate[number]))])
-        displaced = sum(int(self.verdict.standing.asked[number]) for number in numbers)
-        return Scenario(_STATUS[Fate(self.verdict.fate[worst])], self.verdict.method(worst), displaced)
+        worst = max(numbers, key=lambda number: _WEIGHT[ScenarioStatus(int(self.verdict.fate[number]))])
+        displaced = sum(int(self.verdict.state.asked[number]) for number in numbers)
+        return Scenario(_STATUS[ScenarioStatus(self.verdict.fate[worst])], self.verdict.method(worst), displaced)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.numbers)
@@ -58,15 +58,15 @@ class Scenarios(Mapping[str, Scenario]):
 
     def key(self, number: int) -> str:
         """The key of a scenario."""
-        return self.names.scenario(self.verdict.standing.failures, number)
+        return self.names.scenario(self.verdict.state.failures, number)
 
     @cached_property
     def numbers(self) -> dict[str, list[int]]:
         """The scenarios of each key: several where a failure domain spans pools."""
-        return scenario_keys(self.names, self.verdict.standing.failures)
+        return scenario_keys(self.names, self.verdict.state.failures)
 
 
-def scenario_keys(names: Names, failures: Failures) -> dict[str, list[int]]:
+def scenario_keys(names: Names, failures: Scenarios) -> dict[str, list[int]]:
     """Scenarios by the names of what fails, in document order."""
     numbers: dict[str, list[int]] = {}
     for number in names.in_order(failures):
@@ -84,7 +84,7 @@ class Witness:
     powered: tuple[str, ...] | None = None
     drained: tuple[str, ...] = ()
 
-    def __call__(self) -> Plans:
+    def __call__(self) -> FailoverPlans:
         """The failover plans."""
         self._refuse("a failover plan", [violation for violation in self._violations if violation.kind == "failover"])
         return self._plans
@@ -99,9 +99,9 @@ class Witness:
         return [f"not re-checked: {v.message}" for v in self._violations if v.kind == "unverified"]
 
     @cached_property
-    def _plans(self) -> Plans:
-        restarts = self.verdict.failover if self.verdict.countable else Restarts.joined([])
-        return Plans(
+    def _plans(self) -> FailoverPlans:
+        restarts = self.verdict.failover if self.verdict.countable else RestartColumns.joined([])
+        return FailoverPlans(
             self.names.cluster,
             lambda: self._scenarios.numbers,
             *self._columns(restarts),
@@ -109,17 +109,17 @@ class Witness:
         )
 
     @cached_property
-    def _scenarios(self) -> Scenarios:
-        return Scenarios(self.names, self.verdict)
+    def _scenarios(self) -> NamedScenarios:
+        return NamedScenarios(self.names, self.verdict)
 
-    def _columns(self, restarts: Restarts) -> tuple[IntArray, IntArray, IntArray]:
+    def _columns(self, restarts: RestartColumns) -> tuple[IntArray, IntArray, IntArray]:
         vms = restarts.vm if self.names.identical else self.names.problem.original[restarts.vm]
         return restarts.scenario, vms, restarts.node
 
-    def _of(self, number: int) -> Plans:
+    def _of(self, number: int) -> FailoverPlans:
         """The plan of one scenario, where all are too many."""
         columns = self._columns(self.verdict.failover_in(number))
-        plans = Plans(self.names.cluster, lambda: {self._scenarios.key(number): [number]}, *columns)
+        plans = FailoverPlans(self.names.cluster, lambda: {self._scenarios.key(number): [number]}, *columns)
         self._refuse(
             "a failover plan", audit_plans(self.names.cluster, self.node_of, plans, powered=self.powered, drained=self.drained)
         )
@@ -143,9 +143,9 @@ def unprotected(names: Names, verdict: Verdict) -> tuple[Unprotected, ...]:
     """Who is left out of which failure's plan, and why."""
     return tuple(
         Unprotected(
-            names.scenario(verdict.standing.failures, number),
+            names.scenario(verdict.state.failures, number),
             names.vms(loss.vms.tolist()),
-            scenario_sentence(loss.reason, verdict.standing.failures, number, names),
+            scenario_sentence(loss.reason, verdict.state.failures, number, names),
             loss.minimal,
         )
         for number, loss in sorted(verdict.losses.items())
@@ -169,7 +169,7 @@ def soft_warnings(names: Names, verdict: Verdict, node_of: IntArray) -> list[str
         for i, rule in enumerate(cluster.rules)
         if isinstance(rule.vms, Tag) and not resolve(rule.vms, cluster.vms)
     ]
-    failures = verdict.standing.failures
+    failures = verdict.state.failures
     for binding in names.problem.bindings:
         if binding.must or not binding.during_failover:
             continue
@@ -179,9 +179,9 @@ def soft_warnings(names: Names, verdict: Verdict, node_of: IntArray) -> list[str
     return [*found, *_in_turn(names, verdict), *_degraded(names, verdict)]
 
 
-def _breaking_failures(binding: Binding, verdict: Verdict) -> Iterator[int]:
+def _breaking_failures(binding: CompiledRule, verdict: Verdict) -> Iterator[int]:
     """Scenarios whose plan breaks a rule that was no must; a failure under a rule is never certified without a plan."""
-    node_of, failures = verdict.standing.node_of, verdict.standing.failures
+    node_of, failures = verdict.state.node_of, verdict.state.failures
     mine = verdict.planned[np.isin(verdict.planned.vm, binding.vms)]
     for number in np.unique(mine.scenario).tolist():
         to = mine.node[mine.scenario == number]
@@ -202,19 +202,19 @@ def _in_turn(names: Names, verdict: Verdict) -> Iterator[str]:
     """Pools that survive each failure by itself, but not all one after the other."""
     pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
     for number, fate in verdict.turns.items():
-        if fate == Fate.UNSAFE:
+        if fate == ScenarioStatus.UNSAFE:
             yield f"pool {pools[number]}: no plans for the first failure leave room for each that may follow"
 
 
 def _degraded(names: Names, verdict: Verdict) -> Iterator[str]:
     """Survivors that a plan drives beyond what a soft resource has there."""
-    problem, standing = names.problem, verdict.standing
+    problem, state = names.problem, verdict.state
     soft = range(problem.n_firm, problem.capacity.shape[1])
     if not soft:
         return
     if not verdict.countable:
         return
-    load, plans = problem.loads(standing.node_of), verdict.failover
+    load, plans = problem.loads(state.node_of), verdict.failover
     pairs, entry = np.unique(plans.scenario * (problem.n_nodes + 1) + plans.node + 1, return_inverse=True)
     for r in soft:
         more = np.zeros(len(pairs), dtype=np.int64)
@@ -224,10 +224,10 @@ def _degraded(names: Names, verdict: Verdict) -> Iterator[str]:
         for k in np.flatnonzero(over).tolist():
             used, has = int(load[node[k], r] + more[k]), int(problem.capacity[node[k], r])
             amount = f"{used} {problem.resources[r - 1]} in use of {has}"
-            yield f"if {_fail(names, standing.failures, int(number[k]))}, {names.node(int(node[k]))} is degraded: {amount}"
+            yield f"if {_fail(names, state.failures, int(number[k]))}, {names.node(int(node[k]))} is degraded: {amount}"
 
 
-def _fail(names: Names, failures: Failures, number: int) -> str:
+def _fail(names: Names, failures: Scenarios, number: int) -> str:
     """Who fails, with the verb."""
     key = names.scenario(failures, number)
     return f"{key} fail" if "+" in key else f"{key} fails"
@@ -292,5 +292,5 @@ def by_method(verdict: Verdict) -> dict[str, int]:
     """How many scenarios each method decided."""
     count = np.bincount(verdict.told_by, minlength=len(METHODS))
     listed = {how: n for how, n in zip(METHODS, count.tolist(), strict=True) if n}
-    failures = verdict.standing.failures
+    failures = verdict.state.failures
     return listed if failures.complete else {**listed, "not listed": failures.total - len(failures)}

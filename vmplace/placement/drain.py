@@ -10,14 +10,14 @@ from attrs import evolve, frozen
 from vmplace.model.cluster import Cluster
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
-from vmplace.placement.options import Ask
+from vmplace.placement.options import PlaceOptions
 from vmplace.placement.place import solve
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.results.placement import Conflict, Solution, Status
 from vmplace.solvers.budget import Budget, Progress
 
-__all__ = ["Stuck", "drain", "stuck_on"]
+__all__ = ["Undrainable", "drain", "stuck_on"]
 
 
 def drain(
@@ -56,7 +56,7 @@ def drain(
         (a ValueError) that names the node or argument that is wrong.
     """
     drained = _named(cluster, nodes)
-    ask = Ask(**{"objective": "moves", **options, "move_running": True})
+    ask = PlaceOptions(**{"objective": "moves", **options, "move_running": True})
     budget = Budget(time_limit, cancel, progress)
     stuck = stuck_on(cluster, drained)
     if stuck:
@@ -79,7 +79,7 @@ def _named(cluster: Cluster, nodes: str | Iterable[str]) -> tuple[str, ...]:
 
 
 @frozen
-class Stuck:
+class Undrainable:
     """A VM that cannot leave its node, and why."""
 
     vm: str
@@ -87,7 +87,7 @@ class Stuck:
     why: str
 
 
-def stuck_on(cluster: Cluster, nodes: Iterable[str]) -> list[Stuck]:
+def stuck_on(cluster: Cluster, nodes: Iterable[str]) -> list[Undrainable]:
     """The VMs that cannot leave some nodes: not movable, or half of a migration under way."""
     problem, wanted = compile_problem(cluster), set(nodes)
     names = Names(cluster, problem)
@@ -97,11 +97,11 @@ def stuck_on(cluster: Cluster, nodes: Iterable[str]) -> list[Stuck]:
     found = []
     for vm in here[out[problem.node_of[here]]].tolist() if len(out) else ():
         why = "is being migrated already: wait until that is done" if problem.original[vm] in busy else "is not movable"
-        found.append(Stuck(names.vm(vm), names.node(problem.node_of[vm]), why))
+        found.append(Undrainable(names.vm(vm), names.node(problem.node_of[vm]), why))
     return found
 
 
-def _refused(cluster: Cluster, drained: tuple[str, ...], stuck: list[Stuck], ask: Ask) -> Solution:
+def _refused(cluster: Cluster, drained: tuple[str, ...], stuck: list[Undrainable], ask: PlaceOptions) -> Solution:
     """Nothing, as there are VMs that cannot leave."""
     first, more = stuck[0], len(stuck) - 1
     others = f" (and {more} more VM{'s' * (more > 1)} cannot leave)" if more else ""

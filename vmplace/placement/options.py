@@ -11,11 +11,11 @@ from vmplace.placement.migration.limits import Pace, argument
 from vmplace.search.goal import OBJECTIVES, Goal
 from vmplace.search.strategy import METHODS
 
-__all__ = ["Ask"]
+__all__ = ["PlaceOptions"]
 
 
 @frozen(kw_only=True)
-class Ask:
+class PlaceOptions:
     """The options of `place`, as its caller says them; raises InputError that names the one that is wrong.
 
     Parameters

@@ -9,23 +9,23 @@ from attrs import evolve, frozen
 
 from vmplace.failover.certify import certify
 from vmplace.failover.outcome import Reason
-from vmplace.failover.verdict import Fate
-from vmplace.failover.witness import Scenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
+from vmplace.failover.verdict import ScenarioStatus
+from vmplace.failover.witness import NamedScenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
 from vmplace.model.cluster import Cluster
 from vmplace.placement.migration.limits import Pace
 from vmplace.placement.migration.plan import planned
-from vmplace.placement.options import Ask
+from vmplace.placement.options import PlaceOptions
 from vmplace.placement.reasons import conflict_sentence, impossible_sentence
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.results.placement import Conflict, Migration, Solution, Status
 from vmplace.search.bounds.necessary import impossible, least
-from vmplace.search.goal import OBJECTIVES, Candidate, Goal, faulty, losses, priorities
+from vmplace.search.goal import OBJECTIVES, CandidatePlacement, Goal, faulty, losses, priorities
 from vmplace.search.infeasibility import conflict_of_bound, conflict_of_search, patience
 from vmplace.search.mip.search import Finding
-from vmplace.search.part import Trial
-from vmplace.search.strategy import Methods
+from vmplace.search.part import PartOracle
+from vmplace.search.strategy import Strategy
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["attempt", "place", "repair", "solution_of", "solve"]
@@ -96,7 +96,7 @@ def place(
     InputError
         (a ValueError) that names the argument that is wrong.
     """
-    ask = Ask(
+    ask = PlaceOptions(
         objective=objective,
         method=method,
         seed=seed,
@@ -112,7 +112,7 @@ def place(
     return solve(cluster, ask, Budget(time_limit, cancel, progress))
 
 
-def solve(cluster: Cluster, ask: Ask, budget: Budget, *, drained: tuple[str, ...] = ()) -> Solution:
+def solve(cluster: Cluster, ask: PlaceOptions, budget: Budget, *, drained: tuple[str, ...] = ()) -> Solution:
     """What `place` returns, with the VMs of some nodes moved away, and these nodes as if they were not there."""
     with budget.interruptible():
         out = np.array([name in drained for name in cluster.node_columns.names], dtype=bool) if drained else None
@@ -156,11 +156,13 @@ def repair(cluster: Cluster, **options: Any) -> Solution:
 
 def attempt(cluster: Cluster, *, budget: Budget, move_running: bool, seed: int, deterministic: bool) -> Solution:
     """As `place` with the fewest GiB migrated, but without a word on why there is no placement, if there is none."""
-    ask = Ask(objective="moves", move_running=move_running, seed=seed, deterministic=deterministic)
+    ask = PlaceOptions(objective="moves", move_running=move_running, seed=seed, deterministic=deterministic)
     return _Task(cluster, compile_problem(cluster), ask, ask.goal, budget, ()).strict(explained=False)
 
 
-def solution_of(cluster: Cluster, problem: Problem, goal: Goal, best: Candidate, *, method: str, budget: Budget) -> Solution:
+def solution_of(
+    cluster: Cluster, problem: Problem, goal: Goal, best: CandidatePlacement, *, method: str, budget: Budget
+) -> Solution:
     """A placement found by other means as `place` returns it: audited, its values beside bounds told without a search.
 
     Parameters
@@ -177,7 +179,7 @@ def solution_of(cluster: Cluster, problem: Problem, goal: Goal, best: Candidate,
     values = goal.values(problem, best.node_of, best.verdict, best.powered)
     bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
     finding = Finding(evolve(best, values=values), bounds, False, {}, ("bounds",) * len(bounds))
-    return _Task(cluster, problem, Ask(objective=goal.objectives), goal, budget, ())._solution(goal, finding, method)
+    return _Task(cluster, problem, PlaceOptions(objective=goal.objectives), goal, budget, ())._solution(goal, finding, method)
 
 
 @frozen
@@ -186,7 +188,7 @@ class _Task:
 
     cluster: Cluster
     problem: Problem
-    ask: Ask
+    ask: PlaceOptions
     goal: Goal
     budget: Budget
     drained: tuple[str, ...]
@@ -244,19 +246,19 @@ class _Task:
         """What each failure would leave unprotected as things stand, waiting VMs among it; None unless the cluster is unsafe."""
         problem = compile_problem(self.cluster) if self.drained else self.problem
         verdict = certify(problem, problem.node_of, budget=self.budget)
-        failures = verdict.standing.failures
+        failures = verdict.state.failures
         table = np.array(losses(problem, verdict), dtype=np.int64).reshape(len(failures), len(priorities(problem)))
         down = problem.protected & (problem.node_of < 0)
         for rank, priority in enumerate(priorities(problem)):
             for vm in np.flatnonzero(down & (problem.priority == priority)).tolist():
                 table[failures.pool == problem.vm_pool[vm], rank] += problem.memory[vm]
-        table[verdict.fate == Fate.UNKNOWN] = int(problem.memory.sum())
+        table[verdict.fate == ScenarioStatus.UNKNOWN] = int(problem.memory.sum())
         if not table.any() and not faulty(problem):
             return None
         return {failures.key(number): tuple(row) for number, row in enumerate(table.tolist())}
 
     def _find(self, goal: Goal) -> tuple[Finding, str]:
-        return Methods(self.ask.method, self.ask.seed, self.ask.deterministic).find(self.problem, goal, budget=self.budget)
+        return Strategy(self.ask.method, self.ask.seed, self.ask.deterministic).find(self.problem, goal, budget=self.budget)
 
     # Results
 
@@ -282,7 +284,7 @@ class _Task:
             guarantee=guarantee,
             node_of=names.hosts(best.node_of),
             witness=witness,
-            scenarios=Scenarios(names, verdict),
+            scenarios=NamedScenarios(names, verdict),
             unprotected=unprotected(names, verdict),
             warnings=(*warnings, *soft_warnings(names, verdict, best.node_of), *witness.unverified),
             broken_rules=broken_rules(names, best.node_of),
@@ -303,7 +305,7 @@ class _Task:
             reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy is no proof",
         )
 
-    def _witness(self, names: Names, goal: Goal, best: Candidate) -> Witness:
+    def _witness(self, names: Names, goal: Goal, best: CandidatePlacement) -> Witness:
         """No result without its audit: the plan, re-checked by code that shares nothing with the search."""
         powered = None if best.powered is None else self._powered(names, best)
         witness = Witness(names, best.verdict, names.hosts(best.node_of), powered, self.drained)
@@ -316,10 +318,10 @@ class _Task:
         witness.audit(tolerated)
         return witness
 
-    def _powered(self, names: Names, best: Candidate) -> tuple[str, ...]:
+    def _powered(self, names: Names, best: CandidatePlacement) -> tuple[str, ...]:
         return () if best.powered is None else tuple(names.node(i) for i in np.flatnonzero(best.powered).tolist())
 
-    def _migrations(self, names: Names, best: Candidate) -> tuple[Migration, ...]:
+    def _migrations(self, names: Names, best: CandidatePlacement) -> tuple[Migration, ...]:
         now, then = self.problem.node_of, best.node_of
         return tuple(
             Migration(names.vm(vm), names.node(now[vm]), names.node(then[vm]), int(self.problem.memory[vm]))
@@ -336,7 +338,7 @@ class _Task:
         """Nothing, as a search shows."""
         names = Names(self.cluster, self.problem)
         budget = patience(self.budget, stats.get("work", 0.0), deterministic=self.ask.deterministic)
-        trial = Trial(names, self.goal, budget, self.ask.seed, self.ask.deterministic)
+        trial = PartOracle(names, self.goal, budget, self.ask.seed, self.ask.deterministic)
         conflict = conflict_of_search(trial)
         sentence = conflict_sentence(conflict, self.goal, names)
         told = {**stats, "conflict_trials": trial.tries}

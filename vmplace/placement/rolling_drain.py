@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 from vmplace.model.cluster import Cluster
 from vmplace.model.errors import Flaw, InputError
 from vmplace.placement.drain import drain, stuck_on
-from vmplace.placement.options import Ask
+from vmplace.placement.options import PlaceOptions
 from vmplace.placement.reasons import impossible_sentence
 from vmplace.placement.rolling_bounds import fewest_groups, lonely, mask_of
 from vmplace.problem.compile import compile_problem
@@ -118,7 +118,7 @@ def rolling_drain(
     """
     if options.get("best_effort"):
         raise InputError([Flaw("best_effort", "the guarantee is to be kept: leave it out, or drain nodes yourself")])
-    Ask(**{"objective": "moves", **options, "move_running": True})
+    PlaceOptions(**{"objective": "moves", **options, "move_running": True})
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         return _Rolling(cluster, options, budget).run()
 
@@ -183,7 +183,7 @@ class _Rolling:
         names, alone = Names(self.cluster, problem), lonely(problem)
         if alone is not None:
             return f"{names.vm(alone)} would have too few nodes left to restart on"
-        reason = impossible(problem, Ask(objective="moves", move_running=True).goal)
+        reason = impossible(problem, PlaceOptions(objective="moves", move_running=True).goal)
         return "" if reason is None else impossible_sentence(reason, names)
 
     def _drain(self, cluster: Cluster, nodes: Collection[str], budget: Budget, *, quick: bool = True) -> Solution:

@@ -10,7 +10,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, NodeColumns, VMColumns
 from vmplace.model.entities import Apart, NotOn, OnlyOn
 from vmplace.model.references import resolve
-from vmplace.problem.problem import Binding, Problem
+from vmplace.problem.problem import CompiledRule, Problem
 
 __all__ = ["compile_problem", "domains"]
 
@@ -127,7 +127,9 @@ def _limit(usable: IntArray, cluster: Cluster) -> IntArray:
     return np.array([c - -(-c * top // bottom) for c in usable.tolist()], dtype=np.int64)
 
 
-def _bindings(cluster: Cluster, nodes: NodeColumns, vms: VMColumns, original: IntArray, domain: IntArray) -> Iterator[Binding]:
+def _bindings(
+    cluster: Cluster, nodes: NodeColumns, vms: VMColumns, original: IntArray, domain: IntArray
+) -> Iterator[CompiledRule]:
     if not cluster.rules:
         return
     node_index = {name: i for i, name in enumerate(nodes.names)}
@@ -145,10 +147,10 @@ def _bindings(cluster: Cluster, nodes: NodeColumns, vms: VMColumns, original: In
                 among = ~among
         if len(members) >= (1 if kind == "only-on" else 2):
             own = np.array(members, dtype=np.int64)
-            yield Binding(index, kind, own, among, zone, rule.must, rule.weight, rule.during_failover)
+            yield CompiledRule(index, kind, own, among, zone, rule.must, rule.weight, rule.during_failover)
 
 
-def _signatures(pool: IntArray, bindings: list[Binding]) -> tuple[IntArray, list[tuple[int, frozenset[int]]]]:
+def _signatures(pool: IntArray, bindings: list[CompiledRule]) -> tuple[IntArray, list[tuple[int, frozenset[int]]]]:
     """Signature of each VM, and for each signature its pool and the rules it is under (by index in the cluster)."""
     rules_of: dict[int, list[int]] = {}
     for binding in bindings:
@@ -172,7 +174,7 @@ def _numbered(keys: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _masks(
-    signatures: list[tuple[int, frozenset[int]]], pool: IntArray, usable: BoolArray, bindings: Iterable[Binding]
+    signatures: list[tuple[int, frozenset[int]]], pool: IntArray, usable: BoolArray, bindings: Iterable[CompiledRule]
 ) -> BoolArray:
     left = {b.rule: b.nodes for b in bindings if b.nodes is not None}
     masks = np.zeros((len(signatures), len(pool)), dtype=bool)

@@ -8,8 +8,8 @@ from attrs import frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray, names_of
-from vmplace.problem.problem import Binding, Problem
-from vmplace.problem.scenarios import Failures
+from vmplace.problem.problem import CompiledRule, Problem
+from vmplace.problem.scenarios import Scenarios
 
 __all__ = ["Names"]
 
@@ -38,14 +38,14 @@ class Names:
         """The name of what fails as one."""
         return self._units[index]
 
-    def scenario(self, failures: Failures, number: int) -> str:
+    def scenario(self, failures: Scenarios, number: int) -> str:
         """The names of what fails in a scenario, joined."""
         units = [unit for unit in failures.units[number].tolist() if unit >= 0]
         if len(units) > 1:
             units.sort(key=self._rank.__getitem__)
         return "+".join(self._units[unit] for unit in units)
 
-    def in_order(self, failures: Failures) -> Sequence[int]:
+    def in_order(self, failures: Scenarios) -> Sequence[int]:
         """The scenarios in document order of what fails."""
         if np.all(np.diff(self._rank) > 0):
             return range(len(failures))
@@ -83,7 +83,7 @@ class Names:
     def _vms(self) -> Sequence[str]:
         return names_of(self.cluster.vms)
 
-    def rule(self, binding: Binding) -> str:
+    def rule(self, binding: CompiledRule) -> str:
         """A rule's kind as the document has it."""
         return self.cluster.rules[binding.rule].kind
 

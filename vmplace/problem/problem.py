@@ -7,13 +7,13 @@ from attrs import evolve, frozen
 
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Guarantee
-from vmplace.problem.sizes import Sizes
+from vmplace.problem.sizes import SizeCounts
 
-__all__ = ["Binding", "BoolArray", "Classes", "Problem", "broken_bindings", "kept"]
+__all__ = ["BoolArray", "Classes", "CompiledRule", "Problem", "broken_bindings", "kept"]
 
 
 @frozen(eq=False)
-class Binding:
+class CompiledRule:
     """A rule in indices.
 
     Parameters
@@ -144,7 +144,7 @@ class Problem:
     signature_pool: IntArray
     reachable: BoolArray
     restartable: BoolArray
-    bindings: tuple[Binding, ...]
+    bindings: tuple[CompiledRule, ...]
     guarantee: Guarantee
     original: IntArray
     n_incoming: int
@@ -242,7 +242,7 @@ class Problem:
         there: BoolArray = np.append(self.maintenance, False)[self.node_of]  # -1, no node, reaches the last
         return there
 
-    def sizes(self, pool: int, *, protected: bool = False, staying: bool = True) -> Sizes:
+    def sizes(self, pool: int, *, protected: bool = False, staying: bool = True) -> SizeCounts:
         """Sizes of a pool's VMs: of the protected ones only, or without those that may stay on maintenance nodes."""
         # What holds for all needs no column; and what is asked for in two ways is then tallied once.
         apart, protected = bool(np.any(self.signature_pool != pool)), protected and not self.all_protected
@@ -252,11 +252,11 @@ class Problem:
             masks = [self.vm_pool == pool] if apart else []
             masks += [self.protected] if protected else []
             masks += [] if staying else [~self.on_maintenance]
-            self._sizes[key] = Sizes.of(self.memory[np.logical_and.reduce(masks)] if masks else self.memory)
+            self._sizes[key] = SizeCounts.of(self.memory[np.logical_and.reduce(masks)] if masks else self.memory)
         return self._sizes[key]
 
     @cached_property
-    def _sizes(self) -> dict[tuple[int, bool, bool], Sizes]:
+    def _sizes(self) -> dict[tuple[int, bool, bool], SizeCounts]:
         return {}
 
     @cached_property
@@ -301,12 +301,12 @@ class Problem:
         return np.bincount(flat, minlength=size).reshape(len(self.classes), self.n_nodes).astype(np.int64)
 
 
-def broken_bindings(problem: Problem, node_of: IntArray) -> list[Binding]:
+def broken_bindings(problem: Problem, node_of: IntArray) -> list[CompiledRule]:
     """Rules (of `Problem.bindings`) that a placement breaks in normal running."""
     return [binding for binding in problem.bindings if not kept(binding, node_of)]
 
 
-def kept(binding: Binding, node_of: IntArray) -> bool:
+def kept(binding: CompiledRule, node_of: IntArray) -> bool:
     """Whether a placement keeps a rule in normal running."""
     hosts = node_of[binding.vms]
     hosts = hosts[hosts >= 0]

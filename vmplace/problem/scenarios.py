@@ -11,14 +11,14 @@ from attrs import frozen
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
 
-__all__ = ["MOST_SCENARIOS", "Failures"]
+__all__ = ["MOST_SCENARIOS", "Scenarios"]
 
 MOST_SCENARIOS, _MOST_UNITS = 1_000_000, 4_000_000
 """So many are looked at one by one, with so many units in all; where there are more, those of the units that displace most."""
 
 
 @frozen(eq=False)
-class Failures:
+class Scenarios:
     """Scenarios: sets of units (nodes, or failure domains) of one pool that fail at once.
 
     Parameters
@@ -36,7 +36,7 @@ class Failures:
     total: int
 
     @classmethod
-    def of(cls, problem: Problem, hosts: BoolArray, weight: IntArray) -> "Failures":
+    def of(cls, problem: Problem, hosts: BoolArray, weight: IntArray) -> "Scenarios":
         """The scenarios of a placement.
 
         Parameters

@@ -6,11 +6,11 @@ from attrs import frozen
 from vmplace.model.columns import IntArray
 from vmplace.problem.ranking import tally
 
-__all__ = ["Sizes"]
+__all__ = ["SizeCounts"]
 
 
 @frozen(eq=False)
-class Sizes:
+class SizeCounts:
     """Sizes that occur among some VMs.
 
     Parameters
@@ -25,7 +25,7 @@ class Sizes:
     counts: IntArray
 
     @classmethod
-    def of(cls, memory: IntArray) -> "Sizes":
+    def of(cls, memory: IntArray) -> "SizeCounts":
         """The sizes of VMs, shape (n_vms,)."""
         return cls(*tally(memory))
 

@@ -6,15 +6,15 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import Binding, BoolArray, Problem
+from vmplace.problem.problem import BoolArray, CompiledRule, Problem
 from vmplace.problem.ranking import ranked
-from vmplace.problem.scenarios import Failures
+from vmplace.problem.scenarios import Scenarios
 
-__all__ = ["Standing"]
+__all__ = ["PlacementState"]
 
 
 @frozen(eq=False)
-class Standing:
+class PlacementState:
     """What each failure meets.
 
     Parameters
@@ -36,12 +36,12 @@ class Standing:
     problem: Problem
     node_of: IntArray
     target: BoolArray
-    failures: Failures
+    failures: Scenarios
     spare: IntArray
     displaced: IntArray
 
     @classmethod
-    def of(cls, problem: Problem, node_of: IntArray, *, powered: BoolArray | None = None) -> "Standing":
+    def of(cls, problem: Problem, node_of: IntArray, *, powered: BoolArray | None = None) -> "PlacementState":
         """The standing of a placement; with `powered`, only those nodes are there."""
         load = problem.load(node_of)
         target = problem.online if powered is None else problem.online & powered
@@ -52,7 +52,7 @@ class Standing:
         displaced = load if problem.all_protected else problem.load(np.where(problem.protected, node_of, -1))
         # Where restarts are not planned, those who need not restart take room as well.
         may = displaced if problem.planned else problem.load(np.where(problem.evictable | problem.incoming, -1, node_of))
-        return cls(problem, node_of, target, Failures.of(problem, hosts, may), spare, displaced)
+        return cls(problem, node_of, target, Scenarios.of(problem, hosts, may), spare, displaced)
 
     @cached_property
     def free(self) -> IntArray:
@@ -152,16 +152,16 @@ class Standing:
         return ruled
 
     @cached_property
-    def _binding(self) -> dict[int, list[Binding]]:
+    def _binding(self) -> dict[int, list[CompiledRule]]:
         """By node, the rules that bind the restart of someone there."""
-        found: dict[int, list[Binding]] = {}
+        found: dict[int, list[CompiledRule]] = {}
         for binding in self.problem.bindings:
             hosts = self.node_of[binding.vms[self.problem.protected[binding.vms]]]
             for node in np.unique(hosts[hosts >= 0]).tolist() if binding.during_failover else ():
                 found.setdefault(node, []).append(binding)
         return found
 
-    def binding(self, nodes: IntArray) -> tuple[Binding, ...]:
+    def binding(self, nodes: IntArray) -> tuple[CompiledRule, ...]:
         """Rules (of `Problem.bindings`) that bind the restart of a VM that the failure of some nodes displaces."""
         found = {b.rule: b for node in nodes.tolist() for b in self._binding.get(node, ())}
         return tuple(found[rule] for rule in sorted(found))
@@ -178,21 +178,21 @@ class Standing:
         return self._freest[pool]
 
     @cached_property
-    def refuge(self) -> IntArray:
+    def plan(self) -> IntArray:
         """The freest surviving target of each scenario, -1 if there is none, shape (n_scenarios,)."""
         failures = self.failures
-        refuge = np.full(len(failures), -1, dtype=np.int64)
+        plan = np.full(len(failures), -1, dtype=np.int64)
         width = failures.nodes.shape[1]
         for pool, freest in self._freest.items():
             mine = np.flatnonzero(failures.pool == pool)
             for node in freest[width::-1].tolist():
-                refuge[mine[~failures.hit(mine, np.full(len(mine), node))]] = node
-        return refuge
+                plan[mine[~failures.hit(mine, np.full(len(mine), node))]] = node
+        return plan
 
     @cached_property
     def room_elsewhere(self) -> IntArray:
         """What it has free, 0 if there is none, in MiB, shape (n_scenarios,)."""
-        return np.where(self.refuge >= 0, self.free[self.refuge], 0)
+        return np.where(self.plan >= 0, self.free[self.plan], 0)
 
     def displaced_by(self, scenarios: IntArray) -> tuple[IntArray, IntArray]:
         """The VMs that must restart in some scenarios, one scenario after the other, largest first in each; how many each has."""

@@ -9,11 +9,11 @@ from attrs import field, frozen
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray, names_of
 
-__all__ = ["Plans"]
+__all__ = ["FailoverPlans"]
 
 
 @frozen(eq=False)
-class Plans(Mapping[str, dict[str, str | None]]):
+class FailoverPlans(Mapping[str, dict[str, str | None]]):
     """Failover plans by the names of what fails, each made when asked for.
 
     Parameters
@@ -33,7 +33,7 @@ class Plans(Mapping[str, dict[str, str | None]]):
     scenario: IntArray
     vm: IntArray
     node: IntArray
-    single: "Callable[[int], Plans] | None" = None
+    single: "Callable[[int], FailoverPlans] | None" = None
 
     @cached_property
     def column(self) -> IntArray:

@@ -11,7 +11,7 @@ from attrs import asdict, evolve, field, frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray, VMColumns, names_of
-from vmplace.results.failover import Plans
+from vmplace.results.failover import FailoverPlans
 
 if TYPE_CHECKING:
     from vmplace.results.migration import MigrationPlan
@@ -20,8 +20,8 @@ __all__ = [
     "BrokenRule",
     "Comparison",
     "Conflict",
+    "FailoverPlans",
     "Migration",
-    "Plans",
     "Report",
     "Scenario",
     "Solution",
@@ -252,7 +252,7 @@ class _Placed:
     status: Status
     guarantee: Status
     node_of: IntArray | None = field(default=None, repr=False)
-    witness: Callable[[], Plans] | None = field(default=None, repr=False)
+    witness: Callable[[], FailoverPlans] | None = field(default=None, repr=False)
     scenarios: Mapping[str, Scenario] = field(factory=dict, repr=False)
     unprotected: tuple[Unprotected, ...] = ()
     violations: tuple[Violation, ...] = ()
@@ -285,7 +285,7 @@ class _Placed:
         return None if self.witness is None else self.plans.column
 
     @cached_property
-    def plans(self) -> Plans:
+    def plans(self) -> FailoverPlans:
         """The failover plans as columns."""
         assert self.witness is not None
         return self.witness()

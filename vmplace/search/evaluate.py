@@ -4,17 +4,17 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from vmplace.failover.certify import certify
-from vmplace.failover.verdict import Fate, Verdict
+from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
-from vmplace.search.goal import Candidate, Goal
+from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Judging"]
+__all__ = ["Evaluator"]
 
 
 @frozen(eq=False)
-class Judging:
+class Evaluator:
     """A judge of placements.
 
     Parameters
@@ -37,11 +37,11 @@ class Judging:
     searching: bool = field(kw_only=True)
     few: int = field(default=500, kw_only=True)
 
-    def candidate(self, node_of: IntArray) -> Candidate | None:
+    def candidate(self, node_of: IntArray) -> CandidatePlacement | None:
         """The placement, if it is accepted."""
         return self._accepted(node_of, None, self._verdict(node_of, None))
 
-    def with_spares(self, node_of: IntArray) -> Candidate | None:
+    def with_spares(self, node_of: IntArray) -> CandidatePlacement | None:
         """The placement with idle nodes switched on, the largest first, until every failure is survived; if it is accepted."""
         powered = np.zeros(self.problem.n_nodes, dtype=bool)
         powered[node_of] = True
@@ -57,10 +57,10 @@ class Judging:
             idle.remove(helpful)
             powered[helpful] = True
 
-    def _accepted(self, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> Candidate | None:
+    def _accepted(self, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> CandidatePlacement | None:
         if not self.goal.accepts(self.problem, verdict):
             return None
-        return Candidate(node_of, powered, verdict, self.goal.values(self.problem, node_of, verdict, powered))
+        return CandidatePlacement(node_of, powered, verdict, self.goal.values(self.problem, node_of, verdict, powered))
 
     def _verdict(self, node_of: IntArray, powered: BoolArray | None) -> Verdict:
         problem, asked = self.problem, self.problem.guarantee
@@ -71,7 +71,7 @@ class Judging:
         # What is survived in any order is survived by any policy or plan: these take work for each failure.
         strict = evolve(problem, guarantee=evolve(asked, restart="any-order", policy=None, order=None))
         verdict = self._certified(strict, node_of, powered, searching=False)
-        if not verdict.safe and verdict.standing.failures.total > self.few:
+        if not verdict.safe and verdict.state.failures.total > self.few:
             return verdict
         return self._certified(problem, node_of, powered, searching=asked.policy is not None)
 
@@ -89,10 +89,10 @@ class Judging:
 
 def _helps(verdict: Verdict, node: int) -> bool:
     """Whether the node would be a survivor of a failure that is not survived, or not known to be."""
-    failures, fate = verdict.standing.failures, verdict.fate
+    failures, fate = verdict.state.failures, verdict.fate
     pool = int(failures.problem.pool[node])
-    if verdict.turns.get(pool, Fate.SAFE) != Fate.SAFE:
+    if verdict.turns.get(pool, ScenarioStatus.SAFE) != ScenarioStatus.SAFE:
         return True
-    bad = np.flatnonzero(fate == (Fate.UNSAFE if Fate.UNSAFE in fate else Fate.UNKNOWN))
+    bad = np.flatnonzero(fate == (ScenarioStatus.UNSAFE if ScenarioStatus.UNSAFE in fate else ScenarioStatus.UNKNOWN))
     bad = bad[failures.pool[bad] == pool]
     return not failures.hit(bad, np.full(len(bad), node)).all()

@@ -12,7 +12,18 @@ from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem, broken_bindings
 from vmplace.solvers.budget import Budget
 
-__all__ = ["OBJECTIVES", "Candidate", "Goal", "Stage", "better", "faulty", "losses", "lost_vms", "migrated", "priorities"]
+__all__ = [
+    "OBJECTIVES",
+    "CandidatePlacement",
+    "Goal",
+    "Stage",
+    "better",
+    "faulty",
+    "losses",
+    "lost_vms",
+    "migrated",
+    "priorities",
+]
 
 OBJECTIVES = ("balance", "consolidate", "moves")
 
@@ -21,7 +32,7 @@ Stage = tuple[str, int]
 
 
 @frozen(eq=False)
-class Candidate:
+class CandidatePlacement:
     """A placement with its verdict.
 
     Parameters
@@ -137,7 +148,7 @@ class Goal:
             return verdict.safe
         if self.worst is None:
             return True
-        failures, lost = verdict.standing.failures, losses(problem, verdict)
+        failures, lost = verdict.state.failures, losses(problem, verdict)
         return all(lost[number] <= self.worst.get(failures.key(number), lost[number]) for number in verdict.losses)
 
     def values(
@@ -163,7 +174,7 @@ class Goal:
         return peak(problem, node_of)
 
 
-def better(first: Candidate | None, second: Candidate | None) -> Candidate | None:
+def better(first: CandidatePlacement | None, second: CandidatePlacement | None) -> CandidatePlacement | None:
     """The one whose values are less; the first if they are equal, None if there is neither."""
     both = [candidate for candidate in (first, second) if candidate is not None]
     return min(both, key=lambda candidate: candidate.values, default=None)
@@ -198,7 +209,7 @@ def lost_vms(verdict: Verdict) -> dict[int, list[int]]:
 def losses(problem: Problem, verdict: Verdict) -> list[tuple[int, ...]]:
     """Per scenario, the memory it leaves without a restart, by priority, highest first."""
     rank = {priority: i for i, priority in enumerate(priorities(problem))}
-    table = np.zeros((len(verdict.standing.failures), len(rank)), dtype=np.int64)
+    table = np.zeros((len(verdict.state.failures), len(rank)), dtype=np.int64)
     for number, vms in lost_vms(verdict).items():
         for vm in vms:
             table[number, rank[int(problem.priority[vm])]] += problem.memory[vm]

@@ -5,11 +5,11 @@ from attrs import evolve
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import Problem
-from vmplace.search.construct.filling import Filling
+from vmplace.search.construct.filling import BatchFilling
 from vmplace.search.construct.reserves import around, dedicated, holes, ladder, least_safe
 from vmplace.search.construct.vacate import vacate
-from vmplace.search.evaluate import Judging
-from vmplace.search.goal import Candidate, Goal, better
+from vmplace.search.evaluate import Evaluator
+from vmplace.search.goal import CandidatePlacement, Goal, better
 from vmplace.search.local.removal import loosen
 from vmplace.search.local.repair import repair_locally
 from vmplace.solvers.budget import Budget
@@ -17,7 +17,7 @@ from vmplace.solvers.budget import Budget
 __all__ = ["construct"]
 
 
-def construct(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool = False) -> Candidate | None:
+def construct(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool = False) -> CandidatePlacement | None:
     """The best placement that the family of quick constructions finds, or None.
 
     Worst-fit decreasing balances, but leaves free memory in crumbs; so some nodes keep holes, the fewest and smallest that are
@@ -46,15 +46,15 @@ def construct(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool = 
     return best
 
 
-def _anew(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
+def _anew(problem: Problem, goal: Goal, budget: Budget) -> CandidatePlacement | None:
     packed = _packed(problem, goal, budget, anew=True) if goal.consolidates else None
     # What is packed by memory may find no room for other resources.
     return _spread(problem, goal, budget) if packed is None else packed
 
 
-def _packed(problem: Problem, goal: Goal, budget: Budget, *, anew: bool) -> Candidate | None:
+def _packed(problem: Problem, goal: Goal, budget: Budget, *, anew: bool) -> CandidatePlacement | None:
     """The best of packing around each of some holes."""
-    best: Candidate | None = None
+    best: CandidatePlacement | None = None
     reserves = list((dedicated if goal.consolidates else holes)(problem, goal))
     for reserved in reserves:
         if budget.spent:
@@ -65,7 +65,7 @@ def _packed(problem: Problem, goal: Goal, budget: Budget, *, anew: bool) -> Cand
     return best
 
 
-def _spread(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
+def _spread(problem: Problem, goal: Goal, budget: Budget) -> CandidatePlacement | None:
     """The best of spreading around holes: enough of them first, then fewer as long as that is safe and makes a difference."""
     if budget.spent:
         return None
@@ -89,30 +89,30 @@ def _spread(problem: Problem, goal: Goal, budget: Budget) -> Candidate | None:
     return best
 
 
-def _vacated(problem: Problem, goal: Goal, budget: Budget, reserved: IntArray) -> Candidate | None:
+def _vacated(problem: Problem, goal: Goal, budget: Budget, reserved: IntArray) -> CandidatePlacement | None:
     """What comes of making room where rules need it, beside holes or without any."""
     for holes_left in (reserved, np.zeros_like(reserved)):
         node_of = None if budget.spent else _filled(problem, goal, holes_left, anew=True, by_size=True)
         if node_of is not None:
             node_of = vacate(problem, goal, node_of, holes_left, budget=budget)
         if node_of is not None and goal.allowed(problem, node_of):
-            return Judging(problem, goal, budget, searching=True).candidate(node_of)
+            return Evaluator(problem, goal, budget, searching=True).candidate(node_of)
     return None
 
 
-def _is_safe(candidate: Candidate | None) -> bool:
+def _is_safe(candidate: CandidatePlacement | None) -> bool:
     return candidate is not None and candidate.verdict.safe
 
 
 def _attempt(
     problem: Problem, goal: Goal, budget: Budget, reserved: IntArray, *, anew: bool, pack: bool = False, searching: bool = False
-) -> Candidate | None:
+) -> CandidatePlacement | None:
     """What comes of filling nodes up to their holes: all that may move, or only what must."""
     node_of = _filled(problem, goal, reserved, anew=anew, pack=pack)
     if node_of is None or not goal.allowed(problem, node_of):
         return None
-    judging = Judging(problem, goal, budget, searching=searching)
-    return judging.with_spares(node_of) if goal.consolidates else judging.candidate(node_of)
+    evaluator = Evaluator(problem, goal, budget, searching=searching)
+    return evaluator.with_spares(node_of) if goal.consolidates else evaluator.candidate(node_of)
 
 
 def _filled(
@@ -124,7 +124,7 @@ def _filled(
         kept = np.where(goal.free(problem), -1, problem.node_of)
     else:
         kept = loosen(problem, goal, around(problem, limit, reserved, problem.node_of))
-    filling = Filling(problem, kept, around(problem, limit, reserved, kept), pack=pack)
+    filling = BatchFilling(problem, kept, around(problem, limit, reserved, kept), pack=pack)
     # Evictable VMs make room in a failover: holes are where they may be.
     filling.place_all(problem.lasting, by_size=by_size)
     if not filling.complete:

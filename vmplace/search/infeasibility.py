@@ -12,10 +12,10 @@ from vmplace.model.references import resolve
 from vmplace.problem.names import Names
 from vmplace.results.placement import Conflict
 from vmplace.search.goal import Goal
-from vmplace.search.part import LIMITS, Part, Trial
+from vmplace.search.part import LIMITS, Demands, PartOracle
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Thinning", "Tries", "conflict_of_bound", "conflict_of_search", "patience"]
+__all__ = ["DeletionFilter", "Tries", "conflict_of_bound", "conflict_of_search", "patience"]
 
 _PATIENCE = 2.0
 _SHARE = 0.5
@@ -41,19 +41,19 @@ def patience(budget: Budget, work: float, *, deterministic: bool) -> Budget:
     return inner
 
 
-def conflict_of_search(trial: Trial) -> Conflict:
+def conflict_of_search(trial: PartOracle) -> Conflict:
     """Shrink what a search proved impossible: VMs, must-rules and limits that together have no placement.
 
     A deletion filter: limits first, then rules, then VMs are dropped as long as there is no placement for what is left;
     many at once, then halves of what has to stay, then one by one, or, of VMs that are interchangeable, by bisection. As
-    asking for less never does harm (see `Trial`), what was needed once is needed in the end. What is undecided when time
+    asking for less never does harm (see `PartOracle`), what was needed once is needed in the end. What is undecided when time
     runs out stays, and the result is then not called minimal; so it is with very many VMs, where one try takes too long.
     """
-    part = Part.whole(trial.names, trial.goal)
-    thinning = Thinning(part, trial, minimal=len(part.vms) <= _MANY_VMS)
+    part = Demands.whole(trial.names, trial.goal)
+    thinning = DeletionFilter(part, trial, minimal=len(part.vms) <= _MANY_VMS)
     if thinning.minimal:
-        thinning.thin([Part(limits=frozenset({limit})) for limit in LIMITS if limit in part.limits])
-        thinning.thin([Part(rules=frozenset({rule})) for rule in sorted(part.rules)])
+        thinning.thin([Demands(limits=frozenset({limit})) for limit in LIMITS if limit in part.limits])
+        thinning.thin([Demands(rules=frozenset({rule})) for rule in sorted(part.rules)])
         _thin_vms(thinning, trial)
     # With less to place there would be plans; whether they would keep a promise beyond that was not tried.
     minimal = thinning.minimal and (trial.names.problem.plain or trial.goal.best_effort)
@@ -62,8 +62,8 @@ def conflict_of_search(trial: Trial) -> Conflict:
 
 def conflict_of_bound(reason: Reason, names: Names, goal: Goal, budget: Budget) -> Conflict:
     """The VMs that a bound counts, with the rules it rests on; minimal where quick means show it."""
-    trial = Trial(names, goal, budget, quick=True)
-    part = Part(frozenset(reason.vms), frozenset(_rules_behind(reason, names)))
+    trial = PartOracle(names, goal, budget, quick=True)
+    part = Demands(frozenset(reason.vms), frozenset(_rules_behind(reason, names)))
     if reason.kind in ("size", "rules"):
         part = _less_ruled(part, reason, trial)
     return _named(reason, part, names, minimal=_shown_minimal(part, trial))
@@ -83,30 +83,30 @@ def _rules_behind(reason: Reason, names: Names) -> list[int]:
     return [i for i, rule in rules if vm in resolve(rule.vms, cluster.vms)]
 
 
-def _less_ruled(part: Part, reason: Reason, trial: Trial) -> Part:
+def _less_ruled(part: Demands, reason: Reason, trial: PartOracle) -> Demands:
     """The part without the rules that do not count for a bound."""
 
-    def irrelevant(rules: Part) -> bool:
+    def irrelevant(rules: Demands) -> bool:
         found = trial.bound(part - rules)
         return found is not None and (found.kind, found.need, found.free) == (reason.kind, reason.need, reason.free)
 
     for rule in sorted(part.rules):
-        one = Part(rules=frozenset({rule}))
+        one = Demands(rules=frozenset({rule}))
         if irrelevant(one):
             part -= one
     return part
 
 
-def _shown_minimal(part: Part, trial: Trial) -> bool:
+def _shown_minimal(part: Demands, trial: PartOracle) -> bool:
     """Whether it shows quickly that without any one member there is a placement."""
     if not trial.names.problem.plain or len(part.vms) > _FEW_VMS or trial.names.problem.n_nodes > _FEW_NODES:
         return False
-    rules = [Part(rules=frozenset({rule})) for rule in part.rules]
-    ones = [*rules, *(Part(frozenset({min(group.vms)})) for group in _groups(part, trial.names, trial.goal))]
+    rules = [Demands(rules=frozenset({rule})) for rule in part.rules]
+    ones = [*rules, *(Demands(frozenset({min(group.vms)})) for group in _groups(part, trial.names, trial.goal))]
     return len(ones) <= _FEW_GROUPS and all(trial.fits(part - one) for one in ones)
 
 
-def _thin_vms(thinning: "Thinning", trial: Trial) -> None:
+def _thin_vms(thinning: "DeletionFilter", trial: PartOracle) -> None:
     """Drop VMs: those under no rule that is left, then the others."""
     if trial.budget.spent:
         thinning.minimal = False
@@ -122,12 +122,12 @@ class Tries(Protocol):
 
     budget: Budget
 
-    def fits(self, part: Part) -> bool | None:
+    def fits(self, part: Demands) -> bool | None:
         """Whether this much can be met; None if that could not be told in time."""
 
 
 @define
-class Thinning:
+class DeletionFilter:
     """What cannot be met, made smaller by dropping what it does without.
 
     Parameters
@@ -140,11 +140,11 @@ class Thinning:
         Whether all that was kept was kept because it is needed.
     """
 
-    part: Part
+    part: Demands
     trial: Tries
     minimal: bool = True
 
-    def thin(self, groups: Sequence[Part], *, needed: bool = False) -> None:
+    def thin(self, groups: Sequence[Demands], *, needed: bool = False) -> None:
         """Drop all of these groups, or halves of them, or what each does without; `needed`: it is known that not all can go."""
         if not groups:
             return
@@ -152,7 +152,7 @@ class Thinning:
             self.minimal = False
             return
         if not needed:
-            less = self.part - Part.of(groups)
+            less = self.part - Demands.of(groups)
             fits = self.trial.fits(less)
             if fits is False:
                 self.part = less
@@ -163,16 +163,16 @@ class Thinning:
             return
         before, half = self.part, len(groups) // 2
         self.thin(groups[:half])
-        gone = self.part == before - Part.of(groups[:half])
+        gone = self.part == before - Demands.of(groups[:half])
         self.thin(groups[half:], needed=needed and gone)
 
-    def _bisect(self, group: Part, needed: bool) -> None:
+    def _bisect(self, group: Demands, needed: bool) -> None:
         """Keep the fewest of interchangeable members with which there is still no placement; `needed`: none are too few."""
         members = sorted(group.vms)
         few, many, whole = 0, max(1, len(members)), self.part
         while many - few > 1:
             middle = (few + many) // 2
-            less = whole - Part(frozenset(members[middle:]))
+            less = whole - Demands(frozenset(members[middle:]))
             fits = self.trial.fits(less)
             if fits is False:
                 many, self.part = middle, less
@@ -181,7 +181,7 @@ class Thinning:
         self.minimal = self.minimal and needed
 
 
-def _groups(part: Part, names: Names, goal: Goal) -> list[Part]:
+def _groups(part: Demands, names: Names, goal: Goal) -> list[Demands]:
     """The VMs in groups of interchangeable ones: by pool, by node where that matters, the smaller before the larger."""
     problem, rules = names.problem, _rules_of(part, names)
     nowhere_else = ~goal.free(problem) | np.isin(problem.node_of, np.flatnonzero(problem.maintenance))
@@ -197,10 +197,10 @@ def _groups(part: Part, names: Names, goal: Goal) -> list[Part]:
             tuple(rules.get(vm, ())),
         )
         keys.setdefault(alike, []).append(vm)
-    return [Part(frozenset(keys[key])) for key in sorted(keys)]
+    return [Demands(frozenset(keys[key])) for key in sorted(keys)]
 
 
-def _rules_of(part: Part, names: Names) -> dict[int, list[int]]:
+def _rules_of(part: Demands, names: Names) -> dict[int, list[int]]:
     """For each VM under rules of the part, these."""
     index = dict(zip(names.vms(part.vms), part.vms, strict=True)) if part.rules else {}
     rules: dict[int, list[int]] = {}
@@ -211,7 +211,7 @@ def _rules_of(part: Part, names: Names) -> dict[int, list[int]]:
     return rules
 
 
-def _named(reason: Reason, part: Part, names: Names, *, minimal: bool) -> Conflict:
+def _named(reason: Reason, part: Demands, names: Names, *, minimal: bool) -> Conflict:
     conflict = Conflict(
         reason.kind,
         vms=names.vms(sorted(part.vms)),

@@ -19,7 +19,7 @@ from attrs import define, field, frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
-from vmplace.search.goal import Candidate, Goal
+from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.neighbourhood import search_among
 from vmplace.solvers.budget import Budget
 
@@ -32,21 +32,21 @@ _MEMORY = 0.8
 _TRIES = 400
 _OTHERS = 2
 
-Neighbourhood = Callable[["_Place", int], IntArray]
+Neighbourhood = Callable[["_Neighbourhood", int], IntArray]
 """Of a placement and a number, about so many VMs to free."""
 
 
 def improve(
     problem: Problem,
     goal: Goal,
-    start: Candidate,
+    start: CandidatePlacement,
     *,
     budget: Budget,
     bounds: tuple[int | Fraction, ...],
     seed: int = 0,
     steps: int | None = None,
-    enough: Callable[[Candidate], bool] = lambda _: False,
-) -> tuple[Candidate, dict[str, float]]:
+    enough: Callable[[CandidatePlacement], bool] = lambda _: False,
+) -> tuple[CandidatePlacement, dict[str, float]]:
     """A candidate that is as good as the start, or better.
 
     Parameters
@@ -71,7 +71,7 @@ def improve(
     Candidate, dict
         The best, and how many steps were taken and how many helped.
     """
-    walk = _Walk(problem, goal, start, bounds, Random(seed))
+    walk = _NeighbourhoodSearch(problem, goal, start, bounds, Random(seed))
     while problem.online.any() and walk.idle < _TRIES and walk.steps != steps and not budget.spent and walk.best.values != bounds:
         if enough(walk.best):
             break
@@ -80,10 +80,10 @@ def improve(
 
 
 @define
-class _Walk:
+class _NeighbourhoodSearch:
     problem: Problem
     goal: Goal
-    best: Candidate
+    best: CandidatePlacement
     bounds: tuple[int | Fraction, ...]
     chance: Random
     steps: int = field(default=0, init=False)
@@ -100,7 +100,9 @@ class _Walk:
     def step(self, budget: Budget) -> None:
         """Try one neighbourhood."""
         kind = self.chance.choices(range(len(_NEIGHBOURHOODS)), self._weight)[0]
-        chosen = _NEIGHBOURHOODS[kind](_Place(self.problem, self.goal, self.best.node_of, self.chance), round(self._size[kind]))
+        chosen = _NEIGHBOURHOODS[kind](
+            _Neighbourhood(self.problem, self.goal, self.best.node_of, self.chance), round(self._size[kind])
+        )
         self.steps += 1
         found = self._anew(chosen, budget) if len(chosen) else None
         helped = found is not None and found.values < self.best.values
@@ -117,7 +119,7 @@ class _Walk:
         share = self.problem.load(self.best.node_of)[online] / self.problem.usable[online]
         return [int(online[share.argmin()]), *self.chance.sample(online.tolist(), min(_OTHERS, len(online)))]
 
-    def _anew(self, chosen: IntArray, budget: Budget) -> Candidate | None:
+    def _anew(self, chosen: IntArray, budget: Budget) -> CandidatePlacement | None:
         """The best placement of the chosen VMs, all others staying; adapts how many are chosen next."""
         onto = np.zeros(self.problem.n_nodes, dtype=bool)
         homes = self.problem.node_of[chosen]
@@ -143,7 +145,7 @@ class _Walk:
 
 
 @frozen(eq=False)
-class _Place:
+class _Neighbourhood:
     """What neighbourhoods choose from."""
 
     problem: Problem
@@ -175,12 +177,12 @@ class _Place:
         return nodes
 
 
-def _some_nodes(place: _Place, most: int) -> IntArray:
+def _some_nodes(place: _Neighbourhood, most: int) -> IntArray:
     """All VMs of random nodes."""
     return place.on(place.pool(), most)
 
 
-def _extremes(place: _Place, most: int) -> IntArray:
+def _extremes(place: _Neighbourhood, most: int) -> IntArray:
     """All VMs of the fullest node, of the emptiest, and of random ones."""
     nodes = place.pool()
     load = place.problem.load(place.node_of)
@@ -189,7 +191,7 @@ def _extremes(place: _Place, most: int) -> IntArray:
     return place.on(list(dict.fromkeys([fullest, emptiest, *nodes])), most)
 
 
-def _moved(place: _Place, most: int) -> IntArray:
+def _moved(place: _Neighbourhood, most: int) -> IntArray:
     """VMs that are not where they were, and all of some random node, which may do better what those do that they left."""
     moved = np.flatnonzero((place.problem.node_of >= 0) & (place.problem.node_of != place.node_of) & place.free).tolist()
     place.chance.shuffle(moved)
@@ -197,7 +199,7 @@ def _moved(place: _Place, most: int) -> IntArray:
     return np.unique(np.concatenate([np.array(moved[:most], dtype=np.int64), others]))
 
 
-def _scattered(place: _Place, most: int) -> IntArray:
+def _scattered(place: _Neighbourhood, most: int) -> IntArray:
     """Random VMs anywhere."""
     free = np.flatnonzero(place.free).tolist()
     return np.array(place.chance.sample(free, min(most, len(free))), dtype=np.int64)

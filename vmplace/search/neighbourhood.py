@@ -7,7 +7,7 @@ from attrs import evolve
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
-from vmplace.search.goal import Candidate, Goal
+from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.mip.search import search
 from vmplace.solvers.budget import Budget
 
@@ -23,11 +23,11 @@ def search_among(
     *,
     budget: Budget,
     bounds: tuple[int | Fraction, ...],
-    start: Candidate | None = None,
+    start: CandidatePlacement | None = None,
     slots: set[int],
     seed: int,
     effort: float,
-) -> tuple[Candidate | None, bool]:
+) -> tuple[CandidatePlacement | None, bool]:
     """The best placement found of the chosen VMs, and whether it is proved best of these.
 
     Parameters

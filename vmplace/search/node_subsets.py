@@ -9,7 +9,7 @@ import numpy as np
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import Problem, broken_bindings
-from vmplace.search.goal import Candidate, Goal
+from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.neighbourhood import search_among
 from vmplace.solvers.budget import Budget
 
@@ -20,7 +20,7 @@ _NODES = (4, 8, 16, 32)
 _TRIES_PER_WORK = 20
 
 
-def mend(problem: Problem, goal: Goal, *, budget: Budget, seed: int = 0, measured: bool = False) -> Candidate | None:
+def mend(problem: Problem, goal: Goal, *, budget: Budget, seed: int = 0, measured: bool = False) -> CandidatePlacement | None:
     """A candidate that differs from the present placement on a few nodes, or None where none is found.
 
     Parameters

@@ -18,7 +18,7 @@ from vmplace.search.heuristics import construct
 from vmplace.search.mip.search import search
 from vmplace.solvers.budget import Budget
 
-__all__ = ["LIMITS", "Part", "Trial"]
+__all__ = ["LIMITS", "Demands", "PartOracle"]
 
 LIMITS = ("max_moves", "max_migrated")
 """Limits of a goal, by the names of its fields."""
@@ -27,7 +27,7 @@ _TRIAL_SHARE = 0.25
 
 
 @frozen
-class Part:
+class Demands:
     """Some of what a cluster asks for. All its nodes are there, and a VM that may not move stays where it is.
 
     Parameters
@@ -48,17 +48,17 @@ class Part:
     nodes: frozenset[int] = frozenset()
 
     @classmethod
-    def whole(cls, names: Names, goal: Goal) -> "Part":
+    def whole(cls, names: Names, goal: Goal) -> "Demands":
         """All that is asked for."""
         rules = frozenset(index for index, rule in enumerate(names.cluster.rules) if rule.must)
         limits = frozenset(limit for limit in LIMITS if getattr(goal, limit) is not None)
         return cls(frozenset(range(names.problem.n_vms - names.problem.n_incoming)), rules, limits)
 
-    def __sub__(self, other: "Part") -> "Part":
-        return Part(self.vms - other.vms, self.rules - other.rules, self.limits - other.limits, self.nodes - other.nodes)
+    def __sub__(self, other: "Demands") -> "Demands":
+        return Demands(self.vms - other.vms, self.rules - other.rules, self.limits - other.limits, self.nodes - other.nodes)
 
     @classmethod
-    def of(cls, parts: Collection["Part"]) -> "Part":
+    def of(cls, parts: Collection["Demands"]) -> "Demands":
         """Several parts as one."""
         return cls(
             frozenset().union(*(part.vms for part in parts)),
@@ -69,7 +69,7 @@ class Part:
 
 
 @define
-class Trial:
+class PartOracle:
     """Tries whether parts of a cluster's demands can be met.
 
     Asking for less never does harm: a placement, and its failover plans, remain good when a VM, a rule or a limit is taken
@@ -98,7 +98,7 @@ class Trial:
     quick: bool = False
     tries: int = field(default=0, init=False)
 
-    def fits(self, part: Part) -> bool | None:
+    def fits(self, part: Demands) -> bool | None:
         """Whether there is a placement for this much; None if that could not be told in time."""
         if not part.vms:
             return True
@@ -119,17 +119,17 @@ class Trial:
             return False
         return None if finding.best is None else True
 
-    def bound(self, part: Part) -> Reason | None:
+    def bound(self, part: Demands) -> Reason | None:
         """The bound that shows there is no placement, if one does; its figures are the part's, its indices are not."""
         return impossible(*self._asked(part))
 
-    def _asked(self, part: Part) -> tuple[Problem, Goal]:
+    def _asked(self, part: Demands) -> tuple[Problem, Goal]:
         # No rule is left that is no must, so that the first placement found is as good as any: the search ends with it.
         limits = {limit: getattr(self.goal, limit) for limit in part.limits}
         goal = Goal(("rules",), move_running=self.goal.move_running, **limits)
         return compile_problem(self.cluster(part), self.names.problem.drained), goal
 
-    def cluster(self, part: Part) -> Cluster:
+    def cluster(self, part: Demands) -> Cluster:
         """A cluster that asks for just this much: it has no wishes, and no guarantee where the goal does without."""
         cluster = self.names.cluster
         vms = [self._vms[vm] for vm in sorted(part.vms)]

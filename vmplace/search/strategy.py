@@ -10,7 +10,7 @@ from vmplace.failover.certify import certify
 from vmplace.problem.problem import Problem
 from vmplace.search.bounds.necessary import least
 from vmplace.search.consolidate import Consolidation, spare_packing
-from vmplace.search.goal import Candidate, Goal, better
+from vmplace.search.goal import CandidatePlacement, Goal, better
 from vmplace.search.heuristics import construct
 from vmplace.search.lns import improve
 from vmplace.search.mip.best_effort import EffortModel
@@ -20,7 +20,7 @@ from vmplace.search.node_subsets import mend
 from vmplace.solvers.budget import Budget, OutOfTimeError
 from vmplace.solvers.highs import Highs, HighsRun
 
-__all__ = ["METHODS", "Methods"]
+__all__ = ["METHODS", "Strategy"]
 
 METHODS = ("auto", "exact", "greedy")
 
@@ -47,7 +47,7 @@ _STEPS_PER_WORK = 10
 
 
 @frozen
-class Methods:
+class Strategy:
     """How one goal after another is pursued on a problem.
 
     Parameters
@@ -126,7 +126,7 @@ class Methods:
         verdict = certify(problem, node_of, budget=budget, powered=powered)
         if not goal.accepts(problem, verdict):
             return known
-        best = better(known.best, Candidate(node_of, powered, verdict, goal.values(problem, node_of, verdict, powered)))
+        best = better(known.best, CandidatePlacement(node_of, powered, verdict, goal.values(problem, node_of, verdict, powered)))
         return evolve(known, best=best, stats=found.stats)
 
     def _exact(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
@@ -215,11 +215,11 @@ def _packed(problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Fin
     return Finding(best, found, packing.infeasible, {**known.stats, "bin_packing": packing.method}, tuple(by))
 
 
-def _judged(problem: Problem, goal: Goal, packing: Consolidation, budget: Budget) -> Candidate | None:
+def _judged(problem: Problem, goal: Goal, packing: Consolidation, budget: Budget) -> CandidatePlacement | None:
     if packing.node_of is None:
         return None
     verdict = certify(problem, packing.node_of, budget=budget, powered=packing.powered, losses=False)
     if not verdict.safe or not goal.allowed(problem, packing.node_of):
         return None
     values = goal.values(problem, packing.node_of, verdict, packing.powered)
-    return Candidate(packing.node_of, packing.powered, verdict, values)
+    return CandidatePlacement(packing.node_of, packing.powered, verdict, values)

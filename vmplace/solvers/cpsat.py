@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from vmplace.solvers.budget import Budget, OutOfTimeError
-from vmplace.solvers.program import Program
+from vmplace.solvers.program import IntegerProgram
 
 __all__ = ["Answer", "CpSat", "Outcome", "together"]
 
@@ -76,7 +76,7 @@ class CpSat:
 
     def solve(
         self,
-        program: Program,
+        program: IntegerProgram,
         *,
         budget: Budget,
         hint: Sequence[int] | None = None,
@@ -117,7 +117,7 @@ class CpSat:
 
     def run(
         self,
-        program: Program,
+        program: IntegerProgram,
         *,
         budget: Budget,
         hint: Sequence[int] | None = None,
@@ -151,7 +151,7 @@ class CpSat:
         }
 
 
-def together(program: Program, first: Answer, second: Answer) -> Answer:
+def together(program: IntegerProgram, first: Answer, second: Answer) -> Answer:
     """What two searches of one program established together."""
     best, other = first, second
     if _value(program, second) < _value(program, first):
@@ -167,7 +167,7 @@ def together(program: Program, first: Answer, second: Answer) -> Answer:
     return Answer(Outcome.OPTIMAL if proved else Outcome.FEASIBLE, best.values, firmest.bound, firmest.by)
 
 
-def _value(program: Program, answer: Answer) -> float:
+def _value(program: IntegerProgram, answer: Answer) -> float:
     return math.inf if answer.values is None else program.value(program.objective, answer.values)
 
 
@@ -176,7 +176,7 @@ class _Run:
 
     def __init__(
         self,
-        program: Program,
+        program: IntegerProgram,
         budget: Budget,
         hint: Sequence[int] | None,
         on_solution: Callable[[tuple[int, ...]], None] | None,
@@ -266,7 +266,7 @@ class _Run:
         return Answer(outcome, values, bound)
 
 
-def _build(model: Any, program: Program, hint: Sequence[int] | None, budget: Budget) -> Any:
+def _build(model: Any, program: IntegerProgram, hint: Sequence[int] | None, budget: Budget) -> Any:
     """The program as a CP-SAT model, written straight into its protocol message: the operators cost several times that."""
     proto = model.proto
     for lower, upper in zip(program.lower, program.upper, strict=True):

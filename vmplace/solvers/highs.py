@@ -22,7 +22,7 @@ from attrs import frozen
 
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import Answer, Outcome
-from vmplace.solvers.program import Program
+from vmplace.solvers.program import IntegerProgram
 
 __all__ = ["Highs", "HighsRun"]
 
@@ -56,19 +56,19 @@ class Highs:
         """To end by its own measure rather than by the clock: after so many nodes, and with no program whose root takes long."""
         return cls(budget.steps(_NODES_PER_WORK), budget.steps(_ENTRIES_PER_WORK))
 
-    def takes(self, program: Program) -> bool:
+    def takes(self, program: IntegerProgram) -> bool:
         """Whether the program's numbers are small enough for floats, it has few enough, and this Python can start another."""
         startable = bool(sys.executable) and not getattr(sys, "frozen", False)
         few = self.entries is None or sum(len(terms) for terms, _, _ in program.rows) <= self.entries
         return startable and few and bool(program.lower) and program.largest <= _LARGEST
 
-    def start(self, program: Program, *, budget: Budget, hint: Sequence[int] | None = None) -> "HighsRun":
+    def start(self, program: IntegerProgram, *, budget: Budget, hint: Sequence[int] | None = None) -> "HighsRun":
         """Begin a search beside the caller's own work."""
         return HighsRun(program, {"time_limit": _seconds(budget), "node_limit": self.nodes}, hint)
 
     def solve(
         self,
-        program: Program,
+        program: IntegerProgram,
         *,
         budget: Budget,
         hint: Sequence[int] | None = None,
@@ -93,7 +93,7 @@ def _seconds(budget: Budget) -> float | None:
 class HighsRun:
     """One search in its process; as a context, it is killed at the end."""
 
-    def __init__(self, program: Program, limits: dict[str, Any], hint: Sequence[int] | None) -> None:
+    def __init__(self, program: IntegerProgram, limits: dict[str, Any], hint: Sequence[int] | None) -> None:
         self._program = program
         self._told: dict[str, Any] = {}
         self._final: dict[str, Any] | None = None
@@ -172,7 +172,7 @@ class HighsRun:
         return rounded if self._program.holds(rounded) else None
 
 
-def _packed(program: Program, limits: dict[str, Any], hint: Sequence[int] | None) -> bytes:
+def _packed(program: IntegerProgram, limits: dict[str, Any], hint: Sequence[int] | None) -> bytes:
     """The program as arrays, with their length in front."""
     sizes = [len(terms) for terms, _, _ in program.rows]
     flat = [pair for terms, _, _ in program.rows for pair in terms]

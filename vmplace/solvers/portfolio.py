@@ -8,7 +8,7 @@ from attrs import define, field
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import Answer, CpSat, Outcome, together
 from vmplace.solvers.highs import Highs, HighsRun
-from vmplace.solvers.program import Program
+from vmplace.solvers.program import IntegerProgram
 
 __all__ = ["Portfolio"]
 
@@ -49,7 +49,7 @@ class Portfolio:
 
     def solve(
         self,
-        program: Program,
+        program: IntegerProgram,
         *,
         budget: Budget,
         hint: Sequence[int] | None = None,
@@ -79,12 +79,12 @@ class Portfolio:
         with highs.start(program, budget=budget, hint=first.values) as run:
             return self._race(program, budget, first, first.values or hint, tell, run)
 
-    def _continue(self, program: Program, budget: Budget, hint: Sequence[int] | None, tell: "_Told") -> Answer:
+    def _continue(self, program: IntegerProgram, budget: Budget, hint: Sequence[int] | None, tell: "_Told") -> Answer:
         return self._cpsat.solve(program, budget=budget, hint=hint, on_solution=tell.on_solution, on_progress=tell.progress)
 
     def _race(
         self,
-        program: Program,
+        program: IntegerProgram,
         budget: Budget,
         first: Answer,
         hint: Sequence[int] | None,

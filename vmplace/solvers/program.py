@@ -6,13 +6,13 @@ import numpy as np
 
 from vmplace.model.columns import IntArray
 
-__all__ = ["Program", "Terms"]
+__all__ = ["IntegerProgram", "Terms"]
 
 Terms = list[tuple[int, int]]
 """A linear expression: (variable, coefficient) pairs."""
 
 
-class Program:
+class IntegerProgram:
     """Integer variables with bounds, linear rows with bounds, and an objective to minimise.
 
     Attributes

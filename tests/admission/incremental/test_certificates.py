@@ -8,7 +8,7 @@ import pytest
 import vmplace
 from vmplace import Cluster
 from vmplace.admission.incremental.certificates import LiveCertificates
-from vmplace.admission.incremental.state import Item, LiveState
+from vmplace.admission.incremental.state import LiveState, LiveVM
 
 SIZES = ((1, 2, 4, 8), (2, 3, 5), (3, 4, 6, 7, 9))
 
@@ -27,7 +27,7 @@ def drawn(random):
 def state_of(usable, memory, node_of):
     room = np.array(usable, dtype=np.int64)
     state = LiveState(room, room, np.ones(len(usable), dtype=bool))
-    state.fill(np.array(node_of, dtype=np.int64), [Item(size) for size in memory])
+    state.fill(np.array(node_of, dtype=np.int64), [LiveVM(size) for size in memory])
     return state
 
 
@@ -43,7 +43,7 @@ def test_what_is_told_is_true(seed):
         usable, memory, node_of, size = drawn(random)
         state = state_of(usable, memory, node_of)
         state.learn([size])
-        certificates, item, truth = LiveCertificates(state), Item(size), survived(usable, memory, node_of)
+        certificates, item, truth = LiveCertificates(state), LiveVM(size), survived(usable, memory, node_of)
         assert truth[certificates.slack > 0].all()
         assert truth[certificates.by_slots()].all()
         told["order"] += int((certificates.slack > 0).sum())

@@ -2,14 +2,14 @@ import pytest
 from attrs import evolve
 
 from vmplace import VM, Apart, Cluster, Guarantee, Node
-from vmplace.admission.incremental.cluster import Live
+from vmplace.admission.incremental.cluster import LiveCluster
 from vmplace.solvers.budget import Budget
 
 CLUSTER = Cluster([Node("a0", 8), Node("b0", 8, pool="b"), Node("a1", 8)], [VM("v", 4, "a1"), VM("w", 4, "b0", pool="b")])
 
 
 def test_pools_are_kept_apart():
-    live = Live.of(CLUSTER, budget=Budget())
+    live = LiveCluster.of(CLUSTER, budget=Budget())
     assert live.verdicts(budget=Budget()) == {"a0": "safe", "a1": "safe", "b0": "unsafe"}
     survey = live.survey(VM("x", 4), waits=False, score="tightest", budget=Budget())
     assert (survey.names, survey.scores.tolist()) == (["a0", "a1"], [4, 0])
@@ -30,4 +30,4 @@ def test_pools_are_kept_apart():
     ],
 )
 def test_what_more_than_memory_binds_is_not_live(changed):
-    assert Live.of(evolve(CLUSTER, **changed), budget=Budget()) is None
+    assert LiveCluster.of(evolve(CLUSTER, **changed), budget=Budget()) is None

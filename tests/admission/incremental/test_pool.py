@@ -1,8 +1,8 @@
 import numpy as np
 
 from vmplace.admission.incremental.pool import LivePool
-from vmplace.admission.incremental.state import Item
-from vmplace.admission.results import Hindrance
+from vmplace.admission.incremental.state import LiveVM
+from vmplace.admission.results import Rejection
 from vmplace.solvers.budget import Budget
 
 
@@ -10,44 +10,44 @@ def pool(usable, *items, limit=None):
     room = np.array(usable, dtype=np.int64)
     made = LivePool(room, room if limit is None else np.array(limit), np.ones(len(usable), dtype=bool))
     for node, size in items:
-        made.put(node, Item(size))
+        made.put(node, LiveVM(size))
     return made
 
 
 def test_a_failure_that_only_a_search_tells_is_kept():
     live = pool((100, 16, 11), *((0, size) for size in (7, 7, 5, 5)))
     assert live.losses(budget=Budget()) == {}
-    assert live.judge(0, Item(3), budget=Budget()) == (Hindrance.FAILURE, 0)
-    assert live.judge(0, Item(3), budget=Budget(0)) == (Hindrance.DOUBT, 0)
-    assert live.judge(1, Item(3), budget=Budget())[0] is Hindrance.FAILURE
-    assert live.judge(1, Item(2), budget=Budget())[0] is Hindrance.NOTHING
+    assert live.judge(0, LiveVM(3), budget=Budget()) == (Rejection.FAILURE, 0)
+    assert live.judge(0, LiveVM(3), budget=Budget(0)) == (Rejection.DOUBT, 0)
+    assert live.judge(1, LiveVM(3), budget=Budget())[0] is Rejection.FAILURE
+    assert live.judge(1, LiveVM(2), budget=Budget())[0] is Rejection.NOTHING
 
 
 def test_what_is_lost_may_stay_lost_but_no_more():
     live = pool((9, 5, 5), (0, 7), (0, 2))
     assert live.losses(budget=Budget()) == {0: {0: 7}}
-    assert live.judge(1, Item(3), budget=Budget())[0] is Hindrance.NOTHING
-    assert live.judge(1, Item(4), budget=Budget())[0] is Hindrance.NOTHING
-    live.put(2, Item(3, protected=False))
-    assert live.judge(1, Item(4, protected=False), budget=Budget()) == (Hindrance.NOTHING, -1)
-    live.put(1, Item(4, protected=False))
-    assert live.judge(2, Item(1, protected=False), budget=Budget()) == (Hindrance.FAILURE, 0)
-    assert live.judge(2, Item(1, waits=True), budget=Budget()) == (Hindrance.FAILURE, 0)
-    assert live.judge(2, Item(2, waits=True), budget=Budget())[0] is Hindrance.NOTHING
+    assert live.judge(1, LiveVM(3), budget=Budget())[0] is Rejection.NOTHING
+    assert live.judge(1, LiveVM(4), budget=Budget())[0] is Rejection.NOTHING
+    live.put(2, LiveVM(3, protected=False))
+    assert live.judge(1, LiveVM(4, protected=False), budget=Budget()) == (Rejection.NOTHING, -1)
+    live.put(1, LiveVM(4, protected=False))
+    assert live.judge(2, LiveVM(1, protected=False), budget=Budget()) == (Rejection.FAILURE, 0)
+    assert live.judge(2, LiveVM(1, waits=True), budget=Budget()) == (Rejection.FAILURE, 0)
+    assert live.judge(2, LiveVM(2, waits=True), budget=Budget())[0] is Rejection.NOTHING
 
 
 def test_what_speaks_against_a_node_in_normal_running():
     live = pool((10, 10, 10), (0, 6), limit=(8, 10, 10))
     live.close(2)
-    assert [Hindrance(h).name for h in live.hindrances(4).tolist()] == ["HEADROOM", "NOTHING", "STATE"]
+    assert [Rejection(h).name for h in live.rejections(4).tolist()] == ["HEADROOM", "NOTHING", "STATE"]
     assert [live.fits(node, 5).name for node in range(3)] == ["MEMORY", "NOTHING", "STATE"]
-    assert live.fits(2, 5, stays=True) is Hindrance.NOTHING
+    assert live.fits(2, 5, stays=True) is Rejection.NOTHING
 
 
 def test_a_node_that_is_back_has_what_it_had():
     live = pool((10, 10, 10), (0, 6), (1, 6))
     live.close(1)
     assert live.losses(budget=Budget()) == {}
-    live.open(1, [Item(6)], online=True)
+    live.open(1, [LiveVM(6)], online=True)
     assert live.state.load.tolist() == [6, 6, 0]
-    assert live.judge(2, Item(5), budget=Budget()) == (Hindrance.FAILURE, 0)
+    assert live.judge(2, LiveVM(5), budget=Budget()) == (Rejection.FAILURE, 0)

@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from vmplace.admission.incremental.restart_plans import find_refuge, no_more
+from vmplace.admission.incremental.restart_plans import find_restart_plan, no_more
 from vmplace.solvers.budget import Budget
 
 
@@ -29,13 +29,13 @@ def test_it_is_the_least_loss(seed):
         kinds = [(random.choice((2, 3, 4, 5, 7)), random.choice((0, 0, 1))) for _ in range(random.randint(1, 5))]
         items = {kind: kinds.count(kind) for kind in kinds}
         rooms = sorted(((random.randint(0, 9), node) for node in range(random.randint(0, 3))), reverse=True)
-        found, truth = find_refuge(items, rooms, budget=Budget(), losses=True), least_loss(items, rooms)
+        found, truth = find_restart_plan(items, rooms, budget=Budget(), losses=True), least_loss(items, rooms)
         assert found.proven
         assert dict(found.lost) == truth
         assert all(found.used.get(node, 0) <= room for room, node in rooms)
         wanted = sum(size * count for (size, _), count in items.items())
         assert sum(found.used.values()) == wanted - sum(truth.values())
-        hasty = find_refuge(items, rooms, budget=Budget(), losses=False)
+        hasty = find_restart_plan(items, rooms, budget=Budget(), losses=False)
         assert bool(hasty.lost) == bool(truth)
         ends.add(bool(truth))
     assert ends == {True, False}
@@ -43,8 +43,8 @@ def test_it_is_the_least_loss(seed):
 
 def test_without_time_it_is_unknown_where_a_search_would_tell():
     items, rooms = {(7, 0): 2, (5, 0): 2, (3, 0): 1}, [(16, 0), (11, 1)]
-    assert find_refuge(items, rooms, budget=Budget(0), losses=True) is None
-    assert find_refuge(items, rooms, budget=Budget(), losses=True).lost
+    assert find_restart_plan(items, rooms, budget=Budget(0), losses=True) is None
+    assert find_restart_plan(items, rooms, budget=Budget(), losses=True).lost
 
 
 def test_a_higher_priority_counts_first():

@@ -2,7 +2,7 @@ from random import Random
 
 import numpy as np
 
-from vmplace.admission.incremental.state import Item, LiveState
+from vmplace.admission.incremental.state import LiveState, LiveVM
 
 
 def columns(state):
@@ -29,7 +29,7 @@ def test_tables_are_those_of_a_state_made_anew():
             if held[node] and random.random() < 0.4:
                 state.take(node, held[node].pop(random.randrange(len(held[node]))))
             else:
-                item = Item(random.choice((2, 4, 6, 7)), random.choice((0, 1)), random.random() < 0.8)
+                item = LiveVM(random.choice((2, 4, 6, 7)), random.choice((0, 1)), random.random() < 0.8)
                 state.put(node, item)
                 held[node].append(item)
         assert columns(state) == columns(made_anew(state, held))
@@ -39,7 +39,7 @@ def test_tables_are_those_of_a_state_made_anew():
 def test_a_node_that_is_closed_has_nothing():
     usable = np.array([10, 10], dtype=np.int64)
     state = LiveState(usable, usable, np.ones(2, dtype=bool))
-    state.put(0, Item(4))
+    state.put(0, LiveVM(4))
     state.close(0)
     assert (state.load.tolist(), state.free.tolist(), state.largest.tolist(), state.totals.tolist()) == (
         [0, 0],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tests.support.situations import Possible, situation, situations
+from tests.support.situations import Possible, any_order, situations
 from vmplace.failover.any_order import adversary
 from vmplace.failover.any_order.adversary import strand
 from vmplace.failover.any_order.state import Story
@@ -58,18 +58,18 @@ def test_without_the_quick_ways_the_search_finds_the_same(monkeypatch):
 
 
 def test_a_vm_without_any_room_is_stranded_from_the_start():
-    found = strand(situation([3], [2, 1]), budget=Budget())
+    found = strand(any_order([3], [2, 1]), budget=Budget())
     assert found.stories == (Story((), 0),)
     assert found.lost.all()
 
 
 @pytest.mark.parametrize(("displaced", "free"), [([5, 5], [6, 7]), ([5], [1, 7]), ([4], [1, 6])])
 def test_three_nodes_of_eleven_survive_each_failure_in_any_order(displaced, free):
-    assert strand(situation(displaced, free), budget=Budget()).survived
+    assert strand(any_order(displaced, free), budget=Budget()).survived
 
 
 def test_the_story_tells_how_the_nodes_are_filled():
-    found = strand(situation([4, 2, 2], [5, 4]), budget=Budget())
+    found = strand(any_order([4, 2, 2], [5, 4]), budget=Budget())
     (story,) = found.stories
     assert sorted(node for _, node in story.placed) == [0, 1]
     assert story.stranded == 0
@@ -77,31 +77,31 @@ def test_the_story_tells_how_the_nodes_are_filled():
 
 
 def test_who_need_not_restart_may_be_in_the_way_but_is_not_stranded():
-    case = situation([4, 2, 2], [5, 4], must=[True, False, False])
+    case = any_order([4, 2, 2], [5, 4], must=[True, False, False])
     assert strand(case, budget=Budget(), every=True).lost.tolist() == [True, False, False]
-    assert strand(situation([4, 2, 2], [5, 4], must=[False, True, True]), budget=Budget()).survived
+    assert strand(any_order([4, 2, 2], [5, 4], must=[False, True, True]), budget=Budget()).survived
 
 
 def test_a_resource_that_a_vm_does_not_need_never_blocks_it():
-    assert strand(situation([(2, 0), (1, 3)], [(4, 3)]), budget=Budget()).survived
-    found = strand(situation([(2, 1), (1, 3)], [(4, 3)]), budget=Budget(), every=True)
+    assert strand(any_order([(2, 0), (1, 3)], [(4, 3)]), budget=Budget()).survived
+    found = strand(any_order([(2, 1), (1, 3)], [(4, 3)]), budget=Budget(), every=True)
     assert found.lost.all()
 
 
 def test_members_of_a_rule_to_be_apart_block_whole_zones():
     zones = [0, 0, 1, 1]
-    assert strand(situation([1, 1], [9] * 4, apart=[([0, 1], zones)]), budget=Budget()).survived
-    found = strand(situation([1, 1, 1], [9] * 4, apart=[([0, 1, 2], zones)]), budget=Budget())
+    assert strand(any_order([1, 1], [9] * 4, apart=[([0, 1], zones)]), budget=Budget()).survived
+    found = strand(any_order([1, 1, 1], [9] * 4, apart=[([0, 1, 2], zones)]), budget=Budget())
     assert {zones[node] for _, node in found.stories[0].placed} == {0, 1}
 
 
 def test_the_first_of_those_to_be_together_may_choose_a_node_too_small_for_the_second():
-    assert strand(situation([1, 3], [2, 4], together=[[0, 1]]), budget=Budget()).stories == (Story(((0, 0),), 1),)
-    assert strand(situation([1, 3], [4, 4], together=[[0, 1]]), budget=Budget()).survived
+    assert strand(any_order([1, 3], [2, 4], together=[[0, 1]]), budget=Budget()).stories == (Story(((0, 0),), 1),)
+    assert strand(any_order([1, 3], [4, 4], together=[[0, 1]]), budget=Budget()).survived
 
 
 def test_without_time_all_that_is_not_certain_stays_open():
-    case = situation([4, 2, 2, 1], [5, 4])
+    case = any_order([4, 2, 2, 1], [5, 4])
     found = strand(case, budget=Budget(0), every=True)
     assert found.survived is None
     assert found.open.tolist() == [True, True, True, False]
@@ -111,7 +111,7 @@ def test_without_time_all_that_is_not_certain_stays_open():
 def test_it_can_be_cancelled():
     cancel = threading.Event()
     cancel.set()
-    assert strand(situation([4, 2, 2], [5, 4]), budget=Budget(None, cancel)).survived is None
+    assert strand(any_order([4, 2, 2], [5, 4]), budget=Budget(None, cancel)).survived is None
 
 
 SIZES = {
@@ -132,7 +132,7 @@ def test_failures_of_a_real_size_are_decided_without_the_search(monkeypatch, siz
     share = rng.dirichlet(np.full(31, 50.0))
 
     def scaled(times):
-        return situation(demand.tolist(), (share * demand.sum() * times).astype(int).tolist())
+        return any_order(demand.tolist(), (share * demand.sum() * times).astype(int).tolist())
 
     found = [(case, strand(case, budget=Budget())) for case in (scaled(times) for times in np.arange(1.5, 6, 0.15))]
     verdicts = [stranding.survived for _, stranding in found]

@@ -1,8 +1,8 @@
 import pytest
 from hypothesis import given, settings
 
-from tests.support.situations import Possible, situation, situations
-from vmplace.failover.any_order.blocking import Blockade
+from tests.support.situations import Possible, any_order, situations
+from vmplace.failover.any_order.blocking import BlockingProblem
 from vmplace.failover.any_order.covering import cover
 from vmplace.failover.any_order.heuristic import attack
 from vmplace.solvers.budget import Budget, OutOfTimeError
@@ -20,7 +20,7 @@ def stranded_alone(case, kind):
 @given(situations())
 def test_a_no_is_right_and_a_yes_is_a_state(case):
     for kind in range(len(case.kinds)):
-        outcome, story = cover(Blockade.alone(case, kind), budget=Budget())
+        outcome, story = cover(BlockingProblem.alone(case, kind), budget=Budget())
         if outcome is Outcome.INFEASIBLE:
             assert not stranded_alone(case, kind)
         assert (story is not None) == (outcome is Outcome.OPTIMAL)
@@ -31,15 +31,15 @@ def test_a_no_is_right_and_a_yes_is_a_state(case):
 
 def test_what_sums_leave_open_is_refuted():
     # Each of three nodes takes the 4 or two of the 3s: 12 of 13, but there are not enough of either.
-    case = situation([5, 4, 3, 3, 3], [8, 8, 8])
-    blockade = Blockade.alone(case, 0).sharp
+    case = any_order([5, 4, 3, 3, 3], [8, 8, 8])
+    blockade = BlockingProblem.alone(case, 0).sharp
     assert not blockade.impossible
     assert cover(blockade, budget=Budget()) == (Outcome.INFEASIBLE, None)
 
 
 def test_what_quick_attempts_miss_is_found():
-    case = situation([6, 5, 5, 4, 4, 3, 3, 1], [9, 11, 13, 12])
-    blockade = Blockade.alone(case, 0)
+    case = any_order([6, 5, 5, 4, 4, 3, 3, 1], [9, 11, 13, 12])
+    blockade = BlockingProblem.alone(case, 0)
     assert attack(blockade) is None
     outcome, story = cover(blockade, budget=Budget())
     assert outcome is Outcome.OPTIMAL
@@ -48,4 +48,4 @@ def test_what_quick_attempts_miss_is_found():
 
 def test_it_ends_in_time():
     with pytest.raises(OutOfTimeError):
-        cover(Blockade.alone(situation([4, 2, 2], [5, 4]), 0), budget=Budget(0))
+        cover(BlockingProblem.alone(any_order([4, 2, 2], [5, 4]), 0), budget=Budget(0))

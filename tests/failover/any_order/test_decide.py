@@ -5,7 +5,7 @@ from hypothesis import given, settings
 
 import vmplace
 from tests.support.brute import World
-from tests.support.placements import standing, standing_of
+from tests.support.placements import standing_of, state
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn
 from vmplace.failover.any_order.adversary import Stranding
 from vmplace.failover.any_order.decide import decide_any_order
@@ -70,12 +70,12 @@ def test_one_who_can_be_stranded_is_enough_where_losses_are_not_wanted(cluster):
 
 
 def test_without_time_it_stays_open():
-    now = standing([20, 5, 4, 3], [(5, 0), (3, 0), (2, 0), (2, 0)], restart="any-order")
+    now = state([20, 5, 4, 3], [(5, 0), (3, 0), (2, 0), (2, 0)], restart="any-order")
     assert decide_any_order(now, 0, budget=Budget(0)).safe is None
 
 
 def test_a_story_shows_it_unsafe_though_time_ran_out_over_the_others(monkeypatch):
-    now = standing([20, 5, 4], [(5, 0), (2, 0), (1, 0)], restart="any-order")
+    now = state([20, 5, 4], [(5, 0), (2, 0), (1, 0)], restart="any-order")
     told, pending = np.array([True, False, False]), np.array([False, True, False])
     found = Stranding((Story(((1, 0),), 0),), told, pending)
     monkeypatch.setattr("vmplace.failover.any_order.decide.strand", lambda *_, **__: found)
@@ -155,21 +155,21 @@ def test_who_may_restart_and_what_is_left_to_them():
     ]
     rules = [Apart(["a", "stays"]), OnlyOn(["u"], ["n0", "n3"]), Apart(["b", "u"]), Apart(["b", "gives-way"])]
     now = standing_of(Cluster(nodes, vms, rules, Guarantee(restart="any-order")))
-    who, where, situation = situation_of(now, np.array([0]), now.node_of)
+    who, where, any_order = situation_of(now, np.array([0]), now.node_of)
     assert who.tolist() == [0, 1, 3]
     assert where.tolist() == [1, 3]
     # On n3 the half of a migration takes 2; of vCPU there is none left, nor less than none.
-    assert situation.free.tolist() == [[6, 2], [7, 0]]
-    assert situation.demand.tolist() == [[5, 1], [3, 0], [2, 0]]
-    assert situation.must.tolist() == [True, False, True]
-    assert situation.allowed.tolist() == [[False, True], [False, True], [True, True]]
-    assert [(vms.tolist(), zone.tolist()) for vms, zone in situation.apart] == [([0], [1, 3]), ([1, 2], [1, 3]), ([2], [1, 3])]
+    assert any_order.free.tolist() == [[6, 2], [7, 0]]
+    assert any_order.demand.tolist() == [[5, 1], [3, 0], [2, 0]]
+    assert any_order.must.tolist() == [True, False, True]
+    assert any_order.allowed.tolist() == [[False, True], [False, True], [True, True]]
+    assert [(vms.tolist(), zone.tolist()) for vms, zone in any_order.apart] == [([0], [1, 3]), ([1, 2], [1, 3]), ([2], [1, 3])]
 
 
 def test_elsewhere_than_now():
-    now = standing([9, 9, 9], [(3, 0), (4, 1)], failures=2, sequence="sequential", restart="any-order")
-    who, where, situation = situation_of(now, np.array([0, 1]), np.array([1, 1]))
-    assert (who.tolist(), where.tolist(), situation.free.tolist()) == ([0, 1], [2], [[9]])
+    now = state([9, 9, 9], [(3, 0), (4, 1)], failures=2, sequence="sequential", restart="any-order")
+    who, where, any_order = situation_of(now, np.array([0, 1]), np.array([1, 1]))
+    assert (who.tolist(), where.tolist(), any_order.free.tolist()) == ([0, 1], [2], [[9]])
     assert situation_of(now, np.array([0]), np.array([2, 1]))[2].free.tolist() == [[5], [6]]
 
 

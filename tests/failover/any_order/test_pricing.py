@@ -3,8 +3,8 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.situations import situation, situations
-from vmplace.failover.any_order.blocking import NEVER, Blockade
+from tests.support.situations import any_order, situations
+from vmplace.failover.any_order.blocking import NEVER, BlockingProblem
 from vmplace.failover.any_order.pricing import HEAVY, Lightest
 from vmplace.solvers.budget import Budget
 
@@ -15,8 +15,8 @@ def choices(counts):
 
 def lightest_by_hand(blockade, counts, weights, node, *, exact):
     """The least weight of a choice that blocks a node, heeding all resources, or the blocking one alone."""
-    kinds, at = blockade.situation.kinds, blockade.nodes.tolist().index(node)
-    free = blockade.situation.free[node].tolist()
+    kinds, at = blockade.any_order.kinds, blockade.nodes.tolist().index(node)
+    free = blockade.any_order.free[node].tolist()
     need = [f - d + 1 if d else NEVER for f, d in zip(free, kinds.demand[blockade.kind].tolist(), strict=True)]
     counts = [min(n, 1) if kinds.apart[k] else n for k, n in enumerate(counts)]
     counts = [n if kinds.fits[k, node] else 0 for k, n in enumerate(counts)]
@@ -34,7 +34,7 @@ def lightest_by_hand(blockade, counts, weights, node, *, exact):
 def test_no_choice_that_blocks_a_node_is_lighter(data, case, fine):
     kinds = case.kinds
     for kind in range(len(kinds)):
-        blockade = Blockade.alone(case, kind)
+        blockade = BlockingProblem.alone(case, kind)
         counts = [data.draw(st.integers(0, n)) for n in blockade.fillers.tolist()]
         weights = [data.draw(st.integers(0, 9)) for _ in counts]
         lightest = Lightest(blockade, fine)
@@ -57,12 +57,12 @@ def test_no_choice_that_blocks_a_node_is_lighter(data, case, fine):
 
 
 def test_nodes_that_are_blocked_alike_are_one_group():
-    blockade = Blockade.alone(situation([4, 2, 2], [5, 4, 5, 3]), 0)
+    blockade = BlockingProblem.alone(any_order([4, 2, 2], [5, 4, 5, 3]), 0)
     assert [group.nodes for group in Lightest(blockade, 1).groups] == [(0, 2), (1,)]
 
 
 def test_two_that_are_to_be_apart_are_not_both_on_a_node():
-    blockade = Blockade.alone(situation([4, 1, 1], [5], apart=[([1, 2], None)]), 0)
+    blockade = BlockingProblem.alone(any_order([4, 1, 1], [5], apart=[([1, 2], None)]), 0)
     lightest = Lightest(blockade, 1)
     lightest.fill([0, 2], [0, 1], Budget())
     assert lightest.weight(lightest.groups[0]) == HEAVY

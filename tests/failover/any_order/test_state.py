@@ -3,14 +3,14 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.situations import Possible, situation, situations
-from vmplace.failover.any_order.state import Restarts
+from tests.support.situations import Possible, any_order, situations
+from vmplace.failover.any_order.state import RestartState
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.data(), situations())
 def test_restarts_are_open_where_capacities_and_rules_leave_them(data, case):
-    possible, restarts, home = Possible(case), Restarts(case), [-1] * case.n_vms
+    possible, restarts, home = Possible(case), RestartState(case), [-1] * case.n_vms
     for vm in data.draw(st.permutations(range(case.n_vms))):
         nodes = np.flatnonzero(restarts.open(vm)).tolist()
         assert nodes == possible.open(home, vm)
@@ -19,12 +19,12 @@ def test_restarts_are_open_where_capacities_and_rules_leave_them(data, case):
             before = restarts.copy()
             restarts.restart(vm, home[vm])
             assert before.placed == restarts.placed[:-1]
-            assert np.array_equal(before.open(vm), Restarts.open(before, vm))
+            assert np.array_equal(before.open(vm), RestartState.open(before, vm))
             assert nodes == np.flatnonzero(before.open(vm)).tolist()
 
 
 def test_kinds_are_interchangeable_vms_largest_first():
-    case = situation([2, 3, 2, 2], [2, 9], must=[True, True, True, False], apart=[([1, 3], None)])
+    case = any_order([2, 3, 2, 2], [2, 9], must=[True, True, True, False], apart=[([1, 3], None)])
     kinds = case.kinds
     assert [vms.tolist() for vms in kinds.vms] == [[1], [0, 2], [3]]
     assert kinds.count.tolist() == [1, 2, 1]

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.failover.test_certificates import roomy_placements
-from tests.support.placements import standing
+from tests.support.placements import state
 from tests.support.plans import backups
 from vmplace.failover.planned import batch as lockstep
 from vmplace.failover.planned.batch import plan_together
@@ -13,8 +13,8 @@ from vmplace.failover.planned.batch import plan_together
 @settings(deadline=None, max_examples=60)
 @given(drawn=roomy_placements())
 def test_plans_hold_and_leave_out_only_who_is_named(at_once, drawn):
-    now = standing(*drawn)
-    failing = np.flatnonzero((now.asked > 0) & (now.refuge >= 0))
+    now = state(*drawn)
+    failing = np.flatnonzero((now.asked > 0) & (now.plan >= 0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lockstep, "_AT_ONCE", at_once)
         plans = plan_together(now, failing)
@@ -32,13 +32,13 @@ def test_plans_hold_and_leave_out_only_who_is_named(at_once, drawn):
 
 
 def test_only_failures_asked_for_are_planned():
-    now = standing([10, 10, 10], [(4, 0), (4, 1), (4, 2)])
+    now = state([10, 10, 10], [(4, 0), (4, 1), (4, 2)])
     plans = plan_together(now, np.array([1]))
     assert (plans.scenario.tolist(), plans.vm.tolist(), plans.node.tolist()) == ([1], [1], [0])
 
 
 def test_what_does_not_fit_one_to_a_node_is_packed():
-    now = standing([20, 8, 3], [(5, 0), (3, 0), (3, 0)])
+    now = state([20, 8, 3], [(5, 0), (3, 0), (3, 0)])
     plans = plan_together(now, np.array([0]))
     backup_of = backups(plans, 3).tolist()
     assert backup_of[0] == 1

@@ -5,24 +5,24 @@ from hypothesis import given, settings
 from tests.support.brute import World
 from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
 from vmplace.failover.planned.decide import decide
-from vmplace.failover.restart import Restart
+from vmplace.failover.restart import RestartProblem
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
 from vmplace.testing import clusters
 
 
-def standing(cluster):
+def state(cluster):
     problem = compile_problem(cluster)
-    return Standing.of(problem, problem.node_of)
+    return PlacementState.of(problem, problem.node_of)
 
 
 def first_fails(sizes, free, rules=(), others=()):
     """The failure of n0, which holds VMs v0, v1, ... of these sizes; n1, n2, ... have so much free."""
     nodes = [Node("n0", 1000), *(Node(f"n{i}", room) for i, room in enumerate(free, 1))]
     vms = [*(VM(f"v{i}", size, "n0") for i, size in enumerate(sizes)), *others]
-    return Restart.of(standing(Cluster(nodes, vms, rules)), 0)
+    return RestartProblem.of(state(Cluster(nodes, vms, rules)), 0)
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,13 @@ def test_rules_tell_too():
 @given(clusters(min_nodes=2, max_nodes=5, max_vms=6, placed="all", pools=False, domains=True, resources=True))
 def test_a_plan_breaks_no_more_of_what_is_no_must_than_it_has_to(cluster):
     world = World(cluster)
-    now = standing(cluster)
+    now = state(cluster)
     names = Names(cluster, now.problem)
     wishes = [bound for bound in world.rules if bound.rule.during_failover and not bound.rule.must]
     for number in np.flatnonzero(now.asked).tolist():
         key = names.scenario(now.failures, number)
         failed = {names.node(node) for node in now.failures.failing(number).tolist()}
-        plan = decide(Restart.of(now, number), budget=Budget())
+        plan = decide(RestartProblem.of(now, number), budget=Budget())
         if plan.safe:
             found = dict(zip(names.vms(plan.vms.tolist()), map(names.node, plan.nodes.tolist()), strict=True))
             plans = world.full_plans(world.now, key, world.displaced(world.now, key))
@@ -103,11 +103,11 @@ def test_a_loss_is_told_only_where_it_is_asked_for():
 @settings(max_examples=40, deadline=None)
 @given(clusters(min_nodes=2, max_nodes=6, max_vms=8, placed="all", pools=False))
 def test_reasons_give_true_figures(cluster):
-    world, now = World(cluster), standing(cluster)
+    world, now = World(cluster), state(cluster)
     names = Names(cluster, now.problem)
     loads = world.loads(world.now)
     for failed in np.flatnonzero(now.asked).tolist():
-        plan = decide(Restart.of(now, failed), budget=Budget())
+        plan = decide(RestartProblem.of(now, failed), budget=Budget())
         assert plan.safe is world.survivable(world.now, names.scenario(now.failures, failed))
         if plan.safe:
             continue

@@ -5,10 +5,10 @@ from tests.support.brute import World
 from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
 from vmplace.failover.planned.exact import search_all, search_most
 from vmplace.failover.planned.first_fit import pack_most
-from vmplace.failover.restart import Restart
+from vmplace.failover.restart import RestartProblem
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import Outcome
 from vmplace.testing import clusters
@@ -18,8 +18,8 @@ small = clusters(min_nodes=2, max_nodes=4, max_vms=6, placed="all", pools=False)
 
 def failures(cluster):
     problem = compile_problem(cluster)
-    now = Standing.of(problem, problem.node_of)
-    return Names(cluster, problem), [Restart.of(now, failed) for failed in np.flatnonzero(now.asked).tolist()]
+    now = PlacementState.of(problem, problem.node_of)
+    return Names(cluster, problem), [RestartProblem.of(now, failed) for failed in np.flatnonzero(now.asked).tolist()]
 
 
 def named(names, restart, packed):

@@ -4,17 +4,17 @@ from hypothesis import given, settings
 from tests.support.brute import World
 from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
 from vmplace.failover.planned.first_fit import pack_all, pack_most
-from vmplace.failover.restart import Restart
+from vmplace.failover.restart import RestartProblem
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 from vmplace.testing import clusters
 
 
 def failures(cluster):
     problem = compile_problem(cluster)
-    now = Standing.of(problem, problem.node_of)
-    return Names(cluster, problem), [Restart.of(now, failed) for failed in np.flatnonzero(now.asked).tolist()]
+    now = PlacementState.of(problem, problem.node_of)
+    return Names(cluster, problem), [RestartProblem.of(now, failed) for failed in np.flatnonzero(now.asked).tolist()]
 
 
 def named(names, restart, packed):

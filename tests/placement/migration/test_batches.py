@@ -5,9 +5,9 @@ import pytest
 
 from tests.placement.migration.test_transit import transit
 from vmplace import Together
-from vmplace.placement.migration.batches import Gate, batches, in_batches
+from vmplace.placement.migration.batches import BatchGate, batches, in_batches
 from vmplace.placement.migration.limits import Limits
-from vmplace.placement.migration.transit import Traffic
+from vmplace.placement.migration.transit import MigrationState
 from vmplace.solvers.budget import Budget
 
 ANY = Limits()
@@ -40,7 +40,7 @@ def test_who_is_more_than_the_limit_goes_alone():
 
 
 def test_a_gate_forgets_what_is_dropped():
-    gate = Gate(Limits(2, 1), np.array([1, 1, 1]))
+    gate = BatchGate(Limits(2, 1), np.array([1, 1, 1]))
     gate.add((0, 0, 1))
     assert not gate.admits((1, 0, 2))
     assert gate.admits((1, 2, 3))
@@ -70,7 +70,7 @@ def test_where_nothing_keeps_it_all_goes():
 def test_hops_are_joined_where_that_is_possible():
     found = transit([(6, "n0"), (6, "n1"), (1, "n0")], [1, 0, 2])
     hops = [(0, 0, 2), (1, 1, 0), (0, 2, 1), (2, 0, 2)]
-    assert in_batches(Traffic.of(found), hops, ANY) == [((0, 0, 2),), ((1, 1, 0),), ((0, 2, 1), (2, 0, 2))]
+    assert in_batches(MigrationState.of(found), hops, ANY) == [((0, 0, 2),), ((1, 1, 0),), ((0, 2, 1), (2, 0, 2))]
 
 
 def test_without_time_there_is_none():

@@ -2,13 +2,13 @@
 
 from tests.placement.migration.test_transit import transit
 from vmplace.placement.migration.limits import Pace
-from vmplace.placement.migration.ordering import Watch, order
+from vmplace.placement.migration.ordering import GuaranteeWatch, order
 from vmplace.solvers.budget import Budget
 
 
 def ordered(found, pace=None, budget=None):
     budget = budget or Budget()
-    return order(found, Watch(found.problem, budget), pace or Pace(), budget=budget)
+    return order(found, GuaranteeWatch(found.problem, budget), pace or Pace(), budget=budget)
 
 
 def test_what_goes_straight_and_stays_safe_is_best():
@@ -36,7 +36,7 @@ def test_limits_on_migrations():
 
 def test_each_state_is_judged_once():
     found = transit([(1, "n0")], [1])
-    watch = Watch(found.problem, Budget())
+    watch = GuaranteeWatch(found.problem, Budget())
     assert watch.holds(found.problem.node_of)
     assert watch.holds(found.problem.node_of)
     assert watch.judged == 1

@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.placement.migration.test_transit import transit
 from vmplace.placement.migration.shortest_path import reach, separated
-from vmplace.placement.migration.transit import Traffic
+from vmplace.placement.migration.transit import MigrationState
 from vmplace.solvers.budget import Budget
 
 
@@ -12,11 +12,11 @@ def test_the_least_memory_is_found():
     found = transit([(7, "n0"), (6, "n1")], [1, 0])
     known = reach(found, budget=Budget())
     assert sum(int(found.memory[unit]) for unit, _, _ in known.hops) == 7 + 6 + 6
-    traffic = Traffic.of(found)
+    migration_state = MigrationState.of(found)
     for unit, _, node in known.hops:
-        assert traffic.holds(unit, node)
-        traffic.go(unit, node)
-    assert np.array_equal(traffic.at, found.goal)
+        assert migration_state.holds(unit, node)
+        migration_state.go(unit, node)
+    assert np.array_equal(migration_state.at, found.goal)
 
 
 def test_a_hasty_way_is_a_way():

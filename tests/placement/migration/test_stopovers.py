@@ -5,16 +5,16 @@ import numpy as np
 from tests.placement.migration.test_transit import transit
 from vmplace import Apart
 from vmplace.placement.migration.stopovers import stop_over
-from vmplace.placement.migration.transit import Traffic
+from vmplace.placement.migration.transit import MigrationState
 from vmplace.solvers.budget import Budget
 
 
 def hops_of(found, budget=None):
-    traffic = Traffic.of(found)
-    before = traffic.at.copy(), traffic.room.copy()
-    hops = stop_over(traffic, np.arange(found.n_units), budget=budget or Budget())
-    assert np.array_equal(traffic.at, before[0])
-    assert np.array_equal(traffic.room, before[1])
+    migration_state = MigrationState.of(found)
+    before = migration_state.at.copy(), migration_state.room.copy()
+    hops = stop_over(migration_state, np.arange(found.n_units), budget=budget or Budget())
+    assert np.array_equal(migration_state.at, before[0])
+    assert np.array_equal(migration_state.room, before[1])
     return hops
 
 

@@ -3,14 +3,14 @@
 import numpy as np
 
 from vmplace import VM, Apart, Cluster, Guarantee, Node, Together
-from vmplace.placement.migration.transit import Traffic, Transit
+from vmplace.placement.migration.transit import MigrationProblem, MigrationState
 from vmplace.problem.compile import compile_problem
 
 
 def transit(vms, final, rules=(), n_nodes=3, size=10):
     nodes = [Node(f"n{i}", size) for i in range(n_nodes)]
     cluster = Cluster(nodes, [VM(f"v{k}", memory, node) for k, (memory, node) in enumerate(vms)], rules, Guarantee())
-    return Transit.of(compile_problem(cluster), np.array(final))
+    return MigrationProblem.of(compile_problem(cluster), np.array(final))
 
 
 def test_those_that_stay_together_are_one_unit_and_who_waits_is_none():
@@ -32,44 +32,44 @@ def test_a_rule_that_either_end_breaks_binds_nobody():
 
 
 def test_a_hop_takes_room_on_both_nodes_until_it_ends():
-    traffic = Traffic.of(transit([(6, "n0"), (5, "n1")], [1, 2]))
-    assert traffic.room[:, 0].tolist() == [4, 5, 10]
-    assert not traffic.holds(0, 1)
-    traffic.begin(1, 2)
-    assert traffic.room[:, 0].tolist() == [4, 5, 5]
-    assert not traffic.holds(0, 1)
-    traffic.finish(1, 2)
-    assert traffic.holds(0, 1)
-    assert traffic.pending.tolist() == [0]
-    traffic.begin(0, 1)
-    traffic.cancel(0, 1)
-    assert traffic.room[:, 0].tolist() == [4, 10, 5]
+    migration_state = MigrationState.of(transit([(6, "n0"), (5, "n1")], [1, 2]))
+    assert migration_state.room[:, 0].tolist() == [4, 5, 10]
+    assert not migration_state.holds(0, 1)
+    migration_state.begin(1, 2)
+    assert migration_state.room[:, 0].tolist() == [4, 5, 5]
+    assert not migration_state.holds(0, 1)
+    migration_state.finish(1, 2)
+    assert migration_state.holds(0, 1)
+    assert migration_state.pending.tolist() == [0]
+    migration_state.begin(0, 1)
+    migration_state.cancel(0, 1)
+    assert migration_state.room[:, 0].tolist() == [4, 10, 5]
 
 
 def test_hops_can_be_taken_back():
-    traffic = Traffic.of(transit([(6, "n0"), (5, "n1")], [1, 2], [Apart(("v0", "v1"))]))
-    hops = [traffic.go(1, 2), traffic.go(0, 1), traffic.go(1, 0)]
-    traffic.take_back(hops)
-    assert traffic.at.tolist() == [0, 1]
-    assert traffic.room[:, 0].tolist() == [4, 5, 10]
-    assert not traffic.apart(0, 1)
-    assert traffic.apart(0, 2)
+    migration_state = MigrationState.of(transit([(6, "n0"), (5, "n1")], [1, 2], [Apart(("v0", "v1"))]))
+    hops = [migration_state.go(1, 2), migration_state.go(0, 1), migration_state.go(1, 0)]
+    migration_state.take_back(hops)
+    assert migration_state.at.tolist() == [0, 1]
+    assert migration_state.room[:, 0].tolist() == [4, 5, 10]
+    assert not migration_state.apart(0, 1)
+    assert migration_state.apart(0, 2)
 
 
 def test_apart_counts_both_nodes_of_who_is_on_its_way():
-    traffic = Traffic.of(transit([(1, "n0"), (1, "n1")], [1, 2], [Apart(("v0", "v1"))]))
-    assert traffic.rivals(0, 1)[0] == [1]
-    traffic.begin(1, 2)
-    assert not traffic.apart(0, 1)
-    assert not traffic.apart(0, 2)
-    traffic.finish(1, 2)
-    assert traffic.apart(0, 1)
-    assert traffic.rivals(0, 1) == ([], None)
+    migration_state = MigrationState.of(transit([(1, "n0"), (1, "n1")], [1, 2], [Apart(("v0", "v1"))]))
+    assert migration_state.rivals(0, 1)[0] == [1]
+    migration_state.begin(1, 2)
+    assert not migration_state.apart(0, 1)
+    assert not migration_state.apart(0, 2)
+    migration_state.finish(1, 2)
+    assert migration_state.apart(0, 1)
+    assert migration_state.rivals(0, 1) == ([], None)
 
 
 def test_what_a_vm_needs_nothing_of_does_not_keep_it_away():
     nodes = [Node("n0", 10, resources={"vcpu": 4}), Node("n1", 10, resources={"vcpu": 1})]
     vms = [VM("a", 2, "n0"), VM("b", 2, "n0", resources={"vcpu": 1}), VM("c", 2, "n1", resources={"vcpu": 2})]
-    traffic = Traffic.of(Transit.of(compile_problem(Cluster(nodes, vms)), np.array([1, 0, 1])))
-    assert traffic.holds(0, 1)
-    assert not traffic.holds(1, 1)
+    migration_state = MigrationState.of(MigrationProblem.of(compile_problem(Cluster(nodes, vms)), np.array([1, 0, 1])))
+    assert migration_state.holds(0, 1)
+    assert not migration_state.holds(1, 1)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import broken_bindings
-from vmplace.search.construct.filling import Filling
+from vmplace.search.construct.filling import BatchFilling
 from vmplace.search.goal import Goal
 from vmplace.testing import clusters
 
@@ -20,7 +20,7 @@ def filled(problem, cap=None, *, pack=False, node_of=None):
     limits = ALL.limits(problem)
     if cap is not None:
         limits[:, 0] = cap
-    filling = Filling(problem, problem.node_of if node_of is None else node_of, limits, pack=pack)
+    filling = BatchFilling(problem, problem.node_of if node_of is None else node_of, limits, pack=pack)
     filling.place_all()
     return filling
 
@@ -38,7 +38,7 @@ def test_any_caps_are_kept_and_no_must_rule_is_broken_anew(cluster, pack, data):
         [[data.draw(st.integers(-1, amount)) for amount in row] for row in problem.capacity.tolist()], dtype=np.int64
     ).reshape(problem.capacity.shape)
     before = problem.node_of.copy()
-    filling = Filling(problem, problem.node_of, cap, pack=pack)
+    filling = BatchFilling(problem, problem.node_of, cap, pack=pack)
     filling.place_all()
     assert (problem.node_of == before).all()
     old = problem.node_of >= 0
@@ -60,7 +60,7 @@ def test_what_goes_on_one_node_counts_for_all_that_it_takes_there(pack):
 def test_the_large_may_go_before_the_small_whether_rules_bind_them_or_not():
     problem = waiting((8, 8, 8), (8, 7, 1, 1), [Apart(["v2", "v3"])])
     assert not filled(problem, pack=False).complete or len(set(filled(problem).node_of[2:])) == 2
-    filling = Filling(problem, problem.node_of, ALL.limits(problem), pack=False)
+    filling = BatchFilling(problem, problem.node_of, ALL.limits(problem), pack=False)
     filling.place_all(by_size=True)
     assert filling.complete
     assert filling.node_of[2] != filling.node_of[3]
@@ -144,7 +144,7 @@ def test_vms_apart_on_domains_are_in_different_ones(pack):
 
 def test_some_are_placed_before_the_others():
     problem = waiting((10, 10), (6, 5, 4))
-    filling = Filling(problem, problem.node_of, ALL.limits(problem), pack=True)
+    filling = BatchFilling(problem, problem.node_of, ALL.limits(problem), pack=True)
     filling.place_all(problem.memory < 6)
     assert filling.node_of.tolist() == [-1, 0, 0]
     filling.place_all()

@@ -9,10 +9,10 @@ from vmplace import VM, Cluster, Guarantee, Node
 from vmplace.failover.certificates import Certificates
 from vmplace.failover.certify import certify
 from vmplace.problem.compile import compile_problem
-from vmplace.problem.state import Standing
-from vmplace.search.construct.filling import Filling
+from vmplace.problem.state import PlacementState
+from vmplace.search.construct.filling import BatchFilling
 from vmplace.search.construct.reserves import around, dedicated, holes, ladder, least_safe
-from vmplace.search.goal import Candidate, Goal
+from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.solvers.budget import Budget
 from vmplace.testing import clusters
 
@@ -121,11 +121,11 @@ def test_evictable_vms_fill_no_hole():
 def test_holes_for_any_order_are_enough_for_certain(failures, parts):
     problem = waiting((64,) * 12, (16, 12, 8, 4) * 12, failures=failures, restart="any-order")
     reserved = list(holes(problem, BALANCE))[-1 - parts]
-    filling = Filling(problem, problem.node_of, problem.capacity - reserved, pack=True)
+    filling = BatchFilling(problem, problem.node_of, problem.capacity - reserved, pack=True)
     filling.place_all()
     assert filling.complete
-    standing = Standing.of(problem, filling.node_of)
-    assert (Certificates(standing).any_order | (standing.asked == 0)).all()
+    state = PlacementState.of(problem, filling.node_of)
+    assert (Certificates(state).any_order | (state.asked == 0)).all()
 
 
 def test_rungs_for_any_order_are_parts_of_the_fewest_holes():
@@ -144,11 +144,11 @@ def test_the_least_that_is_safe_is_found_by_halving():
 
     def attempt(reserved):
         tried.append(int(reserved[0, 0]))
-        filling = Filling(problem, problem.node_of, problem.capacity - reserved, pack=False)
+        filling = BatchFilling(problem, problem.node_of, problem.capacity - reserved, pack=False)
         filling.place_all()
         verdict = certify(problem, filling.node_of, budget=Budget())
         verdict.fate[:] = 1 if tried[-1] >= 6 else 2
-        return Candidate(filling.node_of, None, verdict, (tried[-1],))
+        return CandidatePlacement(filling.node_of, None, verdict, (tried[-1],))
 
     assert least_safe(problem, rungs, attempt, budget=Budget()).values == (4,)
     assert tried == [8, 4, 6, 5]

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from vmplace import VM, Apart, Cluster, Node
 from vmplace.failover.certify import certify
 from vmplace.problem.compile import compile_problem
-from vmplace.search.construct.filling import Filling
+from vmplace.search.construct.filling import BatchFilling
 from vmplace.search.construct.vacate import vacate
 from vmplace.search.goal import Goal
 from vmplace.solvers.budget import Budget
@@ -15,7 +15,7 @@ BALANCE = Goal(("balance",))
 
 def vacated(problem, budget=None):
     limit = BALANCE.limits(problem)
-    filling = Filling(problem, problem.node_of, limit, pack=False)
+    filling = BatchFilling(problem, problem.node_of, limit, pack=False)
     filling.place_all(by_size=True)
     if not filling.complete or not BALANCE.allowed(problem, filling.node_of):
         return None, None

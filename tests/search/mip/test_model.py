@@ -10,7 +10,7 @@ from tests.support.brute import World
 from vmplace import VM, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.failover.certify import certify
 from vmplace.problem.compile import compile_problem
-from vmplace.search.goal import Candidate, Goal, losses
+from vmplace.search.goal import CandidatePlacement, Goal, losses
 from vmplace.search.mip.model import CountModel
 from vmplace.search.mip.search import search
 from vmplace.solvers.budget import Budget, OutOfTimeError
@@ -26,7 +26,7 @@ def candidate(problem, goal, placement, cluster):
     index = {node.name: i for i, node in enumerate(cluster.nodes)}
     node_of = np.array([index[placement[cluster.vms[v].name]] for v in problem.original], dtype=np.int64)
     verdict = certify(problem, node_of, budget=Budget())
-    return Candidate(node_of, None, verdict, goal.values(problem, node_of, verdict, None))
+    return CandidatePlacement(node_of, None, verdict, goal.values(problem, node_of, verdict, None))
 
 
 def broken_rows(program, values):
@@ -70,7 +70,7 @@ def test_every_row_holds_for_what_a_best_effort_loses(cluster, limited, data):
         return
     one = candidate(problem, goal, data.draw(st.sampled_from(right)), cluster)
     lost = losses(problem, one.verdict)
-    failures = one.verdict.standing.failures
+    failures = one.verdict.state.failures
     worst = {failures.key(number): loss for number, loss in enumerate(lost)}
     model = written_out(problem, evolve(goal, worst=worst if limited else None))
     values = tuple(model.hint(one))

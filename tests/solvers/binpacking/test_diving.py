@@ -4,14 +4,14 @@ from hypothesis import assume, given, settings
 from tests.support.bins import assert_packed, cases, fewest_bins, triplets
 from vmplace.solvers.binpacking.column_generation import Patterns
 from vmplace.solvers.binpacking.diving import dive
-from vmplace.solvers.binpacking.instance import Stock
+from vmplace.solvers.binpacking.instance import Instance
 from vmplace.solvers.binpacking.subset_sum import fill_up
 from vmplace.solvers.budget import Budget, OutOfTimeError
 
 
 def dived(sizes, kinds, n_bins, failures=20):
-    stock = Stock.of(sizes, kinds)
-    return stock, dive(Patterns(stock, Budget()), n_bins, failures=failures)
+    instance = Instance.of(sizes, kinds)
+    return instance, dive(Patterns(instance, Budget()), n_bins, failures=failures)
 
 
 @settings(max_examples=80, deadline=None)
@@ -21,12 +21,12 @@ def test_what_is_found_is_a_packing_and_small_ones_are_found(case):
     optimum = fewest_bins(sizes, kinds)
     n_bins = sum(count for _, count in kinds)
     assume(sizes and n_bins)
-    stock, loads = dived(sizes, kinds, min(optimum, n_bins))
+    instance, loads = dived(sizes, kinds, min(optimum, n_bins))
     if optimum > n_bins:
         assert loads is None
     else:
         assert len(loads) == optimum
-        assert_packed(stock, loads, stock.counts, stock.largest(optimum))
+        assert_packed(instance, loads, instance.counts, instance.largest(optimum))
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ def test_what_is_found_is_a_packing_and_small_ones_are_found(case):
 )
 def test_it_finds_what_filling_up_does_not(sizes, kinds):
     n_bins = sum(count for _, count in kinds)
-    stock, loads = dived(sizes, kinds, n_bins)
-    assert fill_up(stock, stock.counts, stock.largest(n_bins), budget=Budget()) is None
-    assert_packed(stock, loads, stock.counts, stock.largest(n_bins))
+    instance, loads = dived(sizes, kinds, n_bins)
+    assert fill_up(instance, instance.counts, instance.largest(n_bins), budget=Budget()) is None
+    assert_packed(instance, loads, instance.counts, instance.largest(n_bins))
 
 
 def test_a_choice_that_failed_is_undone():
@@ -53,6 +53,6 @@ def test_it_is_repeatable():
 
 
 def test_it_ends_in_time():
-    stock = Stock.of(triplets(60, 1), [(1000, 20)])
+    instance = Instance.of(triplets(60, 1), [(1000, 20)])
     with pytest.raises(OutOfTimeError):
-        dive(Patterns(stock, Budget(0)), 20, failures=5)
+        dive(Patterns(instance, Budget(0)), 20, failures=5)

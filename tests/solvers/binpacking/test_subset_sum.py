@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.bins import assert_packed, cases, fewest_bins
-from vmplace.solvers.binpacking.instance import Stock
+from vmplace.solvers.binpacking.instance import Instance
 from vmplace.solvers.binpacking.subset_sum import best_fit, fill_up, fullest
 from vmplace.solvers.budget import Budget, OutOfTimeError
 
@@ -30,13 +30,13 @@ def test_the_larger_ones_are_taken_where_both_fill():
 @given(cases())
 def test_what_is_packed_is_packed_well_and_what_fits_one_bin_each_is_packed(case):
     sizes, kinds = case
-    stock = Stock.of(sizes, kinds)
-    limits = stock.largest(stock.n_bins)
-    for loads in (best_fit(stock, budget=NOW), fill_up(stock, stock.counts, limits, budget=NOW)):
+    instance = Instance.of(sizes, kinds)
+    limits = instance.largest(instance.n_bins)
+    for loads in (best_fit(instance, budget=NOW), fill_up(instance, instance.counts, limits, budget=NOW)):
         if loads is None:
-            assert len(sizes) > 1 or fewest_bins(sizes, kinds) > stock.n_bins
+            assert len(sizes) > 1 or fewest_bins(sizes, kinds) > instance.n_bins
         else:
-            assert_packed(stock, loads, stock.counts, limits)
+            assert_packed(instance, loads, instance.counts, limits)
 
 
 @pytest.mark.parametrize(
@@ -49,19 +49,19 @@ def test_what_is_packed_is_packed_well_and_what_fits_one_bin_each_is_packed(case
     ],
 )
 def test_either_way_finds_what_the_other_misses(sizes, kinds, best, full):
-    stock = Stock.of(sizes, kinds)
-    by_best, by_full = best_fit(stock, budget=NOW), fill_up(stock, stock.counts, stock.largest(9), budget=NOW)
+    instance = Instance.of(sizes, kinds)
+    by_best, by_full = best_fit(instance, budget=NOW), fill_up(instance, instance.counts, instance.largest(9), budget=NOW)
     assert (by_best and len(by_best), by_full and len(by_full)) == (best, full)
 
 
 def test_the_fullest_bin_that_takes_an_item_takes_it():
-    stock = Stock.of([7, 6, 3, 4], [(10, 2)])
-    assert best_fit(stock, budget=NOW) == ((0, ((0, 1), (3, 1))), (0, ((1, 1), (2, 1))))
+    instance = Instance.of([7, 6, 3, 4], [(10, 2)])
+    assert best_fit(instance, budget=NOW) == ((0, ((0, 1), (3, 1))), (0, ((1, 1), (2, 1))))
 
 
 def test_they_end_in_time():
-    stock = Stock.of([1], [(1, 1)])
+    instance = Instance.of([1], [(1, 1)])
     with pytest.raises(OutOfTimeError):
-        best_fit(stock, budget=Budget(0))
+        best_fit(instance, budget=Budget(0))
     with pytest.raises(OutOfTimeError):
-        fill_up(stock, (1,), (1,), budget=Budget(0))
+        fill_up(instance, (1,), (1,), budget=Budget(0))

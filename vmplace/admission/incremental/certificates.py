@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vmplace.admission.incremental.state import Item, LiveState
+from vmplace.admission.incremental.state import LiveState, LiveVM
 from vmplace.model.columns import BoolArray, IntArray
 
 __all__ = ["SURE", "LiveCertificates"]
@@ -52,7 +52,7 @@ class LiveCertificates:
         own = np.maximum(state.whole - size + state.step, 0)
         return np.where(some, state.room[state.largest] - own - state.displaced + size, SURE)
 
-    def slack_with(self, node: int, item: Item) -> int:
+    def slack_with(self, node: int, item: LiveVM) -> int:
         """The same of a node's failure with one VM more on it that must restart."""
         state = self._state
         row = state.row[item.memory]
@@ -65,7 +65,7 @@ class LiveCertificates:
 
     # By slots
 
-    def by_slots(self, node: int = -1, item: Item | None = None) -> BoolArray:
+    def by_slots(self, node: int = -1, item: LiveVM | None = None) -> BoolArray:
         """Failures survived if the largest VMs restart first, shape (n_nodes,); as things stand, or with one VM more on a node.
 
         Whoever is small enough never to be stranded may wait. The others count with their memory rounded up to ``M / 2**k``, M
@@ -83,7 +83,7 @@ class LiveCertificates:
             self._known["slots"] = enough.astype(np.int64)
         return enough
 
-    def _least_large(self, item: Item | None, less: IntArray) -> int | None:
+    def _least_large(self, item: LiveVM | None, less: IntArray) -> int | None:
         """The smallest size of VMs that may be stranded; 0 if none may, None if such VMs are not counted.
 
         Parameters
@@ -105,7 +105,7 @@ class LiveCertificates:
             return None
         return int(state.sizes[large].min(initial=SURE)) if large.any() else 0
 
-    def _enough(self, least: int | None, node: int, item: Item | None) -> BoolArray:
+    def _enough(self, least: int | None, node: int, item: LiveVM | None) -> BoolArray:
         """Failures whose VMs of a size or more all find slots, shape (n_nodes,)."""
         state = self._state
         enough = np.full(len(state.usable), least is not None)
@@ -148,7 +148,7 @@ class LiveCertificates:
 
     # For all nodes at once
 
-    def certain(self, nodes: IntArray, item: Item, settled: BoolArray) -> BoolArray:
+    def certain(self, nodes: IntArray, item: LiveVM, settled: BoolArray) -> BoolArray:
         """Nodes on which one VM more harms no failure for certain, shape (len(nodes),).
 
         Parameters
@@ -173,7 +173,7 @@ class LiveCertificates:
             sure &= in_any_order | self._with_slots(nodes, item)
         return sure
 
-    def _in_any_order(self, nodes: IntArray, item: Item, exposed: IntArray) -> BoolArray:
+    def _in_any_order(self, nodes: IntArray, item: LiveVM, exposed: IntArray) -> BoolArray:
         """Nodes whose loss of room leaves some failures' certificates in any order, their own aside, shape (len(nodes),)."""
         state, sure = self._state, np.ones(len(nodes), dtype=bool)
         if not len(exposed):
@@ -190,7 +190,7 @@ class LiveCertificates:
             sure &= less < np.where(nodes == exposed[first], second, least)
         return sure
 
-    def _whatever(self, nodes: IntArray, item: Item, exposed: IntArray) -> tuple[BoolArray, IntArray]:
+    def _whatever(self, nodes: IntArray, item: LiveVM, exposed: IntArray) -> tuple[BoolArray, IntArray]:
         """Nodes whose loss of room leaves some failures enough slots, and those failures that have not enough even without.
 
         Returns
@@ -211,7 +211,7 @@ class LiveCertificates:
             sure &= slots[nodes] - ((state.free[nodes] - item.memory) << k) // most <= spare
         return sure, exposed[~enough]
 
-    def _with_slots(self, nodes: IntArray, item: Item) -> BoolArray:
+    def _with_slots(self, nodes: IntArray, item: LiveVM) -> BoolArray:
         """Nodes whose own failure is survived by slots with one VM more on them, shape (len(nodes),)."""
         least = self._least_large(item, np.zeros_like(self._state.sizes))
         enough = np.full(len(nodes), least is not None)
@@ -224,7 +224,7 @@ class LiveCertificates:
 
     # What cannot be survived
 
-    def short_of_slots(self, nodes: IntArray, item: Item, survived: BoolArray) -> IntArray:
+    def short_of_slots(self, nodes: IntArray, item: LiveVM, survived: BoolArray) -> IntArray:
         """For each node a failure that is survived now, but would lack slots with a VM there; -1 where none is known.
 
         A VM of s fills ``s // t`` slots of t for any t.

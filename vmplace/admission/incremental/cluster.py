@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from attrs import define, frozen
 
-from vmplace.admission.candidates import Survey, scores
+from vmplace.admission.candidates import CandidateSurvey, scores
 from vmplace.admission.incremental.pool import LivePool
 from vmplace.admission.incremental.restart_plans import Loss
-from vmplace.admission.incremental.state import Item
-from vmplace.admission.results import Hindrance
+from vmplace.admission.incremental.state import LiveVM
+from vmplace.admission.results import Rejection
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import names_of
 from vmplace.model.entities import VM
@@ -18,7 +18,7 @@ from vmplace.problem.problem import Problem
 from vmplace.results.placement import Status
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Live", "bare"]
+__all__ = ["LiveCluster", "bare"]
 
 Losses = Mapping[int, Loss | None]
 
@@ -36,7 +36,7 @@ def _bare(cluster: Cluster, problem: Problem) -> bool:
 
 
 @frozen(eq=False)
-class _Part:
+class _LivePart:
     """A pool with the names of its nodes."""
 
     names: list[str]
@@ -44,19 +44,19 @@ class _Part:
 
 
 _NONE = np.zeros(0, dtype=np.int64)
-_NOWHERE = _Part([], LivePool(_NONE, _NONE, _NONE.astype(bool)))
+_NOWHERE = _LivePart([], LivePool(_NONE, _NONE, _NONE.astype(bool)))
 """A pool without nodes."""
 
 
 @define(eq=False)
-class Live:
+class LiveCluster:
     """The state of a cluster, by pools."""
 
-    _parts: dict[str, _Part]
+    _parts: dict[str, _LivePart]
     _place: dict[str, tuple[str, int]]
 
     @classmethod
-    def of(cls, cluster: Cluster, *, budget: Budget) -> "Live | None":
+    def of(cls, cluster: Cluster, *, budget: Budget) -> "LiveCluster | None":
         """A cluster kept live; None where more than memory binds it."""
         problem = compile_problem(cluster)
         if not _bare(cluster, problem):
@@ -71,9 +71,9 @@ class Live:
             columns = zip(
                 problem.memory[vms].tolist(), problem.priority[vms].tolist(), problem.protected[vms].tolist(), strict=True
             )
-            pool.state.fill(np.searchsorted(mine, problem.node_of[vms]), [Item(*column) for column in columns])
+            pool.state.fill(np.searchsorted(mine, problem.node_of[vms]), [LiveVM(*column) for column in columns])
             pool.losses(budget=budget)
-            live._parts[name] = _Part([known[i] for i in mine.tolist()], pool)
+            live._parts[name] = _LivePart([known[i] for i in mine.tolist()], pool)
             live._place.update((node, (name, i)) for i, node in enumerate(live._parts[name].names))
         return live
 
@@ -126,26 +126,26 @@ class Live:
 
     def weigh(
         self, vm: VM, node: str, *, waits: bool, stays: bool, budget: Budget, before: Losses | None = None
-    ) -> tuple[Hindrance, int, str]:
+    ) -> tuple[Rejection, int, str]:
         """What speaks against a VM on a node of its pool, what is free there, and which failure is to blame."""
         pool, index = self._found(node)
         free = int(pool.state.usable[index] - pool.state.load[index])
         told, failure = pool.fits(index, vm.memory, stays=stays), -1
-        if told is Hindrance.NOTHING:
+        if told is Rejection.NOTHING:
             told, failure = pool.judge(index, _item(vm, waits=waits), budget=budget, before=before)
         return told, max(free, 0), self._parts[vm.pool].names[failure] if failure >= 0 else ""
 
-    def survey(self, vm: VM, *, waits: bool, score: str, budget: Budget) -> Survey:
+    def survey(self, vm: VM, *, waits: bool, score: str, budget: Budget) -> CandidateSurvey:
         """What is known of a VM on each node of its pool."""
         part = self._parts.get(vm.pool, _NOWHERE)
         pool, item = part.pool, _item(vm, waits=waits)
-        hindrances = pool.hindrances(vm.memory)
-        hindrances[hindrances == Hindrance.NOTHING] = Hindrance.DOUBT
-        return Survey(
+        rejections = pool.rejections(vm.memory)
+        rejections[rejections == Rejection.NOTHING] = Rejection.DOUBT
+        return CandidateSurvey(
             part.names,
             vm.memory,
-            hindrances,
-            np.full(len(hindrances), -1, dtype=np.int64),
+            rejections,
+            np.full(len(rejections), -1, dtype=np.int64),
             scores(score, pool.state.free, pool.state.usable, vm.memory),
             pool.state.free.copy(),
             part.names.__getitem__,
@@ -154,5 +154,5 @@ class Live:
         )
 
 
-def _item(vm: VM, *, waits: bool = False) -> Item:
-    return Item(vm.memory, vm.priority, vm.protected, waits)
+def _item(vm: VM, *, waits: bool = False) -> LiveVM:
+    return LiveVM(vm.memory, vm.priority, vm.protected, waits)

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vmplace.admission.incremental.restart_plans import Loss, Refuge
+from vmplace.admission.incremental.restart_plans import Loss, RestartPlan
 from vmplace.model.columns import BoolArray, IntArray
 
-__all__ = ["Refuges"]
+__all__ = ["RestartPlans"]
 
 
-class Refuges:
-    """One `Refuge` for each failure at most, found again by the survivors that it takes.
+class RestartPlans:
+    """One `RestartPlan` for each failure at most, found again by the survivors that it takes.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Refuges:
 
     def __init__(self, n_nodes: int) -> None:
         self.complete: BoolArray = np.zeros(n_nodes, dtype=bool)
-        self.partial: dict[int, Refuge] = {}
+        self.partial: dict[int, RestartPlan] = {}
         self._used: dict[int, Mapping[int, int]] = {}
         self._users: list[dict[int, int]] = [{} for _ in range(n_nodes)]
         self._need: IntArray = np.zeros(n_nodes, dtype=np.int64)
@@ -32,15 +32,15 @@ class Refuges:
     def __contains__(self, failure: int) -> bool:
         return failure in self._used
 
-    def put(self, failure: int, refuge: Refuge) -> None:
+    def put(self, failure: int, plan: RestartPlan) -> None:
         """Keep how a failure ends; in place of what was kept before."""
         self.drop(failure)
-        self._used[failure] = refuge.used
-        if refuge.lost:
-            self.partial[failure] = refuge
+        self._used[failure] = plan.used
+        if plan.lost:
+            self.partial[failure] = plan
         else:
             self.complete[failure] = True
-        for node, amount in refuge.used.items():
+        for node, amount in plan.used.items():
             self._users[node][failure] = amount
             if amount > self._need[node]:
                 self._need[node] = amount
@@ -73,8 +73,8 @@ class Refuges:
 
     def lost(self, failure: int) -> Loss:
         """Who is left out."""
-        refuge = self.partial.get(failure)
-        return {} if refuge is None else refuge.lost
+        plan = self.partial.get(failure)
+        return {} if plan is None else plan.lost
 
     @property
     def need(self) -> IntArray:

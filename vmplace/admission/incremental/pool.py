@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vmplace.admission.incremental.certificates import LiveCertificates
-from vmplace.admission.incremental.plan_store import Refuges
-from vmplace.admission.incremental.restart_plans import Loss, Refuge, Room, find_refuge, no_more
-from vmplace.admission.incremental.state import Item, LiveState
-from vmplace.admission.results import Hindrance
+from vmplace.admission.incremental.plan_store import RestartPlans
+from vmplace.admission.incremental.restart_plans import Loss, RestartPlan, Room, find_restart_plan, no_more
+from vmplace.admission.incremental.state import LiveState, LiveVM
+from vmplace.admission.results import Rejection
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.budget import Budget
 
@@ -21,7 +21,7 @@ _FREEST = 64
 class LivePool:
     """Nodes of one pool, any one of which may fail, and what is on them.
 
-    A failure is told safe by a certificate for all at once, or by a `Refuge` that is kept as long as the survivors have the room;
+    A failure is told safe by a certificate for all at once, or by a `RestartPlan` that stays valid while the survivors have the room;
     unsafe by slots or by a search.
 
     Parameters
@@ -35,14 +35,14 @@ class LivePool:
     def __init__(self, usable: IntArray, limit: IntArray, online: BoolArray) -> None:
         self.state = LiveState(usable, limit, online)
         self._certificates = LiveCertificates(self.state)
-        self._refuges = Refuges(len(usable))
+        self._refuges = RestartPlans(len(usable))
         self._freest: tuple[int, list[Room]] = -1, []
         self._doubtful: tuple[int, set[int]] = -1, set()
-        self._foreseen: tuple[int, int, Item, Refuge] | None = None
+        self._foreseen: tuple[int, int, LiveVM, RestartPlan] | None = None
 
     # What is there
 
-    def put(self, node: int, item: Item) -> None:
+    def put(self, node: int, item: LiveVM) -> None:
         """A VM more on a node."""
         if item.protected:
             self._extend(node, item)
@@ -50,7 +50,7 @@ class LivePool:
         for failure in self._refuges.beyond(node, int(self.state.free[node])):
             self._refuges.drop(failure)
 
-    def take(self, node: int, item: Item) -> None:
+    def take(self, node: int, item: LiveVM) -> None:
         """A VM less on a node."""
         self.state.take(node, item)
         self._refuges.drop_partial()
@@ -62,14 +62,14 @@ class LivePool:
         for failure in self._refuges.beyond(node, 0):
             self._refuges.drop(failure)
 
-    def open(self, node: int, items: Sequence[Item], *, online: bool) -> None:
+    def open(self, node: int, items: Sequence[LiveVM], *, online: bool) -> None:
         """A node is back, with all that was on it; `online`: and takes VMs."""
         self.state.open(node, online=online)
         self._refuges.drop_partial()
         for item in items:
             self.put(node, item)
 
-    def _extend(self, node: int, item: Item) -> None:
+    def _extend(self, node: int, item: LiveVM) -> None:
         """One more VM that must restart: the refuge of its node takes it in, or is forgotten."""
         foreseen, self._foreseen = self._foreseen, None
         if foreseen is not None and foreseen[:3] == (self.state.version, node, item):
@@ -107,11 +107,11 @@ class LivePool:
                 self._doubtful = self.state.version, (doubtful := set())
             if failure in doubtful and budget.spent:
                 return None
-            refuge = find_refuge(self.state.kinds[failure], self._rooms(failure), budget=budget, losses=True)
-            if refuge is None or not refuge.proven:
+            plan = find_restart_plan(self.state.kinds[failure], self._rooms(failure), budget=budget, losses=True)
+            if plan is None or not plan.proven:
                 doubtful.add(failure)
                 return None
-            self._refuges.put(failure, refuge)
+            self._refuges.put(failure, plan)
         return self._refuges.lost(failure)
 
     def _rooms(self, failure: int, node: int = -1, free: int = 0, more: int = 0) -> list[Room]:
@@ -137,27 +137,27 @@ class LivePool:
 
     # What one more VM would do
 
-    def hindrances(self, memory: int) -> IntArray:
-        """What keeps a VM of a size off each node in normal running: a `Hindrance` each, shape (n_nodes,)."""
+    def rejections(self, memory: int) -> IntArray:
+        """What keeps a VM of a size off each node in normal running: a `Rejection` each, shape (n_nodes,)."""
         state = self.state
-        found = np.where(state.free < memory, int(Hindrance.MEMORY), int(Hindrance.NOTHING))
-        found[(found == Hindrance.NOTHING) & (state.load + memory > state.limit)] = Hindrance.HEADROOM
-        found[~state.online] = Hindrance.STATE
+        found = np.where(state.free < memory, int(Rejection.MEMORY), int(Rejection.NOTHING))
+        found[(found == Rejection.NOTHING) & (state.load + memory > state.limit)] = Rejection.HEADROOM
+        found[~state.online] = Rejection.STATE
         return found
 
-    def fits(self, node: int, memory: int, *, stays: bool = False) -> Hindrance:
+    def fits(self, node: int, memory: int, *, stays: bool = False) -> Rejection:
         """What keeps a VM of a size off a node in normal running; `stays`: it is there already, if not with all its memory."""
         state = self.state
         if not (state.online[node] or stays):
-            return Hindrance.STATE
+            return Rejection.STATE
         after = int(state.load[node]) + memory
         if after > state.limit[node]:
-            return Hindrance.HEADROOM if after <= state.usable[node] else Hindrance.MEMORY
-        return Hindrance.NOTHING
+            return Rejection.HEADROOM if after <= state.usable[node] else Rejection.MEMORY
+        return Rejection.NOTHING
 
     def judge(
-        self, node: int, item: Item, *, budget: Budget, before: Mapping[int, Loss | None] | None = None
-    ) -> tuple[Hindrance, int]:
+        self, node: int, item: LiveVM, *, budget: Budget, before: Mapping[int, Loss | None] | None = None
+    ) -> tuple[Rejection, int]:
         """Whether a VM on a node with room for it makes any failure worse; and which, if it does.
 
         Parameters
@@ -176,109 +176,111 @@ class LivePool:
         if (len(doubtful) or own) and not item.waits and before is None:
             short = self._certificates.short_of_slots(np.array([node]), item, self.survived)
             if short[0] >= 0:
-                return Hindrance.FAILURE, int(short[0])
+                return Rejection.FAILURE, int(short[0])
         doubt = -1
         for failure in doubtful.tolist():
             told = self._shrunk(failure, node, item, budget, before)
-            if told is Hindrance.FAILURE:
+            if told is Rejection.FAILURE:
                 return told, failure
-            doubt = failure if told is Hindrance.DOUBT else doubt
+            doubt = failure if told is Rejection.DOUBT else doubt
         if own:
             told = self._joined(node, item, budget, before)
-            if told is Hindrance.FAILURE:
+            if told is Rejection.FAILURE:
                 return told, node
-            doubt = node if told is Hindrance.DOUBT else doubt
-        return (Hindrance.NOTHING, -1) if doubt < 0 else (Hindrance.DOUBT, doubt)
+            doubt = node if told is Rejection.DOUBT else doubt
+        return (Rejection.NOTHING, -1) if doubt < 0 else (Rejection.DOUBT, doubt)
 
-    def _doubtful_with(self, node: int, item: Item) -> IntArray:
+    def _doubtful_with(self, node: int, item: LiveVM) -> IntArray:
         """Failures, other than the node's own, for which its loss of room may matter: no certificate in any order, no refuge."""
-        state, refuges = self.state, self._refuges
+        state, plans = self.state, self._refuges
         if not len(state.sizes):
             return np.zeros(0, dtype=np.int64)
         less = state.above_on(node) - state.above_on(node, item.memory)
         open_ = self._certificates.slack <= less[state.largest]
         open_[node] = False
-        broken = [failure for failure in refuges.beyond(node, int(state.free[node]) - item.memory) if open_[failure]]
-        open_ &= ~refuges.complete
+        broken = [failure for failure in plans.beyond(node, int(state.free[node]) - item.memory) if open_[failure]]
+        open_ &= ~plans.complete
         open_[broken] = True
         return np.flatnonzero(open_ & (state.displaced > 0))
 
-    def _shrunk(self, failure: int, node: int, item: Item, budget: Budget, before: Mapping[int, Loss | None] | None) -> Hindrance:
+    def _shrunk(
+        self, failure: int, node: int, item: LiveVM, budget: Budget, before: Mapping[int, Loss | None] | None
+    ) -> Rejection:
         """Whether a failure gets worse if a survivor has less free."""
         free, now = int(self.state.free[node]) - item.memory, self._loss(failure, budget)
         if failure in self._refuges and self._refuges.used(failure).get(node, 0) <= free:
-            return Hindrance.NOTHING  # it ends as it would now
+            return Rejection.NOTHING  # it ends as it would now
         allowed = now if before is None else before.get(failure, {})
         kinds, wanted = self.state.kinds[failure], bool(allowed or item.credit)
-        refuge = find_refuge(kinds, self._rooms(failure, node, free), budget=budget, losses=wanted)
-        if refuge is not None and not refuge.lost:
-            self._refuges.put(failure, refuge)  # as good now
-        return _weighed(refuge, allowed, item)
+        plan = find_restart_plan(kinds, self._rooms(failure, node, free), budget=budget, losses=wanted)
+        if plan is not None and not plan.lost:
+            self._refuges.put(failure, plan)  # as good now
+        return _weighed(plan, allowed, item)
 
-    def _joined(self, node: int, item: Item, budget: Budget, before: Mapping[int, Loss | None] | None) -> Hindrance:
+    def _joined(self, node: int, item: LiveVM, budget: Budget, before: Mapping[int, Loss | None] | None) -> Rejection:
         """Whether the failure of the node gets worse with one VM more to restart."""
         now = self._loss(node, budget)
         if node in self._refuges and self._extended(node, item) is not None:
-            return Hindrance.NOTHING
+            return Rejection.NOTHING
         allowed, held = now if before is None else before.get(node, {}), self.state.kinds[node]
         kinds = {**held, item.kind: held.get(item.kind, 0) + 1}
-        refuge = find_refuge(kinds, self._rooms(node, more=1), budget=budget, losses=bool(allowed))
-        if refuge is not None and not refuge.lost:
-            self._foreseen = self.state.version, node, item, refuge
-        return _weighed(refuge, allowed, item)
+        plan = find_restart_plan(kinds, self._rooms(node, more=1), budget=budget, losses=bool(allowed))
+        if plan is not None and not plan.lost:
+            self._foreseen = self.state.version, node, item, plan
+        return _weighed(plan, allowed, item)
 
-    def _extended(self, node: int, item: Item) -> Refuge | None:
+    def _extended(self, node: int, item: LiveVM) -> RestartPlan | None:
         """The refuge of a node with one more VM: beside what it takes of the nodes it takes something of, or of the freest."""
         used, lost = self._refuges.used(node), self._refuges.lost(node)
         for other in (*used, *(room[1] for room in self._roomiest(2)[:2])):
             if other != node and int(self.state.free[other]) - used.get(other, 0) >= item.memory:
-                return Refuge({**used, other: used.get(other, 0) + item.memory}, lost)
+                return RestartPlan({**used, other: used.get(other, 0) + item.memory}, lost)
         return None
 
-    def sift(self, item: Item) -> tuple[IntArray, IntArray]:
+    def sift(self, item: LiveVM) -> tuple[IntArray, IntArray]:
         """What array passes tell of a VM on each node, and which failure speaks against it; what they do not is `DOUBT`.
 
         Returns
         -------
         tuple of IntArray
-            A `Hindrance` per node, and a failure (-1: none), each of shape (n_nodes,).
+            A `Rejection` per node, and a failure (-1: none), each of shape (n_nodes,).
         """
         if item.protected:
             self.state.learn([item.memory])
-        found = self.hindrances(item.memory)
+        found = self.rejections(item.memory)
         blamed = np.full(len(found), -1, dtype=np.int64)
-        open_ = np.flatnonzero(found == Hindrance.NOTHING)
+        open_ = np.flatnonzero(found == Rejection.NOTHING)
         if not len(open_):
             return found, blamed
         if not item.waits:
             failing = self._certificates.short_of_slots(open_, item, self.survived)
-            found[open_[failing >= 0]] = Hindrance.FAILURE
+            found[open_[failing >= 0]] = Rejection.FAILURE
             blamed[open_] = failing
             open_ = open_[failing < 0]
-        found[open_[~self._certain(open_, item)]] = Hindrance.DOUBT
+        found[open_[~self._certain(open_, item)]] = Rejection.DOUBT
         return found, blamed
 
-    def _certain(self, nodes: IntArray, item: Item) -> BoolArray:
+    def _certain(self, nodes: IntArray, item: LiveVM) -> BoolArray:
         """Nodes with room on which one VM more harms no failure for certain, shape (len(nodes),)."""
-        refuges, none = self._refuges, np.zeros(len(self.state.usable), dtype=bool)
+        plans, none = self._refuges, np.zeros(len(self.state.usable), dtype=bool)
         sure = self._certificates.certain(nodes, item, none)
-        settled = refuges.complete.copy()
-        settled[list(refuges.partial)] = True
+        settled = plans.complete.copy()
+        settled[list(plans.partial)] = True
         if not sure.all() and settled.any():
-            untouched = refuges.need[nodes] <= self.state.free[nodes] - item.memory
+            untouched = plans.need[nodes] <= self.state.free[nodes] - item.memory
             sure |= untouched & self._certificates.certain(nodes, item, settled)
         return sure
 
 
-def _weighed(refuge: Refuge | None, allowed: Loss | None, item: Item) -> Hindrance:
+def _weighed(plan: RestartPlan | None, allowed: Loss | None, item: LiveVM) -> Rejection:
     """Whether an end is no worse than allowed."""
-    if refuge is not None and not refuge.lost:
-        return Hindrance.NOTHING
-    if refuge is None or allowed is None:
-        return Hindrance.DOUBT
+    if plan is not None and not plan.lost:
+        return Rejection.NOTHING
+    if plan is None or allowed is None:
+        return Rejection.DOUBT
     with_credit = {rank: allowed.get(rank, 0) + item.credit.get(rank, 0) for rank in {*allowed, *item.credit}}
     if not with_credit:
-        return Hindrance.FAILURE  # somebody is left out, whoever it is
-    if no_more(refuge.lost, with_credit):
-        return Hindrance.NOTHING
-    return Hindrance.FAILURE if refuge.proven else Hindrance.DOUBT
+        return Rejection.FAILURE  # somebody is left out, whoever it is
+    if no_more(plan.lost, with_credit):
+        return Rejection.NOTHING
+    return Rejection.FAILURE if plan.proven else Rejection.DOUBT

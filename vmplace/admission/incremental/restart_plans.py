@@ -7,13 +7,13 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from vmplace.failover.certify import certify
-from vmplace.failover.verdict import Fate
+from vmplace.failover.verdict import ScenarioStatus
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.problem.compile import compile_problem
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Kind", "Loss", "Refuge", "find_refuge", "no_more"]
+__all__ = ["Kind", "Loss", "RestartPlan", "find_restart_plan", "no_more"]
 
 Kind = tuple[int, int]
 """What is alike among VMs that must restart: memory in MiB, and priority."""
@@ -26,7 +26,7 @@ Room = tuple[int, int]
 
 
 @frozen
-class Refuge:
+class RestartPlan:
     """How a failure ends.
 
     Parameters
@@ -50,7 +50,7 @@ def no_more(one: Loss, other: Loss) -> bool:
     return [one.get(rank, 0) for rank in ranks] <= [other.get(rank, 0) for rank in ranks]
 
 
-def find_refuge(items: Mapping[Kind, int], rooms: Sequence[Room], *, budget: Budget, losses: bool) -> Refuge | None:
+def find_restart_plan(items: Mapping[Kind, int], rooms: Sequence[Room], *, budget: Budget, losses: bool) -> RestartPlan | None:
     """The end of a failure; None if time ran out before it was known.
 
     Parameters
@@ -68,7 +68,7 @@ def find_refuge(items: Mapping[Kind, int], rooms: Sequence[Room], *, budget: Bud
     sizes = sorted(((size, count) for (size, _), count in items.items()), reverse=True)
     used = _filled(sizes, rooms) or _tightest(sizes, rooms)
     if used is not None:
-        return Refuge(used)
+        return RestartPlan(used)
     return _decided(items, rooms, budget, losses)
 
 
@@ -107,7 +107,7 @@ def _tightest(sizes: Sequence[tuple[int, int]], rooms: Sequence[Room]) -> dict[i
     return used
 
 
-def _decided(items: Mapping[Kind, int], rooms: Sequence[Room], budget: Budget, losses: bool) -> Refuge | None:
+def _decided(items: Mapping[Kind, int], rooms: Sequence[Room], budget: Budget, losses: bool) -> RestartPlan | None:
     """Exactly: as the failure of a node in a cluster where nothing else runs, and survivors are as large as their room."""
     roomy = [room for room in rooms if room[0] > 0]
     kinds = list(items.items())
@@ -119,23 +119,23 @@ def _decided(items: Mapping[Kind, int], rooms: Sequence[Room], budget: Budget, l
     vms = VMColumns.of(memory, np.full(len(memory), failed), None, nodes.names)
     problem = compile_problem(Cluster(nodes, evolve(vms, priority=priority)))
     verdict = certify(problem, problem.node_of, budget=budget, losses=losses)
-    fate = Fate(int(verdict.fate[failed]))
-    if fate is Fate.UNKNOWN:
+    fate = ScenarioStatus(int(verdict.fate[failed]))
+    if fate is ScenarioStatus.UNKNOWN:
         return None
     restarts = verdict.restarts
     there = restarts.node >= 0
     taken = np.bincount(restarts.node[there], problem.memory[restarts.vm[there]], minlength=failed).astype(np.int64)
     used = {roomy[i][1]: amount for i, amount in enumerate(taken.tolist()) if amount}
-    if fate is Fate.SAFE:
-        return Refuge(used)
+    if fate is ScenarioStatus.SAFE:
+        return RestartPlan(used)
     loss = verdict.losses.get(failed) if losses else None
     if loss is None:
-        return Refuge({}, _sums(items), proven=False)
+        return RestartPlan({}, _sums(items), proven=False)
     lost: dict[int, int] = {}
     for vm in loss.vms.tolist():
         rank = int(priority[vm])
         lost[rank] = lost.get(rank, 0) + int(memory[vm])
-    return Refuge(used, lost, bool(loss.minimal))
+    return RestartPlan(used, lost, bool(loss.minimal))
 
 
 def _sums(items: Mapping[Kind, int]) -> Loss:

@@ -10,14 +10,14 @@ from attrs import frozen
 from vmplace.admission.incremental.restart_plans import Kind, Loss
 from vmplace.model.columns import BoolArray, IntArray
 
-__all__ = ["Item", "LiveState"]
+__all__ = ["LiveState", "LiveVM"]
 
 _MOST_COUNTED = 64
 """VMs of so many sizes are counted by node; the largest of those that are there at first."""
 
 
 @frozen
-class Item:
+class LiveVM:
     """A VM as a live pool sees it: memory in MiB, priority, whether it must restart, and whether it waits to be started."""
 
     memory: int
@@ -87,7 +87,7 @@ class LiveState:
         self.totals = np.zeros(0, dtype=np.int64)
         self.version = 0
 
-    def fill(self, nodes: IntArray, items: Sequence[Item]) -> None:
+    def fill(self, nodes: IntArray, items: Sequence[LiveVM]) -> None:
         """Put many VMs at once, each on its node; nothing is there yet."""
         memory = np.array([item.memory for item in items], dtype=np.int64)
         protected = np.array([item.protected for item in items], dtype=bool)
@@ -102,13 +102,13 @@ class LiveState:
         for node in np.flatnonzero(self.displaced).tolist():
             self._renew(node)
 
-    def put(self, node: int, item: Item) -> None:
+    def put(self, node: int, item: LiveVM) -> None:
         """A VM more on a node."""
         if item.protected:
             self.learn([item.memory])
         self._change(node, item, 1)
 
-    def take(self, node: int, item: Item) -> None:
+    def take(self, node: int, item: LiveVM) -> None:
         """A VM less on a node."""
         self._change(node, item, -1)
 
@@ -157,7 +157,7 @@ class LiveState:
         """Memory in whole steps."""
         return memory // self.step * self.step if self.step else memory
 
-    def _change(self, node: int, item: Item, number: int) -> None:
+    def _change(self, node: int, item: LiveVM, number: int) -> None:
         if item.protected:
             self._count(node, item.kind, number)
             self.displaced[node] += number * item.memory

@@ -10,12 +10,12 @@ from contextlib import suppress
 import numpy as np
 from attrs import frozen
 
-from vmplace.failover.any_order.blocking import Blockade
+from vmplace.failover.any_order.blocking import BlockingProblem
 from vmplace.failover.any_order.blocking import certified as quickly_certified
 from vmplace.failover.any_order.covering import cover
 from vmplace.failover.any_order.exact import search
 from vmplace.failover.any_order.heuristic import attack
-from vmplace.failover.any_order.state import Situation, Story
+from vmplace.failover.any_order.state import AnyOrderProblem, Story
 from vmplace.model.columns import BoolArray
 from vmplace.solvers.budget import Budget, OutOfTimeError
 from vmplace.solvers.cpsat import Outcome
@@ -49,12 +49,12 @@ class Stranding:
         return None if self.open.any() else True
 
 
-def strand(situation: Situation, *, budget: Budget, certified: BoolArray | None = None, every: bool = False) -> Stranding:
+def strand(any_order: AnyOrderProblem, *, budget: Budget, certified: BoolArray | None = None, every: bool = False) -> Stranding:
     """Look for states in which a VM that must restart cannot.
 
     Parameters
     ----------
-    situation
+    any_order
         The failure.
     budget
         When it is spent, what has not been decided stays open.
@@ -63,20 +63,20 @@ def strand(situation: Situation, *, budget: Budget, certified: BoolArray | None 
     every
         Decide about all VMs, instead of ending with the first that can be stranded.
     """
-    kinds = situation.kinds
-    sure = quickly_certified(situation) if certified is None else certified
-    siege = _Siege(situation, [k for k, vms in enumerate(kinds.vms) if kinds.must[k] and not sure[vms[0]]])
+    kinds = any_order.kinds
+    sure = quickly_certified(any_order) if certified is None else certified
+    siege = _AdversarySearch(any_order, [k for k, vms in enumerate(kinds.vms) if kinds.must[k] and not sure[vms[0]]])
     with suppress(OutOfTimeError):
         siege.quickly(budget, every)
         siege.exactly(budget, every)
     return siege.result()
 
 
-class _Siege:
+class _AdversarySearch:
     """What is known of each kind of VM; the largest, which are the easiest to strand, come first."""
 
-    def __init__(self, situation: Situation, pending: list[int]) -> None:
-        self.situation = situation
+    def __init__(self, any_order: AnyOrderProblem, pending: list[int]) -> None:
+        self.any_order = any_order
         self.pending = pending
         self.withstood: set[int] = set()
         self.never_alone: set[int] = set()
@@ -85,7 +85,7 @@ class _Siege:
     def quickly(self, budget: Budget, every: bool) -> None:
         """By filling nodes one by one, by sums that the others' demands can have, and by a relaxation."""
         for kind in self._turns(budget, every):
-            if not any(self.situation.kinds.safe_with(other)[kind] for other in self.pending if other != kind):
+            if not any(self.any_order.kinds.safe_with(other)[kind] for other in self.pending if other != kind):
                 self._attack(kind)
         for kind in self._turns(budget, every):
             if not self._attack(kind):
@@ -93,14 +93,14 @@ class _Siege:
 
     def _attack(self, kind: int) -> bool:
         """Whether a quick adversary has its way."""
-        if kind not in self.withstood and (story := attack(Blockade.of(self.situation, kind))):
+        if kind not in self.withstood and (story := attack(BlockingProblem.of(self.any_order, kind))):
             self._settle(kind, story)
             return True
         self.withstood.add(kind)
         return False
 
     def _relax(self, kind: int, budget: Budget) -> None:
-        alone, whole = Blockade.alone(self.situation, kind).sharp, Blockade.of(self.situation, kind).sharp
+        alone, whole = BlockingProblem.alone(self.any_order, kind).sharp, BlockingProblem.of(self.any_order, kind).sharp
         outcome, story = (Outcome.INFEASIBLE, None) if alone.impossible else cover(alone, budget=budget)
         if outcome is Outcome.INFEASIBLE:
             self.never_alone.add(kind)
@@ -118,13 +118,13 @@ class _Siege:
             if story is not None or outcome is Outcome.INFEASIBLE:
                 self._settle(kind, story)
 
-    def _open_cases(self, kind: int) -> Iterator[Blockade]:
+    def _open_cases(self, kind: int) -> Iterator[BlockingProblem]:
         """One of those that the VM must be together with has restarted; none of them has."""
-        whole = Blockade.of(self.situation, kind)
+        whole = BlockingProblem.of(self.any_order, kind)
         if whole.mates.any():
             yield whole
         if kind not in self.never_alone:
-            yield Blockade.alone(self.situation, kind)
+            yield BlockingProblem.alone(self.any_order, kind)
 
     def _turns(self, budget: Budget, every: bool) -> Iterator[int]:
         """Kinds to decide about."""
@@ -139,14 +139,14 @@ class _Siege:
             self.pending.remove(kind)
             self.stories[kind] = story
         else:
-            safe = self.situation.kinds.safe_with(kind)
+            safe = self.any_order.kinds.safe_with(kind)
             self.pending = [k for k in self.pending if not safe[k]]
 
     def result(self) -> Stranding:
         return Stranding(tuple(self.stories.values()), self._vms(self.stories), self._vms(self.pending))
 
     def _vms(self, kinds: Iterable[int]) -> BoolArray:
-        mask = np.zeros(self.situation.n_vms, dtype=bool)
+        mask = np.zeros(self.any_order.n_vms, dtype=bool)
         for kind in kinds:
-            mask[self.situation.kinds.vms[kind]] = True
+            mask[self.any_order.kinds.vms[kind]] = True
         return mask

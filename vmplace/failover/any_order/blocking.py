@@ -30,11 +30,11 @@ from functools import cached_property
 import numpy as np
 from attrs import evolve, frozen
 
-from vmplace.failover.any_order.state import Situation
+from vmplace.failover.any_order.state import AnyOrderProblem
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.binpacking.least_sum import least_sum
 
-__all__ = ["NEVER", "Blockade", "certified"]
+__all__ = ["NEVER", "BlockingProblem", "certified"]
 
 NEVER = np.iinfo(np.int64).max
 """The cost of what cannot be done."""
@@ -43,29 +43,33 @@ _SHARES = 2**31
 """A whole resource in shares of it, at most: shares of some thousand nodes sum up below 2**62."""
 
 
-def certified(situation: Situation) -> BoolArray:
+def certified(any_order: AnyOrderProblem) -> BoolArray:
     """Which VMs that must restart are stranded in no state, as far as a quick look can tell; shape (n_vms,).
 
     Sound, not complete: `vmplace.failover.any_order.adversary.strand` decides about the others.
     """
-    kinds = situation.kinds
+    kinds = any_order.kinds
     safe = np.zeros(len(kinds), dtype=bool)
     for kind in np.flatnonzero(kinds.must).tolist():
-        if not safe[kind] and Blockade.alone(situation, kind).impossible and Blockade.of(situation, kind).harmless_mates:
+        if (
+            not safe[kind]
+            and BlockingProblem.alone(any_order, kind).impossible
+            and BlockingProblem.of(any_order, kind).harmless_mates
+        ):
             safe |= kinds.safe_with(kind)
-    sure = np.zeros(situation.n_vms, dtype=bool)
+    sure = np.zeros(any_order.n_vms, dtype=bool)
     for kind in np.flatnonzero(safe & kinds.must).tolist():
         sure[kinds.vms[kind]] = True
     return sure
 
 
 @frozen(eq=False)
-class Blockade:
+class BlockingProblem:
     """What it takes to block all nodes that a VM could use.
 
     Parameters
     ----------
-    situation
+    any_order
         The failure.
     kind
         The VM's kind.
@@ -78,32 +82,32 @@ class Blockade:
         (len(nodes), n_resources).
     """
 
-    situation: Situation
+    any_order: AnyOrderProblem
     kind: int
     nodes: IntArray
     others: IntArray
     cost: IntArray
 
     @classmethod
-    def of(cls, situation: Situation, kind: int) -> "Blockade":
+    def of(cls, any_order: AnyOrderProblem, kind: int) -> "BlockingProblem":
         """By all others."""
-        others = situation.kinds.count.copy()
+        others = any_order.kinds.count.copy()
         others[kind] -= 1
-        return cls._by(situation, kind, others)
+        return cls._by(any_order, kind, others)
 
     @classmethod
-    def alone(cls, situation: Situation, kind: int) -> "Blockade":
+    def alone(cls, any_order: AnyOrderProblem, kind: int) -> "BlockingProblem":
         """By all others but those that the VM must be together with."""
-        whole = cls.of(situation, kind)
-        return cls._by(situation, kind, np.where(whole.mates, 0, whole.others)) if whole.mates.any() else whole
+        whole = cls.of(any_order, kind)
+        return cls._by(any_order, kind, np.where(whole.mates, 0, whole.others)) if whole.mates.any() else whole
 
     @classmethod
-    def _by(cls, situation: Situation, kind: int, others: IntArray) -> "Blockade":
+    def _by(cls, any_order: AnyOrderProblem, kind: int, others: IntArray) -> "BlockingProblem":
         """With costs by the common divisor of the others' demands."""
-        kinds = situation.kinds
+        kinds = any_order.kinds
         nodes = np.flatnonzero(kinds.fits[kind])
-        bare = cls(situation, kind, nodes, others, np.zeros((0, 0), dtype=np.int64))
-        demand, free = kinds.demand[kind], situation.free[nodes]
+        bare = cls(any_order, kind, nodes, others, np.zeros((0, 0), dtype=np.int64))
+        demand, free = kinds.demand[kind], any_order.free[nodes]
         near = kinds.fits[:, nodes]
         involved = kinds.demand[(bare.fillers > 0) & near.any(axis=1)]
         step = np.maximum(1, np.gcd.reduce(involved, axis=0, initial=0))
@@ -114,17 +118,17 @@ class Blockade:
     @cached_property
     def fillers(self) -> IntArray:
         """How many others of each kind can block nodes by what they take. Those that block a whole zone are not needed for it."""
-        return np.where(_share(self.situation.kinds.apart, self.kind), 0, self.others)
+        return np.where(_share(self.any_order.kinds.apart, self.kind), 0, self.others)
 
     @cached_property
-    def sharp(self) -> "Blockade":
+    def sharp(self) -> "BlockingProblem":
         """With costs by the sums that the others' demands can have."""
-        kinds = self.situation.kinds
+        kinds = self.any_order.kinds
         cost = self.cost.copy()
         known: dict[tuple[int, int, bytes], int | None] = {}
         for at, r in np.argwhere(self.cost < NEVER).tolist():
             node = self.nodes[at]
-            least, most = int(self.cost[at, r]), int(self.situation.free[node, r])
+            least, most = int(self.cost[at, r]), int(self.any_order.free[node, r])
             near = kinds.fits[:, node] & (self.fillers > 0) & (kinds.demand[:, r] > 0)
             key = (r, most, near.tobytes())
             if key not in known:
@@ -136,7 +140,7 @@ class Blockade:
     @cached_property
     def mates(self) -> BoolArray:
         """Kinds of others that the VM must be together with, shape (n_kinds,)."""
-        return (self.others > 0) & _share(self.situation.kinds.together, self.kind)
+        return (self.others > 0) & _share(self.any_order.kinds.together, self.kind)
 
     @property
     def impossible(self) -> bool:
@@ -149,7 +153,7 @@ class Blockade:
     @property
     def harmless_mates(self) -> bool:
         """Whether it is certain that the VM finds room wherever the first of those that it must be together with restarts."""
-        kinds = self.situation.kinds
+        kinds = self.any_order.kinds
         if not self.mates.any():
             return True
         # Of two rules, each might have its first on a node of its own.
@@ -161,18 +165,18 @@ class Blockade:
     @cached_property
     def keeping_away(self) -> list[int]:
         """Rules that keep the VM apart from others that may restart."""
-        return [rule for rule in sorted(self.situation.kinds.apart[self.kind]) if self.members(rule)]
+        return [rule for rule in sorted(self.any_order.kinds.apart[self.kind]) if self.members(rule)]
 
     def members(self, rule: int) -> int:
         """How many of the others, of those that fit anywhere, a rule keeps apart."""
-        kinds = self.situation.kinds
+        kinds = self.any_order.kinds
         others = (self.others * kinds.fits.any(axis=1)).tolist()
         return sum(n for n, rules in zip(others, kinds.apart, strict=True) if rule in rules)
 
     @cached_property
     def worth(self) -> tuple[IntArray, int]:
         """How much of what the others have each node takes at least, and all that they have, in the same unit."""
-        kinds, cost = self.situation.kinds, self.cost
+        kinds, cost = self.any_order.kinds, self.cost
         budget = (self.fillers * kinds.fits[:, self.nodes].any(axis=1)) @ kinds.demand
         blocking = np.flatnonzero((cost < NEVER).any(axis=0))
         if len(blocking) == 1:
@@ -187,7 +191,7 @@ class Blockade:
 
     def _apart(self, rule: int, worth: IntArray) -> int:
         """The most that members of a rule can be worth by blocking zones."""
-        zone = self.situation.apart[rule][1][self.nodes]
+        zone = self.any_order.apart[rule][1][self.nodes]
         _, number = np.unique(zone, return_inverse=True)
         value = np.zeros(len(self.nodes), dtype=np.int64)
         np.add.at(value, number.reshape(-1), worth)

@@ -24,10 +24,10 @@ from math import inf
 import numpy as np
 from attrs import define
 
-from vmplace.failover.any_order.blocking import Blockade
-from vmplace.failover.any_order.heuristic import Attempt
+from vmplace.failover.any_order.blocking import BlockingProblem
+from vmplace.failover.any_order.heuristic import Attack
 from vmplace.failover.any_order.pricing import Group, Lightest
-from vmplace.failover.any_order.relaxation import Part, Relaxation
+from vmplace.failover.any_order.relaxation import Relaxation, _Share
 from vmplace.failover.any_order.state import Story
 from vmplace.solvers.binpacking.instance import Pattern
 from vmplace.solvers.budget import Budget
@@ -62,7 +62,7 @@ _Zones = frozenset[tuple[int, int]]
 """Of rules that keep the VM apart from others: (index of the rule, zone)."""
 
 
-def cover(blockade: Blockade, *, budget: Budget) -> tuple[Outcome, Story | None]:
+def cover(blockade: BlockingProblem, *, budget: Budget) -> tuple[Outcome, Story | None]:
     """A state that strands a VM of the kind; INFEASIBLE if it is proved that there is none, UNKNOWN if that stays open.
 
     Raises
@@ -71,7 +71,7 @@ def cover(blockade: Blockade, *, budget: Budget) -> tuple[Outcome, Story | None]
         if the budget is spent.
     """
     if not len(blockade.nodes):
-        return Outcome.OPTIMAL, Attempt(blockade).story
+        return Outcome.OPTIMAL, Attack(blockade).story
     for fine in _FINENESS:
         lightest = Lightest(blockade, fine)
         if not lightest.affordable:
@@ -82,7 +82,7 @@ def cover(blockade: Blockade, *, budget: Budget) -> tuple[Outcome, Story | None]
     return Outcome.UNKNOWN, None
 
 
-def _branch(blockade: Blockade, lightest: Lightest, budget: Budget) -> tuple[Outcome, Story | None]:
+def _branch(blockade: BlockingProblem, lightest: Lightest, budget: Budget) -> tuple[Outcome, Story | None]:
     """As `cover`, with so fine tables: zones that the program blocks in part are blocked, or not, in turn."""
     known: list[tuple[Group, Pattern]] = []
     branches: list[tuple[_Zones, _Zones]] = [(frozenset(), frozenset())]
@@ -105,7 +105,7 @@ def _branch(blockade: Blockade, lightest: Lightest, budget: Budget) -> tuple[Out
 
 
 @define
-class _Left:
+class _Uncovered:
     """What is left once some of it is fixed.
 
     Parameters
@@ -120,24 +120,24 @@ class _Left:
         How many zones each rule that keeps the VM apart from others may block.
     """
 
-    attempt: Attempt
+    attempt: Attack
     nodes: dict[Group, list[int]]
     counts: list[int]
     zones: list[int]
 
-    def copy(self) -> "_Left":
+    def copy(self) -> "_Uncovered":
         """The same, to go on from."""
         nodes = {group: unblocked.copy() for group, unblocked in self.nodes.items()}
-        return _Left(self.attempt.copy(), nodes, self.counts.copy(), self.zones.copy())
+        return _Uncovered(self.attempt.copy(), nodes, self.counts.copy(), self.zones.copy())
 
-    def usable(self, part: Part) -> bool:
+    def usable(self, part: _Share) -> bool:
         """Whether there is something that a part could block, and enough for it."""
         if part.group is None:
             index, zone = part.zone
             return self.zones[index] > 0 and any(group.zones[index] == zone for group, nodes in self.nodes.items() if nodes)
         return bool(self.nodes[part.group]) and all(self.counts[kind] >= n for kind, n in part.pattern)
 
-    def use(self, part: Part) -> bool:
+    def use(self, part: _Share) -> bool:
         """Restart a pattern on one of its group's nodes, or a VM that blocks a zone; whether that may be."""
         if part.group is None:
             self.zones[part.zone[0]] -= 1
@@ -154,7 +154,7 @@ class _Left:
         """Restart a VM that keeps the target away from a zone, by the rule of this index; whether one may."""
         blockade = self.attempt.blockade
         rule = blockade.keeping_away[index]
-        if not self.attempt.occupy(rule, blockade.situation.apart[rule][1] == zone):
+        if not self.attempt.occupy(rule, blockade.any_order.apart[rule][1] == zone):
             return False
         for group, nodes in self.nodes.items():
             if group.zones[index] == zone:
@@ -175,7 +175,7 @@ class _Covering:
 
     def __init__(
         self,
-        blockade: Blockade,
+        blockade: BlockingProblem,
         lightest: Lightest,
         budget: Budget,
         known: list[tuple[Group, Pattern]],
@@ -187,15 +187,15 @@ class _Covering:
         self._known = known
         self._blocked = blocked
         self._spared = spared
-        self._left = _Left(
-            Attempt(blockade),
+        self._left = _Uncovered(
+            Attack(blockade),
             {g: [] if blocked.intersection(enumerate(g.zones)) else list(g.nodes) for g in lightest.groups},
             blockade.fillers.tolist(),
             [blockade.members(rule) for rule in blockade.keeping_away],
         )
         for index, _ in blocked:
             self._left.zones[index] -= 1
-        demand = blockade.situation.kinds.demand
+        demand = blockade.any_order.kinds.demand
         self._shares: list[float] = (demand / np.maximum(1, demand.max(axis=0))).max(axis=1).tolist()
         self._program = Relaxation(self._left.counts, self._shares, lightest.groups, spared)
         for group, pattern in known:
@@ -267,7 +267,7 @@ class _Covering:
         self._left.attempt.block_all(dearest_first=True)
         return self._left.attempt.story
 
-    def _fix(self) -> Part | None:
+    def _fix(self) -> _Share | None:
         """Use what the program uses as a whole, or most of; one of these, None if there is none that may be used."""
         parts = [part for part in self._program.parts() if part.amount > _MISSING and self._left.usable(part)]
         parts.sort(key=lambda part: -part.amount)

@@ -5,28 +5,28 @@ from copy import copy
 
 import numpy as np
 
-from vmplace.failover.any_order.blocking import NEVER, Blockade
-from vmplace.failover.any_order.state import Restarts, Story
+from vmplace.failover.any_order.blocking import NEVER, BlockingProblem
+from vmplace.failover.any_order.state import RestartState, Story
 from vmplace.model.columns import BoolArray
 from vmplace.solvers.binpacking.instance import Pattern
 from vmplace.solvers.binpacking.least_sum import least_choice
 
-__all__ = ["Attempt", "attack"]
+__all__ = ["Attack", "attack"]
 
 
 _COMPANIES = 32
 """How many nodes to try for each kind that the VM must be together with."""
 
 
-def attack(blockade: Blockade) -> Story | None:
+def attack(blockade: BlockingProblem) -> Story | None:
     """A state that strands a VM of the kind, if one of a few attempts ends in one."""
     for dearest_first in (True, False):
-        attempt = Attempt(blockade)
+        attempt = Attack(blockade)
         attempt.block_all(dearest_first=dearest_first)
         if attempt.story is not None:
             return attempt.story
     for kind, node in _companies(blockade):
-        attempt = Attempt(blockade)
+        attempt = Attack(blockade)
         attempt.restart(kind, node)
         attempt.block_all(dearest_first=True)
         if attempt.story is not None:
@@ -34,10 +34,10 @@ def attack(blockade: Blockade) -> Story | None:
     return None
 
 
-def _companies(blockade: Blockade) -> Iterator[tuple[int, int]]:
+def _companies(blockade: BlockingProblem) -> Iterator[tuple[int, int]]:
     """First restarts of those that the VM must be together with, as (kind, node): on nodes that are cheap to block for the VM."""
-    kinds = blockade.situation.kinds
-    cost = np.zeros(blockade.situation.n_nodes, dtype=np.int64)
+    kinds = blockade.any_order.kinds
+    cost = np.zeros(blockade.any_order.n_nodes, dtype=np.int64)
     cost[blockade.nodes], _ = blockade.worth
     for kind in np.flatnonzero(blockade.mates).tolist():
         nodes = np.flatnonzero(kinds.fits[kind])
@@ -45,18 +45,18 @@ def _companies(blockade: Blockade) -> Iterator[tuple[int, int]]:
             yield kind, node
 
 
-class Attempt:
+class Attack:
     """One state in the making."""
 
-    def __init__(self, blockade: Blockade) -> None:
+    def __init__(self, blockade: BlockingProblem) -> None:
         self.blockade = blockade
-        self.kinds = blockade.situation.kinds
-        self.restarts = Restarts(blockade.situation)
+        self.kinds = blockade.any_order.kinds
+        self.restarts = RestartState(blockade.any_order)
         self.target = int(self.kinds.vms[blockade.kind][0])
         # The target is the first of its kind, and never among those that wait: one at least is left out of that kind.
         self.waiting = [vms[len(vms) - n :].tolist() for vms, n in zip(self.kinds.vms, blockade.others.tolist(), strict=True)]
 
-    def copy(self) -> "Attempt":
+    def copy(self) -> "Attack":
         """The same, to go on from."""
         twin = copy(self)
         twin.restarts, twin.waiting = self.restarts.copy(), [vms.copy() for vms in self.waiting]
@@ -101,12 +101,12 @@ class Attempt:
     def _may(self, kind: int) -> BoolArray:
         """Where one more of a kind can restart, shape (n_nodes,)."""
         waiting = self.waiting[kind]
-        return self.restarts.open(waiting[-1]) if waiting else np.zeros(self.blockade.situation.n_nodes, dtype=bool)
+        return self.restarts.open(waiting[-1]) if waiting else np.zeros(self.blockade.any_order.n_nodes, dtype=bool)
 
     def _keep_away(self, rule: int) -> None:
         """Restart those that the target must be apart from in the zones that are dearest to block otherwise."""
         nodes, (worth, _) = self.blockade.nodes, self.blockade.worth
-        zone = self.blockade.situation.apart[rule][1]
+        zone = self.blockade.any_order.apart[rule][1]
         value = {z: int(worth[zone[nodes] == z].sum()) for z in zone[nodes].tolist()}
         for z in sorted(value, key=lambda z: -value[z]):
             if self.restarts.open(self.target)[zone == z].any():

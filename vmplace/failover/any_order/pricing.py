@@ -6,7 +6,7 @@ from operator import sub
 import numpy as np
 from attrs import define, field, frozen
 
-from vmplace.failover.any_order.blocking import NEVER, Blockade
+from vmplace.failover.any_order.blocking import NEVER, BlockingProblem
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.binpacking.instance import Pattern, bundles
 from vmplace.solvers.budget import Budget
@@ -132,19 +132,19 @@ class Lightest:
         Whether every resource is told exactly where it matters.
     """
 
-    def __init__(self, blockade: Blockade, fine: int) -> None:
+    def __init__(self, blockade: BlockingProblem, fine: int) -> None:
         self._blockade = blockade
         self.complete = True
         self._tables: list[_Table] = []
         self._number: dict[tuple[tuple[int, ...], bytes], int] = {}
-        demand, free = blockade.situation.kinds.demand, blockade.situation.free[blockade.nodes]
+        demand, free = blockade.any_order.kinds.demand, blockade.any_order.free[blockade.nodes]
         self._most = np.minimum(free.max(axis=0, initial=0), blockade.fillers @ demand)
         self._exact = np.maximum(1, np.gcd.reduce(demand[blockade.fillers > 0], axis=0, initial=0))
         self._coarse = np.maximum(self._exact, self._most // fine + 1)
         alike: dict[tuple[tuple[tuple[int, Window], ...], tuple[int, ...]], list[int]] = {}
         for at, node in enumerate(blockade.nodes.tolist()):
             ways = tuple(self._way(at, node, r) for r in np.flatnonzero(blockade.cost[at] < NEVER).tolist())
-            zones = tuple(int(blockade.situation.apart[rule][1][node]) for rule in blockade.keeping_away)
+            zones = tuple(int(blockade.any_order.apart[rule][1][node]) for rule in blockade.keeping_away)
             alike.setdefault((ways, zones), []).append(node)
         self.groups = [Group(tuple(nodes), *key) for key, nodes in alike.items()]
 
@@ -156,8 +156,8 @@ class Lightest:
 
     def _way(self, at: int, node: int, r: int) -> tuple[int, Window]:
         """How a resource blocks a node."""
-        blockade, kinds = self._blockade, self._blockade.situation.kinds
-        free = blockade.situation.free[node]
+        blockade, kinds = self._blockade, self._blockade.any_order.kinds
+        free = blockade.any_order.free[node]
         scarce = (blockade.fillers * kinds.fits[:, node]) @ kinds.demand > free
         scarce[r] = False
         self.complete &= not (scarce & (self._coarse > self._exact)).any()
@@ -167,7 +167,7 @@ class Lightest:
 
     def _table(self, node: int, resources: list[int], window: Window) -> int:
         """The table of some resources for a node; a new one where there is none yet."""
-        kinds = self._blockade.situation.kinds
+        kinds = self._blockade.any_order.kinds
         demand = kinds.demand[:, resources]
         # Who is too large for the node is in no sum that fits: such nodes can share a table with larger ones.
         too_large = demand[:, 0] > window[0][1]
@@ -186,7 +186,7 @@ class Lightest:
 
     def _on_one(self, counts: Sequence[int]) -> list[int]:
         """How many of each kind may be on one node, of so many."""
-        apart = self._blockade.situation.kinds.apart
+        apart = self._blockade.any_order.kinds.apart
         return [min(n, 1) if rules else n for n, rules in zip(counts, apart, strict=True)]
 
     def weight(self, group: Group) -> int:

@@ -10,11 +10,11 @@ from vmplace.failover.any_order.pricing import Group
 from vmplace.solvers.binpacking.instance import Pattern
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Duals", "Part", "Relaxation"]
+__all__ = ["Duals", "Relaxation", "_Share"]
 
 
 @frozen
-class Part:
+class _Share:
     """How much of a pattern is used on a group's nodes; without one, of blocking a zone by a rule: (index of the rule, zone)."""
 
     amount: float
@@ -97,7 +97,7 @@ class Relaxation:
             self._supply[kind].SetCoefficient(part, n)
         return True
 
-    def ban(self, part: Part) -> None:
+    def ban(self, part: _Share) -> None:
         """Use a pattern, or block a zone, no more."""
         if part.group is None:
             self._zones[part.zone].SetUb(0)
@@ -126,7 +126,7 @@ class Relaxation:
         prices = {group: row.dual_value() for group, row in self._demand.items()}
         return Duals(self._solver.Objective().Value(), [-row.dual_value() for row in self._supply], prices)
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[_Share]:
         """What the last solution uses."""
-        used = [Part(part.solution_value(), *key) for key, part in self._used.items()]
-        return [*(Part(part.solution_value(), zone=zone) for zone, part in self._zones.items()), *used]
+        used = [_Share(part.solution_value(), *key) for key, part in self._used.items()]
+        return [*(_Share(part.solution_value(), zone=zone) for zone, part in self._zones.items()), *used]

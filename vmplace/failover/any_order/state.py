@@ -8,13 +8,13 @@ from attrs import frozen
 
 from vmplace.failover.restart import occupied
 from vmplace.model.columns import BoolArray, IntArray
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 
-__all__ = ["Kinds", "Restarts", "Situation", "Story", "situation_of"]
+__all__ = ["AnyOrderProblem", "RestartState", "Story", "VMKinds", "situation_of"]
 
 
 @frozen(eq=False)
-class Kinds:
+class VMKinds:
     """VMs that are interchangeable, counted; largest memory first.
 
     Parameters
@@ -60,7 +60,7 @@ class Kinds:
 
 
 @frozen(eq=False)
-class Situation:
+class AnyOrderProblem:
     """A failure, once the failed nodes are gone.
 
     Parameters
@@ -101,14 +101,14 @@ class Situation:
         return len(self.free)
 
     @cached_property
-    def kinds(self) -> Kinds:
+    def kinds(self) -> VMKinds:
         """The VMs by likeness."""
         _, first, kind = np.unique(self.likeness, return_index=True, return_inverse=True)
         order = np.argsort(-self.demand[first, 0], kind="stable")
         first = first[order]
         demand = self.demand[first]
         enough = (self.free >= demand[:, None, :]).all(axis=2)
-        return Kinds(
+        return VMKinds(
             tuple(np.flatnonzero(kind.reshape(-1) == k) for k in order),
             demand,
             self.must[first],
@@ -151,7 +151,7 @@ class Story:
     stranded: int
 
 
-class Restarts:
+class RestartState:
     """What has restarted so far, and what that leaves to the others.
 
     Attributes
@@ -162,14 +162,14 @@ class Restarts:
         (VM, node) in the order of the restarts.
     """
 
-    def __init__(self, situation: Situation) -> None:
-        self.situation = situation
-        self.left = situation.free.copy()
+    def __init__(self, any_order: AnyOrderProblem) -> None:
+        self.any_order = any_order
+        self.left = any_order.free.copy()
         self.placed: list[tuple[int, int]] = []
-        self._taken = [np.zeros(situation.n_nodes, dtype=bool) for _ in situation.apart]
-        self._home = [-1] * len(situation.together)
+        self._taken = [np.zeros(any_order.n_nodes, dtype=bool) for _ in any_order.apart]
+        self._home = [-1] * len(any_order.together)
 
-    def copy(self) -> "Restarts":
+    def copy(self) -> "RestartState":
         """The same, to go on from."""
         twin = copy(self)
         twin.left, twin.placed, twin._home = self.left.copy(), self.placed.copy(), self._home.copy()
@@ -178,35 +178,35 @@ class Restarts:
 
     def open(self, vm: int) -> BoolArray:
         """Where a VM could restart now, shape (n_nodes,)."""
-        situation = self.situation
-        nodes: BoolArray = situation.allowed[vm] & (self.left >= situation.demand[vm]).all(axis=1)
-        for rule in situation._apart_of[vm]:
+        any_order = self.any_order
+        nodes: BoolArray = any_order.allowed[vm] & (self.left >= any_order.demand[vm]).all(axis=1)
+        for rule in any_order._apart_of[vm]:
             nodes &= ~self._taken[rule]
-        for rule in situation._together_of[vm]:
+        for rule in any_order._together_of[vm]:
             if self._home[rule] >= 0:
                 nodes &= np.arange(len(nodes)) == self._home[rule]
         return nodes
 
     def restart(self, vm: int, node: int) -> None:
         """Restart a VM on a node that is open to it."""
-        situation = self.situation
+        any_order = self.any_order
         self.placed.append((vm, node))
-        self.left[node] -= situation.demand[vm]
-        for rule in situation._apart_of[vm]:
-            zone = situation.apart[rule][1]
+        self.left[node] -= any_order.demand[vm]
+        for rule in any_order._apart_of[vm]:
+            zone = any_order.apart[rule][1]
             self._taken[rule] |= zone == zone[node]
-        for rule in situation._together_of[vm]:
+        for rule in any_order._together_of[vm]:
             self._home[rule] = node
 
 
-def situation_of(standing: Standing, failed: IntArray, node_of: IntArray) -> tuple[IntArray, IntArray, Situation]:
+def situation_of(state: PlacementState, failed: IntArray, node_of: IntArray) -> tuple[IntArray, IntArray, AnyOrderProblem]:
     """The VMs that may restart when nodes have failed, the survivors in document order, and the rest as arrays."""
-    problem = standing.problem
+    problem = state.problem
     displaced = np.isin(node_of, failed) & ~problem.evictable & ~problem.incoming
     vms = np.flatnonzero(displaced)
     pool = problem.pool[failed[0]]
-    nodes = np.flatnonzero(standing.target & (problem.pool == pool) & ~np.isin(np.arange(problem.n_nodes), failed))
-    room = standing.room_on(nodes, node_of)
+    nodes = np.flatnonzero(state.target & (problem.pool == pool) & ~np.isin(np.arange(problem.n_nodes), failed))
+    room = state.room_on(nodes, node_of)
     allowed = problem.restartable[problem.signature[vms]][:, nodes]
     apart, together = [], []
     for binding in problem.bindings:
@@ -218,7 +218,7 @@ def situation_of(standing: Standing, failed: IntArray, node_of: IntArray) -> tup
             apart.append((mine, binding.zone[nodes]))
         elif binding.kind == "together":
             together.append(mine)
-    situation = Situation(
+    any_order = AnyOrderProblem(
         demand=problem.demand[vms, : problem.n_firm],
         must=problem.protected[vms],
         free=room,
@@ -227,4 +227,4 @@ def situation_of(standing: Standing, failed: IntArray, node_of: IntArray) -> tup
         apart=tuple(apart),
         together=tuple(together),
     )
-    return vms, nodes, situation
+    return vms, nodes, any_order

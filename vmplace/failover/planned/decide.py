@@ -5,7 +5,7 @@ import numpy as np
 from vmplace.failover.outcome import Loss, Plan, Reason
 from vmplace.failover.planned.exact import search_all, search_most
 from vmplace.failover.planned.first_fit import Assignment, pack_all, pack_most
-from vmplace.failover.restart import Item, Restart
+from vmplace.failover.restart import Item, RestartProblem
 from vmplace.model.columns import IntArray
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import Outcome
@@ -16,7 +16,7 @@ _METHOD = {"alone": "sums", "size": "sums", "blend": "sums", "barred": "rules"}
 """What told so, where it does not bear the reason's name."""
 
 
-def decide(restart: Restart, *, budget: Budget, losses: bool = True) -> Plan:
+def decide(restart: RestartProblem, *, budget: Budget, losses: bool = True) -> Plan:
     """Whether all displaced VMs can restart; with `losses`, the best partial plan if they cannot.
 
     Parameters
@@ -48,7 +48,7 @@ def decide(restart: Restart, *, budget: Budget, losses: bool = True) -> Plan:
     return _with_loss(restart, reason, budget)
 
 
-def _with_loss(restart: Restart, reason: Reason, budget: Budget) -> Plan:
+def _with_loss(restart: RestartProblem, reason: Reason, budget: Budget) -> Plan:
     most = pack_most(restart)
     placed = {vm for item, _ in most for vm in item.vms}
     hopeless = {vm for item in restart.single_items if not restart.fitting(item).any() for vm in item.vms}
@@ -60,13 +60,13 @@ def _with_loss(restart: Restart, reason: Reason, budget: Budget) -> Plan:
     return Plan(False, plan.method, plan.vms, plan.nodes, Loss(restart.vms[~np.isin(restart.vms, plan.vms)], reason, minimal))
 
 
-def _plan(restart: Restart, safe: bool | None, method: str, assignment: Assignment) -> Plan:
+def _plan(restart: RestartProblem, safe: bool | None, method: str, assignment: Assignment) -> Plan:
     pairs = [(vm, i) for item, i in assignment for vm in item.vms]
     vms, chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return Plan(safe, method, vms, restart.nodes[chosen])
 
 
-def _impossible(restart: Restart, items: list[Item]) -> Reason | None:
+def _impossible(restart: RestartProblem, items: list[Item]) -> Reason | None:
     """A necessary condition that fails, if one does: the plainest first."""
     if not len(restart.nodes):
         return Reason("alone", _all(restart), _need(items))
@@ -87,7 +87,7 @@ def _impossible(restart: Restart, items: list[Item]) -> Reason | None:
     return None
 
 
-def _too_large(restart: Restart, item: Item) -> Reason:
+def _too_large(restart: RestartProblem, item: Item) -> Reason:
     """Why no candidate has room for an item."""
     for resource, need in enumerate(item.demand):
         free = np.where(item.allowed, restart.room[:, resource], -1)
@@ -98,13 +98,13 @@ def _too_large(restart: Restart, item: Item) -> Reason:
     return Reason("blend", item.vms, item.memory)
 
 
-def _usable(restart: Restart, items: list[Item], resource: int = 0) -> tuple[IntArray, int]:
+def _usable(restart: RestartProblem, items: list[Item], resource: int = 0) -> tuple[IntArray, int]:
     """What the freest candidates have, as many as there are items, and how many these are; 0 if they are all there are."""
     free = np.sort(restart.room[:, resource])[::-1]
     return free[: len(items)], len(items) if len(free) >= len(items) else 0
 
 
-def _slots(restart: Restart, items: list[Item], resource: int) -> Reason | None:
+def _slots(restart: RestartProblem, items: list[Item], resource: int) -> Reason | None:
     """The slot cut: more VMs of a size or above than the survivors have room for, each VM counting for its whole slots."""
     free, among = _usable(restart, items, resource)
     sizes = np.array([item.demand[resource] for item in items], dtype=np.int64)
@@ -120,5 +120,5 @@ def _need(items: list[Item], resource: int = 0) -> int:
     return sum(item.demand[resource] for item in items)
 
 
-def _all(restart: Restart) -> tuple[int, ...]:
+def _all(restart: RestartProblem) -> tuple[int, ...]:
     return tuple(restart.vms.tolist())

@@ -5,19 +5,19 @@ from collections.abc import Iterator
 import numpy as np
 
 from vmplace.failover.planned.first_fit import Assignment
-from vmplace.failover.restart import Item, Restart
+from vmplace.failover.restart import Item, RestartProblem
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import Binding
+from vmplace.problem.problem import CompiledRule
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import CpSat, Outcome
-from vmplace.solvers.program import Program, Terms
+from vmplace.solvers.program import IntegerProgram, Terms
 
 __all__ = ["search_all", "search_most"]
 
 
-def search_all(restart: Restart, *, budget: Budget) -> tuple[Outcome, Assignment | None]:
+def search_all(restart: RestartProblem, *, budget: Budget) -> tuple[Outcome, Assignment | None]:
     """A plan for all that breaks the least weight of rules that are not a must; INFEASIBLE if none exists."""
-    model = _Model(restart, restart.joint_items())
+    model = _RestartModel(restart, restart.joint_items())
     for kind, count in enumerate(model.count):
         model.program.row(((v, 1) for v in model.on[kind]), count, count)
     model.program.objective = [term for b in restart.bindings if not b.must for term in model.soft(b)]
@@ -25,7 +25,7 @@ def search_all(restart: Restart, *, budget: Budget) -> tuple[Outcome, Assignment
     return answer.outcome, None if answer.values is None else model.assignment(answer.values)
 
 
-def search_most(restart: Restart, start: Assignment, *, budget: Budget) -> tuple[Assignment, bool]:
+def search_most(restart: RestartProblem, start: Assignment, *, budget: Budget) -> tuple[Assignment, bool]:
     """The plan that restarts most (higher priority first, then memory), and whether that is proved.
 
     Parameters
@@ -37,7 +37,7 @@ def search_most(restart: Restart, start: Assignment, *, budget: Budget) -> tuple
     budget
         When it is spent, the best so far is returned, unproved.
     """
-    model = _Model(restart, restart.single_items)
+    model = _RestartModel(restart, restart.single_items)
     for kind, count in enumerate(model.count):
         model.program.row(((v, 1) for v in model.on[kind]), 0, count)
     hint: tuple[int, ...] | None = model.hint(start)
@@ -57,12 +57,12 @@ def search_most(restart: Restart, start: Assignment, *, budget: Budget) -> tuple
     return best, True
 
 
-class _Model:
+class _RestartModel:
     """How many items of each kind restart on each candidate, under the must-rules."""
 
-    def __init__(self, restart: Restart, items: list[Item]) -> None:
+    def __init__(self, restart: RestartProblem, items: list[Item]) -> None:
         self.restart = restart
-        self.program = Program()
+        self.program = IntegerProgram()
         self._of_kind: dict[tuple[int, ...], list[Item]] = {}
         for item in items:
             self._of_kind.setdefault(item.likeness, []).append(item)
@@ -74,7 +74,7 @@ class _Model:
             here = self.on[:, i].tolist()
             for r, free in enumerate(room):
                 self.program.row(((v, kind.demand[r]) for v, kind in zip(here, self.kinds, strict=True)), upper=free)
-        self._together: list[tuple[Binding, IntArray]] = []
+        self._together: list[tuple[CompiledRule, IntArray]] = []
         for binding in restart.bindings:
             if binding.must and binding.kind == "apart":
                 self._apart(binding)
@@ -84,7 +84,7 @@ class _Model:
     def of_priority(self, priority: int) -> list[int]:
         return [k for k, kind in enumerate(self.kinds) if kind.priority == priority]
 
-    def soft(self, binding: Binding) -> Terms:
+    def soft(self, binding: CompiledRule) -> Terms:
         """Allow a rule that is not a must to be broken; its weight as a term of the objective."""
         broken = self.program.variable(0, 1)
         if binding.kind == "apart":
@@ -95,13 +95,13 @@ class _Model:
             self._only_on(binding, broken)
         return [(broken, binding.weight)]
 
-    def _members(self, binding: Binding) -> Iterator[tuple[int, int]]:
+    def _members(self, binding: CompiledRule) -> Iterator[tuple[int, int]]:
         for k, kind in enumerate(self.kinds):
             members = self.restart.members(binding, kind)
             if members:
                 yield k, members
 
-    def _apart(self, binding: Binding, broken: int = -1) -> None:
+    def _apart(self, binding: CompiledRule, broken: int = -1) -> None:
         members = list(self._members(binding))
         slack = sum(self.count[k] * m for k, m in members)
         place = self.restart.bindings.index(binding)
@@ -118,7 +118,7 @@ class _Model:
             terms = [(int(self.on[k, i]), m) for k, m in members for i in here]
             self.program.row([*terms, (broken, -slack)], upper=1 - int(taken[here[0]]))
 
-    def _keep_together(self, binding: Binding, broken: int = -1) -> None:
+    def _keep_together(self, binding: CompiledRule, broken: int = -1) -> None:
         members = list(self._members(binding))
         home = [self.program.variable(0, 1) for _ in self.restart.nodes]
         self._together.append((binding, np.array(home, dtype=np.int64)))
@@ -127,7 +127,7 @@ class _Model:
             for i, here in enumerate(home):
                 self.program.row([(int(self.on[k, i]), 1), (here, -self.count[k]), (broken, -self.count[k])], upper=0)
 
-    def _only_on(self, binding: Binding, broken: int) -> None:
+    def _only_on(self, binding: CompiledRule, broken: int) -> None:
         assert binding.nodes is not None
         outside = np.flatnonzero(~binding.nodes[self.restart.nodes])
         members = [k for k, _ in self._members(binding)]
@@ -155,7 +155,7 @@ class _Model:
         return plan
 
 
-def _most(restart: Restart, kind: Item, count: int) -> IntArray:
+def _most(restart: RestartProblem, kind: Item, count: int) -> IntArray:
     """How many of a kind each candidate has room for, shape (n_candidates,)."""
     some = [r for r, amount in enumerate(kind.demand) if amount]
     most: IntArray = (restart.room[:, some] // np.array(kind.demand)[some]).min(axis=1)

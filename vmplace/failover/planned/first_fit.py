@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from attrs import evolve
 
-from vmplace.failover.restart import Item, Restart
+from vmplace.failover.restart import Item, RestartProblem
 from vmplace.model.columns import IntArray
-from vmplace.problem.state import Standing
+from vmplace.problem.state import PlacementState
 
 __all__ = ["Assignment", "pack_all", "pack_most", "plan_among", "stranded"]
 
@@ -17,13 +17,13 @@ Assignment = list[tuple[Item, int]]
 _FULL = np.iinfo(np.int64).max
 
 
-def pack_all(restart: Restart, *, soft: bool) -> Assignment | None:
+def pack_all(restart: RestartProblem, *, soft: bool) -> Assignment | None:
     """A plan for all, or None if these quick ways find none; with `soft`, one that keeps every rule that can be kept."""
     items = restart.joint_items(soft=soft)
     return next((packed for packed in _ways(restart, items, soft) if len(packed) == len(items)), None)
 
 
-def stranded(restart: Restart) -> list[Item]:
+def stranded(restart: RestartProblem) -> list[Item]:
     """Who is left out where these quick ways leave out the fewest."""
     items = restart.joint_items()
     most: Assignment = []
@@ -35,20 +35,20 @@ def stranded(restart: Restart) -> list[Item]:
     return [item for item in items if item.vms not in placed]
 
 
-def _ways(restart: Restart, items: list[Item], soft: bool) -> Iterator[Assignment]:
+def _ways(restart: RestartProblem, items: list[Item], soft: bool) -> Iterator[Assignment]:
     scarce = sorted(items, key=lambda item: (int(item.allowed.sum()), -item.memory))
     for order in (items, scarce):
         for tightest in (True, False):
             yield _pack(restart, order, soft=soft, tightest=tightest)
 
 
-def pack_most(restart: Restart) -> Assignment:
+def pack_most(restart: RestartProblem) -> Assignment:
     """A plan for as many as come: higher priority first, then larger."""
     items = sorted(restart.single_items, key=lambda item: (-item.priority, -item.memory, item.likeness))
     return _pack(restart, items, soft=False)
 
 
-def _pack(restart: Restart, items: list[Item], *, soft: bool, tightest: bool = True) -> Assignment:
+def _pack(restart: RestartProblem, items: list[Item], *, soft: bool, tightest: bool = True) -> Assignment:
     """Each item in turn onto the fitting candidate that it leaves the least room on, or the most."""
     room = restart.room.copy()
     closed = np.zeros((len(restart.bindings), len(room)), dtype=bool)
@@ -74,15 +74,15 @@ def _pack(restart: Restart, items: list[Item], *, soft: bool, tightest: bool = T
     return packed
 
 
-def _bound(restart: Restart, item: Item, soft: bool) -> Iterator[int]:
+def _bound(restart: RestartProblem, item: Item, soft: bool) -> Iterator[int]:
     for k, binding in enumerate(restart.bindings):
         if restart.binds(binding, soft=soft) and restart.members(binding, item):
             yield k
 
 
-def plan_among(standing: Standing, scenario: int, vms: IntArray) -> tuple[IntArray, IntArray]:
+def plan_among(state: PlacementState, scenario: int, vms: IntArray) -> tuple[IntArray, IntArray]:
     """Where some of the VMs that a failure displaces restart if all units fail at once."""
-    restart = Restart.of(standing, scenario)
+    restart = RestartProblem.of(state, scenario)
     part = evolve(restart, vms=restart.vms[np.isin(restart.vms, vms)])
     pairs = [(vm, i) for item, i in pack_all(part, soft=False) or pack_most(part) for vm in item.vms]
     placed, chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2).T

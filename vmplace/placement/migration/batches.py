@@ -10,10 +10,10 @@ from attrs import define, field
 from vmplace.model.columns import IntArray
 from vmplace.placement.migration.limits import Limits
 from vmplace.placement.migration.stopovers import stop_over
-from vmplace.placement.migration.transit import Hop, Traffic, Transit
+from vmplace.placement.migration.transit import Hop, MigrationProblem, MigrationState
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Batch", "Gate", "Safe", "batches", "in_batches"]
+__all__ = ["Batch", "BatchGate", "Safe", "batches", "in_batches"]
 
 Batch = tuple[Hop, ...]
 """Hops that are made at the same time."""
@@ -30,7 +30,7 @@ _PROBED = 12
 
 
 @define(eq=False)
-class Gate:
+class BatchGate:
     """Lets hops into a batch as long as they are within the limits."""
 
     limits: Limits
@@ -63,27 +63,29 @@ class Gate:
         self._busy[node] += more
 
 
-def in_batches(traffic: Traffic, hops: Sequence[Hop], limits: Limits) -> list[Batch]:
+def in_batches(migration_state: MigrationState, hops: Sequence[Hop], limits: Limits) -> list[Batch]:
     """Hops that can be made one after the other, made: those that follow each other at the same time where that is possible."""
-    made, gate = [], Gate(limits, traffic.transit.size)
+    made, gate = [], BatchGate(limits, migration_state.transit.size)
     for hop in hops:
         unit, _, node = hop
         waits = any(other == unit for other, _, _ in gate.hops)
-        if waits or not gate.admits(hop) or not (traffic.holds(unit, node) and traffic.apart(unit, node)):
-            made.append(_finished(traffic, gate.hops))
-            gate = Gate(limits, traffic.transit.size)
-        traffic.begin(unit, node)
+        if waits or not gate.admits(hop) or not (migration_state.holds(unit, node) and migration_state.apart(unit, node)):
+            made.append(_finished(migration_state, gate.hops))
+            gate = BatchGate(limits, migration_state.transit.size)
+        migration_state.begin(unit, node)
         gate.add(hop)
-    return [*made, _finished(traffic, gate.hops)] if gate.hops else made
+    return [*made, _finished(migration_state, gate.hops)] if gate.hops else made
 
 
-def _finished(traffic: Traffic, hops: Sequence[Hop]) -> Batch:
+def _finished(migration_state: MigrationState, hops: Sequence[Hop]) -> Batch:
     for unit, _, node in hops:
-        traffic.finish(unit, node)
+        migration_state.finish(unit, node)
     return tuple(hops)
 
 
-def batches(transit: Transit, limits: Limits, safe: Safe, *, budget: Budget, random: Random | None = None) -> list[Batch] | None:
+def batches(
+    transit: MigrationProblem, limits: Limits, safe: Safe, *, budget: Budget, random: Random | None = None
+) -> list[Batch] | None:
     """A way to the goal in batches, or None where this finds none.
 
     Each batch has all that can go straight to its goal, within headroom if possible; of these as many as keep the guarantee
@@ -105,16 +107,16 @@ def batches(transit: Transit, limits: Limits, safe: Safe, *, budget: Budget, ran
 
 @define(eq=False)
 class _Rounds:
-    transit: Transit
+    transit: MigrationProblem
     limits: Limits
     safe: Safe
     budget: Budget
     random: Random | None
-    traffic: Traffic = field(init=False)
+    migration_state: MigrationState = field(init=False)
     rank: IntArray = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.traffic = Traffic.of(self.transit)
+        self.migration_state = MigrationState.of(self.transit)
         self.rank = np.arange(self.transit.n_units)
         if self.random is not None:
             self.random.shuffle(shuffled := self.rank.tolist())
@@ -122,57 +124,57 @@ class _Rounds:
 
     def run(self) -> list[Batch] | None:
         made: list[Batch] = []
-        total = len(self.traffic.pending)
-        stops, safe_now, seen = _STOPS * total, self.safe(self.traffic.at), set()
-        while len(pending := self.traffic.pending):
+        total = len(self.migration_state.pending)
+        stops, safe_now, seen = _STOPS * total, self.safe(self.migration_state.at), set()
+        while len(pending := self.migration_state.pending):
             self.budget.tell("order", done=total - len(pending), total=total)
             if self.budget.spent:
                 return None
             batch = self._direct(pending, safe_now)
             if batch:
-                made.append(_finished(self.traffic, batch))
+                made.append(_finished(self.migration_state, batch))
             else:
-                state = self.traffic.at.tobytes()
-                hops = None if state in seen else stop_over(self.traffic, self.rank, budget=self.budget)
+                state = self.migration_state.at.tobytes()
+                hops = None if state in seen else stop_over(self.migration_state, self.rank, budget=self.budget)
                 seen.add(state)
                 stops -= 1 if hops is None else len(hops)
                 if hops is None or stops < 0:
                     return None
-                made += in_batches(self.traffic, hops, self.limits)
-            safe_now = self.safe(self.traffic.at)
+                made += in_batches(self.migration_state, hops, self.limits)
+            safe_now = self.safe(self.migration_state.at)
         return made
 
     def _direct(self, pending: IntArray, safe_now: bool) -> list[Hop]:
         """What goes straight to its goal next; it has taken its room there."""
-        transit, traffic = self.transit, self.traffic
-        headroom = traffic.headroom
+        transit, migration_state = self.transit, self.migration_state
+        headroom = migration_state.headroom
         for spare in (headroom, np.zeros_like(headroom)) if headroom.any() else (headroom,):
             goal = transit.goal[pending]
-            ready = self._ordered(pending[traffic.holds(pending, goal, spare[goal]) & transit.movable[pending]], pending)
-            gate = Gate(self.limits, transit.size)
+            ready = self._ordered(pending[migration_state.holds(pending, goal, spare[goal]) & transit.movable[pending]], pending)
+            gate = BatchGate(self.limits, transit.size)
             for unit in ready:
                 self._admit(unit, gate, spare)
             if gate.hops:
                 return self._guarded(gate.hops, ready, spare) if safe_now else gate.hops
         return []
 
-    def _admit(self, unit: int, gate: Gate, spare: IntArray) -> bool:
+    def _admit(self, unit: int, gate: BatchGate, spare: IntArray) -> bool:
         """Have a unit begin its way to its goal, if there is room and nothing is against it."""
-        traffic = self.traffic
-        source, node = int(traffic.at[unit]), int(self.transit.goal[unit])
+        migration_state = self.migration_state
+        source, node = int(migration_state.at[unit]), int(self.transit.goal[unit])
         hop = unit, source, node
-        if not (gate.admits(hop) and traffic.holds(unit, node, spare[node]) and traffic.apart(unit, node)):
+        if not (gate.admits(hop) and migration_state.holds(unit, node, spare[node]) and migration_state.apart(unit, node)):
             return False
-        traffic.begin(unit, node)
+        migration_state.begin(unit, node)
         gate.add(hop)
         return True
 
     def _ordered(self, ready: IntArray, pending: IntArray) -> list[int]:
         """Those first that leave a node for which others lack room, the largest of them first."""
-        transit, traffic = self.transit, self.traffic
-        wanted = np.zeros(len(traffic.room), dtype=np.int64)
+        transit, migration_state = self.transit, self.migration_state
+        wanted = np.zeros(len(migration_state.room), dtype=np.int64)
         np.add.at(wanted, transit.goal[pending], transit.memory[pending])
-        wanting = (wanted > traffic.room[:, 0])[traffic.at[ready]]
+        wanting = (wanted > migration_state.room[:, 0])[migration_state.at[ready]]
         size = -transit.memory[ready] if self.random is None or self.random.random() < 0.5 else np.zeros(len(ready))
         ordered: list[int] = ready[np.lexsort((self.rank[ready], size, ~wanting))].tolist()
         return ordered
@@ -183,13 +185,13 @@ class _Rounds:
         if len(kept) == len(hops):
             return hops
         for unit, _, node in hops:
-            self.traffic.cancel(unit, node)
-        gate, begun = Gate(self.limits, self.transit.size), {unit for unit, _, _ in hops}
+            self.migration_state.cancel(unit, node)
+        gate, begun = BatchGate(self.limits, self.transit.size), {unit for unit, _, _ in hops}
         for unit, _, _ in kept:
             self._admit(unit, gate, spare)
         for unit in [unit for unit in ready if unit not in begun][:_PROBED]:
             if self._admit(unit, gate, spare) and self._keeping(gate.hops[-1:], gate.hops[:-1]) == gate.hops[:-1]:
-                self.traffic.cancel(unit, gate.hops[-1][2])
+                self.migration_state.cancel(unit, gate.hops[-1][2])
                 gate.drop()
         if not gate.hops:
             for unit, _, _ in hops:
@@ -200,7 +202,7 @@ class _Rounds:
         """The kept hops and those of the others that go with them, told by halves."""
         if not hops or self.budget.spent:
             return kept
-        at = self.traffic.at.copy()
+        at = self.migration_state.at.copy()
         for unit, _, node in [*kept, *hops]:
             at[unit] = node
         if self.safe(at):

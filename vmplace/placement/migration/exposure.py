@@ -6,9 +6,9 @@ from heapq import heappop, heappush
 import numpy as np
 
 from vmplace.model.columns import IntArray
-from vmplace.placement.migration.batches import Batch, Gate, Safe
+from vmplace.placement.migration.batches import Batch, BatchGate, Safe
 from vmplace.placement.migration.limits import Limits
-from vmplace.placement.migration.transit import Hop, Traffic, Transit
+from vmplace.placement.migration.transit import Hop, MigrationProblem, MigrationState
 from vmplace.solvers.budget import Budget
 
 __all__ = ["MOST_UNITS", "least_exposed"]
@@ -17,7 +17,7 @@ MOST_UNITS = 8
 """So many units in any order of batches are looked at."""
 
 
-def least_exposed(transit: Transit, limits: Limits, safe: Safe, *, budget: Budget) -> list[Batch] | None:
+def least_exposed(transit: MigrationProblem, limits: Limits, safe: Safe, *, budget: Budget) -> list[Batch] | None:
     """The batches with the fewest states after one that are not safe, and the fewest of such: by all orders of all batches.
 
     Each unit goes straight to its goal, once. None where that is impossible, or not told in time.
@@ -43,7 +43,7 @@ def least_exposed(transit: Transit, limits: Limits, safe: Safe, *, budget: Budge
         seen.add(done)
         left = [unit for bit, unit in enumerate(units.tolist()) if not done >> bit & 1]
         at = _after(transit, units, done)
-        for batch in _subsets(Traffic.of(transit, at), left, Gate(limits, transit.size)):
+        for batch in _subsets(MigrationState.of(transit, at), left, BatchGate(limits, transit.size)):
             then = done | sum(1 << int(np.searchsorted(units, unit)) for unit, _, _ in batch)
             if then not in seen:
                 worse = int(not safe(_after(transit, units, then)))
@@ -51,22 +51,22 @@ def least_exposed(transit: Transit, limits: Limits, safe: Safe, *, budget: Budge
     return None
 
 
-def _after(transit: Transit, units: IntArray, done: int) -> IntArray:
+def _after(transit: MigrationProblem, units: IntArray, done: int) -> IntArray:
     moved = units[[bool(done >> bit & 1) for bit in range(len(units))]] if len(units) else units
     at = transit.source.copy()
     at[moved] = transit.goal[moved]
     return at
 
 
-def _subsets(traffic: Traffic, left: list[int], gate: Gate) -> Iterator[Batch]:
+def _subsets(migration_state: MigrationState, left: list[int], gate: BatchGate) -> Iterator[Batch]:
     """Every batch that some of the units can make."""
     for number, unit in enumerate(left):
-        hop: Hop = unit, int(traffic.at[unit]), int(traffic.transit.goal[unit])
+        hop: Hop = unit, int(migration_state.at[unit]), int(migration_state.transit.goal[unit])
         node = hop[2]
-        if gate.admits(hop) and traffic.holds(unit, node) and traffic.apart(unit, node):
-            traffic.begin(unit, node)
+        if gate.admits(hop) and migration_state.holds(unit, node) and migration_state.apart(unit, node):
+            migration_state.begin(unit, node)
             gate.add(hop)
             yield tuple(gate.hops)
-            yield from _subsets(traffic, left[number + 1 :], gate)
+            yield from _subsets(migration_state, left[number + 1 :], gate)
             gate.drop()
-            traffic.cancel(unit, node)
+            migration_state.cancel(unit, node)

@@ -13,11 +13,11 @@ from vmplace.placement.migration.batches import Batch, batches, in_batches
 from vmplace.placement.migration.exposure import MOST_UNITS, least_exposed
 from vmplace.placement.migration.limits import Pace
 from vmplace.placement.migration.shortest_path import reach, separated
-from vmplace.placement.migration.transit import Traffic, Transit
+from vmplace.placement.migration.transit import MigrationProblem, MigrationState
 from vmplace.problem.problem import Problem
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Order", "Watch", "order"]
+__all__ = ["GuaranteeWatch", "MigrationOrder", "order"]
 
 _TRIES, _PATIENCE = 8, 3
 """So many ways are tried, and so many after the best."""
@@ -35,7 +35,7 @@ _CERTIFY_SHARE, _REACH_SHARE = 0.2, 0.5
 
 
 @define(eq=False)
-class Watch:
+class GuaranteeWatch:
     """Whether the guarantee holds in states on the way; each is judged once."""
 
     problem: Problem
@@ -57,7 +57,7 @@ class Watch:
 
 
 @frozen(eq=False)
-class Order:
+class MigrationOrder:
     """What came of it.
 
     Parameters
@@ -82,7 +82,7 @@ class Order:
     stats: dict[str, int] = field(factory=dict)
 
 
-def order(transit: Transit, watch: Watch, pace: Pace, *, budget: Budget) -> Order:
+def order(transit: MigrationProblem, watch: GuaranteeWatch, pace: Pace, *, budget: Budget) -> MigrationOrder:
     """The best order found: least memory migrated to make way, then fewest steps that leave it exposed, then fewest steps.
 
     Parameters
@@ -96,18 +96,18 @@ def order(transit: Transit, watch: Watch, pace: Pace, *, budget: Budget) -> Orde
     budget
         When it is spent, the best so far is returned.
     """
-    return _Ordering(transit, watch, pace, budget).run()
+    return _OrderSearch(transit, watch, pace, budget).run()
 
 
 @define(eq=False)
-class _Ordering:
-    transit: Transit
-    watch: Watch
+class _OrderSearch:
+    transit: MigrationProblem
+    watch: GuaranteeWatch
     pace: Pace
     budget: Budget
     stats: dict[str, int] = field(factory=dict)
 
-    def run(self) -> Order:
+    def run(self) -> MigrationOrder:
         found = self._tried()
         if found is not None and self._value(found)[:2] == (0, 0):
             return self._judged(found, extra_proved=True)
@@ -137,13 +137,13 @@ class _Ordering:
                 break
         return best
 
-    def _reached(self, found: list[Batch] | None) -> Order:
+    def _reached(self, found: list[Batch] | None) -> MigrationOrder:
         """A way with stop-overs, or none: all states tell which, where they are few enough."""
         ways = self.transit.n_units * self.transit.problem.n_nodes
         if found is not None and (ways > _SMALL or self.budget.spent):
             return self._judged(found)
         if ways > _MOST_WAYS or self.budget.spent:
-            return Order(None, stats=self.stats)
+            return MigrationOrder(None, stats=self.stats)
         best = known = reach(self.transit, budget=self.budget.share(_REACH_SHARE))
         self.stats["states"] = known.states
         states = known.states if known.exhausted else None
@@ -152,14 +152,16 @@ class _Ordering:
             known = reach(self.transit, hasty=True, budget=self.budget) if states is None else known
         if states is not None:
             many = f"{states} states can be reached from here, and the target is none of them"
-            return Order(None, "nothing can move at all" if states == 1 else many, stats=self.stats)
+            return MigrationOrder(None, "nothing can move at all" if states == 1 else many, stats=self.stats)
         if known.hops is not None:
-            least = in_batches(Traffic.of(self.transit), known.hops, self.pace.limits)
+            least = in_batches(MigrationState.of(self.transit), known.hops, self.pace.limits)
             if found is None or self._value(least) < self._value(found):
                 found = least
-        return Order(None, stats=self.stats) if found is None else self._judged(found, extra_proved=best.hops is not None)
+        return (
+            MigrationOrder(None, stats=self.stats) if found is None else self._judged(found, extra_proved=best.hops is not None)
+        )
 
-    def _judged(self, found: list[Batch], *, extra_proved: bool = False, exposed_proved: bool = False) -> Order:
+    def _judged(self, found: list[Batch], *, extra_proved: bool = False, exposed_proved: bool = False) -> MigrationOrder:
         extra, exposed, _ = self._value(found)
         hops = [hop for batch in found for hop in batch]
         moves = sum(int(self.transit.size[unit]) for unit, _, _ in hops)
@@ -169,10 +171,10 @@ class _Ordering:
             what = f"{least_moves} VMs have to migrate, max_moves allows {self.pace.max_moves}"
             if least_moves <= _most(self.pace.max_moves):
                 what = f"{migrated} MiB have to migrate, max_migrated allows {self.pace.max_migrated}"
-            return Order(None, what, stats=self.stats)
+            return MigrationOrder(None, what, stats=self.stats)
         if moves > _most(self.pace.max_moves) or migrated > _most(self.pace.max_migrated):
-            return Order(None, stats=self.stats)
-        return Order(found, "", extra, extra_proved, exposed_proved or not exposed, self.stats)
+            return MigrationOrder(None, stats=self.stats)
+        return MigrationOrder(found, "", extra, extra_proved, exposed_proved or not exposed, self.stats)
 
     def _value(self, found: Sequence[Batch]) -> tuple[int, int, int]:
         migrated = sum(int(self.transit.memory[unit]) for batch in found for unit, _, _ in batch)

@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.failover.certify import certify
-from vmplace.failover.verdict import Fate
+from vmplace.failover.verdict import ScenarioStatus
 from vmplace.model.arrays import index_array
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
@@ -17,9 +17,9 @@ from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short, spell_memory
 from vmplace.placement.migration.batches import Batch
 from vmplace.placement.migration.limits import Pace
-from vmplace.placement.migration.ordering import Order, Watch, order
+from vmplace.placement.migration.ordering import GuaranteeWatch, MigrationOrder, order
 from vmplace.placement.migration.starts import Starting
-from vmplace.placement.migration.transit import Traffic, Transit
+from vmplace.placement.migration.transit import MigrationProblem, MigrationState
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import kept
@@ -95,7 +95,7 @@ def planned(names: Names, target: IntArray, pace: Pace, budget: Budget) -> Migra
     problem = names.problem
     final = np.where(problem.incoming, -1, target[problem.original])
     final = np.where(final < 0, problem.node_of, final)
-    transit, watch = Transit.of(problem, final), Watch(problem, budget)
+    transit, watch = MigrationProblem.of(problem, final), GuaranteeWatch(problem, budget)
     obstacle = next(chain(_obstacles(names, final), _immovable(names, transit)), "")
     if obstacle:
         return MigrationPlan(status=Status.INFEASIBLE, reason=obstacle, stats=_stats(budget))
@@ -107,7 +107,7 @@ def planned(names: Names, target: IntArray, pace: Pace, budget: Budget) -> Migra
     return _Telling(names, transit, watch, budget).plan(found, found.batches)
 
 
-def _stats(budget: Budget, found: Order | None = None) -> dict[str, Any]:
+def _stats(budget: Budget, found: MigrationOrder | None = None) -> dict[str, Any]:
     return {"seconds": round(budget.elapsed, 3), **(found.stats if found else {})}
 
 
@@ -159,10 +159,10 @@ def _obstacles(names: Names, final: IntArray) -> Iterator[str]:
             yield f"rules[{binding.rule}] ({names.rule(binding)}) would be broken at the end"
 
 
-def _immovable(names: Names, transit: Transit) -> Iterator[str]:
+def _immovable(names: Names, transit: MigrationProblem) -> Iterator[str]:
     """Units too large ever to move: what is free on a pool's online nodes together never grows, and no hole is larger."""
     problem = names.problem
-    free = np.maximum(Traffic.of(transit).room, 0) * problem.online[:, None]
+    free = np.maximum(MigrationState.of(transit).room, 0) * problem.online[:, None]
     whole = np.zeros((int(problem.pool.max(initial=-1)) + 1, free.shape[1]), dtype=np.int64)
     np.add.at(whole, problem.pool, free)
     moving = np.flatnonzero(transit.source != transit.goal)
@@ -188,11 +188,11 @@ class _Telling:
     """Batches as steps, with names."""
 
     names: Names
-    transit: Transit
-    watch: Watch
+    transit: MigrationProblem
+    watch: GuaranteeWatch
     budget: Budget
 
-    def plan(self, found: Order, batches: list[Batch]) -> MigrationPlan:
+    def plan(self, found: MigrationOrder, batches: list[Batch]) -> MigrationPlan:
         starting = Starting(self.transit, batches)
         starting.postpone(self.watch.holds)
         if np.any(starting.step == len(batches)):
@@ -230,8 +230,10 @@ class _Telling:
         if self.watch.holds(node_of):
             return Status.SAFE, ()
         verdict = certify(self.names.problem, node_of, budget=self.budget, losses=False)
-        failures = verdict.standing.failures
-        exposed = [self.names.scenario(failures, i) for i in self.names.in_order(failures) if verdict.fate[i] != Fate.SAFE]
+        failures = verdict.state.failures
+        exposed = [
+            self.names.scenario(failures, i) for i in self.names.in_order(failures) if verdict.fate[i] != ScenarioStatus.SAFE
+        ]
         return Status.UNSAFE if verdict.unsafe else Status.UNKNOWN, tuple(dict.fromkeys(exposed))
 
     def _crowded(self, batches: list[Batch], starting: Starting) -> list[tuple[str, ...]]:
@@ -247,7 +249,7 @@ class _Telling:
         return found
 
 
-def _doubt(found: Order) -> str:
+def _doubt(found: MigrationOrder) -> str:
     if not found.extra_proved:
         return "another order might migrate less to make way"
     return "another order might leave the guarantee open after fewer steps"

@@ -7,10 +7,10 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.model.columns import IntArray
-from vmplace.placement.migration.transit import Hop, Traffic, Transit
+from vmplace.placement.migration.transit import Hop, MigrationProblem, MigrationState
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Reach", "reach", "separated"]
+__all__ = ["Reachability", "reach", "separated"]
 
 _MOST_STATES = 60_000
 """So many states are come upon at most."""
@@ -20,7 +20,7 @@ _HASTE = 4
 
 
 @frozen(eq=False)
-class Reach:
+class Reachability:
     """What a search over states ends with.
 
     Parameters
@@ -38,7 +38,7 @@ class Reach:
     states: int
 
 
-def reach(transit: Transit, *, hasty: bool = False, budget: Budget) -> Reach:
+def reach(transit: MigrationProblem, *, hasty: bool = False, budget: Budget) -> Reachability:
     """The least memory migrated from one placement to the other, by A* over all states, where these are few enough.
 
     A batch can always be made one hop after the other: while it lasts it takes all that any of these hops needs. So what no
@@ -57,19 +57,19 @@ def reach(transit: Transit, *, hasty: bool = False, budget: Budget) -> Reach:
     ----------
     .. [1] P. E. Hart, N. J. Nilsson, B. Raphael, "A formal basis for the heuristic determination of minimum cost paths", 1968.
     """
-    return _Search(transit, _HASTE if hasty else 1).run(budget)
+    return _ShortestPath(transit, _HASTE if hasty else 1).run(budget)
 
 
-def separated(transit: Transit, *, budget: Budget) -> int | None:
+def separated(transit: MigrationProblem, *, budget: Budget) -> int | None:
     """After how many states it is clear that the target is out of reach even if units that are alike could stand for each other.
 
     Which hops are possible depends on how many of each kind are where, not on which. None where that does not tell.
     """
-    found = _Search(transit, 0, _kinds(transit)).run(budget)
+    found = _ShortestPath(transit, 0, _kinds(transit)).run(budget)
     return found.states if found.exhausted else None
 
 
-def _kinds(transit: Transit) -> list[IntArray]:
+def _kinds(transit: MigrationProblem) -> list[IntArray]:
     """Units that need the same, may go to the same nodes and are under no rule with others, by kind."""
     kinds: dict[bytes, list[int]] = {}
     for unit in range(transit.n_units):
@@ -78,17 +78,17 @@ def _kinds(transit: Transit) -> list[IntArray]:
     return [np.array(kind, dtype=np.int64) for kind in kinds.values() if len(kind) > 1]
 
 
-class _Search:
+class _ShortestPath:
     """Best first; states that differ only in which of some alike units are where count as one."""
 
-    def __init__(self, transit: Transit, weight: int, kinds: Sequence[IntArray] = ()) -> None:
+    def __init__(self, transit: MigrationProblem, weight: int, kinds: Sequence[IntArray] = ()) -> None:
         self.transit, self.weight, self.kinds = transit, weight, kinds
         self.open_to = np.array([transit.open_to(unit) for unit in range(transit.n_units)]).reshape(transit.n_units, -1)
         self.open_to &= transit.movable[:, None]
         moving = np.flatnonzero(transit.movable)
         self.open_to[moving, transit.goal[moving]] = True
 
-    def run(self, budget: Budget) -> Reach:
+    def run(self, budget: Budget) -> Reachability:
         transit = self.transit
         start, goal = self._ordered(transit.source), self._ordered(transit.goal)
         least, came = {start.tobytes(): 0}, dict[bytes, tuple[bytes, Hop]]()
@@ -100,9 +100,9 @@ class _Search:
                 continue
             done.add(key)
             if np.array_equal(at, goal):
-                return Reach(_path(came, key), False, len(done))
+                return Reachability(_path(came, key), False, len(done))
             if len(least) >= _MOST_STATES or budget.spent:
-                return Reach(None, False, len(done))
+                return Reachability(None, False, len(done))
             for hop in self._hops(at):
                 unit, _, node = hop
                 there = at.copy()
@@ -114,7 +114,7 @@ class _Search:
                     rest = int(transit.memory[there != goal].sum())
                     serial -= 1  # of equals the latest, which is furthest on its way
                     heappush(queue, (cost + self.weight * rest, rest, serial, there))
-        return Reach(None, True, len(done))
+        return Reachability(None, True, len(done))
 
     def _ordered(self, at: IntArray) -> IntArray:
         at = at.astype(np.int64)
@@ -123,12 +123,12 @@ class _Search:
         return at
 
     def _hops(self, at: IntArray) -> Iterator[Hop]:
-        traffic, transit = Traffic.of(self.transit, at), self.transit
+        migration_state, transit = MigrationState.of(self.transit, at), self.transit
         need = transit.demand[:, None, :]
-        fits = ((need <= traffic.room[None, :, :]) | (need == 0)).all(axis=2) & self.open_to
+        fits = ((need <= migration_state.room[None, :, :]) | (need == 0)).all(axis=2) & self.open_to
         fits[np.arange(len(at)), at] = False
         for unit, node in zip(*(axis.tolist() for axis in np.nonzero(fits)), strict=True):
-            if traffic.apart(unit, node):
+            if migration_state.apart(unit, node):
                 yield unit, int(at[unit]), node
 
 

@@ -7,7 +7,7 @@ from attrs import define, field
 
 from vmplace.model.columns import IntArray
 from vmplace.placement.migration.batches import Batch
-from vmplace.placement.migration.transit import Traffic, Transit
+from vmplace.placement.migration.transit import MigrationProblem, MigrationState
 from vmplace.problem.problem import kept
 
 __all__ = ["Starting"]
@@ -30,7 +30,7 @@ class Starting:
         Batch with which each waiting VM starts, shape (n_vms,): as many as there are batches for after the last; -1 for others.
     """
 
-    transit: Transit
+    transit: MigrationProblem
     batches: Sequence[Batch]
     step: IntArray = field(init=False)
     _moving: list[IntArray] = field(init=False)
@@ -85,14 +85,14 @@ class Starting:
                 self.step[early] = batch + 1
 
 
-def _replayed(transit: Transit, batches: Sequence[Batch]) -> tuple[list[IntArray], list[IntArray]]:
+def _replayed(transit: MigrationProblem, batches: Sequence[Batch]) -> tuple[list[IntArray], list[IntArray]]:
     """What is free on each node during each batch, and where the units are before each and at the end."""
-    traffic, tight, states = Traffic.of(transit), [], [transit.source]
+    migration_state, tight, states = MigrationState.of(transit), [], [transit.source]
     for batch in batches:
         for unit, _, node in batch:
-            traffic.begin(unit, node)
-        tight.append(traffic.room.copy())
+            migration_state.begin(unit, node)
+        tight.append(migration_state.room.copy())
         for unit, _, node in batch:
-            traffic.finish(unit, node)
-        states.append(traffic.at.copy())
+            migration_state.finish(unit, node)
+        states.append(migration_state.at.copy())
     return tight, states

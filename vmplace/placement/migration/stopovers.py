@@ -7,7 +7,7 @@ import numpy as np
 from attrs import define, field
 
 from vmplace.model.columns import BoolArray, IntArray
-from vmplace.placement.migration.transit import Hop, Traffic
+from vmplace.placement.migration.transit import Hop, MigrationState
 from vmplace.solvers.budget import Budget
 
 __all__ = ["stop_over"]
@@ -22,7 +22,7 @@ _WIDE = 4
 """So many nodes are tried for a stop-over that first needs room made."""
 
 
-def stop_over(traffic: Traffic, rank: IntArray, *, budget: Budget) -> list[Hop] | None:
+def stop_over(migration_state: MigrationState, rank: IntArray, *, budget: Budget) -> list[Hop] | None:
     """Hops, one after the other, that let one blocked unit reach its goal: the cheapest of those tried; None if none is found.
 
     A move waits for those that leave its target. Where none can go, some wait in a circle: these are the strongly connected
@@ -30,7 +30,7 @@ def stop_over(traffic: Traffic, rank: IntArray, *, budget: Budget) -> list[Hop] 
 
     Parameters
     ----------
-    traffic
+    migration_state
         Nothing that is pending can go; it is left as it is.
     rank
         Breaks ties between units, shape (n_units,).
@@ -38,50 +38,50 @@ def stop_over(traffic: Traffic, rank: IntArray, *, budget: Budget) -> list[Hop] 
         When it is spent, no more are tried.
     """
     best: tuple[bool, int, list[Hop]] | None = None
-    for unit in _blocked(traffic, rank):
+    for unit in _blocked(migration_state, rank):
         if budget.spent:
             break
-        node, before = int(traffic.transit.goal[unit]), _astray(traffic)
-        clearing = _Clearing(traffic, rank)
+        node, before = int(migration_state.transit.goal[unit]), _astray(migration_state)
+        clearing = _StopOver(migration_state, rank)
         if clearing.clear(node, unit, frozenset({unit}), 0):
-            clearing.hops.append(traffic.go(unit, node))
-            value = _astray(traffic) >= before, clearing.cost
+            clearing.hops.append(migration_state.go(unit, node))
+            value = _astray(migration_state) >= before, clearing.cost
             if best is None or value < best[:2]:
                 best = *value, list(clearing.hops)
-        traffic.take_back(clearing.hops)
+        migration_state.take_back(clearing.hops)
     return None if best is None else best[2]
 
 
-def _astray(traffic: Traffic) -> int:
+def _astray(migration_state: MigrationState) -> int:
     """The memory that is not where it belongs: what gets less of it cannot go round in circles."""
-    return int(traffic.transit.memory[traffic.pending].sum())
+    return int(migration_state.transit.memory[migration_state.pending].sum())
 
 
-def _blocked(traffic: Traffic, rank: IntArray) -> Sequence[int]:
+def _blocked(migration_state: MigrationState, rank: IntArray) -> Sequence[int]:
     """Movable pending units of the circles that wait for no others, those first whose target lacks least."""
-    transit, pending = traffic.transit, traffic.pending
+    transit, pending = migration_state.transit, migration_state.pending
     pending = pending[transit.movable[pending]]
-    graph = nx.DiGraph(zip(traffic.at[pending].tolist(), transit.goal[pending].tolist(), strict=True))
+    graph = nx.DiGraph(zip(migration_state.at[pending].tolist(), transit.goal[pending].tolist(), strict=True))
     order = nx.condensation(graph)
     last = {node for part in order if not order.out_degree(part) for node in order.nodes[part]["members"]}
     mine = pending[[node in last for node in transit.goal[pending].tolist()]] if len(pending) else pending
-    lack = np.maximum(transit.demand[mine] - traffic.room[transit.goal[mine]], 0)[:, 0]
+    lack = np.maximum(transit.demand[mine] - migration_state.room[transit.goal[mine]], 0)[:, 0]
     found: list[int] = mine[np.lexsort((rank[mine], lack))][:_TRIED].tolist()
     return found
 
 
 @define(eq=False)
-class _Clearing:
+class _StopOver:
     """Hops that make room on a node, made on the traffic as they are found."""
 
-    traffic: Traffic
+    migration_state: MigrationState
     rank: IntArray
     hops: list[Hop] = field(factory=list)
 
     @property
     def cost(self) -> int:
         """The memory that migrates for this alone: a unit that has to come back counts twice."""
-        transit, seen, cost = self.traffic.transit, set(), 0
+        transit, seen, cost = self.migration_state.transit, set(), 0
         for unit, source, node in self.hops:
             home = int(transit.goal[unit])
             cost += int(transit.memory[unit]) * (node != home) * (2 if source == home and unit not in seen else 1)
@@ -90,27 +90,27 @@ class _Clearing:
 
     def clear(self, node: int, unit: int, banned: frozenset[int], depth: int) -> bool:
         """Make way for a unit on a node, by moving others away that are not banned; whether it worked."""
-        traffic, moved = self.traffic, set(banned)
-        while not (traffic.holds(unit, node) and traffic.apart(unit, node)):
+        migration_state, moved = self.migration_state, set(banned)
+        while not (migration_state.holds(unit, node) and migration_state.apart(unit, node)):
             hop = next(self._ways(node, unit, frozenset(moved), depth), None)
             if hop is None:
                 return False
             moved.add(hop[0])
-            self.hops.append(traffic.go(*hop))
+            self.hops.append(migration_state.go(*hop))
         return True
 
     def _ways(self, node: int, unit: int, banned: frozenset[int], depth: int) -> Iterator[tuple[int, int]]:
         """Who may leave for the unit, and where to: those first that cost least, or bring most where no one is enough."""
-        transit, traffic = self.traffic.transit, self.traffic
-        rivals, zone = traffic.rivals(unit, node)
+        transit, migration_state = self.migration_state.transit, self.migration_state
+        rivals, zone = migration_state.rivals(unit, node)
         if rivals:
             away = zone if zone is not None else self._only(node)
             leaving = np.array([rival for rival in rivals if rival not in banned and transit.movable[rival]], dtype=np.int64)
         else:
             away, leaving = self._only(node), self._leaving(node, banned)
-        lack = transit.demand[unit] - traffic.room[node]
+        lack = transit.demand[unit] - migration_state.room[node]
         enough = ((transit.demand[leaving] >= lack) | (lack <= 0)).all(axis=1)
-        settled = transit.goal[leaving] == traffic.at[leaving]
+        settled = transit.goal[leaving] == migration_state.at[leaving]
         weight = np.where(enough, transit.memory[leaving], -transit.memory[leaving])
         order = leaving[np.lexsort((self.rank[leaving], weight, ~enough, settled))].tolist()
         for other in order:
@@ -122,32 +122,39 @@ class _Clearing:
 
     def _made(self, order: Sequence[int], away: BoolArray, banned: frozenset[int], depth: int) -> Iterator[tuple[int, int]]:
         """The same where room has to be made first, by moving smaller ones."""
-        transit, traffic = self.traffic.transit, self.traffic
+        transit, migration_state = self.migration_state.transit, self.migration_state
         for other in order[:_WIDE]:
             kept = banned | {other} | set(np.flatnonzero(transit.memory >= transit.memory[other]).tolist())
             open_ = np.flatnonzero(transit.open_to(other) & ~away)
-            for target in open_[np.argsort(-traffic.room[open_, 0], kind="stable")][:_WIDE].tolist():
+            for target in open_[np.argsort(-migration_state.room[open_, 0], kind="stable")][:_WIDE].tolist():
                 before = len(self.hops)
                 if self.clear(target, other, kept, depth + 1):
                     yield other, target
                     return
-                traffic.take_back(self.hops[before:])
+                migration_state.take_back(self.hops[before:])
                 del self.hops[before:]
 
     def _leaving(self, node: int, banned: frozenset[int]) -> IntArray:
-        here = np.flatnonzero((self.traffic.at == node) & self.traffic.transit.movable)
+        here = np.flatnonzero((self.migration_state.at == node) & self.migration_state.transit.movable)
         return here[~np.isin(here, list(banned))]
 
     def _only(self, node: int) -> BoolArray:
-        return np.asarray(np.arange(len(self.traffic.room)) == node)
+        return np.asarray(np.arange(len(self.migration_state.room)) == node)
 
     def _target(self, unit: int, away: BoolArray) -> int | None:
         """Where a unit can go at once: its goal, or else the node with most room."""
-        transit, traffic = self.traffic.transit, self.traffic
+        transit, migration_state = self.migration_state.transit, self.migration_state
         goal = int(transit.goal[unit])
-        if goal != traffic.at[unit] and not away[goal] and traffic.holds(unit, goal) and traffic.apart(unit, goal):
+        if (
+            goal != migration_state.at[unit]
+            and not away[goal]
+            and migration_state.holds(unit, goal)
+            and migration_state.apart(unit, goal)
+        ):
             return goal
         nodes = np.flatnonzero(transit.open_to(unit) & ~away)
-        nodes = nodes[traffic.holds(unit, nodes)]
-        ordered = nodes[np.argsort(-traffic.room[nodes, 0], kind="stable")].tolist()
-        return next((target for target in ordered if target != traffic.at[unit] and traffic.apart(unit, target)), None)
+        nodes = nodes[migration_state.holds(unit, nodes)]
+        ordered = nodes[np.argsort(-migration_state.room[nodes, 0], kind="stable")].tolist()
+        return next(
+            (target for target in ordered if target != migration_state.at[unit] and migration_state.apart(unit, target)), None
+        )

@@ -7,16 +7,16 @@ import numpy as np
 from attrs import define, field, frozen
 
 from vmplace.model.columns import BoolArray, IntArray
-from vmplace.problem.problem import Binding, Problem, kept
+from vmplace.problem.problem import CompiledRule, Problem, kept
 
-__all__ = ["Hop", "Traffic", "Transit"]
+__all__ = ["Hop", "MigrationProblem", "MigrationState"]
 
 Hop = tuple[int, int, int]
 """A unit, the node it leaves and the one it goes to."""
 
 
 @frozen(eq=False)
-class Transit:
+class MigrationProblem:
     """Two placements, and the VMs in between as units: those that must be together move as one.
 
     A must-rule counts on the way if both placements keep it. VMs that wait are no units: they start where they belong.
@@ -36,7 +36,7 @@ class Transit:
     unit_of: IntArray
 
     @classmethod
-    def of(cls, problem: Problem, final: IntArray) -> "Transit":
+    def of(cls, problem: Problem, final: IntArray) -> "MigrationProblem":
         """The transit from the problem's present placement to another."""
         runs = problem.node_of >= 0
         leader = np.arange(problem.n_vms)
@@ -55,7 +55,7 @@ class Transit:
         return int(self.unit_of.max(initial=-1)) + 1
 
     @cached_property
-    def lasting(self) -> tuple[Binding, ...]:
+    def lasting(self) -> tuple[CompiledRule, ...]:
         """The must-rules that both placements keep."""
         return _lasting(self.problem, self.final)
 
@@ -144,12 +144,12 @@ class Transit:
         return int(self.memory[self.source != self.goal].sum())
 
 
-def _lasting(problem: Problem, final: IntArray) -> tuple[Binding, ...]:
+def _lasting(problem: Problem, final: IntArray) -> tuple[CompiledRule, ...]:
     return tuple(b for b in problem.bindings if b.must and kept(b, problem.node_of) and kept(b, final))
 
 
 @define(eq=False)
-class Traffic:
+class MigrationState:
     """Where units are, and what is free, while they move.
 
     A hop takes its memory, and all other resources, on both nodes from `begin` until `finish`; for rules that keep VMs apart
@@ -165,13 +165,13 @@ class Traffic:
         What is free of usable memory and of the other resources, shape (n_nodes, n_resources).
     """
 
-    transit: Transit
+    transit: MigrationProblem
     at: IntArray
     room: IntArray
     _zones: list[Counter[int]] = field(factory=list)
 
     @classmethod
-    def of(cls, transit: Transit, at: IntArray | None = None) -> "Traffic":
+    def of(cls, transit: MigrationProblem, at: IntArray | None = None) -> "MigrationState":
         """The state with each unit on some node: at the outset, unless it is said."""
         problem, at = transit.problem, (transit.source if at is None else at).copy()
         zones = [Counter(zone[at[units]].tolist()) for units, zone in transit.apart]

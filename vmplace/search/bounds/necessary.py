@@ -7,9 +7,9 @@ import numpy as np
 
 from vmplace.failover.outcome import Reason
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import Binding, Problem
+from vmplace.problem.problem import CompiledRule, Problem
 from vmplace.problem.ranking import evenly
-from vmplace.problem.sizes import Sizes
+from vmplace.problem.sizes import SizeCounts
 from vmplace.search.bounds.slots import least_moved, least_peak
 from vmplace.search.goal import Goal, Stage
 
@@ -95,13 +95,13 @@ def _inseparable(problem: Problem, goal: Goal) -> Reason | None:
     return None
 
 
-def _places(problem: Problem, binding: Binding, pool: int) -> int:
+def _places(problem: Problem, binding: CompiledRule, pool: int) -> int:
     """How many places there are in a pool for members of an ``apart`` rule."""
     assert binding.zone is not None
     return len(np.unique(binding.zone[(problem.online | problem.maintenance) & (problem.pool == pool)]))
 
 
-def _places_left(problem: Problem, binding: Binding, pool: int) -> int:
+def _places_left(problem: Problem, binding: CompiledRule, pool: int) -> int:
     """How many places there are at most for members of an ``apart`` rule once the unit of one of them has failed."""
     assert binding.zone is not None
     inside = np.flatnonzero((problem.online | problem.maintenance) & (problem.pool == pool))
@@ -136,7 +136,9 @@ def _overfull(problem: Problem, pool: int) -> Reason | None:
     nodes = np.flatnonzero((problem.pool == pool) & problem.online)
     mine = (problem.vm_pool == pool) & problem.protected & ~problem.on_maintenance
     for resource in range(problem.n_firm):
-        kept = problem.sizes(pool, protected=True, staying=False) if resource == 0 else Sizes.of(problem.demand[mine, resource])
+        kept = (
+            problem.sizes(pool, protected=True, staying=False) if resource == 0 else SizeCounts.of(problem.demand[mine, resource])
+        )
         for size in [1, *_some(kept.values)]:
             need, free = kept.slots(size), _left(problem, nodes, problem.capacity[nodes, resource] // size)
             if need > free:
@@ -169,7 +171,7 @@ def _mean_peak(problem: Problem) -> Fraction:
     return best
 
 
-def _too_large(problem: Problem, goal: Goal) -> Iterator[tuple[Binding, int, int]]:
+def _too_large(problem: Problem, goal: Goal) -> Iterator[tuple[CompiledRule, int, int]]:
     """Groups to keep together that no node can hold, with the memory they need and the most that a node has."""
     room = np.where(problem.online | problem.maintenance, goal.limit(problem), 0)
     for binding in problem.bindings:
@@ -187,7 +189,7 @@ def _least_broken(problem: Problem, goal: Goal) -> int:
     return sum(binding.weight for binding in [*large, *many] if not binding.must)
 
 
-def _too_many(problem: Problem, binding: Binding) -> bool:
+def _too_many(problem: Problem, binding: CompiledRule) -> bool:
     """Whether there are more VMs to keep apart than there are places for them."""
     pools, members = np.unique(problem.vm_pool[binding.vms], return_counts=True)
     return any(count > _places(problem, binding, pool) for pool, count in zip(pools.tolist(), members.tolist(), strict=True))

@@ -60,7 +60,7 @@ def least_moved(problem: Problem) -> int:
 
 
 @frozen(eq=False)
-class _Pool:
+class _PoolSlots:
     """A pool's online nodes and what must be survived there, memory in whole units.
 
     Parameters
@@ -114,7 +114,7 @@ class _Pool:
         return divmod(values, most), count
 
 
-def _pools(problem: Problem, unit: int, thinned: int) -> Iterator[_Pool]:
+def _pools(problem: Problem, unit: int, thinned: int) -> Iterator[_PoolSlots]:
     for pool in problem.pools:
         inside = problem.pool == pool
         nodes = np.flatnonzero(inside & problem.online)
@@ -122,7 +122,7 @@ def _pools(problem: Problem, unit: int, thinned: int) -> Iterator[_Pool]:
             continue
         n_hosts = len(np.unique(problem.unit[inside & (problem.online | problem.maintenance)]))
         sizes, slots = _needed_slots(problem, pool, n_hosts, unit, thinned)
-        yield _Pool(
+        yield _PoolSlots(
             unit=unit,
             nodes=nodes,
             usable=problem.usable[nodes],

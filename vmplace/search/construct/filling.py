@@ -5,17 +5,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import Binding, BoolArray, Problem
+from vmplace.problem.problem import BoolArray, CompiledRule, Problem
 from vmplace.problem.ranking import evenly, ranked
 from vmplace.search.construct.spreading import fitting, holding, spread
 
-__all__ = ["Filling"]
+__all__ = ["BatchFilling"]
 
 _BANDS = 16
 """So many sizes of VMs that no rule binds are told apart from those of VMs under rules."""
 
 
-class Filling:
+class BatchFilling:
     """A placement in the making.
 
     Parameters
@@ -37,7 +37,7 @@ class Filling:
         self._demand = np.ascontiguousarray(problem.demand.T)
         self._cap = np.ascontiguousarray(cap.T)
         self._room = np.where(problem.online, self._cap - problem.loads(node_of).T, -1)
-        self._rules_of: dict[int, list[Binding]] = {}
+        self._rules_of: dict[int, list[CompiledRule]] = {}
         for binding in problem.bindings:
             for vm in binding.vms.tolist():
                 self._rules_of.setdefault(vm, []).append(binding)
@@ -154,7 +154,7 @@ class Filling:
             self.node_of[waiting] = best
             self._room[:, best] -= need
 
-    def _broken_by(self, binding: Binding, vm: int) -> BoolArray:
+    def _broken_by(self, binding: CompiledRule, vm: int) -> BoolArray:
         """Nodes on which the VM would break the rule, shape (n_nodes,)."""
         if binding.nodes is not None:
             return ~binding.nodes

@@ -8,8 +8,8 @@ from attrs import frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import Problem
-from vmplace.problem.sizes import Sizes
-from vmplace.search.goal import Candidate, Goal, better
+from vmplace.problem.sizes import SizeCounts
+from vmplace.search.goal import CandidatePlacement, Goal, better
 from vmplace.solvers.budget import Budget
 
 __all__ = ["around", "dedicated", "holes", "ladder", "least_safe"]
@@ -40,7 +40,7 @@ def holes(problem: Problem, goal: Goal) -> Iterator[IntArray]:
         yield from _shares(problem, _pools(problem, goal))
 
 
-def _shares(problem: Problem, pools: list["_Pool"]) -> Iterator[IntArray]:
+def _shares(problem: Problem, pools: list["_PoolReserve"]) -> Iterator[IntArray]:
     largest = int(problem.memory[problem.protected].max(initial=0))
     failing = max((len(pool.failing[0]) for pool in pools), default=1)
     parts = max(1, min(int(problem.usable.max(initial=1)) // max(1, largest), problem.n_nodes // (2 * failing)))
@@ -79,8 +79,8 @@ def dedicated(problem: Problem, goal: Goal) -> Iterator[IntArray]:
 
 
 def least_safe(
-    problem: Problem, rungs: list[IntArray], attempt: Callable[[IntArray], Candidate | None], *, budget: Budget
-) -> Candidate | None:
+    problem: Problem, rungs: list[IntArray], attempt: Callable[[IntArray], CandidatePlacement | None], *, budget: Budget
+) -> CandidatePlacement | None:
     """The best of attempts with as few holes as are safe, found by halving; the last of the rungs are."""
     best, low, high = None, 0, len(rungs) - 1
     while low < high and not budget.spent and (rungs[high] - rungs[low])[:, 0].sum() > problem.usable.sum() * _SLIGHT:
@@ -95,7 +95,7 @@ def _joined(problem: Problem, parts: list[IntArray]) -> IntArray:
     return sum(parts, np.zeros_like(problem.capacity))
 
 
-def _pools(problem: Problem, goal: Goal) -> list["_Pool"]:
+def _pools(problem: Problem, goal: Goal) -> list["_PoolReserve"]:
     """The pools that have online nodes."""
     # Evictable VMs make room: they fill no hole.
     settled = goal.settled(problem)
@@ -105,7 +105,7 @@ def _pools(problem: Problem, goal: Goal) -> list["_Pool"]:
     order = order[np.argsort(_nth(problem.unit[order]), kind="stable")]
     limits = goal.limits(problem)
     found = ((pool, order[problem.pool[order] == pool]) for pool in problem.pools)
-    return [_Pool(problem, pool, nodes, limits) for pool, nodes in found if len(nodes)]
+    return [_PoolReserve(problem, pool, nodes, limits) for pool, nodes in found if len(nodes)]
 
 
 def _nth(keys: IntArray) -> IntArray:
@@ -118,7 +118,7 @@ def _nth(keys: IntArray) -> IntArray:
 
 
 @frozen(eq=False)
-class _Pool:
+class _PoolReserve:
     """A pool's nodes, for holes.
 
     Parameters
@@ -208,12 +208,12 @@ class _Pool:
         bits = np.bitwise_or.reduce(self.problem.demand, axis=0).tolist()
         return [max(0, self._protected(resource).largest - (bits[resource] & -bits[resource])) for resource in self._firm]
 
-    def _protected(self, resource: int) -> Sizes:
+    def _protected(self, resource: int) -> SizeCounts:
         """What protected VMs need of a resource."""
         if resource == 0:
             return self.problem.sizes(self.pool, protected=True)
         mine = self.problem.protected & (self.problem.vm_pool == self.pool)
-        return Sizes.of(self.problem.demand[mine, resource])
+        return SizeCounts.of(self.problem.demand[mine, resource])
 
     def _total(self, resource: int) -> int:
         """What the VMs take of a resource that keep it in a failover."""

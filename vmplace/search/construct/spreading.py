@@ -58,13 +58,13 @@ def spread(demand: IntArray, usable: IntArray, load: IntArray, room: IntArray) -
     usable, load, room
         Of the nodes, shape (n_resources, n_nodes); load and room are kept up to date.
     """
-    spreading = _Spreading(demand, usable, load, room)
+    spreading = _WorstFit(demand, usable, load, room)
     while spreading.done < demand.shape[1]:
         spreading.step()
     return spreading.chosen
 
 
-class _Spreading:
+class _WorstFit:
     def __init__(self, demand: IntArray, usable: IntArray, load: IntArray, room: IntArray) -> None:
         self.chosen = np.full(demand.shape[1], -1, dtype=np.int64)
         self.done = 0

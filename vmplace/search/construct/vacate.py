@@ -5,12 +5,12 @@ from attrs import define, field, frozen
 
 from vmplace.failover.certify import certify
 from vmplace.failover.planned.first_fit import stranded
-from vmplace.failover.restart import Restart
-from vmplace.failover.verdict import Fate
+from vmplace.failover.restart import RestartProblem
+from vmplace.failover.verdict import ScenarioStatus
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
-from vmplace.problem.state import Standing
-from vmplace.search.construct.filling import Filling
+from vmplace.problem.state import PlacementState
+from vmplace.search.construct.filling import BatchFilling
 from vmplace.search.goal import Goal
 from vmplace.solvers.budget import Budget
 
@@ -37,7 +37,7 @@ def vacate(problem: Problem, goal: Goal, node_of: IntArray, reserved: IntArray, 
     budget
         When it is spent, None is returned.
     """
-    return _Vacating(problem, goal, node_of, reserved.copy()).run(budget)
+    return _VacatePlan(problem, goal, node_of, reserved.copy()).run(budget)
 
 
 @frozen(eq=False)
@@ -50,7 +50,7 @@ class _Need:
 
 
 @define(eq=False)
-class _Vacating:
+class _VacatePlan:
     problem: Problem
     goal: Goal
     node_of: IntArray
@@ -78,17 +78,17 @@ class _Vacating:
     def _needs(self, scenarios: IntArray | None, budget: Budget) -> list[_Need]:
         """Whom some failures, or all, leave without room, the largest first."""
         glance = certify(self.problem, self.node_of, budget=Budget(0), losses=False)
-        open_ = np.flatnonzero(glance.fate != Fate.SAFE)
+        open_ = np.flatnonzero(glance.fate != ScenarioStatus.SAFE)
         needs: list[_Need] = []
         for scenario in (open_ if scenarios is None else np.intersect1d(open_, scenarios)).tolist():
             if budget.spent:
                 break
-            if stranded(Restart.of(glance.standing, scenario)):
-                needs += self._lacking(glance.standing, scenario)
+            if stranded(RestartProblem.of(glance.state, scenario)):
+                needs += self._lacking(glance.state, scenario)
         return sorted(needs, key=lambda need: (-int(need.demand[0]), need.scenario))
 
-    def _lacking(self, standing: Standing, scenario: int) -> list[_Need]:
-        restart, needs = Restart.of(standing, scenario, every=True), []
+    def _lacking(self, state: PlacementState, scenario: int) -> list[_Need]:
+        restart, needs = RestartProblem.of(state, scenario, every=True), []
         for item in stranded(restart):
             allowed = np.zeros(self.problem.n_nodes, dtype=bool)
             allowed[restart.nodes[item.allowed]] = True
@@ -124,7 +124,7 @@ class _Vacating:
         """Place anew what no rule binds, around the room that is to be, spread or else packed; whether all finds some."""
         cap = np.minimum(self.goal.limits(self.problem), self.problem.capacity - self.reserved)
         for pack in (False, True):
-            filling = Filling(self.problem, np.where(self._unbound, -1, self.node_of), cap, pack=pack)
+            filling = BatchFilling(self.problem, np.where(self._unbound, -1, self.node_of), cap, pack=pack)
             filling.place_all()
             if filling.complete:
                 self.node_of = filling.node_of

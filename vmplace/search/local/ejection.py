@@ -53,7 +53,7 @@ def clear(slots: Slots, free: BoolArray, *, budget: Budget, random: Random | Non
     bool
         Whether nothing is lacking any more.
     """
-    clearing = _Clearing(slots, free, random, budget)
+    clearing = _EjectionChains(slots, free, random, budget)
     for node in slots.overfull.tolist():
         for resource in range(len(slots.room)):
             if slots.room[resource, node] < 0 and not clearing.relieve(node, resource):
@@ -66,7 +66,7 @@ def clear(slots: Slots, free: BoolArray, *, budget: Budget, random: Random | Non
 
 
 @define(eq=False)
-class _Clearing:
+class _EjectionChains:
     slots: Slots
     free: BoolArray
     random: Random | None
@@ -90,7 +90,7 @@ class _Clearing:
         prices = self._prices
         for depth in range(1 + (_DEEPEST if self.random is None else _DEEPEST_BY_CHANCE)):
             # Few large VMs are fewer moves; but where room must be made for them, they are more memory.
-            ways = [_Aim(row, frees, held, prices, large_first, depth) for large_first in (depth == 0, depth > 0)]
+            ways = [_Target(row, frees, held, prices, large_first, depth) for large_first in (depth == 0, depth > 0)]
             best = self._best(places, ways)
             if best is not None:
                 for vm, node in best.places.items():
@@ -99,9 +99,9 @@ class _Clearing:
                 return True
         return False
 
-    def _best(self, places: list[tuple[int, int]], ways: list["_Aim"]) -> "_Trial | None":
+    def _best(self, places: list[tuple[int, int]], ways: list["_Target"]) -> "_Moves | None":
         self.tries = 0
-        best: _Trial | None = None
+        best: _Moves | None = None
         for node, amount in places:
             if best is not None and amount * self._weight(ways[0].row) >= best.cost:
                 break
@@ -115,7 +115,7 @@ class _Clearing:
                     break
         return best
 
-    def _trial(self, node: int, amount: int, aim: "_Aim") -> "_Trial | None":
+    def _trial(self, node: int, amount: int, aim: "_Target") -> "_Moves | None":
         """What it costs to move so much off a node; nothing is changed."""
         lacking, deficit = self.slots.lacking, self._deficit(aim)
         moves = self._vacate((node,), amount, aim.frees, aim)
@@ -126,9 +126,9 @@ class _Clearing:
         places = {vm: int(self.slots.node_of[vm]) for vm in before}
         self._undo(moves)
         harm = max(0, _future(after, aim.prices) - _future(lacking, aim.prices))
-        return _Trial(places, self._migrated(places) - self._migrated(before) + harm, harm) if serves else None
+        return _Moves(places, self._migrated(places) - self._migrated(before) + harm, harm) if serves else None
 
-    def _deficit(self, aim: "_Aim") -> int:
+    def _deficit(self, aim: "_Target") -> int:
         return 0 if aim.row is None else self.slots.deficit(aim.row)
 
     def _migrated(self, places: dict[int, int]) -> int:
@@ -167,7 +167,7 @@ class _Clearing:
         order = nodes[np.lexsort((key, ~enough[nodes], last))[:_TRIED]]
         return [(node, int(shortfall[node])) for node in order.tolist()]
 
-    def _vacate(self, sources: tuple[int, ...], amount: int, frees: IntArray, aim: "_Aim") -> list[Move] | None:
+    def _vacate(self, sources: tuple[int, ...], amount: int, frees: IntArray, aim: "_Target") -> list[Move] | None:
         """Move VMs that free that much, or little more, off the last of some nodes, none to any of these.
 
         None, and nothing changed, where they find no place.
@@ -189,7 +189,7 @@ class _Clearing:
             limit[size] = sum(int(frees[vm]) == size for vm in leaving[: leaving.index(stuck)])
         return None
 
-    def _settle(self, vm: int, sources: tuple[int, ...], aim: "_Aim", moves: list[Move]) -> bool:
+    def _settle(self, vm: int, sources: tuple[int, ...], aim: "_Target", moves: list[Move]) -> bool:
         """Move a VM to another node, if need be one on which room is made for it; `moves` gets what was done."""
         moves.append((vm, self.slots.lift(vm)))
         target = self._target(vm, sources, aim)
@@ -199,7 +199,7 @@ class _Clearing:
             self.slots.put(vm, target)
         return target is not None
 
-    def _make_room(self, vm: int, sources: tuple[int, ...], aim: "_Aim", moves: list[Move]) -> int | None:
+    def _make_room(self, vm: int, sources: tuple[int, ...], aim: "_Target", moves: list[Move]) -> int | None:
         slots, problem = self.slots, self.slots.problem
         need = problem.demand[vm][:, None]
         lacks = (slots.room < need) & (need > 0)
@@ -224,7 +224,7 @@ class _Clearing:
                 self.slots.lift(vm)
             self.slots.put(vm, node)
 
-    def _target(self, vm: int, sources: tuple[int, ...], aim: "_Aim") -> int | None:
+    def _target(self, vm: int, sources: tuple[int, ...], aim: "_Target") -> int | None:
         """Where a VM fits and costs the fewest slots that are lacking then; the tightest of these."""
         slots, problem = self.slots, self.slots.problem
         fits = slots.fits(vm)
@@ -236,7 +236,7 @@ class _Clearing:
         away = onto != problem.node_of[vm]
         return int(onto[np.lexsort((slots.free[0, onto], future, away))[0]])
 
-    def _harmless(self, vm: int, onto: IntArray, aim: "_Aim") -> tuple[IntArray, IntArray]:
+    def _harmless(self, vm: int, onto: IntArray, aim: "_Target") -> tuple[IntArray, IntArray]:
         """Of some nodes those where a VM costs no slot to hold that would be lacking then; what is lacking."""
         after = self.slots.lacking_after(vm, onto)
         good = ~np.any(after[aim.held] > np.maximum(self.slots.lacking[aim.held], 0)[:, None], axis=0)
@@ -244,7 +244,7 @@ class _Clearing:
 
 
 @frozen(eq=False)
-class _Aim:
+class _Target:
     """What VMs are moved for.
 
     Parameters
@@ -272,7 +272,7 @@ class _Aim:
 
 
 @frozen(eq=False)
-class _Trial:
+class _Moves:
     """New nodes of VMs; what that costs in MiB: what migrates and the harm, which is what slots cost that are lacking then."""
 
     places: dict[int, int]

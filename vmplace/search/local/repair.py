@@ -11,16 +11,16 @@ from attrs import evolve, frozen
 
 from vmplace.failover.certify import certify
 from vmplace.failover.planned.first_fit import pack_all, pack_most
-from vmplace.failover.restart import Restart
-from vmplace.failover.verdict import Fate, Verdict
+from vmplace.failover.restart import RestartProblem
+from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
 from vmplace.search.bounds.slots import least_moved
 from vmplace.search.construct.displace import displace
-from vmplace.search.construct.filling import Filling
+from vmplace.search.construct.filling import BatchFilling
 from vmplace.search.construct.reserves import around, holes, ladder, least_safe
-from vmplace.search.evaluate import Judging
-from vmplace.search.goal import Candidate, Goal, better, migrated
+from vmplace.search.evaluate import Evaluator
+from vmplace.search.goal import CandidatePlacement, Goal, better, migrated
 from vmplace.search.local.ejection import clear
 from vmplace.search.local.removal import loosen
 from vmplace.search.local.slots import Slots
@@ -38,7 +38,7 @@ _STEPS, _WORK_PER_STEP = 100, 10_000
 """Attempts to do with less: so many on a small cluster, fewer as nodes times sizes grow."""
 
 
-def repair_locally(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool) -> Candidate | None:
+def repair_locally(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool) -> CandidatePlacement | None:
     """A safe candidate that moves little: VMs that cannot stay, and those that make room for what failures need.
 
     VMs under rules among VMs stay where they are, unless they break them.
@@ -79,7 +79,7 @@ def _starts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
     for cap in (lenient, limit):
         kept = loosen(problem, goal, cap)
         for reserved in holes(problem, goal):
-            filling = Filling(problem, kept, around(problem, limit, reserved, kept), pack=True)
+            filling = BatchFilling(problem, kept, around(problem, limit, reserved, kept), pack=True)
             filling.place_all(problem.lasting)
             filling.raise_cap(limit)
             filling.place_all()
@@ -93,56 +93,56 @@ def _starts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
             break
 
 
-def _repaired(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, least: int | None) -> Candidate | None:
+def _repaired(problem: Problem, goal: Goal, node_of: IntArray, budget: Budget, least: int | None) -> CandidatePlacement | None:
     """The placement itself if it is safe, or else with the pools repaired that are not; down to the least, if it is told."""
-    judging = Judging(problem, goal, budget, searching=not problem.in_turn, few=_FEW_FAILURES)
-    found = _accepted(judging, node_of)
+    evaluator = Evaluator(problem, goal, budget, searching=not problem.in_turn, few=_FEW_FAILURES)
+    found = _accepted(evaluator, node_of)
     if found is None and (problem.planned or problem.guarantee.policy is not None):
-        found = _with_slots(judging, node_of, least)
+        found = _with_slots(evaluator, node_of, least)
     if found is None and not problem.plain:
-        found = _with_holes(evolve(judging, searching=False), node_of)
+        found = _with_holes(evolve(evaluator, searching=False), node_of)
     return found
 
 
-def _with_slots(judging: Judging, node_of: IntArray, least: int | None) -> Candidate | None:
+def _with_slots(evaluator: Evaluator, node_of: IntArray, least: int | None) -> CandidatePlacement | None:
     """With the slots that plans for failures at once lack; what more is asked is left to the last verdict."""
-    problem, goal = judging.problem, judging.goal
+    problem, goal = evaluator.problem, evaluator.goal
     overfull = (problem.loads(node_of) > goal.limits(problem)).any(axis=1)
     glance = _glance(problem, node_of)
-    failing = glance.standing.failures.pool[_unplanned(glance)]
+    failing = glance.state.failures.pool[_unplanned(glance)]
     pools = np.union1d(problem.pool[overfull], failing).tolist()
     for pool in pools:
         slots = Slots(problem, goal.limits(problem), node_of, pool)
-        repair = _PoolRepair(problem.eased, goal, pool, slots, judging.budget)
+        repair = _PoolRepair(problem.eased, goal, pool, slots, evaluator.budget)
         if not repair.make_safe():
             return None
         if least is not None:
             # What must move in all pools tells of one only if there is but one.
             repair.improve(least if len(pools) == 1 else 0)
         node_of = repair.slots.node_of
-    return _accepted(judging, node_of)
+    return _accepted(evaluator, node_of)
 
 
-def _with_holes(judging: Judging, node_of: IntArray) -> Candidate | None:
+def _with_holes(evaluator: Evaluator, node_of: IntArray) -> CandidatePlacement | None:
     """With holes cleared where any order of restarts, or a policy, or failures in turn need them: the least that are enough."""
-    problem, goal, budget = judging.problem, judging.goal, judging.budget
+    problem, goal, budget = evaluator.problem, evaluator.goal, evaluator.budget
 
-    def attempt(reserved: IntArray) -> Candidate | None:
+    def attempt(reserved: IntArray) -> CandidatePlacement | None:
         after, cap = node_of, around(problem, goal.limits(problem), reserved, node_of)
         for pool in problem.pools:
             slots = Slots(problem, cap, after, pool)
             if not clear(slots, _movable(problem, goal, pool), budget=budget):
                 return None
             after = slots.node_of
-        return _accepted(judging, after)
+        return _accepted(evaluator, after)
 
     rungs, guess = ladder(problem, goal)
     best = attempt(rungs[guess])
     return best if best is None else better(best, least_safe(problem, rungs[: guess + 1], attempt, budget=budget))
 
 
-def _accepted(judging: Judging, node_of: IntArray) -> Candidate | None:
-    return judging.candidate(node_of) if judging.goal.allowed(judging.problem, node_of) else None
+def _accepted(evaluator: Evaluator, node_of: IntArray) -> CandidatePlacement | None:
+    return evaluator.candidate(node_of) if evaluator.goal.allowed(evaluator.problem, node_of) else None
 
 
 @frozen(eq=False)
@@ -188,14 +188,14 @@ class _PoolRepair:
     def _clear(self, random: Random | None = None) -> bool:
         return clear(self.slots, self._free, budget=self.budget, random=random)
 
-    def _failing(self) -> Restart | None:
+    def _failing(self) -> RestartProblem | None:
         """A failure for which quick ways find no plan."""
         glance = _glance(self.problem, self.slots.node_of)
-        standing = glance.standing
-        left = np.flatnonzero(_unplanned(glance) & (standing.failures.pool == self.pool))
+        state = glance.state
+        left = np.flatnonzero(_unplanned(glance) & (state.failures.pool == self.pool))
         # Those that displace most need most: if one fails it is found soon.
-        for scenario in left[np.argsort(-standing.asked[left], kind="stable")].tolist():
-            restart = Restart.of(standing, scenario)
+        for scenario in left[np.argsort(-state.asked[left], kind="stable")].tolist():
+            restart = RestartProblem.of(state, scenario)
             if pack_all(restart, soft=False) is None:
                 return restart
         return None
@@ -221,10 +221,10 @@ def _glance(problem: Problem, node_of: IntArray) -> Verdict:
 
 def _unplanned(glance: Verdict) -> BoolArray:
     """Failures for which no plan is found, shape (n_scenarios,)."""
-    return np.asarray(glance.fate >= Fate.UNSAFE)
+    return np.asarray(glance.fate >= ScenarioStatus.UNSAFE)
 
 
-def _stranded(failure: Restart) -> IntArray:
+def _stranded(failure: RestartProblem) -> IntArray:
     """VMs that a quick plan for a failure leaves out; the largest, where only rules are broken."""
     placed = [vm for item, _ in pack_most(failure) for vm in item.vms]
     left = np.setdiff1d(failure.vms, placed)

@@ -204,7 +204,7 @@ class Slots:
 
 
 @frozen(eq=False)
-class _Row:
+class _SlotRow:
     """Slots of one size: of which resource, on which nodes, for VMs of which signatures."""
 
     resource: int
@@ -213,7 +213,7 @@ class _Row:
     members: BoolArray
 
 
-def _rows(problem: Problem, vms: BoolArray) -> Iterator[_Row]:
+def _rows(problem: Problem, vms: BoolArray) -> Iterator[_SlotRow]:
     """Slots for all VMs on all nodes, then for those that rules hem in; of each resource that binds in a failover."""
     signatures = np.unique(problem.signature[vms])
     everywhere = np.any(problem.restartable[signatures], axis=0)
@@ -223,7 +223,7 @@ def _rows(problem: Problem, vms: BoolArray) -> Iterator[_Row]:
         members[signatures] = (problem.restartable[signatures] <= mask).all(axis=1)
         for resource in range(problem.n_firm):
             for size in _grid(problem.demand[vms & members[problem.signature], resource]).tolist():
-                yield _Row(resource, size, mask, members)
+                yield _SlotRow(resource, size, mask, members)
 
 
 def _grid(sizes: IntArray) -> IntArray:

@@ -13,7 +13,7 @@ import numpy as np
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
 from vmplace.search.bounds.slots import thresholds
-from vmplace.search.goal import Candidate, Goal
+from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.mip.model import CountModel
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.program import Terms
@@ -55,7 +55,7 @@ class AnyOrderModel(CountModel):
         """The rows of one size, which the VMs of some classes count as."""
         nodes, capacity = np.flatnonzero(mask), self._capacity_of[0]
 
-        def room(c: Candidate, counts: IntArray) -> IntArray:
+        def room(c: CandidatePlacement, counts: IntArray) -> IntArray:
             return np.where(mask, np.maximum(self._free(c.powered, counts) - size + 1, 0), 0)
 
         most = np.maximum(capacity[nodes] - size + 1, 0)
@@ -95,7 +95,7 @@ class AnyOrderModel(CountModel):
         units = np.flatnonzero(problem.unit_pool == pool).tolist()
         returning = np.where(classes.returning, self._sizes, 0)
 
-        def asked(c: Candidate, counts: IntArray) -> IntArray:
+        def asked(c: CandidatePlacement, counts: IntArray) -> IntArray:
             amounts = np.zeros(len(problem.unit_pool), dtype=np.int64)
             np.add.at(amounts, problem.unit, returning @ counts + room(c, counts))
             return amounts[units] - (size - 1)

@@ -7,9 +7,9 @@ import numpy as np
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import Problem
-from vmplace.problem.scenarios import Failures
-from vmplace.problem.state import Standing
-from vmplace.search.goal import Candidate, Goal
+from vmplace.problem.scenarios import Scenarios
+from vmplace.problem.state import PlacementState
+from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.mip.model import CountModel
 
 __all__ = ["EffortModel"]
@@ -26,21 +26,21 @@ class EffortModel(CountModel):
         """Whether the failures are few enough, and the same wherever VMs are."""
         if not problem.plain or goal.consolidates or (goal.move_running and problem.maintenance.any()):
             return False
-        failures = Standing.of(problem, problem.node_of).failures
+        failures = PlacementState.of(problem, problem.node_of).failures
         return failures.complete and len(failures) * len(problem.classes) * problem.n_nodes <= _MOST_RESTARTS
 
     @cached_property
-    def _failures(self) -> Failures:
-        return Standing.of(self._problem, self._problem.node_of).failures
+    def _failures(self) -> Scenarios:
+        return PlacementState.of(self._problem, self._problem.node_of).failures
 
     def _lose(self) -> IntArray:
         """By class and failure."""
         most = np.column_stack([self._most[:, self._failures.failing(n)].sum(axis=1) for n in range(len(self._failures))])
         return self._new(most * self._classes.protected[:, None], self._lost_counts)
 
-    def _lost_counts(self, candidate: Candidate, counts: IntArray) -> IntArray:
+    def _lost_counts(self, candidate: CandidatePlacement, counts: IntArray) -> IntArray:
         lost = np.zeros((len(counts), len(self._failures)), dtype=np.int64)
-        known = candidate.verdict.standing.failures
+        known = candidate.verdict.state.failures
         for scenario, loss in candidate.verdict.losses.items():
             np.add.at(lost[:, self._failures.number[known.key(scenario)]], self._classes.of[loss.vms], 1)
         return lost

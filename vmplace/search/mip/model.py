@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import Binding, BoolArray, Problem
+from vmplace.problem.problem import BoolArray, CompiledRule, Problem
 from vmplace.search.bounds.lifting import lifted, slot_prices
 from vmplace.search.bounds.slots import thresholds
-from vmplace.search.goal import Candidate, Goal, Stage
+from vmplace.search.goal import CandidatePlacement, Goal, Stage
 from vmplace.search.mip.running import Hint, Running
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.program import Terms
@@ -223,7 +223,7 @@ class CountModel(Running):
             max(0, constant + sum(c * self.program.upper[v] for v, c in terms if v >= 0 and c > 0)) for terms, constant in rows
         ]
 
-        def kth(c: Candidate, counts: IntArray) -> Any:
+        def kth(c: CandidatePlacement, counts: IntArray) -> Any:
             e = np.sort(values(c, counts))[::-1]
             return np.maximum(e[min(k, len(e)) - 1 : min(k, len(e))], 0)
 
@@ -234,7 +234,7 @@ class CountModel(Running):
         self.program.row([(level, k), *((v, 1) for v in above.tolist()), (total, -1)], upper=0)
 
     def _asked_of(
-        self, candidate: Candidate, counts: IntArray, mask: BoolArray, mine: IntArray, size: int, resource: int
+        self, candidate: CandidatePlacement, counts: IntArray, mask: BoolArray, mine: IntArray, size: int, resource: int
     ) -> IntArray:
         """What each unit asks for in a candidate, shape (n_units,)."""
         own = np.where(mask, self._free(candidate.powered, counts, resource) // size, 0)
@@ -357,16 +357,16 @@ class CountModel(Running):
                 self._bind_restarts(binding, units, restarts)
         return True
 
-    def _restarts(self, candidate: Candidate, units: tuple[int, ...]) -> IntArray:
+    def _restarts(self, candidate: CandidatePlacement, units: tuple[int, ...]) -> IntArray:
         """VMs of each class that restart on each node in a scenario, shape (n_classes, n_nodes)."""
-        number = candidate.verdict.standing.failures.number.get(units)
+        number = candidate.verdict.state.failures.number.get(units)
         restarts = candidate.verdict.restarts
         mine = restarts[restarts.scenario == (-1 if number is None else number)]
         counts = np.zeros_like(self._n)
         np.add.at(counts, (self._classes.of[mine.vm], mine.node), 1)
         return counts
 
-    def _bind_restarts(self, binding: Binding, units: tuple[int, ...], restarts: IntArray) -> None:
+    def _bind_restarts(self, binding: CompiledRule, units: tuple[int, ...], restarts: IntArray) -> None:
         mine = np.unique(self._classes.of[binding.vms])
         if not (restarts[mine] >= 0).any():
             return
@@ -428,7 +428,7 @@ class CountModel(Running):
         units = int(value) // (self._unit if name in ("lost", "moves") else 1)
         self.program.row(self.objective(stage), upper=units - int(strictly))
 
-    def hint(self, candidate: Candidate) -> list[int]:
+    def hint(self, candidate: CandidatePlacement) -> list[int]:
         """A candidate as values of all variables."""
         counts = self._problem.counts(candidate.node_of)
         values = [0] * len(self.program.lower)

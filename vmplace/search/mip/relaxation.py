@@ -15,7 +15,7 @@ from vmplace.problem.ranking import evenly
 from vmplace.search.bounds.lifting import lifted
 from vmplace.search.goal import Goal
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.program import Program, Terms
+from vmplace.solvers.program import IntegerProgram, Terms
 
 __all__ = ["CoarseModel"]
 
@@ -49,7 +49,7 @@ class CoarseModel:
         )
 
     def __init__(self, problem: Problem, goal: Goal, budget: Budget) -> None:
-        self.program, self._problem, self._budget = Program(), problem, budget
+        self.program, self._problem, self._budget = IntegerProgram(), problem, budget
         classes = problem.classes
         self.unit = int(np.gcd.reduce(classes.memory))
         self._size, self._protected = classes.memory // self.unit, classes.protected

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import Binding, BoolArray, Problem, kept
+from vmplace.problem.problem import BoolArray, CompiledRule, Problem, kept
 from vmplace.search.bounds.shares import Shares
-from vmplace.search.goal import Candidate, Goal, losses, priorities
+from vmplace.search.goal import CandidatePlacement, Goal, losses, priorities
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.program import Program, Terms
+from vmplace.solvers.program import IntegerProgram, Terms
 
 __all__ = ["Running"]
 
-Hint = Callable[[Candidate, IntArray], Any]
+Hint = Callable[[CandidatePlacement, IntArray], Any]
 
 
 class Running:
@@ -31,7 +31,7 @@ class Running:
     """
 
     def __init__(self, problem: Problem, goal: Goal, budget: Budget, onto: BoolArray | None, least_peak: Fraction) -> None:
-        self.program = Program()
+        self.program = IntegerProgram()
         self._budget = budget
         self._problem, self._goal = problem, goal
         self._classes = problem.classes
@@ -143,7 +143,7 @@ class Running:
             self.program.row([(int(lost[s, i]), 1), (int(self._n[s, i]), -1)], upper=0)
         return lost
 
-    def _lost_counts(self, candidate: Candidate, counts: IntArray) -> IntArray:
+    def _lost_counts(self, candidate: CandidatePlacement, counts: IntArray) -> IntArray:
         lost = np.zeros_like(counts)
         for loss in candidate.verdict.losses.values():
             np.add.at(lost, (self._classes.of[loss.vms], candidate.node_of[loss.vms]), 1)
@@ -162,8 +162,8 @@ class Running:
     def _less(self, units: tuple[int, ...], rank: int, lost: Terms, most: int) -> int:
         """A variable that may be 1 only if a scenario loses less than `most` MiB of a priority."""
 
-        def loses_less(c: Candidate, _: IntArray) -> IntArray:
-            number = c.verdict.standing.failures.number.get(units)
+        def loses_less(c: CandidatePlacement, _: IntArray) -> IntArray:
+            number = c.verdict.state.failures.number.get(units)
             return np.array([number is None or losses(self._problem, c.verdict)[number][rank] < most])
 
         less = int(self._new(np.ones(1, dtype=np.int64), loses_less)[0])
@@ -203,7 +203,7 @@ class Running:
             self.program.row([(v, 1) for v, _ in moved], upper=goal.max_moves)
         return out
 
-    def _bind(self, binding: Binding) -> int:
+    def _bind(self, binding: CompiledRule) -> int:
         """A rule in normal running; the variable that tells it is broken, -1 for a must."""
         mine = np.unique(self._classes.of[binding.vms])
         broken = -1
@@ -220,7 +220,7 @@ class Running:
             self.program.row([*outside, (broken, -size)], upper=0)
         return broken
 
-    def _bind_together(self, binding: Binding, mine: IntArray, broken: int) -> None:
+    def _bind_together(self, binding: CompiledRule, mine: IntArray, broken: int) -> None:
         n_nodes = self._problem.n_nodes
         home = self._new(
             np.ones(n_nodes, dtype=np.int64),
@@ -249,7 +249,7 @@ class Running:
                 self.program.row([*((v, c * factor) for v, c in self._load(i)), (peak, -1)], upper=0)
         return peak
 
-    def _level_of(self, _: Candidate, counts: IntArray) -> Any:
+    def _level_of(self, _: CandidatePlacement, counts: IntArray) -> Any:
         load = (counts * self._sizes[:, None]).sum(axis=0)[self._problem.online]
         usable = self._problem.usable[self._problem.online]
         return (-(-load * self._unit * self._shares.whole // usable)).max(keepdims=True, initial=0)

@@ -7,11 +7,11 @@ import numpy as np
 from attrs import define, field, frozen
 
 from vmplace.failover.certify import certify
-from vmplace.failover.verdict import Fate, Verdict
+from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
 from vmplace.search.bounds.necessary import least
-from vmplace.search.goal import Candidate, Goal, Stage, losses
+from vmplace.search.goal import CandidatePlacement, Goal, Stage, losses
 from vmplace.search.mip.any_order import AnyOrderModel
 from vmplace.search.mip.best_effort import EffortModel
 from vmplace.search.mip.model import CountModel
@@ -44,7 +44,7 @@ class Finding:
         What gave each bound: ``bounds``, ``cp-sat``, ``highs`` or ``bin packing``.
     """
 
-    best: Candidate | None
+    best: CandidatePlacement | None
     bounds: tuple[int | Fraction, ...]
     infeasible: bool
     stats: dict[str, Any]
@@ -61,7 +61,7 @@ def search(
     goal: Goal,
     *,
     budget: Budget,
-    start: Candidate | None = None,
+    start: CandidatePlacement | None = None,
     onto: BoolArray | None = None,
     bounds: tuple[int | Fraction, ...] | None = None,
     slots: set[int] | None = None,
@@ -97,7 +97,7 @@ def search(
     """
     stages = goal.stages(problem)
     known = [least(problem, goal, stage) for stage in stages] if bounds is None else list(bounds)
-    return _Search(
+    return _ExactSearch(
         problem,
         goal,
         budget,
@@ -112,12 +112,12 @@ def search(
 
 
 @define
-class _Search:
+class _ExactSearch:
     problem: Problem
     goal: Goal
     budget: Budget
     engine: Portfolio
-    best: Candidate | None
+    best: CandidatePlacement | None
     onto: BoolArray | None
     stages: list[Stage]
     bounds: list[int | Fraction]
@@ -239,14 +239,14 @@ class _Search:
         """Forbid a placement that keeps no promise though there is a plan for each failure; False if that says too little."""
         if not isinstance(self.model, AnyOrderModel) or self.problem.guarantee.policy is not None:
             return False  # what a policy does depends on which VMs are where, not only on how many
-        self.model.forbid(verdict.standing.node_of)
+        self.model.forbid(verdict.state.node_of)
         self.cuts += 1
         return True
 
     def _correct(self, number: int, verdict: Verdict, powered: BoolArray | None) -> bool:
         """State what the model missed of a scenario: slots of a size where that tells, else all; False if it is already."""
-        standing = verdict.standing
-        units, failed, node_of = standing.failures.key(number), standing.failures.failing(number), standing.node_of
+        state = verdict.state
+        units, failed, node_of = state.failures.key(number), state.failures.failing(number), state.node_of
         if self._told_as_story(number, verdict):
             return True
         sizes = None if self.goal.best_effort else self.model.sharpen(node_of, powered, failed)
@@ -262,9 +262,9 @@ class _Search:
         loss = verdict.losses.get(number)
         if loss is None or loss.reason.kind != "stranded" or not isinstance(self.model, AnyOrderModel):
             return False
-        if self.problem.in_turn or verdict.standing.binding(verdict.standing.failures.failing(number)):
+        if self.problem.in_turn or verdict.state.binding(verdict.state.failures.failing(number)):
             return False
-        self.model.forbid_story(verdict.standing.failures.key(number), loss.reason.vms[0], loss.reason.story)
+        self.model.forbid_story(verdict.state.failures.key(number), loss.reason.vms[0], loss.reason.story)
         self.cuts += 1
         return True
 
@@ -276,25 +276,25 @@ class _Search:
 
     def _adopt(self, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> bool:
         """Take a candidate that is acceptable and better than the best."""
-        if np.any(verdict.fate == Fate.UNKNOWN) or not self.goal.accepts(self.problem, verdict):
+        if np.any(verdict.fate == ScenarioStatus.UNKNOWN) or not self.goal.accepts(self.problem, verdict):
             return False
         if not self.goal.allowed(self.problem, node_of):
             raise RuntimeError("the search broke a rule of placement; this is a defect, please report it")
         values = self.goal.values(self.problem, node_of, verdict, powered)
         if self.best is None or values < self.best.values:
-            self.best = Candidate(node_of, powered, verdict, values)
+            self.best = CandidatePlacement(node_of, powered, verdict, values)
             return True
         return False
 
     def _wrong(self, values: tuple[int, ...], verdict: Verdict) -> list[int]:
         """Scenarios that the model thinks survived, or better survived than they are; the weightiest first."""
         if not self.goal.best_effort:
-            wrong = np.flatnonzero(verdict.fate == Fate.UNSAFE)
+            wrong = np.flatnonzero(verdict.fate == ScenarioStatus.UNSAFE)
         else:
-            lost, failures = losses(self.problem, verdict), verdict.standing.failures
+            lost, failures = losses(self.problem, verdict), verdict.state.failures
             better = [n for n in range(len(failures)) if lost[n] > self.model.lost(values, failures.key(n))]
             wrong = np.array(better, dtype=np.int64)
-        by_weight = wrong[np.argsort(-verdict.standing.asked[wrong], kind="stable")]
+        by_weight = wrong[np.argsort(-verdict.state.asked[wrong], kind="stable")]
         # All at once on small clusters, and after the first few have not sufficed.
         most = _WRITE_AT_ONCE if self.written < _WRITE_AT_ONCE else self.problem.n_nodes
         return [int(number) for number in by_weight[:most]]

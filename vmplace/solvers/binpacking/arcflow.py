@@ -16,10 +16,10 @@ from itertools import islice
 
 from attrs import define, field
 
-from vmplace.solvers.binpacking.instance import Load, Stock, bundles
+from vmplace.solvers.binpacking.instance import Instance, Load, bundles
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import CpSat, Outcome
-from vmplace.solvers.program import Program, Terms
+from vmplace.solvers.program import IntegerProgram, Terms
 
 __all__ = ["ArcFlow", "flow"]
 
@@ -27,7 +27,7 @@ _MOST_ARCS = 40_000
 """More than this no engine works through in bearable time."""
 
 
-def flow(stock: Stock, n_bins: int, *, budget: Budget) -> tuple[Outcome, tuple[Load, ...] | None]:
+def flow(instance: Instance, n_bins: int, *, budget: Budget) -> tuple[Outcome, tuple[Load, ...] | None]:
     """Pack into the `n_bins` largest bins, or prove that it cannot be.
 
     Returns
@@ -42,12 +42,12 @@ def flow(stock: Stock, n_bins: int, *, budget: Budget) -> tuple[Outcome, tuple[L
     OutOfTimeError
         if the budget is spent before the search begins.
     """
-    if stock.waste(n_bins) < 0:
+    if instance.waste(n_bins) < 0:
         return Outcome.INFEASIBLE, None
-    arcs = list(islice(_arcs(stock, n_bins, budget), _MOST_ARCS + 1))
+    arcs = list(islice(_arcs(instance, n_bins, budget), _MOST_ARCS + 1))
     if len(arcs) > _MOST_ARCS:
         return Outcome.UNKNOWN, None
-    model = ArcFlow.of(stock, n_bins, arcs)
+    model = ArcFlow.of(instance, n_bins, arcs)
     answer = CpSat().solve(model.program, budget=budget)
     return answer.outcome, None if answer.values is None else model.loads(answer.values)
 
@@ -58,7 +58,7 @@ class ArcFlow:
 
     Parameters
     ----------
-    stock
+    instance
         Sizes and kinds of bins.
     program
         One integer variable for each arc.
@@ -68,35 +68,35 @@ class ArcFlow:
         Last arcs as (index of a kind, what is filled, variable).
     """
 
-    stock: Stock
-    program: Program = field(factory=Program)
+    instance: Instance
+    program: IntegerProgram = field(factory=IntegerProgram)
     items: list[tuple[int, int, int]] = field(factory=list)
     ends: list[tuple[int, int, int]] = field(factory=list)
 
     @classmethod
-    def of(cls, stock: Stock, n_bins: int, arcs: list[tuple[int, int]]) -> "ArcFlow":
+    def of(cls, instance: Instance, n_bins: int, arcs: list[tuple[int, int]]) -> "ArcFlow":
         """The model of these arcs: (index of a size, where it starts)."""
-        model = cls(stock)
-        limits = stock.largest(n_bins)
-        model.items = [(j, start, model.program.variable(0, stock.counts[j])) for j, start in arcs]
-        model.ends = [(kind, full, model.program.variable(0, limits[kind])) for kind, full in _ends(stock, n_bins)]
+        model = cls(instance)
+        limits = instance.largest(n_bins)
+        model.items = [(j, start, model.program.variable(0, instance.counts[j])) for j, start in arcs]
+        model.ends = [(kind, full, model.program.variable(0, limits[kind])) for kind, full in _ends(instance, n_bins)]
         model._rows(limits)
         return model
 
     def _rows(self, limits: tuple[int, ...]) -> None:
-        demand: dict[int, Terms] = {j: [] for j in range(len(self.stock.sizes))}
+        demand: dict[int, Terms] = {j: [] for j in range(len(self.instance.sizes))}
         supply: dict[int, Terms] = {kind: [] for kind in range(len(limits))}
         balance: dict[int, Terms] = {}
         for j, start, variable in self.items:
             demand[j].append((variable, 1))
             balance.setdefault(start, []).append((variable, -1))
-            balance.setdefault(start + self.stock.sizes[j], []).append((variable, 1))
+            balance.setdefault(start + self.instance.sizes[j], []).append((variable, 1))
         for kind, full, variable in self.ends:
             supply[kind].append((variable, 1))
             balance.setdefault(full, []).append((variable, -1))
         balance.pop(0, None)
         for j, terms in demand.items():
-            self.program.row(terms, self.stock.counts[j], self.stock.counts[j])
+            self.program.row(terms, self.instance.counts[j], self.instance.counts[j])
         for kind, terms in supply.items():
             self.program.row(terms, None, limits[kind])
         for terms in balance.values():
@@ -107,7 +107,7 @@ class ArcFlow:
         into: dict[int, Counter[int]] = {}
         for j, start, variable in self.items:
             if values[variable]:
-                into.setdefault(start + self.stock.sizes[j], Counter())[j] = values[variable]
+                into.setdefault(start + self.instance.sizes[j], Counter())[j] = values[variable]
         return tuple((kind, self._path(full, into)) for kind, full, variable in self.ends for _ in range(values[variable]))
 
     def _path(self, full: int, into: dict[int, Counter[int]]) -> tuple[tuple[int, int], ...]:
@@ -116,30 +116,30 @@ class ArcFlow:
             j = next(iter(+into[full]))
             into[full][j] -= 1
             taken[j] += 1
-            full -= self.stock.sizes[j]
+            full -= self.instance.sizes[j]
         return tuple(sorted(taken.items()))
 
 
-def _ends(stock: Stock, n_bins: int) -> Iterator[tuple[int, int]]:
+def _ends(instance: Instance, n_bins: int) -> Iterator[tuple[int, int]]:
     """Kinds with the sums that fill a bin of that kind far enough."""
-    waste = stock.waste(n_bins)
-    for kind, limit in enumerate(stock.largest(n_bins)):
+    waste = instance.waste(n_bins)
+    for kind, limit in enumerate(instance.largest(n_bins)):
         if limit:
-            capacity = stock.kinds[kind][0]
+            capacity = instance.kinds[kind][0]
             for full in range(max(1, capacity - waste), capacity + 1):
                 yield kind, full
 
 
-def _arcs(stock: Stock, n_bins: int, budget: Budget) -> Iterator[tuple[int, int]]:
+def _arcs(instance: Instance, n_bins: int, budget: Budget) -> Iterator[tuple[int, int]]:
     """(index of a size, where it starts), for each arc on a path from 0 to a full bin with items in order of size.
 
     Sets of sums are big integers, as in `vmplace.solvers.binpacking.subset_sum`.
     """
-    after = _completable(stock, n_bins, budget)
-    capacity = stock.kinds[0][0]
+    after = _completable(instance, n_bins, budget)
+    capacity = instance.kinds[0][0]
     within = (1 << (capacity + 1)) - 1
     reached = 1
-    for j, (size, count) in enumerate(zip(stock.sizes, stock.counts, strict=True)):
+    for j, (size, count) in enumerate(zip(instance.sizes, instance.counts, strict=True)):
         budget.demand()
         starts = reached
         for n in bundles(min(count, capacity // size) - 1):
@@ -150,15 +150,15 @@ def _arcs(stock: Stock, n_bins: int, budget: Budget) -> Iterator[tuple[int, int]
         reached |= starts | starts << size & within
 
 
-def _completable(stock: Stock, n_bins: int, budget: Budget) -> list[int]:
+def _completable(instance: Instance, n_bins: int, budget: Budget) -> list[int]:
     """For each index j of a size, the sums that items from j on can bring to a full bin."""
     goal = 0
-    for _, full in _ends(stock, n_bins):
+    for _, full in _ends(instance, n_bins):
         goal |= 1 << full
     after = []
-    for size, count in zip(reversed(stock.sizes), reversed(stock.counts), strict=True):
+    for size, count in zip(reversed(instance.sizes), reversed(instance.counts), strict=True):
         budget.demand()
-        for n in bundles(min(count, stock.kinds[0][0] // size)):
+        for n in bundles(min(count, instance.kinds[0][0] // size)):
             goal |= goal >> n * size
         after.append(goal)
     return after[::-1]

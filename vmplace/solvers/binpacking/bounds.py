@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from vmplace.model.columns import IntArray
-from vmplace.solvers.binpacking.instance import Kinds, Stock
+from vmplace.solvers.binpacking.instance import Instance, Kinds
 
 __all__ = ["cover", "dual_feasible", "fewest", "of_stock"]
 
@@ -40,21 +40,21 @@ def fewest(sizes: Iterable[int], kinds: Kinds) -> int:
     kinds
         (capacity, how many there are).
     """
-    return of_stock(Stock.of(sizes, kinds))
+    return of_stock(Instance.of(sizes, kinds))
 
 
-def of_stock(stock: Stock) -> int:
+def of_stock(instance: Instance) -> int:
     """As `fewest`."""
-    if not stock.sizes:
+    if not instance.sizes:
         return 0
-    if not stock.kinds or stock.sizes[0] > stock.kinds[0][0]:
-        return stock.n_bins + 1
-    sizes = np.array(stock.sizes, dtype=np.int64)
-    capacities = np.array([capacity for capacity, _ in stock.kinds], dtype=np.int64)
-    limits = [count for _, count in stock.kinds]
+    if not instance.kinds or instance.sizes[0] > instance.kinds[0][0]:
+        return instance.n_bins + 1
+    sizes = np.array(instance.sizes, dtype=np.int64)
+    capacities = np.array([capacity for capacity, _ in instance.kinds], dtype=np.int64)
+    limits = [count for _, count in instance.kinds]
     best = 0
-    for worth in dual_feasible(stock.sizes, stock.kinds[0][0]):
-        need = sum(w * n for w, n in zip(worth(sizes).tolist(), stock.counts, strict=True))
+    for worth in dual_feasible(instance.sizes, instance.kinds[0][0]):
+        need = sum(w * n for w, n in zip(worth(sizes).tolist(), instance.counts, strict=True))
         best = max(best, cover(need, worth(capacities).tolist(), limits))
     return best
 

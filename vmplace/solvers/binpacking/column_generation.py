@@ -22,7 +22,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from vmplace.solvers.binpacking.instance import Load, Stock
+from vmplace.solvers.binpacking.instance import Instance, Load
 from vmplace.solvers.binpacking.knapsack import Knapsack
 from vmplace.solvers.budget import Budget
 
@@ -60,18 +60,18 @@ class Remainder:
     waste: int
 
     @classmethod
-    def of(cls, stock: Stock, n_bins: int) -> "Remainder":
+    def of(cls, instance: Instance, n_bins: int) -> "Remainder":
         """All items, and the largest bins."""
-        return cls(stock.counts, stock.largest(n_bins), stock.waste(n_bins))
+        return cls(instance.counts, instance.largest(n_bins), instance.waste(n_bins))
 
-    def less(self, stock: Stock, load: Load) -> "Remainder | None":
+    def less(self, instance: Instance, load: Load) -> "Remainder | None":
         """What remains when this is packed, or None where it cannot be."""
         kind, pattern = load
         counts = list(self.counts)
         for j, n in pattern:
             counts[j] -= n
         limits = [limit - (k == kind) for k, limit in enumerate(self.limits)]
-        waste = self.waste - (stock.kinds[kind][0] - stock.filling(pattern))
+        waste = self.waste - (instance.kinds[kind][0] - instance.filling(pattern))
         if min(*counts, *limits, waste) < 0:
             return None
         return Remainder(tuple(counts), tuple(limits), waste)
@@ -94,26 +94,26 @@ class Patterns:
 
     Parameters
     ----------
-    stock
+    instance
         Sizes and kinds of bins.
     budget
         OutOfTimeError is raised when it is spent.
     """
 
-    stock: Stock
+    instance: Instance
     budget: Budget
     loads: list[Load] = field(factory=list, init=False)
     _known: set[Load] = field(factory=set, init=False)
     _program: "_Relaxation" = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._program = _Relaxation(self.stock)
+        self._program = _Relaxation(self.instance)
 
     @staticmethod
-    def affordable(stock: Stock) -> bool:
+    def affordable(instance: Instance) -> bool:
         """Whether the knapsack's table is of bearable size."""
-        capacity = stock.kinds[0][0]
-        bundles = sum(min(n, capacity // size).bit_length() for size, n in zip(stock.sizes, stock.counts, strict=True))
+        capacity = instance.kinds[0][0]
+        bundles = sum(min(n, capacity // size).bit_length() for size, n in zip(instance.sizes, instance.counts, strict=True))
         return bundles * capacity <= _MOST_CELLS
 
     def add(self, load: Load) -> bool:
@@ -147,7 +147,7 @@ class Patterns:
                 return Cover.FULL
             worths = [round(min(max(0.0, dual), 1.0) * _SCALE) for dual in duals]
             knapsack = self._knapsack(remainder, worths)
-            if _proved(self.stock, remainder, worths, knapsack):
+            if _proved(self.instance, remainder, worths, knapsack):
                 return Cover.NONE
             if not self._price(remainder, knapsack, prices):
                 return Cover.SHORT
@@ -158,27 +158,27 @@ class Patterns:
 
     def _fits(self, load: Load, remainder: Remainder) -> bool:
         kind, pattern = load
-        wasted = self.stock.kinds[kind][0] - self.stock.filling(pattern)
+        wasted = self.instance.kinds[kind][0] - self.instance.filling(pattern)
         return remainder.limits[kind] > 0 and wasted <= remainder.waste and all(n <= remainder.counts[j] for j, n in pattern)
 
     def _knapsack(self, remainder: Remainder, worths: Sequence[int]) -> Knapsack:
-        capacity = max(c for (c, _), limit in zip(self.stock.kinds, remainder.limits, strict=True) if limit)
+        capacity = max(c for (c, _), limit in zip(self.instance.kinds, remainder.limits, strict=True) if limit)
         waste = min(remainder.waste, capacity)
-        return Knapsack(self.stock.sizes, remainder.counts, worths, capacity=capacity, waste=waste, budget=self.budget)
+        return Knapsack(self.instance.sizes, remainder.counts, worths, capacity=capacity, waste=waste, budget=self.budget)
 
     def _price(self, remainder: Remainder, knapsack: Knapsack, prices: Sequence[float]) -> bool:
         """Add the best pattern of each kind that is worth more than its bin costs; whether there is any."""
         found = False
-        for kind, ((capacity, _), limit) in enumerate(zip(self.stock.kinds, remainder.limits, strict=True)):
+        for kind, ((capacity, _), limit) in enumerate(zip(self.instance.kinds, remainder.limits, strict=True)):
             if limit and knapsack.most[capacity] > prices[kind] * _SCALE + _GAIN:
                 found |= self.add((kind, knapsack.pattern(capacity)))
         return found
 
 
-def _proved(stock: Stock, remainder: Remainder, worths: Sequence[int], knapsack: Knapsack) -> bool:
+def _proved(instance: Instance, remainder: Remainder, worths: Sequence[int], knapsack: Knapsack) -> bool:
     """Whether the worth of all items is more than the bins can hold."""
     need = sum(worth * n for worth, n in zip(worths, remainder.counts, strict=True))
-    for (capacity, _), limit in zip(stock.kinds, remainder.limits, strict=True):
+    for (capacity, _), limit in zip(instance.kinds, remainder.limits, strict=True):
         if limit:
             # Where nothing fills a bin far enough this is far below 0, and there is no packing.
             need -= int(knapsack.most[capacity]) * limit
@@ -188,18 +188,18 @@ def _proved(stock: Stock, remainder: Remainder, worths: Sequence[int], knapsack:
 class _Relaxation:
     """The linear program, changed in place so that each solve starts from the last one's basis."""
 
-    def __init__(self, stock: Stock) -> None:
+    def __init__(self, instance: Instance) -> None:
         from ortools.linear_solver import pywraplp  # slow to import: only when first solving
 
         self._solver: Any = pywraplp.Solver.CreateSolver("GLOP")
         self._optimal = pywraplp.Solver.OPTIMAL
-        self._demand = [self._solver.Constraint(0, self._solver.infinity()) for _ in stock.sizes]
-        self._supply = [self._solver.Constraint(0, 0) for _ in stock.kinds]
+        self._demand = [self._solver.Constraint(0, self._solver.infinity()) for _ in instance.sizes]
+        self._supply = [self._solver.Constraint(0, 0) for _ in instance.kinds]
         self._parts: list[Any] = []
         objective = self._solver.Objective()
         objective.SetMinimization()
-        whole = max(stock.sizes[0], stock.kinds[0][0])
-        for row, size in zip(self._demand, stock.sizes, strict=True):
+        whole = max(instance.sizes[0], instance.kinds[0][0])
+        for row, size in zip(self._demand, instance.sizes, strict=True):
             missing = self._solver.NumVar(0, self._solver.infinity(), "")
             row.SetCoefficient(missing, 1)
             objective.SetCoefficient(missing, size / whole)

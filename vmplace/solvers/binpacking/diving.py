@@ -48,10 +48,10 @@ def dive(patterns: Patterns, n_bins: int, *, failures: int) -> tuple[Load, ...] 
     OutOfTimeError
         if the patterns' budget is spent first.
     """
-    levels = [_Level(Remainder.of(patterns.stock, n_bins), ())]
+    levels = [_Level(Remainder.of(patterns.instance, n_bins), ())]
     while levels:
         level = levels[-1]
-        filled = fill_up(patterns.stock, level.remainder.counts, level.remainder.limits, budget=patterns.budget)
+        filled = fill_up(patterns.instance, level.remainder.counts, level.remainder.limits, budget=patterns.budget)
         if filled is not None:
             return level.packed + filled
         chosen = _choose(patterns, level)
@@ -77,7 +77,7 @@ def _choose(patterns: Patterns, level: _Level) -> _Level | None:
     if not level.failed:
         for part, load in parts:
             for _ in range(floor(part + _WHOLE)):
-                rest = remainder.less(patterns.stock, load)
+                rest = remainder.less(patterns.instance, load)
                 if rest is None:
                     break
                 remainder = rest
@@ -87,7 +87,7 @@ def _choose(patterns: Patterns, level: _Level) -> _Level | None:
             return _Level(remainder, tuple(packed))
     for _, load in parts:
         if load not in level.failed:
-            rest = remainder.less(patterns.stock, load)
+            rest = remainder.less(patterns.instance, load)
             if rest is not None:
                 level.failed.append(load)
                 return _Level(rest, (*packed, load))

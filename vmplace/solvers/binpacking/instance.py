@@ -6,7 +6,7 @@ from math import gcd
 
 from attrs import frozen
 
-__all__ = ["Kinds", "Load", "Pattern", "Stock", "bundles", "volume"]
+__all__ = ["Instance", "Kinds", "Load", "Pattern", "bundles", "volume"]
 
 Kinds = Sequence[tuple[int, int]]
 """Bins, equal ones together: (capacity, how many there are)."""
@@ -19,7 +19,7 @@ Load = tuple[int, Pattern]
 
 
 @frozen
-class Stock:
+class Instance:
     """Items by distinct size and bins by kind, in units of the sizes' common divisor.
 
     Parameters
@@ -40,7 +40,7 @@ class Stock:
     unit: int
 
     @classmethod
-    def of(cls, sizes: Iterable[int], kinds: Kinds) -> "Stock":
+    def of(cls, sizes: Iterable[int], kinds: Kinds) -> "Instance":
         """Sort and count items and bins.
 
         Raises

@@ -22,7 +22,7 @@ def least_sum(sizes: Sequence[int], counts: Sequence[int], least: int, most: int
     sizes, counts
         Positive sizes, and how often each may be taken.
     """
-    search = _Search(sizes, counts, most)
+    search = _LeastSum(sizes, counts, most)
     if search.most > _WIDEST:
         return least
     *_, sums = search.layers()
@@ -31,7 +31,7 @@ def least_sum(sizes: Sequence[int], counts: Sequence[int], least: int, most: int
 
 def least_choice(sizes: Sequence[int], counts: Sequence[int], least: int, most: int) -> Pattern | None:
     """The items of the least sum, the earlier ones preferred; None also where there are too many sums to look at."""
-    search = _Search(sizes, counts, most)
+    search = _LeastSum(sizes, counts, most)
     if search.most > _WIDEST:
         return None
     layers = list(search.layers())
@@ -47,7 +47,7 @@ def least_choice(sizes: Sequence[int], counts: Sequence[int], least: int, most: 
     return tuple(sorted(taken.items()))
 
 
-class _Search:
+class _LeastSum:
     """The sums that bundles of the items reach, in units of the sizes' common divisor."""
 
     def __init__(self, sizes: Sequence[int], counts: Sequence[int], most: int) -> None:

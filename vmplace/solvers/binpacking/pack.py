@@ -12,7 +12,7 @@ from vmplace.solvers.binpacking.arcflow import flow
 from vmplace.solvers.binpacking.bounds import of_stock
 from vmplace.solvers.binpacking.column_generation import Cover, Patterns, Remainder
 from vmplace.solvers.binpacking.diving import dive
-from vmplace.solvers.binpacking.instance import Kinds, Load, Stock
+from vmplace.solvers.binpacking.instance import Instance, Kinds, Load
 from vmplace.solvers.binpacking.subset_sum import best_fit, fill_up
 from vmplace.solvers.budget import Budget, OutOfTimeError
 from vmplace.solvers.cpsat import Outcome
@@ -71,20 +71,20 @@ def pack(sizes: Sequence[int], kinds: Kinds, *, budget: Budget) -> Packing:
     ValueError
         if a size is not positive.
     """
-    stock = Stock.of(sizes, kinds)
-    search = _Search(stock, budget)
+    instance = Instance.of(sizes, kinds)
+    search = _Packer(instance, budget)
     search.run()
     loads = search.loads
-    infeasible = search.bound > stock.n_bins
+    infeasible = search.bound > instance.n_bins
     method = "+".join(dict.fromkeys(m for m in (search.found_by, search.proved_by) if m))
     if loads is None:
         return Packing(None, None, search.bound, infeasible, method)
-    return Packing(stock.assign(loads, sizes, kinds), len(loads), search.bound, False, method)
+    return Packing(instance.assign(loads, sizes, kinds), len(loads), search.bound, False, method)
 
 
 @define
-class _Search:
-    stock: Stock
+class _Packer:
+    instance: Instance
     budget: Budget
     loads: tuple[Load, ...] | None = field(default=None, init=False)
     bound: int = field(default=0, init=False)
@@ -93,9 +93,9 @@ class _Search:
     _patterns: Patterns | None = field(default=None, init=False)
 
     def run(self) -> None:
-        self.bound = of_stock(self.stock)
+        self.bound = of_stock(self.instance)
         try:
-            if self.bound <= self.stock.n_bins:
+            if self.bound <= self.instance.n_bins:
                 self._quick()
                 self._climb()
         except OutOfTimeError:
@@ -104,13 +104,14 @@ class _Search:
     @property
     def most(self) -> int:
         """Fewer bins than this are of interest."""
-        return self.stock.n_bins + 1 if self.loads is None else len(self.loads)
+        return self.instance.n_bins + 1 if self.loads is None else len(self.loads)
 
     def _quick(self) -> None:
-        self._take(best_fit(self.stock, budget=self.budget), "best-fit")
+        self._take(best_fit(self.instance, budget=self.budget), "best-fit")
         if self.bound < self.most:
             self._take(
-                fill_up(self.stock, self.stock.counts, self.stock.largest(self.most - 1), budget=self.budget), "subset-sum"
+                fill_up(self.instance, self.instance.counts, self.instance.largest(self.most - 1), budget=self.budget),
+                "subset-sum",
             )
 
     def _climb(self) -> None:
@@ -124,17 +125,17 @@ class _Search:
 
     def _decide(self, n_bins: int) -> Outcome:
         """Whether all fits in so many bins."""
-        if Patterns.affordable(self.stock):
+        if Patterns.affordable(self.instance):
             if self._patterns is None:
-                self._patterns = Patterns(self.stock, self.budget)
-            if self._patterns.cover(Remainder.of(self.stock, n_bins)) is Cover.NONE:
+                self._patterns = Patterns(self.instance, self.budget)
+            if self._patterns.cover(Remainder.of(self.instance, n_bins)) is Cover.NONE:
                 self.proved_by = "patterns"
                 return Outcome.INFEASIBLE
             if self._take(dive(self._patterns, n_bins, failures=_FAILURES), "diving"):
                 return Outcome.FEASIBLE
         # While nothing is found, more bins are worth trying, too.
         share = 1.0 if n_bins + 1 == self.most else _FLOW_SHARE
-        outcome, loads = flow(self.stock, n_bins, budget=self.budget.share(share))
+        outcome, loads = flow(self.instance, n_bins, budget=self.budget.share(share))
         self._take(loads, "arc-flow")
         if outcome is Outcome.INFEASIBLE:
             self.proved_by = "arc-flow"

@@ -14,18 +14,18 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from vmplace.solvers.binpacking.instance import Load, Pattern, Stock, bundles, volume
+from vmplace.solvers.binpacking.instance import Instance, Load, Pattern, bundles, volume
 from vmplace.solvers.budget import Budget
 
 __all__ = ["best_fit", "fill_up", "fullest"]
 
 
-def fill_up(stock: Stock, counts: Sequence[int], limits: Sequence[int], *, budget: Budget) -> tuple[Load, ...] | None:
+def fill_up(instance: Instance, counts: Sequence[int], limits: Sequence[int], *, budget: Budget) -> tuple[Load, ...] | None:
     """Pack into bins filled one by one, each with the largest item left and the fullest rest.
 
     Parameters
     ----------
-    stock
+    instance
         Sizes and capacities.
     counts
         How many items of each size are to be packed.
@@ -44,24 +44,24 @@ def fill_up(stock: Stock, counts: Sequence[int], limits: Sequence[int], *, budge
     """
     left = list(counts)
     loads: list[Load] = []
-    waste = sum(c * limit for (c, _), limit in zip(stock.kinds, limits, strict=True)) - volume(stock.sizes, counts)
+    waste = sum(c * limit for (c, _), limit in zip(instance.kinds, limits, strict=True)) - volume(instance.sizes, counts)
     for kind, limit in enumerate(limits):
-        capacity = stock.kinds[kind][0]
+        capacity = instance.kinds[kind][0]
         for _ in range(limit):
             budget.demand()
             first = next((j for j, n in enumerate(left) if n), None)
             if first is None:
                 return tuple(loads)
             # With too much wasted so far, the bins to come do not suffice whatever is in them.
-            if stock.sizes[first] > capacity or waste < 0:
+            if instance.sizes[first] > capacity or waste < 0:
                 return None
             left[first] -= 1
-            tally = Counter(dict(fullest(stock.sizes, left, capacity - stock.sizes[first])))
+            tally = Counter(dict(fullest(instance.sizes, left, capacity - instance.sizes[first])))
             for j, n in tally.items():
                 left[j] -= n
             tally[first] += 1
             loads.append((kind, tuple(sorted(tally.items()))))
-            waste -= capacity - stock.filling(loads[-1][1])
+            waste -= capacity - instance.filling(loads[-1][1])
     return None if any(left) else tuple(loads)
 
 
@@ -96,7 +96,7 @@ def _pieces(sizes: Sequence[int], counts: Sequence[int], capacity: int) -> Itera
             yield j, n, n * size
 
 
-def best_fit(stock: Stock, *, budget: Budget) -> tuple[Load, ...] | None:
+def best_fit(instance: Instance, *, budget: Budget) -> tuple[Load, ...] | None:
     """Best fit decreasing: each item into the fullest bin in use that takes it, else into the next largest empty one.
 
     Returns
@@ -109,19 +109,19 @@ def best_fit(stock: Stock, *, budget: Budget) -> tuple[Load, ...] | None:
     OutOfTimeError
         if the budget is spent first.
     """
-    spare = (kind for kind, (_, count) in enumerate(stock.kinds) for _ in range(count))
+    spare = (kind for kind, (_, count) in enumerate(instance.kinds) for _ in range(count))
     kinds: list[int] = []
     contents: list[Counter[int]] = []
     room: list[tuple[int, int]] = []  # (free, bin), sorted
-    for j, (size, count) in enumerate(zip(stock.sizes, stock.counts, strict=True)):
+    for j, (size, count) in enumerate(zip(instance.sizes, instance.counts, strict=True)):
         budget.demand()
         while count:
             at = bisect_left(room, (size, -1))
             if at == len(room):
                 kind = next(spare, None)
-                if kind is None or stock.kinds[kind][0] < size:
+                if kind is None or instance.kinds[kind][0] < size:
                     return None
-                room.append((stock.kinds[kind][0], len(kinds)))
+                room.append((instance.kinds[kind][0], len(kinds)))
                 kinds.append(kind)
                 contents.append(Counter())
             free, chosen = room.pop(at)
