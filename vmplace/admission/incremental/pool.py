@@ -21,7 +21,7 @@ _FREEST = 64
 class LivePool:
     """Nodes of one pool, any one of which may fail, and what is on them.
 
-    A failure is told safe by a certificate for all at once, or by a `RestartPlan` that stays valid while the survivors have the room;
+    A failure is told safe by a certificate for all at once, or by a `RestartPlan`, valid while the survivors have the room;
     unsafe by slots or by a search.
 
     Parameters
