@@ -17,8 +17,8 @@ from vmplace.model.units import spell_memory
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
-from vmplace.search.infeasibility import DeletionFilter
-from vmplace.search.part import Demands
+from vmplace.search.deletion_filter import DeletionFilter
+from vmplace.search.part import Demand, Demands
 from vmplace.solvers.budget import Budget
 
 __all__ = ["failures_lost", "turns_lost"]
@@ -82,6 +82,11 @@ class _RestartTests:
         fate = self.fate(problem, node_of)
         return None if fate == ScenarioStatus.UNKNOWN else fate == ScenarioStatus.SAFE
 
+    def unsafe(self, elements: frozenset[Demand]) -> bool | None:
+        """Whether it is unsafe with these: an oracle for `DeletionFilter`."""
+        fits = self.fits(Demands.of(elements))
+        return None if fits is None else not fits
+
     def _under(self, rules: frozenset[int]) -> Problem:
         if rules == self.whole.rules:
             return self.names.problem
@@ -116,27 +121,17 @@ def _thinned(
         A part of it that may be unsafe by itself.
     """
     trial = _RestartTests(names, budget, whole, fate)
-    thinning = DeletionFilter(start if start is not None and trial.fits(start) is False else whole, trial)
+    begin = start if start is not None and trial.fits(start) is False else whole
+    shrinking = DeletionFilter(begin.elements, trial.unsafe, budget)
     memory = names.problem.memory
-    thinning.thin([Demands(rules=frozenset({rule})) for rule in sorted(thinning.part.rules)])
-    thinning.thin([Demands(frozenset({vm})) for vm in sorted(thinning.part.vms, key=lambda vm: (memory[vm], -vm))])
-    thinning.thin([Demands(nodes=frozenset({node})) for node in sorted(thinning.part.nodes)])
-    if names.problem.plain:
-        return thinning.part, thinning.minimal
-    return _settled(thinning.part, trial)
-
-
-def _settled(part: Demands, trial: _RestartTests) -> tuple[Demands, bool]:
-    """The same until no one can be dropped by itself, where less to ask for need not be easier."""
-    ones = [
-        *(Demands(rules=frozenset({rule})) for rule in sorted(part.rules)),
-        *(Demands(frozenset({vm})) for vm in sorted(part.vms)),
-        *(Demands(nodes=frozenset({node})) for node in sorted(part.nodes)),
-    ]
-    told = [trial.fits(part - one) for one in ones]
-    if False in told:
-        return _settled(part - ones[told.index(False)], trial)
-    return part, None not in told
+    rules = [Demand("rules", rule) for rule in sorted(begin.rules)]
+    vms = [Demand("vms", vm) for vm in sorted(begin.vms, key=lambda vm: (memory[vm], -vm))]
+    nodes = [Demand("nodes", node) for node in sorted(begin.nodes)]
+    for elements in (rules, vms, nodes):
+        shrinking.drop([[element] for element in elements])
+    if not names.problem.plain:
+        shrinking.settle([*rules, *sorted(vms), *nodes])  # with less to ask for, a failure need not be easier
+    return Demands.of(shrinking.kept), shrinking.irreducible
 
 
 @define

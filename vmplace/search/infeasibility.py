@@ -1,21 +1,19 @@
 """What forbids a placement, as data: the VMs that a bound counts, or what is left when a search drops all that it can."""
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import numpy as np
-from attrs import define, evolve
+from attrs import evolve
 
 from vmplace.failover.outcome import Reason
 from vmplace.model.entities import NotOn, OnlyOn
 from vmplace.model.references import resolve
 from vmplace.problem.names import Names
 from vmplace.results.placement import Conflict
+from vmplace.search.deletion_filter import DeletionFilter
 from vmplace.search.goal import Goal
-from vmplace.search.part import LIMITS, Demands, PartOracle
+from vmplace.search.part import LIMITS, Demand, Demands, PartOracle
 from vmplace.solvers.budget import Budget
 
-__all__ = ["DeletionFilter", "Tries", "conflict_of_bound", "conflict_of_search", "patience"]
+__all__ = ["conflict_of_bound", "conflict_of_search", "patience"]
 
 _PATIENCE = 2.0
 _SHARE = 0.5
@@ -44,20 +42,28 @@ def patience(budget: Budget, work: float, *, deterministic: bool) -> Budget:
 def conflict_of_search(trial: PartOracle) -> Conflict:
     """Shrink what a search proved impossible: VMs, must-rules and limits that together have no placement.
 
-    A deletion filter: limits first, then rules, then VMs are dropped as long as there is no placement for what is left;
-    many at once, then halves of what has to stay, then one by one, or, of VMs that are interchangeable, by bisection. As
-    asking for less never does harm (see `PartOracle`), what was needed once is needed in the end. What is undecided when time
-    runs out stays, and the result is then not called minimal; so it is with very many VMs, where one try takes too long.
+    By a deletion filter: limits first, then rules, then VMs; of VMs that are interchangeable, by bisection. Asking for less never
+    does harm (see `PartOracle`), so that infeasibility is monotone. What is undecided when time runs out stays, and the result is
+    then not called minimal. Nor is it with very many VMs, where one try takes too long.
     """
-    part = Demands.whole(trial.names, trial.goal)
-    thinning = DeletionFilter(part, trial, minimal=len(part.vms) <= _MANY_VMS)
-    if thinning.minimal:
-        thinning.thin([Demands(limits=frozenset({limit})) for limit in LIMITS if limit in part.limits])
-        thinning.thin([Demands(rules=frozenset({rule})) for rule in sorted(part.rules)])
-        _thin_vms(thinning, trial)
+    whole = Demands.whole(trial.names, trial.goal)
+    shrinking = DeletionFilter(whole.elements, trial.infeasible, trial.budget, irreducible=len(whole.vms) <= _MANY_VMS)
+    if shrinking.irreducible:
+        shrinking.drop([[Demand("limits", limit)] for limit in LIMITS if limit in whole.limits])
+        shrinking.drop([[Demand("rules", rule)] for rule in sorted(whole.rules)])
+        _drop_vms(shrinking, trial)
     # With less to place there would be plans; whether they would keep a promise beyond that was not tried.
-    minimal = thinning.minimal and (trial.names.problem.plain or trial.goal.best_effort)
-    return _named(Reason("search", ()), thinning.part, trial.names, minimal=minimal)
+    minimal = shrinking.irreducible and (trial.names.problem.plain or trial.goal.best_effort)
+    return _named(Reason("search", ()), Demands.of(shrinking.kept), trial.names, minimal=minimal)
+
+
+def _drop_vms(shrinking: DeletionFilter[Demand], trial: PartOracle) -> None:
+    """Drop VMs: those under no rule that is left, then the others."""
+    part = Demands.of(shrinking.kept)
+    ruled = _rules_of(part, trial.names)
+    groups = _groups(part, trial.names, trial.goal)
+    for free in (True, False):
+        shrinking.drop([[Demand("vms", vm) for vm in group] for group in groups if ruled.keys().isdisjoint(group) is free])
 
 
 def conflict_of_bound(reason: Reason, names: Names, goal: Goal, budget: Budget) -> Conflict:
@@ -86,102 +92,25 @@ def _rules_behind(reason: Reason, names: Names) -> list[int]:
 def _less_ruled(part: Demands, reason: Reason, trial: PartOracle) -> Demands:
     """The part without the rules that do not count for a bound."""
 
-    def irrelevant(rules: Demands) -> bool:
-        found = trial.bound(part - rules)
+    def irrelevant(rules: frozenset[int]) -> bool:
+        found = trial.bound(evolve(part, rules=rules))
         return found is not None and (found.kind, found.need, found.free) == (reason.kind, reason.need, reason.free)
 
-    for rule in sorted(part.rules):
-        one = Demands(rules=frozenset({rule}))
-        if irrelevant(one):
-            part -= one
-    return part
+    shrinking = DeletionFilter(part.rules, irrelevant)
+    shrinking.drop_each(sorted(part.rules))
+    return evolve(part, rules=shrinking.kept)
 
 
 def _shown_minimal(part: Demands, trial: PartOracle) -> bool:
     """Whether it shows quickly that without any one member there is a placement."""
     if not trial.names.problem.plain or len(part.vms) > _FEW_VMS or trial.names.problem.n_nodes > _FEW_NODES:
         return False
-    rules = [Demands(rules=frozenset({rule})) for rule in part.rules]
-    ones = [*rules, *(Demands(frozenset({min(group.vms)})) for group in _groups(part, trial.names, trial.goal))]
-    return len(ones) <= _FEW_GROUPS and all(trial.fits(part - one) for one in ones)
+    groups = _groups(part, trial.names, trial.goal)
+    ones = [*(Demand("rules", rule) for rule in part.rules), *(Demand("vms", group[0]) for group in groups)]
+    return len(ones) <= _FEW_GROUPS and all(trial.infeasible(part.elements - {one}) is False for one in ones)
 
 
-def _thin_vms(thinning: "DeletionFilter", trial: PartOracle) -> None:
-    """Drop VMs: those under no rule that is left, then the others."""
-    if trial.budget.spent:
-        thinning.minimal = False
-        return
-    groups = _groups(thinning.part, trial.names, trial.goal)
-    ruled = frozenset(_rules_of(thinning.part, trial.names))
-    thinning.thin([group for group in groups if not group.vms & ruled])
-    thinning.thin([group for group in groups if group.vms & ruled])
-
-
-class Tries(Protocol):
-    """Tells whether parts of what is asked for can be met."""
-
-    budget: Budget
-
-    def fits(self, part: Demands) -> bool | None:
-        """Whether this much can be met; None if that could not be told in time."""
-
-
-@define
-class DeletionFilter:
-    """What cannot be met, made smaller by dropping what it does without.
-
-    Parameters
-    ----------
-    part
-        What cannot be met; less and less of it.
-    trial
-        Tells what can.
-    minimal
-        Whether all that was kept was kept because it is needed.
-    """
-
-    part: Demands
-    trial: Tries
-    minimal: bool = True
-
-    def thin(self, groups: Sequence[Demands], *, needed: bool = False) -> None:
-        """Drop all of these groups, or halves of them, or what each does without; `needed`: it is known that not all can go."""
-        if not groups:
-            return
-        if self.trial.budget.spent:
-            self.minimal = False
-            return
-        if not needed:
-            less = self.part - Demands.of(groups)
-            fits = self.trial.fits(less)
-            if fits is False:
-                self.part = less
-                return
-            needed = fits is True
-        if len(groups) == 1:
-            self._bisect(groups[0], needed)
-            return
-        before, half = self.part, len(groups) // 2
-        self.thin(groups[:half])
-        gone = self.part == before - Demands.of(groups[:half])
-        self.thin(groups[half:], needed=needed and gone)
-
-    def _bisect(self, group: Demands, needed: bool) -> None:
-        """Keep the fewest of interchangeable members with which there is still no placement; `needed`: none are too few."""
-        members = sorted(group.vms)
-        few, many, whole = 0, max(1, len(members)), self.part
-        while many - few > 1:
-            middle = (few + many) // 2
-            less = whole - Demands(frozenset(members[middle:]))
-            fits = self.trial.fits(less)
-            if fits is False:
-                many, self.part = middle, less
-            else:
-                few, needed = middle, fits is True
-        self.minimal = self.minimal and needed
-
-
-def _groups(part: Demands, names: Names, goal: Goal) -> list[Demands]:
+def _groups(part: Demands, names: Names, goal: Goal) -> list[list[int]]:
     """The VMs in groups of interchangeable ones: by pool, by node where that matters, the smaller before the larger."""
     problem, rules = names.problem, _rules_of(part, names)
     nowhere_else = ~goal.free(problem) | np.isin(problem.node_of, np.flatnonzero(problem.maintenance))
@@ -197,7 +126,7 @@ def _groups(part: Demands, names: Names, goal: Goal) -> list[Demands]:
             tuple(rules.get(vm, ())),
         )
         keys.setdefault(alike, []).append(vm)
-    return [Demands(frozenset(keys[key])) for key in sorted(keys)]
+    return [keys[key] for key in sorted(keys)]
 
 
 def _rules_of(part: Demands, names: Names) -> dict[int, list[int]]:

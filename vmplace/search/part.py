@@ -1,7 +1,8 @@
 """Part of what a cluster asks for: some VMs, some rules, some limits; and whether that much can be had."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from functools import cached_property
+from typing import Any, NamedTuple
 
 from attrs import define, evolve, field, frozen
 
@@ -18,12 +19,19 @@ from vmplace.search.heuristics import construct
 from vmplace.search.mip.search import search
 from vmplace.solvers.budget import Budget
 
-__all__ = ["LIMITS", "Demands", "PartOracle"]
+__all__ = ["LIMITS", "Demand", "Demands", "PartOracle"]
 
 LIMITS = ("max_moves", "max_migrated")
 """Limits of a goal, by the names of its fields."""
 
 _TRIAL_SHARE = 0.25
+
+
+class Demand(NamedTuple):
+    """One of the things that a cluster asks for: a field of `Demands`, and a member of it."""
+
+    kind: str
+    member: Any
 
 
 @frozen
@@ -54,18 +62,19 @@ class Demands:
         limits = frozenset(limit for limit in LIMITS if getattr(goal, limit) is not None)
         return cls(frozenset(range(names.problem.n_vms - names.problem.n_incoming)), rules, limits)
 
-    def __sub__(self, other: "Demands") -> "Demands":
-        return Demands(self.vms - other.vms, self.rules - other.rules, self.limits - other.limits, self.nodes - other.nodes)
-
     @classmethod
-    def of(cls, parts: Collection["Demands"]) -> "Demands":
-        """Several parts as one."""
-        return cls(
-            frozenset().union(*(part.vms for part in parts)),
-            frozenset().union(*(part.rules for part in parts)),
-            frozenset().union(*(part.limits for part in parts)),
-            frozenset().union(*(part.nodes for part in parts)),
-        )
+    def of(cls, elements: Iterable[Demand]) -> "Demands":
+        """From its elements."""
+        members: dict[str, set[Any]] = {}
+        for kind, member in elements:
+            members.setdefault(kind, set()).add(member)
+        return cls(**{kind: frozenset(some) for kind, some in members.items()})
+
+    @property
+    def elements(self) -> frozenset[Demand]:
+        """All of it, one by one."""
+        members = {"vms": self.vms, "rules": self.rules, "limits": self.limits, "nodes": self.nodes}
+        return frozenset(Demand(kind, member) for kind, some in members.items() for member in some)
 
 
 @define
@@ -118,6 +127,11 @@ class PartOracle:
         if finding.infeasible:
             return False
         return None if finding.best is None else True
+
+    def infeasible(self, elements: frozenset[Demand]) -> bool | None:
+        """Whether there is proved to be no placement for these: an oracle for `DeletionFilter`."""
+        fits = self.fits(Demands.of(elements))
+        return None if fits is None else not fits
 
     def bound(self, part: Demands) -> Reason | None:
         """The bound that shows there is no placement, if one does; its figures are the part's, its indices are not."""
