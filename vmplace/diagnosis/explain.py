@@ -26,8 +26,7 @@ from vmplace.problem.names import Names
 from vmplace.results.placement import Report, Solution, Status
 from vmplace.search.bounds.necessary import impossible
 from vmplace.search.goal import Goal
-from vmplace.search.infeasibility import conflict_of_search
-from vmplace.search.part import PartOracle
+from vmplace.search.infeasibility import PartOracle, conflict_of_search
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["explain"]

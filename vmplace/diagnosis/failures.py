@@ -18,7 +18,7 @@ from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.search.deletion_filter import DeletionFilter
-from vmplace.search.part import Demand, Demands
+from vmplace.search.infeasibility import Demand, Demands
 from vmplace.solvers.budget import Budget
 
 __all__ = ["failures_lost", "turns_lost"]

@@ -17,7 +17,7 @@ from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.results.placement import Solution, Status
 from vmplace.search.goal import Goal, faulty
-from vmplace.search.part import Demands, PartOracle
+from vmplace.search.infeasibility import Demands, PartOracle
 from vmplace.solvers.budget import Budget
 
 __all__ = ["RemedyOracle"]

@@ -22,9 +22,8 @@ from vmplace.problem.problem import Problem
 from vmplace.results.placement import Conflict, Migration, Solution, Status
 from vmplace.search.bounds.necessary import impossible, least
 from vmplace.search.goal import OBJECTIVES, CandidatePlacement, Goal, faulty, losses, priorities
-from vmplace.search.infeasibility import conflict_of_bound, conflict_of_search, patience
+from vmplace.search.infeasibility import PartOracle, conflict_of_bound, conflict_of_search, patience
 from vmplace.search.mip.search import Finding
-from vmplace.search.part import PartOracle
 from vmplace.search.strategy import Strategy
 from vmplace.solvers.budget import Budget, Progress
 
