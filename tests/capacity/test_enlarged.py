@@ -18,8 +18,8 @@ def same(first: Problem, second: Problem) -> None:
         one, other = getattr(first, name), getattr(second, name)
         if isinstance(one, np.ndarray):
             assert np.array_equal(one, other), name
-        elif name == "bindings":
-            assert [(b.rule, b.vms.tolist()) for b in one] == [(b.rule, b.vms.tolist()) for b in other]
+        elif name == "compiled_rules":
+            assert [(b.index, b.vms.tolist()) for b in one] == [(b.index, b.vms.tolist()) for b in other]
         else:
             assert one == other, name
 

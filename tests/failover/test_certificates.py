@@ -129,7 +129,7 @@ def too_many_to_list(cluster, most=3):
         patch.setattr("vmplace.problem.scenarios.MOST_SCENARIOS", most)
         problem = compile_problem(cluster)
         now = PlacementState.of(problem, problem.node_of)
-    assert not now.failures.complete
+    assert not now.scenarios.complete
     return now
 
 
@@ -172,7 +172,7 @@ def test_certificates_are_sound_for_several_failures_domains_and_vms_that_give_w
     certificates = Certificates(now, everyone=any_order)
     told = certificates.any_order if any_order else certificates.any_order | certificates.slots
     for number in np.flatnonzero(told & now.plain & (now.asked > 0)).tolist():
-        failed = frozenset(names.node(i) for i in now.failures.failing(number).tolist())
-        parts = world.failures(world.now)[names.scenario(now.failures, number)]
+        failed = frozenset(names.node(i) for i in now.scenarios.failing(number).tolist())
+        parts = world.failures(world.now)[names.scenario(now.scenarios, number)]
         part = next(part for part in parts if part.nodes <= failed)
         assert not set(world.lost(world.now, part))

@@ -24,8 +24,8 @@ def test_it_is_sound(cluster, any_order):
     names = Names(cluster, now.problem)
     told = survived_unblocked(now, now.may_return if any_order else now.must_return)
     for number in np.flatnonzero(told & now.unbound & (now.asked > 0)).tolist():
-        failed = frozenset(names.node(i) for i in now.failures.failing(number).tolist())
-        parts = world.failures(world.now)[names.scenario(now.failures, number)]
+        failed = frozenset(names.node(i) for i in now.scenarios.failing(number).tolist())
+        parts = world.failures(world.now)[names.scenario(now.scenarios, number)]
         part = next(part for part in parts if part.nodes <= failed)
         assert not set(world.lost(world.now, part))
 

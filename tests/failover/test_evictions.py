@@ -28,16 +28,16 @@ def settled(cluster):
     """By scenario: the oracle's failure, the restarts of those who must, and all that becomes of VMs, by name."""
     world, now = World(cluster), standing_of(cluster)
     names, verdict = Names(cluster, now.problem), judge(now, budget=Budget())
-    whole = with_evictions(now, verdict.restarts, np.arange(len(now.failures)))
+    whole = with_evictions(now, verdict.restarts, np.arange(len(now.scenarios)))
 
     def named(restarts, number):
         mine = restarts[restarts.scenario == number]
         nodes = [None if node < 0 else names.node(node) for node in mine.node.tolist()]
         return list(zip(names.vms(mine.vm.tolist()), nodes, strict=True))
 
-    for number in range(len(now.failures)):
-        failed = {names.node(i) for i in now.failures.failing(number).tolist()}
-        parts = world.failures(world.now)[names.scenario(now.failures, number)]
+    for number in range(len(now.scenarios)):
+        failed = {names.node(i) for i in now.scenarios.failing(number).tolist()}
+        parts = world.failures(world.now)[names.scenario(now.scenarios, number)]
         failure = next(part for part in parts if part.nodes <= failed)
         yield world, failure, dict(named(verdict.restarts, number)), named(whole, number)
 
@@ -161,13 +161,13 @@ def test_one_on_its_way_restarts_beside_what_it_takes_there():
 
 def test_a_failure_that_displaces_nobody_stops_nobody():
     now = standing_of(Cluster(hosts(9, 9), [VM("e", 4, "n1", evictable=True)]))
-    whole = with_evictions(now, RestartColumns.joined([]), np.arange(len(now.failures)))
+    whole = with_evictions(now, RestartColumns.joined([]), np.arange(len(now.scenarios)))
     assert (whole.scenario.tolist(), whole.node.tolist()) == ([1], [0])
 
 
 def test_plans_are_listed_by_scenario():
     vms = [VM(f"v{i}", 3, f"n{i}") for i in range(3)] + [VM(f"e{i}", 6, f"n{i}", evictable=True) for i in range(3)]
     now = standing_of(Cluster(hosts(9, 9, 9), vms, guarantee=Guarantee()))
-    whole = with_evictions(now, judge(now, budget=Budget()).restarts, np.arange(len(now.failures)))
+    whole = with_evictions(now, judge(now, budget=Budget()).restarts, np.arange(len(now.scenarios)))
     assert (np.diff(whole.scenario) >= 0).all()
     assert {(s, v) for s, v in zip(whole.scenario.tolist(), whole.vm.tolist(), strict=True)} >= {(i, i) for i in range(3)}

@@ -81,7 +81,7 @@ def test_losses_and_plans_share_out_who_must_restart(cluster):
     verdict = judged(now)
     assert sorted(verdict.losses) == np.flatnonzero(verdict.fate == ScenarioStatus.UNSAFE).tolist()
     restarts = verdict.restarts
-    for number in range(len(now.failures)):
+    for number in range(len(now.scenarios)):
         displaced = set(now.displaced_by(np.array([number]))[0].tolist())
         planned = restarts.vm[restarts.scenario == number].tolist()
         lost = set(verdict.losses[number].vms.tolist()) if number in verdict.losses else set()
@@ -206,7 +206,7 @@ def test_too_many_restarts_to_keep_are_planned_one_failure_at_a_time(cluster, mo
         assert parted.countable == (now.restarts.sum() <= most)
         assert (parted.fate == whole.fate).all()
         memory, protected = now.problem.memory, now.problem.protected
-        for number in range(len(now.failures)):
+        for number in range(len(now.scenarios)):
             single, mine = parted.failover_in(number), whole.restarts[whole.restarts.scenario == number]
             back = single.vm[(single.scenario == number) & protected[single.vm] & (single.node >= 0)]
             assert memory[back].sum() == memory[mine.vm].sum()

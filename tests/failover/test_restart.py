@@ -23,13 +23,13 @@ def restart(cluster, failed=0):
 def on_all_nodes(now, failed):
     """The same failure, without leaving any node or rule out of consideration."""
     short = RestartProblem.of(now, failed)
-    nodes = now.freest(int(now.failures.pool[failed]))
+    nodes = now.freest(int(now.scenarios.pool[failed]))
     nodes = nodes[~np.isin(nodes, short.failed)]
-    bindings = tuple(b for b in now.problem.bindings if b.during_failover and np.isin(b.vms, short.vms).any())
-    stay = [now.node_of[b.vms[~np.isin(b.vms, short.vms)]] for b in bindings]
-    zones = [np.arange(now.problem.n_nodes) if b.zone is None else b.zone for b in bindings]
+    rules = tuple(b for b in now.problem.compiled_rules if b.during_failover and np.isin(b.vms, short.vms).any())
+    stay = [now.node_of[b.vms[~np.isin(b.vms, short.vms)]] for b in rules]
+    zones = [np.arange(now.problem.n_nodes) if b.zone is None else b.zone for b in rules]
     taken = tuple(np.isin(zone[nodes], zone[hosts[hosts >= 0]]) for zone, hosts in zip(zones, stay, strict=True))
-    return evolve(short, nodes=nodes, room=now.spare[nodes], bindings=bindings, taken=taken)
+    return evolve(short, nodes=nodes, room=now.spare[nodes], rules=rules, taken=taken)
 
 
 def lost(problem, plan):

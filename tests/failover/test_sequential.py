@@ -24,7 +24,7 @@ careless = clusters(max_nodes=4, max_vms=5, restart=("any-order",), **asked, **e
 
 
 def pools(now):
-    return np.unique(now.failures.pool).tolist()
+    return np.unique(now.scenarios.pool).tolist()
 
 
 def survives(usable, vms, pool=0, budget=None, **guarantee):
@@ -137,8 +137,8 @@ def test_whom_some_run_strands(cluster):
     world, now = World(cluster), standing_of(cluster)
     names = Names(cluster, now.problem)
     for number in np.flatnonzero(now.asked).tolist():
-        failed = {names.node(i) for i in now.failures.failing(number).tolist()}
-        parts = world.failures(world.now)[names.scenario(now.failures, number)]
+        failed = {names.node(i) for i in now.scenarios.failing(number).tolist()}
+        parts = world.failures(world.now)[names.scenario(now.scenarios, number)]
         lost = set(world.lost(world.now, next(part for part in parts if part.nodes <= failed)))
         plan = decide_any_order_in_turn(now, number, budget=Budget())
         assert plan.safe is (not lost)
@@ -190,6 +190,6 @@ def test_a_group_that_must_stay_together_goes_together_each_time():
     now = standing_of(
         Cluster(nodes, vms, [Together(["a", "b"])], Guarantee(failures=2, sequence="sequential", restart="any-order"))
     )
-    plans = [decide_any_order_in_turn(now, number, budget=Budget()) for number in range(len(now.failures))]
+    plans = [decide_any_order_in_turn(now, number, budget=Budget()) for number in range(len(now.scenarios))]
     world = World(Cluster(nodes, vms, [Together(["a", "b"])], Guarantee(failures=2, sequence="sequential", restart="any-order")))
     assert [plan.safe for plan in plans] == [not any(loss) for loss in world.losses(world.now).values()]

@@ -23,7 +23,7 @@ def test_indices_skip_the_stopped():
     assert [found.vm(i) for i in range(3)] == ["first", "waits", "last"]
     assert found.vms([2, 0]) == ("last", "first")
     assert [found.node(i) for i in range(3)] == ["a", "off", "b"]
-    assert [found.rule(b) for b in found.problem.bindings] == ["not-on"]
+    assert [found.rule(b) for b in found.problem.compiled_rules] == ["not-on"]
 
 
 def test_columns_over_all_vms():
@@ -45,8 +45,8 @@ def test_names_of_columns():
 def keys(nodes, vms=(), **guarantee):
     """The scenarios' names, in order."""
     found = names(Cluster(nodes, vms, guarantee=Guarantee(**guarantee)))
-    failures = PlacementState.of(found.problem, found.problem.node_of).failures
-    return [found.scenario(failures, number) for number in found.in_order(failures)]
+    scenarios = PlacementState.of(found.problem, found.problem.node_of).scenarios
+    return [found.scenario(scenarios, number) for number in found.in_order(scenarios)]
 
 
 def test_names_of_all_that_fail_are_joined_in_document_order():

@@ -38,7 +38,7 @@ def test_where_vms_may_be_and_restart():
     yes, no = True, False
     assert reachable == [[yes, no, no, no], [no, yes, no, no], [yes, yes, no, no], [no, no, no, yes]]
     assert restartable == [[yes, no, no, no], [yes, no, no, no], [yes, no, no, no], [no, no, no, yes]]
-    (wish,) = problem.bindings
+    (wish,) = problem.compiled_rules
     assert (wish.kind, wish.nodes.tolist()) == ("only-on", [no, yes, yes, yes])
 
 
@@ -207,7 +207,7 @@ def test_the_half_on_the_target_stays_there_and_never_restarts():
     assert not problem.optional[[half, other]].any()
     assert problem.evictable[[half, other]].tolist() == [False, True]
     assert not problem.classes.returning[problem.classes.of[[half, other]]].any()
-    assert all(half not in binding.vms for binding in problem.bindings)
+    assert all(half not in binding.vms for binding in problem.compiled_rules)
     assert problem.signature[half] not in problem.signature[[0, 1]]
     assert problem.reachable[problem.signature[half], 1]
 
@@ -241,7 +241,7 @@ def test_units_are_nodes_or_domains_within_a_pool():
 def test_zones_are_by_the_rules_own_scope_over_all_pools(scope):
     vms = [VM("x", 1), VM("y", 1)]
     problem = compile_problem(Cluster(RACKS, vms, [Apart(["x", "y"], scope="domain"), Apart(["x", "y"])], Guarantee(scope=scope)))
-    wide, narrow = (binding.zone.tolist() for binding in problem.bindings)
+    wide, narrow = (binding.zone.tolist() for binding in problem.compiled_rules)
     assert wide[0] == wide[2] == wide[3]
     assert len(set(wide)) == 4
     assert len(set(narrow)) == 6

@@ -18,7 +18,7 @@ wide = clusters(max_nodes=6, max_vms=6, placed="all", failures=(1, 2, 2, 3, 4), 
 
 def failures(nodes, k=1, scope="node", vms=()):
     problem = compile_problem(Cluster(nodes, vms, guarantee=Guarantee(failures=k, scope=scope)))
-    return PlacementState.of(problem, problem.node_of).failures
+    return PlacementState.of(problem, problem.node_of).scenarios
 
 
 def plain(count):
@@ -89,7 +89,7 @@ def test_a_domain_in_two_pools_is_two_units():
 @given(wide)
 def test_scenarios_are_those_of_the_oracle(cluster):
     world, problem = World(cluster), compile_problem(cluster)
-    found = PlacementState.of(problem, problem.node_of).failures
+    found = PlacementState.of(problem, problem.node_of).scenarios
     index = {node.name: i for i, node in enumerate(cluster.nodes)}
     expected = {
         frozenset(index[name] for name in failure.nodes) for parts in world.failures(world.now).values() for failure in parts
@@ -110,7 +110,7 @@ def test_scenarios_are_those_of_the_oracle(cluster):
 @given(wide, st.data())
 def test_sums_and_maxima_as_counted_one_by_one(cluster, data):
     problem = compile_problem(cluster)
-    found = PlacementState.of(problem, problem.node_of).failures
+    found = PlacementState.of(problem, problem.node_of).scenarios
     n_nodes = problem.n_nodes
     amounts = np.array(data.draw(st.lists(st.integers(0, 9), min_size=n_nodes, max_size=n_nodes)), dtype=np.int64)
     failing = [found.failing(scenario).tolist() for scenario in range(len(found))]

@@ -17,21 +17,21 @@ def state(cluster, **options):
 
 def test_scenarios_are_online_nodes_and_maintenance_nodes_with_vms():
     now = state(Cluster(NODES, [VM("v", 4, "b", protected=False), VM("w", 3, "a")]))
-    assert now.failures.nodes.ravel().tolist() == [0, 1]
+    assert now.scenarios.nodes.ravel().tolist() == [0, 1]
     assert now.target.tolist() == [True, False, False, False]
     assert now.free.tolist() == [7, 0, 0, 0]
     assert now.displaced.tolist() == [3, 0, 0, 0]
 
 
 def test_without_a_guarantee_nothing_fails():
-    assert not len(state(Cluster(NODES, [VM("v", 4, "a")], guarantee=Guarantee(failures=0))).failures)
+    assert not len(state(Cluster(NODES, [VM("v", 4, "a")], guarantee=Guarantee(failures=0))).scenarios)
 
 
 def test_only_powered_nodes_are_there():
     nodes = [Node(name, 10) for name in "abc"]
     now = state(Cluster(nodes, [VM("v", 4, "a")]), powered=np.array([True, True, False]))
     assert now.target.tolist() == [True, True, False]
-    assert now.failures.nodes.ravel().tolist() == [0, 1]
+    assert now.scenarios.nodes.ravel().tolist() == [0, 1]
     assert now.freest(0).tolist() == [1, 0]
 
 
@@ -63,7 +63,7 @@ def test_rules_that_bind_restarts_make_a_node_less_than_plain():
 def test_scenarios_and_their_memory_as_counted_by_hand(cluster):
     world, now = World(cluster), state(cluster)
     names = [node.name for node in cluster.nodes]
-    assert [names[i] for i in now.failures.nodes.ravel().tolist()] == world.scenarios(world.now)
+    assert [names[i] for i in now.scenarios.nodes.ravel().tolist()] == world.scenarios(world.now)
     for number, failed in enumerate(world.scenarios(world.now)):
         displaced = sum(vm.memory for vm in world.displaced(world.now, failed))
         assert now.asked[number] == now.displaced[names.index(failed)] == displaced

@@ -65,8 +65,8 @@ def right(cluster, goal):
 
 
 def worst_of(problem, verdict):
-    failures = verdict.state.failures
-    return {failures.key(number): lost for number, lost in enumerate(losses(problem, verdict))}
+    scenarios = verdict.state.scenarios
+    return {scenarios.key(number): lost for number, lost in enumerate(losses(problem, verdict))}
 
 
 @pytest.mark.slow

@@ -106,19 +106,19 @@ def _compared(now: _Unprotected, before: _Unprotected, credit: Loss) -> Rejectio
 
 
 def _left(problem: Problem, verdict: Verdict) -> dict[Key, _Unprotected]:
-    ranks, failures, table = priorities(problem), verdict.state.failures, losses(problem, verdict)
+    ranks, scenarios, table = priorities(problem), verdict.state.scenarios, losses(problem, verdict)
     left: dict[Key, _Unprotected] = {}
     for number in np.flatnonzero(verdict.fate != ScenarioStatus.SAFE).tolist():
         known, certain = verdict.losses.get(number), bool(verdict.fate[number] == ScenarioStatus.UNSAFE)
         memory = None if known is None else {rank: m for rank, m in zip(ranks, table[number], strict=True) if m}
-        left[failures.key(number)] = _Unprotected(memory, known is not None and bool(known.minimal), certain)
+        left[scenarios.key(number)] = _Unprotected(memory, known is not None and bool(known.minimal), certain)
     return left
 
 
 def _pools(verdict: Verdict) -> dict[int, ScenarioStatus]:
-    found, failures = dict(verdict.turns), verdict.state.failures
-    if not failures.complete:
-        for pool in np.unique(failures.pool).tolist():
+    found, scenarios = dict(verdict.turns), verdict.state.scenarios
+    if not scenarios.complete:
+        for pool in np.unique(scenarios.pool).tolist():
             if pool not in verdict.certain and found.get(pool) is not ScenarioStatus.UNSAFE:
                 found[pool] = ScenarioStatus.UNKNOWN
     return found

@@ -141,7 +141,7 @@ class Certified:
         return weight
 
     def _bindings(self, *, must: bool) -> list[CompiledRule]:
-        return [b for b in self.problem.bindings if b.must is must and self._vm in b.vms]
+        return [b for b in self.problem.compiled_rules if b.must is must and self._vm in b.vms]
 
 
 def _clashes(binding: CompiledRule, vm: int, node_of: IntArray, n_nodes: int) -> IntArray:

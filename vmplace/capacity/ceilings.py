@@ -115,7 +115,7 @@ class _Account:
         nodes, sizes, counts = self._displaced
         asked = np.zeros(self.problem.n_nodes, dtype=np.int64)
         np.add.at(asked, nodes, worth(sizes) * counts)
-        gone = self.state.failures.sums(room + asked)[self._failures]
+        gone = self.state.scenarios.sums(room + asked)[self._failures]
         left = int(room.sum()) - _total(worth, self._returning) - gone
         worst = int(np.argmin(left))
         yield CountBound(self.resource, max(0, int(left[worst]) // price), int(self._failures[worst]))
@@ -139,7 +139,7 @@ class _Account:
     def _failures(self) -> IntArray:
         """The scenarios that must be survived as far as this resource goes."""
         firm = self.resource < self.problem.n_firm
-        return np.flatnonzero((self.state.failures.pool == self.pool) & firm)
+        return np.flatnonzero((self.state.scenarios.pool == self.pool) & firm)
 
     @cached_property
     def _normal_room(self) -> IntArray:

@@ -89,7 +89,7 @@ class FeasibilityOracle:
 
 def with_wishes(problem: Problem, best: CandidatePlacement, *, budget: Budget) -> CandidatePlacement:
     """The placement with plans that regard rules which are no must, where they can: a fitter has no regard for them."""
-    if all(binding.must for binding in problem.bindings) or budget.spent:
+    if all(binding.must for binding in problem.compiled_rules) or budget.spent:
         return best
     verdict = certify(problem, best.node_of, budget=budget)
     return evolve(best, verdict=verdict) if verdict.safe else best
@@ -110,4 +110,4 @@ def _packed(problem: Problem, goal: Goal, budget: Budget) -> Feasibility:
 
 
 def _without_wishes(problem: Problem) -> Problem:
-    return evolve(problem, bindings=tuple(binding for binding in problem.bindings if binding.must))
+    return evolve(problem, compiled_rules=tuple(binding for binding in problem.compiled_rules if binding.must))

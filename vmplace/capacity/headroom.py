@@ -191,7 +191,7 @@ class _HeadroomSearch:
         what = words[least.resource]
         self.why = f"the {what} that is free on the nodes takes no more"
         if least.failure is not None:
-            failing = names.scenario(state.failures, least.failure)
+            failing = names.scenario(state.scenarios, least.failure)
             self.why = f"with more, the other nodes would not have the {what} for all if {failing} failed"
 
     def _halve(self, budget: Budget) -> None:

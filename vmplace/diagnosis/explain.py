@@ -95,16 +95,16 @@ def explain(
 
 def _tightest(names: Names, verdict: Verdict) -> tuple[Slack, ...]:
     """The failures that leave least memory free, where something must restart."""
-    state, failures = verdict.state, verdict.state.failures
+    state, scenarios = verdict.state, verdict.state.scenarios
     free = np.zeros(int(names.problem.pool.max(initial=0)) + 1, dtype=np.int64)
     np.add.at(free, names.problem.pool, state.free)
-    left = free[failures.pool] - failures.sums(state.free) - state.asked if len(failures) else np.zeros(0, dtype=np.int64)
+    left = free[scenarios.pool] - scenarios.sums(state.free) - state.asked if len(scenarios) else np.zeros(0, dtype=np.int64)
     order = [number for number in np.argsort(left, kind="stable").tolist() if state.asked[number]][:_TIGHTEST]
     pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
     return tuple(
         Slack(
-            names.scenario(failures, number),
-            pools[int(failures.pool[number])],
+            names.scenario(scenarios, number),
+            pools[int(scenarios.pool[number])],
             int(state.asked[number]),
             int(left[number]),
             min(int(left[number]), int(state.room_elsewhere[number])),

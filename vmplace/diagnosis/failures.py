@@ -145,7 +145,7 @@ class _Failure:
 
     def blame(self) -> Blame:
         """Who has a part in it."""
-        names, failures = self.names, self.verdict.state.failures
+        names, scenarios = self.names, self.verdict.state.scenarios
         loss = self.verdict.losses[self.number]
         part, minimal = (Demands(frozenset(loss.vms.tolist())), False) if self.budget.spent else self._fewest(loss)
         shortfall, on = self._shortfall(int(names.problem.memory[loss.vms].sum()))
@@ -153,9 +153,9 @@ class _Failure:
         pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
         return Blame(
             "failure",
-            names.scenario(failures, self.number),
-            pools[int(failures.pool[self.number])],
-            scenario_sentence(loss.reason, failures, self.number, names),
+            names.scenario(scenarios, self.number),
+            pools[int(scenarios.pool[self.number])],
+            scenario_sentence(loss.reason, scenarios, self.number, names),
             names.vms(sorted(part.vms)),
             tuple(sorted(part.rules)),
             tuple(names.node(node) for node in sorted(part.nodes)) if self._ruled or not len(self._survivors) else None,
@@ -172,9 +172,9 @@ class _Failure:
     def _survivors(self) -> IntArray:
         """Where its VMs could restart."""
         state = self.verdict.state
-        failures = state.failures
-        nodes = state.freest(int(failures.pool[self.number]))
-        return nodes[~np.isin(nodes, failures.failing(self.number))]
+        scenarios = state.scenarios
+        nodes = state.freest(int(scenarios.pool[self.number]))
+        return nodes[~np.isin(nodes, scenarios.failing(self.number))]
 
     @property
     def _ruled(self) -> bool:
@@ -185,12 +185,12 @@ class _Failure:
         return ScenarioStatus(self._decided(problem, node_of, losses=False).fate[0])
 
     def _decided(self, problem: Problem, node_of: IntArray, *, losses: bool) -> Verdict:
-        units = self.verdict.state.failures.units[self.number]
+        units = self.verdict.state.scenarios.units[self.number]
         return certify_failure(problem, node_of, units, budget=self.budget, losses=losses)
 
     def _fewest(self, loss: Loss) -> tuple[Demands, bool]:
-        problem, failures = self.names.problem, self.verdict.state.failures
-        displaced = np.isin(problem.node_of, failures.failing(self.number)) & ~problem.incoming & ~problem.evictable
+        problem, scenarios = self.names.problem, self.verdict.state.scenarios
+        displaced = np.isin(problem.node_of, scenarios.failing(self.number)) & ~problem.incoming & ~problem.evictable
         asked = displaced & problem.protected if problem.planned else displaced
         nodes = frozenset(self._survivors.tolist()) if self._ruled else frozenset[int]()
         whole = Demands(frozenset(np.flatnonzero(asked).tolist()), _musts(self.names), nodes=nodes)
@@ -229,6 +229,6 @@ class _Failure:
         alone = evolve(problem, protected=np.arange(problem.n_vms) == vm)
         verdict = self._decided(alone, problem.node_of, losses=True)
         if 0 in verdict.losses:
-            failures, reason = verdict.state.failures, verdict.losses[0].reason
+            failures, reason = verdict.state.scenarios, verdict.losses[0].reason
             return Stuck(names.vm(vm), memory, scenario_sentence(reason, failures, 0, Names(names.cluster, alone)))
         return Stuck(names.vm(vm), memory, f"{name} would find a node by itself, but not with all others that must restart")

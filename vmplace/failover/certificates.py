@@ -55,7 +55,7 @@ class _PoolCertificate:
         free = whole[targets]
         ascending = np.argsort(free)
         above = np.concatenate((np.cumsum(free[ascending][::-1])[::-1], [0]))
-        lost = np.append(whole, 0)[state.failures.nodes[failing]]
+        lost = np.append(whole, 0)[state.scenarios.nodes[failing]]
         return cls(state, pool, step, failing, lost, targets[ascending], free[ascending], above, asked[failing])
 
     @property
@@ -111,7 +111,7 @@ class _PoolCertificate:
         enough = np.ones(len(self.failing), dtype=bool)
         if not len(self.large):
             return enough
-        failures, free = self.state.failures, self.state.free
+        failures, free = self.state.scenarios, self.state.free
         memory, home = self.state.problem.memory[self.large], self.state.node_of[self.large]
         most, least = int(memory.max()), int(memory.min())
         taken = np.zeros(self.state.problem.n_nodes, dtype=np.int64)
@@ -150,11 +150,11 @@ class Certificates:
         state = self.state
         if state.problem.n_firm > 1:
             return survived_unblocked(state, state.may_return if self.everyone else state.must_return)
-        safe = np.zeros(len(state.failures), dtype=bool)
+        safe = np.zeros(len(state.scenarios), dtype=bool)
         for pool in self._pools:
             largest = np.full(state.problem.n_nodes, pool.small, dtype=np.int64)
             np.maximum.at(largest, state.node_of[pool.large], state.problem.memory[pool.large])
-            size = state.failures.largest(largest)[pool.failing]
+            size = state.scenarios.largest(largest)[pool.failing]
             safe[pool.failing] = pool.stranding(size, pool.lost) > pool.asked - size
         return safe
 
@@ -178,7 +178,7 @@ class Certificates:
         up to ``M / 2**k``, M being the largest of all: sizes that divide each other all fit if, for each k, they fill no more
         slots of ``M / 2**k`` than the survivors have free. Sound, not complete.
         """
-        safe = np.zeros(len(self.state.failures), dtype=bool)
+        safe = np.zeros(len(self.state.scenarios), dtype=bool)
         for pool in self._pools:
             if pool.small:
                 safe[pool.failing] = pool.room_for_large
@@ -191,7 +191,7 @@ class Certificates:
             return []
         # The largest power of two that divides all sizes: a common divisor, found in one pass.
         bits = int(np.bitwise_or.reduce(problem.memory))
-        asked, pool_of = state.returning if self.everyone else state.asked, state.failures.pool
+        asked, pool_of = state.returning if self.everyone else state.asked, state.scenarios.pool
         failing = ((pool, np.flatnonzero((asked > 0) & (pool_of == pool))) for pool in problem.pools)
         found = (_PoolCertificate.of(state, mine, pool, bits & -bits, asked) for pool, mine in failing if len(mine))
         return [pool for pool in found if len(pool.targets)]

@@ -37,8 +37,8 @@ def survived_unblocked(state: PlacementState, counted: BoolArray) -> BoolArray:
     """
     safe: BoolArray = state.asked == 0
     asking = np.flatnonzero(state.asked > 0)
-    for pool in np.unique(state.failures.pool[asking]).tolist():
-        mine = asking[state.failures.pool[asking] == pool]
+    for pool in np.unique(state.scenarios.pool[asking]).tolist():
+        mine = asking[state.scenarios.pool[asking] == pool]
         blockade = _SeveralResources.of(state, counted, mine, pool)
         safe[mine] = blockade.fails_at_worst or blockade.fails
     return safe
@@ -71,7 +71,7 @@ class _SeveralResources:
 
     @classmethod
     def of(cls, state: PlacementState, counted: BoolArray, scenarios: IntArray, pool: int) -> "_SeveralResources":
-        problem, failures, home = state.problem, state.failures, state.node_of
+        problem, failures, home = state.problem, state.scenarios, state.node_of
         demand = problem.demand[:, : problem.n_firm]
         targets = np.flatnonzero(state.target & (problem.pool == pool))
         step = np.maximum(1, np.gcd.reduce(demand, axis=0, initial=0))
@@ -87,7 +87,7 @@ class _SeveralResources:
     def fails_at_worst(self) -> bool:
         """Whether it fails though each failure displaced as much as any does, and the roomiest targets failed."""
         worth, limit = self._least(self.largest.max(axis=0, keepdims=True), self.asked.max(axis=0, keepdims=True))
-        width = self.state.failures.nodes.shape[1]
+        width = self.state.scenarios.nodes.shape[1]
         return int(np.sort(worth[0])[: max(0, len(self.targets) - width)].sum()) > int(limit[0])
 
     @property
@@ -102,7 +102,7 @@ class _SeveralResources:
         for begin in range(0, len(self.scenarios), size):
             part = slice(begin, begin + size)
             worth, limit = self._least(self.largest[part], self.asked[part])
-            lost = position[self.state.failures.nodes[self.scenarios[part]]]
+            lost = position[self.state.scenarios.nodes[self.scenarios[part]]]
             own = np.take_along_axis(np.pad(worth, ((0, 0), (0, 1))), lost, axis=1)
             yield worth.sum(axis=1) - own.sum(axis=1) > limit
 

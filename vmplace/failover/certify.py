@@ -50,5 +50,5 @@ def certify(
 def certify_failure(problem: Problem, node_of: IntArray, units: IntArray, *, budget: Budget, losses: bool = True) -> Verdict:
     """Decide one failure only, as scenario 0: `units` fail at once, shape (n_failing,), -1 for none."""
     state = PlacementState.of(problem, node_of)
-    alone = evolve(state, failures=Scenarios(problem, units[None, :], 1))
+    alone = evolve(state, scenarios=Scenarios(problem, units[None, :], 1))
     return judge(alone, budget=budget, losses=losses)

@@ -10,7 +10,15 @@ from vmplace.auditor.audit import audit_running
 from vmplace.failover.certify import certify
 from vmplace.failover.platforms import compare as compared
 from vmplace.failover.verdict import Verdict
-from vmplace.failover.witness import NamedScenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
+from vmplace.failover.witness import (
+    NamedScenarios,
+    Witness,
+    by_method,
+    named_broken_rules,
+    pool_verdicts,
+    soft_warnings,
+    unprotected,
+)
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Guarantee
 from vmplace.problem.compile import compile_problem
@@ -70,7 +78,7 @@ def check(
         return evolve(
             report,
             warnings=(*report.warnings, *soft_warnings(names, verdict, problem.node_of)),
-            broken_rules=broken_rules(names, problem.node_of),
+            broken_rules=named_broken_rules(names, problem.node_of),
             comparison=compared(problem, list(report.pools), judged) if compare else (),
             stats={"seconds": round(budget.elapsed, 3), "scenarios": by_method(verdict)},
         )

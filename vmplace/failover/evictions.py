@@ -28,7 +28,7 @@ def with_evictions(state: PlacementState, plans: RestartColumns, scenarios: IntA
     """
     problem, firm = state.problem, state.problem.n_firm
     free = problem.capacity[:, :firm] - problem.loads(state.node_of)[:, :firm]
-    ends = np.searchsorted(plans.scenario, np.arange(len(state.failures) + 1))
+    ends = np.searchsorted(plans.scenario, np.arange(len(state.scenarios) + 1))
     parts = [plans]
     for scenario in scenarios.tolist():
         mine = plans[np.arange(ends[scenario], ends[scenario + 1])]
@@ -44,13 +44,13 @@ class _Aftermath:
         self._problem, self._scenario = state.problem, scenario
         self._demand = self._problem.demand[:, : self._problem.n_firm]
         gone = np.zeros(self._problem.n_nodes + 1, dtype=bool)
-        gone[state.failures.failing(scenario)] = True
+        gone[state.scenarios.failing(scenario)] = True
         down = gone[state.node_of]
         self._displaced = down & ~self._problem.incoming
         self._home = np.where(down, -1, state.node_of)
         self._where = self._home.copy()
         self._where[plan.vm] = plan.node
-        self._open = state.target & (self._problem.pool == state.failures.pool[scenario]) & ~gone[:-1]
+        self._open = state.target & (self._problem.pool == state.scenarios.pool[scenario]) & ~gone[:-1]
         self._plan = plan
         self._room = free  # below 0 where a node holds too much
         self._asked = np.zeros_like(free)
@@ -122,21 +122,21 @@ class _Aftermath:
     def _part(self) -> None:
         """Stop whoever a VM that restarted must be apart from."""
         problem = self._problem
-        for binding in self._binding_apart(self._plan.vm):
-            assert binding.zone is not None
-            arrived = binding.vms[np.isin(binding.vms, self._plan.vm) & (self._where[binding.vms] >= 0)]
-            others = binding.vms[problem.evictable[binding.vms] & (self._where[binding.vms] >= 0)]
-            close = np.isin(binding.zone[self._where[others]], binding.zone[self._where[arrived]])
+        for rule in self._apart_rules(self._plan.vm):
+            assert rule.zone is not None
+            arrived = rule.vms[np.isin(rule.vms, self._plan.vm) & (self._where[rule.vms] >= 0)]
+            others = rule.vms[problem.evictable[rule.vms] & (self._where[rule.vms] >= 0)]
+            close = np.isin(rule.zone[self._where[others]], rule.zone[self._where[arrived]])
             for vm in others[close].tolist():
                 self._stop(vm)
 
-    def _binding_apart(self, vms: IntArray) -> Iterator[CompiledRule]:
-        return (b for b in self._bindings(vms) if b.kind == "apart")
+    def _apart_rules(self, vms: IntArray) -> Iterator[CompiledRule]:
+        return (b for b in self._rules(vms) if b.kind == "apart")
 
-    def _bindings(self, vms: IntArray) -> Iterator[CompiledRule]:
-        for binding in self._problem.bindings:
-            if binding.must and binding.during_failover and np.isin(binding.vms, vms).any():
-                yield binding
+    def _rules(self, vms: IntArray) -> Iterator[CompiledRule]:
+        for rule in self._problem.compiled_rules:
+            if rule.must and rule.during_failover and np.isin(rule.vms, vms).any():
+                yield rule
 
     def _restart(self) -> Iterator[tuple[int, int]]:
         problem = self._problem
@@ -159,11 +159,11 @@ class _Aftermath:
         """Survivors that rules leave to a VM as things are now, shape (n_nodes,)."""
         problem = self._problem
         allowed: BoolArray = self._open & problem.restartable[problem.signature[vm]]
-        for binding in self._bindings(np.array([vm])):
-            others = binding.vms[(binding.vms != vm) & (self._where[binding.vms] >= 0)]
-            if binding.zone is not None:
-                allowed = allowed & ~np.isin(binding.zone, binding.zone[self._where[others]])
-            elif binding.kind == "together":
+        for rule in self._rules(np.array([vm])):
+            others = rule.vms[(rule.vms != vm) & (self._where[rule.vms] >= 0)]
+            if rule.zone is not None:
+                allowed = allowed & ~np.isin(rule.zone, rule.zone[self._where[others]])
+            elif rule.kind == "together":
                 moved = others[self._displaced[others]]
                 allowed = allowed & (np.isin(np.arange(problem.n_nodes), self._where[moved]) if len(moved) else True)
         return allowed

@@ -35,7 +35,7 @@ def judge(
     unbound = state.unbound & trial.open
     if unbound.any() and state.problem.guarantee.policy is None:
         trial.settle(certificates.any_order & unbound, ScenarioStatus.SAFE, "certificate")
-    if not state.failures.complete and state.unruled and state.problem.guarantee.policy is None:
+    if not state.scenarios.complete and state.unruled and state.problem.guarantee.policy is None:
         trial.verdict.certain.update(certificates.certain_pools)
     if planned:
         trial.plan_together(certificates)
@@ -59,7 +59,7 @@ class _Certification:
 
     @classmethod
     def of(cls, state: PlacementState, wants_losses: bool) -> "_Certification":
-        fate = np.full(len(state.failures), int(ScenarioStatus.UNKNOWN), dtype=np.int64)
+        fate = np.full(len(state.scenarios), int(ScenarioStatus.UNKNOWN), dtype=np.int64)
         trial = cls(Verdict(state, fate, np.zeros_like(fate), {}, []), wants_losses)
         trial.settle(state.asked == 0, ScenarioStatus.SAFE, "empty")
         return trial
@@ -138,7 +138,7 @@ class _Certification:
         if problem.guarantee.policy is not None:
             return decide_policy(self.state, scenario, budget=budget)
         plan = decide_any_order(self.state, scenario, budget=budget, losses=self.wants_losses)
-        if problem.in_turn and not (plan.safe and not self.state.binding(self.state.failures.failing(scenario))):
+        if problem.in_turn and not (plan.safe and not self.state.restart_rules(self.state.scenarios.failing(scenario))):
             # Who is stranded when all fail at once need not be when they fail in turn; nor the other way where rules bind VMs
             # to those that restart on a node that fails next.
             return decide_any_order_in_turn(self.state, scenario, budget=budget)
@@ -148,7 +148,7 @@ class _Certification:
 def fates_in_turn(verdict: Verdict, budget: Budget) -> dict[int, ScenarioStatus]:
     """Of each pool whose failures are survived one by one whether they are in turn."""
     fates = {}
-    for pool in np.unique(verdict.state.failures.pool).tolist():
+    for pool in np.unique(verdict.state.scenarios.pool).tolist():
         if verdict.of_pool(pool) == ScenarioStatus.SAFE:
             survived = survives_in_turn(verdict.state, pool, budget)
             fates[pool] = (
@@ -159,11 +159,11 @@ def fates_in_turn(verdict: Verdict, budget: Budget) -> dict[int, ScenarioStatus]
 
 def _hopeless(state: PlacementState) -> BoolArray:
     """Failures that displace more than is free elsewhere, or a VM larger than any survivor has room for, shape (n_scenarios,)."""
-    problem, failures = state.problem, state.failures
+    problem, scenarios = state.problem, state.scenarios
     total = np.zeros(int(problem.pool.max(initial=0)) + 1, dtype=np.int64)
     np.add.at(total, problem.pool, state.free)
-    hopeless = state.asked > total[failures.pool] - failures.sums(state.free)
+    hopeless = state.asked > total[scenarios.pool] - scenarios.sums(state.free)
     largest = np.zeros(problem.n_nodes, dtype=np.int64)
     large = state.larger_than(int(state.room_elsewhere.min(initial=0)))
     np.maximum.at(largest, state.node_of[large], problem.memory[large])
-    return np.asarray(hopeless | (failures.largest(largest) > state.room_elsewhere))
+    return np.asarray(hopeless | (scenarios.largest(largest) > state.room_elsewhere))

@@ -85,7 +85,7 @@ def decide_policy(state: PlacementState, scenario: int, *, budget: Budget) -> Pl
     Many units can fail in more orders than there is time for: when the budget is spent, or so many have been followed, and nobody
     is lost so far, `Plan.safe` is None.
     """
-    problem, units = state.problem, state.failures.key(scenario)
+    problem, units = state.problem, state.scenarios.key(scenario)
     displaced, _ = state.displaced_by(np.array([scenario]))
     if not problem.in_turn:
         node_of, lost = _follow(state, [units])

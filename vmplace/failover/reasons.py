@@ -14,13 +14,13 @@ _SHOWN = 4
 SHOWN_IN_CONFLICT = 12
 
 
-def scenario_sentence(reason: Reason, failures: Scenarios, number: int, names: Names) -> str:
+def scenario_sentence(reason: Reason, scenarios: Scenarios, number: int, names: Names) -> str:
     """Why the VMs that a failure displaces cannot all restart."""
-    problem, scope = names.problem, names.scenario(failures, number)
+    problem, scope = names.problem, names.scenario(scenarios, number)
     need, free = amount(reason.need, reason, problem), amount(reason.free, reason, problem)
     who = named(reason, names)
     if reason.kind == "alone":
-        lone = len(failures.failing(number)) == 1 and _n_nodes(problem, failures, number) == 1
+        lone = len(scenarios.failing(number)) == 1 and _n_nodes(problem, scenarios, number) == 1
         why = "a single node can never be N+1" if lone else "no other node is there to take them"
         return f"{who} on {scope} would have nowhere to restart: {why}"
     if reason.kind == "rules":
@@ -40,7 +40,7 @@ def scenario_sentence(reason: Reason, failures: Scenarios, number: int, names: N
         return f"{named(reason, names)} ({need}) on {scope} finds no node, as the platform restarts VMs ({asked.policy}{order})"
     if reason.kind == "turns":
         return f"{named(reason, names)} ({need}) finds no node in some order in which {scope} fail and VMs restart in between"
-    few = 0 < reason.among < _others(problem, failures, number)
+    few = 0 < reason.among < _others(problem, scenarios, number)
     if reason.kind == "sums":
         has = f"no {reason.among} other nodes have more than {free} free" if few else f"{free} is free on the other nodes in all"
         return f"the VMs on {scope} need {need}; {has}"
@@ -71,15 +71,15 @@ def amount(amount: int, reason: Reason, problem: Problem) -> str:
     return f"{amount} {problem.resources[reason.resource - 1]}" if reason.resource else spell_memory(amount)
 
 
-def _n_nodes(problem: Problem, failures: Scenarios, number: int) -> int:
+def _n_nodes(problem: Problem, scenarios: Scenarios, number: int) -> int:
     """How many nodes that can host something the pool of a failure has."""
-    return int(((problem.pool == failures.pool[number]) & (problem.online | problem.maintenance)).sum())
+    return int(((problem.pool == scenarios.pool[number]) & (problem.online | problem.maintenance)).sum())
 
 
-def _others(problem: Problem, failures: Scenarios, number: int) -> int:
+def _others(problem: Problem, scenarios: Scenarios, number: int) -> int:
     """How many nodes the VMs of a failure may restart on, rules and switched-off nodes aside."""
-    mine = problem.online & (problem.pool == failures.pool[number])
-    return int(mine.sum()) - int(mine[failures.failing(number)].sum())
+    mine = problem.online & (problem.pool == scenarios.pool[number])
+    return int(mine.sum()) - int(mine[scenarios.failing(number)].sum())
 
 
 def named(reason: Reason, names: Names) -> str:

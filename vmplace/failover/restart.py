@@ -62,10 +62,10 @@ class RestartProblem:
         Candidate survivors, freest first; no plan needs another.
     room
         What they have free, shape (n_candidates, n_firm): memory in MiB first.
-    bindings
+    rules
         Rules among these VMs that bind restarts beyond `Problem.restartable`.
     taken
-        Per binding: candidates where survivors of its VMs leave no room for another, shape (n_candidates,).
+        Per rule: candidates where survivors of its VMs leave no room for another, shape (n_candidates,).
     """
 
     problem: Problem
@@ -74,26 +74,26 @@ class RestartProblem:
     vms: IntArray
     nodes: IntArray
     room: IntArray
-    bindings: tuple[CompiledRule, ...]
+    rules: tuple[CompiledRule, ...]
     taken: tuple[BoolArray, ...]
 
     @classmethod
     def of(cls, state: PlacementState, scenario: int, *, every: bool = False) -> "RestartProblem":
         """One failure of a placement; `every`: with all survivors as candidates."""
-        problem, failed = state.problem, state.failures.failing(scenario)
+        problem, failed = state.problem, state.scenarios.failing(scenario)
         vms, _ = state.displaced_by(np.array([scenario]))
-        nodes = state.freest(int(state.failures.pool[scenario]))
+        nodes = state.freest(int(state.scenarios.pool[scenario]))
         if state.plain[scenario] and not every:
             nodes = nodes[: len(vms) + len(failed)]
             nodes = nodes[~np.isin(nodes, failed)]
             return cls(problem, scenario, failed, vms, nodes, state.spare[nodes], (), ())
         nodes = nodes[~np.isin(nodes, failed)]
-        bindings = state.binding(failed)
-        taken = tuple(occupied(problem, state.node_of, binding, failed, nodes) for binding in bindings)
+        rules = state.restart_rules(failed)
+        taken = tuple(occupied(problem, state.node_of, rule, failed, nodes) for rule in rules)
         if not every:
-            kept = _worth_considering(state, vms, nodes, bindings, taken)
+            kept = _worth_considering(state, vms, nodes, rules, taken)
             nodes, taken = nodes[kept], tuple(t[kept] for t in taken)
-        return cls(problem, scenario, failed, vms, nodes, state.spare[nodes], bindings, taken)
+        return cls(problem, scenario, failed, vms, nodes, state.spare[nodes], rules, taken)
 
     @cached_property
     def free(self) -> IntArray:
@@ -102,8 +102,8 @@ class RestartProblem:
 
     @cached_property
     def zones(self) -> tuple[IntArray | None, ...]:
-        """Per binding that is ``apart``: the zone of each candidate, shape (n_candidates,)."""
-        return tuple(None if b.zone is None else b.zone[self.nodes] for b in self.bindings)
+        """Per rule that is ``apart``: the zone of each candidate, shape (n_candidates,)."""
+        return tuple(None if b.zone is None else b.zone[self.nodes] for b in self.rules)
 
     def fitting(self, item: Item) -> BoolArray:
         """Candidates that it may restart on and that have the room, others apart, shape (n_candidates,)."""
@@ -112,7 +112,7 @@ class RestartProblem:
     @cached_property
     def has_soft(self) -> bool:
         """Whether rules that are not a must bind these restarts."""
-        return any(not b.must for b in self.bindings)
+        return any(not b.must for b in self.rules)
 
     @cached_property
     def single_items(self) -> list[Item]:
@@ -121,46 +121,44 @@ class RestartProblem:
 
     def joint_items(self, *, soft: bool = False) -> list[Item]:
         """The VMs, joined where a rule keeps them together; with `soft`, rules that are not a must bind, too, unless in vain."""
-        return self._items(self._joined(soft), soft) if self.bindings else self.single_items
+        return self._items(self._joined(soft), soft) if self.rules else self.single_items
 
-    def binds(self, binding: CompiledRule, *, soft: bool) -> bool:
+    def binds(self, rule: CompiledRule, *, soft: bool) -> bool:
         """Whether a rule must be kept; with `soft`, also one that is no must, unless no plan keeps it."""
-        return binding.must or (soft and binding.rule not in self._vain)
+        return rule.must or (soft and rule.index not in self._vain)
 
     @cached_property
     def _vain(self) -> frozenset[int]:
         """Rules that are no must and that no plan keeps, as far as that shows at a glance."""
         items = self.joint_items() if self.has_soft else []
-        return frozenset(
-            b.rule for b in self.bindings if not b.must and self._in_vain(b, [i for i in items if self.members(b, i)])
-        )
+        return frozenset(b.index for b in self.rules if not b.must and self._in_vain(b, [i for i in items if self.members(b, i)]))
 
-    def _in_vain(self, binding: CompiledRule, items: list[Item]) -> bool:
-        if binding.kind == "together":
+    def _in_vain(self, rule: CompiledRule, items: list[Item]) -> bool:
+        if rule.kind == "together":
             need = np.array([item.demand for item in items]).sum(axis=0)
             return not (np.all([item.allowed for item in items], axis=0) & (self.room >= need).all(axis=1)).any()
-        place = self.bindings.index(binding)
-        open_ = ~self.taken[place] if binding.nodes is None else binding.nodes[self.nodes]
+        place = self.rules.index(rule)
+        open_ = ~self.taken[place] if rule.nodes is None else rule.nodes[self.nodes]
         if not all((self.fitting(item) & open_).any() for item in items):
             return True
         zone = self.zones[place]
-        return zone is not None and len(np.unique(zone[open_])) < sum(self.members(binding, item) for item in items)
+        return zone is not None and len(np.unique(zone[open_])) < sum(self.members(rule, item) for item in items)
 
-    def members(self, binding: CompiledRule, item: Item) -> int:
+    def members(self, rule: CompiledRule, item: Item) -> int:
         """How many of the item's VMs a rule binds."""
-        mine = self._members[binding.rule]
+        mine = self._members[rule.index]
         return sum(vm in mine for vm in item.vms)
 
     @cached_property
     def _members(self) -> dict[int, frozenset[int]]:
         """Of each rule, the VMs that restart."""
-        return {b.rule: frozenset(self.vms.tolist()).intersection(b.vms.tolist()) for b in self.bindings}
+        return {b.index: frozenset(self.vms.tolist()).intersection(b.vms.tolist()) for b in self.rules}
 
     def _joined(self, soft: bool) -> list[list[int]]:
         home = {vm: [vm] for vm in self.vms.tolist()}
-        for binding in self.bindings:
-            if binding.kind == "together" and self.binds(binding, soft=soft):
-                homes = {id(home[vm]): home[vm] for vm in binding.vms.tolist() if vm in home}
+        for rule in self.rules:
+            if rule.kind == "together" and self.binds(rule, soft=soft):
+                homes = {id(home[vm]): home[vm] for vm in rule.vms.tolist() if vm in home}
                 joined = [vm for part in homes.values() for vm in part]
                 home.update((vm, joined) for vm in joined)
         return list({id(part): part for part in home.values()}.values())
@@ -185,28 +183,28 @@ class RestartProblem:
         allowed = np.ones(len(self.nodes), dtype=bool)
         for vm in vms:
             allowed &= problem.restartable[problem.signature[vm]][self.nodes]
-        for binding, taken in zip(self.bindings, self.taken, strict=True):
-            bound = len(self._members[binding.rule].intersection(vms))
-            if not bound or not self.binds(binding, soft=soft):
+        for rule, taken in zip(self.rules, self.taken, strict=True):
+            bound = len(self._members[rule.index].intersection(vms))
+            if not bound or not self.binds(rule, soft=soft):
                 continue
-            if binding.kind == "apart":
+            if rule.kind == "apart":
                 allowed = allowed & ~taken if bound == 1 else np.zeros_like(allowed)
-            elif binding.nodes is not None:
-                allowed = allowed & binding.nodes[self.nodes]
+            elif rule.nodes is not None:
+                allowed = allowed & rule.nodes[self.nodes]
         return allowed
 
 
-def occupied(problem: Problem, node_of: IntArray, binding: CompiledRule, failed: IntArray, nodes: IntArray) -> BoolArray:
+def occupied(problem: Problem, node_of: IntArray, rule: CompiledRule, failed: IntArray, nodes: IntArray) -> BoolArray:
     """Of some nodes those whose zone a surviving VM of an ``apart`` rule is in; evictable ones may give way."""
-    if binding.zone is None:
+    if rule.zone is None:
         return np.zeros(len(nodes), dtype=bool)
-    hosts = node_of[binding.vms[~problem.evictable[binding.vms]]]
+    hosts = node_of[rule.vms[~problem.evictable[rule.vms]]]
     hosts = hosts[(hosts >= 0) & ~np.isin(hosts, failed)]
-    return np.isin(binding.zone[nodes], binding.zone[hosts])
+    return np.isin(rule.zone[nodes], rule.zone[hosts])
 
 
 def _worth_considering(
-    state: PlacementState, vms: IntArray, nodes: IntArray, bindings: tuple[CompiledRule, ...], taken: tuple[BoolArray, ...]
+    state: PlacementState, vms: IntArray, nodes: IntArray, rules: tuple[CompiledRule, ...], taken: tuple[BoolArray, ...]
 ) -> BoolArray:
     """Of nodes that all rules treat alike, the freest, as many as there are VMs that have enough of all else: any plan can be
     moved to these."""
@@ -217,9 +215,9 @@ def _worth_considering(
         problem.restartable[signature][nodes] for signature in np.unique(problem.signature[vms])
     ]
     patterns += taken
-    patterns += [binding.nodes[nodes] for binding in bindings if binding.nodes is not None]
+    patterns += [rule.nodes[nodes] for rule in rules if rule.nodes is not None]
     # Nodes of one zone that others share are not as good as nodes of several, for more than one VM.
-    patterns += [b.zone[nodes] for b in bindings if b.zone is not None and _shared(b.zone) and np.isin(b.vms, vms).sum() > 1]
+    patterns += [b.zone[nodes] for b in rules if b.zone is not None and _shared(b.zone) and np.isin(b.vms, vms).sum() > 1]
     kind = _kinds(patterns)
     others = problem.demand[vms, 1 : problem.n_firm].sum(axis=0)
     ample = (state.spare[nodes, 1:] >= others).all(axis=1)

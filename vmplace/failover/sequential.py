@@ -44,7 +44,7 @@ def decide_any_order_in_turn(state: PlacementState, scenario: int, *, budget: Bu
     """Whether, in whichever order the units fail and VMs restart in between, all who must always can."""
     lost, effort = set[int](), StateLimit(budget, state)
     none = np.zeros(0, dtype=np.int64)
-    turns = permutations(state.failures.key(scenario))
+    turns = permutations(state.scenarios.key(scenario))
     known = all(_harm(state, turn, 1, state.node_of, lost, effort) for turn in turns)
     if not lost:
         return Plan(True, "adversary", none, none) if known else Plan(None, "time", none, none)
@@ -99,12 +99,12 @@ def _outcomes(any_order: AnyOrderProblem, effort: StateLimit) -> Iterator[IntArr
 
 def survives_in_turn(state: PlacementState, pool: int, budget: Budget) -> bool | None:
     """Whether there are plans for a pool's failures in turn, each failure by itself being survived; None if that is not known."""
-    failures = state.failures
-    mine = failures.pool == pool
+    scenarios = state.scenarios
+    mine = scenarios.pool == pool
     careless = Certificates(state, everyone=True).any_order & state.unbound | (state.returning == 0)
     if careless[mine].all():
         return True
-    units = np.unique(failures.units[mine])
+    units = np.unique(scenarios.units[mine])
     return _survives(state.problem, state, units[units >= 0].tolist(), StateLimit(budget, state))
 
 
@@ -122,7 +122,7 @@ def _survives(problem: Problem, state: PlacementState, units: list[int], effort:
 def _fails_next(problem: Problem, state: PlacementState, unit: int, effort: StateLimit) -> bool | None:
     """Whether some plan for the failure of a unit leaves a placement that survives the others; all plans are tried."""
     first = PlacementState.of(_with_failures(problem, 1), state.node_of, powered=state.target | problem.maintenance)
-    number = first.failures.number.get((unit,))
+    number = first.scenarios.number.get((unit,))
     if number is None:
         return True
     unknown = False
@@ -145,7 +145,7 @@ def _after(problem: Problem, state: PlacementState, unit: int, plan: list[tuple[
     )
     rest = PlacementState.of(left, then)
     pool = int(problem.unit_pool[unit])
-    units = np.unique(rest.failures.units[rest.failures.pool == pool])
+    units = np.unique(rest.scenarios.units[rest.scenarios.pool == pool])
     if left.failures > 1:
         return _survives(left, rest, units[units >= 0].tolist(), effort)
     return _all_planned(rest, pool, effort)
@@ -154,7 +154,7 @@ def _after(problem: Problem, state: PlacementState, unit: int, plan: list[tuple[
 def _all_planned(state: PlacementState, pool: int, effort: StateLimit) -> bool | None:
     """Whether each failure of a pool has a plan."""
     unknown = False
-    for number in np.flatnonzero(state.failures.pool == pool).tolist():
+    for number in np.flatnonzero(state.scenarios.pool == pool).tolist():
         plans = _plans(RestartProblem.of(state, number, every=True), effort)
         plan: list[tuple[int, int]] | bool | None = next(plans, False)
         if plan is False:
@@ -200,9 +200,9 @@ def _extended(
 def _keeps_apart(restart: RestartProblem, number: int, place: int, places: list[int]) -> bool:
     """Whether an item may be at a place beside those before it, as far as rules go that keep VMs apart."""
     items = restart.joint_items()
-    for binding, zone in zip(restart.bindings, restart.zones, strict=True):
-        if zone is None or not binding.must or not restart.members(binding, items[number]):
+    for rule, zone in zip(restart.rules, restart.zones, strict=True):
+        if zone is None or not rule.must or not restart.members(rule, items[number]):
             continue
-        if any(restart.members(binding, items[k]) and zone[at] == zone[place] for k, at in enumerate(places)):
+        if any(restart.members(rule, items[k]) and zone[at] == zone[place] for k, at in enumerate(places)):
             return False
     return True

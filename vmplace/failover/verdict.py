@@ -70,15 +70,15 @@ class Verdict:
     @property
     def of_pools(self) -> ScenarioStatus:
         """The fate of all."""
-        fates = {self.of_pool(pool) for pool in np.unique(self.state.failures.pool).tolist()}
+        fates = {self.of_pool(pool) for pool in np.unique(self.state.scenarios.pool).tolist()}
         return max(fates, key=_HARM.__getitem__, default=ScenarioStatus.SAFE)
 
     def of_pool(self, pool: int) -> ScenarioStatus:
         """The fate of a pool."""
-        failures = self.state.failures
-        fates = set(map(ScenarioStatus, np.unique(self.fate[failures.pool == pool]).tolist()))
+        scenarios = self.state.scenarios
+        fates = set(map(ScenarioStatus, np.unique(self.fate[scenarios.pool == pool]).tolist()))
         fates.add(self.turns.get(pool, ScenarioStatus.SAFE))
-        if not failures.complete and pool not in self.certain:
+        if not scenarios.complete and pool not in self.certain:
             fates.add(ScenarioStatus.UNKNOWN)
         return max(fates, key=_HARM.__getitem__)
 

@@ -15,15 +15,15 @@ from vmplace.model.columns import IntArray
 from vmplace.model.entities import Apart, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.model.references import resolve
 from vmplace.problem.names import Names
-from vmplace.problem.problem import CompiledRule, broken_bindings
+from vmplace.problem.problem import CompiledRule, broken_rules
 from vmplace.problem.scenarios import Scenarios
 from vmplace.results.placement import BrokenRule, FailoverPlans, Scenario, Status, Unprotected, Violation
 
 __all__ = [
     "NamedScenarios",
     "Witness",
-    "broken_rules",
     "by_method",
+    "named_broken_rules",
     "offenders",
     "pool_verdicts",
     "soft_warnings",
@@ -58,19 +58,19 @@ class NamedScenarios(Mapping[str, Scenario]):
 
     def key(self, number: int) -> str:
         """The key of a scenario."""
-        return self.names.scenario(self.verdict.state.failures, number)
+        return self.names.scenario(self.verdict.state.scenarios, number)
 
     @cached_property
     def numbers(self) -> dict[str, list[int]]:
         """The scenarios of each key: several where a failure domain spans pools."""
-        return scenario_keys(self.names, self.verdict.state.failures)
+        return scenario_keys(self.names, self.verdict.state.scenarios)
 
 
-def scenario_keys(names: Names, failures: Scenarios) -> dict[str, list[int]]:
+def scenario_keys(names: Names, scenarios: Scenarios) -> dict[str, list[int]]:
     """Scenarios by the names of what fails, in document order."""
     numbers: dict[str, list[int]] = {}
-    for number in names.in_order(failures):
-        numbers.setdefault(names.scenario(failures, number), []).append(number)
+    for number in names.in_order(scenarios):
+        numbers.setdefault(names.scenario(scenarios, number), []).append(number)
     return numbers
 
 
@@ -143,20 +143,20 @@ def unprotected(names: Names, verdict: Verdict) -> tuple[Unprotected, ...]:
     """Who is left out of which failure's plan, and why."""
     return tuple(
         Unprotected(
-            names.scenario(verdict.state.failures, number),
+            names.scenario(verdict.state.scenarios, number),
             names.vms(loss.vms.tolist()),
-            scenario_sentence(loss.reason, verdict.state.failures, number, names),
+            scenario_sentence(loss.reason, verdict.state.scenarios, number, names),
             loss.minimal,
         )
         for number, loss in sorted(verdict.losses.items())
     )
 
 
-def broken_rules(names: Names, node_of: IntArray) -> tuple[BrokenRule, ...]:
+def named_broken_rules(names: Names, node_of: IntArray) -> tuple[BrokenRule, ...]:
     """Rules that are no must and are not kept in normal running."""
     return tuple(
-        BrokenRule(b.rule, names.rule(b), b.weight, tuple(names.vm(vm) for vm in b.vms.tolist()))
-        for b in broken_bindings(names.problem, node_of)
+        BrokenRule(b.index, names.rule(b), b.weight, tuple(names.vm(vm) for vm in b.vms.tolist()))
+        for b in broken_rules(names.problem, node_of)
         if not b.must
     )
 
@@ -169,29 +169,29 @@ def soft_warnings(names: Names, verdict: Verdict, node_of: IntArray) -> list[str
         for i, rule in enumerate(cluster.rules)
         if isinstance(rule.vms, Tag) and not resolve(rule.vms, cluster.vms)
     ]
-    failures = verdict.state.failures
-    for binding in names.problem.bindings:
-        if binding.must or not binding.during_failover:
+    scenarios = verdict.state.scenarios
+    for rule in names.problem.compiled_rules:
+        if rule.must or not rule.during_failover:
             continue
-        for number in _breaking_failures(binding, verdict):
-            kind, fails = names.rule(binding), _fail(names, failures, number)
-            found.append(f"rules[{binding.rule}] ({kind}, weight {binding.weight}) is not kept if {fails}")
+        for number in _breaking_failures(rule, verdict):
+            kind, fails = names.rule(rule), _fail(names, scenarios, number)
+            found.append(f"rules[{rule.index}] ({kind}, weight {rule.weight}) is not kept if {fails}")
     return [*found, *_in_turn(names, verdict), *_degraded(names, verdict)]
 
 
-def _breaking_failures(binding: CompiledRule, verdict: Verdict) -> Iterator[int]:
+def _breaking_failures(rule: CompiledRule, verdict: Verdict) -> Iterator[int]:
     """Scenarios whose plan breaks a rule that was no must; a failure under a rule is never certified without a plan."""
-    node_of, failures = verdict.state.node_of, verdict.state.failures
-    mine = verdict.planned[np.isin(verdict.planned.vm, binding.vms)]
+    node_of, scenarios = verdict.state.node_of, verdict.state.scenarios
+    mine = verdict.planned[np.isin(verdict.planned.vm, rule.vms)]
     for number in np.unique(mine.scenario).tolist():
         to = mine.node[mine.scenario == number]
-        if binding.nodes is not None:
-            broken = not binding.nodes[to].all()
-        elif binding.zone is not None:
-            hosts = node_of[binding.vms]
-            stay = hosts[(hosts >= 0) & ~np.isin(hosts, failures.failing(number))]
-            zones = binding.zone[to]
-            broken = len(np.unique(zones)) < len(zones) or bool(np.isin(zones, binding.zone[stay]).any())
+        if rule.nodes is not None:
+            broken = not rule.nodes[to].all()
+        elif rule.zone is not None:
+            hosts = node_of[rule.vms]
+            stay = hosts[(hosts >= 0) & ~np.isin(hosts, scenarios.failing(number))]
+            zones = rule.zone[to]
+            broken = len(np.unique(zones)) < len(zones) or bool(np.isin(zones, rule.zone[stay]).any())
         else:
             broken = len(np.unique(to)) > 1
         if broken:
@@ -224,12 +224,12 @@ def _degraded(names: Names, verdict: Verdict) -> Iterator[str]:
         for k in np.flatnonzero(over).tolist():
             used, has = int(load[node[k], r] + more[k]), int(problem.capacity[node[k], r])
             amount = f"{used} {problem.resources[r - 1]} in use of {has}"
-            yield f"if {_fail(names, state.failures, int(number[k]))}, {names.node(int(node[k]))} is degraded: {amount}"
+            yield f"if {_fail(names, state.scenarios, int(number[k]))}, {names.node(int(node[k]))} is degraded: {amount}"
 
 
-def _fail(names: Names, failures: Scenarios, number: int) -> str:
+def _fail(names: Names, scenarios: Scenarios, number: int) -> str:
     """Who fails, with the verb."""
-    key = names.scenario(failures, number)
+    key = names.scenario(scenarios, number)
     return f"{key} fail" if "+" in key else f"{key} fails"
 
 
@@ -292,5 +292,5 @@ def by_method(verdict: Verdict) -> dict[str, int]:
     """How many scenarios each method decided."""
     count = np.bincount(verdict.told_by, minlength=len(METHODS))
     listed = {how: n for how, n in zip(METHODS, count.tolist(), strict=True) if n}
-    failures = verdict.state.failures
-    return listed if failures.complete else {**listed, "not listed": failures.total - len(failures)}
+    scenarios = verdict.state.scenarios
+    return listed if scenarios.complete else {**listed, "not listed": scenarios.total - len(scenarios)}

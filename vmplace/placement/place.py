@@ -10,7 +10,15 @@ from attrs import evolve, frozen
 from vmplace.failover.certify import certify
 from vmplace.failover.outcome import Reason
 from vmplace.failover.verdict import ScenarioStatus
-from vmplace.failover.witness import NamedScenarios, Witness, broken_rules, by_method, pool_verdicts, soft_warnings, unprotected
+from vmplace.failover.witness import (
+    NamedScenarios,
+    Witness,
+    by_method,
+    named_broken_rules,
+    pool_verdicts,
+    soft_warnings,
+    unprotected,
+)
 from vmplace.model.cluster import Cluster
 from vmplace.placement.migration.limits import Pace
 from vmplace.placement.migration.plan import planned
@@ -245,16 +253,16 @@ class _Task:
         """What each failure would leave unprotected as things stand, waiting VMs among it; None unless the cluster is unsafe."""
         problem = compile_problem(self.cluster) if self.drained else self.problem
         verdict = certify(problem, problem.node_of, budget=self.budget)
-        failures = verdict.state.failures
-        table = np.array(losses(problem, verdict), dtype=np.int64).reshape(len(failures), len(priorities(problem)))
+        scenarios = verdict.state.scenarios
+        table = np.array(losses(problem, verdict), dtype=np.int64).reshape(len(scenarios), len(priorities(problem)))
         down = problem.protected & (problem.node_of < 0)
         for rank, priority in enumerate(priorities(problem)):
             for vm in np.flatnonzero(down & (problem.priority == priority)).tolist():
-                table[failures.pool == problem.vm_pool[vm], rank] += problem.memory[vm]
+                table[scenarios.pool == problem.vm_pool[vm], rank] += problem.memory[vm]
         table[verdict.fate == ScenarioStatus.UNKNOWN] = int(problem.memory.sum())
         if not table.any() and not faulty(problem):
             return None
-        return {failures.key(number): tuple(row) for number, row in enumerate(table.tolist())}
+        return {scenarios.key(number): tuple(row) for number, row in enumerate(table.tolist())}
 
     def _find(self, goal: Goal) -> tuple[Finding, str]:
         return Strategy(self.ask.method, self.ask.seed, self.ask.deterministic).find(self.problem, goal, budget=self.budget)
@@ -286,7 +294,7 @@ class _Task:
             scenarios=NamedScenarios(names, verdict),
             unprotected=unprotected(names, verdict),
             warnings=(*warnings, *soft_warnings(names, verdict, best.node_of), *witness.unverified),
-            broken_rules=broken_rules(names, best.node_of),
+            broken_rules=named_broken_rules(names, best.node_of),
             pools=pool_verdicts(names, verdict, best.node_of, ()),
             powered=self._powered(names, best),
             method=method,

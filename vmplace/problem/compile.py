@@ -39,9 +39,9 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
 
     pools = {pool: i for i, pool in enumerate(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))}
     pool, domain = nodes.pool.numbered(pools), domains(nodes)
-    bindings = list(_bindings(cluster, nodes, vms, original, domain))
+    rules = list(_compiled_rules(cluster, nodes, vms, original, domain))
     vm_pool = vms.pool.numbered(pools)
-    signature, signatures = _signatures(column(vm_pool, vm_pool[migrating]), bindings)
+    signature, signatures = _signatures(column(vm_pool, vm_pool[migrating]), rules)
     resources, n_firm = _resources(cluster, nodes, vms)
     moving = np.isin(np.arange(len(vms)), migrating) if len(migrating) else np.False_
     evictable = column(vms.evictable, vms.evictable[migrating])
@@ -64,9 +64,9 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
         priority=column(vms.priority, 0),
         signature=signature,
         signature_pool=np.array([pool for pool, _ in signatures], dtype=np.int64),
-        reachable=_masks(signatures, pool, ~offline & ~out, [b for b in bindings if b.must]),
-        restartable=_masks(signatures, pool, online & ~out, [b for b in bindings if b.must and b.during_failover]),
-        bindings=tuple(b for b in bindings if not (b.must and b.kind == "only-on")),
+        reachable=_masks(signatures, pool, ~offline & ~out, [b for b in rules if b.must]),
+        restartable=_masks(signatures, pool, online & ~out, [b for b in rules if b.must and b.during_failover]),
+        compiled_rules=tuple(b for b in rules if not (b.must and b.kind == "only-on")),
         guarantee=cluster.guarantee,
         original=np.concatenate([original, migrating]) if len(migrating) else original,
         n_incoming=len(migrating),
@@ -127,7 +127,7 @@ def _limit(usable: IntArray, cluster: Cluster) -> IntArray:
     return np.array([c - -(-c * top // bottom) for c in usable.tolist()], dtype=np.int64)
 
 
-def _bindings(
+def _compiled_rules(
     cluster: Cluster, nodes: NodeColumns, vms: VMColumns, original: IntArray, domain: IntArray
 ) -> Iterator[CompiledRule]:
     if not cluster.rules:
@@ -150,16 +150,16 @@ def _bindings(
             yield CompiledRule(index, kind, own, among, zone, rule.must, rule.weight, rule.during_failover)
 
 
-def _signatures(pool: IntArray, bindings: list[CompiledRule]) -> tuple[IntArray, list[tuple[int, frozenset[int]]]]:
+def _signatures(pool: IntArray, compiled_rules: list[CompiledRule]) -> tuple[IntArray, list[tuple[int, frozenset[int]]]]:
     """Signature of each VM, and for each signature its pool and the rules it is under (by index in the cluster)."""
     rules_of: dict[int, list[int]] = {}
-    for binding in bindings:
-        for vm in binding.vms.tolist():
-            rules_of.setdefault(vm, []).append(binding.rule)
+    for rule in compiled_rules:
+        for vm in rule.vms.tolist():
+            rules_of.setdefault(vm, []).append(rule.index)
     rules: dict[frozenset[int], int] = {frozenset(): 0}
     bound = np.zeros(len(pool), dtype=np.int64)  # which costs nothing until it is written to
     bound[list(rules_of)] = [rules.setdefault(frozenset(own), len(rules)) for own in rules_of.values()]
-    signature, first = _numbered(pool * len(rules) + bound if bindings else pool)
+    signature, first = _numbered(pool * len(rules) + bound if compiled_rules else pool)
     known = list(rules)
     return signature, [(int(pool[vm]), known[bound[vm]]) for vm in first.tolist()]
 
@@ -174,9 +174,9 @@ def _numbered(keys: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _masks(
-    signatures: list[tuple[int, frozenset[int]]], pool: IntArray, usable: BoolArray, bindings: Iterable[CompiledRule]
+    signatures: list[tuple[int, frozenset[int]]], pool: IntArray, usable: BoolArray, compiled_rules: Iterable[CompiledRule]
 ) -> BoolArray:
-    left = {b.rule: b.nodes for b in bindings if b.nodes is not None}
+    left = {b.index: b.nodes for b in compiled_rules if b.nodes is not None}
     masks = np.zeros((len(signatures), len(pool)), dtype=bool)
     for row, (own, rules) in enumerate(signatures):
         masks[row] = usable & (pool == own)

@@ -38,19 +38,19 @@ class Names:
         """The name of what fails as one."""
         return self._units[index]
 
-    def scenario(self, failures: Scenarios, number: int) -> str:
+    def scenario(self, scenarios: Scenarios, number: int) -> str:
         """The names of what fails in a scenario, joined."""
-        units = [unit for unit in failures.units[number].tolist() if unit >= 0]
+        units = [unit for unit in scenarios.units[number].tolist() if unit >= 0]
         if len(units) > 1:
             units.sort(key=self._rank.__getitem__)
         return "+".join(self._units[unit] for unit in units)
 
-    def in_order(self, failures: Scenarios) -> Sequence[int]:
+    def in_order(self, scenarios: Scenarios) -> Sequence[int]:
         """The scenarios in document order of what fails."""
         if np.all(np.diff(self._rank) > 0):
-            return range(len(failures))
+            return range(len(scenarios))
         none = len(self._units)
-        ranks = np.sort(np.append(self._rank, none)[failures.units], axis=1)
+        ranks = np.sort(np.append(self._rank, none)[scenarios.units], axis=1)
         ranks[ranks == none] = -1  # at the end, and before any other there
         order: list[int] = np.lexsort(ranks.T[::-1]).tolist()
         return order
@@ -83,9 +83,9 @@ class Names:
     def _vms(self) -> Sequence[str]:
         return names_of(self.cluster.vms)
 
-    def rule(self, binding: CompiledRule) -> str:
+    def rule(self, rule: CompiledRule) -> str:
         """A rule's kind as the document has it."""
-        return self.cluster.rules[binding.rule].kind
+        return self.cluster.rules[rule.index].kind
 
     def column(self, of_vms: IntArray) -> IntArray:
         """A column over the problem's VMs as one over the cluster's; -1 for those that are stopped."""

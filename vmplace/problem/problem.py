@@ -9,7 +9,7 @@ from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Guarantee
 from vmplace.problem.sizes import SizeCounts
 
-__all__ = ["BoolArray", "Classes", "CompiledRule", "Problem", "broken_bindings", "kept"]
+__all__ = ["BoolArray", "Classes", "CompiledRule", "Problem", "broken_rules", "kept"]
 
 
 @frozen(eq=False)
@@ -18,7 +18,7 @@ class CompiledRule:
 
     Parameters
     ----------
-    rule
+    index
         Its index in the cluster.
     kind
         ``apart``, ``together``, or ``only-on`` (which ``not-on`` becomes, too).
@@ -30,7 +30,7 @@ class CompiledRule:
         For ``apart``: no two of its VMs may be in one of these, shape (n_nodes,): the nodes themselves, or failure domains.
     """
 
-    rule: int
+    index: int
     kind: str
     vms: IntArray
     nodes: BoolArray | None
@@ -114,7 +114,7 @@ class Problem:
         Which nodes a VM of each signature may be on in normal running, and restart on, as far as pool, state and
         rules that bind each VM alone (only-on, not-on) say; shape (n_signatures, n_nodes). `reachable` leaves
         maintenance nodes in: whoever is there may stay.
-    bindings
+    compiled_rules
         The rules that are not in these: apart, together, and whatever is not a must.
     guarantee
         What is to be survived.
@@ -144,7 +144,7 @@ class Problem:
     signature_pool: IntArray
     reachable: BoolArray
     restartable: BoolArray
-    bindings: tuple[CompiledRule, ...]
+    compiled_rules: tuple[CompiledRule, ...]
     guarantee: Guarantee
     original: IntArray
     n_incoming: int
@@ -301,18 +301,18 @@ class Problem:
         return np.bincount(flat, minlength=size).reshape(len(self.classes), self.n_nodes).astype(np.int64)
 
 
-def broken_bindings(problem: Problem, node_of: IntArray) -> list[CompiledRule]:
-    """Rules (of `Problem.bindings`) that a placement breaks in normal running."""
-    return [binding for binding in problem.bindings if not kept(binding, node_of)]
+def broken_rules(problem: Problem, node_of: IntArray) -> list[CompiledRule]:
+    """Rules (of `Problem.compiled_rules`) that a placement breaks in normal running."""
+    return [rule for rule in problem.compiled_rules if not kept(rule, node_of)]
 
 
-def kept(binding: CompiledRule, node_of: IntArray) -> bool:
+def kept(rule: CompiledRule, node_of: IntArray) -> bool:
     """Whether a placement keeps a rule in normal running."""
-    hosts = node_of[binding.vms]
+    hosts = node_of[rule.vms]
     hosts = hosts[hosts >= 0]
-    if binding.zone is not None:
-        return len(np.unique(binding.zone[hosts])) == len(hosts)
-    if binding.kind == "together":
+    if rule.zone is not None:
+        return len(np.unique(rule.zone[hosts])) == len(hosts)
+    if rule.kind == "together":
         return len(np.unique(hosts)) <= 1
-    assert binding.nodes is not None
-    return bool(binding.nodes[hosts].all())
+    assert rule.nodes is not None
+    return bool(rule.nodes[hosts].all())

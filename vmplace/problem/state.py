@@ -25,7 +25,7 @@ class PlacementState:
         Node of each VM, -1 for none, shape (n_vms,).
     target
         Nodes that a restart may use, shape (n_nodes,).
-    failures
+    scenarios
         The scenarios.
     spare
         What is free for restarts on targets, 0 elsewhere, shape (n_nodes, n_firm): evictable VMs make room.
@@ -36,7 +36,7 @@ class PlacementState:
     problem: Problem
     node_of: IntArray
     target: BoolArray
-    failures: Scenarios
+    scenarios: Scenarios
     spare: IntArray
     displaced: IntArray
 
@@ -74,7 +74,7 @@ class PlacementState:
         problem = self.problem
         if problem.all_protected:
             return self.asked
-        return self.failures.sums(problem.load(np.where(self.may_return, self.node_of, -1)))
+        return self.scenarios.sums(problem.load(np.where(self.may_return, self.node_of, -1)))
 
     @property
     def may_return(self) -> BoolArray:
@@ -84,7 +84,7 @@ class PlacementState:
     @cached_property
     def asked(self) -> IntArray:
         """Memory of the VMs that each failure displaces and that must restart, in MiB, shape (n_scenarios,)."""
-        return self.failures.sums(self.displaced)
+        return self.scenarios.sums(self.displaced)
 
     @cached_property
     def order(self) -> IntArray:
@@ -106,7 +106,7 @@ class PlacementState:
     def restarts(self) -> IntArray:
         """How many VMs must restart in each scenario, shape (n_scenarios,)."""
         count = np.append(np.diff(self.start), 0)
-        counts: IntArray = count[self.failures.units].sum(axis=1)
+        counts: IntArray = count[self.scenarios.units].sum(axis=1)
         return counts
 
     def larger_than(self, size: int) -> IntArray:
@@ -123,15 +123,15 @@ class PlacementState:
     @property
     def plain(self) -> BoolArray:
         """Scenarios whose displaced VMs may restart on any target of their pool that has the memory, shape (n_scenarios,)."""
-        return self.unbound if self.problem.n_firm == 1 else np.zeros(len(self.failures), dtype=bool)
+        return self.unbound if self.problem.n_firm == 1 else np.zeros(len(self.scenarios), dtype=bool)
 
     @cached_property
     def unbound(self) -> BoolArray:
         """Scenarios whose displaced VMs may restart on any target of their pool that has room, shape (n_scenarios,)."""
         ruled = self._ruled
         if ruled.all():
-            return np.zeros(len(self.failures), dtype=bool)
-        return ~self.failures.any(ruled) if ruled.any() else np.ones(len(self.failures), dtype=bool)
+            return np.zeros(len(self.scenarios), dtype=bool)
+        return ~self.scenarios.any(ruled) if ruled.any() else np.ones(len(self.scenarios), dtype=bool)
 
     @property
     def unruled(self) -> bool:
@@ -143,7 +143,7 @@ class PlacementState:
         """Nodes with a VM whose restart rules bind, or places, shape (n_nodes,)."""
         problem = self.problem
         narrowed = _narrowed(problem)
-        bound = [binding.vms for binding in problem.bindings if binding.during_failover]
+        bound = [rule.vms for rule in problem.compiled_rules if rule.during_failover]
         if narrowed.any():
             bound.append(np.flatnonzero(narrowed[problem.signature]))
         ruled = np.zeros(problem.n_nodes, dtype=bool)
@@ -152,18 +152,18 @@ class PlacementState:
         return ruled
 
     @cached_property
-    def _binding(self) -> dict[int, list[CompiledRule]]:
+    def _restart_rules(self) -> dict[int, list[CompiledRule]]:
         """By node, the rules that bind the restart of someone there."""
         found: dict[int, list[CompiledRule]] = {}
-        for binding in self.problem.bindings:
-            hosts = self.node_of[binding.vms[self.problem.protected[binding.vms]]]
-            for node in np.unique(hosts[hosts >= 0]).tolist() if binding.during_failover else ():
-                found.setdefault(node, []).append(binding)
+        for rule in self.problem.compiled_rules:
+            hosts = self.node_of[rule.vms[self.problem.protected[rule.vms]]]
+            for node in np.unique(hosts[hosts >= 0]).tolist() if rule.during_failover else ():
+                found.setdefault(node, []).append(rule)
         return found
 
-    def binding(self, nodes: IntArray) -> tuple[CompiledRule, ...]:
-        """Rules (of `Problem.bindings`) that bind the restart of a VM that the failure of some nodes displaces."""
-        found = {b.rule: b for node in nodes.tolist() for b in self._binding.get(node, ())}
+    def restart_rules(self, nodes: IntArray) -> tuple[CompiledRule, ...]:
+        """Rules (of `Problem.compiled_rules`) that bind the restart of a VM that the failure of some nodes displaces."""
+        found = {b.index: b for node in nodes.tolist() for b in self._restart_rules.get(node, ())}
         return tuple(found[rule] for rule in sorted(found))
 
     @cached_property
@@ -180,13 +180,13 @@ class PlacementState:
     @cached_property
     def plan(self) -> IntArray:
         """The freest surviving target of each scenario, -1 if there is none, shape (n_scenarios,)."""
-        failures = self.failures
-        plan = np.full(len(failures), -1, dtype=np.int64)
-        width = failures.nodes.shape[1]
+        scenarios = self.scenarios
+        plan = np.full(len(scenarios), -1, dtype=np.int64)
+        width = scenarios.nodes.shape[1]
         for pool, freest in self._freest.items():
-            mine = np.flatnonzero(failures.pool == pool)
+            mine = np.flatnonzero(scenarios.pool == pool)
             for node in freest[width::-1].tolist():
-                plan[mine[~failures.hit(mine, np.full(len(mine), node))]] = node
+                plan[mine[~scenarios.hit(mine, np.full(len(mine), node))]] = node
         return plan
 
     @cached_property
@@ -196,14 +196,14 @@ class PlacementState:
 
     def displaced_by(self, scenarios: IntArray) -> tuple[IntArray, IntArray]:
         """The VMs that must restart in some scenarios, one scenario after the other, largest first in each; how many each has."""
-        units = self.failures.units[scenarios]
+        units = self.scenarios.units[scenarios]
         start = np.append(self.start, self.start[-1])  # the last two are for unit -1: nobody
         first, count = start[units], start[units + 1] - start[units]
         count[units < 0] = 0
         first, each = first.ravel(), count.ravel()
         place = np.arange(int(each.sum())) - np.repeat(np.cumsum(each) - each, each) + np.repeat(first, each)
         vms, counts = self.order[place], count.sum(axis=1)
-        if not self.failures.simple:
+        if not self.scenarios.simple:
             vms = vms[ranked(np.repeat(np.arange(len(scenarios)), counts), -self.problem.memory[vms])]
         return vms, counts
 

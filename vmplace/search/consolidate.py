@@ -76,7 +76,7 @@ def applies(problem: Problem, goal: Goal) -> bool:
         and problem.capacity.shape[1] == 1
         and problem.lasting is None
         and len(problem.pools) <= 1
-        and not problem.bindings
+        and not problem.compiled_rules
         and not problem.maintenance.any()
         and np.all(problem.limit == problem.usable)
         and not goal.best_effort

@@ -71,7 +71,7 @@ class Evaluator:
         # What is survived in any order is survived by any policy or plan: these take work for each failure.
         strict = evolve(problem, guarantee=evolve(asked, restart="any-order", policy=None, order=None))
         verdict = self._certified(strict, node_of, powered, searching=False)
-        if not verdict.safe and verdict.state.failures.total > self.few:
+        if not verdict.safe and verdict.state.scenarios.total > self.few:
             return verdict
         return self._certified(problem, node_of, powered, searching=asked.policy is not None)
 
@@ -89,7 +89,7 @@ class Evaluator:
 
 def _helps(verdict: Verdict, node: int) -> bool:
     """Whether the node would be a survivor of a failure that is not survived, or not known to be."""
-    failures, fate = verdict.state.failures, verdict.fate
+    failures, fate = verdict.state.scenarios, verdict.fate
     pool = int(failures.problem.pool[node])
     if verdict.turns.get(pool, ScenarioStatus.SAFE) != ScenarioStatus.SAFE:
         return True

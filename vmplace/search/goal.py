@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from vmplace.failover.verdict import Verdict
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import BoolArray, Problem, broken_bindings
+from vmplace.problem.problem import BoolArray, Problem, broken_rules
 from vmplace.solvers.budget import Budget
 
 __all__ = [
@@ -99,7 +99,7 @@ class Goal:
     def stages(self, problem: Problem) -> list[Stage]:
         """What is minimised, in order: protection lost, then rules, then the objectives; moves come before rules."""
         stages: list[Stage] = [(name, 0) for name in self.objectives]
-        if any(not b.must for b in problem.bindings):
+        if any(not b.must for b in problem.compiled_rules):
             stages.insert(1 if self.objectives[0] == "moves" else 0, ("rules", 0))
         lost: list[Stage] = [("lost", p) for p in priorities(problem)] if self.best_effort else []
         return lost + stages
@@ -137,7 +137,7 @@ class Goal:
             and (self.move_running or not len(moved))
             and np.all(problem.movable[moved])
             and np.all(problem.loads(node_of) <= self.limits(problem))
-            and not any(b.must for b in broken_bindings(problem, node_of))
+            and not any(b.must for b in broken_rules(problem, node_of))
             and len(moved) <= (inf if self.max_moves is None else self.max_moves)
             and int(problem.memory[moved].sum()) <= (inf if self.max_migrated is None else self.max_migrated)
         )
@@ -148,7 +148,7 @@ class Goal:
             return verdict.safe
         if self.worst is None:
             return True
-        failures, lost = verdict.state.failures, losses(problem, verdict)
+        failures, lost = verdict.state.scenarios, losses(problem, verdict)
         return all(lost[number] <= self.worst.get(failures.key(number), lost[number]) for number in verdict.losses)
 
     def values(
@@ -166,7 +166,7 @@ class Goal:
                 int(problem.memory[v]) for vms in lost_vms(verdict).values() for v in vms if problem.priority[v] == priority
             )
         if name == "rules":
-            return sum(b.weight for b in broken_bindings(problem, node_of) if not b.must)
+            return sum(b.weight for b in broken_rules(problem, node_of) if not b.must)
         if name == "moves":
             return migrated(problem, node_of)
         if name == "consolidate":
@@ -209,7 +209,7 @@ def lost_vms(verdict: Verdict) -> dict[int, list[int]]:
 def losses(problem: Problem, verdict: Verdict) -> list[tuple[int, ...]]:
     """Per scenario, the memory it leaves without a restart, by priority, highest first."""
     rank = {priority: i for i, priority in enumerate(priorities(problem))}
-    table = np.zeros((len(verdict.state.failures), len(rank)), dtype=np.int64)
+    table = np.zeros((len(verdict.state.scenarios), len(rank)), dtype=np.int64)
     for number, vms in lost_vms(verdict).items():
         for vm in vms:
             table[number, rank[int(problem.priority[vm])]] += problem.memory[vm]
@@ -221,5 +221,5 @@ def faulty(problem: Problem) -> bool:
     now = problem.node_of
     here = np.flatnonzero(now >= 0)
     misplaced = ~problem.reachable[problem.signature[here], now[here]]
-    broken = any(binding.must for binding in broken_bindings(problem, now))
+    broken = any(binding.must for binding in broken_rules(problem, now))
     return bool(np.any(problem.loads(now) > problem.capacity) or misplaced.any() or broken)

@@ -84,7 +84,7 @@ def _spread(problem: Problem, goal: Goal, budget: Budget) -> CandidatePlacement 
         best = _attempt(problem, goal, budget, reserves[-1], anew=True, pack=True)
     if best is None and not budget.spent and not problem.plain:
         best = _attempt(problem, goal, budget, reserves[guess], anew=True, searching=True)
-    if best is None and problem.plain and problem.bindings:
+    if best is None and problem.plain and problem.compiled_rules:
         best = _vacated(problem, goal, budget, reserves[guess])
     return best
 

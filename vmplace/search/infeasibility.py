@@ -233,9 +233,13 @@ def conflict_of_bound(reason: Reason, names: Names, goal: Goal, budget: Budget) 
 def _rules_behind(reason: Reason, names: Names) -> list[int]:
     """The rules that a bound rests on, or may rest on."""
     if reason.kind == "group":
-        return [b.rule for b in names.problem.bindings if b.kind == "together" and b.must and tuple(b.vms.tolist()) == reason.vms]
+        return [
+            b.index
+            for b in names.problem.compiled_rules
+            if b.kind == "together" and b.must and tuple(b.vms.tolist()) == reason.vms
+        ]
     if reason.kind == "apart":
-        bound = ((b.rule, set(b.vms.tolist())) for b in names.problem.bindings if b.zone is not None and b.must)
+        bound = ((b.index, set(b.vms.tolist())) for b in names.problem.compiled_rules if b.zone is not None and b.must)
         return [next(rule for rule, vms in bound if vms.issuperset(reason.vms))]
     if reason.kind not in ("size", "rules"):
         return []

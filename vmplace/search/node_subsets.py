@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import Problem, broken_bindings
+from vmplace.problem.problem import Problem, broken_rules
 from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.neighbourhood import search_among
 from vmplace.solvers.budget import Budget
@@ -75,7 +75,7 @@ def _astray(problem: Problem, goal: Goal) -> IntArray:
     where = np.maximum(now, 0)
     astray = (now < 0) | ~problem.reachable[problem.signature, where]
     astray |= (problem.load(now) > goal.limit(problem))[where]
-    for binding in broken_bindings(problem, now):
+    for binding in broken_rules(problem, now):
         if binding.must:
             astray[binding.vms] = True
     return np.flatnonzero(astray & goal.free(problem))

@@ -26,8 +26,8 @@ def failing(cluster):
     world, now = World(cluster), standing_of(cluster)
     names = Names(cluster, now.problem)
     for number in np.flatnonzero(now.asked).tolist():
-        failed = {names.node(i) for i in now.failures.failing(number).tolist()}
-        key = names.scenario(now.failures, number)
+        failed = {names.node(i) for i in now.scenarios.failing(number).tolist()}
+        key = names.scenario(now.scenarios, number)
         part = next(part for part in world.failures(world.now)[key] if part.nodes <= failed)
         yield world, now, names, number, key, part
 

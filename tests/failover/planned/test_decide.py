@@ -60,8 +60,8 @@ def test_a_plan_breaks_no_more_of_what_is_no_must_than_it_has_to(cluster):
     names = Names(cluster, now.problem)
     wishes = [bound for bound in world.rules if bound.rule.during_failover and not bound.rule.must]
     for number in np.flatnonzero(now.asked).tolist():
-        key = names.scenario(now.failures, number)
-        failed = {names.node(node) for node in now.failures.failing(number).tolist()}
+        key = names.scenario(now.scenarios, number)
+        failed = {names.node(node) for node in now.scenarios.failing(number).tolist()}
         plan = decide(RestartProblem.of(now, number), budget=Budget())
         if plan.safe:
             found = dict(zip(names.vms(plan.vms.tolist()), map(names.node, plan.nodes.tolist()), strict=True))
@@ -108,10 +108,10 @@ def test_reasons_give_true_figures(cluster):
     loads = world.loads(world.now)
     for failed in np.flatnonzero(now.asked).tolist():
         plan = decide(RestartProblem.of(now, failed), budget=Budget())
-        assert plan.safe is world.survivable(world.now, names.scenario(now.failures, failed))
+        assert plan.safe is world.survivable(world.now, names.scenario(now.scenarios, failed))
         if plan.safe:
             continue
-        others = [n for n in cluster.nodes if world.may_restart(world.vms[names.vm(0)], n, names.scenario(now.failures, failed))]
+        others = [n for n in cluster.nodes if world.may_restart(world.vms[names.vm(0)], n, names.scenario(now.scenarios, failed))]
         free = sorted((max(0, n.usable - loads[n.name]) for n in others), reverse=True)
         reason = plan.loss.reason
         sizes = [world.vms[names.vm(vm)].memory for vm in reason.vms]

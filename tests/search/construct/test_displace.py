@@ -14,7 +14,7 @@ def displaced(usable, vms, rules=(), movable=True):
     nodes = [Node(f"n{i}", size) for i, size in enumerate(usable)]
     cluster = Cluster(nodes, [VM(f"v{k}", m, node, movable=movable) for k, (m, node) in enumerate(vms)], rules)
     problem = compile_problem(cluster)
-    bound = np.isin(np.arange(problem.n_vms), [vm for b in problem.bindings for vm in b.vms])
+    bound = np.isin(np.arange(problem.n_vms), [vm for b in problem.compiled_rules for vm in b.vms])
     found = displace(problem, problem.node_of, GOAL.limits(problem), GOAL.free(problem) & ~bound)
     return None if found is None else found.tolist()
 

@@ -70,12 +70,12 @@ def test_every_row_holds_for_what_a_best_effort_loses(cluster, limited, data):
         return
     one = candidate(problem, goal, data.draw(st.sampled_from(right)), cluster)
     lost = losses(problem, one.verdict)
-    failures = one.verdict.state.failures
-    worst = {failures.key(number): loss for number, loss in enumerate(lost)}
+    scenarios = one.verdict.state.scenarios
+    worst = {scenarios.key(number): loss for number, loss in enumerate(lost)}
     model = written_out(problem, evolve(goal, worst=worst if limited else None))
     values = tuple(model.hint(one))
     assert broken_rows(model.program, values) == []
-    assert [model.lost(values, failures.key(number)) for number in range(len(failures))] == lost
+    assert [model.lost(values, scenarios.key(number)) for number in range(len(scenarios))] == lost
 
 
 @settings(max_examples=25, deadline=None)

@@ -25,7 +25,7 @@ def decide_any_order(state: PlacementState, scenario: int, *, budget: Budget, lo
     losses
         Whether all VMs that can be stranded are wanted, with a plan for the others; otherwise one is enough.
     """
-    vms, nodes, any_order = situation_of(state, state.failures.failing(scenario), state.node_of)
+    vms, nodes, any_order = situation_of(state, state.scenarios.failing(scenario), state.node_of)
     found = strand(any_order, budget=budget, every=losses)
     none = np.zeros(0, dtype=np.int64)
     if found.survived:

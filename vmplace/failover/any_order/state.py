@@ -209,14 +209,14 @@ def situation_of(state: PlacementState, failed: IntArray, node_of: IntArray) -> 
     room = state.room_on(nodes, node_of)
     allowed = problem.restartable[problem.signature[vms]][:, nodes]
     apart, together = [], []
-    for binding in problem.bindings:
-        mine = np.flatnonzero(np.isin(vms, binding.vms)) if binding.must and binding.during_failover else vms[:0]
+    for rule in problem.compiled_rules:
+        mine = np.flatnonzero(np.isin(vms, rule.vms)) if rule.must and rule.during_failover else vms[:0]
         if not len(mine):
             continue
-        if binding.zone is not None:
-            allowed[mine] &= ~occupied(problem, node_of, binding, failed, nodes)
-            apart.append((mine, binding.zone[nodes]))
-        elif binding.kind == "together":
+        if rule.zone is not None:
+            allowed[mine] &= ~occupied(problem, node_of, rule, failed, nodes)
+            apart.append((mine, rule.zone[nodes]))
+        elif rule.kind == "together":
             together.append(mine)
     any_order = AnyOrderProblem(
         demand=problem.demand[vms, : problem.n_firm],

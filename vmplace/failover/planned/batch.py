@@ -60,7 +60,7 @@ def plan_together(state: PlacementState, failing: IntArray) -> RestartColumns:
         Scenarios, of any pools.
     """
     parts = [RestartColumns.joined([])]
-    pool_of = state.failures.pool[failing]
+    pool_of = state.scenarios.pool[failing]
     for pool in np.unique(pool_of).tolist():
         targets, mine = state.freest(pool), failing[pool_of == pool]
         done, undone = _dealt(state, mine, targets)
@@ -83,7 +83,7 @@ def _dealt(state: PlacementState, failing: IntArray, targets: IntArray) -> tuple
     place[targets] = np.arange(len(targets))
     rank = np.arange(len(vms)) - np.repeat(np.cumsum(count) - count, count)
     # A node is no target of its own failure; the last entry stands for none.
-    for skipped in np.sort(place[state.failures.nodes[failing]], axis=1).T:
+    for skipped in np.sort(place[state.scenarios.nodes[failing]], axis=1).T:
         rank += rank >= np.repeat(skipped, count)
     np.minimum(rank, len(targets), out=rank)
     # The last entry is no target: nothing fits there.
@@ -98,8 +98,8 @@ def _dealt(state: PlacementState, failing: IntArray, targets: IntArray) -> tuple
 
 def _enough(state: PlacementState, failing: IntArray, targets: IntArray) -> IntArray:
     """Enough of the freest targets that plans are likely found among them."""
-    most, width = int(state.asked[failing].max()), state.failures.nodes.shape[1]
-    lost = int(state.failures.sums(state.free)[failing].max()) if width > 1 else 0
+    most, width = int(state.asked[failing].max()), state.scenarios.nodes.shape[1]
+    lost = int(state.scenarios.sums(state.free)[failing].max()) if width > 1 else 0
     enough = int(np.searchsorted(np.cumsum(state.free[targets]), most + most // 2 + lost)) + 1 + width
     return targets[: min(max(enough, _FEWEST), _MOST * width)]
 
@@ -107,7 +107,7 @@ def _enough(state: PlacementState, failing: IntArray, targets: IntArray) -> IntA
 def _packed(state: PlacementState, failing: IntArray, targets: IntArray) -> RestartColumns:
     """In each step every failure's next largest VM takes its tightest fit."""
     room = np.tile(state.free[targets], (len(failing), 1))
-    for node in state.failures.nodes[failing].T:
+    for node in state.scenarios.nodes[failing].T:
         room[targets[None, :] == node[:, None]] = -1
     vms, counts = state.displaced_by(failing)
     start = np.cumsum(counts) - counts

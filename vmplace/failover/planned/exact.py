@@ -20,7 +20,7 @@ def search_all(restart: RestartProblem, *, budget: Budget) -> tuple[Outcome, Ass
     model = _RestartModel(restart, restart.joint_items())
     for kind, count in enumerate(model.count):
         model.program.row(((v, 1) for v in model.on[kind]), count, count)
-    model.program.objective = [term for b in restart.bindings if not b.must for term in model.soft(b)]
+    model.program.objective = [term for b in restart.rules if not b.must for term in model.soft(b)]
     answer = CpSat().solve(model.program, budget=budget)
     return answer.outcome, None if answer.values is None else model.assignment(answer.values)
 
@@ -75,36 +75,36 @@ class _RestartModel:
             for r, free in enumerate(room):
                 self.program.row(((v, kind.demand[r]) for v, kind in zip(here, self.kinds, strict=True)), upper=free)
         self._together: list[tuple[CompiledRule, IntArray]] = []
-        for binding in restart.bindings:
-            if binding.must and binding.kind == "apart":
-                self._apart(binding)
-            elif binding.must and binding.kind == "together":
-                self._keep_together(binding)
+        for rule in restart.rules:
+            if rule.must and rule.kind == "apart":
+                self._apart(rule)
+            elif rule.must and rule.kind == "together":
+                self._keep_together(rule)
 
     def of_priority(self, priority: int) -> list[int]:
         return [k for k, kind in enumerate(self.kinds) if kind.priority == priority]
 
-    def soft(self, binding: CompiledRule) -> Terms:
+    def soft(self, rule: CompiledRule) -> Terms:
         """Allow a rule that is not a must to be broken; its weight as a term of the objective."""
         broken = self.program.variable(0, 1)
-        if binding.kind == "apart":
-            self._apart(binding, broken)
-        elif binding.kind == "together":
-            self._keep_together(binding, broken)
+        if rule.kind == "apart":
+            self._apart(rule, broken)
+        elif rule.kind == "together":
+            self._keep_together(rule, broken)
         else:
-            self._only_on(binding, broken)
-        return [(broken, binding.weight)]
+            self._only_on(rule, broken)
+        return [(broken, rule.weight)]
 
-    def _members(self, binding: CompiledRule) -> Iterator[tuple[int, int]]:
+    def _members(self, rule: CompiledRule) -> Iterator[tuple[int, int]]:
         for k, kind in enumerate(self.kinds):
-            members = self.restart.members(binding, kind)
+            members = self.restart.members(rule, kind)
             if members:
                 yield k, members
 
-    def _apart(self, binding: CompiledRule, broken: int = -1) -> None:
-        members = list(self._members(binding))
+    def _apart(self, rule: CompiledRule, broken: int = -1) -> None:
+        members = list(self._members(rule))
         slack = sum(self.count[k] * m for k, m in members)
-        place = self.restart.bindings.index(binding)
+        place = self.restart.rules.index(rule)
         zone, taken = self.restart.zones[place], self.restart.taken[place]
         assert zone is not None
         if slack == 1:
@@ -118,19 +118,19 @@ class _RestartModel:
             terms = [(int(self.on[k, i]), m) for k, m in members for i in here]
             self.program.row([*terms, (broken, -slack)], upper=1 - int(taken[here[0]]))
 
-    def _keep_together(self, binding: CompiledRule, broken: int = -1) -> None:
-        members = list(self._members(binding))
+    def _keep_together(self, rule: CompiledRule, broken: int = -1) -> None:
+        members = list(self._members(rule))
         home = [self.program.variable(0, 1) for _ in self.restart.nodes]
-        self._together.append((binding, np.array(home, dtype=np.int64)))
+        self._together.append((rule, np.array(home, dtype=np.int64)))
         self.program.row(((v, 1) for v in home), upper=1)
         for k, _ in members:
             for i, here in enumerate(home):
                 self.program.row([(int(self.on[k, i]), 1), (here, -self.count[k]), (broken, -self.count[k])], upper=0)
 
-    def _only_on(self, binding: CompiledRule, broken: int) -> None:
-        assert binding.nodes is not None
-        outside = np.flatnonzero(~binding.nodes[self.restart.nodes])
-        members = [k for k, _ in self._members(binding)]
+    def _only_on(self, rule: CompiledRule, broken: int) -> None:
+        assert rule.nodes is not None
+        outside = np.flatnonzero(~rule.nodes[self.restart.nodes])
+        members = [k for k, _ in self._members(rule)]
         terms = [(int(self.on[k, i]), 1) for k in members for i in outside]
         self.program.row([*terms, (broken, -sum(self.count[k] for k in members))], upper=0)
 
@@ -140,9 +140,9 @@ class _RestartModel:
         number = {kind.likeness: k for k, kind in enumerate(self.kinds)}
         for item, i in start:
             values[self.on[number[item.likeness], i]] += 1
-        for binding, home in self._together:
+        for rule, home in self._together:
             for item, i in start:
-                if self.restart.members(binding, item):
+                if self.restart.members(rule, item):
                     values[home[i]] = 1
         return tuple(values)
 

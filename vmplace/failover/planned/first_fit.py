@@ -51,7 +51,7 @@ def pack_most(restart: RestartProblem) -> Assignment:
 def _pack(restart: RestartProblem, items: list[Item], *, soft: bool, tightest: bool = True) -> Assignment:
     """Each item in turn onto the fitting candidate that it leaves the least room on, or the most."""
     room = restart.room.copy()
-    closed = np.zeros((len(restart.bindings), len(room)), dtype=bool)
+    closed = np.zeros((len(restart.rules), len(room)), dtype=bool)
     packed: Assignment = []
     for item in items:
         fits = item.allowed & (room >= np.array(item.demand)).all(axis=1)
@@ -67,7 +67,7 @@ def _pack(restart: RestartProblem, items: list[Item], *, soft: bool, tightest: b
             zone = restart.zones[k]
             if zone is not None:
                 closed[k, zone == zone[chosen]] = True
-            elif restart.bindings[k].kind == "together":
+            elif restart.rules[k].kind == "together":
                 closed[k] = True
                 closed[k, chosen] = False
         packed.append((item, chosen))
@@ -75,8 +75,8 @@ def _pack(restart: RestartProblem, items: list[Item], *, soft: bool, tightest: b
 
 
 def _bound(restart: RestartProblem, item: Item, soft: bool) -> Iterator[int]:
-    for k, binding in enumerate(restart.bindings):
-        if restart.binds(binding, soft=soft) and restart.members(binding, item):
+    for k, rule in enumerate(restart.rules):
+        if restart.binds(rule, soft=soft) and restart.members(rule, item):
             yield k
 
 

@@ -154,9 +154,9 @@ def _obstacles(names: Names, final: IntArray) -> Iterator[str]:
     over = (problem.loads(final) > problem.capacity) & (_brought(problem.demand, final, changed, problem.n_nodes) > 0)
     for node in np.flatnonzero(over.any(axis=1)).tolist():
         yield f"{names.node(node)} would be overfull at the end"
-    for binding in problem.bindings:
+    for binding in problem.compiled_rules:
         if binding.must and kept(binding, now) and not kept(binding, final):
-            yield f"rules[{binding.rule}] ({names.rule(binding)}) would be broken at the end"
+            yield f"rules[{binding.index}] ({names.rule(binding)}) would be broken at the end"
 
 
 def _immovable(names: Names, transit: MigrationProblem) -> Iterator[str]:
@@ -230,9 +230,9 @@ class _Telling:
         if self.watch.holds(node_of):
             return Status.SAFE, ()
         verdict = certify(self.names.problem, node_of, budget=self.budget, losses=False)
-        failures = verdict.state.failures
+        scenarios = verdict.state.scenarios
         exposed = [
-            self.names.scenario(failures, i) for i in self.names.in_order(failures) if verdict.fate[i] != ScenarioStatus.SAFE
+            self.names.scenario(scenarios, i) for i in self.names.in_order(scenarios) if verdict.fate[i] != ScenarioStatus.SAFE
         ]
         return Status.UNSAFE if verdict.unsafe else Status.UNKNOWN, tuple(dict.fromkeys(exposed))
 

@@ -145,7 +145,7 @@ class MigrationProblem:
 
 
 def _lasting(problem: Problem, final: IntArray) -> tuple[CompiledRule, ...]:
-    return tuple(b for b in problem.bindings if b.must and kept(b, problem.node_of) and kept(b, final))
+    return tuple(b for b in problem.compiled_rules if b.must and kept(b, problem.node_of) and kept(b, final))
 
 
 @define(eq=False)

@@ -75,7 +75,7 @@ def _homeless(problem: Problem, goal: Goal) -> Reason | None:
 
 def _inseparable(problem: Problem, goal: Goal) -> Reason | None:
     """More VMs to keep apart than there are places for them, one more where each must restart in another."""
-    for binding in problem.bindings:
+    for binding in problem.compiled_rules:
         if binding.zone is None or not binding.must:
             continue
         for pool in np.unique(problem.vm_pool[binding.vms]).tolist():
@@ -164,7 +164,7 @@ def _mean_peak(problem: Problem) -> Fraction:
         sizes = problem.sizes(pool, staying=False)
         if len(usable):
             best = max(best, Fraction(sizes.total, int(usable.sum())), Fraction(sizes.largest, int(usable.max())))
-    for binding in problem.bindings:
+    for binding in problem.compiled_rules:
         usable = problem.usable[(problem.pool == problem.vm_pool[binding.vms[0]]) & problem.online]
         if binding.must and binding.kind == "together" and len(usable) and not problem.on_maintenance[binding.vms].any():
             best = max(best, Fraction(int(problem.memory[binding.vms].sum()), int(usable.max())))
@@ -174,7 +174,7 @@ def _mean_peak(problem: Problem) -> Fraction:
 def _too_large(problem: Problem, goal: Goal) -> Iterator[tuple[CompiledRule, int, int]]:
     """Groups to keep together that no node can hold, with the memory they need and the most that a node has."""
     room = np.where(problem.online | problem.maintenance, goal.limit(problem), 0)
-    for binding in problem.bindings:
+    for binding in problem.compiled_rules:
         if binding.kind == "together":
             need = int(problem.memory[binding.vms].sum())
             most = int(room[problem.pool == problem.vm_pool[binding.vms[0]]].max(initial=0))
@@ -185,7 +185,7 @@ def _too_large(problem: Problem, goal: Goal) -> Iterator[tuple[CompiledRule, int
 def _least_broken(problem: Problem, goal: Goal) -> int:
     """The weight of rules that are no must and that no placement can keep."""
     large = [binding for binding, _, _ in _too_large(problem, goal)]
-    many = [b for b in problem.bindings if b.zone is not None and _too_many(problem, b)]
+    many = [b for b in problem.compiled_rules if b.zone is not None and _too_many(problem, b)]
     return sum(binding.weight for binding in [*large, *many] if not binding.must)
 
 

@@ -38,7 +38,7 @@ class BatchFilling:
         self._cap = np.ascontiguousarray(cap.T)
         self._room = np.where(problem.online, self._cap - problem.loads(node_of).T, -1)
         self._rules_of: dict[int, list[CompiledRule]] = {}
-        for binding in problem.bindings:
+        for binding in problem.compiled_rules:
             for vm in binding.vms.tolist():
                 self._rules_of.setdefault(vm, []).append(binding)
 

@@ -59,7 +59,7 @@ class _VacatePlan:
 
     def __attrs_post_init__(self) -> None:
         self._unbound = self.goal.free(self.problem).copy()
-        for binding in self.problem.bindings:
+        for binding in self.problem.compiled_rules:
             self._unbound[binding.vms] = False
 
     def run(self, budget: Budget) -> IntArray | None:

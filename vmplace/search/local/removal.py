@@ -41,9 +41,9 @@ def loosen(problem: Problem, goal: Goal, cap: IntArray) -> IntArray:
 def _part(problem: Problem, node_of: IntArray, free: BoolArray, room: IntArray) -> None:
     """Take off what breaks rules among VMs: of an apart rule all but one per zone, of a split together rule those that can
     join the others, or all where no node has room."""
-    joined = [binding.vms for binding in problem.bindings if binding.must and binding.kind == "together"]
+    joined = [binding.vms for binding in problem.compiled_rules if binding.must and binding.kind == "together"]
     ties = np.bincount(np.concatenate(joined), minlength=problem.n_vms) if joined else None
-    for binding in problem.bindings:
+    for binding in problem.compiled_rules:
         if not binding.must:
             continue
         hosts = node_of[binding.vms]

@@ -109,7 +109,7 @@ def _with_slots(evaluator: Evaluator, node_of: IntArray, least: int | None) -> C
     problem, goal = evaluator.problem, evaluator.goal
     overfull = (problem.loads(node_of) > goal.limits(problem)).any(axis=1)
     glance = _glance(problem, node_of)
-    failing = glance.state.failures.pool[_unplanned(glance)]
+    failing = glance.state.scenarios.pool[_unplanned(glance)]
     pools = np.union1d(problem.pool[overfull], failing).tolist()
     for pool in pools:
         slots = Slots(problem, goal.limits(problem), node_of, pool)
@@ -192,7 +192,7 @@ class _PoolRepair:
         """A failure for which quick ways find no plan."""
         glance = _glance(self.problem, self.slots.node_of)
         state = glance.state
-        left = np.flatnonzero(_unplanned(glance) & (state.failures.pool == self.pool))
+        left = np.flatnonzero(_unplanned(glance) & (state.scenarios.pool == self.pool))
         # Those that displace most need most: if one fails it is found soon.
         for scenario in left[np.argsort(-state.asked[left], kind="stable")].tolist():
             restart = RestartProblem.of(state, scenario)
@@ -209,7 +209,7 @@ def _movable(problem: Problem, goal: Goal, pool: int) -> BoolArray:
 def _unbound(problem: Problem, goal: Goal) -> BoolArray:
     """VMs that may move and whose rules concern no others, shape (n_vms,)."""
     free = goal.free(problem).copy()
-    for binding in problem.bindings:
+    for binding in problem.compiled_rules:
         free[binding.vms] = False
     return free
 

@@ -26,12 +26,12 @@ class EffortModel(CountModel):
         """Whether the failures are few enough, and the same wherever VMs are."""
         if not problem.plain or goal.consolidates or (goal.move_running and problem.maintenance.any()):
             return False
-        failures = PlacementState.of(problem, problem.node_of).failures
-        return failures.complete and len(failures) * len(problem.classes) * problem.n_nodes <= _MOST_RESTARTS
+        scenarios = PlacementState.of(problem, problem.node_of).scenarios
+        return scenarios.complete and len(scenarios) * len(problem.classes) * problem.n_nodes <= _MOST_RESTARTS
 
     @cached_property
     def _failures(self) -> Scenarios:
-        return PlacementState.of(self._problem, self._problem.node_of).failures
+        return PlacementState.of(self._problem, self._problem.node_of).scenarios
 
     def _lose(self) -> IntArray:
         """By class and failure."""
@@ -40,7 +40,7 @@ class EffortModel(CountModel):
 
     def _lost_counts(self, candidate: CandidatePlacement, counts: IntArray) -> IntArray:
         lost = np.zeros((len(counts), len(self._failures)), dtype=np.int64)
-        known = candidate.verdict.state.failures
+        known = candidate.verdict.state.scenarios
         for scenario, loss in candidate.verdict.losses.items():
             np.add.at(lost[:, self._failures.number[known.key(scenario)]], self._classes.of[loss.vms], 1)
         return lost

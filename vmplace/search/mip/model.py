@@ -352,14 +352,14 @@ class CountModel(Running):
                 terms, capacity = self._capacity(i, int(self._capacity_of[resource, i]))
                 if any(v >= 0 and c for v, c in coming):
                     self.program.row([*coming, *self._load(i, resource, lasting=True), *terms], upper=capacity)
-        for binding in problem.bindings:
+        for binding in problem.compiled_rules:
             if binding.must and binding.during_failover:
                 self._bind_restarts(binding, units, restarts)
         return True
 
     def _restarts(self, candidate: CandidatePlacement, units: tuple[int, ...]) -> IntArray:
         """VMs of each class that restart on each node in a scenario, shape (n_classes, n_nodes)."""
-        number = candidate.verdict.state.failures.number.get(units)
+        number = candidate.verdict.state.scenarios.number.get(units)
         restarts = candidate.verdict.restarts
         mine = restarts[restarts.scenario == (-1 if number is None else number)]
         counts = np.zeros_like(self._n)
@@ -397,7 +397,7 @@ class CountModel(Running):
         if name == "lost":
             return self._lost_terms(priority)
         if name == "rules":
-            weight = {b.rule: b.weight for b in self._problem.bindings}
+            weight = {b.index: b.weight for b in self._problem.compiled_rules}
             return [(v, weight[rule]) for rule, v in self._broken.items() if v >= 0]
         if name == "moves":
             assert self._out is not None

@@ -54,7 +54,7 @@ class Running:
         if goal.worst is not None:
             self._no_worse(goal.worst)
         self._out = self._migrate()
-        self._broken = {b.rule: self._bind(b) for b in problem.bindings}
+        self._broken = {b.index: self._bind(b) for b in problem.compiled_rules}
         self._shares = Shares.of(problem, self._unit)
         self._peak = self._level(least_peak) if "balance" in goal.objectives else -1
 
@@ -111,9 +111,9 @@ class Running:
         problem, last = self._problem, dict[bytes, int]()
         limit = self._goal.limit(problem)
         for i in np.flatnonzero(problem.online & (self._now.sum(axis=0) == 0)).tolist():
-            rules = [b.nodes[i] for b in problem.bindings if b.nodes is not None]
+            rules = [b.nodes[i] for b in problem.compiled_rules if b.nodes is not None]
             # Nodes of failure domains are alike only within one.
-            rules += [b.zone[i] for b in problem.bindings if b.zone is not None and len(np.unique(b.zone)) < len(b.zone)]
+            rules += [b.zone[i] for b in problem.compiled_rules if b.zone is not None and len(np.unique(b.zone)) < len(b.zone)]
             place = [problem.pool[i], problem.unit[i] if problem.guarantee.scope == "domain" else -1, limit[i]]
             key = np.array([*place, *problem.capacity[i], *problem.reachable[:, i], *problem.restartable[:, i], *rules])
             if key.tobytes() in last:
@@ -163,7 +163,7 @@ class Running:
         """A variable that may be 1 only if a scenario loses less than `most` MiB of a priority."""
 
         def loses_less(c: CandidatePlacement, _: IntArray) -> IntArray:
-            number = c.verdict.state.failures.number.get(units)
+            number = c.verdict.state.scenarios.number.get(units)
             return np.array([number is None or losses(self._problem, c.verdict)[number][rank] < most])
 
         less = int(self._new(np.ones(1, dtype=np.int64), loses_less)[0])

@@ -246,7 +246,7 @@ class _ExactSearch:
     def _correct(self, number: int, verdict: Verdict, powered: BoolArray | None) -> bool:
         """State what the model missed of a scenario: slots of a size where that tells, else all; False if it is already."""
         state = verdict.state
-        units, failed, node_of = state.failures.key(number), state.failures.failing(number), state.node_of
+        units, failed, node_of = state.scenarios.key(number), state.scenarios.failing(number), state.node_of
         if self._told_as_story(number, verdict):
             return True
         sizes = None if self.goal.best_effort else self.model.sharpen(node_of, powered, failed)
@@ -262,9 +262,9 @@ class _ExactSearch:
         loss = verdict.losses.get(number)
         if loss is None or loss.reason.kind != "stranded" or not isinstance(self.model, AnyOrderModel):
             return False
-        if self.problem.in_turn or verdict.state.binding(verdict.state.failures.failing(number)):
+        if self.problem.in_turn or verdict.state.restart_rules(verdict.state.scenarios.failing(number)):
             return False
-        self.model.forbid_story(verdict.state.failures.key(number), loss.reason.vms[0], loss.reason.story)
+        self.model.forbid_story(verdict.state.scenarios.key(number), loss.reason.vms[0], loss.reason.story)
         self.cuts += 1
         return True
 
@@ -291,8 +291,8 @@ class _ExactSearch:
         if not self.goal.best_effort:
             wrong = np.flatnonzero(verdict.fate == ScenarioStatus.UNSAFE)
         else:
-            lost, failures = losses(self.problem, verdict), verdict.state.failures
-            better = [n for n in range(len(failures)) if lost[n] > self.model.lost(values, failures.key(n))]
+            lost, scenarios = losses(self.problem, verdict), verdict.state.scenarios
+            better = [n for n in range(len(scenarios)) if lost[n] > self.model.lost(values, scenarios.key(n))]
             wrong = np.array(better, dtype=np.int64)
         by_weight = wrong[np.argsort(-verdict.state.asked[wrong], kind="stable")]
         # All at once on small clusters, and after the first few have not sufficed.
