@@ -1,45 +1,44 @@
 """Places virtual machines by reserved memory so that any node can fail and every VM still fits elsewhere, and proves it."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from vmplace.auditor.audit import audit
-from vmplace.failover.check import check
-from vmplace.formats.document import dump, load
-from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
-from vmplace.model.errors import Flaw, InputError
-from vmplace.results.placement import (
-    BrokenRule,
-    Comparison,
-    Conflict,
-    Migration,
-    Report,
-    Scenario,
-    Solution,
-    Status,
-    Unprotected,
-    Violation,
-)
-from vmplace.solvers.budget import Progress
+TYPE_CHECKING = False
+"""As of `typing`, which takes longer to load than all of this."""
 
 if TYPE_CHECKING:
     from vmplace.admission.admit import admit
     from vmplace.admission.admitter import Admitter
     from vmplace.admission.results import Admission, Candidate, Candidates
     from vmplace.admission.tickets import Ticket
+    from vmplace.auditor.audit import audit
     from vmplace.capacity.headroom import headroom, headroom_table
     from vmplace.capacity.results import Headroom, HeadroomTable, Sizing
     from vmplace.capacity.size import size
     from vmplace.capacity.trend import Course, Forecast, Snapshot, Trend, trend
     from vmplace.diagnosis.explain import explain
     from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack, Stuck
+    from vmplace.failover.check import check
+    from vmplace.formats.document import dump, load
+    from vmplace.model.cluster import Cluster
+    from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
+    from vmplace.model.errors import Flaw, InputError
     from vmplace.model.what_if import what_if
     from vmplace.placement.drain import drain
     from vmplace.placement.migration.plan import plan_moves
     from vmplace.placement.place import place, repair
     from vmplace.placement.rolling_drain import RollingDrain, rolling_drain
     from vmplace.results.migration import MigrationPlan, Start, Step
+    from vmplace.results.placement import (
+        BrokenRule,
+        Comparison,
+        Conflict,
+        Migration,
+        Report,
+        Scenario,
+        Solution,
+        Status,
+        Unprotected,
+        Violation,
+    )
+    from vmplace.solvers.budget import Progress
 
 __all__ = [
     "VM",
@@ -104,51 +103,46 @@ __all__ = [
     "what_if",
 ]
 
+__version__ = "0.1.0"
 
-_LATER = {
-    "Admission": "admission.results",
-    "Admitter": "admission.admitter",
-    "Blame": "diagnosis.results",
-    "Candidate": "admission.results",
-    "Candidates": "admission.results",
-    "Course": "capacity.trend",
-    "Explanation": "diagnosis.results",
-    "Forecast": "capacity.trend",
-    "Headroom": "capacity.results",
-    "HeadroomTable": "capacity.results",
-    "MigrationPlan": "results.migration",
-    "Obstacle": "diagnosis.results",
-    "Remedy": "diagnosis.results",
-    "RollingDrain": "placement.rolling_drain",
-    "Sizing": "capacity.results",
-    "Slack": "diagnosis.results",
-    "Snapshot": "capacity.trend",
-    "Start": "results.migration",
-    "Step": "results.migration",
-    "Stuck": "diagnosis.results",
-    "Ticket": "admission.tickets",
-    "Trend": "capacity.trend",
-    "admit": "admission.admit",
-    "drain": "placement.drain",
-    "explain": "diagnosis.explain",
-    "headroom": "capacity.headroom",
-    "headroom_table": "capacity.headroom",
-    "place": "placement.place",
-    "plan_moves": "placement.migration.plan",
-    "repair": "placement.place",
-    "rolling_drain": "placement.rolling_drain",
-    "size": "capacity.size",
-    "trend": "capacity.trend",
-    "what_if": "model.what_if",
+_NAMES_OF = {
+    "vmplace.admission.admit": "admit",
+    "vmplace.admission.admitter": "Admitter",
+    "vmplace.admission.results": "Admission Candidate Candidates",
+    "vmplace.admission.tickets": "Ticket",
+    "vmplace.auditor.audit": "audit",
+    "vmplace.capacity.headroom": "headroom headroom_table",
+    "vmplace.capacity.results": "Headroom HeadroomTable Sizing",
+    "vmplace.capacity.size": "size",
+    "vmplace.capacity.trend": "Course Forecast Snapshot Trend trend",
+    "vmplace.diagnosis.explain": "explain",
+    "vmplace.diagnosis.results": "Blame Explanation Obstacle Remedy Slack Stuck",
+    "vmplace.failover.check": "check",
+    "vmplace.formats.document": "dump load",
+    "vmplace.model.cluster": "Cluster",
+    "vmplace.model.entities": "Apart Guarantee Node NotOn OnlyOn Tag Together VM",
+    "vmplace.model.errors": "Flaw InputError",
+    "vmplace.model.what_if": "what_if",
+    "vmplace.placement.drain": "drain",
+    "vmplace.placement.migration.plan": "plan_moves",
+    "vmplace.placement.place": "place repair",
+    "vmplace.placement.rolling_drain": "RollingDrain rolling_drain",
+    "vmplace.results.migration": "MigrationPlan Start Step",
+    "vmplace.results.placement": "BrokenRule Comparison Conflict Migration Report Scenario Solution Status Unprotected Violation",
+    "vmplace.solvers.budget": "Progress",
 }
-"""What is loaded when it is first asked for, by the module it is in: most of the package, and `check` needs none of it."""
+"""The public names by the module that has them: it is loaded when one of them is first asked for."""
 
+_MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
 
-def __getattr__(name: str) -> Any:
-    """What is not needed for `check`, when it is first asked for."""
-    if name in _LATER:
-        return globals().setdefault(name, getattr(import_module(f"vmplace.{_LATER[name]}"), name))
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # to a type checker, a name that is misspelt is an error
+
+    def __getattr__(name):
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return globals().setdefault(name, getattr(import_module(_MODULE_OF[name]), name))
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,17 @@
 """The command line, one file for each command."""
 
-from vmplace.cli.entry import cli, main
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from vmplace.cli.group import cli, main
 
 __all__ = ["cli", "main"]
+
+if not TYPE_CHECKING:  # loaded when first asked for: the version needs neither
+
+    def __getattr__(name):
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from vmplace.cli import group
+
+        return getattr(group, name)
