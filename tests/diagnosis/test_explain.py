@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import vmplace
 from tests.support.brute import World
-from vmplace.model.edits import within, without
+from vmplace.model.what_if import within, without
 from vmplace.testing import clusters
 
 BOUNDLESS = 10**6

@@ -55,6 +55,7 @@ def audit(cluster: str, result: str, as_json: bool) -> int:
     if cluster == result == "-":
         raise click.UsageError("CLUSTER and RESULT cannot both be stdin")
     import vmplace
+    from vmplace.auditor.claims import false_claims
     from vmplace.formats.result import SavedResult
     from vmplace.report.check import violation_report
 
@@ -62,7 +63,7 @@ def audit(cluster: str, result: str, as_json: bool) -> int:
     with blaming(result), touching(result):
         saved = SavedResult.read(result)
         violations = vmplace.audit(document, saved.placement, saved.failover, powered=saved.powered, drained=saved.drained)
-    violations += saved.false_claims(document)
+    violations += false_claims(document, saved.placement, saved.failover, saved.unprotected)
     undecided = all(violation.kind == "unverified" for violation in violations)
     verdict = "safe" if not violations else "unknown" if undecided else "unsafe"
     if as_json:

@@ -17,9 +17,9 @@ from vmplace.failover.check import verdict_now
 from vmplace.failover.verdict import Verdict
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_count
-from vmplace.model.edits import bridged, less
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import spell_memory
+from vmplace.model.what_if import bridged, less
 from vmplace.placement.place import place
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names

@@ -12,8 +12,8 @@ from vmplace.failover.outcome import Loss
 from vmplace.failover.reasons import scenario_sentence
 from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
-from vmplace.model.edits import yielding
 from vmplace.model.units import spell_memory
+from vmplace.model.what_if import yielding
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem

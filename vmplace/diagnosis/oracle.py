@@ -10,7 +10,7 @@ from vmplace.diagnosis.results import Remedy
 from vmplace.failover.certify import certify
 from vmplace.failover.check import check
 from vmplace.model.cluster import Cluster
-from vmplace.model.edits import waiting, with_vms, within
+from vmplace.model.what_if import waiting, with_vms, within
 from vmplace.placement.place import attempt
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names

@@ -9,10 +9,10 @@ from attrs import evolve
 from vmplace.diagnosis.oracle import RemedyOracle
 from vmplace.diagnosis.results import Remedy
 from vmplace.model.cluster import Cluster
-from vmplace.model.edits import with_nodes, with_states, with_vms, yielding
 from vmplace.model.entities import Guarantee, Node
 from vmplace.model.references import resolve
 from vmplace.model.units import MAX_MEMORY, spell_memory
+from vmplace.model.what_if import with_nodes, with_states, with_vms, yielding
 
 __all__ = ["fewer_rules", "finished", "less_headroom", "less_promised", "more_nodes", "returned"]
 

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator
 from vmplace.diagnosis.oracle import RemedyOracle, settled
 from vmplace.diagnosis.results import Remedy
 from vmplace.model.cluster import Cluster
-from vmplace.model.edits import waiting, with_vms, without
 from vmplace.model.units import spell_memory
+from vmplace.model.what_if import waiting, with_vms, without
 from vmplace.problem.compile import compile_problem
 from vmplace.results.placement import Solution
 

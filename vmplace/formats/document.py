@@ -9,8 +9,7 @@ from contextlib import suppress
 
 from vmplace.formats.parse import Form, decode, parse, read_text
 from vmplace.formats.structure import from_document, read_document
-from vmplace.formats.unstructure import document_parts, to_document
-from vmplace.formats.write import lines
+from vmplace.formats.unstructure import document_parts, lines, to_document
 from vmplace.model.cluster import Cluster
 from vmplace.model.errors import InputError
 

@@ -1,21 +1,22 @@
-"""Files to text and text to plain values: JSON, and as much of YAML as says one thing only."""
+"""Files to text, and text to plain values: JSON, and the unambiguous part of YAML."""
 
 import codecs
+import gc
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, NoReturn
 
 from attrs import frozen
 
-from vmplace.formats.gc import uncollected
 from vmplace.model.converters import member_place
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 
-__all__ = ["Form", "Parsed", "decode", "parse", "read_text"]
+__all__ = ["Form", "Parsed", "decode", "parse", "read_text", "uncollected"]
 
 Form = Literal["json", "yaml"]
 
@@ -91,6 +92,18 @@ def decode(content: str | bytes) -> str:
     if "\0" in text:
         _refuse(text, text.index("\0"), "a NUL byte: save the file as plain text")
     return text
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Let the cyclic garbage collector rest: of a million values in the making none is garbage, and to look takes longer."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @uncollected()

@@ -1,16 +1,14 @@
 """A result that ``--json`` printed, read back to be audited."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import attrs
 from attrs import field, frozen
 
 from vmplace.formats.parse import parse, read_text
-from vmplace.model.cluster import Cluster
 from vmplace.model.converters import name_places, parse_mapping, parse_names, placed
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
-from vmplace.results.placement import Violation
 
 __all__ = ["SavedResult"]
 
@@ -99,20 +97,3 @@ class SavedResult:
             status = short(members.get("status"))
             raise InputError([Flaw("placement", f"null, with status {status}: there is nothing to audit")])
         return cls(**{own.name: members[own.name] for own in attrs.fields(cls) if members.get(own.name) is not None})
-
-    def false_claims(self, cluster: Cluster) -> Iterator[Violation]:
-        """What it says of VMs without a restart that its own plans, or the cluster, contradict."""
-        asked, vms, nodes = cluster.guarantee, cluster.vm_columns, cluster.node_columns
-        known = set(vms.names) if self.unprotected else set()
-        wide, domains = asked.scope == "domain", zip(nodes.names, nodes.domain, strict=True)
-        unit_of: dict[str | None, str] = {name: domain if wide and domain else name for name, domain in domains}
-        in_turn = asked.sequence == "sequential" and asked.failures > 1
-        exact = not in_turn and (asked.policy is not None or asked.restart == "planned")
-        for scenario, vm in self.unprotected:
-            restart = self.failover.get(scenario, {}).get(vm)
-            if vm not in known:
-                yield Violation("failover", scenario, f"{short(vm)}, listed as unprotected, is no VM of this cluster")
-            elif restart is not None and exact:  # else one plan may hold and the VM be lost all the same
-                yield Violation("failover", scenario, f"{vm} is listed as unprotected, but the plan restarts it on {restart}")
-            elif unit_of.get(self.placement.get(vm)) not in scenario.split("+"):
-                yield Violation("failover", scenario, f"{vm} is listed as unprotected, but is not on {scenario}")

@@ -12,17 +12,16 @@ from attrs import field, frozen
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
-from vmplace.formats.gc import uncollected
-from vmplace.formats.parse import Parsed
-from vmplace.formats.structure_columns import plain_columns
+from vmplace.formats.parse import Parsed, uncollected
 from vmplace.model.cluster import Cluster
+from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.converters import name_places, parse_date, parse_meta, parse_names, parse_ratios, within
 from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Rule, Together
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.references import Unreadable, broken_references
-from vmplace.model.units import MAX_MEMORY, short
+from vmplace.model.units import MAX_MEMORY, parse_memory, short
 
-__all__ = ["from_document", "read_document"]
+__all__ = ["from_document", "plain_columns", "read_document"]
 
 _RULE_KINDS: Mapping[str, type[Any]] = {kind.kind: kind for kind in (Apart, Together, OnlyOn, NotOn)}
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
@@ -285,3 +284,44 @@ def _position(raw: Any, place: str) -> list[int]:
             position.append(list(part).index(key) if key in part else len(part))
             part = part.get(key)
     return position
+
+
+def plain_columns(nodes: Sequence[Any], vms: Sequence[Any]) -> tuple[NodeColumns, VMColumns] | None:
+    """The columns of entries that are mappings of name, memory and, for VMs, node and ``running: true``.
+
+    Parameters
+    ----------
+    nodes, vms
+        As a document has them, unchecked.
+
+    Returns
+    -------
+    tuple of NodeColumns and VMColumns, or None
+        None where an entry says more, and where something is wrong: reading them one by one tells what.
+    """
+    try:
+        if not (all(map(_is_plain_node, nodes)) and all(map(_is_plain_vm, vms))):
+            return None
+        hosts = NodeColumns.of(_memory(nodes), _names(nodes))
+        index: dict[str | None, int] = {name: i for i, name in enumerate(hosts.names)}
+        index[None] = -1
+        where = [index[vm.get("node")] for vm in vms]
+        return hosts, VMColumns.of(_memory(vms), where, _names(vms), hosts.names)
+    except (KeyError, TypeError, ValueError):  # a key that is missing, a value that is wrong, a node that is unknown
+        return None
+
+
+def _is_plain_node(node: object) -> bool:
+    return isinstance(node, dict) and len(node) == 2  # the two that are read
+
+
+def _is_plain_vm(vm: object) -> bool:
+    return isinstance(vm, dict) and len(vm) == 2 + ("node" in vm) + ("running" in vm) and vm.get("running", True) is True
+
+
+def _names(entries: Sequence[Any]) -> list[str]:
+    return [entry["name"] for entry in entries]
+
+
+def _memory(entries: Sequence[Any]) -> list[int]:
+    return [parse_memory(entry["memory"]) for entry in entries]

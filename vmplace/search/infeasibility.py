@@ -12,9 +12,9 @@ from attrs import define, evolve, field, frozen
 
 from vmplace.failover.outcome import Reason
 from vmplace.model.cluster import Cluster
-from vmplace.model.edits import among
 from vmplace.model.entities import VM, Guarantee, NotOn, OnlyOn
 from vmplace.model.references import resolve
+from vmplace.model.what_if import among
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem

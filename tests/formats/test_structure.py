@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmplace.formats import structure
-from vmplace.formats.structure import from_document
-from vmplace.formats.structure_columns import plain_columns
+from vmplace.formats.structure import from_document, plain_columns
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.entities import VM, Node

@@ -1,10 +1,10 @@
-"""The garbage collector rests for a while, and then goes on as before."""
+"""Files to text, and text to values: the garbage collector rests for a while, and then goes on as before."""
 
 import gc
 
 import pytest
 
-from vmplace.formats.gc import uncollected
+from vmplace.formats.parse import uncollected
 
 
 @uncollected()

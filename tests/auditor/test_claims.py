@@ -2,6 +2,7 @@
 
 import pytest
 
+from vmplace.auditor.claims import false_claims
 from vmplace.formats.result import SavedResult
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Guarantee, Node
@@ -17,7 +18,7 @@ def claims(scenario, *vms, plan=None, **guarantee):
         failover={scenario: plan or {}},
         unprotected=[{"scenario": scenario, "vms": list(vms)}],
     )
-    return [v.message for v in saved.false_claims(cluster)]
+    return [v.message for v in false_claims(cluster, saved.placement, saved.failover, saved.unprotected)]
 
 
 @pytest.mark.parametrize(
