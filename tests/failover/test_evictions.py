@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from tests.support.brute import World
 from tests.support.placements import standing_of
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
+from vmplace.failover.certify import judge
 from vmplace.failover.evictions import with_evictions
-from vmplace.failover.judge import judge
 from vmplace.failover.planned.batch import RestartColumns
 from vmplace.problem.names import Names
 from vmplace.solvers.budget import Budget

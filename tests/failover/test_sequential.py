@@ -8,7 +8,7 @@ from tests.failover.test_certify import FATAL_IN_TURN
 from tests.support.brute import World
 from tests.support.placements import standing_of, state
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
-from vmplace.failover.judge import judge
+from vmplace.failover.certify import judge
 from vmplace.failover.sequential import decide_any_order_in_turn, survives_in_turn
 from vmplace.problem.names import Names
 from vmplace.solvers.budget import Budget

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
-from vmplace.problem.ranking import evenly, tally
+from vmplace.problem.sizes import evenly, tally
 from vmplace.problem.state import PlacementState
 from vmplace.search.goal import Goal
 from vmplace.solvers.binpacking.bounds import Worth, dual_feasible

@@ -8,7 +8,7 @@ import numpy as np
 from attrs import define, field, frozen
 
 from vmplace.model.columns import BoolArray, IntArray
-from vmplace.problem.ranking import evenly, tally
+from vmplace.problem.sizes import evenly, tally
 from vmplace.solvers.binpacking.bounds import dual_feasible
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import Answer, CpSat

@@ -7,7 +7,7 @@ import numpy as np
 from vmplace.failover.planned.batch import RestartColumns
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, CompiledRule
-from vmplace.problem.ranking import ranked
+from vmplace.problem.sizes import ranked
 from vmplace.problem.state import PlacementState
 
 __all__ = ["with_evictions"]

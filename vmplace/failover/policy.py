@@ -9,7 +9,7 @@ from vmplace.failover.outcome import Loss, Plan, Reason
 from vmplace.failover.planned.first_fit import plan_among
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import Problem
-from vmplace.problem.ranking import ranked
+from vmplace.problem.sizes import ranked
 from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
 

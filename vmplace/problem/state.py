@@ -7,8 +7,8 @@ from attrs import frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, CompiledRule, Problem
-from vmplace.problem.ranking import ranked
 from vmplace.problem.scenarios import Scenarios
+from vmplace.problem.sizes import ranked
 
 __all__ = ["PlacementState"]
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vmplace.admission.incremental.certificates import LiveCertificates
-from vmplace.admission.incremental.plan_store import RestartPlans
-from vmplace.admission.incremental.restart_plans import Loss, RestartPlan, Room, find_restart_plan, no_more
+from vmplace.admission.incremental.restart_plans import Loss, RestartPlan, RestartPlans, Room, find_restart_plan, no_more
 from vmplace.admission.incremental.state import LiveState, LiveVM
 from vmplace.admission.results import Rejection
 from vmplace.model.columns import BoolArray, IntArray

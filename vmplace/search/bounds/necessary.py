@@ -8,8 +8,7 @@ import numpy as np
 from vmplace.failover.outcome import Reason
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import CompiledRule, Problem
-from vmplace.problem.ranking import evenly
-from vmplace.problem.sizes import SizeCounts
+from vmplace.problem.sizes import SizeCounts, evenly
 from vmplace.search.bounds.slots import least_moved, least_peak
 from vmplace.search.goal import Goal, Stage
 

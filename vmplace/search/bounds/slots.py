@@ -15,7 +15,7 @@ from attrs import frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import Problem
-from vmplace.problem.ranking import evenly, tally
+from vmplace.problem.sizes import evenly, tally
 from vmplace.search.bounds.lifting import slot_prices
 from vmplace.search.bounds.shares import Shares
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, CompiledRule, Problem
-from vmplace.problem.ranking import evenly, ranked
+from vmplace.problem.sizes import evenly, ranked
 from vmplace.search.construct.spreading import fitting, holding, spread
 
 __all__ = ["BatchFilling"]

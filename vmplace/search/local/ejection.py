@@ -9,7 +9,7 @@ from attrs import define, evolve, frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray
-from vmplace.problem.ranking import evenly
+from vmplace.problem.sizes import evenly
 from vmplace.search.local.slots import Slots
 from vmplace.solvers.binpacking.subset_sum import fullest
 from vmplace.solvers.budget import Budget

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
-from vmplace.problem.ranking import evenly, tally
+from vmplace.problem.sizes import evenly, tally
 from vmplace.search.construct.spreading import fitting
 
 __all__ = ["Slots"]

@@ -11,7 +11,7 @@ import numpy as np
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import Problem
-from vmplace.problem.ranking import evenly
+from vmplace.problem.sizes import evenly
 from vmplace.search.bounds.lifting import lifted
 from vmplace.search.goal import Goal
 from vmplace.solvers.budget import Budget
