@@ -1,6 +1,6 @@
 """Compiles a cluster to arrays: names become indices here, and nowhere else."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -10,7 +10,8 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, NodeColumns, VMColumns
 from vmplace.model.entities import Apart, NotOn, OnlyOn
 from vmplace.model.references import resolve
-from vmplace.problem.problem import CompiledRule, Problem
+from vmplace.problem.problem import CompiledRule, Problem, normal_limit
+from vmplace.problem.signatures import numbered, signed
 
 __all__ = ["compile_problem", "domains"]
 
@@ -39,9 +40,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
 
     pools = {pool: i for i, pool in enumerate(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))}
     pool, domain = nodes.pool.numbered(pools), domains(nodes)
-    rules = list(_compiled_rules(cluster, nodes, vms, original, domain))
     vm_pool = vms.pool.numbered(pools)
-    signature, signatures = _signatures(column(vm_pool, vm_pool[migrating]), rules)
     resources, n_firm = _resources(cluster, nodes, vms)
     moving = np.isin(np.arange(len(vms)), migrating) if len(migrating) else np.False_
     evictable = column(vms.evictable, vms.evictable[migrating])
@@ -49,7 +48,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
         resources=resources,
         n_firm=n_firm,
         capacity=_capacity(cluster, nodes, resources),
-        limit=_limit(nodes.usable, cluster),
+        limit=normal_limit(nodes.usable, cluster.guarantee),
         online=online & ~out,
         maintenance=~online & ~offline & ~out,
         drained=out,
@@ -62,11 +61,13 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
         optional=column(vms.protected & vms.evictable if evictable.any() else vms.evictable, False),
         movable=column(vms.movable & ~moving if len(migrating) else vms.movable, False),
         priority=column(vms.priority, 0),
-        signature=signature,
-        signature_pool=np.array([pool for pool, _ in signatures], dtype=np.int64),
-        reachable=_masks(signatures, pool, ~offline & ~out, [b for b in rules if b.must]),
-        restartable=_masks(signatures, pool, online & ~out, [b for b in rules if b.must and b.during_failover]),
-        compiled_rules=tuple(b for b in rules if not (b.must and b.kind == "only-on")),
+        **signed(
+            column(vm_pool, vm_pool[migrating]),
+            list(_compiled_rules(cluster, nodes, vms, original, domain)),
+            pool,
+            ~offline & ~out,
+            online & ~out,
+        ),
         guarantee=cluster.guarantee,
         original=np.concatenate([original, migrating]) if len(migrating) else original,
         n_incoming=len(migrating),
@@ -90,7 +91,7 @@ def domains(nodes: NodeColumns) -> IntArray:
 
 def _units(pool: IntArray, domain: IntArray) -> IntArray:
     """Which nodes fail as one: those of one domain and pool."""
-    return _numbered(domain * (int(pool.max(initial=0)) + 1) + pool)[0]
+    return numbered(domain * (int(pool.max(initial=0)) + 1) + pool)[0]
 
 
 def _resources(cluster: Cluster, nodes: NodeColumns, vms: VMColumns) -> tuple[tuple[str, ...], int]:
@@ -119,14 +120,6 @@ def _demand(vms: VMColumns, resources: tuple[str, ...]) -> IntArray:
     return np.column_stack([vms.memory, *(vms.resources.get(name, none) for name in resources)])
 
 
-def _limit(usable: IntArray, cluster: Cluster) -> IntArray:
-    share = cluster.guarantee.headroom
-    if not share:
-        return usable
-    top, bottom = share.numerator, share.denominator
-    return np.array([c - -(-c * top // bottom) for c in usable.tolist()], dtype=np.int64)
-
-
 def _compiled_rules(
     cluster: Cluster, nodes: NodeColumns, vms: VMColumns, original: IntArray, domain: IntArray
 ) -> Iterator[CompiledRule]:
@@ -145,41 +138,7 @@ def _compiled_rules(
             among[[node_index[name] for name in resolve(rule.nodes, cluster.nodes)]] = True
             if isinstance(rule, NotOn):
                 among = ~among
-        if len(members) >= (1 if kind == "only-on" else 2):
-            own = np.array(members, dtype=np.int64)
-            yield CompiledRule(index, kind, own, among, zone, rule.must, rule.weight, rule.during_failover)
-
-
-def _signatures(pool: IntArray, compiled_rules: list[CompiledRule]) -> tuple[IntArray, list[tuple[int, frozenset[int]]]]:
-    """Signature of each VM, and for each signature its pool and the rules it is under (by index in the cluster)."""
-    rules_of: dict[int, list[int]] = {}
-    for rule in compiled_rules:
-        for vm in rule.vms.tolist():
-            rules_of.setdefault(vm, []).append(rule.index)
-    rules: dict[frozenset[int], int] = {frozenset(): 0}
-    bound = np.zeros(len(pool), dtype=np.int64)  # which costs nothing until it is written to
-    bound[list(rules_of)] = [rules.setdefault(frozenset(own), len(rules)) for own in rules_of.values()]
-    signature, first = _numbered(pool * len(rules) + bound if compiled_rules else pool)
-    known = list(rules)
-    return signature, [(int(pool[vm]), known[bound[vm]]) for vm in first.tolist()]
-
-
-def _numbered(keys: IntArray) -> tuple[IntArray, IntArray]:
-    """The keys numbered by appearance, and the index at which each appears."""
-    if keys.strides == (0,):  # one key for all
-        return np.broadcast_to(np.int64(0), len(keys)), np.arange(min(1, len(keys)))
-    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    return np.argsort(order)[index], first[order]
-
-
-def _masks(
-    signatures: list[tuple[int, frozenset[int]]], pool: IntArray, usable: BoolArray, compiled_rules: Iterable[CompiledRule]
-) -> BoolArray:
-    left = {b.index: b.nodes for b in compiled_rules if b.nodes is not None}
-    masks = np.zeros((len(signatures), len(pool)), dtype=bool)
-    for row, (own, rules) in enumerate(signatures):
-        masks[row] = usable & (pool == own)
-        for rule in rules & left.keys():
-            masks[row] &= left[rule]
-    return masks
+        own = np.array(members, dtype=np.int64)
+        compiled = CompiledRule(index, kind, own, among, zone, rule.must, rule.weight, rule.during_failover)
+        if compiled.binds:
+            yield compiled

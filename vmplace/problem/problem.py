@@ -9,7 +9,7 @@ from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Guarantee
 from vmplace.problem.sizes import SizeCounts
 
-__all__ = ["BoolArray", "Classes", "CompiledRule", "Problem", "broken_rules", "kept"]
+__all__ = ["BoolArray", "Classes", "CompiledRule", "Problem", "broken_rules", "kept", "normal_limit"]
 
 
 @frozen(eq=False)
@@ -38,6 +38,11 @@ class CompiledRule:
     must: bool
     weight: int
     during_failover: bool
+
+    @property
+    def binds(self) -> bool:
+        """Whether it says anything of its VMs: of fewer than two, none is kept apart from others, or together with them."""
+        return len(self.vms) >= (1 if self.kind == "only-on" else 2)
 
 
 @frozen(eq=False)
@@ -116,6 +121,8 @@ class Problem:
         maintenance nodes in: whoever is there may stay.
     compiled_rules
         The rules that are not in these: apart, together, and whatever is not a must.
+    unary_rules
+        The rules that are in these.
     guarantee
         What is to be survived.
     original
@@ -145,6 +152,7 @@ class Problem:
     reachable: BoolArray
     restartable: BoolArray
     compiled_rules: tuple[CompiledRule, ...]
+    unary_rules: tuple[CompiledRule, ...]
     guarantee: Guarantee
     original: IntArray
     n_incoming: int
@@ -299,6 +307,15 @@ class Problem:
         flat = self.classes.of[placed] * self.n_nodes + node_of[placed]
         size = len(self.classes) * self.n_nodes
         return np.bincount(flat, minlength=size).reshape(len(self.classes), self.n_nodes).astype(np.int64)
+
+
+def normal_limit(usable: IntArray, guarantee: Guarantee) -> IntArray:
+    """What normal running may use of each node's memory, in MiB: headroom is taken off, rounded up; shape (n_nodes,)."""
+    share = guarantee.headroom
+    if not share:
+        return usable
+    top, bottom = share.numerator, share.denominator
+    return np.array([c - -(-c * top // bottom) for c in usable.tolist()], dtype=np.int64)
 
 
 def broken_rules(problem: Problem, node_of: IntArray) -> list[CompiledRule]:

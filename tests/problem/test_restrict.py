@@ -1,0 +1,130 @@
+"""A restricted problem is what compiling the changed cluster gives."""
+
+import attrs
+import numpy as np
+import pytest
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn
+from vmplace.model.edits import less, with_states
+from vmplace.model.edits import yielding as yielding_cluster
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.problem import Problem
+from vmplace.problem.restrict import in_state, only, promising, without, yielding
+from vmplace.testing import clusters
+
+any_cluster = st.one_of(
+    clusters(domains=True, resources=True, evictable=True, targets=True, failures=(1, 2)),
+    clusters(min_nodes=1, max_vms=8, domains=True, targets=True, stopped=False),
+)
+drawn = settings(max_examples=150, deadline=None, derandomize=True)
+
+
+def pools(cluster):
+    return np.array([*dict.fromkeys([*cluster.node_columns.pool.words, *cluster.vm_columns.pool.words]), ""])
+
+
+def shown(rule):
+    parts = ("index", "kind", "vms", "nodes", "zone", "must", "weight", "during_failover")
+    return [value.tolist() if isinstance(value := getattr(rule, name), np.ndarray) else value for name in parts]
+
+
+def same(restricted: Problem, cluster: Cluster, compiled: Problem, changed: Cluster) -> None:
+    """Field by field, pools by name; `original` by the names of the VMs, as it leads to the first cluster."""
+    vms, left = ([vm.name for vm in c.vms] for c in (cluster, changed))
+    assert [vms[i] for i in restricted.original] == [left[i] for i in compiled.original]
+    for name in ("pool", "signature_pool", "unit_pool", "vm_pool"):
+        one, other = pools(cluster)[getattr(restricted, name)], pools(changed)[getattr(compiled, name)]
+        assert one.tolist() == other.tolist(), name
+    # A resource that no node has goes with the VMs that ask for it.
+    still = [0, *(1 + restricted.resources.index(name) for name in compiled.resources)]
+    gone = np.setdiff1d(np.arange(restricted.demand.shape[1]), still)
+    assert not restricted.capacity[:, gone].any()
+    assert not restricted.demand[:, gone].any()
+    for name in {field.name for field in attrs.fields(Problem)} - {"original", "pool", "signature_pool", "resources", "n_firm"}:
+        one, other = getattr(restricted, name), getattr(compiled, name)
+        if name in ("compiled_rules", "unary_rules"):
+            assert list(map(shown, one)) == list(map(shown, other)), name
+        elif name in ("demand", "capacity"):
+            assert one[:, still].tolist() == other.tolist(), name
+        elif isinstance(one, np.ndarray):
+            assert one.tolist() == other.tolist(), name
+        else:
+            assert one == other, name
+    assert restricted.classes.of.tolist() == compiled.classes.of.tolist()
+
+
+def some(data, count):
+    return np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)), dtype=bool)
+
+
+@drawn
+@given(any_cluster, st.data())
+def test_without_vms(cluster, data):
+    problem = compile_problem(cluster)
+    gone = some(data, problem.n_vms)
+    names = {cluster.vms[problem.original[vm]].name for vm in np.flatnonzero(gone)}
+    changed = less(cluster, names)
+    same(without(problem, vms=gone), cluster, compile_problem(changed), changed)
+
+
+@drawn
+@given(any_cluster, st.data())
+def test_without_rules_and_with_rules_that_yield(cluster, data):
+    problem = compile_problem(cluster)
+    chosen = set(np.flatnonzero(some(data, len(cluster.rules))).tolist())
+    changed = yielding_cluster(cluster, chosen)
+    same(yielding(problem, chosen), cluster, compile_problem(changed), changed)
+    left = [i for i in range(len(cluster.rules)) if i not in chosen]
+    fewer = evolve(cluster, rules=[cluster.rules[i] for i in left])
+    compiled = compile_problem(fewer)
+    named = {
+        name: tuple(evolve(rule, index=left[rule.index]) for rule in getattr(compiled, name)) for name in ("compiled_rules", "unary_rules")
+    }
+    same(without(problem, rules=chosen), cluster, evolve(compiled, **named), fewer)
+
+
+@drawn
+@given(any_cluster, st.data())
+def test_without_nodes_and_with_nodes_in_another_state(cluster, data):
+    problem, out = compile_problem(cluster), some(data, len(cluster.nodes))
+    out &= problem.online | problem.maintenance
+    same(without(problem, nodes=out), cluster, compile_problem(cluster, out), cluster)
+    for state in ("online", "maintenance"):
+        changed = with_states(cluster, state, np.flatnonzero(out).tolist())
+        same(in_state(problem, state, out), cluster, compile_problem(changed), changed)
+
+
+@drawn
+@given(any_cluster)
+def test_only_one_pool(cluster):
+    problem = compile_problem(cluster)
+    for number, pool in enumerate(pools(cluster)[:-1]):
+        changed = less(cluster, {vm.name for vm in cluster.vms if vm.pool != pool})
+        same(only(problem, number), cluster, compile_problem(changed), changed)
+
+
+@drawn
+@given(any_cluster, st.integers(0, 2), st.sampled_from([0, 0.1, 0.25]))
+def test_another_promise(cluster, failures, headroom):
+    guarantee = evolve(cluster.guarantee, failures=failures, headroom=headroom)
+    changed = evolve(cluster, guarantee=guarantee)
+    same(promising(compile_problem(cluster), guarantee), cluster, compile_problem(changed), changed)
+
+
+def test_all_at_once_and_again():
+    nodes = [Node(f"n{i}", 8) for i in range(3)]
+    vms = [VM("a", 1, "n0"), VM("b", 2, "n1", target="n2"), VM("off", 9, running=False), VM("c", 3, "n2")]
+    cluster = Cluster(nodes, vms, [OnlyOn(["a"], ["n0"]), Apart(["a", "c"]), OnlyOn(["b", "c"], ["n2"], must=False)])
+    problem = compile_problem(cluster)
+    left = without(problem, vms=np.array([vms[i].name in ("a", "b") for i in problem.original]), rules=[2])
+    assert [vms[i].name for i in left.original] == ["off", "c"]
+    assert (left.compiled_rules, left.unary_rules, left.n_incoming) == ((), (), 0)
+    assert without(left).original.tolist() == left.original.tolist()
+
+
+def test_a_promise_of_another_scope_is_another_problem():
+    with pytest.raises(AssertionError):
+        promising(compile_problem(Cluster([Node("n", 1)])), Guarantee(scope="domain"))
