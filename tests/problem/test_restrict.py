@@ -81,7 +81,8 @@ def test_without_rules_and_with_rules_that_yield(cluster, data):
     fewer = evolve(cluster, rules=[cluster.rules[i] for i in left])
     compiled = compile_problem(fewer)
     named = {
-        name: tuple(evolve(rule, index=left[rule.index]) for rule in getattr(compiled, name)) for name in ("compiled_rules", "unary_rules")
+        name: tuple(evolve(rule, index=left[rule.index]) for rule in getattr(compiled, name))
+        for name in ("compiled_rules", "unary_rules")
     }
     same(without(problem, rules=chosen), cluster, evolve(compiled, **named), fewer)
 

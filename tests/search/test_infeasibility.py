@@ -288,14 +288,16 @@ def test_the_whole_has_what_takes_memory_what_must_be_and_what_limits():
     assert Demands.of(whole.elements - part([1], [0]).elements) == part([0, 2, 3], [2, 3], ["max_moves"])
 
 
-def test_its_cluster_has_nothing_else():
-    cluster = trial(STAY).cluster(part([0, 2], [0, 2, 3]))
-    assert [vm.name for vm in cluster.vms] == ["a", "c"]
-    assert [rule.vms for rule in cluster.rules] == [("a",), Tag("red"), ("c",)]
-    assert trial(STAY).cluster(part([3], [0])).rules == ()
-    assert (cluster.nodes, cluster.guarantee) == (CLUSTER.nodes, CLUSTER.guarantee)
-    effort = trial(Goal(("balance",), best_effort=True, headroom=False)).cluster(part([0])).guarantee
-    assert (effort.failures, effort.headroom) == (0, 0)
+def test_its_problem_has_nothing_else():
+    oracle = trial(STAY)
+    problem, _ = oracle._asked(part([0, 2], [0, 2, 3]))
+    assert Names(CLUSTER, problem).vms(range(problem.n_vms)) == ("a", "c")
+    assert (problem.compiled_rules, [rule.index for rule in problem.unary_rules]) == ((), [2])
+    problem, _ = oracle._asked(part([0, 1, 2, 3], [0]))
+    assert ([rule.index for rule in problem.compiled_rules], problem.unary_rules) == ([0], ())
+    assert (problem.guarantee, problem.limit.tolist()) == (CLUSTER.guarantee, [6, 6, 6])
+    problem, _ = trial(Goal(("balance",), best_effort=True, headroom=False))._asked(part([0]))
+    assert (problem.failures, problem.limit.tolist()) == (0, [8, 8, 8])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from vmplace.problem.problem import BoolArray, CompiledRule
 __all__ = ["numbered", "signed"]
 
 
-def signed(vm_pool: IntArray, rules: Sequence[CompiledRule], pool: IntArray, hosting: BoolArray, target: BoolArray) -> dict[str, Any]:
+def signed(
+    vm_pool: IntArray, rules: Sequence[CompiledRule], pool: IntArray, hosting: BoolArray, target: BoolArray
+) -> dict[str, Any]:
     """The fields of a `Problem` that follow from its rules.
 
     Parameters

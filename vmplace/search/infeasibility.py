@@ -4,20 +4,17 @@ An IIS is found by a deletion filter: demands are dropped as long as a solver pr
 """
 
 from collections.abc import Iterable
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from attrs import define, evolve, field, frozen
 
 from vmplace.failover.outcome import Reason
-from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Guarantee, NotOn, OnlyOn
+from vmplace.model.entities import NotOn, OnlyOn
 from vmplace.model.references import resolve
-from vmplace.model.what_if import among
-from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
+from vmplace.problem.restrict import promising, without
 from vmplace.results.placement import Conflict
 from vmplace.search.bounds.necessary import impossible
 from vmplace.search.deletion_filter import DeletionFilter
@@ -149,31 +146,19 @@ class PartOracle:
         return impossible(*self._asked(part))
 
     def _asked(self, part: Demands) -> tuple[Problem, Goal]:
+        """The problem of just this much, with no guarantee where the goal does without."""
         # No rule is left that is no must, so that the first placement found is as good as any: the search ends with it.
         limits = {limit: getattr(self.goal, limit) for limit in part.limits}
         goal = Goal(("rules",), move_running=self.goal.move_running, **limits)
-        return compile_problem(self.cluster(part), self.names.problem.drained), goal
-
-    def cluster(self, part: Demands) -> Cluster:
-        """A cluster that asks for just this much: it has no wishes, and no guarantee where the goal does without."""
-        cluster = self.names.cluster
-        vms = [self._vms[vm] for vm in sorted(part.vms)]
-        present = {vm.name for vm in vms}
-        rules = [among(cluster.rules[index], present) for index in sorted(part.rules)]
-        return evolve(cluster, vms=vms, rules=[rule for rule in rules if rule is not None], guarantee=self._guarantee())
-
-    @cached_property
-    def _vms(self) -> list[VM]:
-        """The problem's VMs, made once where the cluster has columns."""
-        vms = list(self.names.cluster.vms)
-        return [vms[index] for index in self.names.problem.original.tolist()]
-
-    def _guarantee(self) -> Guarantee:
+        whole = self.names.problem
         # What no plan can do, nothing else can.
-        asked = evolve(self.names.cluster.guarantee, restart="planned", policy=None, order=None, sequence="at-once")
+        asked = whole.eased.guarantee
         if self.goal.best_effort:
             asked = evolve(asked, failures=0)
-        return asked if self.goal.headroom else evolve(asked, headroom=0)
+        asked = asked if self.goal.headroom else evolve(asked, headroom=0)
+        gone = ~np.isin(np.arange(whole.n_vms), list(part.vms)) & ~whole.incoming
+        dropped = {rule.index for rule in (*whole.compiled_rules, *whole.unary_rules)} - part.rules
+        return promising(without(whole, vms=gone, rules=dropped), asked), goal
 
 
 def patience(budget: Budget, work: float, *, deterministic: bool) -> Budget:
