@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn
-from vmplace.model.edits import less, with_states
-from vmplace.model.edits import yielding as yielding_cluster
+from vmplace.model.what_if import less, with_states
+from vmplace.model.what_if import yielding as yielding_cluster
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import Problem
 from vmplace.problem.restrict import in_state, only, promising, without, yielding
