@@ -30,14 +30,14 @@ def process(*arguments):
 def test_headroom_in_a_process_of_its_own(file):
     ran = process("headroom", file, "16GiB")
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout.startswith("OPTIMAL: 5 more VMs of 16 GiB fit in with the guarantee kept, and no more\nWhy no more: ")
+    assert ran.stdout.startswith("OPTIMAL: 5 more VMs of 16 GiB fit while the guarantee holds, and no more\nWhy no more: ")
     assert "Where: n" in ran.stdout
 
 
 def test_size_in_a_process_of_its_own(file):
     ran = process("size", file, "--node-memory", "32GiB", "--resource", "vcpu=8")
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout.startswith("OPTIMAL: 3 nodes run 3 VMs with the guarantee kept, and no fewer ones do\n")
+    assert ran.stdout.startswith("OPTIMAL: 3 nodes run 3 VMs while the guarantee holds, and no fewer nodes suffice\n")
     assert "Each with 32 GiB for VMs, 8 vcpu" in ran.stdout
 
 
@@ -69,7 +69,7 @@ def test_several_kinds_are_a_table_with_prices(file, capsys):
     kinds = ["--kind", "small:16GiB,resources.vcpu=8,price=1", "--kind", "big:64GiB,resources.vcpu=8,price=5,most=1"]
     assert main(["size", file, *kinds]) == 0
     out = capsys.readouterr().out
-    assert "for 4 in all, and no cheaper ones do" in out
+    assert "for 4 in all, and no cheaper nodes suffice" in out
     assert "small       4    16 GiB            1       4" in out
     assert "big " not in out
 
@@ -116,7 +116,7 @@ def test_headroom_counts_what_would_be(file, capsys):
         (["headroom", "FILE", "8GiB", "-o", "-", "--json"], "vmplace headroom: --json and -o - would both write to stdout"),
         (["check", "FILE", "--remove-node", "n9"], "--remove-node: 'n9' is no node of this cluster: name one"),
         (["check", "FILE", "--remove-vm", "z"], "--remove-vm: 'z' is no VM of this cluster: name one"),
-        (["check", "FILE", "--resize-vm", "a"], "vmplace check: Invalid value for '--resize-vm': 'a' says no new size"),
+        (["check", "FILE", "--resize-vm", "a"], "vmplace check: Invalid value for '--resize-vm': 'a' names no new size"),
         (["check", "FILE", "--resize-vm", "a=0"], "--resize-vm: 'a': 0 is not above zero"),
         (["check", "FILE", "--add-vm", "a:1GiB"], "--add-vm: 'a' is a VM of this cluster already: name it otherwise"),
         (["check", "FILE", "--add-vm", "z:1GiB,node=n9"], "FILE, as it would be: vms[3].node: 'n9' is no node of this cluster"),

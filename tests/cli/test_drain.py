@@ -42,7 +42,7 @@ def test_the_report_names_the_nodes(file, capsys):
     assert main(["drain", file, "n1"]) == 0
     said = capsys.readouterr().out
     assert "Drained: n1" in said
-    assert "In order: 1 step, safe after each" in said
+    assert "In order: 1 step, safe after every step" in said
 
 
 def test_rolling(file, tmp_path, capsys):
@@ -72,14 +72,14 @@ def test_without_time_the_status_is_three(file):
     ("argv", "words"),
     [
         ([], "name the nodes to drain, or use --rolling"),
-        (["n1", "--rolling"], "--rolling is for all nodes: name none"),
+        (["n1", "--rolling"], "--rolling drains all nodes: name none"),
         (["zz"], "nodes: 'zz' is no node of this cluster"),
         (["n1", "--parallel", "0"], "--parallel"),
-        (["n1", "--moves", "x.txt"], "'x.txt' ends in none of .sh, .dot and .svg"),
-        (["n1", "--moves", "/no/such/place.sh"], "/no/such is no directory"),
+        (["n1", "--moves", "x.txt"], "'x.txt' must end in .sh, .dot or .svg"),
+        (["n1", "--moves", "/no/such/place.sh"], "/no/such is not a directory"),
         (["n1", "--json", "-o", "-"], "would both write to stdout"),
         (["--rolling", "--json", "-o", "-"], "would both write to stdout"),
-        (["--rolling", "--best-effort"], "--best-effort is not for --rolling"),
+        (["--rolling", "--best-effort"], "--rolling keeps the guarantee"),
         (["--rolling", "--moves", "x.svg"], "ends in .sh"),
     ],
 )
@@ -101,4 +101,4 @@ def test_other_commands_write_their_migrations_too(command, suffix, tmp_path):
 
 def test_moves_need_something_that_moves(file, capsys):
     assert main(["place", file, "--moves", "x.sh"]) == 2
-    assert "--moves is for --move-running" in capsys.readouterr().err
+    assert "--moves needs --move-running" in capsys.readouterr().err

@@ -23,7 +23,7 @@ def test_long_lists_are_shortened_unless_all_is_asked_for():
 def test_migrations_are_listed():
     moved = tuple(Migration(f"v{i}", "n0", "n1", 1024) for i in range(14))
     found = Admission(Status.ADMITTED, "x", "n0", {"x": "n0"}, migrations=moved)
-    assert drawn(found).startswith("ADMITTED: x (1 GiB) may start on n0 once 14 VMs (14 GiB) migrated:\n  v0")
+    assert drawn(found).startswith("ADMITTED: x (1 GiB) may start on n0 after 14 VMs (14 GiB) have migrated:\n  v0")
     assert "2 more (--all lists them)" in drawn(found)
     assert "more" not in drawn(found, everything=True)
 

@@ -19,7 +19,7 @@ def lines_of(found):
 def test_each_group_has_a_line():
     found = rolling_drain(CLUSTER)
     lines = lines_of(found)
-    assert lines[0].startswith("DONE: every node once, in 2 groups (proved: no fewer are possible); ")
+    assert lines[0].startswith("DONE: every node once, in 2 groups (proved: fewer are impossible); ")
     assert lines[1].split() == ["Group", "Nodes", "Migrated", "Steps"]
     assert len(lines) == 3 + len(found.groups)
     assert lines_of(evolve(found, status=Status.FEASIBLE, bound=1))[0].startswith(
@@ -30,11 +30,11 @@ def test_each_group_has_a_line():
 def test_nodes_in_no_group_are_named_with_the_reason():
     found = RollingDrain(status=Status.INFEASIBLE, undrained={"n1": "a is not movable"})
     assert lines_of(found) == [
-        "INFEASIBLE: 1 node cannot be drained; the others in 0 groups",
+        "INFEASIBLE: 1 node cannot be drained; the others are in 0 groups",
         "In no group:",
         "  n1: a is not movable",
     ]
-    assert lines_of(evolve(found, status=Status.UNKNOWN))[0] == "UNKNOWN: 1 node in no group; the others in 0 groups"
+    assert lines_of(evolve(found, status=Status.UNKNOWN))[0] == "UNKNOWN: 1 node is in no group; the others are in 0 groups"
 
 
 def test_long_lists_are_shortened():

@@ -40,11 +40,11 @@ def test_the_story_of_what_looks_safe(told):
     text = told("looks-safe.json")
     lines_with(
         text,
-        "UNSAFE: 1 failure is not survived; migrating 24 GiB mends it",
+        "UNSAFE: 1 failure is not survived; migrating 24 GiB repairs it",
         "if esx-1 fails: erp-db needs 64 GiB; the most that is free on one other node is 40 GiB on esx-2",
-        "80 GiB must restart; the others have 120 GiB free, but in pieces",
+        "80 GiB must restart; the other nodes have 120 GiB free, but in pieces",
         "to blame: erp-db (64 GiB)\n",
-        "with 24 GiB more on esx-2 it would be survived",
+        "with 24 GiB more on esx-2 the cluster would survive it",
         "  1. migrate ",
         "[24 GiB migrated]",
         "  2. add a node of 64 GiB",
@@ -57,7 +57,7 @@ def test_the_story_of_what_is_impossible(told):
     text = told("impossible.json")
     lines_with(
         text,
-        "INFEASIBLE: 1 failure is not survived; and no placement at all is safe, whatever migrates",
+        "INFEASIBLE: 1 failure is not survived; no placement is safe, whatever migrates",
         "Why no migration can help:",
         "warehouse needs 176 GiB; no node but the largest has that much, and it may fail",
         "  1. add a node of 176 GiB",
@@ -69,7 +69,7 @@ def test_the_story_of_what_is_impossible(told):
 
 def test_the_story_of_what_is_safe(told):
     text = told("safe.yaml")
-    lines_with(text, "SAFE: nothing is wrong", "if hv-1 fails, 104 GiB restart, and 364 GiB are left free on the others")
+    lines_with(text, "SAFE: nothing is wrong", "if hv-1 fails, 104 GiB restart, and the others keep 364 GiB free")
 
 
 def test_the_story_of_what_rules_forbid(told):
@@ -77,11 +77,11 @@ def test_the_story_of_what_rules_forbid(told):
     lines_with(
         text,
         "if hv-1 fails: db-1 on hv-1 may restart on no other node: the rules leave none",
-        "to blame: db-1 (64 GiB); rules[0] (apart) (without any one of these it would be survived)",
+        "to blame: db-1 (64 GiB); rules[0] (apart) (without any one of these the cluster would survive it)",
         "to blame: license-server (4 GiB); rules[1] (only-on)",
         "  1. bring hv-3 back into service",
         "  2. let rules[0] (apart) and rules[1] (only-on) be wishes (must: false)",
-        "Tried, and no help by itself:\n  to add up to four nodes",
+        "Tried, and not enough alone:\n  to add up to four nodes",
     )
 
 
@@ -96,7 +96,7 @@ def test_every_obstacle_and_every_vm_that_finds_no_node_has_its_line(told):
     lines_with(
         text,
         "if a fails: x on a may restart on no other node: the rules leave none",
-        "to blame: x (2 MiB); rules[0] (apart) (without any one of these it would be survived)",
+        "to blame: x (2 MiB); rules[0] (apart) (without any one of these the cluster would survive it)",
         "y on b may restart on no other node: the rules leave none",
         "z on b may restart on no other node: the rules leave none",
         "Waiting for a node, and not running: w",
@@ -139,7 +139,7 @@ def test_json_has_it_all(told):
 
 @pytest.mark.parametrize("cluster", [Cluster([]), Cluster([Node("a", 9)]), Cluster([Node("a", 9), Node("b", 9)])])
 def test_nothing_to_lose_is_safe(told, cluster):
-    assert told(cluster) == "SAFE: nothing is wrong: every failure that is to be survived is\n"
+    assert told(cluster) == "SAFE: nothing is wrong: the cluster survives every failure of the guarantee\n"
 
 
 def test_a_single_node_cannot_be_safe(told):
@@ -157,14 +157,14 @@ def test_other_promises_have_a_story_too(told):
     lines_with(
         text,
         "x (4 MiB) on a finds no node if the HA manager restarts",
-        "to blame: x (4 MiB), y (3 MiB), z (3 MiB) (without any one of these it would be survived)",
+        "to blame: x (4 MiB), y (3 MiB), z (3 MiB) (without any one of these the cluster would survive it)",
         "restart VMs to a plan after a failure (restart: planned)",
     )
 
 
 def test_without_time_it_is_unknown(told):
     text = told(any_order(), "--time-limit", "0", status=3)
-    lines_with(text, "UNKNOWN: nothing wrong was found, but not all was decided", "whether 1 of the failures")
+    lines_with(text, "UNKNOWN: nothing wrong was found, but some failures are undecided", "whether 1 of the failures")
 
 
 def test_what_time_runs_out_for_is_said():

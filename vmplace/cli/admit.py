@@ -1,47 +1,36 @@
 """``vmplace admit``: may one more VM be started, and where?"""
 
-from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from vmplace.admission.candidates import SCORES
-from vmplace.cli.exits import DONE, NOT_SAFE, UNKNOWN, blaming, refuse_output
+from vmplace.cli.exits import blaming, exit_of, refuse_output
 from vmplace.cli.io import drawn, load, print_json, progress_text, save
-from vmplace.cli.options import SECONDS, all_option, combined, file_argument, json_option, memory_option, output_option, parsed
-from vmplace.model.units import parse_memory, short
+from vmplace.cli.options import SECONDS, all_option, combined, file_argument, json_option, memory_option, output_option, several
+from vmplace.cli.specs import parse_amount
+from vmplace.model.units import parse_memory
 from vmplace.report.console import watched
 
 __all__ = ["admit"]
 
-_OF_ADMISSION = {"admitted": DONE, "refused": NOT_SAFE, "unknown": UNKNOWN}
-
-
-def _amounts(texts: Sequence[str]) -> dict[str, int]:
-    """``("vcpu=4", ...)`` as amounts of further resources."""
-    amounts = {}
-    for text in texts:
-        name, equals, amount = text.partition("=")
-        if not (name and equals and amount.isascii() and amount.isdigit()):
-            raise ValueError(f"{short(text)} is no amount: write NAME=NUMBER, such as vcpu=4")
-        amounts[name] = int(amount)
-    return amounts
-
 
 @click.command("admit")
 @file_argument
-@click.option("--name", required=True, metavar="NAME", help="What the VM is called; a VM of FILE that waits, without --memory.")
-@click.option("--memory", callback=memory_option(parse_memory), metavar="MEMORY", help="What it reserves.")
-@click.option("--resource", "resources", multiple=True, callback=parsed(_amounts), metavar="NAME=NUMBER", help="Such as vcpu=4.")
+@click.option("--name", required=True, metavar="NAME", help="Name of the VM; without --memory, of a VM in FILE that waits.")
+@click.option("--memory", callback=memory_option(parse_memory), metavar="MEMORY", help="Memory that it reserves.")
+@click.option(
+    "--resource", "resources", multiple=True, callback=several(parse_amount), metavar="NAME=AMOUNT", help="Such as vcpu=4."
+)
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher restarts first where not all can.")
 @click.option("--pool", default="default", show_default=True, help="The pool whose nodes it may use.")
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="For rules; may be repeated.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Tag that rules may name; may be repeated.")
 @click.option("--unprotected", is_flag=True, help="It need not restart when its node fails.")
 @click.option("--evictable", is_flag=True, help="It may be stopped to make room in a failover.")
-@click.option("--make-room", is_flag=True, help="If it finds no room: the least migration that makes some.")
+@click.option("--make-room", is_flag=True, help="If there is no room for it, migrate the least memory that makes room.")
 @click.option("--candidates", is_flag=True, help="Show every node with its verdict.")
-@click.option("--score", type=click.Choice(SCORES), default=SCORES[0], show_default=True, help="What makes a node the best.")
-@click.option("--time-limit", **SECONDS, help="Search no longer (60 unless given); inf: until it is known.")
+@click.option("--score", type=click.Choice(SCORES), default=SCORES[0], show_default=True, help="How admitted nodes are ranked.")
+@click.option("--time-limit", **SECONDS, help="Stop searching after this time (default 60); inf: search until it is known.")
 @combined(output_option, json_option, all_option)
 def admit(
     file: str,
@@ -57,18 +46,17 @@ def admit(
     everything: bool,
     **wanted: Any,
 ) -> int:
-    """Say on which node one more VM may be started, so that the guarantee holds or is no worse than it is.
+    """Say on which node one more VM may start without harm to the guarantee.
 
-    -o writes the document with the VM there, and with what has to migrate first where that will be.
+    -o writes the document with the VM on that node, and with the VMs that must migrate first on their new nodes.
     """
-    if as_json and output == "-":
-        raise click.UsageError("--json and -o - would both write to stdout")
-    refuse_output(output)
+    refuse_output(output, as_json=as_json)
     import vmplace
     from vmplace.admission.admit import applied
     from vmplace.report.admission import admission_report
 
     cluster = load(file)
+    wanted["resources"] = dict(wanted["resources"])
     limit = 60.0 if time_limit is None else time_limit
     with blaming(file, {"time_limit": limit, **_options(name, memory, wanted)}), watched(progress_text("moves")) as progress:
         admitter = vmplace.Admitter(cluster, score=score, time_limit=limit)
@@ -83,9 +71,9 @@ def admit(
         print_json({**found.to_dict(), **({} if nodes is None else nodes.to_dict())})
     else:
         drawn(admission_report, (found, vm.memory, nodes), everything, aside=output == "-")
-    return _OF_ADMISSION[found.status.value]
+    return exit_of(found.status.value)
 
 
 def _options(name: str, memory: int | None, wanted: dict[str, Any]) -> dict[str, Any]:
-    """What an error may blame, by the option's name."""
+    """Options that an error may name."""
     return {"name": name, "memory": memory, **wanted}

@@ -1,42 +1,46 @@
 """``vmplace headroom`` and ``size``: how much more fits in, and how much it takes."""
 
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import click
 from attrs import evolve
 
-from vmplace.cli.exits import DONE, NOT_SAFE, UNKNOWN, blaming, refuse_output
-from vmplace.cli.io import print_result, save
+from vmplace.cli.exits import DONE, RefusedError, blaming, exit_of, refuse_output
+from vmplace.cli.io import load, print_result, save
 from vmplace.cli.options import (
     SECONDS,
     all_option,
     combined,
     file_argument,
+    given,
     json_option,
     memory_option,
     output_option,
     parsed,
     seed_option,
+    several,
+    time_limit_option,
 )
 from vmplace.cli.specs import Spec, made, parse_amount, parse_bundle, parse_spec
-from vmplace.cli.what_if import change_options, load_changed, several
+from vmplace.cli.what_if import change_options, load_changed
 from vmplace.model.entities import Node
 from vmplace.model.errors import InputError
 from vmplace.model.units import parse_memory, parse_reserve
 from vmplace.report.console import watched
 from vmplace.solvers.budget import Progress
 
-__all__ = ["headroom", "size"]
-
-_OF_STATUS = {"optimal": DONE, "feasible": DONE, "infeasible": NOT_SAFE, "unknown": UNKNOWN}
+__all__ = ["headroom", "size", "trend"]
 
 _planning_options = combined(
-    click.option("--pool", metavar="NAME", help="The pool in question, where there are several."),
+    click.option("--pool", metavar="NAME", help="The pool to plan for, if there are several."),
     click.option("--method", type=click.Choice(["auto", "exact", "greedy"]), default="auto", show_default=True),
-    click.option("--time-limit", **SECONDS, help="Return the best found by then (60 unless given); inf: until it is proved."),
+    click.option("--time-limit", **SECONDS, help="Return the best found within this time (default 60); inf: until proved."),
     seed_option,
-    click.option("--deterministic", is_flag=True, help="Count time in work, so that every run ends the same."),
+    click.option("--deterministic", is_flag=True, help="Measure time in work, so that every run gives the same answer."),
     change_options,
     output_option,
     json_option,
@@ -52,47 +56,40 @@ _resource_option = partial(
 @click.command("headroom")
 @file_argument
 @click.argument("memory", required=False, callback=parsed(parse_bundle))
-@click.option(
-    "--resource",
-    "resources",
-    multiple=True,
-    metavar="NAME=AMOUNT",
-    callback=several(parse_amount),
-    help="What each VM needs, too.",
-)
-@click.option("--move-running", is_flag=True, help="VMs that run may migrate, too.")
+@_resource_option(help="What each VM needs besides memory; may be repeated.")
+@click.option("--move-running", is_flag=True, help="Let running VMs migrate, too.")
 @_planning_options
 def headroom(file: str, memory: Any, output: str | None, as_json: bool, everything: bool, resources: Any, **options: Any) -> int:
-    """How many more VMs of MEMORY fit in before the guarantee goes.
+    """Say how many more VMs of MEMORY fit before the guarantee is lost.
 
-    MEMORY is like 8GiB, or a mix that comes as one, like 3x8GiB+16GiB; without it, a table of common sizes. -o FILE writes the
-    cluster with so many more VMs.
+    MEMORY is like 8GiB, or a mix that is added as one, like 3x8GiB+16GiB. Without it, a table of common sizes is shown. -o FILE
+    writes the cluster with the additional VMs.
     """
     if output is not None and memory is None:
-        raise click.UsageError("-o FILE needs MEMORY: a table of sizes is no one cluster")
-    _refuse_stdout(output, as_json)
+        raise click.UsageError("-o FILE needs MEMORY: a table of sizes has no single cluster to write")
+    refuse_output(output, as_json=as_json)
     import vmplace
     from vmplace.report.capacity import headroom_report, table_report
 
     cluster = load_changed(file, options)
-    options = {name: value for name, value in options.items() if value is not None} | {"resources": dict(resources)}
+    options = given(options) | {"resources": dict(resources)}
     with blaming(file, options), watched(_progress) as progress:
         if memory is None:
             table = vmplace.headroom_table(cluster, progress=progress, **options)
             print_result(table, table_report, as_json, everything)
-            return _OF_STATUS[table.status.value]
+            return exit_of(table.status.value)
         found = vmplace.headroom(cluster, memory, progress=progress, **options)
     if found.solution is not None and output is not None:
         save(found.to_document(), output)
     print_result(found, headroom_report, as_json, everything, aside=output == "-")
-    return _OF_STATUS[found.status.value]
+    return exit_of(found.status.value)
 
 
 @click.command("size")
 @file_argument
-@click.option("--node-memory", callback=memory_option(parse_memory), metavar="MEMORY", help="Of each node.")
-@click.option("--reserve", callback=memory_option(parse_reserve), metavar="MEMORY", help="What the hypervisor keeps of it.")
-@_resource_option(help="What a node has, too.")
+@click.option("--node-memory", callback=memory_option(parse_memory), metavar="MEMORY", help="Memory of each node.")
+@click.option("--reserve", callback=memory_option(parse_reserve), metavar="MEMORY", help="Memory that the hypervisor keeps.")
+@_resource_option(help="What each node has besides memory; may be repeated.")
 @click.option(
     "--kind",
     "kinds",
@@ -101,11 +98,11 @@ def headroom(file: str, memory: Any, output: str | None, as_json: bool, everythi
     callback=several(parse_spec(Node, "most")),
     help="One of several kinds to choose from: big:1TiB,reserve=16GiB,resources.vcpu=128,price=2.5,most=4.",
 )
-@click.option("--growth", metavar="SHARE", help="So much more of the same mix: 0.2, or 20%.")
+@click.option("--growth", metavar="SHARE", help="Plan for this share more of the same mix: 0.2 or 20%.")
 @click.option(
-    "--failures", type=click.IntRange(min=0), metavar="N", help="Nodes that may fail at once, instead of the guarantee's."
+    "--failures", type=click.IntRange(min=0), metavar="N", help="Nodes that may fail at once; replaces the guarantee's number."
 )
-@click.option("--headroom", type=float, metavar="SHARE", help="Instead of the guarantee's headroom.")
+@click.option("--headroom", type=float, metavar="SHARE", help="Replaces the guarantee's headroom.")
 @_planning_options
 def size(
     file: str,
@@ -118,18 +115,18 @@ def size(
     everything: bool,
     **options: Any,
 ) -> int:
-    """How many nodes the VMs of FILE need, on nodes of --node-memory; of several kinds, the cheapest set.
+    """Say how many nodes of --node-memory the VMs of FILE need, or which set of several kinds is cheapest.
 
     The nodes in FILE do not count. -o FILE writes the VMs on their new nodes.
     """
     if (node_memory is None) == (not kinds) or (kinds and (reserve is not None or resources)):
         raise click.UsageError("give --node-memory (with --reserve, --resource), or --kind once for each kind of node")
-    _refuse_stdout(output, as_json)
+    refuse_output(output, as_json=as_json)
     import vmplace
     from vmplace.report.capacity import sizing_report
 
     cluster = load_changed(file, options)
-    options = {name: value for name, value in options.items() if value is not None}
+    options = given(options)
     with blaming(file, {**options, "node_memory": None, "reserve": None, "kind": None}), watched(_progress) as progress:
         try:
             nodes, most = _kinds(node_memory, reserve or 0, dict(resources), kinds)
@@ -140,7 +137,7 @@ def size(
     if found.solution is not None and output is not None:
         save(found.to_document(), output)
     print_result(found, sizing_report, as_json, everything, aside=output == "-")
-    return _OF_STATUS[found.status.value]
+    return exit_of(found.status.value)
 
 
 def _kinds(
@@ -155,12 +152,44 @@ def _kinds(
     return nodes, {node.name: limit for node, limit in zip(nodes, limits, strict=True) if limit is not None}
 
 
-def _refuse_stdout(output: str | None, as_json: bool) -> None:
-    if as_json and output == "-":
-        raise click.UsageError("--json and -o - would both write to stdout")
-    refuse_output(output)
-
-
 def _progress(progress: Progress) -> str:
     known = "" if progress.value is None else f", {progress.value:g} found"
     return progress.phase + known + ("" if progress.bound is None else f", bound {progress.bound:g}")
+
+
+_INDEX = re.compile(r"clusters\[(\d+)\]\.?")
+
+
+@click.command("trend")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@combined(time_limit_option, json_option, all_option)
+def trend(files: Sequence[str], time_limit: float | None, as_json: bool, everything: bool) -> int:
+    """Say how dated documents develop, and when N+1 is lost at this growth.
+
+    Each FILE is a document with a date; their order does not matter.
+    """
+    import vmplace
+    from vmplace.report.trend import trend_report
+
+    clusters = [load(file) for file in files]
+    limit: dict[str, Any] = {} if time_limit is None else {"time_limit": time_limit}
+    with _blaming(files), watched(lambda progress: f"check {progress.done or 0} of {len(files)}") as progress:
+        found = vmplace.trend(clusters, progress=progress, **limit)
+    print_result(found, trend_report, as_json, everything)
+    return DONE
+
+
+@contextmanager
+def _blaming(files: Sequence[str]) -> Iterator[None]:
+    """What is wrong with a cluster is told of its file."""
+    try:
+        yield
+    except InputError as error:
+        raise RefusedError(*(_line(str(flaw), files) for flaw in error.flaws)) from None
+
+
+def _line(flaw: str, files: Sequence[str]) -> str:
+    place = _INDEX.match(flaw)
+    source = f"{files[int(place[1])]}: " if place else ""
+    rest = flaw[place.end() :] if place else flaw
+    return source + _INDEX.sub(lambda found: files[int(found[1])], rest)

@@ -1,12 +1,12 @@
-"""``vmplace check``, ``show`` and ``audit``: what is so, without changing anything."""
+"""``vmplace check``, ``show`` and ``audit``: commands that change nothing."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vmplace.cli.exits import DONE, OF_VERDICT, UNKNOWN, blaming, touching
+from vmplace.cli.exits import answered, blaming, exit_of, touching
 from vmplace.cli.io import drawn, load, print_json, print_result, progress_text
-from vmplace.cli.options import all_option, combined, file_argument, json_option, time_limit_option
+from vmplace.cli.options import all_option, combined, file_argument, given, json_option, time_limit_option
 from vmplace.cli.what_if import change_options, load_changed
 from vmplace.report.console import watched
 
@@ -18,16 +18,16 @@ __all__ = ["audit", "check", "show"]
 
 @click.command("check")
 @file_argument
-@click.option("--compare", is_flag=True, help="Also show what the usual platforms' policies would promise, and who is wrong.")
+@click.option("--compare", is_flag=True, help="Also show what other platforms' policies would promise, and which are wrong.")
 @combined(time_limit_option, json_option, all_option)
 @change_options
 def check(file: str, compare: bool, time_limit: float | None, as_json: bool, everything: bool, **changes: Any) -> int:
-    """Say whether the failures of the guarantee are survived, and if not, why."""
+    """Say whether the cluster survives every failure of the guarantee, and if not, why."""
     from vmplace.report.check import report
 
     found = _checked(file, time_limit, changes, compare=compare)
     print_result(found, report, as_json, everything)
-    return OF_VERDICT[found.status.value]
+    return exit_of(found.status.value)
 
 
 @click.command("show")
@@ -35,12 +35,12 @@ def check(file: str, compare: bool, time_limit: float | None, as_json: bool, eve
 @combined(time_limit_option, json_option, all_option)
 @change_options
 def show(file: str, time_limit: float | None, as_json: bool, everything: bool, **changes: Any) -> int:
-    """Show each node, its load and what comes of its failure."""
+    """Show each node, its load and what its failure does."""
     from vmplace.report.check import node_report
 
     found = _checked(file, time_limit, changes)
     print_result(found, node_report, as_json, everything)
-    return UNKNOWN if found.status.value == "unknown" else DONE
+    return answered(found.status.value)
 
 
 @click.command("audit")
@@ -70,13 +70,13 @@ def audit(cluster: str, result: str, as_json: bool) -> int:
         print_json({"status": verdict, "violations": [violation.to_dict() for violation in violations]})
     else:
         drawn(violation_report, violations)
-    return OF_VERDICT[verdict]
+    return exit_of(verdict)
 
 
 def _checked(file: str, time_limit: float | None, changes: dict[str, Any], *, compare: bool = False) -> "Report":
     import vmplace
 
     cluster = load_changed(file, changes)
-    limit: dict[str, Any] = {} if time_limit is None else {"time_limit": time_limit}
+    limit = given({"time_limit": time_limit})
     with blaming(file, limit), watched(progress_text("balance")) as progress:
         return vmplace.check(cluster, compare=compare, progress=progress, **limit)

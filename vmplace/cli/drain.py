@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vmplace.cli.exits import DONE, NOT_SAFE, UNKNOWN, blaming, refuse_output
+from vmplace.cli.exits import blaming, exit_of, refuse_output
 from vmplace.cli.io import print_result, save, save_text
-from vmplace.cli.options import file_argument, order_options, search_options
+from vmplace.cli.options import file_argument, given, order_options, search_options
 from vmplace.cli.place import solve
 from vmplace.cli.what_if import change_options, load_changed
 from vmplace.report.console import watched
@@ -17,43 +17,38 @@ if TYPE_CHECKING:
 
 __all__ = ["drain"]
 
-_OF_ROLLING = {"optimal": DONE, "feasible": DONE, "infeasible": NOT_SAFE, "unknown": UNKNOWN}
-
 
 @click.command("drain")
 @file_argument
 @click.argument("nodes", nargs=-1)
-@click.option("--rolling", is_flag=True, help="Drain every node once, in as few groups as can be, one after the other.")
+@click.option("--rolling", is_flag=True, help="Drain every node once, in as few groups as possible, one group after the other.")
 @order_options
 @search_options
 @change_options
 def drain(file: str, nodes: tuple[str, ...], rolling: bool, **options: Any) -> int:
-    """Empty NODES for maintenance with the least memory migrated; the rest is safe without them.
+    """Empty NODES for maintenance with the least memory migrated; the other nodes stay safe without them.
 
-    The document that -o writes has them in maintenance; with --rolling it is the cluster after the last group, all nodes back.
+    -o writes the document with NODES in maintenance; with --rolling, the cluster after the last group, with all nodes back.
     """
     if rolling == bool(nodes):
         raise click.UsageError(
-            "--rolling is for all nodes: name none" if rolling else "name the nodes to drain, or use --rolling"
+            "--rolling drains all nodes: name none" if rolling else "name the nodes to drain, or use --rolling"
         )
     return _roll(file, **options) if rolling else solve("drain", file, nodes, **options)
 
 
 def _roll(file: str, *, output: str | None, moves: str | None, as_json: bool, everything: bool, **options: Any) -> int:
-    if as_json and output == "-":
-        raise click.UsageError("--json and -o - would both write to stdout")
     if options.pop("best_effort"):
-        raise click.UsageError("--best-effort is not for --rolling: the guarantee is to be kept")
+        raise click.UsageError("--rolling keeps the guarantee: leave out --best-effort")
     if moves is not None and not moves.endswith(".sh"):
-        raise click.UsageError("--moves of several groups go to a file that ends in .sh")
-    refuse_output(output)
-    refuse_output(moves)
+        raise click.UsageError("--moves with --rolling needs a file that ends in .sh")
+    refuse_output(output, moves, as_json=as_json)
     import vmplace
     from vmplace.report.drain import rolling_report
     from vmplace.results.moves_text import commands
 
     cluster = load_changed(file, options)
-    options = {name: value for name, value in options.items() if value is not None}
+    options = given(options)
     with blaming(file, options), watched(_progress) as progress:
         found = vmplace.rolling_drain(cluster, progress=progress, **options)
     if found.status.value in ("optimal", "feasible"):
@@ -66,7 +61,7 @@ def _roll(file: str, *, output: str | None, moves: str | None, as_json: bool, ev
                 moves,
             )
     print_result(found, rolling_report, as_json, everything, aside=output == "-")
-    return _OF_ROLLING[found.status.value]
+    return exit_of(found.status.value)
 
 
 def _progress(progress: "Progress") -> str:

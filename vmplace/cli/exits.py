@@ -1,17 +1,31 @@
-"""How commands end: the exit statuses, and the one-line errors that stand for bad input."""
+"""Exit statuses of the command line, and the one-line errors for bad input and usage."""
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import click
+
 from vmplace.model.errors import Flaw, InputError
 
-__all__ = ["BAD_INPUT", "DONE", "NOT_SAFE", "OF_VERDICT", "UNKNOWN", "RefusedError", "blaming", "refuse_output", "touching"]
+__all__ = ["BAD_INPUT", "DONE", "UNKNOWN", "RefusedError", "answered", "blaming", "exit_of", "refuse_output", "touching"]
 
 DONE, NOT_SAFE, BAD_INPUT, UNKNOWN = range(4)
-OF_VERDICT = {"safe": DONE, "unsafe": NOT_SAFE, "unknown": UNKNOWN}
+_EXIT_OF = {"safe": DONE, "optimal": DONE, "feasible": DONE, "admitted": DONE, "unknown": UNKNOWN} | dict.fromkeys(
+    ("unsafe", "infeasible", "refused"), NOT_SAFE
+)
 
 _MOST_FLAWS = 20
+
+
+def exit_of(status: str) -> int:
+    """The exit status of a command that a result's status decides."""
+    return _EXIT_OF[status]
+
+
+def answered(status: str) -> int:
+    """The exit status of a command that has done its work once it could answer."""
+    return UNKNOWN if status == "unknown" else DONE
 
 
 class RefusedError(Exception):
@@ -24,7 +38,7 @@ class RefusedError(Exception):
 
 @contextmanager
 def blaming(source: str, options: Mapping[str, object] | None = None) -> Iterator[None]:
-    """What is wrong with the source, or with an option, becomes lines that say so."""
+    """Turn each flaw of the source, or of an option, into a line that names its place."""
     shown = "stdin" if source == "-" else source
     try:
         yield
@@ -40,7 +54,7 @@ def _flaw_line(source: str, flaw: Flaw, options: Mapping[str, object]) -> str:
 
 @contextmanager
 def touching(path: str) -> Iterator[None]:
-    """What the system says of reading or writing a file becomes a line that names it."""
+    """Turn an error of the operating system into a line that names the file."""
     try:
         yield
     except BrokenPipeError:
@@ -49,16 +63,21 @@ def touching(path: str) -> Iterator[None]:
         raise RefusedError(f"{path}: {error.strerror or error}") from None
 
 
-def refuse_output(path: str | None) -> None:
-    """Find out before the work whether its result could be written."""
-    if path in (None, "-"):
-        return
-    assert path is not None
+def refuse_output(*paths: str | None, as_json: bool = False) -> None:
+    """Find out before the work whether each result can be written; with `as_json`, stdout is taken."""
+    if as_json and "-" in paths:
+        raise click.UsageError("--json and -o - would both write to stdout")
+    for path in paths:
+        if path not in (None, "-"):
+            _refuse_path(path)
+
+
+def _refuse_path(path: str) -> None:
     folder = os.path.dirname(path) or "."
     if os.path.isdir(path):
         raise RefusedError(f"{path}: is a directory: name a file")
     if not os.path.isdir(folder):
-        raise RefusedError(f"{path}: {folder} is no directory: make it first")
+        raise RefusedError(f"{path}: {folder} is not a directory: create it first")
     special = os.path.exists(path) and not os.path.isfile(path)
     if not os.access(path if special else os.path.dirname(os.path.realpath(path)), os.W_OK):
-        raise RefusedError(f"{path}: may not be written: choose another place")
+        raise RefusedError(f"{path}: cannot be written: choose another file")

@@ -1,4 +1,4 @@
-"""The options and arguments that commands share."""
+"""Options and arguments that several commands share."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ __all__ = [
     "all_option",
     "combined",
     "file_argument",
+    "given",
     "json_option",
     "memory_option",
     "order_options",
@@ -19,6 +20,7 @@ __all__ = [
     "parsed",
     "search_options",
     "seed_option",
+    "several",
     "time_limit_option",
 ]
 
@@ -30,7 +32,7 @@ Callback = Callable[[click.Context, click.Parameter, Any], Any]
 
 
 def parsed(parse: Callable[[Any], Any]) -> Callback:
-    """An option's callback: what the parser refuses is bad usage."""
+    """An option's callback: a value that the parser refuses is a usage error."""
 
     def callback(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
         try:
@@ -39,6 +41,17 @@ def parsed(parse: Callable[[Any], Any]) -> Callback:
             raise click.BadParameter(str(error), context, parameter) from None
 
     return callback
+
+
+def several(parse: Callable[[Any], Any]) -> Callback:
+    """An option's callback where the option may be repeated."""
+    one = parsed(parse)
+    return lambda context, parameter, values: tuple(one(context, parameter, value) for value in values)
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that the user gave: for the others, the function's own defaults count."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def memory_option(parse: Callable[[object], int]) -> Callback:
@@ -59,44 +72,47 @@ def combined(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
 
 file_argument = click.argument("file")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-all_option = click.option("--all", "everything", is_flag=True, help="Shorten no list.")
+all_option = click.option("--all", "everything", is_flag=True, help="Show every list in full.")
 
 
 def _moves_file(text: str) -> str:
     if not text.endswith((".sh", ".dot", ".svg")):
-        raise ValueError(f"{short(text)} ends in none of .sh, .dot and .svg: name a file that does")
+        raise ValueError(f"{short(text)} must end in .sh, .dot or .svg")
     return text
 
 
 order_options = combined(
-    click.option("--parallel", type=click.IntRange(min=1), metavar="N", help="Migrate at most so many VMs at the same time."),
+    click.option("--parallel", type=click.IntRange(min=1), metavar="N", help="Migrate at most N VMs at the same time."),
     click.option(
-        "--parallel-per-node", type=click.IntRange(min=1), metavar="N", help="The same for those from or to any one node."
+        "--parallel-per-node",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Migrate at most N VMs from or to one node at the same time.",
     ),
     click.option(
         "--moves",
         callback=parsed(_moves_file),
         metavar="FILE",
-        help="Write the migrations in order: .sh, a list of commands; .dot or .svg, a graph.",
+        help="Write the migrations in order: as commands (.sh) or as a graph (.dot, .svg).",
     ),
 )
 output_option = click.option(
     "-o", "--output", metavar="FILE", help="Write the resulting document (.yaml: as YAML; -: to stdout)."
 )
 SECONDS: dict[str, Any] = {"type": click.FloatRange(min=0), "metavar": "SECONDS"}
-time_limit_option = click.option("--time-limit", **SECONDS, help="Decide no more after this time; inf: no limit.")
+time_limit_option = click.option("--time-limit", **SECONDS, help="Stop deciding after this time; inf: no limit.")
 seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For all that is drawn by chance."
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every random choice."
 )
 search_options = combined(
     click.option("--method", type=click.Choice(["auto", "exact", "greedy"]), default="auto", show_default=True),
-    click.option("--time-limit", **SECONDS, help="Return the best found by then (60 unless given); inf: until it is proved."),
+    click.option("--time-limit", **SECONDS, help="Return the best found within this time (default 60); inf: until proved."),
     seed_option,
-    click.option("--deterministic", is_flag=True, help="Count time in work, so that every run ends the same."),
-    click.option("--best-effort", is_flag=True, help="Place every VM even if not all can be protected."),
-    click.option("--max-moves", type=click.IntRange(min=0), metavar="N", help="Migrate at most so many VMs."),
+    click.option("--deterministic", is_flag=True, help="Measure time in work, so that every run gives the same answer."),
+    click.option("--best-effort", is_flag=True, help="Place every VM, even if not all can be protected."),
+    click.option("--max-moves", type=click.IntRange(min=0), metavar="N", help="Migrate at most N VMs."),
     click.option(
-        "--max-migrated", callback=memory_option(parse_reserve), metavar="MEMORY", help="Migrate at most so much memory."
+        "--max-migrated", callback=memory_option(parse_reserve), metavar="MEMORY", help="Migrate at most this much memory."
     ),
     output_option,
     json_option,

@@ -1,4 +1,4 @@
-"""The options that ask what would be: nodes added or lost, VMs added, resized or removed."""
+"""What-if options: nodes added or removed, VMs added, resized or removed."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,7 +6,7 @@ import click
 
 from vmplace.cli.exits import RefusedError
 from vmplace.cli.io import load
-from vmplace.cli.options import combined, parsed
+from vmplace.cli.options import combined, several
 from vmplace.cli.specs import made, parse_spec
 from vmplace.model.columns import names_of
 from vmplace.model.entities import VM, Node
@@ -17,28 +17,22 @@ from vmplace.model.what_if import what_if
 if TYPE_CHECKING:
     from vmplace.model.cluster import Cluster
 
-__all__ = ["change_options", "load_changed", "several"]
-
-
-def several(parse: Any) -> Any:
-    """An option's callback where it may come again."""
-    one = parsed(parse)
-    return lambda context, parameter, values: tuple(one(context, parameter, value) for value in values)
+__all__ = ["change_options", "load_changed"]
 
 
 def _parse_resize(text: str) -> tuple[str, int | str]:
     name, equals, memory = text.rpartition("=")
     if not equals:
-        raise ValueError(f"{short(text)} says no new size: write it like db-1=64GiB")
+        raise ValueError(f"{short(text)} names no new size: write it like db-1=64GiB")
     return name, int(memory) if memory.isascii() and memory.isdigit() and len(memory) < 20 else memory
 
 
-_OPTIONS = {
+_OPTIONS: dict[str, tuple[str, str, Any, str]] = {
     "add_nodes": ("--add-node", "SPEC", parse_spec(Node), "What if there were this node: n9:512GiB,reserve=16GiB or 3x512GiB."),
     "remove_nodes": ("--remove-node", "NAME", str, "What if this node were gone? Its VMs wait."),
     "add_vms": ("--add-vm", "SPEC", parse_spec(VM), "What if there were this VM: db-9:64GiB,node=n1 or 3x16GiB."),
     "remove_vms": ("--remove-vm", "NAME", str, "What if this VM were gone?"),
-    "resize_vms": ("--resize-vm", "NAME=MEMORY", _parse_resize, "What if this VM had so much memory?"),
+    "resize_vms": ("--resize-vm", "NAME=MEMORY", _parse_resize, "What if this VM had this much memory?"),
 }
 
 change_options = combined(

@@ -1,4 +1,4 @@
-"""An admission for people: where a VM may start, or why not, what has to migrate first, and every node if asked."""
+"""Terminal report of `admit`: where a VM may start or why not, what must migrate first, and every node if asked."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ _STYLE = {Status.ADMITTED: "green", Status.REFUSED: "bold red", Status.UNKNOWN: 
 
 
 def admission_report(found: tuple[Admission, int, Candidates | None], screen: Screen) -> RenderableType:
-    """What came of asking for a VM of so many MiB; with every node, if these were asked for."""
+    """The answer for one VM of some MiB; with every node, if asked for."""
     admission, memory, nodes = found
     parts: list[RenderableType] = [_verdict(admission, memory, screen)]
     if admission.migrations:
@@ -35,7 +35,7 @@ def _verdict(found: Admission, memory: int, screen: Screen) -> Text:
     line.append(screen.clean(f"{found.vm} ({readable(memory)}) may start on {found.node}"))
     if found.migrations:
         moved = sum(migration.memory for migration in found.migrations)
-        line.append(f" once {counted(len(found.migrations), 'VM')} ({readable(moved)}) migrated:")
+        line.append(f" after {counted(len(found.migrations), 'VM')} ({readable(moved)}) have migrated:")
     return line
 
 
@@ -50,7 +50,7 @@ def _migrations(moved: tuple[Migration, ...], screen: Screen) -> Table:
 
 
 def _nodes(nodes: Candidates, screen: Screen) -> Iterator[RenderableType]:
-    """The nodes, the best first; those that are refused behind."""
+    """The nodes, best first, refused ones last."""
     ranked = sorted(nodes, key=_rank)
     shown = ranked if screen.everything else ranked[: 2 * FEW]
     yield screen.table(
@@ -58,7 +58,7 @@ def _nodes(nodes: Candidates, screen: Screen) -> Iterator[RenderableType]:
             Column("Node", [Text(screen.clean(node.node)) for node in shown], folds=12),
             Column("Verdict", [Text(node.status.value, _STYLE[node.status]) for node in shown]),
             Column(
-                "Score (less is better)",
+                "Score (lower is better)",
                 [Text("" if node.score is None else f"{node.score:.10g}") for node in shown],
                 justify="right",
             ),

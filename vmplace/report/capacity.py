@@ -1,4 +1,4 @@
-"""What headroom and size found, for people."""
+"""Terminal reports of `headroom` and `size`."""
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -41,11 +41,11 @@ def table_report(found: HeadroomTable, screen: Screen) -> RenderableType:
         ],
         ("In all",),
     )
-    return Group(table, Text("Each size by itself: how many more VMs of it fit in with the guarantee kept."))
+    return Group(table, Text("Each row stands alone: how many more VMs of that size fit while the guarantee holds."))
 
 
 def sizing_report(found: Sizing, screen: Screen) -> RenderableType:
-    """How many nodes, and what is to be said of them."""
+    """How many nodes, of which kinds, and the warnings."""
     lines = [Text(screen.clean(warning)) for warning in found.warnings]
     if found.counts is None:
         fate = "no number of these nodes is enough" if found.status is Status.INFEASIBLE else "no answer in time"
@@ -53,7 +53,7 @@ def sizing_report(found: Sizing, screen: Screen) -> RenderableType:
         why = found.reason if found.status is Status.INFEASIBLE else f"{fate}{bound}"
         return Group(_verdict(found.status, screen.clean(why)), *lines)
     assert found.nodes is not None
-    promise = f"run {counted(found.n_vms, 'VM')} with the guarantee kept"
+    promise = f"run {counted(found.n_vms, 'VM')} while the guarantee holds"
     first = _verdict(found.status, f"{counted(found.nodes, 'node')} {promise}{_proof(found)}")
     kinds = [kind for kind in found.kinds if found.counts[kind.name]]
     if len(found.kinds) == 1:
@@ -79,15 +79,15 @@ def _more(found: Headroom) -> str:
     if found.status is Status.INFEASIBLE:
         return found.reason
     if found.count is None:
-        doubt = "whether the guarantee can be kept as it is was not told in time"
-        return f"{doubt}; no more than {found.bound} times {_bundle(found)} could fit in"
+        doubt = "time ran out before it was known whether the guarantee can be kept"
+        return f"{doubt}; at most {found.bound} times {_bundle(found)} could fit"
     what = f"more VM{'s' * (found.count != 1)} of {_bundle(found)}" if _single(found) else f"times {_bundle(found)}"
     if not found.count and found.status is Status.OPTIMAL:
-        return f"no more VM of {_bundle(found)} fits in" if _single(found) else f"no more of {_bundle(found)} fits in"
+        return f"no more VM of {_bundle(found)} fits" if _single(found) else f"no more of {_bundle(found)} fits"
     fit = "fits" if found.count == 1 and _single(found) else "fit"
     if found.status is Status.OPTIMAL:
-        return f"{found.count} {what} {fit} in with the guarantee kept, and no more"
-    return f"{found.count} {what} {fit} in with the guarantee kept; no more than {found.bound} could"
+        return f"{found.count} {what} {fit} while the guarantee holds, and no more"
+    return f"{found.count} {what} {fit} while the guarantee holds; at most {found.bound} could"
 
 
 def _grounds(found: Headroom, screen: Screen) -> Iterator[str]:
@@ -97,7 +97,7 @@ def _grounds(found: Headroom, screen: Screen) -> Iterator[str]:
         yield f"Why no more: {found.reason}" if found.status is Status.OPTIMAL else found.reason
     if len(found.limits) > 1:
         alone = ", ".join(f"{name} {most}" for name, most in found.limits.items())
-        yield f"What each resource allows, all others aside: {alone}"
+        yield f"What each resource alone would allow: {alone}"
     where = [f"{node} {count}" for node, count in found.where.items()]
     if where:
         yield f"Where: {screen.few(where, _SHOWN_NODES)}"
@@ -131,8 +131,8 @@ def _or_unknown(number: int | None) -> str:
 def _proof(found: Sizing) -> str:
     value = f" for {_amount(found.objective)} in all" if found.objective_name == "price" else ""
     if found.status is Status.OPTIMAL:
-        return f"{value}, and no {'fewer' if found.objective_name == 'nodes' else 'cheaper'} ones do"
-    return f"{value}; it takes no less than {_amount(found.bound)}"
+        return f"{value}, and no {'fewer' if found.objective_name == 'nodes' else 'cheaper'} nodes suffice"
+    return f"{value}; at least {_amount(found.bound)} are needed"
 
 
 def _amount(value: int | Fraction | None) -> str:

@@ -1,4 +1,4 @@
-"""Reports for people: a table of nodes, a verdict, and what there is to know about it."""
+"""Terminal reports of `check`, `show`, `place`, `repair` and `audit`: the verdict, its reasons and the migrations."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice, zip_longest
@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vmplace.model.text import counted, readable
+from vmplace.report.drain import order_lines
 from vmplace.report.nodes import Figures, node_table
-from vmplace.report.order import order_lines
 from vmplace.report.screen import ELLIPSIS, FEW, STYLE, Column, Screen
 from vmplace.results.placement import Migration, Report, Solution, Status, Unprotected, Value, Violation
 
@@ -35,12 +35,12 @@ def node_report(found: Report, screen: Screen) -> RenderableType:
 
 
 def report(found: Report, screen: Screen) -> RenderableType:
-    """The verdict and its grounds, and what policies say beside it if that was asked for."""
+    """The verdict and its reasons, and the comparison with other policies if asked for."""
     return Group(_verdict(found, screen), *_grounds(found, screen), *_compared(found, screen))
 
 
 def solution_report(found: Solution, screen: Screen) -> RenderableType:
-    """What was chosen, how good it is and what it changes."""
+    """The placement: its verdict, its objective values and its migrations."""
     if found.placement is None:
         word, style = found.status.value.upper(), STYLE[found.guarantee]
         reason = found.reason or "no placement was found"
@@ -55,9 +55,9 @@ def solution_report(found: Solution, screen: Screen) -> RenderableType:
 
 
 def violation_report(violations: Sequence[Violation], screen: Screen) -> RenderableType:
-    """What an audit found."""
+    """The violations that an audit found."""
     if not violations:
-        return Text("Nothing is wrong: the placement and its failover plans hold.")
+        return Text("No violations: the placement and its failover plans hold.")
     return Group(*(Text(screen.clean(f"{found.kind}: {_violation(found)}")) for found in violations))
 
 
@@ -74,7 +74,7 @@ def _verdict(found: Report | Solution, screen: Screen) -> Text:
 def _promise(found: Report | Solution) -> str:
     asked = found.cluster.guarantee
     if not asked.failures:
-        return "every VM that runs fits (failures: 0, so none is to be survived)"
+        return "every running VM fits (failures: 0, so no failure is considered)"
     vms = found.cluster.vm_columns
     who = "VM" if vms.protected.all() else "protected VM"
     spared = " that is not evictable" if vms.evictable.any() else ""
@@ -101,26 +101,26 @@ def _together(found: Report | Solution) -> str:
 
 
 def _manner(found: Report | Solution) -> str:
-    """What is supposed of restarts: a plan, unless it says something else."""
+    """How restarts are assumed to happen, unless planned."""
     asked = found.cluster.guarantee
     if asked.policy is not None:
         return f", as the platform chooses nodes ({asked.policy}, {asked.order or 'as-listed'})"
-    return ", in any order and wherever it fits" if asked.restart == "any-order" else ""
+    return ", in any order and on any node with room" if asked.restart == "any-order" else ""
 
 
 def _doubt(found: Report | Solution) -> str:
-    """What is not decided, and why."""
+    """What is undecided, and why."""
     if undecided := _failures(found, Status.UNKNOWN):
         # In turn and in any order some are left open by the method, not by the clock.
         late = "" if _in_turn(found) and found.cluster.guarantee.restart == "any-order" else " in time"
         return f"{_of_failures(undecided, found)} not decided{late}"
     if _in_turn(found):
         return f"whether any {_units(found)} can fail one after the other was not decided in time"
-    return f"too many sets of {_units(found)} to look at: the {len(found.scenarios)} that displace most are survived"
+    return f"too many sets of {_units(found)} to examine all: the {len(found.scenarios)} that displace most memory are survived"
 
 
 def _blame(found: Report | Solution) -> str:
-    """The one thing that is wrong, or how many of each."""
+    """The only flaw, or how many there are of each kind."""
     if _one_flaw(found):
         return next(iter([*map(_loss, found.unprotected), *map(_violation, found.violations)]))
     counts = []
@@ -167,14 +167,14 @@ def _grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
         yield Text(screen.clean("Pools: " + ", ".join(f"{pool} {status}" for pool, status in found.pools.items())))
     if not _one_flaw(found):
         asked = found.cluster.guarantee
-        fate = "that may be left without a restart" if asked.restart == "any-order" and not asked.policy else "without a restart"
+        fate = "that may not restart" if asked.restart == "any-order" and not asked.policy else "cannot restart"
         losses = (_lost_vms(loss, screen, fate) for loss in found.unprotected)
         yield from _section("Not survived", losses, len(found.unprotected), screen)
-        yield from _section("Wrong now", map(_violation, found.violations), len(found.violations), screen)
+        yield from _section("Violations now", map(_violation, found.violations), len(found.violations), screen)
     if found.waiting:
         yield Text(f"Waiting: {screen.few(found.waiting)}")
     broken = (f"rules[{rule.rule}] ({rule.kind}, weight {rule.weight}): {screen.few(rule.vms)}" for rule in found.broken_rules)
-    yield from _section("Rules given up (not a must)", broken, len(found.broken_rules), screen)
+    yield from _section("Rules given up (should)", broken, len(found.broken_rules), screen)
     yield from _section("Warnings", found.warnings, len(found.warnings), screen)
 
 
@@ -195,7 +195,7 @@ def _section(title: str, lines: Iterable[str], count: int, screen: Screen) -> It
 
 
 def _compared(found: Report, screen: Screen) -> Iterator[RenderableType]:
-    """A table of who says what, and who is wrong; where there is little room, words are folded."""
+    """A table of each policy's verdict, and whether it is wrong; long words fold on narrow terminals."""
     if not found.comparison:
         return
     yield Text()
@@ -221,19 +221,20 @@ _ROOMY = 110
 """So many columns leave room for reasons beside all else."""
 
 _COMPARED = (
-    "Whoever says otherwise than planned is wrong. "
-    "Of the platforms' policies, only first-fit and worst-fit look at rules and at more than memory."
+    "A policy whose verdict differs from the first row is wrong. "
+    "Of these policies, only first-fit and worst-fit regard rules and resources other than memory."
 )
 
 
 def _chosen(found: Solution, screen: Screen) -> Iterator[str]:
-    """The objectives, what they came to, and the nodes left on."""
+    """The objectives with value and proof, and the nodes that stay on."""
     for name, value, bound in _objectives(found):
         yield f"{name}: {_MEANING[name].format(value_text(name, value))}{_proof(name, value, bound)}"
     if found.reason:
         yield screen.clean(found.reason)
     if found.powered:
-        yield f"Stay on ({len(found.powered)} of {counted(len(found.cluster.nodes), 'node')}): {screen.few(found.powered)}"
+        total = counted(len(found.cluster.nodes), "node")
+        yield f"Stay powered on ({len(found.powered)} of {total}): {screen.few(found.powered)}"
     if found.drained:
         yield f"Drained: {screen.few(found.drained)}"
     yield screen.clean(f"Method: {found.method}")
@@ -242,7 +243,7 @@ def _chosen(found: Solution, screen: Screen) -> Iterator[str]:
 _MEANING = {
     "balance": "the fullest online node is {} full",
     "moves": "{} migrated",
-    "consolidate": "{} must stay on",
+    "consolidate": "{} must stay powered on",
 }
 
 
@@ -261,18 +262,18 @@ def _proof(name: str, value: Value, bound: Value | None) -> str:
     if bound is None:
         return " (no bound)"
     if value == bound:
-        return " (proved: no less is possible)"
+        return " (proved: less is impossible)"
     gap = f", gap {abs(float(value) - float(bound)) / float(value):.1%}" if value else ""
     return f" (bound {value_text(name, bound)}{gap})"
 
 
 def _changes(found: Solution, screen: Screen) -> Iterator[RenderableType]:
-    """The VMs that get another node, or their first."""
+    """The VMs that migrate or start."""
     view, moved = Figures.of(found), found.migrations
     started = view.started()
     count = len(moved) + len(started)
     if not count:
-        yield Text("Nothing moves.")
+        yield Text("Nothing migrates.")
         return
     yield Text(", ".join(_counts(moved, len(started))) + ":")
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))

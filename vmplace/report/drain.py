@@ -1,4 +1,4 @@
-"""A report on nodes drained one group after the other."""
+"""Terminal reports of `drain --rolling`, and of the order of live migrations."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -9,9 +9,10 @@ from rich.text import Text
 from vmplace.model.text import counted, readable
 from vmplace.placement.rolling_drain import RollingDrain
 from vmplace.report.screen import ELLIPSIS, FEW, STYLE, Column, Screen
+from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution, Status
 
-__all__ = ["rolling_report"]
+__all__ = ["order_lines", "rolling_report"]
 
 
 def rolling_report(found: RollingDrain, screen: Screen) -> RenderableType:
@@ -32,10 +33,10 @@ def _verdict(found: RollingDrain) -> Iterator[Text]:
     groups = counted(len(found.groups), "group")
     if found.undrained:
         count = len(found.undrained)
-        cannot = "cannot be drained" if found.status is Status.INFEASIBLE else "in no group"
-        yield Text.assemble((word, style), f": {counted(count, 'node')} {cannot}; the others in {groups}")
+        cannot = "cannot be drained" if found.status is Status.INFEASIBLE else f"{'is' if count == 1 else 'are'} in no group"
+        yield Text.assemble((word, style), f": {counted(count, 'node')} {cannot}; the others are in {groups}")
         return
-    proof = "proved: no fewer are possible" if found.status is Status.OPTIMAL else f"at least {found.bound} are needed"
+    proof = "proved: fewer are impossible" if found.status is Status.OPTIMAL else f"at least {found.bound} are needed"
     yield Text.assemble((word, style), f": every node once, in {groups} ({proof}); {readable(found.migrated)} migrated in all")
 
 
@@ -61,9 +62,9 @@ def _migrated(group: Solution) -> str:
 
 def _steps(group: Solution) -> str:
     if group.plan is None or not group.plan.steps:
-        return "not in order" if group.migrations else "0"
+        return "unordered" if group.migrations else "0"
     exposed = len(group.plan.exposed)
-    return f"{len(group.plan.steps)}" + (f" ({exposed} not safe after)" if exposed else "")
+    return f"{len(group.plan.steps)}" + (f" ({exposed} leave it unsafe)" if exposed else "")
 
 
 def _undrained(found: RollingDrain, screen: Screen) -> Iterator[Text]:
@@ -74,3 +75,20 @@ def _undrained(found: RollingDrain, screen: Screen) -> Iterator[Text]:
         yield Text(f"  {screen.clean(f'{node}: {why}')}")
     if len(found.undrained) > shown:
         yield Text(f"  {screen.choose(ELLIPSIS)} {len(found.undrained) - shown} more (--all lists them)")
+
+
+def order_lines(plan: MigrationPlan, screen: Screen) -> Iterator[str]:
+    """How many steps there are, and after which of them the guarantee holds."""
+    if not plan.steps:
+        return
+    exposed = [str(number) for number in plan.exposed]
+    if not exposed:
+        holds = "safe after every step"
+    elif len(exposed) == len(plan.steps):
+        holds = "not known to be safe after any step"
+    else:
+        holds = f"safe after every step except {screen.few(exposed)}"
+    best = " (proved: no order is better)" if plan.status is Status.OPTIMAL and (plan.extra or exposed) else ""
+    yield f"In order: {counted(len(plan.steps), 'step')}, {holds}{best}"
+    if plan.stopovers:
+        yield f"VMs that stop over on another node to make way ({readable(plan.extra)} more): {screen.few(plan.stopovers)}"

@@ -1,4 +1,4 @@
-"""An explanation for people: what is wrong and why, who is to blame, and what would help."""
+"""Terminal report of `explain`: what is wrong and why, which VMs and rules cause it, and what would help."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,11 +22,11 @@ _HEADLINE = {
     "rule": ("broken rule", "broken rules"),
     "waiting": ("VM waits for a node", "VMs wait for a node"),
 }
-"""What there is one of, and what there are several of."""
+"""Singular and plural of each kind of flaw."""
 
 
 def explanation_report(found: Explanation, screen: Screen) -> RenderableType:
-    """The story, then the remedies."""
+    """What is wrong, then the remedies."""
     return Group(*_lines(found, screen))
 
 
@@ -42,8 +42,8 @@ def _lines(found: Explanation, screen: Screen) -> Iterator[RenderableType]:
     yield from _section("Why no migration can help", [_obstacle(obstacle, found, screen) for obstacle in found.obstacles], screen)
     remedies = [_remedy(number, remedy, screen) for number, remedy in enumerate(found.remedies, start=1)]
     yield from _section(_REMEDIES, remedies, screen)
-    yield from _section("Tried, and no help by itself", [[way] for way in found.futile], screen)
-    yield from _section("Not found out", [[what] for what in found.unfinished], screen)
+    yield from _section("Tried, and not enough alone", [[way] for way in found.futile], screen)
+    yield from _section("Not decided", [[what] for what in found.unfinished], screen)
 
 
 _TITLES = {
@@ -53,28 +53,28 @@ _TITLES = {
     "turns": "Why it is not safe, one failure after the other",
 }
 
-_REMEDIES = "What would help, the least intrusive first (each was tried, and checked to be safe)"
+_REMEDIES = "What would help, least intrusive first (each was tried and checked to be safe)"
 
 
 def _verdict(found: Explanation) -> str:
     if found.status is Status.SAFE:
-        return "nothing is wrong: every failure that is to be survived is"
+        return "nothing is wrong: the cluster survives every failure of the guarantee"
     if found.status is Status.UNKNOWN:
-        return "nothing wrong was found, but not all was decided"
+        return "nothing wrong was found, but some failures are undecided"
     counts = Counter(blame.kind for blame in found.blames)
     wrong = ", ".join(f"{count} {_HEADLINE[kind][count > 1]}" for kind, count in counts.items())
     if found.obstacles:
-        return f"{wrong}; and no placement at all is safe, whatever migrates"
+        return f"{wrong}; no placement is safe, whatever migrates"
     mended = next((remedy for remedy in found.remedies if remedy.kind in ("start", "move")), None)
     if mended is None:
         return wrong
-    return f"{wrong}; {'migrating ' + readable(mended.moved) if mended.moved else 'starting what waits'} mends it"
+    return f"{wrong}; {'migrating ' + readable(mended.moved) if mended.moved else 'starting the VMs that wait'} repairs it"
 
 
 def _slack(slack: Slack) -> str:
     left, displaced = readable(slack.left), readable(slack.displaced)
-    piece = f"on no node more than {readable(slack.piece)}"
-    return f"if {_fails(slack.scenario)}, {displaced} restart, and {left} are left free on the others, {piece}"
+    piece = f"no node more than {readable(slack.piece)}"
+    return f"if {_fails(slack.scenario)}, {displaced} restart, and the others keep {left} free, {piece}"
 
 
 def _fails(scenario: str) -> str:
@@ -82,13 +82,13 @@ def _fails(scenario: str) -> str:
 
 
 def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
-    """What is wrong, and who has a part in it."""
+    """What is wrong, and which VMs and rules cause it."""
     if blame.kind != "failure":
         lines = [f"pool {blame.subject}: {blame.reason}" if blame.kind == "turns" else blame.reason]
         return [*lines, _guilty(blame, found, screen)]
     lines = [f"if {_fails(blame.subject)}: {blame.reason}"]
     if blame.displaced is not None and blame.free is not None and blame.displaced <= blame.free and not blame.rules:
-        lines.append(f"{readable(blame.displaced)} must restart; the others have {readable(blame.free)} free, but in pieces")
+        lines.append(f"{readable(blame.displaced)} must restart; the other nodes have {readable(blame.free)} free, but in pieces")
     others = [stuck.reason for stuck in blame.stuck if stuck.reason != blame.reason]
     shown = others if screen.everything else others[:FEW]
     lines += shown
@@ -96,7 +96,7 @@ def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
         lines.append(f"{screen.choose(ELLIPSIS)} {len(others) - len(shown)} more VMs find no node (--all lists them)")
     lines.append(_guilty(blame, found, screen))
     if blame.shortfall is not None:
-        lines.append(f"missing: with {readable(blame.shortfall)} more on {blame.on} it would be survived")
+        lines.append(f"missing: with {readable(blame.shortfall)} more on {blame.on} the cluster would survive it")
     return lines
 
 
@@ -104,7 +104,7 @@ def _guilty(blame: Blame, found: Explanation, screen: Screen) -> str:
     rules = [f"rules[{index}] ({found.cluster.rules[index].kind})" for index in blame.rules]
     nodes = [f"the memory of {screen.few(blame.nodes)}"] if blame.nodes and blame.kind == "failure" else []
     guilty = "; ".join([screen.few(_sized(blame.vms, found)), *rules, *nodes])
-    right = "it would be survived" if blame.kind in ("failure", "turns") else "this would be right"
+    right = "the cluster would survive it" if blame.kind in ("failure", "turns") else "this would be right"
     return f"to blame: {guilty}{_share(blame.minimal, len(blame.vms) + len(rules) + len(nodes), right)}"
 
 

@@ -1,4 +1,4 @@
-"""The table of nodes: what each has, what takes it, and what comes of its failure."""
+"""The table of nodes: memory, load, and what the failure of each does."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -95,7 +95,7 @@ class Figures:
         return float(self.load[node] / self.usable[node])
 
     def status(self, node: int) -> Status | None:
-        """What comes of its failure; None if that is no scenario."""
+        """The verdict on its failure; None if it is not a scenario."""
         scenario = self.scenario(node)
         return None if scenario is None else scenario.status
 
@@ -141,7 +141,7 @@ def node_table(found: Report, screen: Screen) -> RenderableType:
 
 
 def _columns(view: Figures, nodes: Sequence[int], screen: Screen) -> list[Column]:
-    """What there is to say of these nodes; states and pools where they vary."""
+    """The columns for these nodes; states and pools only where they vary."""
     names, states, pools = (
         [Text(screen.clean(column[node])) for node in nodes] for column in (view.names, view.states, view.pools)
     )
@@ -183,7 +183,7 @@ def _fate(view: Figures, node: int, screen: Screen) -> Text:
 
 
 def _lose(view: Figures, lost: int) -> str:
-    """Whom some order of restarts strands need not be lost, and not all at once."""
+    """In any order, a VM that can be stranded need not be, and not all at once."""
     asked = view.found.cluster.guarantee
     if asked.restart == "any-order" and asked.policy is None:
         return "may"

@@ -1,4 +1,4 @@
-"""A trend for people: a table of dates, and when the guarantee is lost."""
+"""Terminal report of `trend`: a table of dates, and when the guarantee is lost."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ def _course(course: Course, named: bool, screen: Screen) -> Iterator[RenderableT
             Column(title, [Text(readable(getattr(row, title.lower()))) for row in shown], "right")
             for title in ("Allocated", "Free", "Headroom")
         ),
-        Column("As it stood", [Text(row.status.value, style=STYLE[row.status]) for row in shown]),
+        Column("Verdict", [Text(row.status.value, style=STYLE[row.status]) for row in shown]),
     )
     yield screen.table(columns, ("Allocated", "Free"))
     yield Text(_ahead(course.forecast))
@@ -41,15 +41,15 @@ def _course(course: Course, named: bool, screen: Screen) -> Iterator[RenderableT
 
 
 def _ahead(forecast: Forecast | None) -> str:
-    """When it ends."""
+    """When the guarantee is lost at this growth."""
     if forecast is None:
-        return "One date shows no growth: give more documents."
+        return "One date alone shows no growth: give documents of other dates."
     error = f" (± {_amount(forecast.growth_error)})" if forecast.growth_error is not None else ""
     growth = f"VMs take {_amount(forecast.growth)} more a day{error}, by {counted(forecast.dates, 'date')}"
     if forecast.growth < 0:
         growth = f"VMs take {_amount(-forecast.growth)} less a day{error}, by {counted(forecast.dates, 'date')}"
     if forecast.lost:
-        return f"{growth}. There is no headroom any more: no placement keeps the guarantee."
+        return f"{growth}. No headroom is left: no placement keeps the guarantee."
     if forecast.growth <= 0:
         return f"{growth}. At this rate the guarantee is never lost for lack of memory."
     when = "after the year 9999" if forecast.date is None else f"about {forecast.date}"
@@ -58,9 +58,9 @@ def _ahead(forecast: Forecast | None) -> str:
 
 def _doubt(forecast: Forecast) -> str:
     if forecast.growth_error is None:
-        return "; how sure that is cannot be told from two dates"
+        return "; two dates do not show how certain that is"
     if forecast.earliest is None and forecast.latest is None:
-        return "; but these dates do not show that there is any growth (95 %)"
+        return "; these dates do not prove any growth (95 %)"
     return f" (95 %: {forecast.earliest} to {forecast.latest or 'after the year 9999'})"
 
 
@@ -76,6 +76,6 @@ def _warnings(found: Trend, screen: Screen) -> Iterator[Text]:
 
 
 _MEANING = (
-    "Headroom: what VMs may take more before no placement keeps the guarantee, as far as sums tell. "
-    "Whether the placement of a date kept it is in the last column."
+    "Headroom: memory that VMs may still take before no placement keeps the guarantee, by sums. "
+    "Verdict: whether the placement of that date kept it."
 )
