@@ -15,7 +15,7 @@ from benchmarks import ganeti
 from benchmarks.drawn import drawn, free_memory, joined
 from benchmarks.table import Clock
 from vmplace.model.cluster import Cluster
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 
 __all__ = ["COLUMNS", "REFUSED", "Scheduler", "rows", "safe_nodes", "schedulers"]
 

@@ -14,7 +14,7 @@ from benchmarks.policies import POLICIES, Hosts
 from benchmarks.table import Clock
 from benchmarks.textbook import survives_all
 from vmplace.model.cluster import Cluster
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 
 __all__ = ["COLUMNS", "Judge", "Tally", "judges", "rows"]
 

@@ -10,7 +10,7 @@ from vmplace.failover.platforms import PROMISES, SIMULATIONS, Capacity, Promise,
 from vmplace.model.cluster import Cluster
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import Problem
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
 __all__ = ["POLICIES", "Hosts"]

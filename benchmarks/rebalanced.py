@@ -13,7 +13,8 @@ from benchmarks import ganeti
 from benchmarks.drawn import drawn, free_memory, node_of, placed_at, sizes
 from benchmarks.table import Clock
 from vmplace.model.cluster import Cluster
-from vmplace.results.placement import Solution, Status
+from vmplace.results.placement import Solution
+from vmplace.results.values import Status
 
 __all__ = ["COLUMNS", "Balancer", "balancers", "rows"]
 

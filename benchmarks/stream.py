@@ -17,7 +17,7 @@ from benchmarks.data import Arrival
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
 from vmplace.model.entities import VM
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 
 __all__ = ["NODE", "Decider", "Replay", "Stream", "deciders", "filled"]
 

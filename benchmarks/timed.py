@@ -10,7 +10,8 @@ import vmplace
 from benchmarks.instances import Instance
 from benchmarks.table import Clock
 from vmplace.model.cluster import Cluster
-from vmplace.results.placement import Solution, Status
+from vmplace.results.placement import Solution
+from vmplace.results.values import Status
 from vmplace.solvers.budget import Progress
 
 __all__ = ["COLUMNS", "Timed", "gap_text", "rows_of", "timed"]

@@ -25,16 +25,17 @@ if TYPE_CHECKING:
     from vmplace.placement.migration.plan import plan_moves
     from vmplace.placement.place import place, repair
     from vmplace.placement.rolling_drain import RollingDrain, rolling_drain
-    from vmplace.results.migration import MigrationPlan, Start, Step
-    from vmplace.results.placement import (
+    from vmplace.results.migration import MigrationPlan
+    from vmplace.results.placement import Report, Solution
+    from vmplace.results.values import (
         BrokenRule,
         Comparison,
         Conflict,
         Migration,
-        Report,
         Scenario,
-        Solution,
+        Start,
         Status,
+        Step,
         Unprotected,
         Violation,
     )
@@ -127,8 +128,9 @@ _NAMES_OF = {
     "vmplace.placement.migration.plan": "plan_moves",
     "vmplace.placement.place": "place repair",
     "vmplace.placement.rolling_drain": "RollingDrain rolling_drain",
-    "vmplace.results.migration": "MigrationPlan Start Step",
-    "vmplace.results.placement": "BrokenRule Comparison Conflict Migration Report Scenario Solution Status Unprotected Violation",
+    "vmplace.results.migration": "MigrationPlan",
+    "vmplace.results.placement": "Report Solution",
+    "vmplace.results.values": "BrokenRule Comparison Conflict Migration Scenario Start Status Step Unprotected Violation",
     "vmplace.solvers.budget": "Progress",
 }
 """The public names by the module that has them: it is loaded when one of them is first asked for."""

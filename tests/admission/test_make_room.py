@@ -1,7 +1,7 @@
 from vmplace import VM, Cluster, Node
 from vmplace.admission.make_room import room_made
 from vmplace.admission.results import Admission
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
 REFUSED = Admission(Status.REFUSED, "x", reason="no")

@@ -3,7 +3,7 @@ import json
 import numpy as np
 
 from vmplace.admission.results import Admission, Candidates, Rejection
-from vmplace.results.placement import Migration, Status
+from vmplace.results.values import Migration, Status
 
 FOUND = Candidates(
     ["n0", "n1", "n2", "n3"],

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vmplace.formats.json_stream import pieces
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 KEYS = st.text() | st.integers() | st.booleans() | st.none()

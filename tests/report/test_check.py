@@ -13,17 +13,8 @@ from vmplace.model.entities import VM, Guarantee, Node
 from vmplace.model.text import readable
 from vmplace.report.check import node_report, report, solution_report, value_text, violation_report
 from vmplace.report.screen import Screen
-from vmplace.results.placement import (
-    BrokenRule,
-    Comparison,
-    Migration,
-    Report,
-    Scenario,
-    Solution,
-    Status,
-    Unprotected,
-    Violation,
-)
+from vmplace.results.placement import Report, Solution
+from vmplace.results.values import BrokenRule, Comparison, Migration, Scenario, Status, Unprotected, Violation
 
 
 def stream(encoding="utf-8"):

@@ -7,7 +7,7 @@ from attrs import evolve
 
 import vmplace
 from vmplace import VM, Cluster, Node, Report, Scenario, Solution, Status, Together
-from vmplace.results.placement import FailoverPlans
+from vmplace.results.failover import FailoverPlans
 
 CLUSTER = Cluster([Node("a", 9), Node("b", 9)], [VM("x", 2, "a"), VM("y", 3), VM("off", 4, "b", running=False)])
 

@@ -22,7 +22,7 @@ from vmplace.model.converters import parse_state
 from vmplace.model.entities import VM
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["Admitter"]

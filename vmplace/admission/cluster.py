@@ -14,7 +14,7 @@ from vmplace.model.entities import VM
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 from vmplace.problem.compile import compile_problem
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
 __all__ = ["ChangingCluster"]

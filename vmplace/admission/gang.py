@@ -9,7 +9,7 @@ from attrs import evolve
 from vmplace.admission.cluster import ChangingCluster
 from vmplace.admission.results import Admission
 from vmplace.model.entities import VM
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
 __all__ = ["start_together"]

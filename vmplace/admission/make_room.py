@@ -10,7 +10,7 @@ from vmplace.admission.results import Admission
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM
 from vmplace.model.units import spell_memory
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
 __all__ = ["room_made"]

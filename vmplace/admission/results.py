@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.model.units import spell_memory
-from vmplace.results.placement import Migration, Status
+from vmplace.results.values import Migration, Status
 
 __all__ = ["Admission", "Candidate", "Candidates", "Rejection"]
 

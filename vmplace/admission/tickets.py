@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from vmplace.admission.results import Admission
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 
 if TYPE_CHECKING:
     from vmplace.admission.admitter import Admitter

@@ -15,7 +15,7 @@ from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.auditor.sequential import check_sequence
 from vmplace.auditor.sums import check_sums
 from vmplace.model.cluster import Cluster
-from vmplace.results.placement import Violation
+from vmplace.results.values import Violation
 
 __all__ = ["audit", "audit_plans", "audit_running"]
 

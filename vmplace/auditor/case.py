@@ -16,7 +16,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short, spell_memory
-from vmplace.results.placement import Violation
+from vmplace.results.values import Violation
 
 __all__ = ["Case", "Names", "Placement", "Resource", "node_column", "sums"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.units import short
-from vmplace.results.placement import Violation
+from vmplace.results.values import Violation
 
 __all__ = ["false_claims"]
 

@@ -21,7 +21,8 @@ from vmplace.model.what_if import part_of
 from vmplace.placement.place import solution_of
 from vmplace.placement.reasons import impossible_sentence
 from vmplace.problem.names import Names
-from vmplace.results.placement import Solution, Status
+from vmplace.results.placement import Solution
+from vmplace.results.values import Status
 from vmplace.search.goal import CandidatePlacement, Goal, migrated
 from vmplace.search.strategy import METHODS, Strategy
 from vmplace.solvers.budget import Budget, Progress

@@ -8,7 +8,8 @@ from attrs import evolve, field, frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Node
-from vmplace.results.placement import Solution, Status
+from vmplace.results.placement import Solution
+from vmplace.results.values import Status
 
 __all__ = ["Headroom", "HeadroomTable", "Sizing"]
 

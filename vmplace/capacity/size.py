@@ -22,7 +22,7 @@ from vmplace.placement.place import solution_of
 from vmplace.placement.reasons import impossible_sentence
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 from vmplace.search.bounds.necessary import impossible
 from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.strategy import METHODS

@@ -14,7 +14,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.errors import Flaw, InputError
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import Problem
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["Course", "Forecast", "Snapshot", "Trend", "trend"]

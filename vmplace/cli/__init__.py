@@ -12,6 +12,6 @@ if not TYPE_CHECKING:  # loaded when first asked for: the version needs neither
     def __getattr__(name):
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from vmplace.cli import group
+        from importlib import import_module
 
-        return getattr(group, name)
+        return getattr(import_module("vmplace.cli.group"), name)

@@ -45,7 +45,6 @@ def _roll(file: str, *, output: str | None, moves: str | None, as_json: bool, ev
     refuse_output(output, moves, as_json=as_json)
     import vmplace
     from vmplace.report.drain import rolling_report
-    from vmplace.results.moves_text import commands
 
     cluster = load_changed(file, options)
     options = given(options)
@@ -57,7 +56,7 @@ def _roll(file: str, *, output: str | None, moves: str | None, as_json: bool, ev
         if moves is not None:
             plans = ((group.drained, group.plan) for group in found.groups)
             save_text(
-                chain.from_iterable((f"# drain {' '.join(nodes)}\n", *(commands(plan) if plan else ())) for nodes, plan in plans),
+                chain.from_iterable((f"# drain {' '.join(nodes)}\n", *([plan.drawn()] if plan else [])) for nodes, plan in plans),
                 moves,
             )
     print_result(found, rolling_report, as_json, everything, aside=output == "-")

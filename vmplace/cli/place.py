@@ -85,8 +85,7 @@ def solve(
 def save_moves(solution: "Solution", path: str) -> None:
     """Write the migrations in order."""
     from vmplace.results.migration import MigrationPlan
-    from vmplace.results.moves_text import FORMS
-    from vmplace.results.placement import Status
+    from vmplace.results.values import Status
 
     plan = solution.plan or MigrationPlan(status=Status.OPTIMAL)
-    save_text(FORMS[path[path.rindex(".") :]](plan), path)
+    save_text([plan.drawn(path[path.rindex(".") + 1 :])], path)

@@ -23,7 +23,8 @@ from vmplace.model.what_if import bridged, less
 from vmplace.placement.place import place
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.results.placement import Report, Solution, Status
+from vmplace.results.placement import Report, Solution
+from vmplace.results.values import Status
 from vmplace.search.bounds.necessary import impossible
 from vmplace.search.goal import Goal
 from vmplace.search.infeasibility import PartOracle, conflict_of_search

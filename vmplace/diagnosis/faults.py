@@ -10,7 +10,8 @@ from vmplace.model.columns import IntArray
 from vmplace.model.references import resolve
 from vmplace.model.units import spell_memory
 from vmplace.problem.names import Names
-from vmplace.results.placement import Report, Violation
+from vmplace.results.placement import Report
+from vmplace.results.values import Violation
 
 __all__ = ["faults_now"]
 

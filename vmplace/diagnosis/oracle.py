@@ -15,7 +15,8 @@ from vmplace.placement.place import attempt
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
-from vmplace.results.placement import Solution, Status
+from vmplace.results.placement import Solution
+from vmplace.results.values import Status
 from vmplace.search.goal import Goal, faulty
 from vmplace.search.infeasibility import Demands, PartOracle
 from vmplace.solvers.budget import Budget

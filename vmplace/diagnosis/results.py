@@ -6,7 +6,7 @@ from typing import Any
 from attrs import asdict, field, frozen
 
 from vmplace.model.cluster import Cluster
-from vmplace.results.placement import Conflict, Migration, Status
+from vmplace.results.values import Conflict, Migration, Status
 
 __all__ = ["KINDS", "Blame", "Explanation", "Obstacle", "Remedy", "Slack", "Stuck", "ranked"]
 

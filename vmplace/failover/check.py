@@ -23,7 +23,8 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Guarantee
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.results.placement import Report, Status
+from vmplace.results.placement import Report
+from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["check", "verdict_now"]

@@ -17,7 +17,8 @@ from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Guarantee
 from vmplace.model.units import spell_memory
 from vmplace.problem.problem import Problem
-from vmplace.results.placement import Comparison, Report, Status, Unprotected
+from vmplace.results.placement import Report
+from vmplace.results.values import Comparison, Status, Unprotected
 
 __all__ = ["PROMISES", "SIMULATIONS", "Capacity", "Promise", "Simulation", "compare"]
 

@@ -17,7 +17,8 @@ from vmplace.model.references import resolve
 from vmplace.problem.names import Names
 from vmplace.problem.problem import CompiledRule, broken_rules
 from vmplace.problem.scenarios import Scenarios
-from vmplace.results.placement import BrokenRule, FailoverPlans, Scenario, Status, Unprotected, Violation
+from vmplace.results.failover import FailoverPlans
+from vmplace.results.values import BrokenRule, Scenario, Status, Unprotected, Violation
 
 __all__ = [
     "NamedScenarios",

@@ -14,7 +14,8 @@ from vmplace.placement.options import PlaceOptions
 from vmplace.placement.place import solve
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.results.placement import Conflict, Solution, Status
+from vmplace.results.placement import Solution
+from vmplace.results.values import Conflict, Status
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["Undrainable", "drain", "stuck_on"]

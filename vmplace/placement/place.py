@@ -27,7 +27,8 @@ from vmplace.placement.reasons import conflict_sentence, impossible_sentence
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
-from vmplace.results.placement import Conflict, Migration, Solution, Status
+from vmplace.results.placement import Solution
+from vmplace.results.values import Conflict, Migration, Status
 from vmplace.search.bounds.necessary import impossible, least
 from vmplace.search.goal import OBJECTIVES, CandidatePlacement, Goal, faulty, losses, priorities
 from vmplace.search.infeasibility import PartOracle, conflict_of_bound, conflict_of_search, patience

@@ -6,7 +6,7 @@ from vmplace.failover.outcome import Reason
 from vmplace.failover.reasons import SHOWN_IN_CONFLICT, amount, listed, named
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
-from vmplace.results.placement import Conflict
+from vmplace.results.values import Conflict
 from vmplace.search.goal import Goal
 
 __all__ = ["conflict_sentence", "impossible_sentence"]

@@ -17,7 +17,8 @@ from vmplace.placement.reasons import impossible_sentence
 from vmplace.placement.rolling_bounds import fewest_groups, lonely, mask_of
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.results.placement import Solution, Status
+from vmplace.results.placement import Solution
+from vmplace.results.values import Status
 from vmplace.search.bounds.necessary import impossible
 from vmplace.solvers.budget import Budget, Progress
 

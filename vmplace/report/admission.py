@@ -9,7 +9,7 @@ from rich.text import Text
 from vmplace.admission.results import Admission, Candidate, Candidates
 from vmplace.model.text import counted, readable
 from vmplace.report.screen import ELLIPSIS, FEW, Column, Screen
-from vmplace.results.placement import Migration, Status
+from vmplace.results.values import Migration, Status
 
 __all__ = ["admission_report"]
 

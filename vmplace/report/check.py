@@ -12,7 +12,8 @@ from vmplace.model.text import counted, readable
 from vmplace.report.drain import order_lines
 from vmplace.report.nodes import Figures, node_table
 from vmplace.report.screen import ELLIPSIS, FEW, STYLE, Column, Screen
-from vmplace.results.placement import Migration, Report, Solution, Status, Unprotected, Value, Violation
+from vmplace.results.placement import Report, Solution, Value
+from vmplace.results.values import Migration, Status, Unprotected, Violation
 
 __all__ = ["Draw", "node_report", "report", "solution_report", "value_text", "violation_report"]
 

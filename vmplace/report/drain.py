@@ -10,7 +10,8 @@ from vmplace.model.text import counted, readable
 from vmplace.placement.rolling_drain import RollingDrain
 from vmplace.report.screen import ELLIPSIS, FEW, STYLE, Column, Screen
 from vmplace.results.migration import MigrationPlan
-from vmplace.results.placement import Solution, Status
+from vmplace.results.placement import Solution
+from vmplace.results.values import Status
 
 __all__ = ["order_lines", "rolling_report"]
 

@@ -13,7 +13,8 @@ from rich.text import Text
 from vmplace.model.columns import IntArray
 from vmplace.model.text import counted, readable
 from vmplace.report.screen import ELLIPSIS, STYLE, Column, Screen
-from vmplace.results.placement import Report, Scenario, Solution, Status
+from vmplace.results.placement import Report, Solution
+from vmplace.results.values import Scenario, Status
 
 __all__ = ["Figures", "node_table"]
 

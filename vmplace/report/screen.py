@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vmplace.model.text import printable
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 
 __all__ = ["ELLIPSIS", "FEW", "STYLE", "Column", "Screen"]
 

@@ -6,60 +6,14 @@ from typing import Any
 from attrs import field, frozen
 
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.text import printable
 from vmplace.model.units import short
-from vmplace.results.placement import Migration, Status
+from vmplace.results.drawings import commands, dot, svg
+from vmplace.results.values import Migration, Start, Status, Step
 
-__all__ = ["MigrationPlan", "Start", "Step"]
+__all__ = ["MigrationPlan"]
 
-
-@frozen
-class Start:
-    """A VM that waits is started on a node; `memory` in MiB."""
-
-    vm: str
-    node: str
-    memory: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"vm": self.vm, "node": self.node, "memory": self.memory}
-
-
-@frozen
-class Step:
-    """What is done at the same time; the next step begins when all of it is done.
-
-    Parameters
-    ----------
-    number
-        From 1.
-    migrations, starts
-        What is done. A migration takes its memory on both nodes until the step ends.
-    guarantee
-        ``safe``, ``unsafe`` or ``unknown``: of what runs then, after the step.
-    exposed
-        The failures that are not survived then, or not known to be.
-    crowded
-        The nodes that have less free than the headroom during the step, and receive something.
-    """
-
-    number: int
-    migrations: tuple[Migration, ...]
-    starts: tuple[Start, ...]
-    guarantee: Status
-    exposed: tuple[str, ...] = ()
-    crowded: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {
-            "step": self.number,
-            "migrations": [m.to_dict() for m in self.migrations],
-            "starts": [s.to_dict() for s in self.starts],
-            "guarantee": self.guarantee.value,
-            "exposed": list(self.exposed),
-            "crowded": list(self.crowded),
-        }
+_FORMS = {"sh": commands, "dot": dot, "svg": svg}
 
 
 @frozen(kw_only=True)
@@ -121,11 +75,11 @@ class MigrationPlan:
         InputError
             (a ValueError) if the form is another.
         """
-        from vmplace.results.moves_text import FORMS
-
-        if f".{form}" not in FORMS:
-            raise InputError([Flaw("form", f"{short(form)} is not one of {', '.join(name[1:] for name in FORMS)}")])
-        return "".join(FORMS[f".{form}"](self))
+        if form not in _FORMS:
+            raise InputError([Flaw("form", f"{short(form)} is not one of {', '.join(_FORMS)}")])
+        if form == "sh" and self.status in (Status.INFEASIBLE, Status.UNKNOWN):
+            return f"# no order: {printable(self.reason)}\n"
+        return "".join(_FORMS[form](self.steps))
 
     def outline(self) -> dict[str, Any]:
         """As JSON carries it beside the migrations themselves."""

@@ -1,235 +1,22 @@
 """What the functions of the package return: frozen values, with the names of the cluster."""
 
 from collections.abc import Callable, Iterator, Mapping
-from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from attrs import asdict, evolve, field, frozen
+from attrs import evolve, field, frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray, VMColumns, names_of
 from vmplace.results.failover import FailoverPlans
+from vmplace.results.migration import MigrationPlan
+from vmplace.results.values import BrokenRule, Comparison, Conflict, Migration, Scenario, Status, Unprotected, Violation
 
-if TYPE_CHECKING:
-    from vmplace.results.migration import MigrationPlan
-
-__all__ = [
-    "BrokenRule",
-    "Comparison",
-    "Conflict",
-    "FailoverPlans",
-    "Migration",
-    "Report",
-    "Scenario",
-    "Solution",
-    "Status",
-    "Unprotected",
-    "Violation",
-]
+__all__ = ["Report", "Solution"]
 
 Value = int | Fraction
-
-
-class Status(StrEnum):
-    """A verdict; `str()` and `.value` are the lower-case word."""
-
-    SAFE = "safe"
-    UNSAFE = "unsafe"
-    UNKNOWN = "unknown"
-    OPTIMAL = "optimal"
-    FEASIBLE = "feasible"
-    INFEASIBLE = "infeasible"
-    ADMITTED = "admitted"
-    REFUSED = "refused"
-
-
-@frozen
-class Violation:
-    """Something a placement or a failover plan breaks.
-
-    Parameters
-    ----------
-    kind
-        ``placement`` (a VM that is nowhere, or where it may not be), ``overfull``, ``headroom``, ``rule``,
-        ``failover`` (a plan that breaks something), ``unprotected`` (a plan that leaves a VM out) or ``unverified``
-        (nothing found, but no plan given to decide by, or too hard to tell).
-    subject
-        The node, the VM, the rule (``rules[3]``) or the failure scenario.
-    message
-        What is wrong, in a sentence with figures.
-    """
-
-    kind: str
-    subject: str
-    message: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"kind": self.kind, "subject": self.subject, "message": self.message}
-
-
-@frozen
-class Scenario:
-    """One failure: whether it is survived, and what told so.
-
-    Parameters
-    ----------
-    status
-        ``safe``, ``unsafe`` or ``unknown``.
-    method
-        ``empty`` (nothing to restart), ``certificate`` (survived in any order of restarts), ``slots`` (enough of them, or too
-        few), ``packing``, ``sums``, ``rules`` or ``search``; ``adversary`` (of restarts in any order) or ``policy`` (simulated);
-        ``time`` if unknown.
-    displaced
-        Memory of the protected VMs that the failure displaces, in MiB.
-    """
-
-    status: Status
-    method: str
-    displaced: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"status": self.status.value, "method": self.method, "displaced": self.displaced}
-
-
-@frozen
-class Unprotected:
-    """The VMs that a failure leaves without a restart.
-
-    Parameters
-    ----------
-    scenario
-        What fails: the names of nodes or failure domains, joined by "+".
-    vms
-        Who cannot be restarted beside those in the failover plan; where restarts are not planned, everyone who may be stranded.
-    reason
-        Why, in a sentence with figures.
-    minimal
-        Whether no plan protects more (higher priority first, then memory): proved, not supposed.
-    """
-
-    scenario: str
-    vms: tuple[str, ...]
-    reason: str
-    minimal: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"scenario": self.scenario, "vms": list(self.vms), "reason": self.reason, "minimal": self.minimal}
-
-
-@frozen
-class Migration:
-    """One VM's way from the node it is on to another; `memory` in MiB, `step` None where moves are not ordered.
-
-    Steps begin at 1, and equal ones run in parallel. A VM that stops over has a migration to there, and one from there.
-    """
-
-    vm: str
-    source: str
-    destination: str
-    memory: int
-    step: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"vm": self.vm, "from": self.source, "to": self.destination, "memory": self.memory, "step": self.step}
-
-
-@frozen
-class BrokenRule:
-    """A rule that is not a must and is not kept in normal running, with its weight."""
-
-    rule: int
-    kind: str
-    weight: int
-    vms: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"rule": self.rule, "kind": self.kind, "weight": self.weight, "vms": list(self.vms)}
-
-
-@frozen
-class Conflict:
-    """Why no placement exists: these VMs, under these rules and limits, cannot all be placed as asked.
-
-    A VM that may not move counts with the place where it has to stay.
-
-    Parameters
-    ----------
-    kind
-        The bound that shows it: ``size`` or ``rules`` (a VM that no node has room for, or may take), ``group`` (VMs that must
-        be together), ``capacity`` (too much memory for normal running), ``sums`` or ``slots`` (too much without the largest
-        node), ``alone`` (no other node), ``apart`` (more VMs to keep apart than there are places), ``drain`` (VMs that
-        cannot leave a node to be emptied); or ``search``, if only
-        trying every way does.
-    vms
-        Names of the VMs in question, in document order.
-    rules
-        Indices of the must-rules in question.
-    limits
-        Which of ``max_moves`` and ``max_migrated`` are in question.
-    need, free
-        What the bound compares: MiB or, for ``slots``, numbers of slots; None where there is no such figure.
-    slot
-        For ``slots``: their size in MiB.
-    minimal
-        Whether no one of them can be left out: without any one VM, rule or limit the others could be met. Proved, not supposed.
-    """
-
-    kind: str
-    vms: tuple[str, ...]
-    rules: tuple[int, ...] = ()
-    limits: tuple[str, ...] = ()
-    need: int | None = None
-    free: int | None = None
-    slot: int | None = None
-    minimal: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {
-            "kind": self.kind,
-            "vms": list(self.vms),
-            "rules": list(self.rules),
-            "limits": list(self.limits),
-            "need": self.need,
-            "free": self.free,
-            "slot": self.slot,
-            "minimal": self.minimal,
-        }
-
-
-@frozen
-class Comparison:
-    """What one way to promise restarts says of a cluster, and whether it is wrong.
-
-    Parameters
-    ----------
-    policy, source
-        What it is called, and who promises so.
-    says
-        ``safe``, ``unsafe`` or ``unknown``.
-    wrong
-        ``false safe`` or ``false unsafe``, where it is known whether there is a plan for each failure; else empty.
-    reason
-        Why it says so, in a sentence with figures.
-    """
-
-    policy: str
-    source: str
-    says: Status
-    wrong: str
-    reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return asdict(self) | {"says": self.says.value}
 
 
 @frozen(kw_only=True, eq=False)
@@ -416,7 +203,7 @@ class Solution(_Placed):
     objective: Value | tuple[Value, ...] | None = None
     bound: Value | tuple[Value, ...] | None = None
     migrations: tuple[Migration, ...] = ()
-    plan: "MigrationPlan | None" = None
+    plan: MigrationPlan | None = None
     drained: tuple[str, ...] = ()
     reason: str = ""
     conflict: Conflict | None = None

@@ -15,7 +15,7 @@ from vmplace.model.references import resolve
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.problem.restrict import promising, without
-from vmplace.results.placement import Conflict
+from vmplace.results.values import Conflict
 from vmplace.search.bounds.necessary import impossible
 from vmplace.search.deletion_filter import DeletionFilter
 from vmplace.search.goal import Goal

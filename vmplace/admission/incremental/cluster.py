@@ -15,7 +15,7 @@ from vmplace.model.columns import names_of
 from vmplace.model.entities import VM
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import Problem
-from vmplace.results.placement import Status
+from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
 __all__ = ["LiveCluster", "bare"]

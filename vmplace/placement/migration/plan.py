@@ -23,8 +23,8 @@ from vmplace.placement.migration.transit import MigrationProblem, MigrationState
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import kept
-from vmplace.results.migration import MigrationPlan, Start, Step
-from vmplace.results.placement import Migration, Status
+from vmplace.results.migration import MigrationPlan
+from vmplace.results.values import Migration, Start, Status, Step
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["plan_moves", "planned"]

@@ -1,14 +1,13 @@
 """A migration plan for others to read: a list of commands, a graph in DOT, a picture in SVG."""
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from vmplace.model.text import counted, printable, readable
-from vmplace.results.migration import MigrationPlan, Step
-from vmplace.results.placement import Status
+from vmplace.results.values import Status, Step
 
-__all__ = ["FORMS", "commands", "dot", "svg"]
+__all__ = ["commands", "dot", "svg"]
 
 _LANE, _BAND, _LEFT, _TOP = 28, 150, 140, 46
 
@@ -16,13 +15,11 @@ _FEW = 3
 """So many VMs are named where an edge or an arrow stands for several."""
 
 
-def commands(plan: MigrationPlan) -> Iterator[str]:
+def commands(steps: Sequence[Step]) -> Iterator[str]:
     """Lines that a shell can run once it knows ``migrate VM FROM TO`` and ``start VM NODE``; ``wait`` ends a step."""
-    if plan.status in (Status.INFEASIBLE, Status.UNKNOWN):
-        yield f"# no order: {printable(plan.reason)}\n"
-    elif not plan.steps:
+    if not steps:
         yield "# nothing to do\n"
-    for step in plan.steps:
+    for step in steps:
         moved = sum(migration.memory for migration in step.migrations)
         parts = [f"{counted(len(step.migrations), 'migration')} ({readable(moved)})"] if step.migrations else []
         parts += [f"{counted(len(step.starts), 'VM')} started"] if step.starts else []
@@ -44,12 +41,12 @@ def _afterwards(step: Step) -> str:
     return f"{word} afterwards" + (f": if {', '.join(step.exposed[:_FEW])}{more} fails" if step.exposed else "")
 
 
-def dot(plan: MigrationPlan) -> Iterator[str]:
+def dot(steps: Sequence[Step]) -> Iterator[str]:
     """The nodes and the ways between them, for Graphviz: an edge for all that goes one way in one step."""
     yield "digraph migrations {\n  rankdir=LR;\n  node [shape=box];\n"
-    for node in _nodes(plan):
+    for node in _nodes(steps):
         yield f"  {_quoted(node)};\n"
-    for step in plan.steps:
+    for step in steps:
         colour = "" if step.guarantee is Status.SAFE else ", color=red"
         for (source, node), vms in _ways(step).items():
             label = _quoted(f"{step.number}: {_listed(vms)}")
@@ -65,15 +62,15 @@ def _quoted(text: str) -> str:
     return f'"{shown}"'
 
 
-def svg(plan: MigrationPlan) -> Iterator[str]:
+def svg(steps: Sequence[Step]) -> Iterator[str]:
     """A picture: a line for each node, a band for each step (red if it is not safe after), an arrow for all that goes one way."""
-    nodes = _nodes(plan)
+    nodes = _nodes(steps)
     row = {node: _TOP + _LANE * (number + 1) for number, node in enumerate(nodes)}
-    width, height = _LEFT + _BAND * max(1, len(plan.steps)), _TOP + _LANE * (len(nodes) + 1)
+    width, height = _LEFT + _BAND * max(1, len(steps)), _TOP + _LANE * (len(nodes) + 1)
     yield f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" font-size="11">\n'
     yield '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
     yield '<path d="M0,0 L8,4 L0,8 z"/></marker></defs>\n<rect width="100%" height="100%" fill="white"/>\n'
-    for number, step in enumerate(plan.steps):
+    for number, step in enumerate(steps):
         left = _LEFT + _BAND * number
         fill = "#eef6ee" if step.guarantee is Status.SAFE else "#fbe3e3"
         yield f'<rect x="{left}" y="18" width="{_BAND - 4}" height="{height - 22}" fill="{fill}"/>\n'
@@ -81,7 +78,7 @@ def svg(plan: MigrationPlan) -> Iterator[str]:
     for node in nodes:
         yield f'<text x="6" y="{row[node] + 4}">{_clean(node)}</text>\n'
         yield f'<line x1="{_LEFT}" x2="{width - 4}" y1="{row[node]}" y2="{row[node]}" stroke="#bbb"/>\n'
-    for number, step in enumerate(plan.steps):
+    for number, step in enumerate(steps):
         yield from _arrows(step, _LEFT + _BAND * number, row)
     yield "</svg>\n"
 
@@ -103,10 +100,10 @@ def _clean(text: str) -> str:
     return escape(printable(text))
 
 
-def _nodes(plan: MigrationPlan) -> list[str]:
+def _nodes(steps: Sequence[Step]) -> list[str]:
     """The nodes that something leaves, reaches or starts on, in the order in which they come up."""
-    ends = [end for m in plan.migrations for end in (m.source, m.destination)]
-    return list(dict.fromkeys([*ends, *(start.node for _, start in plan.starts)]))
+    ends = [end for step in steps for m in step.migrations for end in (m.source, m.destination)]
+    return list(dict.fromkeys([*ends, *(start.node for step in steps for start in step.starts)]))
 
 
 def _ways(step: Step) -> dict[tuple[str, str], list[tuple[str, int]]]:
@@ -121,7 +118,3 @@ def _listed(vms: Sequence[tuple[str, int]], most: int = _FEW) -> str:
     named = ", ".join(vm for vm, _ in vms[:most])
     more = f" and {len(vms) - most} more" if len(vms) > most else ""
     return f"{named}{more} ({readable(sum(memory for _, memory in vms))})"
-
-
-FORMS: dict[str, Callable[[MigrationPlan], Iterator[str]]] = {".sh": commands, ".dot": dot, ".svg": svg}
-"""What writes a plan, by the suffix of the file."""

@@ -3,11 +3,9 @@
 import subprocess
 from xml.etree import ElementTree
 
-from attrs import evolve
-
 from tests.results.test_migration import PLAN
 from vmplace import Migration, MigrationPlan, Start, Status, Step
-from vmplace.results.moves_text import commands, dot, svg
+from vmplace.results.drawings import commands, dot, svg
 
 ODD = "a b'$(rm)\"\n\\<&>"
 STRANGE = MigrationPlan(
@@ -16,7 +14,7 @@ STRANGE = MigrationPlan(
 
 
 def test_commands():
-    assert list(commands(PLAN)) == [
+    assert list(commands(PLAN.steps)) == [
         "# step 1: 2 migrations (3 GiB); not safe afterwards: if n0, n2 fails\n",
         "migrate b n1 n2  # 1 GiB, step 1\n",
         "migrate a n0 n1  # 2 GiB, step 1\n",
@@ -29,30 +27,30 @@ def test_commands():
 
 
 def test_a_shell_reads_the_names_as_they_are():
-    program = 'migrate() { printf "%s|" "$@"; }\nstart() { printf "%s|" "$@"; }\n' + "".join(commands(STRANGE))
+    program = 'migrate() { printf "%s|" "$@"; }\nstart() { printf "%s|" "$@"; }\n' + "".join(commands(STRANGE.steps))
     said = subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=True)
     assert (said.stdout, said.stderr) == (f"{ODD}|n0|{ODD}|{ODD}|n0|", "")
 
 
 def test_nothing_to_do_and_no_order_are_told_apart():
-    assert list(commands(MigrationPlan(status=Status.OPTIMAL))) == ["# nothing to do\n"]
-    assert list(commands(MigrationPlan(status=Status.UNKNOWN, reason="none\nfound"))) == ["# no order: none\\nfound\n"]
+    assert list(commands(())) == ["# nothing to do\n"]
+    assert MigrationPlan(status=Status.UNKNOWN, reason="none\nfound").drawn() == "# no order: none\\nfound\n"
 
 
 def test_a_graph_has_an_edge_for_all_that_goes_one_way_in_a_step():
-    text = "".join(dot(PLAN))
+    text = "".join(dot(PLAN.steps))
     assert '"n1" -> "n2" [label="1: b (1 GiB)", color=red];' in text
     assert '"n2" -> "n0" [label="2: b (1 GiB)"];' in text
     assert '"n2" -> "n2" [label="2: w starts", style=dashed];' in text
     many = tuple(Migration(f"v{i}", "n0", "n1", 1024, 1) for i in range(5))
-    text = "".join(dot(evolve(PLAN, steps=(Step(1, many, (), Status.SAFE),))))
+    text = "".join(dot((Step(1, many, (), Status.SAFE),)))
     assert text.count("->") == 1
     assert "v0, v1, v2 and 2 more (5 GiB)" in text
-    assert '\\"' in "".join(dot(STRANGE))
+    assert '\\"' in "".join(dot(STRANGE.steps))
 
 
 def test_a_picture_is_valid_and_has_an_arrow_each():
     for plan, arrows in ((PLAN, 3), (STRANGE, 1), (MigrationPlan(status=Status.OPTIMAL), 0)):
-        root = ElementTree.fromstring("".join(svg(plan)))
+        root = ElementTree.fromstring("".join(svg(plan.steps)))
         lines = [line for line in root.iter("{http://www.w3.org/2000/svg}line") if "marker-end" in line.attrib]
         assert len(lines) == arrows
