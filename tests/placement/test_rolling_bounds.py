@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vmplace import VM, Cluster, Guarantee, Node, OnlyOn
-from vmplace.placement.rolling_bounds import fewest_groups, lonely, mask_of
+from vmplace.placement.rolling_bounds import fewest_groups, lonely
 from vmplace.problem.compile import compile_problem
 
 
@@ -53,8 +53,3 @@ def test_who_may_stay_in_maintenance_needs_one_place_less():
     rules = [OnlyOn(("v",), ("n0", "n1"))]
     assert lonely(compile_problem(Cluster(nodes, [VM("v", 1, "n0")], rules))) is None
     assert lonely(compile_problem(Cluster(nodes, [VM("v", 1, "n1")], rules))) == 0
-
-
-def test_names_become_a_mask():
-    cluster = Cluster([Node("a", 4), Node("b", 4)])
-    assert mask_of(cluster, ["b"]).tolist() == [False, True]

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 
 import vmplace
 from tests.support.brute import World
+from tests.support.compilations import counted
 from vmplace import VM, Apart, Cluster, InputError, Node, OnlyOn, Status, rolling_drain
 from vmplace.testing import clusters
 
@@ -41,6 +42,13 @@ def test_as_many_at_once_as_the_memory_allows():
     assert (found.status, len(found.groups), found.bound) == (Status.OPTIMAL, 3, 3)
     assert found.to_dict()["groups"][0]["nodes"] == list(found.nodes[0])
     assert found.migrated == sum(m["memory"] for g in found.to_dict()["groups"] for m in g["solution"]["migrations"])
+
+
+def test_the_cluster_is_compiled_once(monkeypatch):
+    cluster, compiled = even(12, 24), counted(monkeypatch)
+    found = rolling_drain(cluster, time_limit=None)
+    assert (found.status, len(compiled)) == (Status.OPTIMAL, 1)
+    kept(cluster, found)
 
 
 def test_nodes_that_rules_need_together_are_in_different_groups():

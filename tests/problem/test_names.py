@@ -110,3 +110,7 @@ def test_a_few_of_very_many_are_named_without_a_look_at_all():
     start = time.process_time()
     assert all(found.vms([count - 1]) == (f"vm{count - 1}",) for _ in range(1000))
     assert time.process_time() - start < 5
+
+
+def test_names_become_a_mask():
+    assert names(Cluster(NODES)).mask(["b", "off"]).tolist() == [False, True, True]

@@ -7,12 +7,12 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn
+from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, OnlyOn
 from vmplace.model.what_if import less, with_states
 from vmplace.model.what_if import yielding as yielding_cluster
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import Problem
-from vmplace.problem.restrict import in_state, only, promising, without, yielding
+from vmplace.problem.restrict import in_state, only, placed, promising, without, yielding
 from vmplace.testing import clusters
 
 any_cluster = st.one_of(
@@ -113,6 +113,27 @@ def test_another_promise(cluster, failures, headroom):
     guarantee = evolve(cluster.guarantee, failures=failures, headroom=headroom)
     changed = evolve(cluster, guarantee=guarantee)
     same(promising(compile_problem(cluster), guarantee), cluster, compile_problem(changed), changed)
+
+
+@drawn
+@given(any_cluster, st.data())
+def test_vms_on_other_nodes(cluster, data):
+    problem, hosts = compile_problem(cluster), cluster.vm_columns.node.copy()
+    hosting = [-1, *np.flatnonzero(problem.online | problem.maintenance).tolist()]
+    for vm in range(problem.n_vms - problem.n_incoming):
+        # What migrates already stays, and a VM that its node keeps from being stopped stays on one.
+        if not np.any(problem.original[problem.incoming] == problem.original[vm]) and cluster.vms[problem.original[vm]].running:
+            hosts[problem.original[vm]] = data.draw(st.sampled_from(hosting))
+    nodes = [*cluster.node_columns.names, None]
+    changed = [
+        evolve(vm, node=nodes[host], target=None) if nodes[host] != vm.node else vm
+        for vm, host in zip(cluster.vms, hosts.tolist(), strict=True)
+    ]
+    try:
+        changed = evolve(cluster, vms=changed)
+    except InputError:  # a node of another pool
+        return
+    same(placed(problem, hosts), cluster, compile_problem(changed), changed)
 
 
 def test_all_at_once_and_again():

@@ -81,7 +81,13 @@ class RemedyOracle:
         return True if verdict.safe else False if verdict.unsafe else None
 
     def _attempt(self, cluster: Cluster, budget: Budget) -> Solution:
-        return attempt(cluster, budget=budget, move_running=self.moving, seed=self.seed, deterministic=self.deterministic)
+        return attempt(
+            Names(cluster, compile_problem(cluster)),
+            budget=budget,
+            move_running=self.moving,
+            seed=self.seed,
+            deterministic=self.deterministic,
+        )
 
     def nearest(self, good: int, bad: int, change: Callable[[int], Cluster]) -> tuple[int, bool]:
         """By halving, the number next to one that does not help; whether all that were tried were told."""

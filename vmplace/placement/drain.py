@@ -18,7 +18,7 @@ from vmplace.results.placement import Solution
 from vmplace.results.values import Conflict, Status
 from vmplace.solvers.budget import Budget, Progress
 
-__all__ = ["Undrainable", "drain", "stuck_on"]
+__all__ = ["Undrainable", "drain", "drained_of", "stuck_on"]
 
 
 def drain(
@@ -58,12 +58,17 @@ def drain(
     """
     drained = _named(cluster, nodes)
     ask = PlaceOptions(**{"objective": "moves", **options, "move_running": True})
-    budget = Budget(time_limit, cancel, progress)
-    stuck = stuck_on(cluster, drained)
+    with Budget(time_limit, cancel, progress).interruptible() as budget:
+        return drained_of(Names(cluster, compile_problem(cluster)), drained, ask, budget)
+
+
+def drained_of(names: Names, drained: tuple[str, ...], ask: PlaceOptions, budget: Budget) -> Solution:
+    """What `drain` returns for a cluster that is compiled; the nodes are in document order."""
+    stuck = stuck_on(names, drained)
     if stuck:
-        return _refused(cluster, drained, stuck, ask)
-    solution = solve(cluster, ask, budget, drained=drained)
-    return evolve(solution, warnings=(*solution.warnings, *_stopped(cluster, drained)))
+        return _refused(names, drained, stuck, ask)
+    solution = solve(names, ask, budget, drained=drained)
+    return evolve(solution, warnings=(*solution.warnings, *_stopped(names.cluster, drained)))
 
 
 def _named(cluster: Cluster, nodes: str | Iterable[str]) -> tuple[str, ...]:
@@ -88,11 +93,9 @@ class Undrainable:
     why: str
 
 
-def stuck_on(cluster: Cluster, nodes: Iterable[str]) -> list[Undrainable]:
+def stuck_on(names: Names, nodes: Iterable[str]) -> list[Undrainable]:
     """The VMs that cannot leave some nodes: not movable, or half of a migration under way."""
-    problem, wanted = compile_problem(cluster), set(nodes)
-    names = Names(cluster, problem)
-    out = np.array([name in wanted for name in cluster.node_columns.names], dtype=bool)
+    problem, out = names.problem, names.mask(nodes)
     here = np.flatnonzero((problem.node_of >= 0) & ~problem.movable)
     busy = set(problem.original[problem.incoming].tolist())
     found = []
@@ -102,17 +105,17 @@ def stuck_on(cluster: Cluster, nodes: Iterable[str]) -> list[Undrainable]:
     return found
 
 
-def _refused(cluster: Cluster, drained: tuple[str, ...], stuck: list[Undrainable], ask: PlaceOptions) -> Solution:
+def _refused(names: Names, drained: tuple[str, ...], stuck: list[Undrainable], ask: PlaceOptions) -> Solution:
     """Nothing, as there are VMs that cannot leave."""
     first, more = stuck[0], len(stuck) - 1
     others = f" (and {more} more VM{'s' * (more > 1)} cannot leave)" if more else ""
     objectives = ask.goal.objectives
-    vms = cluster.vm_columns
+    vms = names.cluster.vm_columns
     return Solution(
-        cluster=cluster,
+        cluster=names.cluster,
         status=Status.INFEASIBLE,
         guarantee=Status.UNSAFE,
-        waiting=Names(cluster, problem := compile_problem(cluster)).vms(np.flatnonzero(problem.node_of < 0).tolist()),
+        waiting=names.vms(np.flatnonzero(names.problem.node_of < 0).tolist()),
         method="bounds",
         objective_name=objectives[0] if len(objectives) == 1 else objectives,
         drained=drained,

@@ -27,6 +27,7 @@ from vmplace.placement.reasons import conflict_sentence, impossible_sentence
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
+from vmplace.problem.restrict import in_state, without
 from vmplace.results.placement import Solution
 from vmplace.results.values import Conflict, Migration, Status
 from vmplace.search.bounds.necessary import impossible, least
@@ -117,20 +118,24 @@ def place(
         parallel=parallel,
         parallel_per_node=parallel_per_node,
     )
-    return solve(cluster, ask, Budget(time_limit, cancel, progress))
+    with Budget(time_limit, cancel, progress).interruptible() as budget:
+        return solve(Names(cluster, compile_problem(cluster)), ask, budget)
 
 
-def solve(cluster: Cluster, ask: PlaceOptions, budget: Budget, *, drained: tuple[str, ...] = ()) -> Solution:
+def solve(names: Names, ask: PlaceOptions, budget: Budget, *, drained: tuple[str, ...] = ()) -> Solution:
     """What `place` returns, with the VMs of some nodes moved away, and these nodes as if they were not there."""
-    with budget.interruptible():
-        out = np.array([name in drained for name in cluster.node_columns.names], dtype=bool) if drained else None
-        moving = ask.ordered and ask.move_running
-        searching = budget.share(_SEARCH_SHARE) if moving else budget
-        task = _Task(cluster, compile_problem(cluster, out), ask, ask.goal, searching, drained)
-        solution = task.best_effort() if ask.best_effort else task.strict()
-        if not (moving and solution.migrations):
-            return solution
-        return _in_order(solution, ask.pace, budget if ask.deterministic else _patience(budget))
+    out = names.mask(drained)
+    problem = without(names.problem, nodes=out) if drained else names.problem
+    moving = ask.ordered and ask.move_running
+    searching = budget.share(_SEARCH_SHARE) if moving else budget
+    task = _Task(names.cluster, problem, ask, ask.goal, searching, drained, names.problem)
+    solution = task.best_effort() if ask.best_effort else task.strict()
+    if not (moving and solution.migrations):
+        return solution
+    if drained:
+        # Nodes to be emptied take in nothing on the way, but fail as long as they host.
+        names = Names(names.cluster.in_maintenance(drained), in_state(names.problem, "maintenance", out))
+    return _in_order(solution, names, ask.pace, budget if ask.deterministic else _patience(budget))
 
 
 def _patience(budget: Budget) -> Budget:
@@ -139,11 +144,10 @@ def _patience(budget: Budget) -> Budget:
     return budget if budget.left <= seconds else Budget(seconds, budget.cancel)
 
 
-def _in_order(solution: Solution, pace: Pace, budget: Budget) -> Solution:
-    """The same with its migrations in order; nodes to be emptied take in nothing on the way, but fail as long as they host."""
-    cluster = solution.cluster.in_maintenance(solution.drained)
+def _in_order(solution: Solution, names: Names, pace: Pace, budget: Budget) -> Solution:
+    """The same with its migrations in order."""
     assert solution.node_of is not None
-    plan = planned(Names(cluster, compile_problem(cluster)), solution.node_of, pace, budget)
+    plan = planned(names, solution.node_of, pace, budget)
     if plan.steps:
         return evolve(solution, plan=plan, migrations=plan.migrations)
     return evolve(solution, plan=plan, warnings=(*solution.warnings, f"the migrations are not put in order: {plan.reason}"))
@@ -162,10 +166,10 @@ def repair(cluster: Cluster, **options: Any) -> Solution:
     return place(cluster, **{"objective": "moves", "move_running": True, **options})
 
 
-def attempt(cluster: Cluster, *, budget: Budget, move_running: bool, seed: int, deterministic: bool) -> Solution:
+def attempt(names: Names, *, budget: Budget, move_running: bool, seed: int, deterministic: bool) -> Solution:
     """As `place` with the fewest GiB migrated, but without a word on why there is no placement, if there is none."""
     ask = PlaceOptions(objective="moves", move_running=move_running, seed=seed, deterministic=deterministic)
-    return _Task(cluster, compile_problem(cluster), ask, ask.goal, budget, ()).strict(explained=False)
+    return _Task(names.cluster, names.problem, ask, ask.goal, budget, (), names.problem).strict(explained=False)
 
 
 def solution_of(
@@ -187,12 +191,13 @@ def solution_of(
     values = goal.values(problem, best.node_of, best.verdict, best.powered)
     bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
     finding = Finding(evolve(best, values=values), bounds, False, {}, ("bounds",) * len(bounds))
-    return _Task(cluster, problem, PlaceOptions(objective=goal.objectives), goal, budget, ())._solution(goal, finding, method)
+    task = _Task(cluster, problem, PlaceOptions(objective=goal.objectives), goal, budget, (), problem)
+    return task._solution(goal, finding, method)
 
 
 @frozen
 class _Task:
-    """One call of `place`."""
+    """One call of `place`; `now` is the problem with the drained nodes as they are."""
 
     cluster: Cluster
     problem: Problem
@@ -200,6 +205,7 @@ class _Task:
     goal: Goal
     budget: Budget
     drained: tuple[str, ...]
+    now: Problem
 
     def strict(self, *, explained: bool = True) -> Solution:
         """Every failure survived, or none returned; `explained`: with what forbids it."""
@@ -252,7 +258,7 @@ class _Task:
 
     def _losses_now(self) -> dict[tuple[int, ...], tuple[int, ...]] | None:
         """What each failure would leave unprotected as things stand, waiting VMs among it; None unless the cluster is unsafe."""
-        problem = compile_problem(self.cluster) if self.drained else self.problem
+        problem = self.now
         verdict = certify(problem, problem.node_of, budget=self.budget)
         scenarios = verdict.state.scenarios
         table = np.array(losses(problem, verdict), dtype=np.int64).reshape(len(scenarios), len(priorities(problem)))

@@ -1,21 +1,12 @@
 """How many nodes can be out at once, and so how few groups they can be taken out in: by sums and by slots."""
 
-from collections.abc import Collection
-
 import numpy as np
 
-from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.problem.problem import Problem
 from vmplace.search.bounds.slots import thresholds
 
-__all__ = ["fewest_groups", "lonely", "mask_of"]
-
-
-def mask_of(cluster: Cluster, names: Collection[str]) -> BoolArray:
-    """Which nodes are among some names, shape (n_nodes,)."""
-    wanted = set(names)
-    return np.array([name in wanted for name in cluster.node_columns.names], dtype=bool)
+__all__ = ["fewest_groups", "lonely"]
 
 
 def fewest_groups(problem: Problem, wanted: BoolArray) -> int:

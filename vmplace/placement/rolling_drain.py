@@ -11,12 +11,13 @@ from attrs import define, evolve, field, frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.errors import Flaw, InputError
-from vmplace.placement.drain import drain, stuck_on
+from vmplace.placement.drain import drained_of, stuck_on
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.reasons import impossible_sentence
-from vmplace.placement.rolling_bounds import fewest_groups, lonely, mask_of
+from vmplace.placement.rolling_bounds import fewest_groups, lonely
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
+from vmplace.problem.restrict import placed, without
 from vmplace.results.placement import Solution
 from vmplace.results.values import Status
 from vmplace.search.bounds.necessary import impossible
@@ -119,15 +120,17 @@ def rolling_drain(
     """
     if options.get("best_effort"):
         raise InputError([Flaw("best_effort", "the guarantee is to be kept: leave it out, or drain nodes yourself")])
-    PlaceOptions(**{"objective": "moves", **options, "move_running": True})
+    ask = PlaceOptions(**{"objective": "moves", **options, "move_running": True})
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        return _Rolling(cluster, options, budget).run()
+        return _Rolling(Names(cluster, compile_problem(cluster)), ask, budget).run()
 
 
 @define(eq=False)
 class _Rolling:
-    cluster: Cluster
-    options: Mapping[str, Any]
+    """One call of `rolling_drain`: the cluster is compiled once, and restricted for each drain."""
+
+    now: Names
+    ask: PlaceOptions
     budget: Budget
     undrained: dict[str, str] = field(factory=dict)
     refuted: bool = False
@@ -150,16 +153,16 @@ class _Rolling:
     @property
     def _settling(self) -> bool:
         """Whether a VM waits that is not movable: it starts in the first drain, on a node that never can be drained then."""
-        problem = compile_problem(self.cluster)
+        problem = self.now.problem
         return bool(np.any((problem.node_of < 0) & ~problem.movable))
 
     # Nodes one by one
 
     def _drainable(self) -> list[str]:
         """The nodes that can be drained by themselves; why the others cannot is noted."""
-        nodes = self.cluster.node_columns
+        nodes = self.now.cluster.node_columns
         names = [name for name, state in zip(nodes.names, nodes.state, strict=True) if state != "offline"]
-        stuck = {s.node: f"{s.vm} {s.why}" for s in reversed(stuck_on(self.cluster, names))}
+        stuck = {s.node: f"{s.vm} {s.why}" for s in reversed(stuck_on(self.now, names))}
         self.undrained.update((name, stuck[name]) for name in names if name in stuck)
         self.refuted = bool(stuck)
         left = [name for name in names if name not in stuck]
@@ -171,7 +174,7 @@ class _Rolling:
         if budget.spent:
             return True  # it is found out when its turn comes
         why = self._impossible([name])
-        solution = None if why else self._drain(self.cluster, [name], budget.share(1 / left))
+        solution = None if why else self._drain(self.now, [name], budget.share(1 / left))
         if solution is not None and (solution.node_of is not None or solution.status is Status.UNKNOWN):
             return True
         self.refuted = True
@@ -180,23 +183,28 @@ class _Rolling:
 
     def _impossible(self, nodes: Collection[str]) -> str:
         """What a bound has against draining some nodes together."""
-        problem = compile_problem(self.cluster, mask_of(self.cluster, nodes))
-        names, alone = Names(self.cluster, problem), lonely(problem)
+        problem = without(self.now.problem, nodes=self.now.mask(nodes))
+        names, alone = Names(self.now.cluster, problem), lonely(problem)
         if alone is not None:
             return f"{names.vm(alone)} would have too few nodes left to restart on"
         reason = impossible(problem, PlaceOptions(objective="moves", move_running=True).goal)
         return "" if reason is None else impossible_sentence(reason, names)
 
-    def _drain(self, cluster: Cluster, nodes: Collection[str], budget: Budget, *, quick: bool = True) -> Solution:
+    def _drain(self, names: Names, nodes: Sequence[str], budget: Budget, *, quick: bool = True) -> Solution:
         """A drain: where it is only to be known whether it can be done, greedy comes first, and no order is asked for."""
-        options = {**self.options, "time_limit": budget.left, "cancel": self.budget.cancel}
+
+        def drained(ask: PlaceOptions, seconds: float) -> Solution:
+            with Budget(seconds, self.budget.cancel).interruptible() as inner:
+                return drained_of(names, tuple(nodes), ask, inner)
+
         self.drains += 1
-        if quick:
-            first = drain(cluster, nodes, **{**options, "method": "greedy", "ordered": False})
-            if first.node_of is not None or first.status is Status.INFEASIBLE or self.options.get("method") == "greedy":
-                return first
-            options |= {"ordered": False, "time_limit": budget.left * _DRAIN_SHARE}
-        return drain(cluster, nodes, **options)
+        if not quick:
+            return drained(self.ask, budget.left)
+        ask = evolve(self.ask, ordered=False)
+        first = drained(evolve(ask, method="greedy"), budget.left)
+        if first.node_of is not None or first.status is Status.INFEASIBLE or ask.method == "greedy":
+            return first
+        return drained(ask, budget.left * _DRAIN_SHARE)
 
     # Groups
 
@@ -204,7 +212,7 @@ class _Rolling:
         """No fewer groups are possible: by memory, and by nodes no two of which can be drained together."""
         self._clashes = self._conflicts(names)
         clique = max(map(len, _cliques(self._clashes)), default=0)
-        return max(fewest_groups(compile_problem(self.cluster), mask_of(self.cluster, names)), clique)
+        return max(fewest_groups(self.now.problem, self.now.mask(names)), clique)
 
     def _conflicts(self, names: Sequence[str]) -> Any:
         """The graph of nodes that rules, or their size, keep from being drained together."""
@@ -233,8 +241,9 @@ class _Rolling:
 
     def _divisions(self, names: Sequence[str], count: int) -> Iterator[list[list[str]]]:
         """Ways to divide the nodes into so many groups, each with as much memory as any other, nodes that clash apart."""
-        memory = dict(zip(self.cluster.node_columns.names, self.cluster.node_columns.usable.tolist(), strict=True))
-        place = {name: number for number, name in enumerate(self.cluster.node_columns.names)}
+        nodes = self.now.cluster.node_columns
+        memory = dict(zip(nodes.names, nodes.usable.tolist(), strict=True))
+        place = {name: number for number, name in enumerate(nodes.names)}
         colours = nx.greedy_color(self._clashes, strategy="DSATUR")
         for number in range(_TRIES):
             random = Random(f"{count}/{number}")
@@ -258,35 +267,40 @@ class _Rolling:
 
     def _run(self, division: Sequence[Sequence[str]], budget: Budget, *, quick: bool) -> list[Solution] | None:
         """The drains of each group in turn, if all succeed."""
-        cluster, made = self.cluster, list[Solution]()
+        state, made = self.now, list[Solution]()
         for number, group in enumerate(division):
             self.budget.tell("drain", done=number, total=len(division))
-            solution = self._drain(cluster, group, budget.share(1 / (len(division) - number)), quick=quick)
+            solution = self._drain(state, group, budget.share(1 / (len(division) - number)), quick=quick)
             if solution.node_of is None or solution.guarantee is not Status.SAFE:
                 return None
             made.append(solution)
-            cluster = _back(cluster, solution)
+            state = _after(state, solution)
         return made
 
     def _singly(self, names: Sequence[str]) -> list[Solution]:
         """Each node by itself; of those that fail why is noted."""
-        cluster, made = self.cluster, list[Solution]()
+        state, made = self.now, list[Solution]()
         for number, name in enumerate(names):
             if self.budget.spent:
                 break
-            solution = self._drain(cluster, [name], self.budget.share(1 / (len(names) - number)), quick=False)
+            solution = self._drain(state, [name], self.budget.share(1 / (len(names) - number)), quick=False)
             if solution.node_of is None:
                 self.undrained[name] = solution.reason
                 # What cannot be done now might have been, before others were drained.
                 self.refuted |= solution.status is Status.INFEASIBLE and (not made or self._settling)
                 continue
             made.append(solution)
-            cluster = _back(cluster, solution)
+            state = _after(state, solution)
         return made
 
 
-def _back(cluster: Cluster, solution: Solution) -> Cluster:
+def _after(names: Names, solution: Solution) -> Names:
     """The cluster as a drain leaves it, with all nodes as they were before."""
+    assert solution.node_of is not None
+    return Names(_back(names.cluster, solution), placed(names.problem, solution.node_of))
+
+
+def _back(cluster: Cluster, solution: Solution) -> Cluster:
     return evolve(solution.to_document(), nodes=cluster.nodes)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import IntArray, names_of
+from vmplace.model.columns import BoolArray, IntArray, names_of
 from vmplace.problem.problem import CompiledRule, Problem
 from vmplace.problem.scenarios import Scenarios
 
@@ -37,6 +37,11 @@ class Names:
     def unit(self, index: int) -> str:
         """The name of what fails as one."""
         return self._units[index]
+
+    def mask(self, nodes: Iterable[str]) -> BoolArray:
+        """Which nodes are among some names, shape (n_nodes,)."""
+        wanted = set(nodes)
+        return np.array([name in wanted for name in self._nodes], dtype=bool)
 
     def scenario(self, scenarios: Scenarios, number: int) -> str:
         """The names of what fails in a scenario, joined."""

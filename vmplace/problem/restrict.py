@@ -14,7 +14,7 @@ from vmplace.model.entities import Guarantee
 from vmplace.problem.problem import BoolArray, CompiledRule, Problem, normal_limit
 from vmplace.problem.signatures import signed
 
-__all__ = ["in_state", "only", "promising", "without", "yielding"]
+__all__ = ["in_state", "only", "placed", "promising", "without", "yielding"]
 
 _COLUMNS = ("demand", "node_of", "protected", "evictable", "optional", "movable", "priority", "original")
 """Fields of a problem with an entry for each VM; `signature` is made anew."""
@@ -67,6 +67,19 @@ def in_state(problem: Problem, state: str, nodes: BoolArray) -> Problem:
     else:
         maintenance |= nodes
     return _ruled(evolve(problem, online=online, maintenance=maintenance), _rules(problem), problem.vm_pool)
+
+
+def placed(problem: Problem, hosts: IntArray) -> Problem:
+    """The problem with its VMs on other nodes; what migrates already does not change.
+
+    Parameters
+    ----------
+    hosts
+        Node of each VM of the cluster, -1 for none, shape (n_vms of the cluster,); one that is offline is none.
+    """
+    hosting = np.append(problem.online | problem.maintenance | problem.drained, False)
+    hosts = np.where(hosting[hosts], hosts, -1)
+    return evolve(problem, node_of=np.where(problem.incoming, problem.node_of, hosts[problem.original]))
 
 
 def promising(problem: Problem, guarantee: Guarantee) -> Problem:
