@@ -14,14 +14,14 @@ from tests.search.mip.test_relaxation import CRUMBS
 from tests.support.brute import World
 from tests.support.plans import backups
 from tests.whole.test_properties import OBJECTIVES, PLAIN, values_of
-from vmplace import Apart, Together
+from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
 from vmplace.auditor.audit import audit
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.search.bounds.necessary import least
 from vmplace.search.goal import Goal, losses
 from vmplace.search.heuristics import construct
-from vmplace.search.lns import improve
+from vmplace.search.lns import Neighbourhood, improve, repair_nodes
 from vmplace.solvers.budget import Budget
 from vmplace.synthetic import generate
 from vmplace.testing import clusters
@@ -218,3 +218,69 @@ def test_an_empty_node_is_used():
     start = candidate(problem, BALANCE, {vm.name: vm.node for vm in cluster.vms}, cluster)
     best, _ = improved(problem, BALANCE, start, steps=20)
     assert best.values[0] == World(cluster).optimum("balance", move_running=True).costs[-1] < start.values[0]
+
+
+def test_only_freed_vms_move_and_what_the_others_moved_is_spent():
+    nodes = [Node(f"n{i}", 20) for i in range(3)]
+    vms = [VM("a", 4, "n0"), VM("b", 3, "n0"), VM("c", 2, "n1"), VM("waits", 1), VM("fixed", 1, "n2", movable=False)]
+    problem = compile_problem(Cluster(nodes, vms))
+    goal = Goal(("moves",), move_running=True, max_moves=5, max_migrated=10)
+    now = np.array([1, 0, 2, 2, 2])  # a and c have moved
+    anywhere = problem.online
+    part, aim = Neighbourhood(problem, goal, now, np.array([2, 4]), anywhere).subproblem()
+    assert part.node_of.tolist() == [1, 0, 1, 2, 2]
+    assert goal.free(part).tolist() == [False, False, True, False, False]
+    assert (aim.max_moves, aim.max_migrated) == (4, 6)
+    unlimited = evolve(goal, max_moves=None, max_migrated=None)
+    part, aim = Neighbourhood(problem, unlimited, now, np.array([3]), anywhere).subproblem()
+    assert goal.free(part).tolist() == [False, False, False, True, False]
+    assert (aim.max_moves, aim.max_migrated) == (None, None)
+
+
+def mended(cluster, goal=MOVES, seed=0):
+    problem = compile_problem(cluster)
+    found = repair_nodes(problem, goal, budget=Budget(30), seed=seed)
+    if found is not None:
+        assert found.verdict.safe
+        assert goal.allowed(problem, found.node_of)
+        assert found.values == goal.values(problem, found.node_of, found.verdict, found.powered)
+    return problem, found
+
+
+def test_a_large_cluster_is_mended_on_a_few_nodes():
+    cluster = generate(nodes=100, fill=0.9, profile="flavors", seed=1, placed="worst-fit")
+    problem, found = mended(cluster)
+    changed = np.flatnonzero(problem.node_of != found.node_of)
+    touched = np.union1d(problem.node_of[changed], found.node_of[changed])
+    assert len(touched) <= 16
+    assert found.values[0] < 512 * 1024
+
+
+def test_the_same_seed_mends_the_same_way():
+    cluster = generate(nodes=24, fill=0.9, profile="flavors", seed=2, placed="worst-fit")
+    first, second = (mended(cluster, seed=5)[1] for _ in range(2))
+    assert (first.node_of == second.node_of).all()
+
+
+@pytest.mark.parametrize(
+    ("vms", "rules"),
+    [
+        ([VM("waits", 3)], []),
+        ([VM("astray", 3, "n0")], [OnlyOn(["astray"], ["n1", "n2"])]),
+        ([VM("a", 2, "n0"), VM("b", 2, "n0")], [Apart(["a", "b"])]),
+        ([VM("a", 6, "n0"), VM("b", 5, "n0")], []),
+    ],
+)
+def test_what_cannot_stay_is_placed(vms, rules):
+    nodes = [Node(f"n{i}", 10) for i in range(8)]
+    _, found = mended(Cluster(nodes, [*vms, *(VM(f"v{i}", 2, f"n{i}") for i in range(3, 8))], rules))
+    assert found is not None
+    assert (found.node_of >= 0).all()
+
+
+def test_what_cannot_be_mended_is_not():
+    nodes = [Node("n0", 10), Node("n1", 10)]
+    assert mended(Cluster(nodes, [VM("a", 6, "n0"), VM("b", 6, "n1")]))[1] is None
+    assert mended(Cluster(nodes, [VM("a", 6, "n0", movable=False), VM("b", 5, "n0", movable=False)]))[1] is None
+    problem = compile_problem(Cluster(nodes, [VM("a", 6, "n0")]))
+    assert repair_nodes(problem, MOVES, budget=Budget(0)) is None

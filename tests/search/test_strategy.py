@@ -108,7 +108,7 @@ def test_where_one_way_ends_and_the_next_begins(monkeypatch, limits, method, nam
 
 def test_without_a_first_placement_the_whole_is_searched(monkeypatch):
     monkeypatch.setattr("vmplace.search.strategy.construct", lambda *_, **__: None)
-    monkeypatch.setattr("vmplace.search.strategy.mend", lambda *_, **__: None)
+    monkeypatch.setattr("vmplace.search.strategy.repair_nodes", lambda *_, **__: None)
     limit(monkeypatch, WHOLE_COUNTS=0)
     solution = vmplace.place(OPEN, **MOVES)
     assert told(solution) == ("optimal", "exact", "cp-sat")

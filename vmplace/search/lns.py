@@ -1,12 +1,16 @@
-"""Neighbourhood search: free a few VMs of a placement, place them anew exactly, keep what is better, go on.
+"""Large neighbourhood search: destroy a part of a placement, repair it exactly, keep what is better, go on [1]_.
 
-For clusters too large, or of too many sizes, for one model. Which VMs are freed is drawn from a few kinds of neighbourhoods,
-those that have helped more often than others [1]_; how many adapts to what the exact search finishes. Each step is measured in
-work, so that the same steps are taken on every run; the clock only ends them.
+For clusters too large, or of too many sizes, for one model. A few VMs are freed, and the integer program for them alone is solved
+with all others fixed. `improve` draws which ones from a few destroy operators, those that have helped more often than others
+[2]_; how many adapts to what the exact search finishes. Each step is measured in work, so that the same steps are taken on every
+run; the clock only ends them. `repair_nodes` makes a placement safe by freeing all VMs of a few nodes, and of more nodes until it
+succeeds.
 
 References
 ----------
-.. [1] S. Ropke, D. Pisinger, "An adaptive large neighborhood search heuristic for the pickup and delivery problem with time
+.. [1] P. Shaw, "Using constraint programming and local search methods to solve vehicle routing problems", Principles and Practice
+       of Constraint Programming (CP 1998), 417-431.
+.. [2] S. Ropke, D. Pisinger, "An adaptive large neighborhood search heuristic for the pickup and delivery problem with time
        windows", Transportation Science 40 (2006), 455-472.
 """
 
@@ -15,15 +19,15 @@ from fractions import Fraction
 from random import Random
 
 import numpy as np
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import BoolArray, Problem
+from vmplace.problem.problem import BoolArray, Problem, broken_rules
 from vmplace.search.goal import CandidatePlacement, Goal
-from vmplace.search.neighbourhood import search_among
+from vmplace.search.mip.search import search
 from vmplace.solvers.budget import Budget
 
-__all__ = ["improve"]
+__all__ = ["Neighbourhood", "improve", "repair_nodes"]
 
 _EFFORT = 0.15
 _FEWEST, _FIRST, _MOST = 6, 24, 160
@@ -32,8 +36,85 @@ _MEMORY = 0.8
 _TRIES = 400
 _OTHERS = 2
 
-Neighbourhood = Callable[["_Neighbourhood", int], IntArray]
-"""Of a placement and a number, about so many VMs to free."""
+_REPAIR_EFFORT = 1.0
+_NODES = (4, 8, 16, 32)
+_TRIES_PER_WORK = 20
+
+
+@frozen(eq=False)
+class Neighbourhood:
+    """All placements that differ from a given one only in where some VMs are.
+
+    Parameters
+    ----------
+    problem, goal
+        What is asked of all VMs.
+    node_of
+        Where the others stay, shape (n_vms,).
+    freed
+        The VMs to place anew, those that wait among them.
+    onto
+        Nodes that they may go to, shape (n_nodes,).
+    """
+
+    problem: Problem
+    goal: Goal
+    node_of: IntArray
+    freed: IntArray
+    onto: BoolArray
+
+    def best(
+        self,
+        *,
+        budget: Budget,
+        bounds: tuple[int | Fraction, ...],
+        start: CandidatePlacement | None = None,
+        slots: set[int],
+        seed: int,
+        effort: float,
+    ) -> tuple[CandidatePlacement | None, bool]:
+        """The best placement found, if it is better than the start; and whether it is proved best.
+
+        Parameters
+        ----------
+        budget
+            The time there is; progress is not reported, as the figures are not those of the whole problem.
+        bounds
+            Of the goal's stages, for all VMs.
+        start
+            An incumbent in the neighbourhood.
+        slots, seed, effort
+            As for `search`.
+        """
+        problem, goal = self.problem, self.goal
+        part, aim = self.subproblem()
+        if start is not None:
+            start = evolve(start, values=aim.values(part, start.node_of, start.verdict, start.powered), anew=False)
+        # Of moves, those of the others are not counted here.
+        least = tuple(0 if name == "moves" else bound for (name, _), bound in zip(goal.stages(problem), bounds, strict=True))
+        found = search(
+            part, aim, budget=budget.silent(), start=start, onto=self.onto, bounds=least, slots=slots, seed=seed, effort=effort
+        )
+        best = found.best
+        if best is None or best is start:
+            return None, found.optimal
+        return evolve(best, values=goal.values(problem, best.node_of, best.verdict, best.powered)), found.optimal
+
+    def subproblem(self) -> tuple[Problem, Goal]:
+        """The problem and the goal with all other VMs fixed; what those have moved is spent.
+
+        Of moves, the subproblem counts those of the freed VMs only.
+        """
+        problem, goal = self.problem, self.goal
+        fixed = np.ones(problem.n_vms, dtype=bool)
+        fixed[self.freed] = False
+        moved = fixed & (problem.node_of >= 0) & (problem.node_of != self.node_of)
+        part = evolve(problem, node_of=np.where(fixed, self.node_of, problem.node_of), movable=problem.movable & ~fixed)
+        return part, evolve(
+            goal,
+            max_moves=None if goal.max_moves is None else goal.max_moves - int(moved.sum()),
+            max_migrated=None if goal.max_migrated is None else goal.max_migrated - int(problem.memory[moved].sum()),
+        )
 
 
 def improve(
@@ -71,7 +152,7 @@ def improve(
     Candidate, dict
         The best, and how many steps were taken and how many helped.
     """
-    walk = _NeighbourhoodSearch(problem, goal, start, bounds, Random(seed))
+    walk = _LargeNeighbourhoodSearch(problem, goal, start, bounds, Random(seed))
     while problem.online.any() and walk.idle < _TRIES and walk.steps != steps and not budget.spent and walk.best.values != bounds:
         if enough(walk.best):
             break
@@ -80,7 +161,7 @@ def improve(
 
 
 @define
-class _NeighbourhoodSearch:
+class _LargeNeighbourhoodSearch:
     problem: Problem
     goal: Goal
     best: CandidatePlacement
@@ -94,15 +175,14 @@ class _NeighbourhoodSearch:
     _size: list[float] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._weight = [1.0] * len(_NEIGHBOURHOODS)
-        self._size = [float(_FIRST)] * len(_NEIGHBOURHOODS)
+        self._weight = [1.0] * len(_DESTROY)
+        self._size = [float(_FIRST)] * len(_DESTROY)
 
     def step(self, budget: Budget) -> None:
         """Try one neighbourhood."""
-        kind = self.chance.choices(range(len(_NEIGHBOURHOODS)), self._weight)[0]
-        chosen = _NEIGHBOURHOODS[kind](
-            _Neighbourhood(self.problem, self.goal, self.best.node_of, self.chance), round(self._size[kind])
-        )
+        kind = self.chance.choices(range(len(_DESTROY)), self._weight)[0]
+        incumbent = _Incumbent(self.problem, self.goal, self.best.node_of, self.chance)
+        chosen = _DESTROY[kind](incumbent, round(self._size[kind]))
         self.steps += 1
         found = self._anew(chosen, budget) if len(chosen) else None
         helped = found is not None and found.values < self.best.values
@@ -126,12 +206,7 @@ class _NeighbourhoodSearch:
         onto[homes[homes >= 0]] = True
         onto[self.best.node_of[chosen]] = True
         onto[self._others()] = True
-        found, proved = search_among(
-            self.problem,
-            self.goal,
-            self.best.node_of,
-            chosen,
-            onto,
+        found, proved = Neighbourhood(self.problem, self.goal, self.best.node_of, chosen, onto).best(
             budget=budget,
             bounds=self.bounds,
             start=self.best,
@@ -144,9 +219,13 @@ class _NeighbourhoodSearch:
         return found
 
 
+DestroyOperator = Callable[["_Incumbent", int], IntArray]
+"""Of a placement and a number, about so many VMs to free."""
+
+
 @frozen(eq=False)
-class _Neighbourhood:
-    """What neighbourhoods choose from."""
+class _Incumbent:
+    """A placement, and what destroy operators choose from."""
 
     problem: Problem
     goal: Goal
@@ -177,12 +256,12 @@ class _Neighbourhood:
         return nodes
 
 
-def _some_nodes(place: _Neighbourhood, most: int) -> IntArray:
+def _some_nodes(place: _Incumbent, most: int) -> IntArray:
     """All VMs of random nodes."""
     return place.on(place.pool(), most)
 
 
-def _extremes(place: _Neighbourhood, most: int) -> IntArray:
+def _extremes(place: _Incumbent, most: int) -> IntArray:
     """All VMs of the fullest node, of the emptiest, and of random ones."""
     nodes = place.pool()
     load = place.problem.load(place.node_of)
@@ -191,7 +270,7 @@ def _extremes(place: _Neighbourhood, most: int) -> IntArray:
     return place.on(list(dict.fromkeys([fullest, emptiest, *nodes])), most)
 
 
-def _moved(place: _Neighbourhood, most: int) -> IntArray:
+def _moved(place: _Incumbent, most: int) -> IntArray:
     """VMs that are not where they were, and all of some random node, which may do better what those do that they left."""
     moved = np.flatnonzero((place.problem.node_of >= 0) & (place.problem.node_of != place.node_of) & place.free).tolist()
     place.chance.shuffle(moved)
@@ -199,10 +278,67 @@ def _moved(place: _Neighbourhood, most: int) -> IntArray:
     return np.unique(np.concatenate([np.array(moved[:most], dtype=np.int64), others]))
 
 
-def _scattered(place: _Neighbourhood, most: int) -> IntArray:
+def _scattered(place: _Incumbent, most: int) -> IntArray:
     """Random VMs anywhere."""
     free = np.flatnonzero(place.free).tolist()
     return np.array(place.chance.sample(free, min(most, len(free))), dtype=np.int64)
 
 
-_NEIGHBOURHOODS: tuple[Neighbourhood, ...] = (_some_nodes, _extremes, _moved, _scattered)
+_DESTROY: tuple[DestroyOperator, ...] = (_some_nodes, _extremes, _moved, _scattered)
+
+
+def repair_nodes(
+    problem: Problem, goal: Goal, *, budget: Budget, seed: int = 0, deterministic: bool = False
+) -> CandidatePlacement | None:
+    """A candidate that differs from the present placement on a few nodes, or None where none is found.
+
+    How much room a cluster needs for its large VMs hardly grows with the cluster, so neither do the nodes that must change.
+
+    Parameters
+    ----------
+    problem, goal
+        What is asked.
+    budget
+        The time there is.
+    seed
+        Of the random choice of nodes.
+    deterministic
+        Whether to end by `Budget.work` rather than by the clock.
+    """
+    astray, now = _astray(problem, goal), problem.node_of
+    hosts = np.unique(now[astray])
+    others = np.setdiff1d(np.flatnonzero(problem.online), hosts).tolist()
+    # The emptiest first, where a hole costs least; equal ones in random order.
+    Random(seed).shuffle(others)
+    load = problem.load(now)
+    others.sort(key=lambda node: int(load[node] - problem.usable[node]))
+    tries = _NODES[: budget.steps(_TRIES_PER_WORK)] if deterministic else _NODES
+    effort = min(_REPAIR_EFFORT, budget.work / len(_NODES)) if deterministic else _REPAIR_EFFORT
+    slots: set[int] = set()
+    for most in tries:
+        if budget.spent:
+            break
+        onto = np.zeros(problem.n_nodes, dtype=bool)
+        onto[[*hosts[hosts >= 0].tolist(), *others[:most]]] = True
+        here = (now >= 0) & onto[np.maximum(now, 0)] & goal.free(problem)
+        freed = np.union1d(astray, np.flatnonzero(here))
+        found, _ = Neighbourhood(problem, goal, now, freed, onto).best(
+            budget=budget, bounds=(0,) * len(goal.stages(problem)), slots=slots, seed=seed, effort=effort
+        )
+        if found is not None:
+            return found
+        if most >= len(others):
+            break
+    return None
+
+
+def _astray(problem: Problem, goal: Goal) -> IntArray:
+    """VMs that cannot all stay: those that wait, that are where they may not be, that are on overfull nodes, or break a rule."""
+    now = problem.node_of
+    where = np.maximum(now, 0)
+    astray = (now < 0) | ~problem.reachable[problem.signature, where]
+    astray |= (problem.load(now) > goal.limit(problem))[where]
+    for binding in broken_rules(problem, now):
+        if binding.must:
+            astray[binding.vms] = True
+    return np.flatnonzero(astray & goal.free(problem))

@@ -12,11 +12,10 @@ from vmplace.search.bounds.necessary import least
 from vmplace.search.consolidate import Consolidation, spare_packing
 from vmplace.search.goal import CandidatePlacement, Goal, better
 from vmplace.search.heuristics import construct
-from vmplace.search.lns import improve
+from vmplace.search.lns import improve, repair_nodes
 from vmplace.search.mip.best_effort import EffortModel
 from vmplace.search.mip.relaxation import CoarseModel
 from vmplace.search.mip.search import Finding, search
-from vmplace.search.node_subsets import mend
 from vmplace.solvers.budget import Budget, OutOfTimeError
 from vmplace.solvers.highs import Highs, HighsRun
 
@@ -74,7 +73,7 @@ class Strategy:
             start.tell(budget, bounds)
         if not greedy and goal.few_moves and (start is None or start.anew):
             share = budget.share(_GREEDY_SHARE)
-            start = better(start, mend(problem, goal, budget=share, seed=self.seed, measured=self.deterministic))
+            start = better(start, repair_nodes(problem, goal, budget=share, seed=self.seed, deterministic=self.deterministic))
             if start is not None:
                 start.tell(budget, bounds)
         known = Finding(start, bounds, False, {}, ("bounds",) * len(bounds))

@@ -14,7 +14,7 @@ from attrs import frozen
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
 from vmplace.problem.sizes import evenly, tally
-from vmplace.search.construct.spreading import fitting
+from vmplace.search.construct.filling import fitting
 
 __all__ = ["Slots"]
 
