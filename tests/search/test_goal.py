@@ -96,11 +96,11 @@ def test_losses_are_by_node_and_priority():
     problem = three()
     verdict = certify(problem, np.array([0, 0, 0]), budget=Budget(), powered=np.array([True, False, False]))
     assert losses(problem, verdict) == [(3, 4, 2)]
-    goal = Goal(("balance",), best_effort=True, worst={(0,): (3, 4, 2)})
+    goal = Goal(("balance",), best_effort=True, worst={(0,): {5: 3, 0: 4, -3: 2}})
     assert goal.accepts(problem, verdict)
-    stricter = Goal(("balance",), best_effort=True, worst={(0,): (3, 4, 1)})
+    stricter = Goal(("balance",), best_effort=True, worst={(0,): {5: 3, 0: 4, -3: 1}})
     assert not stricter.accepts(problem, verdict)
-    looser = Goal(("balance",), best_effort=True, worst={(0,): (4, 0, 0)})
+    looser = Goal(("balance",), best_effort=True, worst={(0,): {5: 4}})
     assert looser.accepts(problem, verdict)
     assert not Goal(("balance",)).accepts(problem, verdict)
 

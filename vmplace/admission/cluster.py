@@ -1,23 +1,26 @@
 """A cluster that changes, with what is known of its failures: live where it can be, certified anew where it cannot."""
 
+from collections.abc import Iterator, Mapping
+
+import numpy as np
 from attrs import evolve
 
 from vmplace.admission.candidates import CandidateSurvey
-from vmplace.admission.harm import Regression
 from vmplace.admission.incremental.cluster import LiveCluster, bare
-from vmplace.admission.ledger import Ledger
 from vmplace.admission.recheck import Certified
 from vmplace.admission.results import Admission, Rejection
 from vmplace.failover.check import check
+from vmplace.failover.regression import Defects
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM
+from vmplace.model.columns import names_of
+from vmplace.model.entities import VM, Node, Rule, Tag
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 from vmplace.problem.compile import compile_problem
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
-__all__ = ["ChangingCluster"]
+__all__ = ["ChangingCluster", "Ledger"]
 
 
 class ChangingCluster:
@@ -40,7 +43,7 @@ class ChangingCluster:
         self.live = LiveCluster.of(cluster, budget=budget)
         self._score = score
         self._once_live, self._odd = self.live is not None, set[str]()
-        self._harm: Regression | None = None
+        self._defects: Defects | None = None
 
     def verdicts(self, budget: Budget) -> dict[str, Status]:
         """What would become of each failure now, by its name."""
@@ -55,7 +58,7 @@ class ChangingCluster:
         if self.live is not None and bare(vm):
             return self.live.survey(vm, waits=waits, score=self._score, budget=budget)
         cluster, place = self.ledger.with_vm(evolve(vm, node=None, target=None))
-        return Certified(cluster, place, self._harm_now(budget), None, waits).survey(self._score, budget)
+        return Certified(cluster, place, self._defects_now(budget), None, waits).survey(self._score, budget)
 
     def single(self, vm: VM, budget: Budget) -> Admission:
         """Where a VM may be started."""
@@ -114,7 +117,7 @@ class ChangingCluster:
             names = list(self.ledger.nodes)
             was, index = None if host is None else names.index(host), names.index(node)
             smaller = vm is not None and wanted.memory <= vm.memory
-            return Certified(cluster, place, self._harm_now(budget), was, waits, smaller).weigh(index, budget)
+            return Certified(cluster, place, self._defects_now(budget), was, waits, smaller).weigh(index, budget)
         if host is None:
             return self.live.weigh(wanted, node, waits=waits, stays=False, budget=budget)
         assert vm is not None
@@ -125,11 +128,11 @@ class ChangingCluster:
         finally:
             self.live.put(vm, host)
 
-    def _harm_now(self, budget: Budget) -> Regression:
-        if self._harm is None or not self._harm.known:
+    def _defects_now(self, budget: Budget) -> Defects:
+        if self._defects is None or not self._defects.known:
             problem = compile_problem(self.ledger.cluster)
-            self._harm = Regression.of(problem, problem.node_of, budget=budget)
-        return self._harm
+            self._defects = Defects.of(problem, problem.node_of, budget=budget)
+        return self._defects
 
     def replace(self, name: str, vm: VM | None) -> None:
         """A VM is as given from now on; None: it is gone."""
@@ -141,7 +144,7 @@ class ChangingCluster:
             self.ledger.remove(name)
         else:
             self.ledger.put(vm)
-        self._harm = None
+        self._defects = None
         if vm is not None and not bare(vm):
             self._odd.add(name)
             self.live = None
@@ -156,9 +159,128 @@ class ChangingCluster:
     def restate(self, node: str, state: str) -> None:
         """A node fails, or is back."""
         self.ledger.set_state(node, state)
-        self._harm = None
+        self._defects = None
         if self.live is not None and state == "offline":
             self.live.close(node)
         elif self.live is not None:
             back = [vm for vm in self.ledger.on(node) if vm.running]
             self.live.open(node, back, online=state == "online")
+
+
+class Ledger:
+    """What a cluster has become.
+
+    VMs of the cluster are made only when they are asked for, so that one of columns stays small.
+
+    Parameters
+    ----------
+    cluster
+        What it was to begin with.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._start = cluster
+        self._cluster: Cluster | None = cluster
+        self._nodes = {node.name: node for node in cluster.nodes}
+        self._place = {name: place for place, name in enumerate(names_of(cluster.vms))}
+        self._changed: dict[str, VM] = {}
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster as it is now."""
+        if self._cluster is None:
+            self._cluster = evolve(self._start, nodes=tuple(self._nodes.values()), vms=tuple(self), rules=self._rules())
+        return self._cluster
+
+    def __iter__(self) -> Iterator[VM]:
+        """The VMs, in document order, those that came later behind."""
+        for name, vm in zip(names_of(self._start.vms), self._start.vms, strict=True):
+            if self._place.get(name, -1) >= 0:
+                yield self._changed.get(name, vm)
+        yield from (vm for name, vm in self._changed.items() if self._place[name] < 0)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._place
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """The nodes by name."""
+        return self._nodes
+
+    def node(self, name: str, argument: str = "node") -> Node:
+        """A node; raises InputError for an unknown name."""
+        try:
+            return self._nodes[name]
+        except (KeyError, TypeError):
+            raise InputError([Flaw(argument, f"{short(name)} is no node of this cluster: name one")]) from None
+
+    def vm(self, name: str) -> VM:
+        """A VM; raises InputError for an unknown name."""
+        place = self._place.get(name) if isinstance(name, str) else None
+        if place is None:
+            raise InputError([Flaw("name", f"{short(name)} is no VM of this cluster: name one")])
+        return self._changed[name] if name in self._changed else self._start.vms[place]
+
+    def host(self, vm: VM) -> str | None:
+        """The node that a VM takes memory on; None if it waits or is stopped."""
+        return vm.node if vm.running and not self.waits(vm) else None
+
+    def waits(self, vm: VM) -> bool:
+        """Whether a VM is to be started."""
+        return vm.node is None or self._nodes[vm.node].state == "offline"
+
+    def on(self, node: str) -> list[VM]:
+        """The VMs that name a node."""
+        named = np.flatnonzero(self._start.vm_columns.node == list(self._nodes).index(node)).tolist()
+        names = names_of(self._start.vms)
+        unchanged = (self._start.vms[i] for i in named if self._place.get(names[i]) == i and names[i] not in self._changed)
+        return [*unchanged, *(vm for vm in self._changed.values() if vm.node == node)]
+
+    def with_vm(self, vm: VM) -> tuple[Cluster, int]:
+        """The cluster with a VM that is new, or has changed, and which of its VMs that is; the ledger stays as it is.
+
+        Raises
+        ------
+        InputError
+            If the rules contradict each other with that VM.
+        """
+        now, place, changed = self._cluster, self._place.get(vm.name), self._changed.get(vm.name)
+        self.put(vm)
+        try:
+            cluster = self.cluster
+        finally:
+            if place is None:
+                self.remove(vm.name)
+            elif changed is None:
+                del self._changed[vm.name]
+            else:
+                self._changed[vm.name] = changed
+            self._cluster = now
+        return cluster, list(names_of(cluster.vms)).index(vm.name)
+
+    def put(self, vm: VM) -> None:
+        """A VM is new, or has changed."""
+        self._place.setdefault(vm.name, -1)
+        self._changed[vm.name] = vm
+        self._cluster = None
+
+    def remove(self, name: str) -> None:
+        """A VM is gone."""
+        del self._place[name]
+        self._changed.pop(name, None)
+        self._cluster = None
+
+    def set_state(self, node: str, state: str) -> None:
+        """A node is in another state."""
+        self._nodes[node] = evolve(self._nodes[node], state=state)
+        self._cluster = None
+
+    def _rules(self) -> tuple[Rule, ...]:
+        """The rules without the names of VMs that are gone, and without those that have no name left."""
+        rules = []
+        for rule in self._start.rules:
+            if isinstance(rule.vms, Tag) or all(name in self._place for name in rule.vms):
+                rules.append(rule)
+            elif left := tuple(name for name in rule.vms if name in self._place):
+                rules.append(evolve(rule, vms=left))
+        return tuple(rules)

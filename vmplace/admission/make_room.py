@@ -5,7 +5,7 @@ from math import isinf
 
 from attrs import evolve
 
-from vmplace.admission.ledger import Ledger
+from vmplace.admission.cluster import Ledger
 from vmplace.admission.results import Admission
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM

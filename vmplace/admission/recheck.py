@@ -1,4 +1,4 @@
-"""Where one VM could go in a cluster of any kind: each node is certified with the VM there, and compared with how it was."""
+"""Admission of one VM to a cluster of any kind: each node is certified with the VM there, and compared with how it was."""
 
 from functools import cached_property
 
@@ -6,9 +6,8 @@ import numpy as np
 from attrs import define, field
 
 from vmplace.admission.candidates import CandidateSurvey, scores
-from vmplace.admission.harm import Key, Regression
-from vmplace.admission.incremental.restart_plans import Loss
 from vmplace.admission.results import Rejection
+from vmplace.failover.regression import Defects, Key, LostMemory, by_priority
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, names_of
 from vmplace.problem.compile import compile_problem
@@ -41,7 +40,7 @@ class Certified:
 
     cluster: Cluster
     place: int
-    before: Regression
+    before: Defects
     was: int | None
     waits: bool
     smaller: bool = False
@@ -91,15 +90,21 @@ class Certified:
         return node_of
 
     @property
-    def _credit(self) -> Loss:
+    def _credit(self) -> LostMemory:
+        """What failures may leave out more than before: the VM, if it is down in all of them until it is started."""
         down = self.waits and self.problem.protected[self._vm]
-        return {int(self.problem.priority[self._vm]): int(self.problem.memory[self._vm])} if down else {}
+        return by_priority(self.problem, np.array([self._vm])) if down else {}
 
     def _ask(self, node: int, budget: Budget) -> tuple[Rejection, int]:
         node_of = self._others.copy()
         node_of[self._vm] = node
-        harm = Regression.of(self.problem, node_of, budget=budget)
-        told, key = harm.worse(self.before, self._credit, int(self.problem.vm_pool[self._vm]))
+        after = Defects.of(self.problem, node_of, budget=budget)
+        resource, key = after.resource_worse(self.before), Key()
+        if resource is not None:
+            told = Rejection.RESOURCE if resource else Rejection.MEMORY
+        else:
+            worse, key = after.failure_worse(self.before, self._credit, int(self.problem.vm_pool[self._vm]))
+            told = Rejection.of(worse)
         self._failures.append(key)
         return told, len(self._failures) - 1
 

@@ -27,6 +27,11 @@ class Rejection(IntEnum):
     FAILURE = 7
     DOUBT = 8
 
+    @classmethod
+    def of(cls, worse: bool | None) -> "Rejection":
+        """From whether some failure gets worse; None if that is unknown."""
+        return cls.DOUBT if worse is None else cls.FAILURE if worse else cls.NOTHING
+
     @property
     def status(self) -> Status:
         """What it makes of a request."""

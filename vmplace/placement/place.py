@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 
 from vmplace.failover.certify import certify
 from vmplace.failover.outcome import Reason
+from vmplace.failover.regression import Key, LostMemory, added, by_priority, lost_memory
 from vmplace.failover.verdict import ScenarioStatus
 from vmplace.failover.witness import (
     NamedScenarios,
@@ -31,7 +32,7 @@ from vmplace.problem.restrict import in_state, without
 from vmplace.results.placement import Solution
 from vmplace.results.values import Conflict, Migration, Status
 from vmplace.search.bounds.necessary import impossible, least
-from vmplace.search.goal import OBJECTIVES, CandidatePlacement, Goal, faulty, losses, priorities
+from vmplace.search.goal import OBJECTIVES, CandidatePlacement, Goal, faulty, priorities
 from vmplace.search.infeasibility import PartOracle, conflict_of_bound, conflict_of_search, patience
 from vmplace.search.mip.search import Finding
 from vmplace.search.strategy import Strategy
@@ -256,20 +257,19 @@ class _Task:
             goals = [pair for goal, lost in goals for pair in ((goal, lost), (evolve(goal, headroom=False), [*lost, crowded]))]
         return goals
 
-    def _losses_now(self) -> dict[tuple[int, ...], tuple[int, ...]] | None:
+    def _losses_now(self) -> dict[Key, LostMemory] | None:
         """What each failure would leave unprotected as things stand, waiting VMs among it; None unless the cluster is unsafe."""
         problem = self.now
         verdict = certify(problem, problem.node_of, budget=self.budget)
-        scenarios = verdict.state.scenarios
-        table = np.array(losses(problem, verdict), dtype=np.int64).reshape(len(scenarios), len(priorities(problem)))
+        scenarios, lost = verdict.state.scenarios, lost_memory(verdict)
         down = problem.protected & (problem.node_of < 0)
-        for rank, priority in enumerate(priorities(problem)):
-            for vm in np.flatnonzero(down & (problem.priority == priority)).tolist():
-                table[scenarios.pool == problem.vm_pool[vm], rank] += problem.memory[vm]
-        table[verdict.fate == ScenarioStatus.UNKNOWN] = int(problem.memory.sum())
-        if not table.any() and not faulty(problem):
-            return None
-        return {scenarios.key(number): tuple(row) for number, row in enumerate(table.tolist())}
+        waiting = {pool: by_priority(problem, np.flatnonzero(down & (problem.vm_pool == pool))) for pool in problem.pools}
+        anything = dict.fromkeys(priorities(problem), int(problem.memory.sum()))
+        found = {
+            scenarios.key(number): anything if fate == ScenarioStatus.UNKNOWN else added(lost.get(number, {}), waiting[pool])
+            for number, (fate, pool) in enumerate(zip(verdict.fate.tolist(), scenarios.pool.tolist(), strict=True))
+        }
+        return found if any(found.values()) or faulty(problem) else None
 
     def _find(self, goal: Goal) -> tuple[Finding, str]:
         return Strategy(self.ask.method, self.ask.seed, self.ask.deterministic).find(self.problem, goal, budget=self.budget)

@@ -7,6 +7,7 @@ from math import inf
 import numpy as np
 from attrs import field, frozen
 
+from vmplace.failover.regression import Key, LostMemory, lost_memory, no_worse
 from vmplace.failover.verdict import Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem, broken_rules
@@ -20,7 +21,6 @@ __all__ = [
     "better",
     "faulty",
     "losses",
-    "lost_vms",
     "migrated",
     "priorities",
 ]
@@ -77,8 +77,7 @@ class Goal:
     max_moves, max_migrated
         Limits on VMs, and on MiB, that change node; None for none.
     worst
-        With `best_effort`: by what fails (units, ascending), the protected memory that may be left out, by priority (highest
-        first), so that no scenario gets worse; None for no such limit.
+        With `best_effort`: what each failure may leave out, so that none gets worse; None for no such limit.
     headroom
         Whether normal running keeps to `Problem.limit`; otherwise to `Problem.usable`.
     """
@@ -88,7 +87,7 @@ class Goal:
     best_effort: bool = False
     max_moves: int | None = None
     max_migrated: int | None = None
-    worst: Mapping[tuple[int, ...], tuple[int, ...]] | None = field(default=None, hash=False)
+    worst: Mapping[Key, LostMemory] | None = field(default=None, hash=False)
     headroom: bool = True
 
     @property
@@ -148,8 +147,9 @@ class Goal:
             return verdict.safe
         if self.worst is None:
             return True
-        failures, lost = verdict.state.scenarios, losses(problem, verdict)
-        return all(lost[number] <= self.worst.get(failures.key(number), lost[number]) for number in verdict.losses)
+        scenarios, worst = verdict.state.scenarios, self.worst
+        lost = ((scenarios.key(number), memory) for number, memory in lost_memory(verdict).items())
+        return all(no_worse(memory, worst[key]) for key, memory in lost if key in worst)
 
     def values(
         self, problem: Problem, node_of: IntArray, verdict: Verdict, powered: BoolArray | None
@@ -162,9 +162,7 @@ class Goal:
     ) -> int | Fraction:
         name, priority = stage
         if name == "lost":
-            return sum(
-                int(problem.memory[v]) for vms in lost_vms(verdict).values() for v in vms if problem.priority[v] == priority
-            )
+            return sum(memory.get(priority, 0) for memory in lost_memory(verdict).values())
         if name == "rules":
             return sum(b.weight for b in broken_rules(problem, node_of) if not b.must)
         if name == "moves":
@@ -201,19 +199,10 @@ def peak(problem: Problem, node_of: IntArray) -> Fraction:
     return max((Fraction(used, whole) for used, whole in pairs), default=Fraction(0))
 
 
-def lost_vms(verdict: Verdict) -> dict[int, list[int]]:
-    """Per unsafe scenario, the VMs that it leaves without a restart."""
-    return {number: loss.vms.tolist() for number, loss in verdict.losses.items()}
-
-
 def losses(problem: Problem, verdict: Verdict) -> list[tuple[int, ...]]:
     """Per scenario, the memory it leaves without a restart, by priority, highest first."""
-    rank = {priority: i for i, priority in enumerate(priorities(problem))}
-    table = np.zeros((len(verdict.state.scenarios), len(rank)), dtype=np.int64)
-    for number, vms in lost_vms(verdict).items():
-        for vm in vms:
-            table[number, rank[int(problem.priority[vm])]] += problem.memory[vm]
-    return [tuple(row) for row in table.tolist()]
+    lost, ranks = lost_memory(verdict), priorities(problem)
+    return [tuple(lost.get(number, {}).get(rank, 0) for rank in ranks) for number in range(len(verdict.state.scenarios))]
 
 
 def faulty(problem: Problem) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.support.brute import World
 from vmplace import VM, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.failover.certify import certify
+from vmplace.failover.regression import lost_memory
 from vmplace.problem.compile import compile_problem
 from vmplace.search.goal import CandidatePlacement, Goal, losses
 from vmplace.search.mip.model import CountModel
@@ -71,7 +72,8 @@ def test_every_row_holds_for_what_a_best_effort_loses(cluster, limited, data):
     one = candidate(problem, goal, data.draw(st.sampled_from(right)), cluster)
     lost = losses(problem, one.verdict)
     scenarios = one.verdict.state.scenarios
-    worst = {scenarios.key(number): loss for number, loss in enumerate(lost)}
+    memory = lost_memory(one.verdict)
+    worst = {scenarios.key(number): memory.get(number, {}) for number in range(len(scenarios))}
     model = written_out(problem, evolve(goal, worst=worst if limited else None))
     values = tuple(model.hint(one))
     assert broken_rows(model.program, values) == []

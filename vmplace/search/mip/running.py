@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vmplace.failover.regression import Key, LostMemory
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, CompiledRule, Problem, kept
 from vmplace.search.bounds.shares import Shares
@@ -149,11 +150,12 @@ class Running:
             np.add.at(lost, (self._classes.of[loss.vms], candidate.node_of[loss.vms]), 1)
         return lost
 
-    def _no_worse(self, worst: Mapping[tuple[int, ...], tuple[int, ...]]) -> None:
+    def _no_worse(self, worst: Mapping[Key, LostMemory]) -> None:
         """No scenario loses more than it may, in the order of priorities: more of a lower one only for less of a higher one."""
         for units, allowed in worst.items():
             better: list[int] = []
-            for rank, (priority, most) in enumerate(zip(priorities(self._problem), allowed, strict=True)):
+            for rank, priority in enumerate(priorities(self._problem)):
+                most = allowed.get(priority, 0)
                 lost = self._lost_terms(priority, units)
                 whole = sum(c * self.program.upper[v] for v, c in lost)
                 self.program.row([*lost, *((b, -whole) for b in better)], upper=most // self._unit)

@@ -1,0 +1,166 @@
+"""Is a placement no worse than another: for each failure, the memory left without a restart, by priority; and overfull nodes.
+
+A cluster that is not N+1 already is no reason to refuse a change. Refused is what makes some failure worse. Admission and the
+best effort of `place` both decide that here.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from attrs import field, frozen
+
+from vmplace.failover.certify import certify
+from vmplace.failover.verdict import ScenarioStatus, Verdict
+from vmplace.model.columns import IntArray
+from vmplace.problem.problem import Problem
+from vmplace.solvers.budget import Budget
+
+__all__ = ["Defects", "FailureLoss", "Key", "LostMemory", "added", "by_priority", "lost_memory", "no_worse"]
+
+Key = tuple[int, ...]
+"""A failure: the units that fail, ascending."""
+
+LostMemory = Mapping[int, int]
+"""Memory that a failure leaves without a restart, in MiB, by priority."""
+
+
+def by_priority(problem: Problem, vms: IntArray) -> LostMemory:
+    """The memory of some VMs."""
+    return added({}, *({int(problem.priority[vm]): int(problem.memory[vm])} for vm in vms.tolist()))
+
+
+def added(*amounts: LostMemory) -> LostMemory:
+    """Several amounts together."""
+    total: dict[int, int] = {}
+    for amount in amounts:
+        for priority, memory in amount.items():
+            total[priority] = total.get(priority, 0) + memory
+    return total
+
+
+def lost_memory(verdict: Verdict) -> dict[int, LostMemory]:
+    """What each scenario that is not survived leaves out, as far as it is known which VMs that are."""
+    return {number: by_priority(verdict.state.problem, loss.vms) for number, loss in verdict.losses.items()}
+
+
+def no_worse(now: LostMemory, before: LostMemory) -> bool:
+    """Whether a loss is no worse than another: by priority, highest first, then by memory."""
+    priorities = sorted({*now, *before}, reverse=True)
+    return [now.get(priority, 0) for priority in priorities] <= [before.get(priority, 0) for priority in priorities]
+
+
+@frozen
+class FailureLoss:
+    """What is known of the least loss that a failure can end with.
+
+    Parameters
+    ----------
+    memory
+        What is left out; None where that is unknown.
+    exact
+        Whether no plan leaves out less.
+    enough
+        Whether some plan leaves out no more.
+    certain
+        Whether it is certain that something is left out.
+    """
+
+    memory: LostMemory | None = field(factory=dict)
+    exact: bool = True
+    enough: bool = True
+    certain: bool = False
+
+    def worse_than(self, before: "FailureLoss", credit: LostMemory) -> bool | None:
+        """Whether this is worse than what was before and a credit together; None where that is unknown."""
+        if self.enough and self.memory is not None and not self.memory:
+            return False
+        if before.memory is None:
+            return None
+        allowed = added(before.memory, credit)
+        if not allowed and self.certain:
+            return True
+        if self.memory is None or not before.exact:
+            return None
+        if no_worse(self.memory, allowed):
+            return False if self.enough else None
+        return True if self.exact else None
+
+
+NOTHING_LOST = FailureLoss()
+
+
+@frozen(eq=False)
+class Defects:
+    """What is wrong with a placement, rules aside.
+
+    Parameters
+    ----------
+    problem
+        The cluster.
+    losses
+        By what fails, the failures that are not survived for certain.
+    pools
+        Fate of pools, where it is more than that of their listed failures: in turn, or too many to be listed.
+    excess
+        What is in use beyond what there is, shape (n_nodes, n_resources).
+    """
+
+    problem: Problem
+    losses: Mapping[Key, FailureLoss]
+    pools: Mapping[int, ScenarioStatus]
+    excess: IntArray
+
+    @classmethod
+    def of(cls, problem: Problem, node_of: IntArray, *, budget: Budget) -> "Defects":
+        """Of a placement; shape (n_vms,), -1 for a VM without a node."""
+        verdict = certify(problem, node_of, budget=budget)
+        scenarios, memory, losses = verdict.state.scenarios, lost_memory(verdict), dict[Key, FailureLoss]()
+        for number in np.flatnonzero(verdict.fate != ScenarioStatus.SAFE).tolist():
+            exact = number in memory and bool(verdict.losses[number].minimal)
+            certain = bool(verdict.fate[number] == ScenarioStatus.UNSAFE)
+            # In any order, the VMs that are known to be left out need not be all.
+            losses[scenarios.key(number)] = FailureLoss(memory.get(number), exact, exact, certain)
+        return cls(problem, losses, _pools(verdict), np.maximum(problem.loads(node_of) - problem.capacity, 0))
+
+    @property
+    def known(self) -> bool:
+        """Whether time was enough to tell."""
+        return all(loss.memory is not None for loss in self.losses.values())
+
+    def resource_worse(self, before: "Defects") -> int | None:
+        """The first resource of which more is in excess than before on some node of the same nodes, memory first."""
+        return next(iter(np.flatnonzero((self.excess > before.excess).any(axis=0)).tolist()), None)
+
+    def failure_worse(self, before: "Defects", credit: LostMemory, pool: int) -> tuple[bool | None, Key]:
+        """Whether a failure is worse than before, and which; None if that is unknown.
+
+        Parameters
+        ----------
+        before
+            The same nodes, with what was there before.
+        credit, pool
+            What each failure of a pool may leave out more than before.
+        """
+        told: tuple[bool | None, Key] = False, ()
+        for key, loss in self.losses.items():
+            own = credit if self.problem.unit_pool[key[0]] == pool else {}
+            worse = loss.worse_than(before.losses.get(key, NOTHING_LOST), own)
+            if worse:
+                return worse, key
+            told = told if worse is False else (worse, key)
+        for number, fate in self.pools.items():
+            earlier = before.pools.get(number, ScenarioStatus.SAFE)
+            if fate is ScenarioStatus.UNSAFE and earlier is ScenarioStatus.SAFE:
+                return True, ()
+            if fate is not ScenarioStatus.SAFE and not earlier is fate is ScenarioStatus.UNSAFE:
+                told = None, ()
+        return told
+
+
+def _pools(verdict: Verdict) -> dict[int, ScenarioStatus]:
+    found, scenarios = dict(verdict.turns), verdict.state.scenarios
+    if not scenarios.complete:
+        for pool in np.unique(scenarios.pool).tolist():
+            if pool not in verdict.certain and found.get(pool) is not ScenarioStatus.UNSAFE:
+                found[pool] = ScenarioStatus.UNKNOWN
+    return found
