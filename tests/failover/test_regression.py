@@ -1,7 +1,7 @@
 from attrs import evolve
 
 from vmplace import VM, Cluster, Guarantee, Node
-from vmplace.failover.regression import Defects
+from vmplace.failover.regression import Defects, FailureLoss, no_worse
 from vmplace.problem.compile import compile_problem
 from vmplace.solvers.budget import Budget
 
@@ -60,3 +60,23 @@ def test_failures_in_turn_count_by_pool():
     assert not before.losses
     assert now.failure_worse(before, {}, 0)[0] is True
     assert now.failure_worse(now, {}, 0)[0] is False
+
+
+def test_a_higher_priority_counts_first():
+    assert no_worse({}, {})
+    assert no_worse({0: 9}, {1: 1})
+    assert not no_worse({1: 1}, {0: 9})
+    assert no_worse({1: 1, 0: 2}, {1: 1, 0: 2})
+    assert not no_worse({1: 1, 0: 3}, {1: 1, 0: 2})
+
+
+def test_a_loss_that_is_an_upper_bound_shows_only_that_it_is_no_worse():
+    before = FailureLoss({0: 4})
+    some_plan = FailureLoss({0: 5}, exact=False, certain=True)
+    assert some_plan.worse_than(before, {0: 1}) is False
+    assert some_plan.worse_than(before, {}) is None
+    assert some_plan.worse_than(FailureLoss(), {}) is True
+    assert some_plan.worse_than(FailureLoss(None), {}) is None
+    assert FailureLoss().worse_than(FailureLoss(None), {}) is False
+    known_to_be_lost = FailureLoss({0: 3}, exact=False, enough=False, certain=True)
+    assert known_to_be_lost.worse_than(before, {}) is None

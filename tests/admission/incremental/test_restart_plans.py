@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from vmplace.admission.incremental.restart_plans import RestartPlan, RestartPlans, find_restart_plan, no_more
+from vmplace.admission.incremental.restart_plans import RestartPlan, RestartPlans, find_restart_plan
 from vmplace.solvers.budget import Budget
 
 
@@ -45,14 +45,6 @@ def test_without_time_it_is_unknown_where_a_search_would_tell():
     items, rooms = {(7, 0): 2, (5, 0): 2, (3, 0): 1}, [(16, 0), (11, 1)]
     assert find_restart_plan(items, rooms, budget=Budget(0), losses=True) is None
     assert find_restart_plan(items, rooms, budget=Budget(), losses=True).lost
-
-
-def test_a_higher_priority_counts_first():
-    assert no_more({}, {})
-    assert no_more({0: 9}, {1: 1})
-    assert not no_more({1: 1}, {0: 9})
-    assert no_more({1: 1, 0: 2}, {1: 1, 0: 2})
-    assert not no_more({1: 1, 0: 3}, {1: 1, 0: 2})
 
 
 def test_a_refuge_is_found_again_by_what_it_takes():

@@ -7,9 +7,9 @@ from attrs import define, frozen
 
 from vmplace.admission.candidates import CandidateSurvey, scores
 from vmplace.admission.incremental.pool import LivePool
-from vmplace.admission.incremental.restart_plans import Loss
 from vmplace.admission.incremental.state import LiveVM
 from vmplace.admission.results import Rejection
+from vmplace.failover.regression import LostMemory
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import names_of
 from vmplace.model.entities import VM
@@ -20,7 +20,7 @@ from vmplace.solvers.budget import Budget
 
 __all__ = ["LiveCluster", "bare"]
 
-Losses = Mapping[int, Loss | None]
+Losses = Mapping[int, LostMemory | None]
 
 
 def bare(vm: VM) -> bool:
@@ -116,7 +116,7 @@ class LiveCluster:
             losses = part.pool.losses(budget=budget)
             fails = part.pool.state.online | (part.pool.state.load > 0)
             for index in np.flatnonzero(fails).tolist():
-                lost: Loss | None = losses.get(index, {})
+                lost: LostMemory | None = losses.get(index, {})
                 found[part.names[index]] = Status.UNKNOWN if lost is None else Status.UNSAFE if lost else Status.SAFE
         return found
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vmplace.admission.incremental.certificates import LiveCertificates
-from vmplace.admission.incremental.restart_plans import Loss, RestartPlan, RestartPlans, Room, find_restart_plan, no_more
+from vmplace.admission.incremental.restart_plans import RestartPlan, RestartPlans, Room, find_restart_plan
 from vmplace.admission.incremental.state import LiveState, LiveVM
 from vmplace.admission.results import Rejection
+from vmplace.failover.regression import FailureLoss, LostMemory
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.budget import Budget
 
@@ -88,17 +89,17 @@ class LivePool:
         told = (self._certificates.slack > 0) | self._refuges.complete
         return told if told.all() else told | self._certificates.by_slots()
 
-    def losses(self, *, budget: Budget) -> dict[int, Loss | None]:
+    def losses(self, *, budget: Budget) -> dict[int, LostMemory | None]:
         """The failures that leave somebody without a restart, and how much; None where it is unknown."""
         untold = np.flatnonzero(~self.survived).tolist()
         found = {failure: self._now(failure, budget) for failure in untold}
         return {failure: loss for failure, loss in found.items() if loss is None or loss}
 
-    def _loss(self, failure: int, budget: Budget) -> Loss | None:
+    def _loss(self, failure: int, budget: Budget) -> LostMemory | None:
         """The least that a failure leaves without a restart; None if that is unknown."""
         return {} if self.survived[failure] else self._now(failure, budget)
 
-    def _now(self, failure: int, budget: Budget) -> Loss | None:
+    def _now(self, failure: int, budget: Budget) -> LostMemory | None:
         """The same of a failure that no certificate tells."""
         if failure not in self._refuges:
             version, doubtful = self._doubtful
@@ -155,7 +156,7 @@ class LivePool:
         return Rejection.NOTHING
 
     def judge(
-        self, node: int, item: LiveVM, *, budget: Budget, before: Mapping[int, Loss | None] | None = None
+        self, node: int, item: LiveVM, *, budget: Budget, before: Mapping[int, LostMemory | None] | None = None
     ) -> tuple[Rejection, int]:
         """Whether a VM on a node with room for it makes any failure worse; and which, if it does.
 
@@ -203,7 +204,7 @@ class LivePool:
         return np.flatnonzero(open_ & (state.displaced > 0))
 
     def _shrunk(
-        self, failure: int, node: int, item: LiveVM, budget: Budget, before: Mapping[int, Loss | None] | None
+        self, failure: int, node: int, item: LiveVM, budget: Budget, before: Mapping[int, LostMemory | None] | None
     ) -> Rejection:
         """Whether a failure gets worse if a survivor has less free."""
         free, now = int(self.state.free[node]) - item.memory, self._loss(failure, budget)
@@ -216,7 +217,7 @@ class LivePool:
             self._refuges.put(failure, plan)  # as good now
         return _weighed(plan, allowed, item)
 
-    def _joined(self, node: int, item: LiveVM, budget: Budget, before: Mapping[int, Loss | None] | None) -> Rejection:
+    def _joined(self, node: int, item: LiveVM, budget: Budget, before: Mapping[int, LostMemory | None] | None) -> Rejection:
         """Whether the failure of the node gets worse with one VM more to restart."""
         now = self._loss(node, budget)
         if node in self._refuges and self._extended(node, item) is not None:
@@ -271,15 +272,7 @@ class LivePool:
         return sure
 
 
-def _weighed(plan: RestartPlan | None, allowed: Loss | None, item: LiveVM) -> Rejection:
+def _weighed(plan: RestartPlan | None, allowed: LostMemory | None, item: LiveVM) -> Rejection:
     """Whether an end is no worse than allowed."""
-    if plan is not None and not plan.lost:
-        return Rejection.NOTHING
-    if plan is None or allowed is None:
-        return Rejection.DOUBT
-    with_credit = {rank: allowed.get(rank, 0) + item.credit.get(rank, 0) for rank in {*allowed, *item.credit}}
-    if not with_credit:
-        return Rejection.FAILURE  # somebody is left out, whoever it is
-    if no_more(plan.lost, with_credit):
-        return Rejection.NOTHING
-    return Rejection.FAILURE if plan.proven else Rejection.DOUBT
+    now = FailureLoss(None) if plan is None else FailureLoss(plan.lost, exact=plan.proven, certain=bool(plan.lost))
+    return Rejection.of(now.worse_than(FailureLoss(allowed), item.credit))

@@ -7,19 +7,17 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from vmplace.failover.certify import certify
+from vmplace.failover.regression import LostMemory, added, by_priority
 from vmplace.failover.verdict import ScenarioStatus
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, NodeColumns, VMColumns
 from vmplace.problem.compile import compile_problem
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Kind", "Loss", "RestartPlan", "RestartPlans", "find_restart_plan", "no_more"]
+__all__ = ["Kind", "RestartPlan", "RestartPlans", "find_restart_plan"]
 
 Kind = tuple[int, int]
 """What is alike among VMs that must restart: memory in MiB, and priority."""
-
-Loss = Mapping[int, int]
-"""Memory that is left without a restart, in MiB, by priority."""
 
 Room = tuple[int, int]
 """Free memory of a survivor in MiB, and its number."""
@@ -40,14 +38,8 @@ class RestartPlan:
     """
 
     used: Mapping[int, int]
-    lost: Loss = field(factory=dict)
+    lost: LostMemory = field(factory=dict)
     proven: bool = True
-
-
-def no_more(one: Loss, other: Loss) -> bool:
-    """Whether a loss is no worse than another: by priority, highest first, then by memory."""
-    ranks = sorted({*one, *other}, reverse=True)
-    return [one.get(rank, 0) for rank in ranks] <= [other.get(rank, 0) for rank in ranks]
 
 
 def find_restart_plan(items: Mapping[Kind, int], rooms: Sequence[Room], *, budget: Budget, losses: bool) -> RestartPlan | None:
@@ -130,19 +122,8 @@ def _decided(items: Mapping[Kind, int], rooms: Sequence[Room], budget: Budget, l
         return RestartPlan(used)
     loss = verdict.losses.get(failed) if losses else None
     if loss is None:
-        return RestartPlan({}, _sums(items), proven=False)
-    lost: dict[int, int] = {}
-    for vm in loss.vms.tolist():
-        rank = int(priority[vm])
-        lost[rank] = lost.get(rank, 0) + int(memory[vm])
-    return RestartPlan(used, lost, bool(loss.minimal))
-
-
-def _sums(items: Mapping[Kind, int]) -> Loss:
-    lost: dict[int, int] = {}
-    for (size, rank), count in items.items():
-        lost[rank] = lost.get(rank, 0) + size * count
-    return lost
+        return RestartPlan({}, added(*({rank: size * count} for (size, rank), count in items.items())), proven=False)
+    return RestartPlan(used, by_priority(problem, loss.vms), bool(loss.minimal))
 
 
 class RestartPlans:
@@ -206,7 +187,7 @@ class RestartPlans:
         """What the refuge of a failure takes of each node, in MiB."""
         return self._used[failure]
 
-    def lost(self, failure: int) -> Loss:
+    def lost(self, failure: int) -> LostMemory:
         """Who is left out."""
         plan = self.partial.get(failure)
         return {} if plan is None else plan.lost

@@ -7,7 +7,8 @@ from math import gcd
 import numpy as np
 from attrs import frozen
 
-from vmplace.admission.incremental.restart_plans import Kind, Loss
+from vmplace.admission.incremental.restart_plans import Kind
+from vmplace.failover.regression import LostMemory
 from vmplace.model.columns import BoolArray, IntArray
 
 __all__ = ["LiveState", "LiveVM"]
@@ -31,7 +32,7 @@ class LiveVM:
         return self.memory, self.priority
 
     @property
-    def credit(self) -> Loss:
+    def credit(self) -> LostMemory:
         """What a failure may cost more than before, as the VM itself is down until it is started."""
         return {self.priority: self.memory} if self.waits and self.protected else {}
 
