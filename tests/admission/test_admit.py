@@ -93,7 +93,7 @@ def test_the_document_with_it_is_written(document, tmp_path, capsys):
     assert main(["admit", document, "--name", "new", "--memory", "56GiB", "--make-room", "-o", str(out)]) == 0
     told = capsys.readouterr().out
     assert told.startswith("ADMITTED: new (56 GiB) may start on n")
-    assert "once 2 VMs (32 GiB) migrated:\n  v0  16 GiB  n0 -> n" in told
+    assert "after 2 VMs (32 GiB) have migrated:\n  v0  16 GiB  n0 -> n" in told
     assert vmplace.check(vmplace.load(out)).status == "safe"
 
 
@@ -130,7 +130,7 @@ def test_a_vm_that_waits_is_admitted_by_name(tmp_path, capsys):
         (("--name", "who"), "'who' is no VM"),
         (("--name", "a+b", "--memory", "1GiB"), "--name: 'a+b'"),
         (("--name", "new", "--memory", "8G"), "write 8GiB"),
-        (("--name", "new", "--memory", "1GiB", "--resource", "vcpu"), "write NAME=NUMBER"),
+        (("--name", "new", "--memory", "1GiB", "--resource", "vcpu"), "write NAME=AMOUNT"),
         (("--memory", "1GiB"), "--name"),
         (("--name", "new", "--memory", "1GiB", "--json", "-o", "-"), "would both write to stdout"),
     ],

@@ -4,12 +4,12 @@ from vmplace import VM, Apart, Cluster, InputError, Node, NotOn, Tag, Together
 from vmplace.admission.cluster import ChangingCluster, Ledger
 from vmplace.solvers.budget import Budget
 
-CLUSTER = Cluster([Node(f"n{i}", 12) for i in range(3)], [VM("v0", 4, "n0"), VM("w", 4)])
+SMALL = Cluster([Node(f"n{i}", 12) for i in range(3)], [VM("v0", 4, "n0"), VM("w", 4)])
 
 
 def test_changes_are_followed_whether_live_or_not():
     for odd in (False, True):
-        state = ChangingCluster(CLUSTER, "tightest", budget=Budget())
+        state = ChangingCluster(SMALL, "tightest", budget=Budget())
         if odd:
             state.replace("odd", VM("odd", 1, "n0", evictable=True))
         state.replace("w", VM("w", 4, "n1"))
@@ -23,7 +23,7 @@ def test_changes_are_followed_whether_live_or_not():
 
 
 def test_one_vm_more_never_helps_planned_restarts_only():
-    assert ChangingCluster(CLUSTER, "tightest", budget=Budget()).monotone
+    assert ChangingCluster(SMALL, "tightest", budget=Budget()).monotone
 
 
 CLUSTER = Cluster(
