@@ -130,7 +130,7 @@ def test_a_vm_that_waits_is_admitted_by_name(tmp_path, capsys):
         (("--name", "who"), "'who' is no VM"),
         (("--name", "a+b", "--memory", "1GiB"), "--name: 'a+b'"),
         (("--name", "new", "--memory", "8G"), "write 8GiB"),
-        (("--name", "new", "--memory", "1GiB", "--resource", "vcpu"), "write NAME=AMOUNT"),
+        (("--name", "new", "--memory", "1GiB", "--resource", "vcpu"), "write it like vcpu=4"),
         (("--memory", "1GiB"), "--name"),
         (("--name", "new", "--memory", "1GiB", "--json", "-o", "-"), "would both write to stdout"),
     ],

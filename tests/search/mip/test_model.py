@@ -206,6 +206,6 @@ def test_a_failure_written_out_is_judged_exactly(problem, outcome):
 def test_no_worse_is_meant_by_priority(worst, feasible):
     vms = [VM("high", 2, "n0", priority=1), VM("low", 2, "n0"), VM("full", 4, "n1", protected=False)]
     problem = compile_problem(Cluster([Node("n0", 4), Node("n1", 4)], vms))
-    goal = Goal(("balance",), best_effort=True, worst={(0,): worst, (1,): (0, 0)})
+    goal = Goal(("balance",), best_effort=True, worst={(0,): dict(zip((1, 0), worst, strict=True)), (1,): {}})
     found = search(problem, goal, budget=Budget())
     assert found.infeasible == (not feasible)
