@@ -6,7 +6,7 @@ from functools import partial
 from attrs import evolve, field, frozen
 
 from vmplace.failover.certify import certify
-from vmplace.failover.platforms import PROMISES, SIMULATIONS, Capacity, Promise, Simulation
+from vmplace.failover.platforms import COUNTING, SIMULATIONS, Capacity, CountingPolicy, Simulation
 from vmplace.model.cluster import Cluster
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import Problem
@@ -52,8 +52,8 @@ class Hosts:
         return tuple(map(sum, self.sizes))
 
 
-def _counts(promise: Promise, hosts: Hosts) -> bool:
-    return promise.says(hosts.pools)[0] is Status.SAFE
+def _counts(policy: CountingPolicy, hosts: Hosts) -> bool:
+    return policy.says(hosts.pools)[0] is Status.SAFE
 
 
 def _simulates(simulation: Simulation, hosts: Hosts) -> bool:
@@ -62,7 +62,7 @@ def _simulates(simulation: Simulation, hosts: Hosts) -> bool:
 
 
 POLICIES: Mapping[str, Callable[[Hosts], bool]] = {
-    **{promise.policy: partial(_counts, promise) for promise in PROMISES},
+    **{policy.policy: partial(_counts, policy) for policy in COUNTING},
     **{simulation.policy: partial(_simulates, simulation) for simulation in SIMULATIONS},
 }
 """Whether each says safe."""
