@@ -22,6 +22,7 @@ from vmplace.search.goal import Goal
 from vmplace.search.heuristics import construct
 from vmplace.search.mip.search import search
 from vmplace.solvers.budget import Budget
+from vmplace.solvers.portfolio import Portfolio
 
 __all__ = ["LIMITS", "Demand", "Demands", "PartOracle", "conflict_of_bound", "conflict_of_search", "patience"]
 
@@ -130,7 +131,7 @@ class PartOracle:
             return True
         if self.quick:
             return None
-        finding = search(problem, goal, budget=inner, seed=self.seed, deterministic=self.deterministic)
+        finding = search(problem, goal, budget=inner, engine=Portfolio(self.seed, self.deterministic))
         self.budget.work -= finding.stats["work"]
         if finding.infeasible:
             return False

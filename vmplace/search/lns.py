@@ -26,6 +26,7 @@ from vmplace.problem.problem import BoolArray, Problem, broken_rules
 from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.mip.search import search
 from vmplace.solvers.budget import Budget
+from vmplace.solvers.portfolio import Portfolio
 
 __all__ = ["Neighbourhood", "improve", "repair_nodes"]
 
@@ -69,9 +70,7 @@ class Neighbourhood:
         budget: Budget,
         bounds: tuple[int | Fraction, ...],
         start: CandidatePlacement | None = None,
-        slots: set[int],
-        seed: int,
-        effort: float,
+        engine: Portfolio,
     ) -> tuple[CandidatePlacement | None, bool]:
         """The best placement found, if it is better than the start; and whether it is proved best.
 
@@ -83,7 +82,7 @@ class Neighbourhood:
             Of the goal's stages, for all VMs.
         start
             An incumbent in the neighbourhood.
-        slots, seed, effort
+        engine
             As for `search`.
         """
         problem, goal = self.problem, self.goal
@@ -92,9 +91,7 @@ class Neighbourhood:
             start = evolve(start, values=aim.values(part, start.node_of, start.verdict, start.powered), anew=False)
         # Of moves, those of the others are not counted here.
         least = tuple(0 if name == "moves" else bound for (name, _), bound in zip(goal.stages(problem), bounds, strict=True))
-        found = search(
-            part, aim, budget=budget.silent(), start=start, onto=self.onto, bounds=least, slots=slots, seed=seed, effort=effort
-        )
+        found = search(part, aim, budget=budget.silent(), start=start, onto=self.onto, bounds=least, engine=engine)
         best = found.best
         if best is None or best is start:
             return None, found.optimal
@@ -170,7 +167,6 @@ class _LargeNeighbourhoodSearch:
     steps: int = field(default=0, init=False)
     helped: int = field(default=0, init=False)
     idle: int = field(default=0, init=False)
-    _slots: set[int] = field(factory=set, init=False)
     _weight: list[float] = field(init=False)
     _size: list[float] = field(init=False)
 
@@ -210,9 +206,7 @@ class _LargeNeighbourhoodSearch:
             budget=budget,
             bounds=self.bounds,
             start=self.best,
-            slots=self._slots,
-            seed=self.chance.randrange(2**31),
-            effort=_EFFORT,
+            engine=Portfolio(self.chance.randrange(2**31), effort=_EFFORT),
         )
         factor = _GROW if proved else _SHRINK
         self._size = [min(max(size * factor, _FEWEST), _MOST) for size in self._size]
@@ -314,7 +308,6 @@ def repair_nodes(
     others.sort(key=lambda node: int(load[node] - problem.usable[node]))
     tries = _NODES[: budget.steps(_TRIES_PER_WORK)] if deterministic else _NODES
     effort = min(_REPAIR_EFFORT, budget.work / len(_NODES)) if deterministic else _REPAIR_EFFORT
-    slots: set[int] = set()
     for most in tries:
         if budget.spent:
             break
@@ -323,7 +316,7 @@ def repair_nodes(
         here = (now >= 0) & onto[np.maximum(now, 0)] & goal.free(problem)
         freed = np.union1d(astray, np.flatnonzero(here))
         found, _ = Neighbourhood(problem, goal, now, freed, onto).best(
-            budget=budget, bounds=(0,) * len(goal.stages(problem)), slots=slots, seed=seed, effort=effort
+            budget=budget, bounds=(0,) * len(goal.stages(problem)), engine=Portfolio(seed, effort=effort)
         )
         if found is not None:
             return found

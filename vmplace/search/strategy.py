@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from fractions import Fraction
-from typing import Any
 
 from attrs import evolve, frozen
 
@@ -13,11 +12,12 @@ from vmplace.search.consolidate import Consolidation, spare_packing
 from vmplace.search.goal import CandidatePlacement, Goal, better
 from vmplace.search.heuristics import construct
 from vmplace.search.lns import improve, repair_nodes
-from vmplace.search.mip.best_effort import EffortModel
+from vmplace.search.mip import best_effort
 from vmplace.search.mip.relaxation import CoarseModel
 from vmplace.search.mip.search import Finding, search
 from vmplace.solvers.budget import Budget, OutOfTimeError
 from vmplace.solvers.highs import Highs, HighsRun
+from vmplace.solvers.portfolio import Portfolio
 
 __all__ = ["METHODS", "Strategy"]
 
@@ -79,7 +79,7 @@ class Strategy:
         known = Finding(start, bounds, False, {}, ("bounds",) * len(bounds))
         if goal.best_effort and (problem.failures > 1 or not problem.plain) and not greedy:
             known = self._unmodelled(problem, goal, known, budget.share(_ENOUGH_SHARE))
-            if not known.infeasible and EffortModel.applies(problem, goal):
+            if not known.infeasible and best_effort.applies(problem, goal):
                 known = self._exact(problem, goal, known, budget)
             return known, "exact"
         if greedy or (self.method == "auto" and problem.n_nodes > _WHOLE_NODES and _nearly(known)):
@@ -129,17 +129,20 @@ class Strategy:
         return evolve(known, best=best, stats=found.stats)
 
     def _exact(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
-        options: dict[str, Any] = {"bounds": known.bounds, "seed": self.seed, "deterministic": self.deterministic}
         if not problem.plain:
             # What is enough for the promise gives placements; what is necessary gives bounds, and perhaps a better one.
-            enough = search(problem, goal, budget=budget.share(_ENOUGH_SHARE), start=known.best, **options)
+            enough = self._searched(problem, goal, known, budget.share(_ENOUGH_SHARE), relaxed=False)
             known = evolve(known, best=better(known.best, enough.best))
-        found = search(problem, goal, budget=budget, start=known.best, relaxed=True, **options)
+        found = self._searched(problem, goal, known, budget, relaxed=True)
         by = tuple(
             new if bound > before else old
             for new, old, bound, before in zip(found.by, known.by or found.by, found.bounds, known.bounds, strict=True)
         )
         return evolve(found, by=by, stats={**known.stats, **found.stats})
+
+    def _searched(self, problem: Problem, goal: Goal, known: Finding, budget: Budget, *, relaxed: bool) -> Finding:
+        engine = Portfolio(self.seed, self.deterministic)
+        return search(problem, goal, budget=budget, start=known.best, bounds=known.bounds, engine=engine, relaxed=relaxed)
 
     def _improved(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
         assert known.best is not None

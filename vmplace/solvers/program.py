@@ -6,10 +6,16 @@ import numpy as np
 
 from vmplace.model.columns import IntArray
 
-__all__ = ["IntegerProgram", "Terms"]
+__all__ = ["IntegerProgram", "Terms", "terms"]
 
 Terms = list[tuple[int, int]]
 """A linear expression: (variable, coefficient) pairs."""
+
+
+def terms(variables: IntArray, coefficients: IntArray | int = 1) -> Terms:
+    """An expression of variables and coefficients, broadcast together; without index -1 (no variable) and coefficient 0."""
+    pairs = np.broadcast_arrays(variables, coefficients)
+    return [(v, c) for v, c in zip(*(each.ravel().tolist() for each in pairs), strict=True) if v >= 0 and c]
 
 
 class IntegerProgram:

@@ -9,7 +9,7 @@ from tests.support.brute import World
 from vmplace import VM, Cluster, Guarantee, Node
 from vmplace.problem.compile import compile_problem
 from vmplace.search.goal import Goal
-from vmplace.search.mip.best_effort import EffortModel
+from vmplace.search.mip.best_effort import applies
 from vmplace.testing import clusters
 
 several = st.one_of(
@@ -63,6 +63,6 @@ def test_where_failures_depend_on_the_placement_it_does_not_apply():
     online = [Node(f"n{i}", 4) for i in range(3)]
     kept = Cluster([*online, Node("m", 4, state="maintenance")], [VM("a", 1, "m"), VM("b", 1)], guarantee=Guarantee(failures=2))
     goal = Goal(("balance",), best_effort=True)
-    assert EffortModel.applies(compile_problem(kept), goal)
-    assert not EffortModel.applies(compile_problem(kept), Goal(("moves",), best_effort=True, move_running=True))
-    assert not EffortModel.applies(compile_problem(kept), Goal(("consolidate",), best_effort=True))
+    assert applies(compile_problem(kept), goal)
+    assert not applies(compile_problem(kept), Goal(("moves",), best_effort=True, move_running=True))
+    assert not applies(compile_problem(kept), Goal(("consolidate",), best_effort=True))

@@ -38,8 +38,8 @@ def broken_rows(program, values):
 
 def written_out(problem, goal):
     model = CountModel(problem, goal, Budget())
-    assert all(model.write_out((node,)) for node in range(problem.n_nodes))
-    assert not any(model.write_out((node,)) for node in range(problem.n_nodes))
+    assert all(model.restarts.write_out((node,)) for node in range(problem.n_nodes))
+    assert not any(model.restarts.write_out((node,)) for node in range(problem.n_nodes))
     return model
 
 
@@ -54,9 +54,9 @@ def test_every_row_holds_for_every_placement_that_is_safe(cluster, goal, written
         return
     model = written_out(problem, goal) if written and problem.failures else CountModel(problem, goal, Budget())
     one = candidate(problem, goal, data.draw(st.sampled_from(safe)), cluster)
-    values = model.hint(one)
+    values = model.variables.hint(one)
     assert broken_rows(model.program, values) == []
-    node_of, _ = model.placement(tuple(values))
+    node_of, _ = model.variables.placement(tuple(values))
     assert (problem.counts(node_of) == problem.counts(one.node_of)).all()
     assert goal.allowed(problem, node_of)
 
@@ -75,9 +75,9 @@ def test_every_row_holds_for_what_a_best_effort_loses(cluster, limited, data):
     memory = lost_memory(one.verdict)
     worst = {scenarios.key(number): memory.get(number, {}) for number in range(len(scenarios))}
     model = written_out(problem, evolve(goal, worst=worst if limited else None))
-    values = tuple(model.hint(one))
+    values = tuple(model.variables.hint(one))
     assert broken_rows(model.program, values) == []
-    assert [model.lost(values, scenarios.key(number)) for number in range(len(scenarios))] == lost
+    assert [model.losses.in_values(values, scenarios.key(number)) for number in range(len(scenarios))] == lost
 
 
 @settings(max_examples=25, deadline=None)
@@ -151,7 +151,7 @@ def test_who_may_stay_stays_though_all_of_a_class_are_alike():
     counts = iter(((0, 1), (1, 3)))  # one of the class on n0, three on n1
     for variable, count in counts:
         values[variable] = count
-    node_of, powered = model.placement(tuple(values))
+    node_of, powered = model.variables.placement(tuple(values))
     assert node_of.tolist() == [1, 1, 0, 1]
     assert powered is None
 
@@ -198,6 +198,24 @@ def test_a_failure_written_out_is_judged_exactly(problem, outcome):
     model = written_out(problem, MOVES)
     model.program.objective = model.objective(("moves", 0))
     assert CpSat().solve(model.program, budget=Budget()).outcome is outcome
+
+
+def test_a_size_that_tells_gets_rows_when_a_placement_shows_it(monkeypatch):
+    monkeypatch.setattr("vmplace.search.mip.guarantee.thresholds", lambda sizes, thinned=0: [int(sizes.min())])
+    problem = fixed_on_the_first((5, 5, 5, 2), (9, 9))
+    model, first = CountModel(problem, MOVES, Budget()), np.array([0])
+    assert CpSat().solve(model.program, budget=Budget()).outcome is Outcome.OPTIMAL
+    rows = len(model.program.rows)
+    assert model.slots.sharpen(problem.node_of, None, first)
+    assert CpSat().solve(model.program, budget=Budget()).outcome is Outcome.INFEASIBLE
+    more = len(model.program.rows)
+    assert model.slots.sharpen(problem.node_of, None, first)
+    assert rows < more == len(model.program.rows)
+
+
+def test_where_no_size_tells_no_rows_are_added():
+    problem = fixed_on_the_first((7, 7, 5, 5, 3), (16, 11))
+    assert not CountModel(problem, MOVES, Budget()).slots.sharpen(problem.node_of, None, np.array([0]))
 
 
 @pytest.mark.parametrize(

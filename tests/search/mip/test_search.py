@@ -40,7 +40,7 @@ def value_of_the_full_model(problem, goal):
     """The optimum with every scenario written out from the start."""
     model = CountModel(problem, goal, Budget())
     for node in range(problem.n_nodes):
-        model.write_out(node)
+        model.restarts.write_out(node)
     (stage,) = model.stages
     model.program.objective = model.objective(stage)
     answer = CpSat().solve(model.program, budget=Budget())

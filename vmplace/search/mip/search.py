@@ -12,8 +12,7 @@ from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
 from vmplace.search.bounds.necessary import least
 from vmplace.search.goal import CandidatePlacement, Goal, Stage, losses
-from vmplace.search.mip.any_order import AnyOrderModel
-from vmplace.search.mip.best_effort import EffortModel
+from vmplace.search.mip.any_order import forbid, forbid_stranding
 from vmplace.search.mip.model import CountModel
 from vmplace.solvers.budget import Budget, OutOfTimeError
 from vmplace.solvers.cpsat import Answer, Outcome
@@ -64,10 +63,7 @@ def search(
     start: CandidatePlacement | None = None,
     onto: BoolArray | None = None,
     bounds: tuple[int | Fraction, ...] | None = None,
-    slots: set[int] | None = None,
-    seed: int = 0,
-    deterministic: bool = False,
-    effort: float | None = None,
+    engine: Portfolio | None = None,
     relaxed: bool = False,
 ) -> Finding:
     """Find the best placement, and prove it.
@@ -88,27 +84,14 @@ def search(
         As for `CountModel`.
     bounds
         Of the goal's stages, where they are known already.
-    slots
-        Slot sizes in MiB that searches on this cluster have found to tell; what this one finds is added.
-    seed, deterministic, effort
-        As for `Portfolio`.
+    engine
+        What solves the model.
     relaxed
         Whether to prove rather than to find, where there is a difference.
     """
     stages = goal.stages(problem)
     known = [least(problem, goal, stage) for stage in stages] if bounds is None else list(bounds)
-    return _ExactSearch(
-        problem,
-        goal,
-        budget,
-        Portfolio(seed, deterministic, effort),
-        start,
-        onto,
-        stages,
-        known,
-        set() if slots is None else slots,
-        relaxed,
-    ).run()
+    return _ExactSearch(problem, goal, budget, engine or Portfolio(), start, onto, stages, known, relaxed).run()
 
 
 @define
@@ -121,7 +104,6 @@ class _ExactSearch:
     onto: BoolArray | None
     stages: list[Stage]
     bounds: list[int | Fraction]
-    slots: set[int]
     relaxed: bool
     by: list[str] = field(init=False)
     searches: int = field(default=0, init=False)
@@ -158,21 +140,24 @@ class _ExactSearch:
         """Made when first needed: often the greedy candidate meets the bound, and nothing is to be searched."""
         if self._model is None:
             peak = max((b for (name, _), b in zip(self.stages, self.bounds, strict=True) if name == "balance"), default=0)
-            budget = self.budget.share(_SEARCH_SHARE)
-            self._model = self._made(budget, peak)
+            self._model = CountModel(
+                self.problem,
+                self.goal,
+                self.budget.share(_SEARCH_SHARE),
+                onto=self.onto,
+                least_peak=peak,
+                any_order=self._beyond_plans and not self.relaxed,
+            )
             for number, stage in enumerate(self.stages):
                 if self.best is None or self.best.values[number] > self.bounds[number]:
                     break
                 self._model.hold(stage, self.best.values[number])
         return self._model
 
-    def _made(self, budget: Budget, peak: int | Fraction) -> CountModel:
-        stated: dict[str, Any] = {"onto": self.onto, "least_peak": peak, "slots": self.slots}
-        if self.goal.best_effort and self.problem.failures > 1:
-            return EffortModel(self.problem, self.goal, budget, **stated)
-        if self.problem.plain or self.goal.best_effort:
-            return CountModel(self.problem, self.goal, budget, **stated)
-        return AnyOrderModel(self.problem, self.goal, budget, strict=not self.relaxed, **stated)
+    @property
+    def _beyond_plans(self) -> bool:
+        """Whether a plan for each failure is not enough, so that cuts may be needed."""
+        return not self.problem.plain and not self.goal.best_effort
 
     def _solve(self, number: int, bound: int | Fraction) -> tuple[bool, int | Fraction]:
         """Bring one stage to its optimum, as far as time allows; whether there is a placement at all, and the stage's bound."""
@@ -209,7 +194,7 @@ class _ExactSearch:
 
     def _search(self, stage: Stage, budget: Budget) -> Answer:
         self.searches += 1
-        hint = None if self.best is None or self.best.anew else self.model.hint(self.best)
+        hint = None if self.best is None or self.best.anew else self.model.variables.hint(self.best)
 
         def tell(value: int, bound: int) -> None:
             self.budget.tell("search", value=float(self.model.bound(stage, value)), bound=float(self.model.bound(stage, bound)))
@@ -237,39 +222,37 @@ class _ExactSearch:
 
     def _cut(self, verdict: Verdict) -> bool:
         """Forbid a placement that keeps no promise though there is a plan for each failure; False if that says too little."""
-        if not isinstance(self.model, AnyOrderModel) or self.problem.guarantee.policy is not None:
+        if not self._beyond_plans or self.problem.guarantee.policy is not None:
             return False  # what a policy does depends on which VMs are where, not only on how many
-        self.model.forbid(verdict.state.node_of)
+        forbid(self.model.variables, verdict.state.node_of)
         self.cuts += 1
         return True
 
     def _correct(self, number: int, verdict: Verdict, powered: BoolArray | None) -> bool:
-        """State what the model missed of a scenario: slots of a size where that tells, else all; False if it is already."""
-        state = verdict.state
-        units, failed, node_of = state.scenarios.key(number), state.scenarios.failing(number), state.node_of
-        if self._told_as_story(number, verdict):
+        """State what the model missed of a failure: a cut, slots of a size, or all of it; False if that is done already."""
+        state, model = verdict.state, self.model
+        if self._forbid_stranding(number, verdict):
             return True
-        sizes = None if self.goal.best_effort else self.model.sharpen(node_of, powered, failed)
-        if sizes is not None:
-            self.slots.update(sizes)
+        slots = model.slots if model.losses is None else None
+        if slots is not None and slots.sharpen(state.node_of, powered, state.scenarios.failing(number)):
             return True
-        fresh = self.model.write_out(units)
+        fresh = model.restarts.write_out(state.scenarios.key(number))
         self.written += fresh
         return fresh
 
-    def _told_as_story(self, number: int, verdict: Verdict) -> bool:
+    def _forbid_stranding(self, number: int, verdict: Verdict) -> bool:
         """Forbid how a VM is stranded, where no rule among VMs is part of it."""
         loss = verdict.losses.get(number)
-        if loss is None or loss.reason.kind != "stranded" or not isinstance(self.model, AnyOrderModel):
+        if loss is None or loss.reason.kind != "stranded" or not self._beyond_plans:
             return False
         if self.problem.in_turn or verdict.state.restart_rules(verdict.state.scenarios.failing(number)):
             return False
-        self.model.forbid_story(verdict.state.scenarios.key(number), loss.reason.vms[0], loss.reason.story)
+        forbid_stranding(self.model.variables, verdict.state.scenarios.key(number), loss.reason.vms[0], loss.reason.story)
         self.cuts += 1
         return True
 
     def _certified(self, values: tuple[int, ...]) -> tuple[IntArray, BoolArray | None, Verdict]:
-        node_of, powered = self.model.placement(values)
+        node_of, powered = self.model.variables.placement(values)
         wanted = self.goal.best_effort or not self.problem.plain
         verdict = certify(self.problem, node_of, budget=self.budget, powered=powered, losses=wanted)
         return node_of, powered, verdict
@@ -288,11 +271,11 @@ class _ExactSearch:
 
     def _wrong(self, values: tuple[int, ...], verdict: Verdict) -> list[int]:
         """Scenarios that the model thinks survived, or better survived than they are; the weightiest first."""
-        if not self.goal.best_effort:
+        if self.model.losses is None:
             wrong = np.flatnonzero(verdict.fate == ScenarioStatus.UNSAFE)
         else:
-            lost, scenarios = losses(self.problem, verdict), verdict.state.scenarios
-            better = [n for n in range(len(scenarios)) if lost[n] > self.model.lost(values, scenarios.key(n))]
+            lost, scenarios, modelled = losses(self.problem, verdict), verdict.state.scenarios, self.model.losses
+            better = [n for n in range(len(scenarios)) if lost[n] > modelled.in_values(values, scenarios.key(n))]
             wrong = np.array(better, dtype=np.int64)
         by_weight = wrong[np.argsort(-verdict.state.asked[wrong], kind="stable")]
         # All at once on small clusters, and after the first few have not sufficed.
