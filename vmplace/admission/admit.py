@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from attrs import evolve
 
-from vmplace.admission.admitter import Admitter, Asked
-from vmplace.admission.cluster import Ledger
+from vmplace.admission.admitter import Admitter
+from vmplace.admission.cluster import Asked, Ledger
 from vmplace.admission.results import Admission
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM

@@ -1,4 +1,4 @@
-"""A cluster that runs, kept certified: what may come, go, move, grow, fail and recover, and where."""
+"""Admission control of a running cluster: VMs come, go, move and grow, nodes fail and recover, and N+1 is kept certified."""
 
 import threading
 import time
@@ -6,20 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from typing import Any
-from uuid import uuid4
 
 from attrs import evolve
 
 from vmplace.admission.candidates import SCORES
-from vmplace.admission.cluster import ChangingCluster
+from vmplace.admission.cluster import Asked, ChangingCluster
 from vmplace.admission.gang import start_together
 from vmplace.admission.make_room import room_made
 from vmplace.admission.results import Admission, Candidates
-from vmplace.admission.tickets import Ticket, TicketState
+from vmplace.admission.tickets import Ticket, TicketStore
 from vmplace.formats.document import dump, load
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_state
-from vmplace.model.entities import VM
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 from vmplace.results.values import Status
@@ -29,9 +27,6 @@ __all__ = ["Admitter"]
 
 _SNAPSHOT = "admitter"
 """The key of a document's `meta` that holds what a snapshot knows beyond the cluster."""
-
-Asked = VM | str
-"""A new VM, or the name of one of the cluster's that waits."""
 
 
 class Admitter:
@@ -70,10 +65,10 @@ class Admitter:
         if score not in SCORES:
             raise InputError([Flaw("score", f"{short(score)} is not one of {', '.join(SCORES)}")])
         Budget(time_limit)
-        self._time_limit, self._clock = time_limit, clock
-        self._lock = threading.RLock()
+        self._time_limit = time_limit
         self._state = ChangingCluster(cluster, score, budget=Budget(time_limit))
-        self._tickets: dict[str, Ticket] = {}
+        self._ledger = self._state.ledger
+        self._tickets = TicketStore(self._state, clock)
         self._failed: dict[str, str] = {}
 
     # The state
@@ -81,16 +76,14 @@ class Admitter:
     @property
     def cluster(self) -> Cluster:
         """The cluster as it is now; VMs that tickets hold room for are in it."""
-        with self._lock:
-            self._expire()
-            return self._state.ledger.cluster
+        with self._tickets.current():
+            return self._ledger.cluster
 
     @property
     def tickets(self) -> Mapping[str, Ticket]:
         """The tickets that hold something, by id."""
-        with self._lock:
-            self._expire()
-            return dict(self._tickets)
+        with self._tickets.current():
+            return dict(self._tickets.held)
 
     def verdicts(self, *, time_limit: float | None = None) -> dict[str, Status]:
         """What would become of each failure now, by its name: as `check` says."""
@@ -125,13 +118,13 @@ class Admitter:
             (a ValueError) for a VM that runs already, or that has a node.
         """
         with self._call(time_limit, progress, cancel) as budget:
-            wanted = self._wanted(vms)
+            wanted = self._ledger.wanted(vms)
             if len(wanted) == 1:
                 found = self._state.single(wanted[0], budget)
             else:
                 found = start_together(self._state, wanted, budget, keep=False)
             if make_room and not found.admitted:
-                return room_made(self._state.ledger.cluster, wanted, found, budget)
+                return room_made(self._ledger.cluster, wanted, found, budget)
             return found
 
     def candidates(
@@ -144,15 +137,15 @@ class Admitter:
     ) -> Candidates:
         """Every node in document order, with the verdict on the VM there and its score; parameters as for `admit`."""
         with self._call(time_limit, progress, cancel) as budget:
-            (wanted,) = self._wanted(vm)
+            (wanted,) = self._ledger.wanted(vm)
             survey = self._state.survey(wanted, budget)
             survey.decide(budget)
-            return survey.result().among(list(self._state.ledger.nodes))
+            return survey.result().among(list(self._ledger.nodes))
 
     # Changes
 
     def commit(self, vm: Asked, node: str, *, force: bool = False, time_limit: float | None = None) -> Admission:
-        """Start a VM on a node, unless that makes anything worse.
+        """Start a VM on a node, unless that makes anything worse; raises InputError for an unknown node or a VM that runs already.
 
         Parameters
         ----------
@@ -164,20 +157,15 @@ class Admitter:
             It has happened: it is not refused.
         time_limit
             Seconds; by default the admitter's.
-
-        Raises
-        ------
-        InputError
-            (a ValueError) for an unknown node, or a VM that runs already.
         """
         with self._call(time_limit) as budget:
-            (wanted,) = self._wanted(vm)
+            (wanted,) = self._ledger.wanted(vm)
             return self._state.settle(wanted, evolve(wanted, node=node, running=True), budget, force)
 
     def remove(self, name: str) -> None:
         """A VM is gone; raises InputError for an unknown name."""
         with self._call(None):
-            self._state.ledger.vm(name)
+            self._ledger.vm(name)
             self._state.replace(name, None)
 
     def move(self, name: str, node: str, *, force: bool = False, time_limit: float | None = None) -> Admission:
@@ -186,35 +174,30 @@ class Admitter:
         Parameters as for `commit`. Whether the way there is open, with memory taken on both nodes, is not looked at.
         """
         with self._call(time_limit) as budget:
-            vm = self._state.ledger.vm(name)
-            waits = self._state.ledger.waits(vm)
-            if not (force or vm.movable or vm.node == node) and self._state.ledger.host(vm) is not None:
-                self._state.ledger.node(node)
+            vm = self._ledger.vm(name)
+            waits = self._ledger.waits(vm)
+            if not (force or vm.movable or vm.node == node) and self._ledger.host(vm) is not None:
+                self._ledger.node(node)
                 return Admission(Status.REFUSED, name, reason=f"{name} is not movable")
             return self._state.settle(vm, evolve(vm, node=node, target=None, running=vm.running or waits), budget, force)
 
     def resize(self, name: str, memory: int | str, *, force: bool = False, time_limit: float | None = None) -> Admission:
         """Give a VM more or less memory (MiB, or a string), unless that makes anything worse; else as `commit`."""
         with self._call(time_limit) as budget:
-            vm = self._state.ledger.vm(name)
+            vm = self._ledger.vm(name)
             return self._state.settle(vm, evolve(vm, memory=memory), budget, force)
 
     def fail(self, node: str) -> tuple[str, ...]:
-        """A node is down. Its VMs wait until they are started elsewhere, or it recovers.
+        """A node is down. Its VMs wait until they are started elsewhere, or it recovers; raises InputError for an unknown node.
 
         Returns
         -------
         tuple of str
-            Who is down: for `admit` and `commit`, by name.
-
-        Raises
-        ------
-        InputError
-            (a ValueError) for an unknown node.
+            The names of the VMs that are down: for `admit` and `commit`.
         """
         with self._call(None):
-            state = self._state.ledger.node(node).state
-            down = tuple(vm.name for vm in self._state.ledger.on(node))
+            state = self._ledger.node(node).state
+            down = tuple(vm.name for vm in self._ledger.on(node))
             if state != "offline":
                 self._failed[node] = state
                 self._state.restate(node, "offline")
@@ -223,7 +206,7 @@ class Admitter:
     def recover(self, node: str) -> None:
         """A node that is offline is back in the state it failed in, with the VMs that have not been started elsewhere."""
         with self._call(None):
-            if self._state.ledger.node(node).state == "offline":
+            if self._ledger.node(node).state == "offline":
                 self._state.restate(node, self._failed.pop(node, "online"))
 
     def reserve(
@@ -249,26 +232,23 @@ class Admitter:
         """
         with self._call(time_limit) as budget:
             Budget(expires_in)
-            wanted = self._wanted(vms)
-            known = [vm.name for vm in wanted if vm.name in self._state.ledger]
+            wanted = self._ledger.wanted(vms)
+            known = [vm.name for vm in wanted if vm.name in self._ledger]
             if node is None:
                 found = start_together(self._state, wanted, budget, keep=True)
             elif len(wanted) == 1:
                 found = self._state.settle(wanted[0], evolve(wanted[0], node=node, running=True), budget, False)
             else:
                 raise InputError([Flaw("node", f"{short(node)} is for one VM, not for {len(wanted)}: leave it out")])
-            ticket = Ticket(self, uuid4().hex, found, self._clock() + expires_in, known)
-            if found.admitted:
-                self._tickets[ticket.id] = ticket
-            return ticket
+            return self._tickets.issue(found, expires_in, known)
 
     # Snapshots
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the cluster as a document, from which `load` makes an equal admitter, its tickets among it."""
         with self._call(None):
-            tickets = [ticket.to_dict() for ticket in self._tickets.values()]
-            cluster = self._state.ledger.cluster
+            tickets = [ticket.to_dict() for ticket in self._tickets.held.values()]
+            cluster = self._ledger.cluster
             known = {"tickets": tickets, "failed": dict(self._failed)}
             dump(evolve(cluster, meta={**cluster.meta, _SNAPSHOT: known}), path)
 
@@ -276,51 +256,18 @@ class Admitter:
     def load(cls, path: str | PathLike[str], **options: Any) -> "Admitter":
         """An admitter from a snapshot, or from any document; options as for the constructor.
 
-        Raises
-        ------
-        InputError
-            (a ValueError) that lists all that is wrong with the document.
+        Raises InputError (a ValueError) that lists all that is wrong with the document.
         """
         cluster = load(path)
         known = cluster.meta.get(_SNAPSHOT, {})
         admitter = cls(evolve(cluster, meta={key: part for key, part in cluster.meta.items() if key != _SNAPSHOT}), **options)
         try:
             admitter._failed = {str(node): parse_state(state) for node, state in known.get("failed", {}).items()}
-            held = [Ticket.from_dict(admitter, ticket) for ticket in known.get("tickets", ())]
+            for ticket in known.get("tickets", ()):
+                admitter._tickets.restore(ticket)
         except (AttributeError, KeyError, TypeError, ValueError, StopIteration):
             raise InputError([Flaw(f"meta.{_SNAPSHOT}", "is not what a snapshot holds there: leave it out")]) from None
-        admitter._tickets = {ticket.id: ticket for ticket in held}
         return admitter
-
-    # Tickets
-
-    def _state_of(self, ticket: Ticket) -> TicketState:
-        with self._lock:
-            self._expire()
-            return ticket._state
-
-    def _close(self, ticket: Ticket, state: TicketState) -> bool:
-        with self._call(None):
-            if ticket.id not in self._tickets:
-                return False
-            del self._tickets[ticket.id]
-            ticket._state = state
-            if state is not TicketState.COMMITTED:
-                self._give_back(ticket)
-            return True
-
-    def _expire(self) -> None:
-        now = self._clock() if self._tickets else 0.0
-        for ticket in [ticket for ticket in self._tickets.values() if ticket.expires <= now]:
-            del self._tickets[ticket.id]
-            ticket._state = TicketState.EXPIRED
-            self._give_back(ticket)
-
-    def _give_back(self, ticket: Ticket) -> None:
-        """The VMs of a ticket are gone, or wait again; those that were moved or removed meanwhile are not its any more."""
-        for name, node in ticket.admission.placement.items():
-            if name in self._state.ledger and (vm := self._state.ledger.vm(name)).node == node:
-                self._state.replace(name, evolve(vm, node=None) if name in ticket._waiting else None)
 
     # What calls have in common
 
@@ -332,34 +279,5 @@ class Admitter:
         cancel: threading.Event | None = None,
     ) -> Iterator[Budget]:
         budget = Budget(self._time_limit if time_limit is None else time_limit, cancel, progress)
-        with self._lock, budget.interruptible():
-            self._expire()
+        with self._tickets.lock, budget.interruptible(), self._tickets.current():
             yield budget
-
-    def _wanted(self, vms: Asked | Sequence[Asked]) -> list[VM]:
-        """The VMs that are to be started, as they are now."""
-        asked: Sequence[Asked] = vms if isinstance(vms, Sequence) and not isinstance(vms, str) else [vms]
-        flaws = [Flaw("vms", "[] names no VM: give one at least")] if not asked else []
-        found = []
-        for vm in asked:
-            if isinstance(vm, str):
-                known = self._state.ledger.vm(vm)
-                flaws += [] if self._state.ledger.waits(known) else [Flaw("vm", f"{short(vm)} does not wait: use move")]
-                found.append(known)
-            elif not isinstance(vm, VM):
-                raise TypeError(f"{short(vm)} is neither a VM nor the name of one")
-            else:
-                flaws += self._flaws(vm)
-                found.append(vm)
-        names = [vm.name for vm in found]
-        flaws += [Flaw("vm", f"{short(name)} is asked for twice") for name in dict.fromkeys(names) if names.count(name) > 1]
-        if flaws:
-            raise InputError(flaws)
-        return found
-
-    def _flaws(self, vm: VM) -> list[Flaw]:
-        if vm.name in self._state.ledger:
-            return [Flaw("vm.name", f"{short(vm.name)} is taken: give each its own name, or the name alone if it waits")]
-        if vm.node is not None or vm.target is not None:
-            return [Flaw("vm.node", f"{short(vm.name)} has a node: leave that to the admission, or use commit")]
-        return []

@@ -1,6 +1,6 @@
-"""A cluster that changes, with what is known of its failures: live where it can be, certified anew where it cannot."""
+"""A cluster that changes, with its certificates: kept incrementally where memory alone binds, else certified anew."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from attrs import evolve
@@ -21,6 +21,10 @@ from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
 __all__ = ["ChangingCluster", "Ledger"]
+
+
+Asked = VM | str
+"""A new VM, or the name of one of the cluster's that waits."""
 
 
 class ChangingCluster:
@@ -220,6 +224,34 @@ class Ledger:
         if place is None:
             raise InputError([Flaw("name", f"{short(name)} is no VM of this cluster: name one")])
         return self._changed[name] if name in self._changed else self._start.vms[place]
+
+    def wanted(self, vms: Asked | Sequence[Asked]) -> list[VM]:
+        """The VMs that are to be started, as they are now; raises InputError for those that are not to be."""
+        asked: Sequence[Asked] = vms if isinstance(vms, Sequence) and not isinstance(vms, str) else [vms]
+        flaws = [Flaw("vms", "[] names no VM: give one at least")] if not asked else []
+        found = []
+        for vm in asked:
+            if isinstance(vm, str):
+                known = self.vm(vm)
+                flaws += [] if self.waits(known) else [Flaw("vm", f"{short(vm)} does not wait: use move")]
+                found.append(known)
+            elif not isinstance(vm, VM):
+                raise TypeError(f"{short(vm)} is neither a VM nor the name of one")
+            else:
+                flaws += self._flaws(vm)
+                found.append(vm)
+        names = [vm.name for vm in found]
+        flaws += [Flaw("vm", f"{short(name)} is asked for twice") for name in dict.fromkeys(names) if names.count(name) > 1]
+        if flaws:
+            raise InputError(flaws)
+        return found
+
+    def _flaws(self, vm: VM) -> list[Flaw]:
+        if vm.name in self:
+            return [Flaw("vm.name", f"{short(vm.name)} is taken: give each its own name, or the name alone if it waits")]
+        if vm.node is not None or vm.target is not None:
+            return [Flaw("vm.node", f"{short(vm.name)} has a node: leave that to the admission, or use commit")]
+        return []
 
     def host(self, vm: VM) -> str | None:
         """The node that a VM takes memory on; None if it waits or is stopped."""

@@ -1,16 +1,20 @@
-"""Room held for a while for a scheduler that has not decided yet."""
+"""Tickets: room held for a while for a scheduler that has not decided yet."""
 
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import uuid4
 
+from attrs import evolve
+
+from vmplace.admission.cluster import ChangingCluster
 from vmplace.admission.results import Admission
 from vmplace.results.values import Status
+from vmplace.solvers.budget import Budget
 
-if TYPE_CHECKING:
-    from vmplace.admission.admitter import Admitter
-
-__all__ = ["Ticket", "TicketState"]
+__all__ = ["Ticket", "TicketState", "TicketStore"]
 
 
 class TicketState(StrEnum):
@@ -37,9 +41,9 @@ class Ticket:
     """
 
     def __init__(
-        self, admitter: "Admitter", key: str, admission: Admission, expires: float, waiting: Collection[str] = ()
+        self, store: "TicketStore", key: str, admission: Admission, expires: float, waiting: Collection[str] = ()
     ) -> None:
-        self._admitter, self._waiting = admitter, frozenset(waiting)
+        self._store, self._waiting = store, frozenset(waiting)
         self._state = TicketState.HELD if admission.admitted else TicketState.REFUSED
         self.id, self.admission, self.expires = key, admission, expires
 
@@ -51,24 +55,83 @@ class Ticket:
         placement = dict(self.admission.placement)
         return {"id": self.id, "expires": self.expires, "placement": placement, "waiting": sorted(self._waiting)}
 
-    @classmethod
-    def from_dict(cls, admitter: "Admitter", held: Mapping[str, Any]) -> "Ticket":
-        """As a snapshot carried it."""
-        placement = {str(vm): str(node) for vm, node in held["placement"].items()}
-        vm, node = next(iter(placement.items()))
-        return cls(
-            admitter, str(held["id"]), Admission(Status.ADMITTED, vm, node, placement), float(held["expires"]), held["waiting"]
-        )
-
     @property
     def state(self) -> TicketState:
         """What has become of it by now."""
-        return self._admitter._state_of(self)
+        with self._store.current():
+            return self._state
 
     def commit(self) -> bool:
         """The VMs are there to stay; False if nothing is held any more, or never was."""
-        return self._admitter._close(self, TicketState.COMMITTED)
+        return self._store.close(self, TicketState.COMMITTED)
 
     def rollback(self) -> bool:
         """The room is free again; False if nothing is held any more, or never was."""
-        return self._admitter._close(self, TicketState.ROLLED_BACK)
+        return self._store.close(self, TicketState.ROLLED_BACK)
+
+
+class TicketStore:
+    """The tickets that hold room in a cluster.
+
+    Parameters
+    ----------
+    cluster
+        Where it is held. It is changed where room is given back.
+    clock
+        Seconds since 1970.
+
+    Attributes
+    ----------
+    lock : threading.RLock
+        Held while the cluster is used.
+    held : dict of str to Ticket
+        By id; some of them may have expired by now: see `current`.
+    """
+
+    def __init__(self, cluster: ChangingCluster, clock: Callable[[], float]) -> None:
+        self._cluster, self._clock = cluster, clock
+        self.lock = threading.RLock()
+        self.held: dict[str, Ticket] = {}
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Within, the cluster belongs to this thread, and what has expired is given back."""
+        with self.lock:
+            now = self._clock() if self.held else 0.0
+            for ticket in [ticket for ticket in self.held.values() if ticket.expires <= now]:
+                self._end(ticket, TicketState.EXPIRED)
+            yield
+
+    def issue(self, admission: Admission, expires_in: float, waiting: Collection[str]) -> Ticket:
+        """A ticket for VMs that were started, or not; `waiting`: those that had been in the cluster before."""
+        ticket = Ticket(self, uuid4().hex, admission, self._clock() + expires_in, waiting)
+        if admission.admitted:
+            self.held[ticket.id] = ticket
+        return ticket
+
+    def restore(self, held: Mapping[str, Any]) -> None:
+        """Hold a ticket as a snapshot carried it: see `Ticket.to_dict`."""
+        placement = {str(vm): str(node) for vm, node in held["placement"].items()}
+        vm, node = next(iter(placement.items()))
+        admission = Admission(Status.ADMITTED, vm, node, placement)
+        ticket = Ticket(self, str(held["id"]), admission, float(held["expires"]), held["waiting"])
+        self.held[ticket.id] = ticket
+
+    def close(self, ticket: Ticket, state: TicketState) -> bool:
+        """End a ticket; False if it holds nothing any more."""
+        with self.lock, Budget().interruptible(), self.current():
+            if ticket.id not in self.held:
+                return False
+            self._end(ticket, state)
+            return True
+
+    def _end(self, ticket: Ticket, state: TicketState) -> None:
+        """Its VMs stay, or are gone, or wait again; those that were moved or removed meanwhile are not its any more."""
+        del self.held[ticket.id]
+        ticket._state = state
+        if state is TicketState.COMMITTED:
+            return
+        ledger = self._cluster.ledger
+        for name, node in ticket.admission.placement.items():
+            if name in ledger and (vm := ledger.vm(name)).node == node:
+                self._cluster.replace(name, evolve(vm, node=None) if name in ticket._waiting else None)
