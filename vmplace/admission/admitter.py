@@ -48,10 +48,7 @@ class Admitter:
     clock
         Seconds since 1970: by what tickets expire.
 
-    Raises
-    ------
-    InputError
-        (a ValueError) for an unknown score or a time that is none.
+    Raises InputError (a ValueError) for an unknown score or an invalid time limit.
     """
 
     def __init__(
@@ -64,7 +61,6 @@ class Admitter:
     ) -> None:
         if score not in SCORES:
             raise InputError([Flaw("score", f"{short(score)} is not one of {', '.join(SCORES)}")])
-        Budget(time_limit)
         self._time_limit = time_limit
         self._state = ChangingCluster(cluster, score, budget=Budget(time_limit))
         self._ledger = self._state.ledger
@@ -145,7 +141,7 @@ class Admitter:
     # Changes
 
     def commit(self, vm: Asked, node: str, *, force: bool = False, time_limit: float | None = None) -> Admission:
-        """Start a VM on a node, unless that makes anything worse; raises InputError for an unknown node or a VM that runs already.
+        """Start a VM on a node, unless that makes anything worse; raises InputError for an unknown node or a VM that runs.
 
         Parameters
         ----------
