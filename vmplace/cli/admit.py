@@ -1,4 +1,4 @@
-"""``vmplace admit``: may one more VM be started, and where?"""
+"""``vmplace admit``: admission control for one more VM."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``vmplace headroom`` and ``size``: how much more fits in, and how much it takes."""
+"""``vmplace headroom``, ``size`` and ``trend``: capacity planning."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -164,7 +164,7 @@ _INDEX = re.compile(r"clusters\[(\d+)\]\.?")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @combined(time_limit_option, json_option, all_option)
 def trend(files: Sequence[str], time_limit: float | None, as_json: bool, everything: bool) -> int:
-    """Say how dated documents develop, and when N+1 is lost at this growth.
+    """Say how dated documents grow, and when N+1 is lost at this growth.
 
     Each FILE is a document with a date; their order does not matter.
     """
@@ -181,7 +181,7 @@ def trend(files: Sequence[str], time_limit: float | None, as_json: bool, everyth
 
 @contextmanager
 def _blaming(files: Sequence[str]) -> Iterator[None]:
-    """What is wrong with a cluster is told of its file."""
+    """Name the file of each flaw."""
     try:
         yield
     except InputError as error:

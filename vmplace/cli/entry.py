@@ -37,6 +37,6 @@ def _flush() -> None:
 
 
 def _unless_interrupted(found: "sys.UnraisableHookArgs") -> None:
-    """One more Ctrl-C, just where Python cannot pass it on, is no news."""
+    """Stay silent about a second Ctrl-C that Python cannot pass on."""
     if not issubclass(found.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(found)

@@ -1,4 +1,4 @@
-"""``vmplace generate`` and ``convert``: documents made and written again."""
+"""``vmplace generate`` and ``convert``: synthetic clusters, and other forms of a document."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ __all__ = ["convert", "generate"]
 @output_option
 @click.option("--to", "form", type=click.Choice(["json", "yaml"]), help="What to write to stdout.")
 def convert(file: str, output: str | None, form: "Form | None") -> int:
-    """Write a document again, as JSON or YAML.
+    """Convert a document to JSON or YAML.
 
     The suffix of -o FILE says which: YAML for .yaml and .yml, else JSON.
     """
@@ -43,7 +43,7 @@ def convert(file: str, output: str | None, form: "Form | None") -> int:
 @click.option("--mixed", is_flag=True, help="Nodes of half, one and two times the node memory.")
 @combined(output_option, json_option)
 def generate(output: str | None, as_json: bool, **wanted: Any) -> int:
-    """Draw a synthetic cluster by chance.
+    """Generate a synthetic cluster at random.
 
     It goes to stdout, or to -o FILE. The same options give the same cluster on every machine.
     """

@@ -1,4 +1,4 @@
-"""Documents in and out, results printed."""
+"""Reading and writing documents, and printing results."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ __all__ = ["drawn", "load", "print_json", "print_result", "progress_text", "save
 
 
 def load(path: str) -> "Cluster":
-    """The cluster in a file, or on stdin; what is wrong with it ends the command."""
+    """The cluster in a file or on stdin; its flaws end the command."""
     from vmplace.formats.document import load
 
     with blaming(path), touching("stdin" if path == "-" else path):
@@ -44,7 +44,7 @@ def save_text(text: Iterable[str], path: str) -> None:
 
 
 def progress_text(objective: str) -> Callable[[Progress], str]:
-    """What a status line says, where values are those of an objective."""
+    """A status line that shows values in the unit of an objective."""
 
     def describe(progress: Progress) -> str:
         from vmplace.report.check import value_text
@@ -62,7 +62,7 @@ def progress_text(objective: str) -> Callable[[Progress], str]:
 
 
 def print_result(result: Any, draw: "Draw", as_json: bool, everything: bool, *, aside: bool = False) -> None:
-    """Print a result as JSON, or as it is drawn."""
+    """Print a result as JSON or as a report."""
     if as_json:
         print_json(result.parts())
     else:

@@ -1,4 +1,4 @@
-"""Nodes and VMs as options spell them: ``n9:512GiB,reserve=16GiB,domain=rack-a`` or ``3x512GiB``."""
+"""Parsers of nodes, VMs and amounts in options: ``n9:512GiB,reserve=16GiB,domain=rack-a`` or ``3x512GiB``."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -28,7 +28,7 @@ Thing = TypeVar("Thing", Node, VM)
 
 @frozen
 class Spec:
-    """What one option asks for: so many things with these fields, under this name if it has one."""
+    """What one option asks for: a number of nodes or VMs with these fields, and with this name if given."""
 
     name: str | None
     count: int
@@ -63,16 +63,16 @@ def parse_spec(kind: type, *more: str) -> Callable[[str], Spec]:
             else:
                 fields[key] = _value(key, value)
         if "memory" not in fields:
-            raise ValueError(f"{short(text)} says nothing of memory: write it like 512GiB")
+            raise ValueError(f"{short(text)} gives no memory: write it like 512GiB")
         if not count:
-            raise ValueError(f"{short(text)} asks for none: write 1x or more")
+            raise ValueError(f"{short(text)} asks for 0: write 1x or more")
         return Spec(name, count, fields | {"tags": tags, "resources": resources})
 
     return parse
 
 
 def made(kind: type[Thing], specs: Iterable[Spec], taken: Collection[str], option: str) -> Iterator[Thing]:
-    """The things that options ask for, with names that are not taken: ``new-1``, or ``n9-1`` where several bear a name.
+    """The nodes or VMs that options ask for, with unused names: ``new-1``, or ``n9-1`` where several share a name.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def parse_bundle(text: str) -> dict[int, int]:
     for part in text.split("+"):
         found = _COUNTED.fullmatch(part.strip())
         if found is None or found[1] == "0":
-            raise ValueError(f"{short(text)} is no memory and no mix: write it like 8GiB, or 3x8GiB+16GiB")
+            raise ValueError(f"{short(text)} is neither memory nor a mix: write it like 8GiB, or 3x8GiB+16GiB")
         memory = parse_memory(_digits(found[2]))
         bundle[memory] = bundle.get(memory, 0) + int(found[1] or 1)
     return bundle
@@ -110,7 +110,7 @@ def parse_amount(text: str) -> tuple[str, int]:
     """``vcpu=4``: a further resource and how much of it."""
     name, equals, amount = text.partition("=")
     if not equals or not name:
-        raise ValueError(f"{short(text)} is no amount of a resource: write it like vcpu=4")
+        raise ValueError(f"{short(text)} is not an amount of a resource: write it like vcpu=4")
     return name, parse_whole_text(amount)
 
 

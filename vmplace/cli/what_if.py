@@ -44,7 +44,7 @@ change_options = combined(
 
 
 def load_changed(path: str, options: dict[str, Any]) -> "Cluster":
-    """The cluster in a file as the options have it, which are taken out of all options."""
+    """The cluster in a file with the what-if options applied; they are removed from `options`."""
     changes = {name: options.pop(name) for name in _OPTIONS}
     cluster = load(path)
     try:

@@ -83,7 +83,7 @@ def _promise(found: Report | Solution) -> str:
 
 
 def _units(found: Report | Solution) -> str:
-    """What fails."""
+    """The noun for what fails."""
     asked = found.cluster.guarantee
     noun = "node" if asked.scope == "node" else "failure domain"
     if asked.failures == 1:
@@ -135,7 +135,7 @@ def _blame(found: Report | Solution) -> str:
 
 
 def _one_flaw(found: Report | Solution) -> bool:
-    """Whether the verdict can say all: one loss of one VM, or one violation."""
+    """Whether one sentence can name every flaw: one unprotected VM, or one violation."""
     if found.waiting or len(found.unprotected) + len(found.violations) != 1:
         return False
     return _failures(found, Status.UNSAFE) == len(found.unprotected) and all(len(loss.vms) == 1 for loss in found.unprotected)
@@ -146,7 +146,7 @@ def _failures(found: Report | Solution, status: Status) -> int:
 
 
 def _of_failures(count: int, found: Report | Solution) -> str:
-    """So many of all failures, with the verb."""
+    """A count out of all failures, with the verb."""
     asked, total = found.cluster.guarantee, len(found.scenarios)
     if asked.failures > 1:
         failures = f"{counted(total, 'failure')} of {_units(found)}"
@@ -219,7 +219,7 @@ def _compared(found: Report, screen: Screen) -> Iterator[RenderableType]:
 
 
 _ROOMY = 110
-"""So many columns leave room for reasons beside all else."""
+"""Width from which reasons fit beside all other columns."""
 
 _COMPARED = (
     "A policy whose verdict differs from the first row is wrong. "

@@ -1,4 +1,4 @@
-"""What reaches a terminal: safe text, one-line errors, a status line while solving."""
+"""Terminal output: text in pieces, one-line errors, and a status line while a search runs."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ __all__ = ["complain", "emit", "watched"]
 
 
 def emit(pieces: Iterable[str], stream: TextIO | None) -> None:
-    """Write a text to a stream, if it is open, piece by piece; mind not if nobody reads on, and then make no more of it."""
+    """Write a text to a stream piece by piece, if the stream is open; stop quietly when its reader is gone."""
     if stream is None:
         return
     try:
@@ -31,12 +31,12 @@ def complain(text: str) -> None:
     try:
         print(printable(text, sys.stderr.encoding), file=sys.stderr, flush=True)
     except OSError:
-        return  # there is no one left to tell
+        return
 
 
 @contextmanager
 def watched(describe: Callable[[Progress], str]) -> Iterator[Callable[[Progress], None] | None]:
-    """A progress callback that keeps a line on stderr, gone at the end; None where stderr is no terminal."""
+    """A progress callback that keeps a status line on stderr until the end; None where stderr is not a terminal."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return

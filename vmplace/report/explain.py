@@ -147,7 +147,7 @@ def _remedy(number: int, remedy: Remedy, screen: Screen) -> list[str]:
 
 
 def _section(title: str, entries: Sequence[Sequence[str]], screen: Screen) -> Iterator[Text]:
-    """Entries of several lines each, those after the first further in; long lists are shortened."""
+    """Entries of several lines, indented after the first; long lists are shortened."""
     if not entries:
         return
     yield Text(f"{title}:")

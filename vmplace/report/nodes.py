@@ -23,7 +23,7 @@ _WORST_NODES = 20
 _BAR = 20
 _LEAST_NAME, _LEAST_FATE = 8, 13
 _DISPENSABLE = ("Load", "Usable", "VMs", "Used", "Pool", "State", "Free")
-"""Titles of columns, those that matter least first."""
+"""Columns that may be dropped, the least important first."""
 
 _FATE = {"node": "If it fails", "domain": "If its domain fails"}
 _MARK: dict[Status, tuple[str, str]] = {Status.SAFE: ("✓", "ok"), Status.UNSAFE: ("✗", "NO"), Status.UNKNOWN: ("?", "?")}
@@ -31,7 +31,7 @@ _MARK: dict[Status, tuple[str, str]] = {Status.SAFE: ("✓", "ok"), Status.UNSAF
 
 @frozen(eq=False)
 class Figures:
-    """A placement in figures: per node, migrations under way counted on both of theirs, and which VMs waited before it."""
+    """A placement in figures per node (a migration under way counts on both of its nodes), and the VMs that waited before it."""
 
     found: Report | Solution
     names: Sequence[str]
@@ -70,7 +70,7 @@ class Figures:
 
     @cached_property
     def lost(self) -> dict[str, int]:
-        """How many VMs each failure leaves without a restart."""
+        """How many VMs cannot restart after each failure."""
         lost: Counter[str] = Counter()
         for loss in self.found.unprotected:  # two of one name, where a failure domain spans pools
             lost[loss.scenario] += len(loss.vms)
@@ -78,15 +78,15 @@ class Figures:
 
     @property
     def foretold(self) -> bool:
-        """Whether failures are of one node, or of one domain: then each node has its own, or its domain's."""
+        """Whether each failure is of one node or of one domain, so that each node has its own scenario."""
         return self.found.cluster.guarantee.failures == 1 and bool(self.found.scenarios)
 
     def scenario(self, node: int) -> Scenario | None:
-        """Its failure, or its domain's; None if that is none, or several fail at once."""
+        """The scenario of a node or its domain; None if there is none, or if several fail at once."""
         return self.found.scenarios.get(self.unit(node)) if self.foretold else None
 
     def unit(self, node: int) -> str:
-        """What fails when it does: itself, or its failure domain; nothing, if it is offline."""
+        """The name of what fails with a node: itself or its failure domain; empty if it is offline."""
         columns = self.found.cluster.node_columns
         if columns.state[node] == "offline":
             return ""
@@ -119,7 +119,7 @@ class Figures:
 
 
 def _idle(found: Report | Solution) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which VMs of the cluster wait, and which are stopped on their node."""
+    """Masks of the VMs that wait and of those that are stopped on their node."""
     vms = found.cluster.vm_columns
     waited = _off(found)[vms.node]
     return waited, ~waited & ~vms.running
@@ -131,7 +131,7 @@ def _off(found: Report | Solution) -> npt.NDArray[np.bool_]:
 
 
 def node_table(found: Report, screen: Screen) -> RenderableType:
-    """The table; of very many nodes, the worst and a count of the others."""
+    """The table; of very many nodes, only the worst, with a count of the others."""
     view = Figures.of(found)
     shown = list(range(len(view.names)))
     if len(shown) > _MANY_NODES and not screen.everything:

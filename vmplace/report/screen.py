@@ -1,4 +1,4 @@
-"""Where a report is going, and how figures are written there."""
+"""The output of a report: width, colour and character set of the terminal or pipe, and tables that fit it."""
 
 from collections.abc import Iterable, Sequence
 from io import StringIO
@@ -16,16 +16,16 @@ from vmplace.results.values import Status
 __all__ = ["ELLIPSIS", "FEW", "STYLE", "Column", "Screen"]
 
 ELLIPSIS = ("…", "...")
-"""What stands for what is left out, and the same in ASCII."""
+"""The mark for omitted items, in Unicode and in ASCII."""
 
 _ENDLESS = 100_000
-"""The width of what has none."""
+"""The width of a pipe, which has none of its own."""
 
 _BETWEEN = 3
-"""What a column takes beyond its text."""
+"""Columns of space between two table columns."""
 
 FEW = 12
-"""How much of a list is shown."""
+"""Items of a list that are shown unless all are asked for."""
 
 STYLE = {Status.SAFE: "green", Status.UNSAFE: "bold red", Status.UNKNOWN: "yellow"}
 """Colours of the verdicts."""
@@ -38,11 +38,11 @@ class Column:
     Parameters
     ----------
     title, cells, justify
-        What is in it.
+        Heading, text of each row, and alignment.
     most
-        As wide as it may become; None: as its widest cell.
+        Greatest width; None: the widest cell.
     folds
-        What its words fit in if need be, line by line; None: it is shown whole.
+        Width to which its words may wrap; None: it never wraps.
     """
 
     title: str
@@ -53,21 +53,21 @@ class Column:
 
     @property
     def least(self) -> int:
-        """How wide it must be."""
+        """Least width."""
         whole = max([len(self.title), *(cell.cell_len for cell in self.cells)])
         return min(width for width in (whole, self.most, self.folds) if width is not None)
 
 
 @frozen(eq=False)
 class Screen:
-    """Where a report is going: how wide, in colour or not, in which characters.
+    """The output of a report: its width, its colours and its character set.
 
     Parameters
     ----------
     file
-        A terminal is asked for its width and colours; anything else gets plain text whose lines are never cut.
+        A terminal determines width and colours; anything else gets plain text whose lines are never cut.
     everything
-        Whether long lists are given whole.
+        Whether long lists are shown in full.
     """
 
     file: TextIO
@@ -83,7 +83,7 @@ class Screen:
 
     @property
     def ascii(self) -> bool:
-        """Whether only ASCII can be shown."""
+        """Whether the output can encode only ASCII."""
         return self.console.options.ascii_only
 
     def clean(self, text: str) -> str:
@@ -91,7 +91,7 @@ class Screen:
         return printable(text, self.console.encoding)
 
     def choose(self, symbols: tuple[str, str]) -> str:
-        """The first of the two, or the second where there is only ASCII."""
+        """The first of the two, or the second if only ASCII can be encoded."""
         return symbols[self.ascii]
 
     def few(self, items: Sequence[str], most: int = FEW) -> str:
@@ -101,7 +101,7 @@ class Screen:
         return self.clean(", ".join(shown)) + more
 
     def table(self, columns: Iterable[Column], dispensable: Sequence[str] = ()) -> Table:
-        """A table; where there is no room for all columns, without those of some titles, the first of them first."""
+        """A table; if it is too wide, the columns with these titles are dropped, in this order."""
         shown = list(columns)
         for title in dispensable:
             if sum(column.least + _BETWEEN for column in shown) - _BETWEEN <= self.console.width:
@@ -118,14 +118,14 @@ class Screen:
         return table
 
     def render(self, content: RenderableType) -> str:
-        """The content as characters for the file."""
+        """The rendered content as text for the file."""
         with self.console.capture() as captured:
             self.console.print(content, soft_wrap=not self.console.is_terminal)
         return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 class _Shadow(StringIO):
-    """Takes what is meant for a file, and looks like it: rich would write to the file, and end the program if that fails."""
+    """Collects what is meant for a file and looks like it: rich would write to the file, and exit if that fails."""
 
     def __init__(self, file: TextIO) -> None:
         super().__init__()

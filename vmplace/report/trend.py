@@ -15,7 +15,7 @@ _MANY, _LAST = 40, 20
 
 
 def trend_report(found: Trend, screen: Screen) -> RenderableType:
-    """Each pool by itself."""
+    """A table and a forecast for each pool."""
     named = len(found.courses) > 1
     return Group(*(part for course in found.courses for part in _course(course, named, screen)), *_warnings(found, screen))
 
