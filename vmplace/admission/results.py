@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.model.units import spell_memory
+from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Migration, Status
 
 __all__ = ["Admission", "Candidate", "Candidates", "Rejection"]
@@ -54,7 +55,7 @@ class Rejection(IntEnum):
 
 
 @frozen
-class Admission:
+class Admission(ToDict):
     """Whether something may be done to a cluster without harm to its guarantee.
 
     Parameters
@@ -88,25 +89,9 @@ class Admission:
         """Whether the status is ``admitted``."""
         return self.status is Status.ADMITTED
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {
-            "status": self.status.value,
-            "vm": self.vm,
-            "node": self.node,
-            "placement": dict(self.placement),
-            "score": self.score,
-            "reason": self.reason,
-            "migrations": [migration.to_dict() for migration in self.migrations],
-        }
-
-    def parts(self) -> dict[str, Any]:
-        """The same."""
-        return self.to_dict()
-
 
 @frozen
-class Candidate:
+class Candidate(ToDict):
     """A node with what speaks for and against a VM there.
 
     Parameters
@@ -128,19 +113,9 @@ class Candidate:
     penalty: int = 0
     reason: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {
-            "node": self.node,
-            "status": self.status.value,
-            "score": self.score,
-            "penalty": self.penalty,
-            "reason": self.reason,
-        }
-
 
 @frozen(eq=False)
-class Candidates(Sequence[Candidate]):
+class Candidates(ToDict, Sequence[Candidate]):
     """All nodes in document order, each a `Candidate` made when it is asked for.
 
     Parameters
@@ -159,6 +134,8 @@ class Candidates(Sequence[Candidate]):
         What must not fail then: for nodes that a failure speaks against, an index that `failure` makes a name of,
         shape (n_nodes,).
     """
+
+    _keys = "candidates:_all"
 
     names: Sequence[str]
     memory: int
@@ -200,6 +177,10 @@ class Candidates(Sequence[Candidate]):
         """``admitted`` if some node is, ``unknown`` if one may be, else ``refused``."""
         known = (h.status for h in (Rejection.NOTHING, Rejection.DOUBT) if np.any(self.rejections == int(h)))
         return next(known, Status.REFUSED)
+
+    @property
+    def _all(self) -> list[Candidate]:
+        return list(self)
 
     def among(self, names: Sequence[str]) -> "Candidates":
         """The same as part of all nodes: those that are not in it are in another pool."""
@@ -243,14 +224,6 @@ class Candidates(Sequence[Candidate]):
     def _those(self, rejection: Rejection) -> IntArray:
         """The nodes that something speaks against."""
         return np.flatnonzero(self.rejections == int(rejection))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"candidates": [candidate.to_dict() for candidate in self]}
-
-    def parts(self) -> dict[str, Any]:
-        """The same."""
-        return self.to_dict()
 
 
 _SHORT = {

@@ -9,19 +9,53 @@ from attrs import evolve, field, frozen
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Node
 from vmplace.results.placement import Solution
+from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Status
 
 __all__ = ["Headroom", "HeadroomTable", "Sizing"]
 
 
 @frozen(kw_only=True, eq=False)
-class Headroom:
-    """How many more VMs there can be.
+class _Answer(ToDict):
+    """An answer, with the placement that shows it.
 
     Parameters
     ----------
     cluster
         What was asked about.
+    solution
+        The placement, with its failover plans; None without one.
+    """
+
+    cluster: Cluster = field(repr=False)
+    status: Status
+    solution: Solution | None = field(default=None, repr=False)
+
+    @property
+    def placement(self) -> dict[str, str] | None:
+        """VM to node; None without a placement."""
+        return None if self.solution is None else self.solution.placement
+
+    @property
+    def failover(self) -> Mapping[str, Mapping[str, str | None]]:
+        """The failover plans of that placement."""
+        return {} if self.solution is None else self.solution.failover
+
+    def figures(self) -> dict[str, Any]:
+        """As JSON carries it, without the placement."""
+        return super().parts()
+
+    def parts(self) -> dict[str, Any]:
+        placed = _nothing_placed(self.status) if self.solution is None else self.solution.parts()
+        return {**placed, **self.figures()}
+
+
+@frozen(kw_only=True, eq=False)
+class Headroom(_Answer):
+    """How many more VMs there can be.
+
+    Parameters
+    ----------
     status
         ``optimal``: no more than `count`, proved. ``feasible``: so many, and no more than `bound`. ``infeasible``: the guarantee
         cannot be kept without any more either, proved; `count` is 0. ``unknown``: not even that was told in time.
@@ -41,13 +75,12 @@ class Headroom:
         Why there are no more, or why that is not known.
     """
 
-    cluster: Cluster = field(repr=False)
-    status: Status
+    _keys = "status bundle:_bundle resources objective:_score limits binding reason where method stats"
+
     bundle: Mapping[int, int]
     resources: Mapping[str, int] = field(factory=dict)
     count: int | None = None
     bound: int | None = None
-    solution: Solution | None = field(default=None, repr=False)
     added: tuple[str, ...] = field(default=(), repr=False)
     limits: Mapping[str, int] = field(factory=dict)
     reason: str = ""
@@ -65,16 +98,6 @@ class Headroom:
     def binding(self) -> str | None:
         """The resource that allows least, all others aside."""
         return min(self.limits, key=lambda name: self.limits[name], default=None)
-
-    @property
-    def placement(self) -> dict[str, str] | None:
-        """VM to node with so many more VMs; None without a placement."""
-        return None if self.solution is None else self.solution.placement
-
-    @property
-    def failover(self) -> Mapping[str, Mapping[str, str | None]]:
-        """The failover plans of that placement."""
-        return {} if self.solution is None else self.solution.failover
 
     @property
     def where(self) -> dict[str, int]:
@@ -102,34 +125,20 @@ class Headroom:
         vms = [here.pop(vm.name, vm) for vm in self.cluster.vms]
         return evolve(self.cluster, vms=[*vms, *here.values()])
 
-    def summary(self) -> dict[str, Any]:
-        """As JSON carries it, without the placement."""
-        return {
-            "status": self.status.value,
-            "bundle": {str(memory): number for memory, number in self.bundle.items()},
-            "resources": dict(self.resources),
-            "objective": {"name": "headroom", "value": self.count, "bound": self.bound, "gap": self.gap},
-            "limits": dict(self.limits),
-            "binding": self.binding,
-            "reason": self.reason,
-            "where": self.where,
-            "method": self.method,
-            "stats": dict(self.stats),
-        }
+    @property
+    def _bundle(self) -> dict[str, int]:
+        return {str(memory): number for memory, number in self.bundle.items()}
 
-    def parts(self) -> dict[str, Any]:
-        """As JSON carries it, but with what is long made entry by entry."""
-        placed = _nothing_placed(self.status) if self.solution is None else self.solution.parts()
-        return {**placed, **self.summary()}
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {key: dict(part) if isinstance(part, Mapping) else part for key, part in self.parts().items()}
+    @property
+    def _score(self) -> dict[str, Any]:
+        return {"name": "headroom", "value": self.count, "bound": self.bound, "gap": self.gap}
 
 
 @frozen(kw_only=True, eq=False)
-class HeadroomTable:
+class HeadroomTable(ToDict):
     """How many more VMs of each of some sizes there can be, one size at a time."""
+
+    _keys = "status rows:_rows"
 
     cluster: Cluster = field(repr=False)
     rows: tuple[Headroom, ...]
@@ -141,23 +150,17 @@ class HeadroomTable:
         weight = (Status.INFEASIBLE, Status.UNKNOWN, Status.FEASIBLE)
         return next((status for status in weight if status in found), Status.OPTIMAL)
 
-    def parts(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"status": self.status.value, "rows": [row.summary() for row in self.rows]}
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return self.parts()
+    @property
+    def _rows(self) -> list[dict[str, Any]]:
+        return [row.figures() for row in self.rows]
 
 
 @frozen(kw_only=True, eq=False)
-class Sizing:
+class Sizing(_Answer):
     """How many nodes the VMs need.
 
     Parameters
     ----------
-    cluster
-        What was asked about.
     status
         ``optimal``: no fewer, or no cheaper, will do, proved. ``feasible``: these do, and the least is no less than `bound`.
         ``infeasible``: no number of them will do, proved. ``unknown``: none was found in time.
@@ -177,15 +180,14 @@ class Sizing:
         Why there is no answer, or why it is not known to be the best.
     """
 
-    cluster: Cluster = field(repr=False)
-    status: Status
+    _keys = "status counts nodes price:_price vms:n_vms objective:_score reason warnings:_warnings method stats"
+
     kinds: tuple[Node, ...]
     counts: Mapping[str, int] | None = None
     objective_name: str = "nodes"
     objective: int | Fraction | None = None
     bound: int | Fraction | None = None
     n_vms: int = 0
-    solution: Solution | None = field(default=None, repr=False)
     reason: str = ""
     warnings: tuple[str, ...] = ()
     method: str = ""
@@ -210,16 +212,6 @@ class Sizing:
             return None
         return float(Fraction(self.objective - self.bound) / self.objective) if self.objective > self.bound else 0.0
 
-    @property
-    def placement(self) -> dict[str, str] | None:
-        """VM to node; None without a placement."""
-        return None if self.solution is None else self.solution.placement
-
-    @property
-    def failover(self) -> Mapping[str, Mapping[str, str | None]]:
-        """The failover plans of that placement."""
-        return {} if self.solution is None else self.solution.failover
-
     def to_document(self) -> Cluster:
         """The VMs on these nodes.
 
@@ -232,37 +224,21 @@ class Sizing:
             raise ValueError(f"there is no placement: the status is {self.status}")
         return self.solution.to_document()
 
-    def parts(self) -> dict[str, Any]:
-        """As JSON carries it, but with what is long made entry by entry."""
-        placed = _nothing_placed(self.status) if self.solution is None else self.solution.parts()
-        return {
-            **placed,
-            "status": self.status.value,
-            "counts": None if self.counts is None else dict(self.counts),
-            "nodes": self.nodes,
-            "price": _plain(self.price),
-            "vms": self.n_vms,
-            "objective": {
-                "name": self.objective_name,
-                "value": _plain(self.objective),
-                "bound": _plain(self.bound),
-                "gap": self.gap,
-            },
-            "reason": self.reason,
-            "warnings": [*self.warnings, *placed["warnings"]],
-            "method": self.method,
-            "stats": dict(self.stats),
-        }
+    @property
+    def _price(self) -> int | Fraction | None:
+        return _whole(self.price)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it; prices are numbers."""
-        return {key: dict(part) if isinstance(part, Mapping) else part for key, part in self.parts().items()}
+    @property
+    def _score(self) -> dict[str, Any]:
+        return {"name": self.objective_name, "value": _whole(self.objective), "bound": _whole(self.bound), "gap": self.gap}
+
+    @property
+    def _warnings(self) -> tuple[str, ...]:
+        return self.warnings if self.solution is None else (*self.warnings, *self.solution.warnings)
 
 
-def _plain(value: int | Fraction | None) -> int | float | None:
-    if isinstance(value, Fraction):
-        return value.numerator if value.denominator == 1 else float(value)
-    return value
+def _whole(value: int | Fraction | None) -> int | Fraction | None:
+    return None if value is None else value.numerator if value.denominator == 1 else value
 
 
 def _nothing_placed(status: Status) -> dict[str, Any]:

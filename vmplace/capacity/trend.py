@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from attrs import asdict, field, frozen
+from attrs import field, frozen
 
 from vmplace.capacity.regression import Line
 from vmplace.failover.check import check
@@ -14,6 +14,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.errors import Flaw, InputError
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import Problem
+from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget, Progress
 
@@ -23,7 +24,7 @@ _DAY = timedelta(days=1)
 
 
 @frozen
-class Snapshot:
+class Snapshot(ToDict):
     """A pool on one date.
 
     Parameters
@@ -49,13 +50,9 @@ class Snapshot:
     headroom: int
     status: Status
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return asdict(self) | {"status": self.status.value}
-
 
 @frozen
-class Forecast:
+class Forecast(ToDict):
     """When a pool's headroom is used up, if it grows on as it did, on the nodes that are online last.
 
     Parameters
@@ -82,30 +79,18 @@ class Forecast:
     lost: bool
     dates: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return asdict(self)
-
 
 @frozen
-class Course:
+class Course(ToDict):
     """A pool over time; `forecast` is None where there is but one date."""
 
     pool: str
     snapshots: tuple[Snapshot, ...]
     forecast: Forecast | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {
-            "pool": self.pool,
-            "snapshots": [snapshot.to_dict() for snapshot in self.snapshots],
-            "forecast": None if self.forecast is None else self.forecast.to_dict(),
-        }
-
 
 @frozen(kw_only=True)
-class Trend:
+class Trend(ToDict):
     """What `trend` found: the pools over time.
 
     Parameters
@@ -119,18 +104,6 @@ class Trend:
     courses: tuple[Course, ...]
     warnings: tuple[str, ...] = ()
     stats: Mapping[str, Any] = field(factory=dict, hash=False)
-
-    def parts(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {
-            "courses": [course.to_dict() for course in self.courses],
-            "warnings": list(self.warnings),
-            "stats": dict(self.stats),
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return self.parts()
 
 
 def trend(

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import asdict, field, frozen
+from attrs import field, frozen
 
 from vmplace.model.cluster import Cluster
+from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Conflict, Migration, Status
 
 __all__ = ["KINDS", "Blame", "Explanation", "Obstacle", "Remedy", "Slack", "Stuck", "ranked"]
@@ -16,7 +17,7 @@ bought; and what is given up."""
 
 
 @frozen
-class Stuck:
+class Stuck(ToDict):
     """A VM that a failure leaves without a restart, with the reason that is its own.
 
     Parameters
@@ -33,7 +34,7 @@ class Stuck:
 
 
 @frozen
-class Blame:
+class Blame(ToDict):
     """One thing that is wrong as the cluster stands, and who has a part in it.
 
     Parameters
@@ -82,15 +83,9 @@ class Blame:
     stuck: tuple[Stuck, ...] = ()
     late: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        many = ("vms", "rules", "nodes")
-        lists = {key: value if value is None else list(value) for key, value in ((key, getattr(self, key)) for key in many)}
-        return {**asdict(self), **lists, "stuck": [asdict(stuck) for stuck in self.stuck]}
-
 
 @frozen
-class Obstacle:
+class Obstacle(ToDict):
     """Why no placement of a pool at all is safe, whatever migrates.
 
     Parameters
@@ -110,18 +105,9 @@ class Obstacle:
     conflict: Conflict
     shortfall: int | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {
-            "pool": self.pool,
-            "reason": self.reason,
-            "conflict": self.conflict.to_dict(),
-            "shortfall": self.shortfall,
-        }
-
 
 @frozen
-class Slack:
+class Slack(ToDict):
     """What a failure that is survived leaves.
 
     Parameters
@@ -142,13 +128,9 @@ class Slack:
     left: int
     piece: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return asdict(self)
-
 
 @frozen(eq=False)
-class Remedy:
+class Remedy(ToDict):
     """One change that makes a cluster, or the pool named, safe: found by solving, and checked.
 
     Parameters
@@ -175,6 +157,8 @@ class Remedy:
         What verified it.
     """
 
+    _keys = "kind pool action moved bought forgone least verified how given_up migrations"
+
     kind: str
     pool: str
     action: str
@@ -188,18 +172,9 @@ class Remedy:
     verified: bool = True
     how: str = "check of the changed cluster: safe"
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        plain = ("kind", "pool", "action", "moved", "bought", "forgone", "least", "verified", "how")
-        return {
-            **{key: getattr(self, key) for key in plain},
-            "given_up": list(self.given_up),
-            "migrations": [migration.to_dict() for migration in self.migrations],
-        }
-
 
 @frozen(kw_only=True, eq=False)
-class Explanation:
+class Explanation(ToDict):
     """What `explain` found.
 
     Parameters
@@ -220,6 +195,8 @@ class Explanation:
         What time ran out for, or a search left open, in sentences.
     """
 
+    _keys = "status blames obstacles tightest remedies futile unfinished stats"
+
     cluster: Cluster = field(repr=False)
     status: Status
     blames: tuple[Blame, ...] = ()
@@ -229,21 +206,6 @@ class Explanation:
     futile: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
     stats: Mapping[str, Any] = field(factory=dict)
-
-    def parts(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        lists = ("blames", "obstacles", "tightest", "remedies")
-        return {
-            "status": self.status.value,
-            **{name: [entry.to_dict() for entry in getattr(self, name)] for name in lists},
-            "futile": list(self.futile),
-            "unfinished": list(self.unfinished),
-            "stats": dict(self.stats),
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return self.parts()
 
 
 def ranked(remedies: list[Remedy]) -> tuple[Remedy, ...]:

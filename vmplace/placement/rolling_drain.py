@@ -19,6 +19,7 @@ from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.restrict import placed, without
 from vmplace.results.placement import Solution
+from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Status
 from vmplace.search.bounds.necessary import impossible
 from vmplace.solvers.budget import Budget, Progress
@@ -35,7 +36,7 @@ _MOST_PAIRS = 1_000
 
 
 @frozen(kw_only=True)
-class RollingDrain:
+class RollingDrain(ToDict):
     """Groups of nodes, to be drained one after the other.
 
     Parameters
@@ -53,6 +54,8 @@ class RollingDrain:
         Seconds, and how many drains were tried.
     """
 
+    _keys = "status bound migrated undrained groups:_groups stats"
+
     status: Status
     groups: tuple[Solution, ...] = ()
     bound: int = 0
@@ -69,24 +72,13 @@ class RollingDrain:
         """MiB that migrate in all, stop-overs among them."""
         return sum(migration.memory for group in self.groups for migration in group.migrations)
 
+    @property
+    def _groups(self) -> list[dict[str, Any]]:
+        return [{"nodes": group.drained, "solution": group} for group in self.groups]
+
     def to_document(self, cluster: Cluster) -> Cluster:
         """The cluster as the last group leaves it, all nodes back."""
         return _back(cluster, self.groups[-1]) if self.groups else cluster
-
-    def parts(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return self.to_dict()
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {
-            "status": self.status.value,
-            "bound": self.bound,
-            "migrated": self.migrated,
-            "undrained": dict(self.undrained),
-            "groups": [{"nodes": list(group.drained), "solution": group.to_dict()} for group in self.groups],
-            "stats": dict(self.stats),
-        }
 
 
 def rolling_drain(

@@ -9,6 +9,7 @@ from vmplace.model.errors import Flaw, InputError
 from vmplace.model.text import printable
 from vmplace.model.units import short
 from vmplace.results.drawings import commands, dot, svg
+from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Migration, Start, Status, Step
 
 __all__ = ["MigrationPlan"]
@@ -17,7 +18,7 @@ _FORMS = {"sh": commands, "dot": dot, "svg": svg}
 
 
 @frozen(kw_only=True)
-class MigrationPlan:
+class MigrationPlan(ToDict):
     """The way from the placement as it stands to another.
 
     What is minimised is, first, the memory that migrates beyond each VM once (`extra`), then the number of steps after which
@@ -37,6 +38,8 @@ class MigrationPlan:
     stats
         Seconds, and what was searched.
     """
+
+    _keys = "status steps extra exposed stopovers reason stats"
 
     status: Status
     steps: tuple[Step, ...] = ()
@@ -83,21 +86,7 @@ class MigrationPlan:
 
     def outline(self) -> dict[str, Any]:
         """As JSON carries it beside the migrations themselves."""
-        whole = self.to_dict()
-        return whole | {"steps": [{k: v for k, v in step.items() if k != "migrations"} for step in whole["steps"]]}
-
-    def parts(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return self.to_dict()
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {
-            "status": self.status.value,
-            "steps": [step.to_dict() for step in self.steps],
-            "extra": self.extra,
-            "exposed": list(self.exposed),
-            "stopovers": list(self.stopovers),
-            "reason": self.reason,
-            "stats": dict(self.stats),
-        }
+        whole = self.parts()
+        for step in whole["steps"]:
+            del step["migrations"]
+        return whole

@@ -12,15 +12,18 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray, VMColumns, names_of
 from vmplace.results.failover import FailoverPlans
 from vmplace.results.migration import MigrationPlan
+from vmplace.results.to_dict import ToDict
 from vmplace.results.values import BrokenRule, Comparison, Conflict, Migration, Scenario, Status, Unprotected, Violation
 
 __all__ = ["Report", "Solution"]
 
 Value = int | Fraction
 
+_KEYS = "status guarantee placement failover unprotected violations waiting warnings broken_rules pools scenarios"
+
 
 @frozen(kw_only=True, eq=False)
-class _Placed:
+class _Placed(ToDict):
     """A placement with its failover plans, as columns and as names.
 
     Parameters
@@ -34,6 +37,8 @@ class _Placed:
     scenarios
         By the names of what fails, joined by "+".
     """
+
+    _keys = _KEYS
 
     cluster: Cluster = field(repr=False)
     status: Status
@@ -89,30 +94,6 @@ class _Placed:
         nodes = list(names_of(self.cluster.nodes))
         return {vm: nodes[i] for vm, i in zip(names_of(self.cluster.vms), node_of.tolist(), strict=True) if i >= 0}
 
-    def parts(self) -> dict[str, Any]:
-        """As JSON carries it, but with what is long made entry by entry: for writing without holding all of it."""
-        return {
-            "status": self.status.value,
-            "guarantee": self.guarantee.value,
-            "placement": self.placement,
-            "failover": self.failover,
-            "unprotected": [u.to_dict() for u in self.unprotected],
-            "violations": [v.to_dict() for v in self.violations],
-            "waiting": list(self.waiting),
-            "warnings": list(self.warnings),
-            "broken_rules": [b.to_dict() for b in self.broken_rules],
-            "pools": {pool: status.value for pool, status in self.pools.items()},
-            "scenarios": _ScenarioDicts(self.scenarios),
-            **self._own_parts(),
-        }
-
-    def _own_parts(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it; shares are numbers."""
-        return {key: dict(part) if isinstance(part, Mapping) else part for key, part in self.parts().items()}
-
 
 @frozen(eq=False)
 class Failover(Mapping[str, dict[str, str | None]]):
@@ -135,22 +116,6 @@ class Failover(Mapping[str, dict[str, str | None]]):
         return repr(dict(self))
 
 
-@frozen(eq=False)
-class _ScenarioDicts(Mapping[str, dict[str, Any]]):
-    """Scenarios as JSON carries them, each made when asked for."""
-
-    _scenarios: Mapping[str, Scenario]
-
-    def __getitem__(self, name: str) -> dict[str, Any]:
-        return self._scenarios[name].to_dict()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._scenarios)
-
-    def __len__(self) -> int:
-        return len(self._scenarios)
-
-
 @frozen(kw_only=True, eq=False)
 class Report(_Placed):
     """What `check` found of the placement as it stands.
@@ -161,16 +126,12 @@ class Report(_Placed):
 
     comparison: tuple[Comparison, ...] = ()
 
-    def _own_parts(self) -> dict[str, Any]:
-        compared = {"comparison": [c.to_dict() for c in self.comparison]} if self.comparison else {}
-        return compared | {
-            "objective": None,
-            "migrations": [],
-            "powered": [],
-            "drained": [],
-            "method": self.method,
-            "stats": dict(self.stats),
-        }
+    def parts(self) -> dict[str, Any]:
+        parts = super().parts()
+        if self.comparison:
+            parts["comparison"] = [row.parts() for row in self.comparison]
+        parts |= {"objective": None, "migrations": [], "powered": [], "drained": []}
+        return parts | {"method": self.method, "stats": self.stats}
 
 
 @frozen(kw_only=True, eq=False)
@@ -198,6 +159,8 @@ class Solution(_Placed):
     conflict
         If ``infeasible``: what forbids a placement.
     """
+
+    _keys = f"{_KEYS} objective:_score reason conflict migrations plan:_outline powered drained method stats"
 
     objective_name: str | tuple[str, ...]
     objective: Value | tuple[Value, ...] | None = None
@@ -244,23 +207,13 @@ class Solution(_Placed):
             return None
         return _gap(self.objective, self.bound)
 
-    def _own_parts(self) -> dict[str, Any]:
-        return {
-            "objective": {
-                "name": list(self.objective_name) if isinstance(self.objective_name, tuple) else self.objective_name,
-                "value": _plain(self.objective),
-                "bound": _plain(self.bound),
-                "gap": list(self.gap) if isinstance(self.gap, tuple) else self.gap,
-            },
-            "reason": self.reason,
-            "conflict": None if self.conflict is None else self.conflict.to_dict(),
-            "migrations": [m.to_dict() for m in self.migrations],
-            "plan": None if self.plan is None else self.plan.outline(),
-            "powered": list(self.powered),
-            "drained": list(self.drained),
-            "method": self.method,
-            "stats": dict(self.stats),
-        }
+    @property
+    def _score(self) -> dict[str, Any]:
+        return {"name": self.objective_name, "value": self.objective, "bound": self.bound, "gap": self.gap}
+
+    @property
+    def _outline(self) -> dict[str, Any] | None:
+        return None if self.plan is None else self.plan.outline()
 
 
 def _gap(value: Value | None, bound: Value | None) -> float | None:
@@ -269,9 +222,3 @@ def _gap(value: Value | None, bound: Value | None) -> float | None:
     if value == bound:
         return 0.0
     return float(abs(Fraction(value) - bound) / Fraction(value)) if value else None
-
-
-def _plain(value: Value | tuple[Value, ...] | None) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(v) for v in value]
-    return float(value) if isinstance(value, Fraction) else value

@@ -1,9 +1,10 @@
 """The parts of results as frozen values: verdicts, failures, violations, migrations, conflicts."""
 
 from enum import StrEnum
-from typing import Any
 
-from attrs import asdict, frozen
+from attrs import frozen
+
+from vmplace.results.to_dict import ToDict
 
 __all__ = ["BrokenRule", "Comparison", "Conflict", "Migration", "Scenario", "Start", "Status", "Step", "Unprotected", "Violation"]
 
@@ -22,7 +23,7 @@ class Status(StrEnum):
 
 
 @frozen
-class Violation:
+class Violation(ToDict):
     """Something a placement or a failover plan breaks.
 
     Parameters
@@ -41,13 +42,9 @@ class Violation:
     subject: str
     message: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"kind": self.kind, "subject": self.subject, "message": self.message}
-
 
 @frozen
-class Scenario:
+class Scenario(ToDict):
     """One failure: whether it is survived, and what told so.
 
     Parameters
@@ -66,13 +63,9 @@ class Scenario:
     method: str
     displaced: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"status": self.status.value, "method": self.method, "displaced": self.displaced}
-
 
 @frozen
-class Unprotected:
+class Unprotected(ToDict):
     """The VMs that a failure leaves without a restart.
 
     Parameters
@@ -92,17 +85,15 @@ class Unprotected:
     reason: str
     minimal: bool
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"scenario": self.scenario, "vms": list(self.vms), "reason": self.reason, "minimal": self.minimal}
-
 
 @frozen
-class Migration:
+class Migration(ToDict):
     """One VM's way from the node it is on to another; `memory` in MiB, `step` None where moves are not ordered.
 
     Steps begin at 1, and equal ones run in parallel. A VM that stops over has a migration to there, and one from there.
     """
+
+    _keys = "vm from:source to:destination memory step"
 
     vm: str
     source: str
@@ -110,13 +101,9 @@ class Migration:
     memory: int
     step: int | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"vm": self.vm, "from": self.source, "to": self.destination, "memory": self.memory, "step": self.step}
-
 
 @frozen
-class BrokenRule:
+class BrokenRule(ToDict):
     """A rule that is not a must and is not kept in normal running, with its weight."""
 
     rule: int
@@ -124,13 +111,9 @@ class BrokenRule:
     weight: int
     vms: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"rule": self.rule, "kind": self.kind, "weight": self.weight, "vms": list(self.vms)}
-
 
 @frozen
-class Conflict:
+class Conflict(ToDict):
     """Why no placement exists: these VMs, under these rules and limits, cannot all be placed as asked.
 
     A VM that may not move counts with the place where it has to stay.
@@ -166,22 +149,9 @@ class Conflict:
     slot: int | None = None
     minimal: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {
-            "kind": self.kind,
-            "vms": list(self.vms),
-            "rules": list(self.rules),
-            "limits": list(self.limits),
-            "need": self.need,
-            "free": self.free,
-            "slot": self.slot,
-            "minimal": self.minimal,
-        }
-
 
 @frozen
-class Comparison:
+class Comparison(ToDict):
     """What one way to promise restarts says of a cluster, and whether it is wrong.
 
     Parameters
@@ -202,26 +172,18 @@ class Comparison:
     wrong: str
     reason: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return asdict(self) | {"says": self.says.value}
-
 
 @frozen
-class Start:
+class Start(ToDict):
     """A VM that waits is started on a node; `memory` in MiB."""
 
     vm: str
     node: str
     memory: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {"vm": self.vm, "node": self.node, "memory": self.memory}
-
 
 @frozen
-class Step:
+class Step(ToDict):
     """What is done at the same time; the next step begins when all of it is done.
 
     Parameters
@@ -238,20 +200,11 @@ class Step:
         The nodes that have less free than the headroom during the step, and receive something.
     """
 
+    _keys = "step:number migrations starts guarantee exposed crowded"
+
     number: int
     migrations: tuple[Migration, ...]
     starts: tuple[Start, ...]
     guarantee: Status
     exposed: tuple[str, ...] = ()
     crowded: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it."""
-        return {
-            "step": self.number,
-            "migrations": [m.to_dict() for m in self.migrations],
-            "starts": [s.to_dict() for s in self.starts],
-            "guarantee": self.guarantee.value,
-            "exposed": list(self.exposed),
-            "crowded": list(self.crowded),
-        }
