@@ -1,17 +1,20 @@
-"""Options, checked."""
+import inspect
 
+import attrs
 import pytest
 
+import vmplace
 from vmplace import InputError
-from vmplace.model.units import parse_reserve
-from vmplace.placement.migration.limits import Limits, Pace, argument
+from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.options import PlaceOptions
 
 
-def test_what_is_asked_becomes_a_goal_and_a_pace():
-    ask = PlaceOptions(objective=("moves", "balance"), move_running=True, max_moves=3, max_migrated="2GiB", parallel=4, seed=5)
-    assert (ask.goal.objectives, ask.goal.move_running, ask.goal.max_migrated) == (("moves", "balance"), True, 2048)
-    assert ask.pace == Pace(Limits(4, None), 3, 2048, 5)
+def test_what_is_asked_becomes_a_goal_and_limits():
+    options = PlaceOptions(
+        objective=("moves", "balance"), move_running=True, max_moves=3, max_migrated="2GiB", parallel=4, seed=5
+    )
+    assert (options.goal.objectives, options.goal.move_running, options.goal.max_migrated) == (("moves", "balance"), True, 2048)
+    assert options.limits == MigrationLimits(4, None, 3, 2048, 5)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,13 @@ def test_what_is_wrong_is_named(wrong):
     assert [flaw.place for flaw in error.value.flaws] == list(wrong)
 
 
-def test_none_is_no_limit():
-    assert argument("max_migrated", None, parse_reserve) is None
-    assert argument("max_migrated", "1GiB", parse_reserve) == 1024
+def test_none_is_no_limit_and_amounts_may_be_words():
+    assert MigrationLimits.of(max_migrated=None, parallel=None) == MigrationLimits()
+    assert MigrationLimits.of(max_migrated="1GiB").max_migrated == 1024
+
+
+def test_place_has_the_same_options_with_the_same_defaults():
+    signature = inspect.signature(vmplace.place).parameters
+    options = {option.name: option.default for option in attrs.fields(PlaceOptions) if option.init}
+    assert options == {name: signature[name].default for name in options}
+    assert set(signature) - set(options) == {"cluster", "time_limit", "progress", "cancel"}

@@ -11,6 +11,7 @@ from vmplace.failover.certify import certify
 from vmplace.failover.check import check
 from vmplace.model.cluster import Cluster
 from vmplace.model.what_if import waiting, with_vms, within
+from vmplace.placement.options import PlaceOptions
 from vmplace.placement.place import attempt
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
@@ -81,13 +82,8 @@ class RemedyOracle:
         return True if verdict.safe else False if verdict.unsafe else None
 
     def _attempt(self, cluster: Cluster, budget: Budget) -> Solution:
-        return attempt(
-            Names(cluster, compile_problem(cluster)),
-            budget=budget,
-            move_running=self.moving,
-            seed=self.seed,
-            deterministic=self.deterministic,
-        )
+        options = PlaceOptions(objective="moves", move_running=self.moving, seed=self.seed, deterministic=self.deterministic)
+        return attempt(Names(cluster, compile_problem(cluster)), options, budget)
 
     def nearest(self, good: int, bad: int, change: Callable[[int], Cluster]) -> tuple[int, bool]:
         """By halving, the number next to one that does not help; whether all that were tried were told."""

@@ -56,18 +56,17 @@ def drain(
     InputError
         (a ValueError) that names the node or argument that is wrong.
     """
-    drained = _named(cluster, nodes)
-    ask = PlaceOptions(**{"objective": "moves", **options, "move_running": True})
+    drained, checked = _named(cluster, nodes), PlaceOptions.for_drain(options)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        return drained_of(Names(cluster, compile_problem(cluster)), drained, ask, budget)
+        return drained_of(Names(cluster, compile_problem(cluster)), drained, checked, budget)
 
 
-def drained_of(names: Names, drained: tuple[str, ...], ask: PlaceOptions, budget: Budget) -> Solution:
+def drained_of(names: Names, drained: tuple[str, ...], options: PlaceOptions, budget: Budget) -> Solution:
     """What `drain` returns for a cluster that is compiled; the nodes are in document order."""
     stuck = stuck_on(names, drained)
     if stuck:
-        return _refused(names, drained, stuck, ask)
-    solution = solve(names, ask, budget, drained=drained)
+        return _refused(names, drained, stuck, options)
+    solution = solve(names, options, budget, drained=drained)
     return evolve(solution, warnings=(*solution.warnings, *_stopped(names.cluster, drained)))
 
 
@@ -105,11 +104,11 @@ def stuck_on(names: Names, nodes: Iterable[str]) -> list[Undrainable]:
     return found
 
 
-def _refused(names: Names, drained: tuple[str, ...], stuck: list[Undrainable], ask: PlaceOptions) -> Solution:
+def _refused(names: Names, drained: tuple[str, ...], stuck: list[Undrainable], options: PlaceOptions) -> Solution:
     """Nothing, as there are VMs that cannot leave."""
     first, more = stuck[0], len(stuck) - 1
     others = f" (and {more} more VM{'s' * (more > 1)} cannot leave)" if more else ""
-    objectives = ask.goal.objectives
+    objectives = options.goal.objectives
     vms = names.cluster.vm_columns
     return Solution(
         cluster=names.cluster,

@@ -1,13 +1,13 @@
-"""What a caller may ask of a search: the options of `place` and of what is built on it, checked."""
+"""The options of `place`, `repair`, `drain` and `rolling_drain` as one value, checked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
-from vmplace.model.converters import parse_count
 from vmplace.model.errors import Flaw, InputError
-from vmplace.model.units import parse_reserve, short
-from vmplace.placement.migration.limits import Pace, argument
+from vmplace.model.units import short
+from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.search.goal import OBJECTIVES, Goal
 from vmplace.search.strategy import METHODS
 
@@ -24,13 +24,13 @@ class PlaceOptions:
         See `place`.
     ordered, parallel, parallel_per_node
         See `place`.
+    limits
+        What the order of migrations has to keep to.
     goal
         What the search is after, were protection to be complete.
-    pace
-        What the order of migrations has to keep to.
     """
 
-    objective: str | Sequence[str]
+    objective: str | Sequence[str] = "balance"
     method: str = "auto"
     seed: int = 0
     deterministic: bool = False
@@ -42,8 +42,25 @@ class PlaceOptions:
     parallel: int | None = None
     parallel_per_node: int | None = None
 
+    limits: MigrationLimits = field(init=False)
     goal: Goal = field(init=False)
-    pace: Pace = field(init=False)
+
+    @classmethod
+    def of_call(cls, arguments: Mapping[str, Any]) -> "PlaceOptions":
+        """The options among the arguments of a call."""
+        return cls(**{option.name: arguments[option.name] for option in fields(cls) if option.init})
+
+    @classmethod
+    def for_drain(cls, options: Mapping[str, Any]) -> "PlaceOptions":
+        """The options of a drain: the least memory migrated, unless another objective is given."""
+        return cls(**{"objective": "moves", **options, "move_running": True})
+
+    @limits.default
+    def _limits(self) -> MigrationLimits:
+        if self.method not in METHODS:
+            raise InputError([Flaw("method", f"{short(self.method)} is not one of {', '.join(METHODS)}")])
+        names = (option.name for option in fields(MigrationLimits))
+        return MigrationLimits.of(**{name: getattr(self, name) for name in names})
 
     @goal.default
     def _goal(self) -> Goal:
@@ -53,22 +70,5 @@ class PlaceOptions:
             raise InputError(
                 [Flaw("objective", f"{short(self.objective)} is not one or several different ones of {', '.join(OBJECTIVES)}")]
             )
-        return Goal(
-            names,
-            move_running=self.move_running,
-            best_effort=False,
-            max_moves=argument("max_moves", self.max_moves, parse_count),
-            max_migrated=argument("max_migrated", self.max_migrated, parse_reserve),
-        )
-
-    @pace.default
-    def _pace(self) -> Pace:
-        if self.method not in METHODS:
-            raise InputError([Flaw("method", f"{short(self.method)} is not one of {', '.join(METHODS)}")])
-        return Pace.of(
-            parallel=self.parallel,
-            parallel_per_node=self.parallel_per_node,
-            max_moves=self.max_moves,
-            max_migrated=self.max_migrated,
-            seed=self.seed,
-        )
+        limits = self.limits
+        return Goal(names, move_running=self.move_running, max_moves=limits.max_moves, max_migrated=limits.max_migrated)

@@ -21,7 +21,7 @@ from vmplace.failover.witness import (
     unprotected,
 )
 from vmplace.model.cluster import Cluster
-from vmplace.placement.migration.limits import Pace
+from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.plan import planned
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.reasons import conflict_sentence, impossible_sentence
@@ -101,42 +101,27 @@ def place(
         ``optimal``, ``feasible``, ``infeasible`` or ``unknown``. A placement returned has passed `audit`. What is infeasible
         comes with a `Conflict`; to make that small takes no longer than the proof (or 2 s), nor than half of the time left.
 
-    Raises
-    ------
-    InputError
-        (a ValueError) that names the argument that is wrong.
+    Raises InputError (a ValueError) that names the argument that is wrong.
     """
-    ask = PlaceOptions(
-        objective=objective,
-        method=method,
-        seed=seed,
-        deterministic=deterministic,
-        move_running=move_running,
-        best_effort=best_effort,
-        max_moves=max_moves,
-        max_migrated=max_migrated,
-        ordered=ordered,
-        parallel=parallel,
-        parallel_per_node=parallel_per_node,
-    )
+    options = PlaceOptions.of_call(locals())
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        return solve(Names(cluster, compile_problem(cluster)), ask, budget)
+        return solve(Names(cluster, compile_problem(cluster)), options, budget)
 
 
-def solve(names: Names, ask: PlaceOptions, budget: Budget, *, drained: tuple[str, ...] = ()) -> Solution:
+def solve(names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple[str, ...] = ()) -> Solution:
     """What `place` returns, with the VMs of some nodes moved away, and these nodes as if they were not there."""
     out = names.mask(drained)
     problem = without(names.problem, nodes=out) if drained else names.problem
-    moving = ask.ordered and ask.move_running
+    moving = options.ordered and options.move_running
     searching = budget.share(_SEARCH_SHARE) if moving else budget
-    task = _Task(names.cluster, problem, ask, ask.goal, searching, drained, names.problem)
-    solution = task.best_effort() if ask.best_effort else task.strict()
+    task = _Task(names.cluster, problem, options, options.goal, searching, drained, names.problem)
+    solution = task.best_effort() if options.best_effort else task.strict()
     if not (moving and solution.migrations):
         return solution
     if drained:
         # Nodes to be emptied take in nothing on the way, but fail as long as they host.
         names = Names(names.cluster.in_maintenance(drained), in_state(names.problem, "maintenance", out))
-    return _in_order(solution, names, ask.pace, budget if ask.deterministic else _patience(budget))
+    return _in_order(solution, names, options.limits, budget if options.deterministic else _patience(budget))
 
 
 def _patience(budget: Budget) -> Budget:
@@ -145,10 +130,10 @@ def _patience(budget: Budget) -> Budget:
     return budget if budget.left <= seconds else Budget(seconds, budget.cancel)
 
 
-def _in_order(solution: Solution, names: Names, pace: Pace, budget: Budget) -> Solution:
+def _in_order(solution: Solution, names: Names, limits: MigrationLimits, budget: Budget) -> Solution:
     """The same with its migrations in order."""
     assert solution.node_of is not None
-    plan = planned(names, solution.node_of, pace, budget)
+    plan = planned(names, solution.node_of, limits, budget)
     if plan.steps:
         return evolve(solution, plan=plan, migrations=plan.migrations)
     return evolve(solution, plan=plan, warnings=(*solution.warnings, f"the migrations are not put in order: {plan.reason}"))
@@ -167,10 +152,9 @@ def repair(cluster: Cluster, **options: Any) -> Solution:
     return place(cluster, **{"objective": "moves", "move_running": True, **options})
 
 
-def attempt(names: Names, *, budget: Budget, move_running: bool, seed: int, deterministic: bool) -> Solution:
-    """As `place` with the fewest GiB migrated, but without a word on why there is no placement, if there is none."""
-    ask = PlaceOptions(objective="moves", move_running=move_running, seed=seed, deterministic=deterministic)
-    return _Task(names.cluster, names.problem, ask, ask.goal, budget, (), names.problem).strict(explained=False)
+def attempt(names: Names, options: PlaceOptions, budget: Budget) -> Solution:
+    """As `place`, but without a word on why there is no placement, if there is none."""
+    return _Task(names.cluster, names.problem, options, options.goal, budget, (), names.problem).strict(explained=False)
 
 
 def solution_of(
@@ -202,7 +186,7 @@ class _Task:
 
     cluster: Cluster
     problem: Problem
-    ask: PlaceOptions
+    options: PlaceOptions
     goal: Goal
     budget: Budget
     drained: tuple[str, ...]
@@ -272,7 +256,9 @@ class _Task:
         return found if any(found.values()) or faulty(problem) else None
 
     def _find(self, goal: Goal) -> tuple[Finding, str]:
-        return Strategy(self.ask.method, self.ask.seed, self.ask.deterministic).find(self.problem, goal, budget=self.budget)
+        return Strategy(self.options.method, self.options.seed, self.options.deterministic).find(
+            self.problem, goal, budget=self.budget
+        )
 
     # Results
 
@@ -351,8 +337,8 @@ class _Task:
     def _refuted(self, stats: Mapping[str, float], method: str) -> Solution:
         """Nothing, as a search shows."""
         names = Names(self.cluster, self.problem)
-        budget = patience(self.budget, stats.get("work", 0.0), deterministic=self.ask.deterministic)
-        trial = PartOracle(names, self.goal, budget, self.ask.seed, self.ask.deterministic)
+        budget = patience(self.budget, stats.get("work", 0.0), deterministic=self.options.deterministic)
+        trial = PartOracle(names, self.goal, budget, self.options.seed, self.options.deterministic)
         conflict = conflict_of_search(trial)
         sentence = conflict_sentence(conflict, self.goal, names)
         told = {**stats, "conflict_trials": trial.tries}

@@ -22,6 +22,7 @@ from vmplace.results.placement import Solution
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Status
 from vmplace.search.bounds.necessary import impossible
+from vmplace.search.goal import Goal
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["RollingDrain", "rolling_drain"]
@@ -112,9 +113,9 @@ def rolling_drain(
     """
     if options.get("best_effort"):
         raise InputError([Flaw("best_effort", "the guarantee is to be kept: leave it out, or drain nodes yourself")])
-    ask = PlaceOptions(**{"objective": "moves", **options, "move_running": True})
+    checked = PlaceOptions.for_drain(options)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        return _Rolling(Names(cluster, compile_problem(cluster)), ask, budget).run()
+        return _Rolling(Names(cluster, compile_problem(cluster)), checked, budget).run()
 
 
 @define(eq=False)
@@ -122,7 +123,7 @@ class _Rolling:
     """One call of `rolling_drain`: the cluster is compiled once, and restricted for each drain."""
 
     now: Names
-    ask: PlaceOptions
+    options: PlaceOptions
     budget: Budget
     undrained: dict[str, str] = field(factory=dict)
     refuted: bool = False
@@ -179,24 +180,24 @@ class _Rolling:
         names, alone = Names(self.now.cluster, problem), lonely(problem)
         if alone is not None:
             return f"{names.vm(alone)} would have too few nodes left to restart on"
-        reason = impossible(problem, PlaceOptions(objective="moves", move_running=True).goal)
+        reason = impossible(problem, Goal(("moves",), move_running=True))
         return "" if reason is None else impossible_sentence(reason, names)
 
     def _drain(self, names: Names, nodes: Sequence[str], budget: Budget, *, quick: bool = True) -> Solution:
         """A drain: where it is only to be known whether it can be done, greedy comes first, and no order is asked for."""
 
-        def drained(ask: PlaceOptions, seconds: float) -> Solution:
+        def drained(options: PlaceOptions, seconds: float) -> Solution:
             with Budget(seconds, self.budget.cancel).interruptible() as inner:
-                return drained_of(names, tuple(nodes), ask, inner)
+                return drained_of(names, tuple(nodes), options, inner)
 
         self.drains += 1
         if not quick:
-            return drained(self.ask, budget.left)
-        ask = evolve(self.ask, ordered=False)
-        first = drained(evolve(ask, method="greedy"), budget.left)
-        if first.node_of is not None or first.status is Status.INFEASIBLE or ask.method == "greedy":
+            return drained(self.options, budget.left)
+        options = evolve(self.options, ordered=False)
+        first = drained(evolve(options, method="greedy"), budget.left)
+        if first.node_of is not None or first.status is Status.INFEASIBLE or options.method == "greedy":
             return first
-        return drained(ask, budget.left * _DRAIN_SHARE)
+        return drained(options, budget.left * _DRAIN_SHARE)
 
     # Groups
 

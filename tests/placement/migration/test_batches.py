@@ -6,7 +6,7 @@ import pytest
 from tests.placement.migration.test_transit import transit
 from vmplace import Together
 from vmplace.placement.migration.batches import BatchGate, batches, in_batches
-from vmplace.placement.migration.limits import Limits
+from vmplace.placement.migration.limits import MigrationLimits as Limits
 from vmplace.placement.migration.transit import MigrationState
 from vmplace.solvers.budget import Budget
 
@@ -27,7 +27,8 @@ def test_all_that_can_go_goes_at_once():
 
 
 @pytest.mark.parametrize(
-    ("limits", "count"), [(Limits(1), 4), (Limits(3), 2), (Limits(None, 2), 2), (Limits(None, 1), 4), (ANY, 1)]
+    ("limits", "count"),
+    [(Limits(1), 4), (Limits(3), 2), (Limits(None, 2), 2), (Limits(None, 1), 4), (ANY, 1)],
 )
 def test_limits(limits, count):
     assert len(made(transit([(1, "n0")] * 4, [1] * 4), limits)) == count

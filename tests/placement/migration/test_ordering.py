@@ -1,14 +1,14 @@
 """The best order that is found, and what is proved of it."""
 
 from tests.placement.migration.test_transit import transit
-from vmplace.placement.migration.limits import Pace
+from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.ordering import GuaranteeWatch, order
 from vmplace.solvers.budget import Budget
 
 
-def ordered(found, pace=None, budget=None):
+def ordered(found, limits=None, budget=None):
     budget = budget or Budget()
-    return order(found, GuaranteeWatch(found.problem, budget), pace or Pace(), budget=budget)
+    return order(found, GuaranteeWatch(found.problem, budget), limits or MigrationLimits(), budget=budget)
 
 
 def test_what_goes_straight_and_stays_safe_is_best():
@@ -28,10 +28,10 @@ def test_out_of_reach_says_how_much_was_looked_at():
 
 def test_limits_on_migrations():
     swap = transit([(7, "n0"), (6, "n1")], [1, 0])
-    assert ordered(swap, Pace(max_moves=1)).impossible == "2 VMs have to migrate, max_moves allows 1"
-    assert ordered(swap, Pace(max_migrated=18)).impossible == "19 MiB have to migrate, max_migrated allows 18"
-    assert ordered(swap, Pace(max_moves=2)).batches is None
-    assert ordered(swap, Pace(max_moves=3, max_migrated=19)).batches
+    assert ordered(swap, MigrationLimits(max_moves=1)).impossible == "2 VMs have to migrate, max_moves allows 1"
+    assert ordered(swap, MigrationLimits(max_migrated=18)).impossible == "19 MiB have to migrate, max_migrated allows 18"
+    assert ordered(swap, MigrationLimits(max_moves=2)).batches is None
+    assert ordered(swap, MigrationLimits(max_moves=3, max_migrated=19)).batches
 
 
 def test_each_state_is_judged_once():
@@ -44,7 +44,7 @@ def test_each_state_is_judged_once():
 
 def test_the_seed_varies_and_repeats():
     found = transit([(3, "n0"), (4, "n1"), (5, "n2"), (2, "n0"), (3, "n1")], [1, 2, 0, 2, 0])
-    first, again = (ordered(found, Pace(seed=3)).batches for _ in range(2))
+    first, again = (ordered(found, MigrationLimits(seed=3)).batches for _ in range(2))
     assert first == again
 
 

@@ -5,14 +5,14 @@ import numpy as np
 from tests.placement.migration.test_transit import transit
 from vmplace import Apart, Together
 from vmplace.placement.migration.batches import batches
-from vmplace.placement.migration.limits import Limits
+from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.starts import Starting
 from vmplace.solvers.budget import Budget
 
 
 def starting(vms, final, rules=()):
     found = transit(vms, final, rules)
-    return Starting(found, batches(found, Limits(), lambda _: True, budget=Budget()))
+    return Starting(found, batches(found, MigrationLimits(), lambda _: True, budget=Budget()))
 
 
 def test_the_first_batch_from_which_on_there_is_room():

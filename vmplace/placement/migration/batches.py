@@ -8,7 +8,7 @@ import numpy as np
 from attrs import define, field
 
 from vmplace.model.columns import IntArray
-from vmplace.placement.migration.limits import Limits
+from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.stopovers import stop_over
 from vmplace.placement.migration.transit import Hop, MigrationProblem, MigrationState
 from vmplace.solvers.budget import Budget
@@ -33,7 +33,7 @@ _PROBED = 12
 class BatchGate:
     """Lets hops into a batch as long as they are within the limits."""
 
-    limits: Limits
+    limits: MigrationLimits
     size: IntArray
     hops: list[Hop] = field(factory=list)
     _count: int = field(default=0, init=False)
@@ -63,7 +63,7 @@ class BatchGate:
         self._busy[node] += more
 
 
-def in_batches(migration_state: MigrationState, hops: Sequence[Hop], limits: Limits) -> list[Batch]:
+def in_batches(migration_state: MigrationState, hops: Sequence[Hop], limits: MigrationLimits) -> list[Batch]:
     """Hops that can be made one after the other, made: those that follow each other at the same time where that is possible."""
     made, gate = [], BatchGate(limits, migration_state.transit.size)
     for hop in hops:
@@ -84,7 +84,7 @@ def _finished(migration_state: MigrationState, hops: Sequence[Hop]) -> Batch:
 
 
 def batches(
-    transit: MigrationProblem, limits: Limits, safe: Safe, *, budget: Budget, random: Random | None = None
+    transit: MigrationProblem, limits: MigrationLimits, safe: Safe, *, budget: Budget, random: Random | None = None
 ) -> list[Batch] | None:
     """A way to the goal in batches, or None where this finds none.
 
@@ -108,7 +108,7 @@ def batches(
 @define(eq=False)
 class _Rounds:
     transit: MigrationProblem
-    limits: Limits
+    limits: MigrationLimits
     safe: Safe
     budget: Budget
     random: Random | None

@@ -7,7 +7,7 @@ import numpy as np
 
 from vmplace.model.columns import IntArray
 from vmplace.placement.migration.batches import Batch, BatchGate, Safe
-from vmplace.placement.migration.limits import Limits
+from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.transit import Hop, MigrationProblem, MigrationState
 from vmplace.solvers.budget import Budget
 
@@ -17,7 +17,7 @@ MOST_UNITS = 8
 """So many units in any order of batches are looked at."""
 
 
-def least_exposed(transit: MigrationProblem, limits: Limits, safe: Safe, *, budget: Budget) -> list[Batch] | None:
+def least_exposed(transit: MigrationProblem, limits: MigrationLimits, safe: Safe, *, budget: Budget) -> list[Batch] | None:
     """The batches with the fewest states after one that are not safe, and the fewest of such: by all orders of all batches.
 
     Each unit goes straight to its goal, once. None where that is impossible, or not told in time.

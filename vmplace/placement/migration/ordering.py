@@ -11,7 +11,7 @@ from vmplace.failover.certify import certify
 from vmplace.model.columns import IntArray
 from vmplace.placement.migration.batches import Batch, batches, in_batches
 from vmplace.placement.migration.exposure import MOST_UNITS, least_exposed
-from vmplace.placement.migration.limits import Pace
+from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.shortest_path import reach, separated
 from vmplace.placement.migration.transit import MigrationProblem, MigrationState
 from vmplace.problem.problem import Problem
@@ -82,7 +82,7 @@ class MigrationOrder:
     stats: dict[str, int] = field(factory=dict)
 
 
-def order(transit: MigrationProblem, watch: GuaranteeWatch, pace: Pace, *, budget: Budget) -> MigrationOrder:
+def order(transit: MigrationProblem, watch: GuaranteeWatch, limits: MigrationLimits, *, budget: Budget) -> MigrationOrder:
     """The best order found: least memory migrated to make way, then fewest steps that leave it exposed, then fewest steps.
 
     Parameters
@@ -91,19 +91,19 @@ def order(transit: MigrationProblem, watch: GuaranteeWatch, pace: Pace, *, budge
         What is to move.
     watch
         Tells whether the guarantee holds.
-    pace
+    limits
         What the order has to keep to.
     budget
         When it is spent, the best so far is returned.
     """
-    return _OrderSearch(transit, watch, pace, budget).run()
+    return _OrderSearch(transit, watch, limits, budget).run()
 
 
 @define(eq=False)
 class _OrderSearch:
     transit: MigrationProblem
     watch: GuaranteeWatch
-    pace: Pace
+    limits: MigrationLimits
     budget: Budget
     stats: dict[str, int] = field(factory=dict)
 
@@ -114,7 +114,7 @@ class _OrderSearch:
         if found is None or self._value(found)[0]:
             return self._reached(found)
         if len(self._moving) <= MOST_UNITS:
-            best = least_exposed(self.transit, self.pace.limits, self._safe, budget=self.budget.share(_REACH_SHARE))
+            best = least_exposed(self.transit, self.limits, self._safe, budget=self.budget.share(_REACH_SHARE))
             if best is not None:
                 return self._judged(best, extra_proved=True, exposed_proved=True)
         return self._judged(found, extra_proved=True)
@@ -127,8 +127,8 @@ class _OrderSearch:
         """The best of some ways."""
         best, since = None, 0
         for number in range(_TRIES):
-            random = Random(f"{self.pace.seed}/{number}") if number else None
-            found = batches(self.transit, self.pace.limits, self._safe, budget=self.budget, random=random)
+            random = Random(f"{self.limits.seed}/{number}") if number else None
+            found = batches(self.transit, self.limits, self._safe, budget=self.budget, random=random)
             self.stats["tries"], since = number + 1, since + 1
             if found is not None and (best is None or self._value(found) < self._value(best)):
                 best, since = found, 0
@@ -154,7 +154,7 @@ class _OrderSearch:
             many = f"{states} states can be reached from here, and the target is none of them"
             return MigrationOrder(None, "nothing can move at all" if states == 1 else many, stats=self.stats)
         if known.hops is not None:
-            least = in_batches(MigrationState.of(self.transit), known.hops, self.pace.limits)
+            least = in_batches(MigrationState.of(self.transit), known.hops, self.limits)
             if found is None or self._value(least) < self._value(found):
                 found = least
         return (
@@ -167,12 +167,12 @@ class _OrderSearch:
         moves = sum(int(self.transit.size[unit]) for unit, _, _ in hops)
         migrated = self.transit.direct() + extra
         least_moves = int(self.transit.size[self._moving].sum())
-        if least_moves > _most(self.pace.max_moves) or (extra_proved and migrated > _most(self.pace.max_migrated)):
-            what = f"{least_moves} VMs have to migrate, max_moves allows {self.pace.max_moves}"
-            if least_moves <= _most(self.pace.max_moves):
-                what = f"{migrated} MiB have to migrate, max_migrated allows {self.pace.max_migrated}"
+        if least_moves > _most(self.limits.max_moves) or (extra_proved and migrated > _most(self.limits.max_migrated)):
+            what = f"{least_moves} VMs have to migrate, max_moves allows {self.limits.max_moves}"
+            if least_moves <= _most(self.limits.max_moves):
+                what = f"{migrated} MiB have to migrate, max_migrated allows {self.limits.max_migrated}"
             return MigrationOrder(None, what, stats=self.stats)
-        if moves > _most(self.pace.max_moves) or migrated > _most(self.pace.max_migrated):
+        if moves > _most(self.limits.max_moves) or migrated > _most(self.limits.max_migrated):
             return MigrationOrder(None, stats=self.stats)
         return MigrationOrder(found, "", extra, extra_proved, exposed_proved or not exposed, self.stats)
 

@@ -16,7 +16,7 @@ from vmplace.model.columns import IntArray
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short, spell_memory
 from vmplace.placement.migration.batches import Batch
-from vmplace.placement.migration.limits import Pace
+from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.ordering import GuaranteeWatch, MigrationOrder, order
 from vmplace.placement.migration.starts import Starting
 from vmplace.placement.migration.transit import MigrationProblem, MigrationState
@@ -82,15 +82,15 @@ def plan_moves(
     InputError
         (a ValueError) that names the argument, VM or node that is wrong.
     """
-    pace = Pace.of(
+    limits = MigrationLimits.of(
         parallel=parallel, parallel_per_node=parallel_per_node, max_moves=max_moves, max_migrated=max_migrated, seed=seed
     )
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         names = Names(cluster, compile_problem(cluster))
-        return planned(names, _target(cluster, placement), pace, budget)
+        return planned(names, _target(cluster, placement), limits, budget)
 
 
-def planned(names: Names, target: IntArray, pace: Pace, budget: Budget) -> MigrationPlan:
+def planned(names: Names, target: IntArray, limits: MigrationLimits, budget: Budget) -> MigrationPlan:
     """The plan for a target over the cluster's VMs, -1 for who stays; the other arguments as of `plan_moves`."""
     problem = names.problem
     final = np.where(problem.incoming, -1, target[problem.original])
@@ -99,7 +99,7 @@ def planned(names: Names, target: IntArray, pace: Pace, budget: Budget) -> Migra
     obstacle = next(chain(_obstacles(names, final), _immovable(names, transit)), "")
     if obstacle:
         return MigrationPlan(status=Status.INFEASIBLE, reason=obstacle, stats=_stats(budget))
-    found = order(transit, watch, pace, budget=budget)
+    found = order(transit, watch, limits, budget=budget)
     if found.batches is None:
         status = Status.INFEASIBLE if found.impossible else Status.UNKNOWN
         reason = found.impossible or "no order was found" + (" before time ran out" if budget.spent else "")
