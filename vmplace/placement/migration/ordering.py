@@ -1,6 +1,7 @@
-"""Moves put in order: the best way that is found from one placement to another, and what is proved of it."""
+"""Migration planning: live migrations put in order so that the guarantee holds after as many steps as possible."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
 from math import inf
 from random import Random
 
@@ -9,15 +10,14 @@ from attrs import define, field, frozen
 
 from vmplace.failover.certify import certify
 from vmplace.model.columns import IntArray
-from vmplace.placement.migration.batches import Batch, batches, in_batches
-from vmplace.placement.migration.exposure import MOST_UNITS, least_exposed
+from vmplace.placement.migration.batches import Batch, BatchGate, Safe, batches, in_batches
 from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.shortest_path import reach, separated
-from vmplace.placement.migration.transit import MigrationProblem, MigrationState
+from vmplace.placement.migration.transit import Hop, MigrationProblem, MigrationState
 from vmplace.problem.problem import Problem
 from vmplace.solvers.budget import Budget
 
-__all__ = ["GuaranteeWatch", "MigrationOrder", "order"]
+__all__ = ["GuaranteeWatch", "MigrationOrder", "least_exposed", "order"]
 
 _TRIES, _PATIENCE = 8, 3
 """So many ways are tried, and so many after the best."""
@@ -30,6 +30,9 @@ _SMALL = 200
 
 _MOST_WAYS = 1_000_000
 """With more of them no state is looked at."""
+
+_MOST_UNITS = 8
+"""Up to so many units, all orders of all batches are looked at."""
 
 _CERTIFY_SHARE, _REACH_SHARE = 0.2, 0.5
 
@@ -113,7 +116,7 @@ class _OrderSearch:
             return self._judged(found, extra_proved=True)
         if found is None or self._value(found)[0]:
             return self._reached(found)
-        if len(self._moving) <= MOST_UNITS:
+        if len(self._moving) <= _MOST_UNITS:
             best = least_exposed(self.transit, self.limits, self._safe, budget=self.budget.share(_REACH_SHARE))
             if best is not None:
                 return self._judged(best, extra_proved=True, exposed_proved=True)
@@ -191,3 +194,58 @@ class _OrderSearch:
 
 def _most(limit: int | None) -> float:
     return inf if limit is None else limit
+
+
+def least_exposed(transit: MigrationProblem, limits: MigrationLimits, safe: Safe, *, budget: Budget) -> list[Batch] | None:
+    """The batches with the fewest states after one that are not safe, and the fewest of such: by all orders of all batches.
+
+    Each unit goes straight to its goal, once. None where that is impossible, or not told in time.
+
+    Parameters
+    ----------
+    transit, limits
+        What is to move, `_MOST_UNITS` units at most, and how much at a time.
+    safe
+        Tells of a state whether the guarantee is known to hold.
+    budget
+        When it is spent, None is returned.
+    """
+    units = np.flatnonzero(transit.source != transit.goal)
+    queue: list[tuple[int, int, int, tuple[Batch, ...]]] = [(0, 0, 0, ())]
+    seen, whole = set[int](), (1 << len(units)) - 1
+    while queue and not budget.spent:
+        exposed, count, done, made = heappop(queue)
+        if done == whole:
+            return list(made)
+        if done in seen:
+            continue
+        seen.add(done)
+        left = [unit for bit, unit in enumerate(units.tolist()) if not done >> bit & 1]
+        at = _after(transit, units, done)
+        for batch in _subsets(MigrationState.of(transit, at), left, BatchGate(limits, transit.size)):
+            then = done | sum(1 << int(np.searchsorted(units, unit)) for unit, _, _ in batch)
+            if then not in seen:
+                worse = int(not safe(_after(transit, units, then)))
+                heappush(queue, (exposed + worse, count + 1, then, (*made, batch)))
+    return None
+
+
+def _after(transit: MigrationProblem, units: IntArray, done: int) -> IntArray:
+    moved = units[[bool(done >> bit & 1) for bit in range(len(units))]] if len(units) else units
+    at = transit.source.copy()
+    at[moved] = transit.goal[moved]
+    return at
+
+
+def _subsets(migration_state: MigrationState, left: list[int], gate: BatchGate) -> Iterator[Batch]:
+    """Every batch that some of the units can make."""
+    for number, unit in enumerate(left):
+        hop: Hop = unit, int(migration_state.at[unit]), int(migration_state.transit.goal[unit])
+        node = hop[2]
+        if gate.admits(hop) and migration_state.holds(unit, node) and migration_state.apart(unit, node):
+            migration_state.begin(unit, node)
+            gate.add(hop)
+            yield tuple(gate.hops)
+            yield from _subsets(migration_state, left[number + 1 :], gate)
+            gate.drop()
+            migration_state.cancel(unit, node)
