@@ -3,7 +3,7 @@
 import pytest
 
 from vmplace.auditor.case import Case
-from vmplace.auditor.failures import AuditedFailures
+from vmplace.auditor.failures import AuditedFailures, TooHardError, WorkLimit
 from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Guarantee, Node, OnlyOn, Together
@@ -92,3 +92,16 @@ def test_only_resources_that_bind_restarts_and_are_needed_count():
     assert [resource.name for resource in failures.resources] == ["", "vcpu"]
     assert failures.demand.tolist() == [[1, 1], [2, 1]]
     assert failures.free.tolist() == [[8, 9], [2, 0]]
+
+
+# The limit of a search
+
+
+def test_so_many_states_and_no_more():
+    effort = WorkLimit(2)
+    effort.spend()
+    effort.spend()
+    with pytest.raises(TooHardError):
+        effort.spend()
+    with pytest.raises(TooHardError):
+        effort.spend()

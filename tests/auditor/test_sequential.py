@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import vmplace.auditor.sequential
 from tests.support.brute import World
 from vmplace.auditor.audit import audit
-from vmplace.auditor.effort import WorkLimit
+from vmplace.auditor.failures import WorkLimit
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Guarantee, Node, OnlyOn, Together
 from vmplace.testing import clusters

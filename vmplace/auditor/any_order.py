@@ -1,8 +1,8 @@
-"""The adversary of a restart in any order: an exhaustive search for restarts of others that leave a VM no node.
+"""The audit of restarts in any order: an exhaustive search for an adversary, an order of restarts that strands a VM.
 
 VMs of equal demands under equal rules are counted, not named, and nodes that are alike are interchangeable. To strand a VM
 every node must be closed to it, so the search takes the first that is open, and tries all that can help to close it: one
-more VM there, a VM that is to be apart somewhere in its failure domain, a VM that is to be together anywhere.
+more VM there, a VM under anti-affinity somewhere in its failure domain, a VM under affinity anywhere.
 """
 
 from collections.abc import Iterator
@@ -10,35 +10,66 @@ from collections.abc import Iterator
 import numpy as np
 from attrs import frozen
 
-from vmplace.auditor.case import sums
-from vmplace.auditor.certificate import caps, resistance
-from vmplace.auditor.effort import TooHardError, WorkLimit
-from vmplace.auditor.failures import Failure
+from vmplace.auditor.case import Case, sums
+from vmplace.auditor.certificate import caps, doubtful_scenarios, resistance
+from vmplace.auditor.failures import AuditedFailures, Failure, TooHardError, WorkLimit
 from vmplace.auditor.rules import AuditedRule
-from vmplace.auditor.subset_sum import least_sums_above
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Apart, Together
 
-__all__ = ["AuditedStranding", "find_stranding"]
+__all__ = ["Counterexample", "check_any_order", "counterexample_text", "find_counterexample", "least_sums_above", "subset_sums"]
 
 _MOST_COUNTS = 20_000_000
+"""The search keeps no more numbers than these in memory."""
+
+_MOST_NAMED = 8
+"""So many restarts of a counterexample are named in a sentence."""
+
+_WIDEST = 1 << 20
+"""Bits of the widest set of subset sums."""
+
+_MUTUAL = (Apart.kind, Together.kind)
 
 
 @frozen
-class AuditedStranding:
+class Counterexample:
     """A VM that must restart and cannot, once others have restarted on nodes."""
 
     vm: int
     restarts: dict[int, int]
 
 
-def find_stranding(failure: Failure, effort: WorkLimit) -> AuditedStranding | None:
+def check_any_order(failures: AuditedFailures) -> None:
+    """Record ``unprotected`` for scenarios in which a VM can be stranded, ``unverified`` for those that are left open."""
+    case, scenarios = failures.case, failures.scenarios
+    for s in doubtful_scenarios(failures).tolist():
+        key = scenarios.key(s)
+        try:
+            found = find_counterexample(failures.at_once(s), WorkLimit())
+        except TooHardError:
+            case.blame("unverified", key, f"if {key} fails, whether some order of restarts strands a VM is too hard to tell")
+            continue
+        if found is not None:
+            case.blame("unprotected", key, f"if {key} fails{counterexample_text(case, found)}")
+
+
+def counterexample_text(case: Case, found: Counterexample) -> str:
+    """The end of a sentence that tells it."""
+    names, vm = case.vm.names, case.vm.names[found.vm]
+    restarts = [f"{names[v]} restarts on {case.nodes[i]}" for v, i in found.restarts.items()]
+    if not restarts:
+        return f", no survivor can take {vm}"
+    more = f" and {len(restarts) - _MOST_NAMED} more restart" if len(restarts) > _MOST_NAMED else ""
+    return f" and {', '.join(restarts[:_MOST_NAMED])}{more}, then {vm} is stranded"
+
+
+def find_counterexample(failure: Failure, effort: WorkLimit) -> Counterexample | None:
     """The first found, or None if there is none; raises TooHardError if that takes more than the effort, or much memory."""
     return _Adversary(failure, effort).find()
 
 
 class _Adversary:
-    """What the search holds of a failure; a state is how many of each class have restarted on each node."""
+    """Depth-first search over states of one failure: how many VMs of each class have restarted on each node."""
 
     def __init__(self, failure: Failure, effort: WorkLimit) -> None:
         self.failure, self.effort = failure, effort
@@ -57,7 +88,7 @@ class _Adversary:
         self.nodes, self.free = failure.nodes[nodes], failure.free[:, nodes]
         self.allowed = np.array([failure.allowed(v, {})[nodes] for v in first]).reshape(len(first), len(nodes))
         numbers = {bound.number: bound for v in first for bound in bounds_of.get(v, ())}
-        self.bounds = [_Among(bound, self.classes, self.nodes) for bound in numbers.values() if bound.rule.kind in _MUTUAL]
+        self.bounds = [_MutualRule(bound, self.classes, self.nodes) for bound in numbers.values() if bound.rule.kind in _MUTUAL]
         self.alike = self._alike()
 
     def _alike(self) -> dict[int, IntArray]:
@@ -69,13 +100,13 @@ class _Adversary:
             kinds.setdefault(column.tobytes(), []).append(i)
         return {i: alike for members in kinds.values() for alike in [np.array(members)] for i in members}
 
-    def find(self) -> AuditedStranding | None:
+    def find(self) -> Counterexample | None:
         must = self.failure.all.case.must
         targets = [c for c, members in enumerate(self.classes) if must[members].any()]
         for c in sorted(targets, key=lambda c: (-self.demand[0, c], c)):
             if not self._is_easier(c, targets) and (state := self._strand(c)) is not None:
                 vm = next(v for v in self.classes[c] if must[v])
-                return AuditedStranding(vm, self._named(state, vm))
+                return Counterexample(vm, self._named(state, vm))
         return None
 
     def _is_easier(self, target: int, targets: list[int]) -> bool:
@@ -170,11 +201,8 @@ def _likely(demand: int, gap: int) -> tuple[bool, int]:
     return demand <= gap, demand if demand <= gap else -demand
 
 
-_MUTUAL = (Apart.kind, Together.kind)
-
-
-class _Among:
-    """A rule between displaced VMs, seen from the classes and nodes of a search."""
+class _MutualRule:
+    """An affinity or anti-affinity rule between displaced VMs, by the classes and nodes of a search."""
 
     def __init__(self, bound: AuditedRule, classes: list[list[int]], nodes: IntArray) -> None:
         self.member = np.array([vms[0] in bound.member_set for vms in classes])
@@ -187,3 +215,39 @@ class _Among:
         there = np.any(state[:, self.member], axis=1)
         left = ~np.isin(self.place, self.place[there]) if self.apart else there | (not there.any())
         return np.asarray(left, dtype=bool)
+
+
+def subset_sums(sizes: list[int], counts: list[int], most: int) -> int:
+    """The subset sums of so many items of each size, up to the most: a number with the bit of each sum set."""
+    sums, mask = 1, (1 << (most + 1)) - 1
+    for size, count in zip(sizes, counts, strict=True):
+        part = 1
+        while count > 0:
+            sums |= sums << size * min(part, count) & mask
+            count -= part
+            part *= 2
+    return sums
+
+
+def least_sums_above(floors: IntArray, most: IntArray, sizes: IntArray, counts: IntArray, step: int) -> IntArray:
+    """The least subset sum above each floor; more than the sum of all items where it would be above its most.
+
+    Parameters
+    ----------
+    floors, most
+        Of 0 or more, as long.
+    sizes, counts
+        How many items there are of each size, a multiple of the step; as long.
+    """
+    widest, never = int(most.max(initial=0)) // step, int(sizes @ counts) + 1
+    if widest > _WIDEST:
+        return (floors // step + 1) * step  # no sum in between
+    sums = subset_sums((sizes // step).tolist(), counts.tolist(), widest)
+    pairs = list(zip(floors.tolist(), most.tolist(), strict=True))
+    least = {}
+    for floor, limit in set(pairs):
+        first = floor // step + 1
+        above = sums >> first
+        found = (first + (above & -above).bit_length() - 1) * step
+        least[floor, limit] = found if above and found <= limit else never
+    return np.array([least[pair] for pair in pairs], np.int64)

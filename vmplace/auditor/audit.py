@@ -3,17 +3,16 @@
 Whole numbers only, no solver, and no code shared with the search but the cluster as columns.
 """
 
+from vmplace.auditor.any_order import check_any_order
 from vmplace.auditor.case import Case, Names, Placement
 from vmplace.auditor.certificate import doubtful_pools
 from vmplace.auditor.failures import AuditedFailures
 from vmplace.auditor.placement import check_placement
-from vmplace.auditor.plans import Failover, check_plans
+from vmplace.auditor.plans import Failover, check_plans, check_sums
 from vmplace.auditor.policy import check_policy
-from vmplace.auditor.restarts_in_any_order import check_any_order
 from vmplace.auditor.rules import check_rules
 from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.auditor.sequential import check_sequence
-from vmplace.auditor.sums import check_sums
 from vmplace.model.cluster import Cluster
 from vmplace.results.values import Violation
 

@@ -12,7 +12,7 @@ from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Apart, Together
 
-__all__ = ["AuditedFailures", "Failure"]
+__all__ = ["AuditedFailures", "Failure", "TooHardError", "WorkLimit"]
 
 
 class AuditedFailures:
@@ -153,3 +153,26 @@ class Failure:
     def _of_pool(self, vm: int) -> BoolArray:
         case = self.all.case
         return np.full(len(self.nodes), bool(len(self.nodes)) and case.node_pool[self.nodes[0]] == case.vm_pool[vm])
+
+
+class TooHardError(Exception):
+    """A search has looked at as much as it may."""
+
+
+class WorkLimit:
+    """What is left to be looked at.
+
+    Parameters
+    ----------
+    most
+        How many states.
+    """
+
+    def __init__(self, most: int = 20_000) -> None:
+        self.left = most
+
+    def spend(self) -> None:
+        """Look at one more state; raises TooHardError if that is too many."""
+        if self.left <= 0:
+            raise TooHardError
+        self.left -= 1

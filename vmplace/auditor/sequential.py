@@ -1,16 +1,14 @@
-"""Failures one after the other: between two of them all who must restart do, and stay where they are."""
+"""The audit of sequential failures: after each, all VMs that must restart do so before the next failure."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from attrs import evolve, field, frozen
 
-from vmplace.auditor.any_order import find_stranding
+from vmplace.auditor.any_order import counterexample_text, find_counterexample
 from vmplace.auditor.certificate import doubtful_scenarios
-from vmplace.auditor.effort import TooHardError, WorkLimit
-from vmplace.auditor.failures import AuditedFailures, Failure
+from vmplace.auditor.failures import AuditedFailures, Failure, TooHardError, WorkLimit
 from vmplace.auditor.policy import simulate
-from vmplace.auditor.restarts_in_any_order import story
 from vmplace.model.columns import BoolArray, IntArray
 
 __all__ = ["check_sequence"]
@@ -20,10 +18,10 @@ _MOST_PLACES = 100_000
 
 
 def check_sequence(failures: AuditedFailures) -> None:
-    """Record ``unprotected`` for pools that some failures in turn harm, ``unverified`` for those too large to tell.
+    """Record ``unprotected`` for pools that do not survive some sequence, ``unverified`` for those too large to tell.
 
-    What survives so many failures at once in any order of restarts survives them in turn, however VMs restart; but for rules
-    among these: whoever is bound to one that restarts where the next failure is has a node less to go to than at once.
+    What survives so many failures at once in any order of restarts survives them in sequence, however the VMs restart. Rules in
+    failover are the exception: a VM bound to another that restarts on the node that fails next has one node less than at once.
     """
     case, scenarios = failures.case, failures.scenarios
     asked = case.cluster.guarantee
@@ -46,7 +44,7 @@ def check_sequence(failures: AuditedFailures) -> None:
 
 @frozen(eq=False)
 class _State:
-    """Where all are, after some failures.
+    """Where all VMs are after some failures.
 
     Parameters
     ----------
@@ -68,14 +66,14 @@ class _State:
 
 @frozen
 class _Loss:
-    """Failures in turn that are not survived, and how that is told."""
+    """A sequence of failures that is not survived, and the end of a sentence that tells it."""
 
     units: tuple[int, ...]
     told: str
 
 
 class _Sequence:
-    """The search through failures in turn of one pool."""
+    """Depth-first search over the sequences of failures of one pool, with the states already decided."""
 
     def __init__(self, failures: AuditedFailures, pool: int) -> None:
         self.all, self.case, self.scenarios, self.pool = failures, failures.case, failures.scenarios, pool
@@ -115,10 +113,8 @@ class _Sequence:
         """What is not survived if a unit fails next, with all that may follow."""
         units, failed = (*state.units, unit), state.failed | (self.scenarios.unit == unit)
         displaced = self.all.bearing[self.scenarios.unit[state.at[self.all.bearing]] == unit]
-        failure, then = (
-            self.all.after(failed, self.pool, displaced, state.at, state.free),
-            evolve(state, units=units, failed=failed),
-        )
+        failure = self.all.after(failed, self.pool, displaced, state.at, state.free)
+        then = evolve(state, units=units, failed=failed)
         if self.policy:
             restarts = simulate(failure)
             lost = [v for v in failure.musts if v not in restarts]
@@ -129,14 +125,14 @@ class _Sequence:
             if any(self.loss(self._next(then, restarts), left - 1) is None for restarts in self._outcomes(failure)):
                 return None
             return _Loss(units, ", no restart of all that must leaves every further failure survivable" if left > 1 else _NO_WAY)
-        stranding = find_stranding(failure, self.effort)
-        if stranding is not None:
-            return _Loss(units, story(self.case, stranding))
+        found = find_counterexample(failure, self.effort)
+        if found is not None:
+            return _Loss(units, counterexample_text(self.case, found))
         outcomes = self._outcomes(failure) if left > 1 else ()
         return next((loss for made in outcomes if (loss := self.loss(self._next(then, made), left - 1))), None)
 
     def _next(self, state: _State, restarts: dict[int, int]) -> _State:
-        """After the restarts; who did not restart is where it fell."""
+        """After the restarts; a VM that did not restart stays on its failed node."""
         at, free = state.at.copy(), state.free.copy()
         for v, i in restarts.items():
             at[v] = i
@@ -146,9 +142,8 @@ class _Sequence:
     def _outcomes(self, failure: Failure) -> Iterator[dict[int, int]]:
         """The ways in which all that must restart do; in any order others may do so too."""
         vms = failure.musts if self.planned else failure.displaced.tolist()
-        yield from self._extend(
-            failure, sorted(vms, key=lambda v: (-int(self.case.vm.memory[v]), self.kind[v])), {}, failure.free
-        )
+        order = sorted(vms, key=lambda v: (-int(self.case.vm.memory[v]), self.kind[v]))
+        yield from self._extend(failure, order, {}, failure.free)
 
     def _extend(self, failure: Failure, vms: list[int], restarts: dict[int, int], free: IntArray) -> Iterator[dict[int, int]]:
         self.effort.spend()
