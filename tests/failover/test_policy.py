@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.situations import Possible, any_order, situations
+from tests.support.any_order import Possible, any_order_problem, any_order_problems
 from vmplace.failover.policy import simulate
 
 POLICIES = ("first-fit", "most-free", "best-fit")
@@ -30,7 +30,7 @@ def played(case, policy, order, priority, vm_position, node_position):
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.data(), situations(max_vms=8), st.sampled_from(POLICIES), st.sampled_from(ORDERS))
+@given(st.data(), any_order_problems(max_vms=8), st.sampled_from(POLICIES), st.sampled_from(ORDERS))
 def test_it_does_what_the_policy_says(data, case, policy, order):
     priority = data.draw(st.lists(st.integers(-1, 1), min_size=case.n_vms, max_size=case.n_vms))
     vms = data.draw(st.permutations(range(case.n_vms)))
@@ -49,26 +49,26 @@ def test_it_does_what_the_policy_says(data, case, policy, order):
 
 @pytest.mark.parametrize(("policy", "node"), [("first-fit", 0), ("most-free", 2), ("best-fit", 1)])
 def test_policies_choose_among_the_nodes_that_fit(policy, node):
-    case = any_order([3], [6, 4, 9, 2])
+    case = any_order_problem([3], [6, 4, 9, 2])
     assert simulate(case, policy=policy).tolist() == [node]
 
 
 def test_ties_are_broken_in_document_order():
-    case = any_order([1, 1], [5, 5])
+    case = any_order_problem([1, 1], [5, 5])
     for policy in POLICIES:
         assert simulate(case, policy=policy, node_position=np.array([1, 0]))[0] == 1
-    one_left = any_order([5, 5], [5])
+    one_left = any_order_problem([5, 5], [5])
     for order in ORDERS:
         assert simulate(one_left, policy="first-fit", order=order, vm_position=np.array([7, 3])).tolist() == [-1, 0]
 
 
 def test_who_is_lost_does_not_stop_the_others():
-    case = any_order([9, 2, 1], [3])
+    case = any_order_problem([9, 2, 1], [3])
     assert simulate(case, policy="first-fit", order="largest-first").tolist() == [-1, 0, 0]
 
 
 def test_orders():
-    case = any_order([1, 3, 2], [3])
+    case = any_order_problem([1, 3, 2], [3])
     assert simulate(case, policy="first-fit").tolist() == [0, -1, 0]
     assert simulate(case, policy="first-fit", order="largest-first").tolist() == [-1, 0, -1]
     assert simulate(case, policy="first-fit", order="priority", priority=np.array([0, 0, 1])).tolist() == [0, -1, 0]
@@ -76,12 +76,12 @@ def test_orders():
 
 
 def test_only_those_who_must_restart():
-    assert simulate(any_order([1, 1], [2], must=[False, True]), policy="first-fit").tolist() == [-1, 0]
+    assert simulate(any_order_problem([1, 1], [2], must=[False, True]), policy="first-fit").tolist() == [-1, 0]
 
 
 def test_rules_hold_as_things_stand():
-    together = any_order([2, 2], [3, 4], together=[[0, 1]])
+    together = any_order_problem([2, 2], [3, 4], together=[[0, 1]])
     assert simulate(together, policy="first-fit").tolist() == [0, -1]
     assert simulate(together, policy="most-free").tolist() == [1, 1]
-    apart = any_order([1, 1], [4, 4, 4], apart=[([0, 1], [0, 0, 1])])
+    apart = any_order_problem([1, 1], [4, 4, 4], apart=[([0, 1], [0, 0, 1])])
     assert simulate(apart, policy="first-fit").tolist() == [0, 2]

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import numpy as np
 
-from vmplace.failover.any_order.state import AnyOrderProblem, RestartState, situation_of
+from vmplace.failover.any_order.state import AnyOrderProblem, RestartState, any_order_problem
 from vmplace.failover.outcome import Loss, Plan, Reason
 from vmplace.failover.planned.first_fit import plan_among
 from vmplace.model.columns import IntArray
@@ -17,7 +17,7 @@ __all__ = ["decide_policy", "simulate"]
 
 
 def simulate(
-    any_order: AnyOrderProblem,
+    failure: AnyOrderProblem,
     *,
     policy: str,
     order: str | None = None,
@@ -29,7 +29,7 @@ def simulate(
 
     Parameters
     ----------
-    any_order
+    failure
         The failure.
     policy
         Which of the nodes that are open to a VM it takes: ``first-fit`` (the first), ``most-free`` or ``best-fit`` (the one
@@ -46,10 +46,10 @@ def simulate(
     IntArray
         Node of each VM, -1 for those that are lost or need not restart, shape (n_vms,).
     """
-    nodes = ranked(np.arange(any_order.n_nodes) if node_position is None else node_position)
-    home = np.full(any_order.n_vms, -1, dtype=np.int64)
-    restarts = RestartState(any_order)
-    for vm in _turns(any_order, order, priority, vm_position):
+    nodes = ranked(np.arange(failure.n_nodes) if node_position is None else node_position)
+    home = np.full(failure.n_vms, -1, dtype=np.int64)
+    restarts = RestartState(failure)
+    for vm in _turns(failure, order, priority, vm_position):
         fitting = nodes[restarts.open(vm)[nodes]]
         if len(fitting):
             home[vm] = chosen = int(fitting[_choice(policy, restarts.left[fitting, 0])])
@@ -57,17 +57,17 @@ def simulate(
     return home
 
 
-def _turns(any_order: AnyOrderProblem, order: str | None, priority: IntArray | None, position: IntArray | None) -> list[int]:
+def _turns(failure: AnyOrderProblem, order: str | None, priority: IntArray | None, position: IntArray | None) -> list[int]:
     """The VMs that must restart, in their order."""
-    n_vms = any_order.n_vms
+    n_vms = failure.n_vms
     listed = np.arange(n_vms) if position is None else position
     if order == "largest-first":
-        turns = ranked(-any_order.demand[:, 0], listed)
+        turns = ranked(-failure.demand[:, 0], listed)
     elif order == "priority" and priority is not None:
         turns = ranked(-priority, listed)
     else:
         turns = ranked(listed)
-    return [vm for vm in turns.tolist() if any_order.must[vm]]
+    return [vm for vm in turns.tolist() if failure.must[vm]]
 
 
 def _choice(policy: str, left: IntArray) -> int:
@@ -121,13 +121,13 @@ def _follow(state: PlacementState, stages: list[tuple[int, ...]]) -> tuple[IntAr
     for units in stages:
         down |= np.isin(problem.unit, units)
         failed = np.flatnonzero(down)
-        vms, nodes, any_order = situation_of(state, failed, node_of)
+        vms, nodes, failure = any_order_problem(state, failed, node_of)
         policy, order = asked.policy or "", asked.order
-        home = simulate(any_order, policy=policy, order=order, priority=problem.priority[vms], vm_position=problem.original[vms])
+        home = simulate(failure, policy=policy, order=order, priority=problem.priority[vms], vm_position=problem.original[vms])
         gone = np.isin(node_of, failed)
         node_of[gone] = -1
         node_of[vms[home >= 0]] = nodes[home[home >= 0]]
-        lost.append(vms[(home < 0) & any_order.must])
+        lost.append(vms[(home < 0) & failure.must])
     return node_of, np.concatenate(lost)
 
 

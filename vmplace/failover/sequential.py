@@ -10,8 +10,8 @@ from itertools import permutations
 import numpy as np
 from attrs import evolve
 
-from vmplace.failover.any_order.adversary import strand
-from vmplace.failover.any_order.state import AnyOrderProblem, RestartState, situation_of
+from vmplace.failover.any_order.decide import strand
+from vmplace.failover.any_order.state import AnyOrderProblem, RestartState, any_order_problem
 from vmplace.failover.certificates import Certificates
 from vmplace.failover.outcome import Loss, Plan, Reason
 from vmplace.failover.planned.first_fit import pack_all
@@ -56,14 +56,14 @@ def decide_any_order_in_turn(state: PlacementState, scenario: int, *, budget: Bu
 def _harm(state: PlacementState, turn: tuple[int, ...], done: int, node_of: IntArray, lost: set[int], effort: StateLimit) -> bool:
     """Add all whom the rest of a run may cost a restart; False if that could not be told."""
     failed = np.flatnonzero(np.isin(state.problem.unit, turn[:done]))
-    vms, nodes, any_order = situation_of(state, failed, node_of)
-    found = strand(any_order, budget=effort.budget, every=True)
+    vms, nodes, failure = any_order_problem(state, failed, node_of)
+    found = strand(failure, budget=effort.budget, every=True)
     lost.update(vms[found.lost].tolist())
     if found.open.any():
         return False
     if done == len(turn):
         return True
-    for home in _outcomes(any_order, effort):
+    for home in _outcomes(failure, effort):
         if home is None:
             return False
         then = np.where(np.isin(node_of, failed), -1, node_of)
@@ -73,25 +73,25 @@ def _harm(state: PlacementState, turn: tuple[int, ...], done: int, node_of: IntA
     return True
 
 
-def _outcomes(any_order: AnyOrderProblem, effort: StateLimit) -> Iterator[IntArray | None]:
+def _outcomes(failure: AnyOrderProblem, effort: StateLimit) -> Iterator[IntArray | None]:
     """All ways in which everyone who must restarts, others or not; None where there are too many."""
 
     def extend(vm: int, placed: tuple[tuple[int, int], ...]) -> Iterator[IntArray | None]:
         if not effort.take():
             yield None
             return
-        restarts = RestartState(any_order)
+        restarts = RestartState(failure)
         for other, node in placed:
             restarts.restart(other, node)
-        if vm == any_order.n_vms:
-            home = np.full(any_order.n_vms, -1, dtype=np.int64)
+        if vm == failure.n_vms:
+            home = np.full(failure.n_vms, -1, dtype=np.int64)
             for other, node in placed:
                 home[other] = node
             yield home
             return
         for node in np.flatnonzero(restarts.open(vm)).tolist():
             yield from extend(vm + 1, (*placed, (vm, node)))
-        if not any_order.must[vm]:
+        if not failure.must[vm]:
             yield from extend(vm + 1, placed)
 
     return extend(0, ())

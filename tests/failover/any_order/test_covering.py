@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given, settings
 
-from tests.support.situations import Possible, any_order, situations
+from tests.support.any_order import Possible, any_order_problem, any_order_problems
 from vmplace.failover.any_order.blocking import BlockingProblem
 from vmplace.failover.any_order.covering import cover
 from vmplace.failover.any_order.heuristic import attack
@@ -17,7 +17,7 @@ def stranded_alone(case, kind):
 
 
 @settings(max_examples=60, deadline=None)
-@given(situations())
+@given(any_order_problems())
 def test_a_no_is_right_and_a_yes_is_a_state(case):
     for kind in range(len(case.kinds)):
         outcome, story = cover(BlockingProblem.alone(case, kind), budget=Budget())
@@ -31,21 +31,21 @@ def test_a_no_is_right_and_a_yes_is_a_state(case):
 
 def test_what_sums_leave_open_is_refuted():
     # Each of three nodes takes the 4 or two of the 3s: 12 of 13, but there are not enough of either.
-    case = any_order([5, 4, 3, 3, 3], [8, 8, 8])
-    blockade = BlockingProblem.alone(case, 0).sharp
-    assert not blockade.impossible
-    assert cover(blockade, budget=Budget()) == (Outcome.INFEASIBLE, None)
+    case = any_order_problem([5, 4, 3, 3, 3], [8, 8, 8])
+    blocking = BlockingProblem.alone(case, 0).sharp
+    assert not blocking.impossible
+    assert cover(blocking, budget=Budget()) == (Outcome.INFEASIBLE, None)
 
 
 def test_what_quick_attempts_miss_is_found():
-    case = any_order([6, 5, 5, 4, 4, 3, 3, 1], [9, 11, 13, 12])
-    blockade = BlockingProblem.alone(case, 0)
-    assert attack(blockade) is None
-    outcome, story = cover(blockade, budget=Budget())
+    case = any_order_problem([6, 5, 5, 4, 4, 3, 3, 1], [9, 11, 13, 12])
+    blocking = BlockingProblem.alone(case, 0)
+    assert attack(blocking) is None
+    outcome, story = cover(blocking, budget=Budget())
     assert outcome is Outcome.OPTIMAL
     assert Possible(case).tells(story)
 
 
 def test_it_ends_in_time():
     with pytest.raises(OutOfTimeError):
-        cover(BlockingProblem.alone(any_order([4, 2, 2], [5, 4]), 0), budget=Budget(0))
+        cover(BlockingProblem.alone(any_order_problem([4, 2, 2], [5, 4]), 0), budget=Budget(0))

@@ -1,15 +1,18 @@
 import threading
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 
 import vmplace
+from tests.support.any_order import Possible, any_order_problem, any_order_problems
 from tests.support.brute import World
 from tests.support.placements import standing_of, state
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn
-from vmplace.failover.any_order.adversary import Stranding
-from vmplace.failover.any_order.decide import decide_any_order
-from vmplace.failover.any_order.state import Story, situation_of
+from vmplace.failover.any_order import decide
+from vmplace.failover.any_order.decide import Stranding, decide_any_order, strand
+from vmplace.failover.any_order.state import Story
+from vmplace.failover.any_order.state import any_order_problem as compiled
 from vmplace.failover.policy import decide_policy
 from vmplace.problem.names import Names
 from vmplace.solvers.budget import Budget
@@ -97,6 +100,140 @@ def test_who_need_not_restart_may_be_in_the_way():
     assert decide_any_order(standing_of(Cluster(nodes, vms, barred, asked)), 0, budget=Budget()).safe
 
 
+# Who can be stranded
+
+
+def assert_right(case, *, every, certified=None):
+    possible = Possible(case)
+    lost = possible.stranded()
+    found = strand(case, budget=Budget(), certified=certified, every=every)
+    assert found.survived is (not lost)
+    assert all(possible.tells(story) for story in found.stories)
+    if every:
+        assert set(np.flatnonzero(found.lost).tolist()) == lost
+        assert {case.likeness[story.stranded] for story in found.stories} == set(case.likeness[sorted(lost)].tolist())
+        assert not found.open.any()
+    else:
+        assert len(found.stories) == bool(lost)
+        assert set(np.flatnonzero(found.lost).tolist()) <= lost
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_order_problems())
+def test_it_is_found_who_can_be_stranded_and_how(case):
+    assert_right(case, every=True)
+    assert_right(case, every=False)
+
+
+@settings(max_examples=40, deadline=None)
+@given(any_order_problems(rules=False, resources=1, max_vms=7))
+def test_memory_alone(case):
+    assert_right(case, every=True)
+
+
+@settings(max_examples=100, deadline=None)
+@given(any_order_problems())
+def test_it_does_not_depend_on_the_certificate(case):
+    assert_right(case, every=True, certified=np.zeros(case.n_vms, dtype=bool))
+
+
+def test_without_the_quick_ways_the_search_finds_the_same(monkeypatch):
+    monkeypatch.setattr(decide, "attack", lambda blocking: None)
+    monkeypatch.setattr(decide, "cover", lambda blocking, budget: (decide.Outcome.UNKNOWN, None))
+
+    @settings(max_examples=60, deadline=None)
+    @given(any_order_problems())
+    def holds(case):
+        assert_right(case, every=True, certified=np.zeros(case.n_vms, dtype=bool))
+
+    holds()
+
+
+def test_a_vm_without_any_room_is_stranded_from_the_start():
+    found = strand(any_order_problem([3], [2, 1]), budget=Budget())
+    assert found.stories == (Story((), 0),)
+    assert found.lost.all()
+
+
+@pytest.mark.parametrize(("displaced", "free"), [([5, 5], [6, 7]), ([5], [1, 7]), ([4], [1, 6])])
+def test_three_nodes_of_eleven_survive_each_failure_in_any_order(displaced, free):
+    assert strand(any_order_problem(displaced, free), budget=Budget()).survived
+
+
+def test_the_story_tells_how_the_nodes_are_filled():
+    found = strand(any_order_problem([4, 2, 2], [5, 4]), budget=Budget())
+    (story,) = found.stories
+    assert sorted(node for _, node in story.placed) == [0, 1]
+    assert story.stranded == 0
+    assert found.lost.tolist() == [True, False, False]
+
+
+def test_who_need_not_restart_may_be_in_the_way_but_is_not_stranded():
+    case = any_order_problem([4, 2, 2], [5, 4], must=[True, False, False])
+    assert strand(case, budget=Budget(), every=True).lost.tolist() == [True, False, False]
+    assert strand(any_order_problem([4, 2, 2], [5, 4], must=[False, True, True]), budget=Budget()).survived
+
+
+def test_a_resource_that_a_vm_does_not_need_never_blocks_it():
+    assert strand(any_order_problem([(2, 0), (1, 3)], [(4, 3)]), budget=Budget()).survived
+    found = strand(any_order_problem([(2, 1), (1, 3)], [(4, 3)]), budget=Budget(), every=True)
+    assert found.lost.all()
+
+
+def test_members_of_a_rule_to_be_apart_block_whole_zones():
+    zones = [0, 0, 1, 1]
+    assert strand(any_order_problem([1, 1], [9] * 4, apart=[([0, 1], zones)]), budget=Budget()).survived
+    found = strand(any_order_problem([1, 1, 1], [9] * 4, apart=[([0, 1, 2], zones)]), budget=Budget())
+    assert {zones[node] for _, node in found.stories[0].placed} == {0, 1}
+
+
+def test_the_first_of_those_to_be_together_may_choose_a_node_too_small_for_the_second():
+    assert strand(any_order_problem([1, 3], [2, 4], together=[[0, 1]]), budget=Budget()).stories == (Story(((0, 0),), 1),)
+    assert strand(any_order_problem([1, 3], [4, 4], together=[[0, 1]]), budget=Budget()).survived
+
+
+def test_without_time_all_that_is_not_certain_stays_open():
+    case = any_order_problem([4, 2, 2, 1], [5, 4])
+    found = strand(case, budget=Budget(0), every=True)
+    assert found.survived is None
+    assert found.open.tolist() == [True, True, True, False]
+    assert not found.stories
+
+
+def test_it_can_be_cancelled():
+    cancel = threading.Event()
+    cancel.set()
+    assert strand(any_order_problem([4, 2, 2], [5, 4]), budget=Budget(None, cancel)).survived is None
+
+
+SIZES = {
+    "powers": [2, 4, 8, 12, 16, 32, 64],
+    "odd": [3, 5, 7, 11, 13, 17, 29],
+    "MiB": [1740, 2048, 3840, 7680, 15360, 30720, 61440],
+}
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+def test_failures_of_a_real_size_are_decided_without_the_search(monkeypatch, sizes):
+    def never(*_, **__):
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(decide, "search", never)
+    rng = np.random.default_rng(1)
+    demand = rng.choice(sizes, size=60, p=np.array([7, 6, 5, 4, 3, 2, 1]) / 28)
+    share = rng.dirichlet(np.full(31, 50.0))
+
+    def scaled(times):
+        return any_order_problem(demand.tolist(), (share * demand.sum() * times).astype(int).tolist())
+
+    found = [(case, strand(case, budget=Budget())) for case in (scaled(times) for times in np.arange(1.5, 6, 0.15))]
+    verdicts = [stranding.survived for _, stranding in found]
+    assert verdicts == sorted(verdicts)
+    assert set(verdicts) == {False, True}
+    case, stranding = found[verdicts.index(True) - 1]
+    assert Possible(case).tells(*stranding.stories)
+
+
 # By a policy
 
 
@@ -155,22 +292,22 @@ def test_who_may_restart_and_what_is_left_to_them():
     ]
     rules = [Apart(["a", "stays"]), OnlyOn(["u"], ["n0", "n3"]), Apart(["b", "u"]), Apart(["b", "gives-way"])]
     now = standing_of(Cluster(nodes, vms, rules, Guarantee(restart="any-order")))
-    who, where, any_order = situation_of(now, np.array([0]), now.node_of)
+    who, where, failure = compiled(now, np.array([0]), now.node_of)
     assert who.tolist() == [0, 1, 3]
     assert where.tolist() == [1, 3]
     # On n3 the half of a migration takes 2; of vCPU there is none left, nor less than none.
-    assert any_order.free.tolist() == [[6, 2], [7, 0]]
-    assert any_order.demand.tolist() == [[5, 1], [3, 0], [2, 0]]
-    assert any_order.must.tolist() == [True, False, True]
-    assert any_order.allowed.tolist() == [[False, True], [False, True], [True, True]]
-    assert [(vms.tolist(), zone.tolist()) for vms, zone in any_order.apart] == [([0], [1, 3]), ([1, 2], [1, 3]), ([2], [1, 3])]
+    assert failure.free.tolist() == [[6, 2], [7, 0]]
+    assert failure.demand.tolist() == [[5, 1], [3, 0], [2, 0]]
+    assert failure.must.tolist() == [True, False, True]
+    assert failure.allowed.tolist() == [[False, True], [False, True], [True, True]]
+    assert [(vms.tolist(), zone.tolist()) for vms, zone in failure.apart] == [([0], [1, 3]), ([1, 2], [1, 3]), ([2], [1, 3])]
 
 
 def test_elsewhere_than_now():
     now = state([9, 9, 9], [(3, 0), (4, 1)], failures=2, sequence="sequential", restart="any-order")
-    who, where, any_order = situation_of(now, np.array([0, 1]), np.array([1, 1]))
-    assert (who.tolist(), where.tolist(), any_order.free.tolist()) == ([0, 1], [2], [[9]])
-    assert situation_of(now, np.array([0]), np.array([2, 1]))[2].free.tolist() == [[5], [6]]
+    who, where, failure = compiled(now, np.array([0, 1]), np.array([1, 1]))
+    assert (who.tolist(), where.tolist(), failure.free.tolist()) == ([0, 1], [2], [[9]])
+    assert compiled(now, np.array([0]), np.array([2, 1]))[2].free.tolist() == [[5], [6]]
 
 
 def test_many_units_in_turn_take_no_more_time_than_there_is(monkeypatch):

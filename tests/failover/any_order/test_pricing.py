@@ -3,7 +3,7 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.situations import any_order, situations
+from tests.support.any_order import any_order_problem, any_order_problems
 from vmplace.failover.any_order.blocking import NEVER, BlockingProblem
 from vmplace.failover.any_order.pricing import HEAVY, Lightest
 from vmplace.solvers.budget import Budget
@@ -13,39 +13,39 @@ def choices(counts):
     return product(*(range(n + 1) for n in counts))
 
 
-def lightest_by_hand(blockade, counts, weights, node, *, exact):
+def lightest_by_hand(blocking, counts, weights, node, *, exact):
     """The least weight of a choice that blocks a node, heeding all resources, or the blocking one alone."""
-    kinds, at = blockade.any_order.kinds, blockade.nodes.tolist().index(node)
-    free = blockade.any_order.free[node].tolist()
-    need = [f - d + 1 if d else NEVER for f, d in zip(free, kinds.demand[blockade.kind].tolist(), strict=True)]
+    kinds, at = blocking.problem.kinds, blocking.nodes.tolist().index(node)
+    free = blocking.problem.free[node].tolist()
+    need = [f - d + 1 if d else NEVER for f, d in zip(free, kinds.demand[blocking.kind].tolist(), strict=True)]
     counts = [min(n, 1) if kinds.apart[k] else n for k, n in enumerate(counts)]
     counts = [n if kinds.fits[k, node] else 0 for k, n in enumerate(counts)]
     best = HEAVY
     for choice in choices(counts):
         load = [sum(n * d for n, d in zip(choice, demand, strict=True)) for demand in kinds.demand.T.tolist()]
-        blocking = [r for r, least in enumerate(need) if blockade.cost[at, r] < NEVER and least <= load[r] <= free[r]]
+        blocking = [r for r, least in enumerate(need) if blocking.cost[at, r] < NEVER and least <= load[r] <= free[r]]
         if blocking and (not exact or all(used <= room for used, room in zip(load, free, strict=True))):
             best = min(best, sum(n * w for n, w in zip(choice, weights, strict=True)))
     return best
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.data(), situations(max_vms=7), st.sampled_from((1, 2, 1000)))
+@given(st.data(), any_order_problems(max_vms=7), st.sampled_from((1, 2, 1000)))
 def test_no_choice_that_blocks_a_node_is_lighter(data, case, fine):
     kinds = case.kinds
     for kind in range(len(kinds)):
-        blockade = BlockingProblem.alone(case, kind)
-        counts = [data.draw(st.integers(0, n)) for n in blockade.fillers.tolist()]
+        blocking = BlockingProblem.alone(case, kind)
+        counts = [data.draw(st.integers(0, n)) for n in blocking.fillers.tolist()]
         weights = [data.draw(st.integers(0, 9)) for _ in counts]
-        lightest = Lightest(blockade, fine)
+        lightest = Lightest(blocking, fine)
         assert lightest.affordable
         lightest.fill(counts, weights, Budget())
-        assert sorted(node for group in lightest.groups for node in group.nodes) == blockade.nodes.tolist()
+        assert sorted(node for group in lightest.groups for node in group.nodes) == blocking.nodes.tolist()
         for group in lightest.groups:
             weight = lightest.weight(group)
             for node in group.nodes:
-                exact = lightest_by_hand(blockade, counts, weights, node, exact=True)
-                loose = lightest_by_hand(blockade, counts, weights, node, exact=False)
+                exact = lightest_by_hand(blocking, counts, weights, node, exact=True)
+                loose = lightest_by_hand(blocking, counts, weights, node, exact=False)
                 assert loose <= weight <= exact
                 if fine == 1000:
                     assert lightest.complete
@@ -57,12 +57,12 @@ def test_no_choice_that_blocks_a_node_is_lighter(data, case, fine):
 
 
 def test_nodes_that_are_blocked_alike_are_one_group():
-    blockade = BlockingProblem.alone(any_order([4, 2, 2], [5, 4, 5, 3]), 0)
-    assert [group.nodes for group in Lightest(blockade, 1).groups] == [(0, 2), (1,)]
+    blocking = BlockingProblem.alone(any_order_problem([4, 2, 2], [5, 4, 5, 3]), 0)
+    assert [group.nodes for group in Lightest(blocking, 1).groups] == [(0, 2), (1,)]
 
 
 def test_two_that_are_to_be_apart_are_not_both_on_a_node():
-    blockade = BlockingProblem.alone(any_order([4, 1, 1], [5], apart=[([1, 2], None)]), 0)
-    lightest = Lightest(blockade, 1)
+    blocking = BlockingProblem.alone(any_order_problem([4, 1, 1], [5], apart=[([1, 2], None)]), 0)
+    lightest = Lightest(blocking, 1)
     lightest.fill([0, 2], [0, 1], Budget())
     assert lightest.weight(lightest.groups[0]) == HEAVY

@@ -3,12 +3,12 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.situations import Possible, any_order, situations
+from tests.support.any_order import Possible, any_order_problem, any_order_problems
 from vmplace.failover.any_order.state import RestartState
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.data(), situations())
+@given(st.data(), any_order_problems())
 def test_restarts_are_open_where_capacities_and_rules_leave_them(data, case):
     possible, restarts, home = Possible(case), RestartState(case), [-1] * case.n_vms
     for vm in data.draw(st.permutations(range(case.n_vms))):
@@ -24,7 +24,7 @@ def test_restarts_are_open_where_capacities_and_rules_leave_them(data, case):
 
 
 def test_kinds_are_interchangeable_vms_largest_first():
-    case = any_order([2, 3, 2, 2], [2, 9], must=[True, True, True, False], apart=[([1, 3], None)])
+    case = any_order_problem([2, 3, 2, 2], [2, 9], must=[True, True, True, False], apart=[([1, 3], None)])
     kinds = case.kinds
     assert [vms.tolist() for vms in kinds.vms] == [[1], [0, 2], [3]]
     assert kinds.count.tolist() == [1, 2, 1]
@@ -36,12 +36,12 @@ def test_kinds_are_interchangeable_vms_largest_first():
 
 
 @settings(max_examples=40, deadline=None)
-@given(situations())
+@given(any_order_problems())
 def test_who_is_no_harder_to_restart_is_stranded_only_if_the_other_can_be(case):
     must = np.ones(case.n_vms, dtype=bool)
     lost = Possible(evolve(case, must=must)).stranded()
     for kind, vms in enumerate(case.kinds.vms):
-        safe_with = case.kinds.safe_with(kind)
-        assert safe_with[kind]
+        dominated_by = case.kinds.dominated_by(kind)
+        assert dominated_by[kind]
         if lost.isdisjoint(vms.tolist()):
-            assert all(lost.isdisjoint(case.kinds.vms[k].tolist()) for k in np.flatnonzero(safe_with))
+            assert all(lost.isdisjoint(case.kinds.vms[k].tolist()) for k in np.flatnonzero(dominated_by))

@@ -20,7 +20,7 @@ has free, and O the other VMs that fit on some node of A (nobody else matters). 
    that the first of them may take: a node that no resource ever blocks, and no rule, whoever of O restarts there.
 
 If the sum is larger than what the others have, then there is no state in which the VM is stranded. The converse does not hold.
-With `Blockade.sharp`, c_ir is the least sum of demands of the others that fit on i, each counted as often as it is there, from
+With `BlockingProblem.sharp`, c_ir is the least sum of demands of the others that fit on i, each counted as often as it is there, from
 F_ir - d_r + 1 to F_ir, and no state blocks i by r if there is none: slower, and nearly always exact.
 """
 
@@ -43,21 +43,21 @@ _SHARES = 2**31
 """A whole resource in shares of it, at most: shares of some thousand nodes sum up below 2**62."""
 
 
-def certified(any_order: AnyOrderProblem) -> BoolArray:
+def certified(problem: AnyOrderProblem) -> BoolArray:
     """Which VMs that must restart are stranded in no state, as far as a quick look can tell; shape (n_vms,).
 
-    Sound, not complete: `vmplace.failover.any_order.adversary.strand` decides about the others.
+    Sound, not complete: `vmplace.failover.any_order.decide.strand` decides about the others.
     """
-    kinds = any_order.kinds
+    kinds = problem.kinds
     safe = np.zeros(len(kinds), dtype=bool)
     for kind in np.flatnonzero(kinds.must).tolist():
         if (
             not safe[kind]
-            and BlockingProblem.alone(any_order, kind).impossible
-            and BlockingProblem.of(any_order, kind).harmless_mates
+            and BlockingProblem.alone(problem, kind).impossible
+            and BlockingProblem.of(problem, kind).harmless_mates
         ):
-            safe |= kinds.safe_with(kind)
-    sure = np.zeros(any_order.n_vms, dtype=bool)
+            safe |= kinds.dominated_by(kind)
+    sure = np.zeros(problem.n_vms, dtype=bool)
     for kind in np.flatnonzero(safe & kinds.must).tolist():
         sure[kinds.vms[kind]] = True
     return sure
@@ -69,7 +69,7 @@ class BlockingProblem:
 
     Parameters
     ----------
-    any_order
+    problem
         The failure.
     kind
         The VM's kind.
@@ -82,32 +82,32 @@ class BlockingProblem:
         (len(nodes), n_resources).
     """
 
-    any_order: AnyOrderProblem
+    problem: AnyOrderProblem
     kind: int
     nodes: IntArray
     others: IntArray
     cost: IntArray
 
     @classmethod
-    def of(cls, any_order: AnyOrderProblem, kind: int) -> "BlockingProblem":
+    def of(cls, problem: AnyOrderProblem, kind: int) -> "BlockingProblem":
         """By all others."""
-        others = any_order.kinds.count.copy()
+        others = problem.kinds.count.copy()
         others[kind] -= 1
-        return cls._by(any_order, kind, others)
+        return cls._by(problem, kind, others)
 
     @classmethod
-    def alone(cls, any_order: AnyOrderProblem, kind: int) -> "BlockingProblem":
+    def alone(cls, problem: AnyOrderProblem, kind: int) -> "BlockingProblem":
         """By all others but those that the VM must be together with."""
-        whole = cls.of(any_order, kind)
-        return cls._by(any_order, kind, np.where(whole.mates, 0, whole.others)) if whole.mates.any() else whole
+        whole = cls.of(problem, kind)
+        return cls._by(problem, kind, np.where(whole.mates, 0, whole.others)) if whole.mates.any() else whole
 
     @classmethod
-    def _by(cls, any_order: AnyOrderProblem, kind: int, others: IntArray) -> "BlockingProblem":
+    def _by(cls, problem: AnyOrderProblem, kind: int, others: IntArray) -> "BlockingProblem":
         """With costs by the common divisor of the others' demands."""
-        kinds = any_order.kinds
+        kinds = problem.kinds
         nodes = np.flatnonzero(kinds.fits[kind])
-        bare = cls(any_order, kind, nodes, others, np.zeros((0, 0), dtype=np.int64))
-        demand, free = kinds.demand[kind], any_order.free[nodes]
+        bare = cls(problem, kind, nodes, others, np.zeros((0, 0), dtype=np.int64))
+        demand, free = kinds.demand[kind], problem.free[nodes]
         near = kinds.fits[:, nodes]
         involved = kinds.demand[(bare.fillers > 0) & near.any(axis=1)]
         step = np.maximum(1, np.gcd.reduce(involved, axis=0, initial=0))
@@ -118,17 +118,17 @@ class BlockingProblem:
     @cached_property
     def fillers(self) -> IntArray:
         """How many others of each kind can block nodes by what they take. Those that block a whole zone are not needed for it."""
-        return np.where(_share(self.any_order.kinds.apart, self.kind), 0, self.others)
+        return np.where(_share(self.problem.kinds.apart, self.kind), 0, self.others)
 
     @cached_property
     def sharp(self) -> "BlockingProblem":
         """With costs by the sums that the others' demands can have."""
-        kinds = self.any_order.kinds
+        kinds = self.problem.kinds
         cost = self.cost.copy()
         known: dict[tuple[int, int, bytes], int | None] = {}
         for at, r in np.argwhere(self.cost < NEVER).tolist():
             node = self.nodes[at]
-            least, most = int(self.cost[at, r]), int(self.any_order.free[node, r])
+            least, most = int(self.cost[at, r]), int(self.problem.free[node, r])
             near = kinds.fits[:, node] & (self.fillers > 0) & (kinds.demand[:, r] > 0)
             key = (r, most, near.tobytes())
             if key not in known:
@@ -140,7 +140,7 @@ class BlockingProblem:
     @cached_property
     def mates(self) -> BoolArray:
         """Kinds of others that the VM must be together with, shape (n_kinds,)."""
-        return (self.others > 0) & _share(self.any_order.kinds.together, self.kind)
+        return (self.others > 0) & _share(self.problem.kinds.together, self.kind)
 
     @property
     def impossible(self) -> bool:
@@ -153,7 +153,7 @@ class BlockingProblem:
     @property
     def harmless_mates(self) -> bool:
         """Whether it is certain that the VM finds room wherever the first of those that it must be together with restarts."""
-        kinds = self.any_order.kinds
+        kinds = self.problem.kinds
         if not self.mates.any():
             return True
         # Of two rules, each might have its first on a node of its own.
@@ -165,18 +165,18 @@ class BlockingProblem:
     @cached_property
     def keeping_away(self) -> list[int]:
         """Rules that keep the VM apart from others that may restart."""
-        return [rule for rule in sorted(self.any_order.kinds.apart[self.kind]) if self.members(rule)]
+        return [rule for rule in sorted(self.problem.kinds.apart[self.kind]) if self.members(rule)]
 
     def members(self, rule: int) -> int:
         """How many of the others, of those that fit anywhere, a rule keeps apart."""
-        kinds = self.any_order.kinds
+        kinds = self.problem.kinds
         others = (self.others * kinds.fits.any(axis=1)).tolist()
         return sum(n for n, rules in zip(others, kinds.apart, strict=True) if rule in rules)
 
     @cached_property
     def worth(self) -> tuple[IntArray, int]:
         """How much of what the others have each node takes at least, and all that they have, in the same unit."""
-        kinds, cost = self.any_order.kinds, self.cost
+        kinds, cost = self.problem.kinds, self.cost
         budget = (self.fillers * kinds.fits[:, self.nodes].any(axis=1)) @ kinds.demand
         blocking = np.flatnonzero((cost < NEVER).any(axis=0))
         if len(blocking) == 1:
@@ -191,7 +191,7 @@ class BlockingProblem:
 
     def _apart(self, rule: int, worth: IntArray) -> int:
         """The most that members of a rule can be worth by blocking zones."""
-        zone = self.any_order.apart[rule][1][self.nodes]
+        zone = self.problem.apart[rule][1][self.nodes]
         _, number = np.unique(zone, return_inverse=True)
         value = np.zeros(len(self.nodes), dtype=np.int64)
         np.add.at(value, number.reshape(-1), worth)

@@ -62,7 +62,7 @@ _Zones = frozenset[tuple[int, int]]
 """Of rules that keep the VM apart from others: (index of the rule, zone)."""
 
 
-def cover(blockade: BlockingProblem, *, budget: Budget) -> tuple[Outcome, Story | None]:
+def cover(blocking: BlockingProblem, *, budget: Budget) -> tuple[Outcome, Story | None]:
     """A state that strands a VM of the kind; INFEASIBLE if it is proved that there is none, UNKNOWN if that stays open.
 
     Raises
@@ -70,19 +70,19 @@ def cover(blockade: BlockingProblem, *, budget: Budget) -> tuple[Outcome, Story 
     OutOfTimeError
         if the budget is spent.
     """
-    if not len(blockade.nodes):
-        return Outcome.OPTIMAL, Attack(blockade).story
+    if not len(blocking.nodes):
+        return Outcome.OPTIMAL, Attack(blocking).story
     for fine in _FINENESS:
-        lightest = Lightest(blockade, fine)
+        lightest = Lightest(blocking, fine)
         if not lightest.affordable:
             break
-        outcome, story = _branch(blockade, lightest, budget)
+        outcome, story = _branch(blocking, lightest, budget)
         if outcome is not Outcome.UNKNOWN or lightest.complete:
             return outcome, story
     return Outcome.UNKNOWN, None
 
 
-def _branch(blockade: BlockingProblem, lightest: Lightest, budget: Budget) -> tuple[Outcome, Story | None]:
+def _branch(blocking: BlockingProblem, lightest: Lightest, budget: Budget) -> tuple[Outcome, Story | None]:
     """As `cover`, with so fine tables: zones that the program blocks in part are blocked, or not, in turn."""
     known: list[tuple[Group, Pattern]] = []
     branches: list[tuple[_Zones, _Zones]] = [(frozenset(), frozenset())]
@@ -91,7 +91,7 @@ def _branch(blockade: BlockingProblem, lightest: Lightest, budget: Budget) -> tu
         if not branches:
             return outcome, None
         blocked, spared = branches.pop()
-        covering = _Covering(blockade, lightest, budget, known, blocked, spared)
+        covering = _Covering(blocking, lightest, budget, known, blocked, spared)
         if covering.refuted():
             continue
         zone = covering.zone_in_part
@@ -152,9 +152,9 @@ class _Uncovered:
 
     def occupy(self, index: int, zone: int) -> bool:
         """Restart a VM that keeps the target away from a zone, by the rule of this index; whether one may."""
-        blockade = self.attempt.blockade
-        rule = blockade.keeping_away[index]
-        if not self.attempt.occupy(rule, blockade.any_order.apart[rule][1] == zone):
+        blocking = self.attempt.blocking
+        rule = blocking.keeping_away[index]
+        if not self.attempt.occupy(rule, blocking.problem.apart[rule][1] == zone):
             return False
         for group, nodes in self.nodes.items():
             if group.zones[index] == zone:
@@ -175,7 +175,7 @@ class _Covering:
 
     def __init__(
         self,
-        blockade: BlockingProblem,
+        blocking: BlockingProblem,
         lightest: Lightest,
         budget: Budget,
         known: list[tuple[Group, Pattern]],
@@ -188,14 +188,14 @@ class _Covering:
         self._blocked = blocked
         self._spared = spared
         self._left = _Uncovered(
-            Attack(blockade),
+            Attack(blocking),
             {g: [] if blocked.intersection(enumerate(g.zones)) else list(g.nodes) for g in lightest.groups},
-            blockade.fillers.tolist(),
-            [blockade.members(rule) for rule in blockade.keeping_away],
+            blocking.fillers.tolist(),
+            [blocking.members(rule) for rule in blocking.keeping_away],
         )
         for index, _ in blocked:
             self._left.zones[index] -= 1
-        demand = blockade.any_order.kinds.demand
+        demand = blocking.problem.kinds.demand
         self._shares: list[float] = (demand / np.maximum(1, demand.max(axis=0))).max(axis=1).tolist()
         self._program = Relaxation(self._left.counts, self._shares, lightest.groups, spared)
         for group, pattern in known:

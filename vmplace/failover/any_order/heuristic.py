@@ -18,15 +18,15 @@ _COMPANIES = 32
 """How many nodes to try for each kind that the VM must be together with."""
 
 
-def attack(blockade: BlockingProblem) -> Story | None:
+def attack(blocking: BlockingProblem) -> Story | None:
     """A state that strands a VM of the kind, if one of a few attempts ends in one."""
     for dearest_first in (True, False):
-        attempt = Attack(blockade)
+        attempt = Attack(blocking)
         attempt.block_all(dearest_first=dearest_first)
         if attempt.story is not None:
             return attempt.story
-    for kind, node in _companies(blockade):
-        attempt = Attack(blockade)
+    for kind, node in _companies(blocking):
+        attempt = Attack(blocking)
         attempt.restart(kind, node)
         attempt.block_all(dearest_first=True)
         if attempt.story is not None:
@@ -34,12 +34,12 @@ def attack(blockade: BlockingProblem) -> Story | None:
     return None
 
 
-def _companies(blockade: BlockingProblem) -> Iterator[tuple[int, int]]:
+def _companies(blocking: BlockingProblem) -> Iterator[tuple[int, int]]:
     """First restarts of those that the VM must be together with, as (kind, node): on nodes that are cheap to block for the VM."""
-    kinds = blockade.any_order.kinds
-    cost = np.zeros(blockade.any_order.n_nodes, dtype=np.int64)
-    cost[blockade.nodes], _ = blockade.worth
-    for kind in np.flatnonzero(blockade.mates).tolist():
+    kinds = blocking.problem.kinds
+    cost = np.zeros(blocking.problem.n_nodes, dtype=np.int64)
+    cost[blocking.nodes], _ = blocking.worth
+    for kind in np.flatnonzero(blocking.mates).tolist():
         nodes = np.flatnonzero(kinds.fits[kind])
         for node in nodes[np.argsort(cost[nodes], kind="stable")][:_COMPANIES].tolist():
             yield kind, node
@@ -48,13 +48,13 @@ def _companies(blockade: BlockingProblem) -> Iterator[tuple[int, int]]:
 class Attack:
     """One state in the making."""
 
-    def __init__(self, blockade: BlockingProblem) -> None:
-        self.blockade = blockade
-        self.kinds = blockade.any_order.kinds
-        self.restarts = RestartState(blockade.any_order)
-        self.target = int(self.kinds.vms[blockade.kind][0])
+    def __init__(self, blocking: BlockingProblem) -> None:
+        self.blocking = blocking
+        self.kinds = blocking.problem.kinds
+        self.restarts = RestartState(blocking.problem)
+        self.target = int(self.kinds.vms[blocking.kind][0])
         # The target is the first of its kind, and never among those that wait: one at least is left out of that kind.
-        self.waiting = [vms[len(vms) - n :].tolist() for vms, n in zip(self.kinds.vms, blockade.others.tolist(), strict=True)]
+        self.waiting = [vms[len(vms) - n :].tolist() for vms, n in zip(self.kinds.vms, blocking.others.tolist(), strict=True)]
 
     def copy(self) -> "Attack":
         """The same, to go on from."""
@@ -89,10 +89,10 @@ class Attack:
 
     def block_all(self, *, dearest_first: bool) -> None:
         """Block whatever is open to the target, as far as it comes."""
-        worth, _ = self.blockade.worth
-        for rule in self.kinds.apart[self.blockade.kind]:
+        worth, _ = self.blocking.worth
+        for rule in self.kinds.apart[self.blocking.kind]:
             self._keep_away(rule)
-        still_open = np.flatnonzero(self.restarts.open(self.target)[self.blockade.nodes])
+        still_open = np.flatnonzero(self.restarts.open(self.target)[self.blocking.nodes])
         order = np.argsort((-worth if dearest_first else worth)[still_open], kind="stable")
         for at in still_open[order].tolist():
             if not self._block(at):
@@ -101,12 +101,12 @@ class Attack:
     def _may(self, kind: int) -> BoolArray:
         """Where one more of a kind can restart, shape (n_nodes,)."""
         waiting = self.waiting[kind]
-        return self.restarts.open(waiting[-1]) if waiting else np.zeros(self.blockade.any_order.n_nodes, dtype=bool)
+        return self.restarts.open(waiting[-1]) if waiting else np.zeros(self.blocking.problem.n_nodes, dtype=bool)
 
     def _keep_away(self, rule: int) -> None:
         """Restart those that the target must be apart from in the zones that are dearest to block otherwise."""
-        nodes, (worth, _) = self.blockade.nodes, self.blockade.worth
-        zone = self.blockade.any_order.apart[rule][1]
+        nodes, (worth, _) = self.blocking.nodes, self.blocking.worth
+        zone = self.blocking.problem.apart[rule][1]
         value = {z: int(worth[zone[nodes] == z].sum()) for z in zone[nodes].tolist()}
         for z in sorted(value, key=lambda z: -value[z]):
             if self.restarts.open(self.target)[zone == z].any():
@@ -123,10 +123,10 @@ class Attack:
 
     def _block(self, at: int) -> bool:
         """Block a node, by the resource that is cheapest."""
-        node = int(self.blockade.nodes[at])
-        by_cost = np.argsort(self.blockade.cost[at], kind="stable").tolist()
+        node = int(self.blocking.nodes[at])
+        by_cost = np.argsort(self.blocking.cost[at], kind="stable").tolist()
         while self.restarts.open(self.target)[node]:
-            if not any(self._fill(node, r) for r in by_cost if self.blockade.cost[at, r] < NEVER):
+            if not any(self._fill(node, r) for r in by_cost if self.blocking.cost[at, r] < NEVER):
                 return False
         return True
 
@@ -135,5 +135,5 @@ class Attack:
         demand, left = self.kinds.demand[:, r], int(self.restarts.left[node, r])
         kinds = [k for k in range(len(self.kinds)) if demand[k] and self._may(k)[node]]
         counts = [len(self.waiting[k]) for k in kinds]
-        choice = least_choice(demand[kinds].tolist(), counts, left - int(demand[self.blockade.kind]) + 1, left)
+        choice = least_choice(demand[kinds].tolist(), counts, left - int(demand[self.blocking.kind]) + 1, left)
         return choice is not None and sum(self.restart(kinds[j], node) for j, n in choice for _ in range(n)) > 0

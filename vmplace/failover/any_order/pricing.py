@@ -112,14 +112,14 @@ class Group:
 
 
 class Lightest:
-    """The lightest choices for all nodes of a blockade, each by the resource for which it is lightest.
+    """The lightest choices for all nodes of a blocking, each by the resource for which it is lightest.
 
     What truly blocks a node holds such a choice: of rules among the others it is only looked at whether two of a kind may be on
     one node, and resources beside the one that blocks a node are told so coarsely that there are no more sums than wanted.
 
     Parameters
     ----------
-    blockade
+    blocking
         What is asked about.
     fine
         How many sums of a resource that does not block are told apart.
@@ -132,19 +132,19 @@ class Lightest:
         Whether every resource is told exactly where it matters.
     """
 
-    def __init__(self, blockade: BlockingProblem, fine: int) -> None:
-        self._blockade = blockade
+    def __init__(self, blocking: BlockingProblem, fine: int) -> None:
+        self._blockade = blocking
         self.complete = True
         self._tables: list[_Table] = []
         self._number: dict[tuple[tuple[int, ...], bytes], int] = {}
-        demand, free = blockade.any_order.kinds.demand, blockade.any_order.free[blockade.nodes]
-        self._most = np.minimum(free.max(axis=0, initial=0), blockade.fillers @ demand)
-        self._exact = np.maximum(1, np.gcd.reduce(demand[blockade.fillers > 0], axis=0, initial=0))
+        demand, free = blocking.problem.kinds.demand, blocking.problem.free[blocking.nodes]
+        self._most = np.minimum(free.max(axis=0, initial=0), blocking.fillers @ demand)
+        self._exact = np.maximum(1, np.gcd.reduce(demand[blocking.fillers > 0], axis=0, initial=0))
         self._coarse = np.maximum(self._exact, self._most // fine + 1)
         alike: dict[tuple[tuple[tuple[int, Window], ...], tuple[int, ...]], list[int]] = {}
-        for at, node in enumerate(blockade.nodes.tolist()):
-            ways = tuple(self._way(at, node, r) for r in np.flatnonzero(blockade.cost[at] < NEVER).tolist())
-            zones = tuple(int(blockade.any_order.apart[rule][1][node]) for rule in blockade.keeping_away)
+        for at, node in enumerate(blocking.nodes.tolist()):
+            ways = tuple(self._way(at, node, r) for r in np.flatnonzero(blocking.cost[at] < NEVER).tolist())
+            zones = tuple(int(blocking.problem.apart[rule][1][node]) for rule in blocking.keeping_away)
             alike.setdefault((ways, zones), []).append(node)
         self.groups = [Group(tuple(nodes), *key) for key, nodes in alike.items()]
 
@@ -156,18 +156,18 @@ class Lightest:
 
     def _way(self, at: int, node: int, r: int) -> tuple[int, Window]:
         """How a resource blocks a node."""
-        blockade, kinds = self._blockade, self._blockade.any_order.kinds
-        free = blockade.any_order.free[node]
-        scarce = (blockade.fillers * kinds.fits[:, node]) @ kinds.demand > free
+        blocking, kinds = self._blockade, self._blockade.problem.kinds
+        free = blocking.problem.free[node]
+        scarce = (blocking.fillers * kinds.fits[:, node]) @ kinds.demand > free
         scarce[r] = False
         self.complete &= not (scarce & (self._coarse > self._exact)).any()
         resources = [r, *np.flatnonzero(scarce & (self._coarse <= self._most)).tolist()]
-        window = ((int(blockade.cost[at, r]), int(free[r])), *((0, int(free[s])) for s in resources[1:]))
+        window = ((int(blocking.cost[at, r]), int(free[r])), *((0, int(free[s])) for s in resources[1:]))
         return self._table(node, resources, window), window
 
     def _table(self, node: int, resources: list[int], window: Window) -> int:
         """The table of some resources for a node; a new one where there is none yet."""
-        kinds = self._blockade.any_order.kinds
+        kinds = self._blockade.problem.kinds
         demand = kinds.demand[:, resources]
         # Who is too large for the node is in no sum that fits: such nodes can share a table with larger ones.
         too_large = demand[:, 0] > window[0][1]
@@ -186,7 +186,7 @@ class Lightest:
 
     def _on_one(self, counts: Sequence[int]) -> list[int]:
         """How many of each kind may be on one node, of so many."""
-        apart = self._blockade.any_order.kinds.apart
+        apart = self._blockade.problem.kinds.apart
         return [min(n, 1) if rules else n for n, rules in zip(counts, apart, strict=True)]
 
     def weight(self, group: Group) -> int:

@@ -1,5 +1,6 @@
-"""One failure as arrays: who may restart, on which survivors, under which rules; and what is left when some have."""
+"""One failure in any-order restart as arrays: VMs that may restart, survivors and rules; and a state of the restarts."""
 
+from collections.abc import Sequence
 from copy import copy
 from functools import cached_property
 
@@ -10,12 +11,12 @@ from vmplace.failover.restart import occupied
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.problem.state import PlacementState
 
-__all__ = ["AnyOrderProblem", "RestartState", "Story", "VMKinds", "situation_of"]
+__all__ = ["AnyOrderProblem", "RestartState", "Story", "VMKinds", "any_order_problem"]
 
 
 @frozen(eq=False)
 class VMKinds:
-    """VMs that are interchangeable, counted; largest memory first.
+    """Interchangeable VMs counted, the kind with most memory first.
 
     Parameters
     ----------
@@ -26,9 +27,9 @@ class VMKinds:
     must
         Shape (n_kinds,).
     fits
-        Where one of them can restart as long as nobody else has, shape (n_kinds, n_nodes).
+        Where one of them can restart as long as no other VM has, shape (n_kinds, n_nodes).
     apart, together
-        The rules of each kind, as indices into the situation's.
+        The rules of each kind, as indices into the problem's.
     """
 
     vms: tuple[IntArray, ...]
@@ -46,13 +47,13 @@ class VMKinds:
         """How many VMs there are of each kind, shape (n_kinds,)."""
         return np.array([len(vms) for vms in self.vms], dtype=np.int64)
 
-    def safe_with(self, kind: int) -> BoolArray:
-        """Kinds, this one among them, that no state strands if none strands this one; shape (n_kinds,).
+    def dominated_by(self, kind: int) -> BoolArray:
+        """Kinds, this one among them, that no state strands if none strands this one, shape (n_kinds,).
 
-        Those are they that demand no more, may restart wherever this one may, and have no rule that it has not. For take a state
-        that strands one of them: if one of this kind has not restarted, it is stranded, too. Otherwise let the other take its
-        place. That is a state, and what blocked the nodes blocks them still; the place itself has become freer by the difference
-        of the two demands: if it lacked room for the other before, it lacks room for this one now.
+        Those that demand no more, may restart wherever this one may, and have no rule that it has not. Proof: take a state that
+        strands one of them. If a VM of this kind has not restarted, it is stranded, too. Otherwise exchange the two: that is a
+        state, and the nodes that were blocked still are; on the node of the exchange the difference of the two demands is freed,
+        but what was too little for the smaller demand is then too little for the larger one.
         """
         no_more = (self.demand <= self.demand[kind]).all(axis=1) & ~(self.fits[kind] & ~self.fits).any(axis=1)
         fewer = [a <= self.apart[kind] and t <= self.together[kind] for a, t in zip(self.apart, self.together, strict=True)]
@@ -66,8 +67,8 @@ class AnyOrderProblem:
     Parameters
     ----------
     demand
-        Of the displaced VMs that may restart, shape (n_vms, n_resources), memory in MiB first. Who needs nothing of a resource
-        is never short of it.
+        Of the displaced VMs that may restart, shape (n_vms, n_resources), memory in MiB first. A VM that needs nothing of a
+        resource is never short of it.
     must
         Which of them must restart, shape (n_vms,).
     free
@@ -77,9 +78,9 @@ class AnyOrderProblem:
     likeness
         Equal for VMs that are interchangeable: same demand, same `must`, `allowed` and rules; shape (n_vms,).
     apart
-        Rules as (VMs, zone of each node): no two of these VMs restart in one zone.
+        Anti-affinity rules as (VMs, zone of each node): no two of these VMs restart in one zone.
     together
-        Rules as VMs: those of them that restart are all on one node.
+        Affinity rules as VMs: those of them that restart are all on one node.
     """
 
     demand: IntArray
@@ -107,12 +108,11 @@ class AnyOrderProblem:
         order = np.argsort(-self.demand[first, 0], kind="stable")
         first = first[order]
         demand = self.demand[first]
-        enough = (self.free >= demand[:, None, :]).all(axis=2)
         return VMKinds(
             tuple(np.flatnonzero(kind.reshape(-1) == k) for k in order),
             demand,
             self.must[first],
-            self.allowed[first] & enough,
+            self.allowed[first] & (self.free >= demand[:, None, :]).all(axis=2),
             tuple(self._apart_of[vm] for vm in first.tolist()),
             tuple(self._together_of[vm] for vm in first.tolist()),
         )
@@ -126,7 +126,7 @@ class AnyOrderProblem:
         return _rules_of(self.together, self.n_vms)
 
 
-def _rules_of(members: "tuple[IntArray, ...] | list[IntArray]", n_vms: int) -> list[frozenset[int]]:
+def _rules_of(members: Sequence[IntArray], n_vms: int) -> list[frozenset[int]]:
     """The rules of each VM."""
     rules: list[set[int]] = [set() for _ in range(n_vms)]
     for rule, vms in enumerate(members):
@@ -137,7 +137,7 @@ def _rules_of(members: "tuple[IntArray, ...] | list[IntArray]", n_vms: int) -> l
 
 @frozen
 class Story:
-    """How a VM is stranded.
+    """A sequence of restarts that strands a VM.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class Story:
 
 
 class RestartState:
-    """What has restarted so far, and what that leaves to the others.
+    """A partial restart: what has restarted so far, and what that leaves to the other VMs.
 
     Attributes
     ----------
@@ -162,15 +162,15 @@ class RestartState:
         (VM, node) in the order of the restarts.
     """
 
-    def __init__(self, any_order: AnyOrderProblem) -> None:
-        self.any_order = any_order
-        self.left = any_order.free.copy()
+    def __init__(self, problem: AnyOrderProblem) -> None:
+        self.problem = problem
+        self.left = problem.free.copy()
         self.placed: list[tuple[int, int]] = []
-        self._taken = [np.zeros(any_order.n_nodes, dtype=bool) for _ in any_order.apart]
-        self._home = [-1] * len(any_order.together)
+        self._taken = [np.zeros(problem.n_nodes, dtype=bool) for _ in problem.apart]
+        self._home = [-1] * len(problem.together)
 
     def copy(self) -> "RestartState":
-        """The same, to go on from."""
+        """A copy that can go on separately."""
         twin = copy(self)
         twin.left, twin.placed, twin._home = self.left.copy(), self.placed.copy(), self._home.copy()
         twin._taken = [zone.copy() for zone in self._taken]
@@ -178,29 +178,29 @@ class RestartState:
 
     def open(self, vm: int) -> BoolArray:
         """Where a VM could restart now, shape (n_nodes,)."""
-        any_order = self.any_order
-        nodes: BoolArray = any_order.allowed[vm] & (self.left >= any_order.demand[vm]).all(axis=1)
-        for rule in any_order._apart_of[vm]:
+        problem = self.problem
+        nodes: BoolArray = problem.allowed[vm] & (self.left >= problem.demand[vm]).all(axis=1)
+        for rule in problem._apart_of[vm]:
             nodes &= ~self._taken[rule]
-        for rule in any_order._together_of[vm]:
+        for rule in problem._together_of[vm]:
             if self._home[rule] >= 0:
                 nodes &= np.arange(len(nodes)) == self._home[rule]
         return nodes
 
     def restart(self, vm: int, node: int) -> None:
         """Restart a VM on a node that is open to it."""
-        any_order = self.any_order
+        problem = self.problem
         self.placed.append((vm, node))
-        self.left[node] -= any_order.demand[vm]
-        for rule in any_order._apart_of[vm]:
-            zone = any_order.apart[rule][1]
+        self.left[node] -= problem.demand[vm]
+        for rule in problem._apart_of[vm]:
+            zone = problem.apart[rule][1]
             self._taken[rule] |= zone == zone[node]
-        for rule in any_order._together_of[vm]:
+        for rule in problem._together_of[vm]:
             self._home[rule] = node
 
 
-def situation_of(state: PlacementState, failed: IntArray, node_of: IntArray) -> tuple[IntArray, IntArray, AnyOrderProblem]:
-    """The VMs that may restart when nodes have failed, the survivors in document order, and the rest as arrays."""
+def any_order_problem(state: PlacementState, failed: IntArray, node_of: IntArray) -> tuple[IntArray, IntArray, AnyOrderProblem]:
+    """The VMs that may restart when nodes have failed, the survivors in document order, and the failure in their indices."""
     problem = state.problem
     displaced = np.isin(node_of, failed) & ~problem.evictable & ~problem.incoming
     vms = np.flatnonzero(displaced)
@@ -218,7 +218,7 @@ def situation_of(state: PlacementState, failed: IntArray, node_of: IntArray) -> 
             apart.append((mine, rule.zone[nodes]))
         elif rule.kind == "together":
             together.append(mine)
-    any_order = AnyOrderProblem(
+    failure = AnyOrderProblem(
         demand=problem.demand[vms, : problem.n_firm],
         must=problem.protected[vms],
         free=room,
@@ -227,4 +227,4 @@ def situation_of(state: PlacementState, failed: IntArray, node_of: IntArray) -> 
         apart=tuple(apart),
         together=tuple(together),
     )
-    return vms, nodes, any_order
+    return vms, nodes, failure

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from vmplace.failover.any_order.state import AnyOrderProblem
 
 
-def any_order(demand, free, *, must=None, allowed=None, apart=(), together=(), likeness=None):
-    """A situation from lists; `apart` holds (VMs, zones), where zones None stands for nodes."""
+def any_order_problem(demand, free, *, must=None, allowed=None, apart=(), together=(), likeness=None):
+    """A problem from lists; `apart` holds (VMs, zones), where zones None stands for nodes."""
     n_vms, n_nodes, n_resources = len(demand), len(free), np.size([*demand, *free, 0][0])
     demand = np.array(demand, dtype=np.int64).reshape(n_vms, n_resources)
     free = np.array(free, dtype=np.int64).reshape(n_nodes, n_resources)
@@ -36,7 +36,7 @@ def any_order(demand, free, *, must=None, allowed=None, apart=(), together=(), l
 
 
 @st.composite
-def situations(draw, *, max_nodes=4, max_vms=6, resources=2, rules=True):
+def any_order_problems(draw, *, max_nodes=4, max_vms=6, resources=2, rules=True):
     """Failures in which little room is left, so that either answer is likely."""
     n_nodes, n_vms = draw(st.integers(0, max_nodes)), draw(st.integers(0, max_vms))
     n_resources = draw(st.integers(1, resources))
@@ -48,24 +48,24 @@ def situations(draw, *, max_nodes=4, max_vms=6, resources=2, rules=True):
     free = [[draw(st.integers(0, 9 * unit)), *(draw(st.integers(0, 6)) for _ in range(1, n_resources))] for _ in range(n_nodes)]
     must = [draw(st.booleans()) or draw(st.booleans()) for _ in range(n_vms)]
     if not rules:
-        return any_order(demand, free, must=must)
+        return any_order_problem(demand, free, must=must)
     barred = draw(st.sampled_from((0, 0, 1, 3)))
     allowed = [[draw(st.integers(1, 9)) > barred for _ in range(n_nodes)] for _ in range(n_vms)]
     members = st.lists(st.integers(0, n_vms - 1), min_size=1, unique=True) if n_vms else st.nothing()
     zones = st.none() | st.lists(st.integers(0, 2), min_size=n_nodes, max_size=n_nodes)
     apart = draw(st.lists(st.tuples(members, zones), max_size=2)) if n_vms else ()
     together = draw(st.lists(members, max_size=2)) if n_vms else ()
-    return any_order(demand, free, must=must, allowed=allowed, apart=apart, together=together)
+    return any_order_problem(demand, free, must=must, allowed=allowed, apart=apart, together=together)
 
 
 class Possible:
-    """All states of a situation, as node (-1: none) of each VM."""
+    """All states of a failure, as node (-1: none) of each VM."""
 
-    def __init__(self, any_order):
-        self.demand, self.free = any_order.demand.tolist(), any_order.free.tolist()
-        self.must, self.allowed = any_order.must.tolist(), any_order.allowed.tolist()
-        self.apart = [(vms.tolist(), zone.tolist()) for vms, zone in any_order.apart]
-        self.together = [vms.tolist() for vms in any_order.together]
+    def __init__(self, problem):
+        self.demand, self.free = problem.demand.tolist(), problem.free.tolist()
+        self.must, self.allowed = problem.must.tolist(), problem.allowed.tolist()
+        self.apart = [(vms.tolist(), zone.tolist()) for vms, zone in problem.apart]
+        self.together = [vms.tolist() for vms in problem.together]
 
     def consistent(self, home):
         """Whether capacities and rules hold."""
