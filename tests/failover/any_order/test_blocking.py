@@ -16,7 +16,7 @@ def test_who_is_certain_is_never_stranded(case):
     assert not (sure & ~case.must).any()
     for kind, vms in enumerate(case.kinds.vms):
         blocking = BlockingProblem.of(case, kind)
-        if blocking.sharp.impossible and not blocking.mates.any():
+        if blocking.sharp.impossible and not blocking.partners.any():
             assert lost.isdisjoint(vms.tolist())
 
 

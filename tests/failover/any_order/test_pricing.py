@@ -23,8 +23,8 @@ def lightest_by_hand(blocking, counts, weights, node, *, exact):
     best = HEAVY
     for choice in choices(counts):
         load = [sum(n * d for n, d in zip(choice, demand, strict=True)) for demand in kinds.demand.T.tolist()]
-        blocking = [r for r, least in enumerate(need) if blocking.cost[at, r] < NEVER and least <= load[r] <= free[r]]
-        if blocking and (not exact or all(used <= room for used, room in zip(load, free, strict=True))):
+        short = [r for r, least in enumerate(need) if blocking.cost[at, r] < NEVER and least <= load[r] <= free[r]]
+        if short and (not exact or all(used <= room for used, room in zip(load, free, strict=True))):
             best = min(best, sum(n * w for n, w in zip(choice, weights, strict=True)))
     return best
 

@@ -1,8 +1,8 @@
-"""Who restarts whatever the order of restarts and whichever fitting node each VM takes: a certificate, without a search.
+"""A certificate for any-order restart: VMs that no order of restarts and no choice of fitting nodes strands, without a search.
 
 A VM is *stranded* if others have restarted so that no node is left to it: each node that it could use is *blocked*. For a VM of
-demand d, let A be the nodes that its rules leave it and that have room for it as long as nobody has restarted, F_i what node i
-has free, and O the other VMs that fit on some node of A (nobody else matters). Three things block a node of A:
+demand d, let A be the nodes that its rules leave it and that have room for it as long as no other VM has restarted, F_i what node
+i has free, and O the other VMs that fit on some node of A (no other matters). Three things block a node of A:
 
 1. *A resource r* that the VM needs: others have taken so much of it that less than d_r is left, F_ir - d_r + 1 or more. They
    take whole multiples of g_r, the common divisor of their demands, so it is no less than that rounded up to a multiple, c_ir.
@@ -12,16 +12,16 @@ has free, and O the other VMs that fit on some node of A (nobody else matters). 
    blocked by its r(i), and B_r be what all O demand. Nothing is spent twice, so ``sum over i with r(i) = r of c_ir <= B_r`` for
    each r; divided by B_r and summed over the R resources that block some node at all, ``sum over i of c_ir(i) / B_r(i) <= R``.
    The least share of each node, ``min over r of c_ir / B_r``, cannot sum up to more. (Shares are rounded down, in integers.)
-2. *A rule that keeps the VM apart from others*: a member restarted in the node's zone. Each of the p displaced members blocks one
-   zone at most, so p zones at most are blocked by the rule, and what the resources must block is no less than all shares without
-   those of the p zones that have most. Members are not in O then: where one is, no resource needs to block.
-3. *A rule that keeps it together with others*: one of them restarted on another node, which leaves the VM this one only. While
-   none of them has restarted, 1 and 2 hold, for O without them. Once one has, certain is only a VM that finds room on each node
-   that the first of them may take: a node that no resource ever blocks, and no rule, whoever of O restarts there.
+2. *Anti-affinity*: a member of the rule restarted in the node's zone. Each of the p displaced members blocks one zone at most, so
+   the rule blocks p zones at most, and what the resources must block is no less than all shares without those of the p zones
+   that have most. Members are not in O then: where one is, no resource needs to block.
+3. *Affinity*: a member restarted on another node, which leaves the VM this one only. While no member has restarted, 1 and 2
+   hold, for O without the members. Once one has, certain is only a VM that finds room on each node that the first member may
+   take: a node that no resource ever blocks, and no rule, whichever of O restart there.
 
 If the sum is larger than what the others have, then there is no state in which the VM is stranded. The converse does not hold.
-With `BlockingProblem.sharp`, c_ir is the least sum of demands of the others that fit on i, each counted as often as it is there, from
-F_ir - d_r + 1 to F_ir, and no state blocks i by r if there is none: slower, and nearly always exact.
+With `BlockingProblem.sharp`, c_ir is the least sum of demands of the others that fit on i, each counted as often as it is there,
+from F_ir - d_r + 1 to F_ir, and no state blocks i by r if there is none: slower, and nearly always exact.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ _SHARES = 2**31
 
 
 def certified(problem: AnyOrderProblem) -> BoolArray:
-    """Which VMs that must restart are stranded in no state, as far as a quick look can tell; shape (n_vms,).
+    """VMs that must restart and that no state strands, as far as the certificate tells; shape (n_vms,).
 
     Sound, not complete: `vmplace.failover.any_order.decide.strand` decides about the others.
     """
@@ -54,7 +54,7 @@ def certified(problem: AnyOrderProblem) -> BoolArray:
         if (
             not safe[kind]
             and BlockingProblem.alone(problem, kind).impossible
-            and BlockingProblem.of(problem, kind).harmless_mates
+            and BlockingProblem.of(problem, kind).harmless_partners
         ):
             safe |= kinds.dominated_by(kind)
     sure = np.zeros(problem.n_vms, dtype=bool)
@@ -65,7 +65,7 @@ def certified(problem: AnyOrderProblem) -> BoolArray:
 
 @frozen(eq=False)
 class BlockingProblem:
-    """What it takes to block all nodes that a VM could use.
+    """What it takes to block all nodes that a VM could use: the adversary's covering problem.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class BlockingProblem:
     kind
         The VM's kind.
     nodes
-        Those that it can use as long as nobody else has restarted.
+        Those that it can use as long as no other VM has restarted.
     others
         How many other VMs of each kind may restart, shape (n_kinds,).
     cost
@@ -97,9 +97,9 @@ class BlockingProblem:
 
     @classmethod
     def alone(cls, problem: AnyOrderProblem, kind: int) -> "BlockingProblem":
-        """By all others but those that the VM must be together with."""
+        """By all others but those that affinity binds the VM to."""
         whole = cls.of(problem, kind)
-        return cls._by(problem, kind, np.where(whole.mates, 0, whole.others)) if whole.mates.any() else whole
+        return cls._by(problem, kind, np.where(whole.partners, 0, whole.others)) if whole.partners.any() else whole
 
     @classmethod
     def _by(cls, problem: AnyOrderProblem, kind: int, others: IntArray) -> "BlockingProblem":
@@ -138,37 +138,39 @@ class BlockingProblem:
         return evolve(self, cost=cost)
 
     @cached_property
-    def mates(self) -> BoolArray:
-        """Kinds of others that the VM must be together with, shape (n_kinds,)."""
+    def partners(self) -> BoolArray:
+        """Kinds of others that affinity binds the VM to, shape (n_kinds,)."""
         return (self.others > 0) & _share(self.problem.kinds.together, self.kind)
 
     @property
     def impossible(self) -> bool:
-        """Whether it is certain that no resource and no rule to be apart blocks all nodes."""
+        """Whether it is certain that resources and anti-affinity cannot block all nodes."""
         if not len(self.nodes):
             return False
         worth, limit = self.worth
-        return int(worth.sum()) - sum(self._apart(rule, worth) for rule in self.keeping_away) > limit
+        return int(worth.sum()) - sum(self._zones_worth(rule, worth) for rule in self.anti_affinity) > limit
 
     @property
-    def harmless_mates(self) -> bool:
-        """Whether it is certain that the VM finds room wherever the first of those that it must be together with restarts."""
+    def harmless_partners(self) -> bool:
+        """Whether it is certain that the VM finds room wherever the first of those that affinity binds it to restarts."""
         kinds = self.problem.kinds
-        if not self.mates.any():
+        if not self.partners.any():
             return True
         # Of two rules, each might have its first on a node of its own.
-        rules = [rule for rule in kinds.together[self.kind] if any(rule in kinds.together[k] for k in np.flatnonzero(self.mates))]
-        homes = np.logical_or.reduce(kinds.fits[self.mates])
+        rules = [
+            rule for rule in kinds.together[self.kind] if any(rule in kinds.together[k] for k in np.flatnonzero(self.partners))
+        ]
+        homes = np.logical_or.reduce(kinds.fits[self.partners])
         homes[self.nodes[(self.cost == NEVER).all(axis=1)]] = False
-        return len(rules) == 1 and not self.keeping_away and not homes.any()
+        return len(rules) == 1 and not self.anti_affinity and not homes.any()
 
     @cached_property
-    def keeping_away(self) -> list[int]:
-        """Rules that keep the VM apart from others that may restart."""
+    def anti_affinity(self) -> list[int]:
+        """Anti-affinity rules between the VM and others that may restart."""
         return [rule for rule in sorted(self.problem.kinds.apart[self.kind]) if self.members(rule)]
 
     def members(self, rule: int) -> int:
-        """How many of the others, of those that fit anywhere, a rule keeps apart."""
+        """How many of the others, of those that fit anywhere, are in an anti-affinity rule."""
         kinds = self.problem.kinds
         others = (self.others * kinds.fits.any(axis=1)).tolist()
         return sum(n for n, rules in zip(others, kinds.apart, strict=True) if rule in rules)
@@ -189,8 +191,8 @@ class BlockingProblem:
         share[cost[:, blocking] == NEVER] = limit + 1
         return share.min(axis=1, initial=limit + 1), limit
 
-    def _apart(self, rule: int, worth: IntArray) -> int:
-        """The most that members of a rule can be worth by blocking zones."""
+    def _zones_worth(self, rule: int, worth: IntArray) -> int:
+        """The most that the zones are worth that members of an anti-affinity rule can block."""
         zone = self.problem.apart[rule][1][self.nodes]
         _, number = np.unique(zone, return_inverse=True)
         value = np.zeros(len(self.nodes), dtype=np.int64)
@@ -199,5 +201,5 @@ class BlockingProblem:
 
 
 def _share(rules: Sequence[frozenset[int]], kind: int) -> BoolArray:
-    """Kinds that a rule binds together with this one, shape (n_kinds,)."""
+    """Kinds that share a rule with this one, shape (n_kinds,)."""
     return np.array([not theirs.isdisjoint(rules[kind]) for theirs in rules], dtype=bool)

@@ -153,7 +153,7 @@ class _Uncovered:
     def occupy(self, index: int, zone: int) -> bool:
         """Restart a VM that keeps the target away from a zone, by the rule of this index; whether one may."""
         blocking = self.attempt.blocking
-        rule = blocking.keeping_away[index]
+        rule = blocking.anti_affinity[index]
         if not self.attempt.occupy(rule, blocking.problem.apart[rule][1] == zone):
             return False
         for group, nodes in self.nodes.items():
@@ -191,7 +191,7 @@ class _Covering:
             Attack(blocking),
             {g: [] if blocked.intersection(enumerate(g.zones)) else list(g.nodes) for g in lightest.groups},
             blocking.fillers.tolist(),
-            [blocking.members(rule) for rule in blocking.keeping_away],
+            [blocking.members(rule) for rule in blocking.anti_affinity],
         )
         for index, _ in blocked:
             self._left.zones[index] -= 1

@@ -149,14 +149,14 @@ class _AdversarySearch:
         outcome, story = (Outcome.INFEASIBLE, None) if alone.impossible else cover(alone, budget=budget)
         if outcome is Outcome.INFEASIBLE:
             self.never_alone.add(kind)
-        if story is not None or (outcome is Outcome.INFEASIBLE and whole.harmless_mates):
+        if story is not None or (outcome is Outcome.INFEASIBLE and whole.harmless_partners):
             self._settle(kind, story)
 
     def exactly(self, budget: Budget, every: bool) -> None:
         """By integer programs: one of those that affinity binds the VM to has restarted, or none of them has."""
         for kind in self._undecided(budget, every):
             whole, outcome, story = BlockingProblem.of(self.problem, kind), Outcome.INFEASIBLE, None
-            cases = [whole] if whole.mates.any() else []
+            cases = [whole] if whole.partners.any() else []
             if kind not in self.never_alone:
                 cases.append(BlockingProblem.alone(self.problem, kind))
             for case in cases:

@@ -35,7 +35,7 @@ class _AdversaryModel:
         self._limit()
         zones = {rule: self._apart(rule) for rule in range(len(self.problem.apart))}
         homes = {rule: self._together(rule) for rule in range(len(self.problem.together))}
-        if blocking.mates.any():
+        if blocking.partners.any():
             mine = self.kinds.together[blocking.kind]
             self.program.row(((home, 1) for rule in mine for home in homes[rule].values()), lower=1)
         for at, node in enumerate(blocking.nodes.tolist()):

@@ -39,7 +39,7 @@ def _companies(blocking: BlockingProblem) -> Iterator[tuple[int, int]]:
     kinds = blocking.problem.kinds
     cost = np.zeros(blocking.problem.n_nodes, dtype=np.int64)
     cost[blocking.nodes], _ = blocking.worth
-    for kind in np.flatnonzero(blocking.mates).tolist():
+    for kind in np.flatnonzero(blocking.partners).tolist():
         nodes = np.flatnonzero(kinds.fits[kind])
         for node in nodes[np.argsort(cost[nodes], kind="stable")][:_COMPANIES].tolist():
             yield kind, node

@@ -144,7 +144,7 @@ class Lightest:
         alike: dict[tuple[tuple[tuple[int, Window], ...], tuple[int, ...]], list[int]] = {}
         for at, node in enumerate(blocking.nodes.tolist()):
             ways = tuple(self._way(at, node, r) for r in np.flatnonzero(blocking.cost[at] < NEVER).tolist())
-            zones = tuple(int(blocking.problem.apart[rule][1][node]) for rule in blocking.keeping_away)
+            zones = tuple(int(blocking.problem.apart[rule][1][node]) for rule in blocking.anti_affinity)
             alike.setdefault((ways, zones), []).append(node)
         self.groups = [Group(tuple(nodes), *key) for key, nodes in alike.items()]
 
