@@ -1,27 +1,14 @@
 """A cluster with more VMs: the same as a problem and as a cluster."""
 
-import attrs
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.problems import same
 from vmplace import VM, Cluster, Node
 from vmplace.capacity.enlarged import Enlarged
 from vmplace.model.columns import VMColumns
 from vmplace.problem.compile import compile_problem
-from vmplace.problem.problem import Problem
 from vmplace.testing import clusters
-
-
-def same(first: Problem, second: Problem) -> None:
-    for name in (field.name for field in attrs.fields(Problem)):
-        one, other = getattr(first, name), getattr(second, name)
-        if isinstance(one, np.ndarray):
-            assert np.array_equal(one, other), name
-        elif name == "compiled_rules":
-            assert [(b.index, b.vms.tolist()) for b in one] == [(b.index, b.vms.tolist()) for b in other]
-        else:
-            assert one == other, name
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -30,7 +17,8 @@ def test_the_problem_is_that_of_the_cluster(cluster, times, pair):
     pool = cluster.nodes[0].pool
     bundle = {5: 2, 3: 1} if pair else {4: 1}
     enlarged = Enlarged(cluster, cluster, pool, bundle, {"vcpu": 1})
-    same(enlarged.problem(times), compile_problem(enlarged.cluster_with(times)))
+    larger = enlarged.cluster_with(times)
+    same(enlarged.problem(times), larger, compile_problem(larger), larger)
     assert [vm.name for vm in enlarged.cluster_with(times).vms[len(cluster.vms) :]] == list(enlarged.added(times))
     assert enlarged.demand[:, 0].tolist() == ([5, 5, 3] if pair else [4])
 
@@ -41,7 +29,7 @@ def test_columns_stay_columns():
     more = enlarged.cluster_with(2)
     assert isinstance(more.vms, VMColumns)
     assert list(more.vms[1:]) == [VM("new-1", 2, resources={"vcpu": 3}), VM("new-2", 2, resources={"vcpu": 3})]
-    same(enlarged.problem(2), compile_problem(more))
+    same(enlarged.problem(2), more, compile_problem(more), more)
 
 
 def test_names_are_not_those_of_another_pool():

@@ -1,5 +1,7 @@
 """`explain` against brute force: what is blamed is unsafe and minimal, what is called a remedy makes all safe."""
 
+from pathlib import Path
+
 import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, given, settings
@@ -7,10 +9,12 @@ from hypothesis import strategies as st
 
 import vmplace
 from tests.support.brute import World
+from tests.support.compilations import counted
 from vmplace.model.what_if import within, without
 from vmplace.testing import clusters
 
 BOUNDLESS = 10**6
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 plain = st.one_of(
     clusters(min_nodes=2, max_nodes=4, max_vms=5, placed="all"),
@@ -159,3 +163,10 @@ def test_what_is_told_of_other_promises_is_true(cluster):
 @given(st.one_of(plain, promised))
 def test_what_is_told_is_true_of_many_more(cluster):
     holds_true(cluster)
+
+
+@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.*") if path.suffix in (".json", ".yaml")))
+def test_the_cluster_is_compiled_once(example, monkeypatch):
+    cluster, compiled = vmplace.load(EXAMPLES / example), counted(monkeypatch)
+    vmplace.explain(cluster)
+    assert len(compiled) == 1

@@ -1,4 +1,4 @@
-"""Remedies that give up no VM: what is found is as small as can be, and nothing is found where nothing helps."""
+"""Remedies: what is found is as small as can be, and nothing is found where nothing helps."""
 
 from fractions import Fraction
 
@@ -7,9 +7,19 @@ import pytest
 import vmplace
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn
 from vmplace.diagnosis.oracle import RemedyOracle
-from vmplace.diagnosis.remedies import fewer_rules, finished, less_headroom, less_promised, more_nodes, returned
+from vmplace.diagnosis.remedies import (
+    fewer_rules,
+    fewer_vms,
+    finished,
+    less_headroom,
+    less_promised,
+    more_nodes,
+    one_vm_less,
+    returned,
+)
 from vmplace.diagnosis.results import Remedy, ranked
-from vmplace.diagnosis.sacrifices import fewer_vms, one_vm_less
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
 from vmplace.solvers.budget import Budget
 
 
@@ -22,9 +32,13 @@ def on(*sizes):
     return [VM(f"v{i}", size, f"n{i}") for i, size in enumerate(sizes)]
 
 
+def oracle_of(cluster, pool="", moving=False, budget=None):
+    return RemedyOracle(Names(cluster, compile_problem(cluster)), pool, moving, budget or Budget(), deterministic=True)
+
+
 def tried(way, cluster, *rest, moving=False, pool=""):
-    tryout = RemedyOracle(cluster, pool, moving, Budget(), deterministic=True)
-    found = list(way(tryout, *rest))
+    oracle = oracle_of(cluster, pool, moving)
+    found = list(way(oracle, *rest))
     for remedy in found:
         report = vmplace.check(remedy.cluster)
         assert (report.pools[pool] if pool else report.status) == "safe"
@@ -79,9 +93,9 @@ def test_a_migration_that_ends_makes_room():
 
 def test_one_rule_or_as_few_as_it_takes():
     cluster = Cluster(nodes(9, 9), on(2, 2), [OnlyOn(["v0"], ["n0", "n1"]), Apart(["v0", "v1"])])
-    assert told(fewer_rules, cluster, {0, 1}) == ["let rules[1] (apart) be a wish (must: false)"]
+    assert told(fewer_rules, cluster, {0, 1}) == ["make rules[1] (apart) a preference (must: false)"]
     both = Cluster(nodes(9, 9, 9), on(2, 2), [OnlyOn(["v0"], ["n0"]), OnlyOn(["v1"], ["n1"]), Apart(["v0", "v1"])])
-    assert told(fewer_rules, both, {0, 1, 2}) == ["let rules[0] (only-on) and rules[1] (only-on) be wishes (must: false)"]
+    assert told(fewer_rules, both, {0, 1, 2}) == ["make rules[0] (only-on) and rules[1] (only-on) preferences (must: false)"]
 
 
 def test_as_much_headroom_as_can_be_kept():
@@ -92,11 +106,11 @@ def test_as_much_headroom_as_can_be_kept():
 
 def test_the_next_weaker_promise():
     cluster = Cluster(nodes(9, 9, 9), on(4, 4, 4), guarantee=Guarantee(failures=2))
-    assert told(less_promised, cluster) == ["promise no more than 1 at once (failures: 1)"]
+    assert told(less_promised, cluster) == ["guarantee no more than 1 failure at the same time (failures: 1)"]
     any_order = Cluster(
         nodes(10, 6, 6), [VM(f"v{i}", m, "n0") for i, m in enumerate((4, 3, 3))], guarantee=Guarantee(restart="any-order")
     )
-    assert told(less_promised, any_order) == ["restart VMs to a plan after a failure (restart: planned)"]
+    assert told(less_promised, any_order) == ["restart VMs by a plan after a failure (restart: planned)"]
 
 
 def test_one_vm_that_gives_way_in_each_way():
@@ -110,9 +124,9 @@ def test_one_vm_that_gives_way_in_each_way():
 
 
 def test_without_a_suspect_changed_nothing_is_tried():
-    tryout = RemedyOracle(Cluster(nodes(9, 9), on(7, 5)), "", False, Budget())
-    assert list(one_vm_less(tryout, {"v0"}, set())) == []
-    assert tryout.tries == 0
+    oracle = oracle_of(Cluster(nodes(9, 9), on(7, 5)))
+    assert list(one_vm_less(oracle, {"v0"}, set())) == []
+    assert oracle.tries == 0
 
 
 @pytest.mark.parametrize(("kind", "field"), [("unprotect", "protected"), ("stop", "running")])
@@ -128,14 +142,14 @@ def test_who_waits_is_done_without():
     found = tried(one_vm_less, cluster, {"w"}, None)
     assert {remedy.kind for remedy in found} == {"shrink", "stop"}  # that it need not restart does not make it run
     (gone,) = [remedy for remedy in found if remedy.kind == "stop"]
-    assert gone.action == "do without w (8 MiB)"
+    assert gone.action == "do not start w (8 MiB)"
     assert [vm.name for vm in gone.cluster.vms] == ["v0", "v1"]
 
 
 def test_out_of_time_nothing_is_told_and_that_is_counted():
-    tryout = RemedyOracle(Cluster(nodes(9, 9, 9), on(7, 7, 7)), "", False, Budget(0))
-    assert list(more_nodes(tryout)) == []
-    assert tryout.undecided == tryout.tries > 0
+    oracle = oracle_of(Cluster(nodes(9, 9, 9), on(7, 7, 7)), budget=Budget(0))
+    assert list(more_nodes(oracle)) == []
+    assert oracle.undecided == oracle.tries > 0
 
 
 def test_the_least_intrusive_comes_first_and_several_vms_last():

@@ -1,17 +1,16 @@
 """A restricted problem is what compiling the changed cluster gives."""
 
-import attrs
 import numpy as np
 import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.problems import pools, same
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, OnlyOn
 from vmplace.model.what_if import less, with_states
 from vmplace.model.what_if import yielding as yielding_cluster
 from vmplace.problem.compile import compile_problem
-from vmplace.problem.problem import Problem
 from vmplace.problem.restrict import in_state, only, placed, promising, without, yielding
 from vmplace.testing import clusters
 
@@ -20,40 +19,6 @@ any_cluster = st.one_of(
     clusters(min_nodes=1, max_vms=8, domains=True, targets=True, stopped=False),
 )
 drawn = settings(max_examples=150, deadline=None, derandomize=True)
-
-
-def pools(cluster):
-    return np.array([*dict.fromkeys([*cluster.node_columns.pool.words, *cluster.vm_columns.pool.words]), ""])
-
-
-def shown(rule):
-    parts = ("index", "kind", "vms", "nodes", "zone", "must", "weight", "during_failover")
-    return [value.tolist() if isinstance(value := getattr(rule, name), np.ndarray) else value for name in parts]
-
-
-def same(restricted: Problem, cluster: Cluster, compiled: Problem, changed: Cluster) -> None:
-    """Field by field, pools by name; `original` by the names of the VMs, as it leads to the first cluster."""
-    vms, left = ([vm.name for vm in c.vms] for c in (cluster, changed))
-    assert [vms[i] for i in restricted.original] == [left[i] for i in compiled.original]
-    for name in ("pool", "signature_pool", "unit_pool", "vm_pool"):
-        one, other = pools(cluster)[getattr(restricted, name)], pools(changed)[getattr(compiled, name)]
-        assert one.tolist() == other.tolist(), name
-    # A resource that no node has goes with the VMs that ask for it.
-    still = [0, *(1 + restricted.resources.index(name) for name in compiled.resources)]
-    gone = np.setdiff1d(np.arange(restricted.demand.shape[1]), still)
-    assert not restricted.capacity[:, gone].any()
-    assert not restricted.demand[:, gone].any()
-    for name in {field.name for field in attrs.fields(Problem)} - {"original", "pool", "signature_pool", "resources", "n_firm"}:
-        one, other = getattr(restricted, name), getattr(compiled, name)
-        if name in ("compiled_rules", "unary_rules"):
-            assert list(map(shown, one)) == list(map(shown, other)), name
-        elif name in ("demand", "capacity"):
-            assert one[:, still].tolist() == other.tolist(), name
-        elif isinstance(one, np.ndarray):
-            assert one.tolist() == other.tolist(), name
-        else:
-            assert one == other, name
-    assert restricted.classes.of.tolist() == compiled.classes.of.tolist()
 
 
 def some(data, count):

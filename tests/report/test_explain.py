@@ -80,7 +80,7 @@ def test_the_story_of_what_rules_forbid(told):
         "to blame: db-1 (64 GiB); rules[0] (apart) (without any one of these the cluster would survive it)",
         "to blame: license-server (4 GiB); rules[1] (only-on)",
         "  1. bring hv-3 back into service",
-        "  2. let rules[0] (apart) and rules[1] (only-on) be wishes (must: false)",
+        "  2. make rules[0] (apart) and rules[1] (only-on) preferences (must: false)",
         "Tried, and not enough alone:\n  to add up to four nodes",
     )
 
@@ -103,7 +103,7 @@ def test_every_obstacle_and_every_vm_that_finds_no_node_has_its_line(told):
         "to blame: z (1 MiB); rules[1] (only-on)",
         "to blame: x (2 MiB), y (2 MiB); rules[0] (apart)",
         "  1. bring c back into service",
-        "  2. let rules[0] (apart) and rules[1] (only-on) be wishes (must: false)",
+        "  2. make rules[0] (apart) and rules[1] (only-on) preferences (must: false)",
         "to add up to four nodes",
     )
 
@@ -158,7 +158,7 @@ def test_other_promises_have_a_story_too(told):
         text,
         "x (4 MiB) on a finds no node if the HA manager restarts",
         "to blame: x (4 MiB), y (3 MiB), z (3 MiB) (without any one of these the cluster would survive it)",
-        "restart VMs to a plan after a failure (restart: planned)",
+        "restart VMs by a plan after a failure (restart: planned)",
     )
 
 

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from attrs import define, evolve, field
@@ -10,17 +9,27 @@ from attrs import define, evolve, field
 from vmplace.diagnosis.failures import failures_lost, turns_lost
 from vmplace.diagnosis.faults import faults_now
 from vmplace.diagnosis.oracle import RemedyOracle
-from vmplace.diagnosis.remedies import fewer_rules, finished, less_headroom, less_promised, more_nodes, returned
+from vmplace.diagnosis.remedies import (
+    fewer_rules,
+    fewer_vms,
+    finished,
+    less_headroom,
+    less_promised,
+    more_nodes,
+    one_vm_less,
+    returned,
+)
 from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack, ranked
-from vmplace.diagnosis.sacrifices import fewer_vms, one_vm_less
+from vmplace.diagnosis.variants import Variant, left_out
 from vmplace.failover.check import verdict_now
 from vmplace.failover.verdict import Verdict
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_count
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import spell_memory
-from vmplace.model.what_if import bridged, less
-from vmplace.placement.place import place
+from vmplace.model.what_if import bridged
+from vmplace.placement.options import PlaceOptions
+from vmplace.placement.place import solve
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.results.placement import Report, Solution
@@ -101,11 +110,10 @@ def _tightest(names: Names, verdict: Verdict) -> tuple[Slack, ...]:
     np.add.at(free, names.problem.pool, state.free)
     left = free[scenarios.pool] - scenarios.sums(state.free) - state.asked if len(scenarios) else np.zeros(0, dtype=np.int64)
     order = [number for number in np.argsort(left, kind="stable").tolist() if state.asked[number]][:_TIGHTEST]
-    pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
     return tuple(
         Slack(
             names.scenario(scenarios, number),
-            pools[int(scenarios.pool[number])],
+            names.pools[int(scenarios.pool[number])],
             int(state.asked[number]),
             int(left[number]),
             min(int(left[number]), int(state.room_elsewhere[number])),
@@ -162,46 +170,55 @@ class _Explainer:
 
     def _mend(self, pool: str, budget: Budget) -> int:
         """What makes a pool safe, or the cluster; returns how many changes were tried."""
-        tryout = RemedyOracle(self.names.cluster, pool, False, budget, self.seed, self.deterministic)
-        part = tryout.part(self.names.cluster)
-        solution = place(part, objective="moves", move_running=True, **self._options(budget.share(_REPAIR)))
+        oracle = RemedyOracle(self.names, pool, False, budget, self.seed, self.deterministic)
+        part = oracle.part(self.names)
+        solution = self._placed(part, budget.share(_REPAIR))
         where = f" of pool {pool}" if pool else ""
         core: frozenset[str] | None = None
         if solution.node_of is not None:
             action, kind = _moves(solution, part)
             proved = solution.status is Status.OPTIMAL
-            self.remedies += tryout.remedy(kind, action, self.names.cluster, solution, least=proved)
+            unchanged = Variant(self.names, self.names.problem, lambda: self.names.cluster)
+            self.remedies += oracle.remedy(kind, action, unchanged, solution, least=proved)
         elif solution.status is Status.INFEASIBLE:
-            tryout.moving = True
+            oracle.moving = True
             found = list(self._obstacles(pool, part, solution, budget.share(_CONFLICT)))
             self.obstacles += found
             core = frozenset[str]().union(*(o.conflict.vms for o in found)) if len(found) == 1 else frozenset()
         else:
             self.unfinished.append(f"whether migrations could make the VMs{where} safe")
-        self._try(tryout, core, where)
-        return tryout.tries
+        self._try(oracle, core, where)
+        return oracle.tries
 
-    def _options(self, budget: Budget) -> dict[str, Any]:
-        limit = None if np.isinf(budget.left) else budget.left
-        return {"seed": self.seed, "deterministic": self.deterministic, "time_limit": limit, "cancel": budget.cancel}
+    def _placed(self, names: Names, budget: Budget, *, move_running: bool = True, best_effort: bool = False) -> Solution:
+        """With the least memory migrated."""
+        ask = PlaceOptions(
+            objective="moves",
+            seed=self.seed,
+            deterministic=self.deterministic,
+            move_running=move_running,
+            best_effort=best_effort,
+        )
+        with Budget(budget.left, budget.cancel).interruptible() as inner:
+            return solve(names, ask, inner)
 
-    def _obstacles(self, pool: str, part: Cluster, solution: Solution, budget: Budget) -> Iterator[Obstacle]:
+    def _obstacles(self, pool: str, part: Names, solution: Solution, budget: Budget) -> Iterator[Obstacle]:
         """Why nothing helps that only moves: who is to blame, and of the others again, unless it is for lack of memory in all."""
-        while solution.status is Status.INFEASIBLE and part.vms:
+        while solution.status is Status.INFEASIBLE and part.cluster.vms:
             obstacle = self._obstacle(pool, part, solution, budget)
             yield obstacle
             if obstacle.conflict.kind in ("sums", "capacity", "alone") or not obstacle.conflict.minimal or budget.spent:
                 return
-            part = less(part, obstacle.conflict.vms)
-            solution = place(part, objective="moves", move_running=True, **self._options(budget.share(_REPAIR)))
+            part = left_out(part, obstacle.conflict.vms)
+            solution = self._placed(part, budget.share(_REPAIR))
 
-    def _obstacle(self, pool: str, part: Cluster, solution: Solution, budget: Budget) -> Obstacle:
+    def _obstacle(self, pool: str, part: Names, solution: Solution, budget: Budget) -> Obstacle:
         """One of them; with fewer VMs to blame, if the bound names more than need be."""
-        names, goal = Names(part, compile_problem(part)), Goal(("moves",), move_running=True)
-        conflict, bound = solution.conflict, impossible(names.problem, goal)
+        goal = Goal(("moves",), move_running=True)
+        conflict, bound = solution.conflict, impossible(part.problem, goal)
         assert conflict is not None
         if not conflict.minimal:
-            fewer = conflict_of_search(PartOracle(names, goal, budget, self.seed, self.deterministic))
+            fewer = conflict_of_search(PartOracle(part, goal, budget, self.seed, self.deterministic))
             if fewer.minimal:
                 conflict = evolve(conflict, vms=fewer.vms, rules=fewer.rules, limits=fewer.limits, minimal=True)
         missing = None
@@ -209,65 +226,64 @@ class _Explainer:
             missing = (bound.need - max(bound.free, 0)) * (bound.size if bound.kind == "slots" else 1)
         return Obstacle(pool, solution.reason, conflict, missing)
 
-    def _try(self, tryout: RemedyOracle, core: frozenset[str] | None, where: str) -> None:
+    def _try(self, oracle: RemedyOracle, core: frozenset[str] | None, where: str) -> None:
         """One way to change things after another, each in its share of the time."""
-        budget = tryout.budget
+        budget = oracle.budget
         suspects = {vm for blame in self.blames for vm in blame.vms}.union(core or ())
-        rules = {rule for blame in self.blames for rule in blame.rules if blame.pool == tryout.pool or not tryout.pool}
-        rules.update(rule for obstacle in self.obstacles for rule in obstacle.conflict.rules if obstacle.pool == tryout.pool)
+        rules = {rule for blame in self.blames for rule in blame.rules if blame.pool == oracle.pool or not oracle.pool}
+        rules.update(rule for obstacle in self.obstacles for rule in obstacle.conflict.rules if obstacle.pool == oracle.pool)
         ways: list[tuple[str, Callable[[], Iterator[Remedy]]]] = [
-            ("to wait for migrations under way", lambda: finished(tryout)),
-            ("to bring back nodes that are out of service", lambda: returned(tryout)),
-            ("to give up one rule", lambda: fewer_rules(tryout, rules)),
-            ("to give up headroom", lambda: less_headroom(tryout)),
-            ("to promise a little less", lambda: less_promised(tryout)),
-            ("to add up to four nodes", lambda: more_nodes(tryout)),
-            ("to shut down one VM", lambda: one_vm_less(tryout, suspects, core)),
+            ("to wait for migrations under way", lambda: finished(oracle)),
+            ("to bring back nodes that are out of service", lambda: returned(oracle)),
+            ("to give up one rule", lambda: fewer_rules(oracle, rules)),
+            ("to give up headroom", lambda: less_headroom(oracle)),
+            ("to promise a little less", lambda: less_promised(oracle)),
+            ("to add up to four nodes", lambda: more_nodes(oracle)),
+            ("to shut down one VM", lambda: one_vm_less(oracle, suspects, core)),
         ]
         for done, (way, remedies) in enumerate(ways):
-            tryout.budget = budget.share(1 / (len(ways) + 1 - done))
-            self._collect(tryout, f"{way}{where}", remedies())
-        tryout.budget = budget
-        self._give_up_several(tryout, where)
+            oracle.budget = budget.share(1 / (len(ways) + 1 - done))
+            self._collect(oracle, f"{way}{where}", remedies())
+        oracle.budget = budget
+        self._give_up_several(oracle, where)
 
-    def _collect(self, tryout: RemedyOracle, way: str, remedies: Iterator[Remedy]) -> None:
-        tries, undecided = tryout.tries, tryout.undecided
+    def _collect(self, oracle: RemedyOracle, way: str, remedies: Iterator[Remedy]) -> None:
+        tries, undecided = oracle.tries, oracle.undecided
         self.budget.tell("explain")
         found = list(remedies)
         self.remedies += found
-        if tryout.undecided > undecided:
+        if oracle.undecided > undecided:
             self.unfinished.append(f"what it would take {way}")
-        elif tryout.tries > tries and not found:
+        elif oracle.tries > tries and not found:
             self.futile.append(way)
 
-    def _give_up_several(self, tryout: RemedyOracle, where: str) -> None:
+    def _give_up_several(self, oracle: RemedyOracle, where: str) -> None:
         """Where no one VM is enough: those that the best plans leave out."""
-        found = {remedy.kind for remedy in self.remedies if remedy.pool == tryout.pool}
+        found = {remedy.kind for remedy in self.remedies if remedy.pool == oracle.pool}
         missing = [kind for kind in ("unprotect", "stop") if kind not in found]
         if not missing:
             return
-        if tryout.budget.spent:
+        if oracle.budget.spent:
             self.unfinished.append(f"what it would take to give up several VMs{where}")
             return
-        part, solution = tryout.part(self.names.cluster), None
+        part, solution = oracle.part(self.names), None
         lost = {vm for loss in self.report.unprotected for vm in loss.vms}
-        if tryout.moving or self.report.waiting:
-            options = self._options(tryout.budget.share(_REPAIR))
-            solution = place(part, objective="moves", move_running=tryout.moving, best_effort=True, **options)
+        if oracle.moving or self.report.waiting:
+            share = oracle.budget.share(_REPAIR)
+            solution = self._placed(part, share, move_running=oracle.moving, best_effort=True)
             if solution.node_of is None:
                 if solution.status is Status.UNKNOWN:
                     self.unfinished.append(f"what it would take to give up several VMs{where}")
                 return
             lost = {vm for loss in solution.unprotected for vm in loss.vms}
-            tryout.moving = False  # besides what this placement moves
+            oracle.moving = False  # besides what this placement moves
         for kind in missing:
-            self._collect(tryout, f"to give up several VMs{where}", fewer_vms(tryout, lost, solution, kind))
+            self._collect(oracle, f"to give up several VMs{where}", fewer_vms(oracle, lost, solution, kind))
 
 
-def _moves(solution: Solution, cluster: Cluster) -> tuple[str, str]:
+def _moves(solution: Solution, names: Names) -> tuple[str, str]:
     """What a repair does, and which kind of remedy it is."""
-    moved, problem = solution.migrations, compile_problem(cluster)
-    started = Names(cluster, problem).vms(np.flatnonzero(problem.node_of < 0).tolist())
+    moved, started = solution.migrations, names.vms(np.flatnonzero(names.problem.node_of < 0).tolist())
     ways = [f"{m.vm} ({spell_memory(m.memory)}) from {m.source} to {m.destination}" for m in moved]
     if len(moved) > _FEW:
         ways = [f"{len(moved)} VMs ({spell_memory(sum(m.memory for m in moved))})"]

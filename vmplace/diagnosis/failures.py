@@ -13,10 +13,9 @@ from vmplace.failover.reasons import scenario_sentence
 from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.model.units import spell_memory
-from vmplace.model.what_if import yielding
-from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
+from vmplace.problem.restrict import yielding
 from vmplace.search.deletion_filter import DeletionFilter
 from vmplace.search.infeasibility import Demand, Demands
 from vmplace.solvers.budget import Budget
@@ -37,7 +36,6 @@ def failures_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Bl
 
 def turns_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Blame]:
     """Pools that survive each failure by itself, but not all one after the other."""
-    pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
     for pool in [pool for pool, fate in verdict.turns.items() if fate == ScenarioStatus.UNSAFE]:
 
         def fate(problem: Problem, node_of: IntArray, pool: int = pool) -> ScenarioStatus:
@@ -48,7 +46,7 @@ def turns_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Blame
         part, minimal = _thinned(Demands(frozenset(placed.tolist()), _musts(names)), names, budget, fate)
         reason = "no plans for the first failure leave room for each that may follow"
         who, rules = names.vms(sorted(part.vms)), tuple(sorted(part.rules))
-        yield Blame("turns", pools[pool], pools[pool], reason, who, rules, minimal=minimal)
+        yield Blame("turns", names.pools[pool], names.pools[pool], reason, who, rules, minimal=minimal)
 
 
 @define
@@ -91,7 +89,7 @@ class _RestartTests:
         if rules == self.whole.rules:
             return self.names.problem
         if rules not in self._ruled:
-            self._ruled[rules] = compile_problem(yielding(self.names.cluster, self.whole.rules - rules))
+            self._ruled[rules] = yielding(self.names.problem, self.whole.rules - rules)
         return self._ruled[rules]
 
 
@@ -150,11 +148,10 @@ class _Failure:
         part, minimal = (Demands(frozenset(loss.vms.tolist())), False) if self.budget.spent else self._fewest(loss)
         shortfall, on = self._shortfall(int(names.problem.memory[loss.vms].sum()))
         stuck = tuple(self._stuck(vm, loss) for vm in loss.vms.tolist())
-        pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
         return Blame(
             "failure",
             names.scenario(scenarios, self.number),
-            pools[int(scenarios.pool[self.number])],
+            names.pools[int(scenarios.pool[self.number])],
             scenario_sentence(loss.reason, scenarios, self.number, names),
             names.vms(sorted(part.vms)),
             tuple(sorted(part.rules)),

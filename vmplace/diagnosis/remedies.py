@@ -1,123 +1,126 @@
-"""Remedies that give up no VM: nodes back in service, a rule or a promise given up, nodes bought."""
+"""Remedies, the least intrusive first: what ends, moves or comes back; what is asked for a little less; nodes; VMs given up."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from attrs import evolve
 
+from vmplace.diagnosis import variants
 from vmplace.diagnosis.oracle import RemedyOracle
 from vmplace.diagnosis.results import Remedy
+from vmplace.diagnosis.variants import Variant
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Guarantee, Node
 from vmplace.model.references import resolve
 from vmplace.model.units import MAX_MEMORY, spell_memory
-from vmplace.model.what_if import with_nodes, with_states, with_vms, yielding
+from vmplace.model.what_if import waiting
+from vmplace.results.placement import Solution
+from vmplace.search.deletion_filter import DeletionFilter
 
-__all__ = ["fewer_rules", "finished", "less_headroom", "less_promised", "more_nodes", "returned"]
+__all__ = ["fewer_rules", "fewer_vms", "finished", "less_headroom", "less_promised", "more_nodes", "one_vm_less", "returned"]
 
-_MOST_NODES = 4
-_PERCENT = 100
+_MOST_NODES, _PERCENT = 4, 100
+
+_ENOUGH, _NAMED = 3, 6
+"""So many VMs are found each of which is enough by itself; and so many are named."""
 
 
-def finished(tryout: RemedyOracle) -> Iterator[Remedy]:
+def finished(oracle: RemedyOracle) -> Iterator[Remedy]:
     """All migrations under way come to their end."""
-    vms, nodes = tryout.cluster.vm_columns, tryout.cluster.node_columns.names
+    vms = oracle.cluster.vm_columns
     under_way = (vms.target >= 0) & (vms.target != vms.node) & vms.running & (vms.node >= 0)
-    ends = {
-        i: {"node": nodes[int(vms.target[i])], "target": None}
-        for i in np.flatnonzero(under_way).tolist()
-        if tryout.concerns(vms.pool[i])
-    }
+    ends = [i for i in np.flatnonzero(under_way).tolist() if oracle.concerns(vms.pool[i])]
     if ends:
-        count = "the migration" if len(ends) == 1 else f"the {len(ends)} migrations"
-        yield from _if_it_helps(tryout, "finish", f"wait until {count} under way is done", with_vms(tryout.cluster, ends))
+        done = "the migration under way is done" if len(ends) == 1 else f"the {len(ends)} migrations under way are done"
+        yield from _if_it_helps(oracle, "finish", f"wait until {done}", variants.arrived(oracle.names, ends))
 
 
-def returned(tryout: RemedyOracle) -> Iterator[Remedy]:
+def returned(oracle: RemedyOracle) -> Iterator[Remedy]:
     """A node comes back from maintenance, or online; or all do."""
-    away = [i for i, node in enumerate(tryout.cluster.nodes) if node.state != "online" and tryout.concerns(node.pool)]
+    away = [i for i, node in enumerate(oracle.cluster.nodes) if node.state != "online" and oracle.concerns(node.pool)]
     found = False
     for group in [*([i] for i in away), *([away] if len(away) > 1 else [])]:
         if found and len(group) > 1:
             return
-        names = ", ".join(tryout.cluster.nodes[i].name for i in group)
+        names = ", ".join(oracle.cluster.nodes[i].name for i in group)
         for remedy in _if_it_helps(
-            tryout, "return", f"bring {names} back into service", with_states(tryout.cluster, "online", group)
+            oracle, "return", f"bring {names} back into service", variants.in_service(oracle.names, group)
         ):
             found = True
             yield remedy
 
 
-def fewer_rules(tryout: RemedyOracle, suspects: Collection[int]) -> Iterator[Remedy]:
+def fewer_rules(oracle: RemedyOracle, suspects: Collection[int]) -> Iterator[Remedy]:
     """One must-rule is a must no more; where no one of them is enough, some of those to blame."""
-    cluster, found = tryout.cluster, False
+    cluster, found = oracle.cluster, False
     pool = {vm.name: vm.pool for vm in cluster.vms} if cluster.rules else {}
     musts = [
         i
         for i, rule in enumerate(cluster.rules)
-        if rule.must and any(tryout.concerns(pool[vm]) for vm in resolve(rule.vms, cluster.vms))
+        if rule.must and any(oracle.concerns(pool[vm]) for vm in resolve(rule.vms, cluster.vms))
     ]
     for index in musts:
-        for remedy in _if_it_helps(tryout, "rule", _be_wishes(cluster, [index]), yielding(cluster, [index])):
+        change = variants.yielding(oracle.names, [index])
+        for remedy in _if_it_helps(oracle, "rule", _be_preferences(cluster, [index]), change):
             found = True
             yield remedy
-    chosen = sorted(suspects)
-    if found or len(chosen) < 2 or not tryout.helps(yielding(cluster, chosen)):
+    chosen = frozenset(suspects)
+    if found or len(chosen) < 2 or not oracle.helps(variants.yielding(oracle.names, chosen)):
         return
-    before = tryout.undecided
-    for index in list(chosen):
-        fewer = [other for other in chosen if other != index]
-        if tryout.helps(yielding(cluster, fewer)):
-            chosen = fewer
-    told = tryout.undecided == before
-    yield from tryout.remedy("rule", _be_wishes(cluster, chosen), yielding(cluster, chosen), least=told)
+    shrinking = DeletionFilter(chosen, lambda rules: oracle.helps(variants.yielding(oracle.names, rules)))
+    shrinking.drop_each(sorted(chosen))
+    rules, change = sorted(shrinking.kept), variants.yielding(oracle.names, shrinking.kept)
+    yield from oracle.remedy("rule", _be_preferences(cluster, rules), change, least=shrinking.irreducible)
 
 
-def _be_wishes(cluster: Cluster, rules: Sequence[int]) -> str:
+def _be_preferences(cluster: Cluster, rules: list[int]) -> str:
     named = " and ".join(f"rules[{i}] ({cluster.rules[i].kind})" for i in rules)
-    return f"let {named} be {'a wish' if len(rules) == 1 else 'wishes'} (must: false)"
+    return f"make {named} {'a preference' if len(rules) == 1 else 'preferences'} (must: false)"
 
 
-def less_headroom(tryout: RemedyOracle) -> Iterator[Remedy]:
+def less_headroom(oracle: RemedyOracle) -> Iterator[Remedy]:
     """Less of each node kept free in normal running: as much as still can be, in whole percents."""
-    asked = tryout.cluster.guarantee
+    asked = oracle.cluster.guarantee
 
-    def with_share(percent: int) -> Cluster:
-        return evolve(tryout.cluster, guarantee=evolve(asked, headroom=Fraction(percent, _PERCENT)))
+    def with_share(percent: int) -> Variant:
+        return variants.promising(oracle.names, evolve(asked, headroom=Fraction(percent, _PERCENT)))
 
     most = int(asked.headroom * _PERCENT)
-    if asked.headroom and tryout.helps(with_share(0)):
+    if asked.headroom and oracle.helps(with_share(0)):
         few, many = 0, most if Fraction(most, _PERCENT) == asked.headroom else most + 1
-        kept, told = tryout.nearest(few, many, with_share)
+        kept, told = oracle.nearest(few, many, with_share)
         action = f"keep a headroom of {kept} % instead of {float(asked.headroom):.0%}"
-        yield from tryout.remedy("headroom", action, with_share(kept), least=told)
+        yield from oracle.remedy("headroom", action, with_share(kept), least=told)
 
 
-def less_promised(tryout: RemedyOracle) -> Iterator[Remedy]:
-    """The promise next to the one that is asked for: restarts to a plan, failures at once, or one failure less."""
-    asked = tryout.cluster.guarantee
+def less_promised(oracle: RemedyOracle) -> Iterator[Remedy]:
+    """The guarantee next to the one that is asked for: restarts by a plan, failures at once, or one failure less."""
+    asked = oracle.cluster.guarantee
     weaker: list[tuple[str, Guarantee]] = []
     if asked.restart != "planned" or asked.policy is not None:
         planned = evolve(asked, restart="planned", policy=None, order=None)
-        weaker.append(("restart VMs to a plan after a failure (restart: planned)", planned))
+        weaker.append(("restart VMs by a plan after a failure (restart: planned)", planned))
     if asked.sequence != "at-once" and asked.failures > 1:
-        weaker.append(("promise failures at once only (sequence: at-once)", evolve(asked, sequence="at-once")))
+        weaker.append(("guarantee only failures at the same time (sequence: at-once)", evolve(asked, sequence="at-once")))
     if asked.failures > 1:
         fewer = asked.failures - 1
-        weaker.append((f"promise no more than {fewer} at once (failures: {fewer})", evolve(asked, failures=fewer)))
+        left = f"{fewer} failure" if fewer == 1 else f"{fewer} failures"
+        action = f"guarantee no more than {left} at the same time (failures: {fewer})"
+        weaker.append((action, evolve(asked, failures=fewer)))
     for action, guarantee in weaker:
-        yield from _if_it_helps(tryout, "promise", action, evolve(tryout.cluster, guarantee=guarantee))
+        yield from _if_it_helps(oracle, "promise", action, variants.promising(oracle.names, guarantee))
 
 
-def more_nodes(tryout: RemedyOracle) -> Iterator[Remedy]:
+def more_nodes(oracle: RemedyOracle) -> Iterator[Remedy]:
     """One new node, as small as can be; where none helps, some as large as the largest."""
-    for pool in [tryout.pool] if tryout.pool else tryout.cluster.vm_columns.pool.words:
-        yield from _more_in(pool, tryout)
+    for pool in [oracle.pool] if oracle.pool else oracle.cluster.vm_columns.pool.words:
+        yield from _more_in(pool, oracle)
 
 
-def _more_in(pool: str, tryout: RemedyOracle) -> Iterator[Remedy]:
-    cluster, share = tryout.cluster, 1 - tryout.cluster.guarantee.headroom
+def _more_in(pool: str, oracle: RemedyOracle) -> Iterator[Remedy]:
+    cluster, share = oracle.cluster, 1 - oracle.cluster.guarantee.headroom
     memory = cluster.vm_columns.memory[cluster.vm_columns.pool.are(pool)]
     if not len(memory):
         return
@@ -127,8 +130,8 @@ def _more_in(pool: str, tryout: RemedyOracle) -> Iterator[Remedy]:
     taken = set(cluster.node_columns.names)
     names = [name for name in (f"new-{k + 1}" for k in range(len(taken) + _MOST_NODES)) if name not in taken]
 
-    def added(size: int, count: int = 1) -> Cluster:
-        return with_nodes(cluster, [Node(name, size, pool=pool, resources=like) for name in names[:count]])
+    def added(size: int, count: int = 1) -> Variant:
+        return variants.added(oracle.names, [Node(name, size, pool=pool, resources=like) for name in names[:count]])
 
     def wide(amount: int) -> int:
         return min(MAX_MEMORY, -int(-amount // share))
@@ -136,18 +139,142 @@ def _more_in(pool: str, tryout: RemedyOracle) -> Iterator[Remedy]:
     every = wide(int(memory.sum()))
     within = f" in pool {pool}" if len(set(cluster.node_columns.pool.words)) > 1 else ""
     beside = within + "".join(f", with {amount} {name}" for name, amount in like.items() if amount)
-    if tryout.helps(added(every)):
-        size, told = tryout.nearest(every, 0, added)
-        yield from tryout.remedy("node", f"add a node of {spell_memory(size)}{beside}", added(size), least=told, bought=size)
+    if oracle.helps(added(every)):
+        size, told = oracle.nearest(every, 0, added)
+        yield from oracle.remedy("node", f"add a node of {spell_memory(size)}{beside}", added(size), least=told, bought=size)
         return
     size = max([*(node.usable for node in hosts), wide(int(memory.max()))])
     for count in range(2, _MOST_NODES + 1):
-        if tryout.helps(added(size, count)):
+        if oracle.helps(added(size, count)):
             action = f"add {count} nodes of {spell_memory(size)} each{beside}"
-            yield from tryout.remedy("node", action, added(size, count), least=False, bought=size * count)
+            yield from oracle.remedy("node", action, added(size, count), least=False, bought=size * count)
             return
 
 
-def _if_it_helps(tryout: RemedyOracle, kind: str, action: str, cluster: Cluster) -> Iterator[Remedy]:
-    if tryout.helps(cluster):
-        yield from tryout.remedy(kind, action, cluster)
+def _if_it_helps(oracle: RemedyOracle, kind: str, action: str, variant: Variant) -> Iterator[Remedy]:
+    if oracle.helps(variant):
+        yield from oracle.remedy(kind, action, variant)
+
+
+_ENOUGH, _NAMED = 3, 6
+
+
+def one_vm_less(oracle: RemedyOracle, suspects: Collection[str], core: Collection[str] | None) -> Iterator[Remedy]:
+    """A VM that makes all safe if it stops; and whether it is enough that it shrinks, or need not restart.
+
+    Parameters
+    ----------
+    oracle
+        Tells.
+    suspects
+        Names of VMs to try first; then come the smallest.
+    core
+        VMs that cannot all be placed: unless one of them is given up, nothing helps. None: it may be any.
+    """
+    found = 0
+    for index in _in_order(oracle, suspects, core):
+        if oracle.budget.spent:
+            oracle.undecided += 1
+            return
+        gone = variants.stopped(oracle.names, [index])
+        if not oracle.helps(gone):
+            continue
+        vm = oracle.cluster.vms[index]
+        costs: dict[str, Any] = {"given_up": (vm.name,), "forgone": vm.memory}
+        if vm.protected and not vm.evictable and not waiting(oracle.cluster)[index]:
+            eased = variants.unprotected(oracle.names, [index])
+            if oracle.helps(eased):
+                yield from oracle.remedy("unprotect", _stay_down(oracle.cluster, [index]), eased, **costs)
+        yield from _smaller(index, oracle)
+        yield from oracle.remedy("stop", _shut_down(oracle.cluster, [index]), gone, **costs)
+        found += 1
+        if found == _ENOUGH:
+            return
+
+
+def fewer_vms(oracle: RemedyOracle, lost: Collection[str], solution: Solution | None, kind: str) -> Iterator[Remedy]:
+    """Several VMs that need not restart any more, or stop: of those that the best plans leave out, no more than it takes.
+
+    Parameters
+    ----------
+    lost
+        Names of the VMs without a restart.
+    solution
+        The placement that is meant; None: as it stands.
+    kind
+        ``unprotect`` or ``stop``.
+    """
+    cluster = oracle.cluster
+    memory, names, pools = cluster.vm_columns.memory, cluster.vm_columns.names, cluster.vm_columns.pool
+    mine = (i for i, name in enumerate(names) if name in lost and oracle.concerns(pools[i]))
+    chosen = sorted(mine, key=lambda i: (-int(memory[i]), i))
+    give_up, say = (variants.unprotected, _stay_down) if kind == "unprotect" else (variants.stopped, _shut_down)
+
+    def helps(vms: Collection[int]) -> bool | None:
+        if not vms:
+            return False  # or there would be nothing to remedy
+        changed = give_up(oracle.names, vms)
+        return oracle.helps(changed if solution is None else variants.placed(changed, solution))
+
+    if len(chosen) < 2 or oracle.budget.spent or not helps(chosen):
+        return
+    shrinking = DeletionFilter(frozenset(chosen), helps)
+    shrinking.drop_each(chosen)
+    kept = sorted(shrinking.kept)
+    yield from oracle.remedy(
+        kind,
+        say(cluster, kept),
+        give_up(oracle.names, kept),
+        solution,
+        given_up=tuple(names[i] for i in kept),
+        forgone=int(memory[kept].sum()),
+        least=shrinking.irreducible,
+    )
+
+
+def _in_order(oracle: RemedyOracle, suspects: Collection[str], core: Collection[str] | None) -> Iterator[int]:
+    """VMs that take memory, or are to: suspects before others, the smaller first, and of interchangeable ones the first."""
+    problem, names = oracle.names.problem, oracle.cluster.vm_columns.names
+    pools = oracle.cluster.vm_columns.pool
+    whole = range(problem.n_vms - problem.n_incoming)
+    original = problem.original.tolist()
+    order = sorted(whole, key=lambda vm: (names[original[vm]] not in suspects, int(problem.memory[vm])))
+    seen = set()
+    for vm in order:
+        name, alike = names[original[vm]], (int(problem.classes.of[vm]), int(problem.node_of[vm]))
+        if alike in seen or not oracle.concerns(pools[original[vm]]) or (core is not None and name not in core):
+            continue
+        seen.add(alike)
+        yield original[vm]
+
+
+def _smaller(index: int, oracle: RemedyOracle) -> Iterator[Remedy]:
+    """A VM as large as it can be."""
+    vm = oracle.cluster.vms[index]
+
+    def shrunk(memory: int) -> Variant:
+        return variants.shrunk(oracle.names, index, memory)
+
+    if vm.memory > 1 and oracle.helps(shrunk(1)):
+        size, told = oracle.nearest(1, vm.memory, shrunk)
+        action = f"shrink {_named(oracle.cluster, [index])} to {spell_memory(size)}"
+        yield from oracle.remedy("shrink", action, shrunk(size), given_up=(vm.name,), forgone=vm.memory - size, least=told)
+
+
+def _stay_down(cluster: Cluster, vms: Collection[int]) -> str:
+    its = "its node fails" if len(vms) == 1 else "their nodes fail"
+    return f"let {_named(cluster, vms)} stay down if {its} (protected: false)"
+
+
+def _shut_down(cluster: Cluster, vms: Collection[int]) -> str:
+    waits = waiting(cluster)
+    verb = "do not start" if all(waits[index] for index in vms) else "shut down"
+    return f"{verb} {_named(cluster, vms)}"
+
+
+def _named(cluster: Cluster, vms: Collection[int]) -> str:
+    columns = cluster.vm_columns
+    each = [f"{columns.names[i]} ({spell_memory(int(columns.memory[i]))})" for i in vms]
+    if len(each) > _NAMED:
+        return f"{', '.join(each[:_NAMED])} and {len(each) - _NAMED} more VMs"
+    return each[0] if len(each) == 1 else f"{', '.join(each[:-1])} and {each[-1]}"

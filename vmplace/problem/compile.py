@@ -13,7 +13,7 @@ from vmplace.model.references import resolve
 from vmplace.problem.problem import CompiledRule, Problem, normal_limit
 from vmplace.problem.signatures import numbered, signed
 
-__all__ = ["compile_problem", "domains"]
+__all__ = ["capacities", "compile_problem", "domains"]
 
 
 def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Problem:
@@ -47,7 +47,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
     return Problem(
         resources=resources,
         n_firm=n_firm,
-        capacity=_capacity(cluster, nodes, resources),
+        capacity=capacities(cluster, nodes, resources),
         limit=normal_limit(nodes.usable, cluster.guarantee),
         online=online & ~out,
         maintenance=~online & ~offline & ~out,
@@ -101,7 +101,8 @@ def _resources(cluster: Cluster, nodes: NodeColumns, vms: VMColumns) -> tuple[tu
     return (*firm, *cluster.soft_resources), 1 + len(firm)
 
 
-def _capacity(cluster: Cluster, nodes: NodeColumns, resources: tuple[str, ...]) -> IntArray:
+def capacities(cluster: Cluster, nodes: NodeColumns, resources: tuple[str, ...]) -> IntArray:
+    """What VMs may use of some nodes: memory, and the further resources overcommitted, shape (n_nodes, n_resources)."""
     none = np.broadcast_to(np.int64(0), len(nodes))
     ratio = {name: cluster.overcommit.get(name, Fraction(1)) for name in resources}
     amounts = (

@@ -75,6 +75,11 @@ class Names:
         domain = self.cluster.node_columns.domain
         return [domain[node] or self._nodes[node] for node in first]
 
+    @cached_property
+    def pools(self) -> list[str]:
+        """The pools by their numbers: those of nodes, then those that have VMs only."""
+        return list(dict.fromkeys([*self.cluster.node_columns.pool.words, *self.cluster.vm_columns.pool.words]))
+
     @property
     def identical(self) -> bool:
         """Whether the problem's VMs are the cluster's, one by one."""

@@ -14,7 +14,7 @@ from vmplace.model.entities import Guarantee
 from vmplace.problem.problem import BoolArray, CompiledRule, Problem, normal_limit
 from vmplace.problem.signatures import signed
 
-__all__ = ["in_state", "only", "placed", "promising", "without", "yielding"]
+__all__ = ["in_state", "only", "placed", "promising", "ruled", "rules_of", "without", "yielding"]
 
 _COLUMNS = ("demand", "node_of", "protected", "evictable", "optional", "movable", "priority", "original")
 """Fields of a problem with an entry for each VM; `signature` is made anew."""
@@ -34,7 +34,7 @@ def without(
     nodes
         Nodes to be emptied, shape (n_nodes,): their VMs are there now, but may not stay; nothing else is there for any VM.
     """
-    kept, pool = [rule for rule in _rules(problem) if rule.index not in rules], problem.vm_pool
+    kept, pool = [rule for rule in rules_of(problem) if rule.index not in rules], problem.vm_pool
     if vms is not None and vms.any():
         left = np.flatnonzero(~np.isin(problem.original, problem.original[vms]))
         place = np.full(problem.n_vms, -1, dtype=np.int64)
@@ -45,7 +45,7 @@ def without(
     if nodes is not None:
         out = problem.drained | nodes
         problem = evolve(problem, drained=out, online=problem.online & ~out, maintenance=problem.maintenance & ~out)
-    return _ruled(problem, [rule for rule in kept if rule.binds], pool)
+    return ruled(problem, [rule for rule in kept if rule.binds], pool)
 
 
 def only(problem: Problem, pool: int) -> Problem:
@@ -55,8 +55,8 @@ def only(problem: Problem, pool: int) -> Problem:
 
 def yielding(problem: Problem, rules: Collection[int]) -> Problem:
     """The problem with some rules (by index in the cluster) that are a must no more."""
-    changed = [evolve(rule, must=rule.must and rule.index not in rules) for rule in _rules(problem)]
-    return _ruled(problem, changed, problem.vm_pool)
+    changed = [evolve(rule, must=rule.must and rule.index not in rules) for rule in rules_of(problem)]
+    return ruled(problem, changed, problem.vm_pool)
 
 
 def in_state(problem: Problem, state: str, nodes: BoolArray) -> Problem:
@@ -66,7 +66,7 @@ def in_state(problem: Problem, state: str, nodes: BoolArray) -> Problem:
         online |= nodes
     else:
         maintenance |= nodes
-    return _ruled(evolve(problem, online=online, maintenance=maintenance), _rules(problem), problem.vm_pool)
+    return ruled(evolve(problem, online=online, maintenance=maintenance), rules_of(problem), problem.vm_pool)
 
 
 def placed(problem: Problem, hosts: IntArray) -> Problem:
@@ -89,11 +89,12 @@ def promising(problem: Problem, guarantee: Guarantee) -> Problem:
     return evolve(problem, guarantee=guarantee, limit=limit)
 
 
-def _rules(problem: Problem) -> list[CompiledRule]:
+def rules_of(problem: Problem) -> list[CompiledRule]:
+    """All its rules, by index in the cluster."""
     return sorted((*problem.compiled_rules, *problem.unary_rules), key=lambda rule: rule.index)
 
 
-def _ruled(problem: Problem, rules: list[CompiledRule], vm_pool: IntArray) -> Problem:
+def ruled(problem: Problem, rules: list[CompiledRule], vm_pool: IntArray) -> Problem:
     """The problem under these rules alone."""
     hosting = problem.online | problem.maintenance
     return evolve(problem, **signed(vm_pool, rules, problem.pool, hosting, problem.online))

@@ -1,0 +1,85 @@
+"""A variant's problem is what compiling the changed cluster gives."""
+
+import numpy as np
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.problems import same
+from vmplace import VM, Apart, Cluster, Node, OnlyOn
+from vmplace.diagnosis import variants
+from vmplace.model.what_if import less
+from vmplace.placement.place import place
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
+from vmplace.testing import clusters
+
+any_cluster = st.one_of(
+    clusters(min_nodes=1, domains=True, resources=True, evictable=True, targets=True, failures=(1, 2)),
+    clusters(min_nodes=1, max_vms=8, domains=True, targets=True, stopped=False),
+)
+drawn = settings(max_examples=150, deadline=None, derandomize=True)
+
+
+def names_of(cluster):
+    return Names(cluster, compile_problem(cluster))
+
+
+def right(names):
+    same(names.problem, names.cluster, compile_problem(names.cluster), names.cluster)
+
+
+def some(data, members):
+    return data.draw(st.lists(st.sampled_from(members), unique=True)) if members else []
+
+
+@drawn
+@given(any_cluster, st.data())
+def test_vms_that_stop_shrink_or_need_not_restart(cluster, data):
+    names, vms = names_of(cluster), list(range(len(cluster.vms)))
+    right(variants.stopped(names, some(data, vms)).names())
+    right(variants.unprotected(names, some(data, vms)).names())
+    for vm in some(data, vms):
+        right(variants.shrunk(names, vm, 1).names())
+    gone = {cluster.vms[vm].name for vm in some(data, vms)}
+    right(variants.left_out(names, gone))
+    assert variants.left_out(names, gone).cluster == less(cluster, gone)
+
+
+@drawn
+@given(any_cluster, st.data())
+def test_rules_promises_and_migrations(cluster, data):
+    names, vms = names_of(cluster), cluster.vm_columns
+    right(variants.yielding(names, some(data, list(range(len(cluster.rules))))).names())
+    right(variants.promising(names, evolve(cluster.guarantee, failures=1, headroom=0.1)).names())
+    under_way = np.flatnonzero((vms.target >= 0) & (vms.target != vms.node) & vms.running & (vms.node >= 0)).tolist()
+    right(variants.arrived(names, some(data, under_way)).names())
+
+
+@drawn
+@given(any_cluster, st.data())
+def test_nodes_that_come_back_or_are_new(cluster, data):
+    names = names_of(cluster)
+    right(variants.in_service(names, some(data, list(range(len(cluster.nodes))))).names())
+    for pool in names.pools:
+        like = {name: 3 for node in cluster.nodes for name in node.resources}
+        new = [Node(f"new-{k}", 7 + k, pool=pool, resources=like) for k in range(2)]
+        right(variants.added(names, new).names())
+
+
+@drawn
+@given(any_cluster, st.data())
+def test_vms_placed(cluster, data):
+    solution, names = place(cluster, best_effort=True, method="greedy", time_limit=None), names_of(cluster)
+    right(variants.settled(names, solution))
+    gone = some(data, list(range(len(cluster.vms))))
+    right(variants.placed(variants.stopped(names, gone), solution).names())
+
+
+def test_pools_and_rules_are_numbered_anew():
+    nodes = [Node("n", 9, pool="a")]
+    vms = [VM("b0", 1, pool="b"), VM("c0", 1, pool="c"), VM("a0", 1, "n", pool="a")]
+    names = names_of(Cluster(nodes, vms, [OnlyOn(["b0"], ["n"], must=False), Apart(["c0", "a0"])]))
+    gone = variants.stopped(names, [0]).names()
+    assert (gone.pools, [rule.index for rule in gone.problem.compiled_rules]) == (["a", "c"], [0])
+    right(gone)

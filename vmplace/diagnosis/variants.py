@@ -1,0 +1,192 @@
+"""What-if variants of a cluster: the compiled problem with a change, and the cluster with the same change on demand."""
+
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
+from attrs import evolve, frozen
+
+from vmplace.model import what_if
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray, NodeColumns
+from vmplace.model.entities import Guarantee, Node, NotOn
+from vmplace.problem import restrict
+from vmplace.problem.compile import capacities, compile_problem
+from vmplace.problem.names import Names
+from vmplace.problem.problem import CompiledRule, Problem, normal_limit
+from vmplace.results.placement import Solution
+
+__all__ = [
+    "Variant",
+    "added",
+    "arrived",
+    "in_service",
+    "left_out",
+    "placed",
+    "promising",
+    "settled",
+    "shrunk",
+    "stopped",
+    "unprotected",
+    "yielding",
+]
+
+
+@frozen(eq=False)
+class Variant:
+    """A cluster with a change.
+
+    Parameters
+    ----------
+    before
+        The cluster as it is.
+    problem
+        With the change; its `original` and its pools are those of `before`.
+    change
+        Makes the cluster with the change.
+    """
+
+    before: Names
+    problem: Problem
+    change: Callable[[], Cluster]
+
+    def names(self) -> Names:
+        """The changed cluster, with the problem that compiling it would give."""
+        return _adopted(self.before, self.problem, self.change())
+
+
+def _adopted(before: Names, problem: Problem, cluster: Cluster) -> Names:
+    """A problem whose `original`, pools and rules are those of one cluster, for another with fewer VMs or rules."""
+    place = {name: index for index, name in enumerate(cluster.vm_columns.names)}
+    names = before.cluster.vm_columns.names
+    if len(place) < len(names):
+        original = np.array([place[names[index]] for index in problem.original.tolist()], dtype=np.int64)
+        problem = evolve(problem, original=original)
+    pools = Names(cluster, problem).pools
+    if pools != before.pools:
+        number = np.array([pools.index(pool) if pool in pools else -1 for pool in before.pools], dtype=np.int64)
+        problem = evolve(problem, pool=number[problem.pool], signature_pool=number[problem.signature_pool])
+    if len(cluster.rules) < len(before.cluster.rules):
+        present = set(place)
+        left = [i for i, rule in enumerate(before.cluster.rules) if what_if.among(rule, present) is not None]
+        shifted = {old: new for new, old in enumerate(left)}
+
+        def renumbered(rules: Sequence[CompiledRule]) -> tuple[CompiledRule, ...]:
+            return tuple(evolve(rule, index=shifted[rule.index]) for rule in rules)
+
+        problem = evolve(problem, compiled_rules=renumbered(problem.compiled_rules), unary_rules=renumbered(problem.unary_rules))
+    return Names(cluster, problem)
+
+
+def left_out(names: Names, vms: Collection[str]) -> Names:
+    """The cluster without some VMs, where rules keep their numbers."""
+    gone = np.isin(np.arange(len(names.cluster.vms)), [i for i, vm in enumerate(names.cluster.vm_columns.names) if vm in vms])
+    return _adopted(names, restrict.without(names.problem, vms=gone[names.problem.original]), what_if.less(names.cluster, vms))
+
+
+def settled(names: Names, solution: Solution) -> Names:
+    """A cluster with the places of a solution for some or all of its VMs; a VM that is stopped there stays where it is."""
+    cluster = _settled(names.cluster, solution)
+    return Names(cluster, restrict.placed(names.problem, cluster.vm_columns.node))
+
+
+def placed(variant: Variant, solution: Solution) -> Variant:
+    """A variant with the places of a solution of the cluster as it is."""
+    hosts = _settled(variant.before.cluster, solution).vm_columns.node
+    return evolve(variant, problem=restrict.placed(variant.problem, hosts), change=lambda: _settled(variant.change(), solution))
+
+
+def _settled(cluster: Cluster, solution: Solution) -> Cluster:
+    placement, changes = solution.placement or {}, {}
+    stands = ~cluster.vm_columns.running & ~what_if.waiting(cluster)
+    nodes = [*cluster.node_columns.names, None]
+    for index, (vm, now) in enumerate(zip(cluster.vm_columns.names, cluster.vm_columns.node.tolist(), strict=True)):
+        node = placement.get(vm, nodes[now])
+        if node != nodes[now] and not stands[index]:
+            changes[index] = {"node": node, "target": None, "running": True}
+    return what_if.with_vms(cluster, changes) if changes else cluster
+
+
+def stopped(names: Names, vms: Collection[int]) -> Variant:
+    """VMs that run stop where they are; those that wait are gone, as one that is not running and has no node is to be started."""
+    cluster, waits = names.cluster, what_if.waiting(names.cluster)
+
+    def change() -> Cluster:
+        changed = what_if.with_vms(cluster, {index: {"running": False, "target": None} for index in vms if not waits[index]})
+        gone = {cluster.vm_columns.names[index] for index in vms if waits[index]}
+        return what_if.without(changed, gone) if gone else changed
+
+    return Variant(names, restrict.without(names.problem, vms=np.isin(names.problem.original, list(vms))), change)
+
+
+def unprotected(names: Names, vms: Collection[int]) -> Variant:
+    """VMs that need not restart any more."""
+    problem, spared = names.problem, np.isin(names.problem.original, list(vms))
+    changed = evolve(problem, protected=problem.protected & ~spared, optional=problem.optional & ~spared)
+    return Variant(names, changed, lambda: what_if.with_vms(names.cluster, {index: {"protected": False} for index in vms}))
+
+
+def shrunk(names: Names, vm: int, memory: int) -> Variant:
+    """A VM of less memory."""
+    demand = names.problem.demand.copy()
+    demand[names.problem.original == vm, 0] = memory
+    return Variant(names, evolve(names.problem, demand=demand), lambda: what_if.with_vms(names.cluster, {vm: {"memory": memory}}))
+
+
+def yielding(names: Names, rules: Collection[int]) -> Variant:
+    """Rules that are a must no more."""
+    return Variant(names, restrict.yielding(names.problem, rules), lambda: what_if.yielding(names.cluster, rules))
+
+
+def promising(names: Names, guarantee: Guarantee) -> Variant:
+    """Another guarantee of the same scope."""
+    changed = restrict.promising(names.problem, guarantee)
+    return Variant(names, changed, lambda: evolve(names.cluster, guarantee=guarantee))
+
+
+def arrived(names: Names, vms: Collection[int]) -> Variant:
+    """Migrations under way that are done."""
+    target, nodes = names.cluster.vm_columns.target, names.cluster.node_columns.names
+    changed = what_if.with_vms(names.cluster, {vm: {"node": nodes[int(target[vm])], "target": None} for vm in vms})
+    return Variant(names, compile_problem(changed), lambda: changed)
+
+
+def in_service(names: Names, nodes: Collection[int]) -> Variant:
+    """Nodes that are online again. What is on one that was offline, only compiling tells."""
+    wanted = np.isin(np.arange(names.problem.n_nodes), list(nodes))
+    if np.any(wanted & names.cluster.node_columns.state.are("offline")):
+        changed = what_if.with_states(names.cluster, "online", nodes)
+        return Variant(names, compile_problem(changed), lambda: changed)
+    return Variant(
+        names, restrict.in_state(names.problem, "online", wanted), lambda: what_if.with_states(names.cluster, "online", nodes)
+    )
+
+
+def added(names: Names, nodes: Sequence[Node]) -> Variant:
+    """New nodes that are online, and have no failure domain and no tag; of further resources they have what others have."""
+    problem, columns, count = names.problem, NodeColumns.holding(nodes), len(nodes)
+    number = {pool: index for index, pool in enumerate(names.pools)}
+
+    def numbered(numbers: IntArray) -> IntArray:
+        return np.append(numbers, numbers.max(initial=-1) + 1 + np.arange(count))
+
+    def extended(rule: CompiledRule) -> CompiledRule:
+        free = np.full(count, isinstance(names.cluster.rules[rule.index], NotOn))
+        zone = None if rule.zone is None else numbered(rule.zone)
+        return evolve(rule, nodes=None if rule.nodes is None else np.append(rule.nodes, free), zone=zone)
+
+    no, capacity = np.zeros(count, dtype=bool), capacities(names.cluster, columns, problem.resources)
+    larger = evolve(
+        problem,
+        capacity=np.vstack([problem.capacity, capacity]),
+        limit=np.append(problem.limit, normal_limit(columns.usable, problem.guarantee)),
+        online=np.append(problem.online, ~no),
+        maintenance=np.append(problem.maintenance, no),
+        drained=np.append(problem.drained, no),
+        pool=np.append(problem.pool, columns.pool.numbered(number)),
+        unit=numbered(problem.unit),
+    )
+    return Variant(
+        names,
+        restrict.ruled(larger, [extended(rule) for rule in restrict.rules_of(problem)], problem.vm_pool),
+        lambda: what_if.with_nodes(names.cluster, nodes),
+    )
