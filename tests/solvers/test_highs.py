@@ -1,4 +1,5 @@
 import os
+import sys
 import threading
 import time
 
@@ -7,13 +8,13 @@ import pytest
 from tests.solvers.test_cpsat import drawn_out, knapsack
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import Outcome
-from vmplace.solvers.highs import Highs
+from vmplace.solvers.highs import Highs, _command
 from vmplace.solvers.program import IntegerProgram
 
 
 def children():
     me = os.getpid()
-    return os.popen(f"ps -o pid= --ppid {me} -o args=").read().count("highs_child")
+    return os.popen(f"ps -o pid= --ppid {me} -o args=").read().count("highs_worker")
 
 
 def test_an_optimum_comes_with_its_bound():
@@ -62,6 +63,24 @@ def test_it_is_killed_when_time_is_up(how):
     assert answer.bound is not None
     assert told
     assert not children()
+
+
+def test_nothing_of_the_working_directory_or_the_environment_is_run(tmp_path, monkeypatch):
+    for module in ("ortools", "json", "numpy", "pickle", "vmplace", "sitecustomize", "usercustomize"):
+        folder = tmp_path / module
+        folder.mkdir()
+        (folder / "__init__.py").write_text(f"open({str(tmp_path / 'run')!r}, 'a').write(__name__)\nraise ImportError\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path), *sys.path])
+    assert Highs().solve(knapsack(), budget=Budget(20)).outcome is Outcome.OPTIMAL
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_this_process_imports_from_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path), str(tmp_path / "missing")])
+    *_, last = _command()
+    assert last == str(tmp_path)
 
 
 def test_ended_by_nodes_it_ends_in_the_same_place():

@@ -1,6 +1,6 @@
 import threading
 import time
-from io import BytesIO, StringIO
+from io import StringIO
 from itertools import product
 
 import numpy as np
@@ -14,7 +14,7 @@ from tests.solvers.test_highs import children
 from tests.whole.test_properties import CAMPAIGN
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import Answer, CpSat, Outcome
-from vmplace.solvers.highs import Highs, _packed
+from vmplace.solvers.highs import Highs
 from vmplace.solvers.highs_worker import _solve
 from vmplace.solvers.portfolio import Portfolio
 from vmplace.solvers.program import IntegerProgram
@@ -125,8 +125,8 @@ def test_highs_alone_finds_the_optimum(times):
     @given(programs().filter(lambda program: least(program) is not None), st.sampled_from(["nothing", "lower", "upper"]))
     def law(program, end):
         hint = None if end == "nothing" else getattr(program, end)  # feasible or not
-        with np.load(BytesIO(_packed(program, {"time_limit": 20}, hint)[8:])) as arrays:
-            said = _solve(dict(arrays), StringIO())  # what its process does
+        lists = (program.lower, program.upper, program.rows, program.objective)
+        said = _solve(StringIO(), lists, hint, 20, None)  # what its process does
         values, best = [round(value) for value in said["values"]], least(program)
         assert program.holds(values)
         assert program.value(program.objective, values) == best >= said["bound"] > best - 1

@@ -1,23 +1,22 @@
-"""HiGHS behind the engines' interface: in a child process that can be killed, for it overruns limits and hears no interrupt.
+"""HiGHS through MathOpt, in a child process that can be killed: HiGHS overruns its time limit and ignores interrupts.
 
-It computes in floats: its solutions are rounded and checked against the program in integers, its bounds are trusted up to a
+It computes in floats: its solutions are rounded and checked against the program in integers, its dual bounds are trusted up to a
 millionth, and that it calls a program infeasible proves nothing.
 """
 
 import json
 import math
 import os
-import struct
+import pickle
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from io import BytesIO
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from attrs import frozen
 
 from vmplace.solvers.budget import Budget
@@ -35,10 +34,12 @@ _NODES_PER_WORK, _ENTRIES_PER_WORK = 150, 12_000
 
 _RESERVE = 0.15
 
+_START = "import runpy, sys; sys.path += sys.argv[2:]; runpy.run_path(sys.argv[1], run_name='__main__')"
+
 
 @frozen
 class Highs:
-    """The engine.
+    """The solver, with its limits.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ class Highs:
 
     def start(self, program: IntegerProgram, *, budget: Budget, hint: Sequence[int] | None = None) -> "HighsRun":
         """Begin a search beside the caller's own work."""
-        return HighsRun(program, {"time_limit": _seconds(budget), "node_limit": self.nodes}, hint)
+        return HighsRun(program, hint, _seconds(budget), self.nodes)
 
     def solve(
         self,
@@ -90,23 +91,33 @@ def _seconds(budget: Budget) -> float | None:
     return None if math.isinf(budget.left) else max(0.01, budget.left - max(_RESERVE, 0.05 * budget.left))
 
 
+def _command() -> list[str]:
+    """Starts `highs_worker` in isolated mode, so that the working directory and PYTHON* variables do not say what it imports.
+
+    After the standard library and site-packages, it imports from where this process does, but for the working directory.
+    """
+    paths = [path for path in sys.path if path and os.path.exists(path) and not os.path.samefile(path, os.curdir)]
+    return [sys.executable, "-I", "-c", _START, str(Path(__file__).with_name("highs_worker.py")), *paths]
+
+
 class HighsRun:
     """One search in its process; as a context, it is killed at the end."""
 
-    def __init__(self, program: IntegerProgram, limits: dict[str, Any], hint: Sequence[int] | None) -> None:
+    def __init__(
+        self, program: IntegerProgram, hint: Sequence[int] | None, time_limit: float | None, node_limit: int | None
+    ) -> None:
         self._program = program
         self._told: dict[str, Any] = {}
-        self._final: dict[str, Any] | None = None
-        paths = os.pathsep.join(path for path in sys.path if path)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "vmplace.solvers.highs_worker"],
+            _command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": paths},
             start_new_session=True,  # a Ctrl-C in the terminal is the caller's to handle
         )
-        self._talk = threading.Thread(target=self._converse, args=(_packed(program, limits, hint),), daemon=True)
+        lists = (program.lower, program.upper, program.rows, program.objective)
+        task = pickle.dumps((lists, hint, time_limit, node_limit))
+        self._talk = threading.Thread(target=self._converse, args=(task,), daemon=True)
         self._talk.start()
 
     def __enter__(self) -> "HighsRun":
@@ -128,10 +139,7 @@ class HighsRun:
             self._process.stdin.write(task)
             self._process.stdin.flush()
             for line in self._process.stdout:
-                said = json.loads(line)
-                self._told.update(said)
-                if "values" in said:
-                    self._final = said
+                self._told.update(json.loads(line))
         except (OSError, ValueError):
             return  # killed in the midst of it
 
@@ -142,7 +150,7 @@ class HighsRun:
 
     @property
     def bound(self) -> int | None:
-        """The least the objective can be, as known so far."""
+        """The dual bound so far, rounded up to a whole number."""
         bound: float | None = self._told.get("bound")
         if bound is None or not math.isfinite(bound) or not self._program.objective:
             return None
@@ -150,7 +158,7 @@ class HighsRun:
 
     @property
     def progress(self) -> tuple[int, int] | None:
-        """Value and bound so far."""
+        """Value of the incumbent and dual bound so far."""
         value, bound = self._told.get("value"), self.bound
         return None if value is None or bound is None or not math.isfinite(value) else (round(value), bound)
 
@@ -166,32 +174,7 @@ class HighsRun:
     @cached_property
     def _checked(self) -> tuple[int, ...] | None:
         """Its solution in whole numbers, if they keep all rows; asked for once it has ended."""
-        if self._final is None or self._final["values"] is None:
+        if self._told.get("values") is None:
             return None
-        rounded = tuple(round(value) for value in self._final["values"])
+        rounded = tuple(round(value) for value in self._told["values"])
         return rounded if self._program.holds(rounded) else None
-
-
-def _packed(program: IntegerProgram, limits: dict[str, Any], hint: Sequence[int] | None) -> bytes:
-    """The program as arrays, with their length in front."""
-    sizes = [len(terms) for terms, _, _ in program.rows]
-    flat = [pair for terms, _, _ in program.rows for pair in terms]
-    matrix = np.array(flat, dtype=np.int64).reshape(-1, 2)
-    objective = np.array(program.objective, dtype=np.int64).reshape(-1, 2)
-    buffer = BytesIO()
-    np.savez(
-        buffer,
-        lower=np.array(program.lower, dtype=np.float64),
-        upper=np.array(program.upper, dtype=np.float64),
-        row=np.repeat(np.arange(len(sizes)), sizes),
-        column=matrix[:, 0],
-        coefficient=matrix[:, 1].astype(np.float64),
-        row_lower=np.array([-math.inf if low is None else low for _, low, _ in program.rows], dtype=np.float64),
-        row_upper=np.array([math.inf if high is None else high for _, _, high in program.rows], dtype=np.float64),
-        objective=objective[:, 0],
-        cost=objective[:, 1].astype(np.float64),
-        hint=np.array([] if hint is None else hint, dtype=np.float64),
-        limits=np.frombuffer(json.dumps(limits).encode(), dtype=np.uint8),
-    )
-    task = buffer.getvalue()
-    return struct.pack("<Q", len(task)) + task

@@ -1,18 +1,18 @@
-"""The process that `highs` starts: reads a program from stdin, tells on stdout, one line of JSON each, how far HiGHS has come."""
+"""The child process of `vmplace.solvers.highs`: solves one integer linear program by HiGHS through MathOpt.
+
+It reads the task from stdin and writes progress and result to stdout, one line of JSON each. It imports nothing of the package.
+"""
 
 import contextlib
 import json
 import os
+import pickle
 import re
-import struct
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from io import BytesIO
 from typing import Any, TextIO
-
-import numpy as np
 
 __all__ = ["main"]
 
@@ -24,11 +24,9 @@ def main() -> None:
     """Read, solve, tell, end."""
     with os.fdopen(os.dup(1), "w") as said:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # HiGHS prints as it likes
-        (length,) = struct.unpack("<Q", sys.stdin.buffer.read(8))
-        with np.load(BytesIO(sys.stdin.buffer.read(length))) as arrays:
-            task = dict(arrays)
+        task = pickle.load(sys.stdin.buffer)  # from the process that started this one
         threading.Thread(target=_end_with_parent, daemon=True).start()
-        _tell(said, **_solve(task, said))
+        _tell(said, **_solve(said, *task))
 
 
 def _end_with_parent() -> None:
@@ -41,18 +39,20 @@ def _tell(said: TextIO, **what: Any) -> None:
     said.flush()
 
 
-def _solve(task: Mapping[str, Any], said: TextIO) -> dict[str, Any]:
+def _solve(said: TextIO, program: Any, hint: Sequence[int] | None, time_limit: float | None, node_limit: int | None) -> Any:
     from ortools.math_opt.python import mathopt  # slow to import
 
-    limits = {key: value for key, value in json.loads(task["limits"].tobytes()).items() if value is not None}
-    if "time_limit" in limits:
-        limits["time_limit"] = timedelta(seconds=limits["time_limit"])
-    # Objectives are whole: less than one apart is none; no gap in proportion, however large they are.
-    parameters = mathopt.SolveParameters(absolute_gap_tolerance=0.99, relative_gap_tolerance=0.0, **limits)
-    model = mathopt.Model.from_model_proto(_model(task))
+    parameters = mathopt.SolveParameters(
+        time_limit=None if time_limit is None else timedelta(seconds=time_limit),
+        node_limit=node_limit,
+        # Objectives are whole: less than one apart is none; no gap in proportion, however large they are.
+        absolute_gap_tolerance=0.99,
+        relative_gap_tolerance=0.0,
+    )
+    model = mathopt.Model.from_model_proto(_model(*program))
     start = mathopt.ModelSolveParameters()
-    if len(task["hint"]):
-        at = dict(zip(model.variables(), task["hint"].tolist(), strict=True))
+    if hint is not None:
+        at = dict(zip(model.variables(), map(float, hint), strict=True))
         start = mathopt.ModelSolveParameters(solution_hints=[mathopt.SolutionHint(variable_values=at)])
     result = mathopt.solve(
         model, mathopt.SolverType.HIGHS, params=parameters, model_params=start, msg_cb=lambda lines: _follow(lines, said)
@@ -73,35 +73,35 @@ def _follow(lines: Sequence[str], said: TextIO) -> None:
                 _tell(said, bound=float(found[1]), value=float(found[2]))
 
 
-def _model(task: Mapping[str, Any]) -> Any:
+def _model(lower: list[int], upper: list[int], rows: list[Any], objective: list[tuple[int, int]]) -> Any:
+    """Lists as those of `IntegerProgram`, as a message of MathOpt."""
     from ortools.math_opt import model_pb2
 
     model = model_pb2.ModelProto()
-    n, rows = len(task["lower"]), len(task["row_lower"])
-    model.variables.ids.extend(range(n))
-    model.variables.lower_bounds.extend(task["lower"].tolist())
-    model.variables.upper_bounds.extend(task["upper"].tolist())
-    model.variables.integers.extend([True] * n)
-    model.linear_constraints.ids.extend(range(rows))
-    model.linear_constraints.lower_bounds.extend(task["row_lower"].tolist())
-    model.linear_constraints.upper_bounds.extend(task["row_upper"].tolist())
-    row, column, coefficient = _summed(task["row"], task["column"], task["coefficient"])
-    model.linear_constraint_matrix.row_ids.extend(row.tolist())
-    model.linear_constraint_matrix.column_ids.extend(column.tolist())
-    model.linear_constraint_matrix.coefficients.extend(coefficient.tolist())
-    _, objective, cost = _summed(np.zeros_like(task["objective"]), task["objective"], task["cost"])
-    model.objective.linear_coefficients.ids.extend(objective.tolist())
-    model.objective.linear_coefficients.values.extend(cost.tolist())
+    model.variables.ids.extend(range(len(lower)))
+    model.variables.lower_bounds.extend(lower)
+    model.variables.upper_bounds.extend(upper)
+    model.variables.integers.extend([True] * len(lower))
+    model.linear_constraints.ids.extend(range(len(rows)))
+    model.linear_constraints.lower_bounds.extend(-float("inf") if low is None else low for _, low, _ in rows)
+    model.linear_constraints.upper_bounds.extend(float("inf") if high is None else high for _, _, high in rows)
+    for row, (terms, _, _) in enumerate(rows):
+        columns, coefficients = _summed(terms)
+        model.linear_constraint_matrix.row_ids.extend([row] * len(columns))
+        model.linear_constraint_matrix.column_ids.extend(columns)
+        model.linear_constraint_matrix.coefficients.extend(coefficients)
+    columns, costs = _summed(objective)
+    model.objective.linear_coefficients.ids.extend(columns)
+    model.objective.linear_coefficients.values.extend(costs)
     return model
 
 
-def _summed(row: Any, column: Any, coefficient: Any) -> tuple[Any, Any, Any]:
-    """Entries in order, those of one place added up: a row may name a variable twice, the matrix may not."""
-    key = row * (column.max(initial=0) + 1) + column
-    places, which = np.unique(key, return_inverse=True)
-    first = np.zeros(len(places), dtype=np.int64)
-    first[which.reshape(-1)] = np.arange(len(key))
-    return row[first], column[first], np.bincount(which.reshape(-1), coefficient, len(places))
+def _summed(terms: Iterable[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """Variables in order with their coefficients added up: terms may name a variable twice, MathOpt's may not."""
+    total: dict[int, int] = {}
+    for v, c in terms:
+        total[v] = total.get(v, 0) + c
+    return sorted(total), [total[v] for v in sorted(total)]
 
 
 if __name__ == "__main__":
