@@ -9,7 +9,7 @@ from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.failover.certify import certify
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import broken_rules
-from vmplace.search.goal import Goal, losses, peak, priorities
+from vmplace.search.goal import Goal, Shares, losses, peak, priorities
 from vmplace.solvers.budget import Budget
 
 WISH = Apart(["a", "b"], must=False, weight=7)
@@ -135,3 +135,29 @@ def test_broken_rules():
     assert [b.index for b in broken_rules(problem, problem.node_of)] == [0, 2, 3]
     problem = compile_problem(Cluster([Node("n0", 9), Node("n1", 9)], vms, rules[2:3]))
     assert broken_rules(problem, problem.node_of) == []
+
+
+def shares(unit, *usable):
+    problem = type("Online", (), {"usable": np.array(usable, dtype=np.int64), "online": np.ones(len(usable), dtype=bool)})
+    return Shares.of(problem, unit)
+
+
+def test_the_whole_expresses_every_share():
+    assert shares(2, 10, 7).whole == 35
+    assert shares(2, 10, 10).whole == 5
+    assert shares(1).whole == 1
+    assert shares(1, 999_983, 999_979).whole == 2**20
+    assert shares(1, 999_983, 999_979).factor(999_983) is None
+
+
+@given(st.integers(1, 5), st.lists(st.integers(1, 60), min_size=1, max_size=3), st.data())
+def test_parts_are_shares(unit, usable, data):
+    found = shares(unit, *usable)
+    node = data.draw(st.sampled_from(usable))
+    load = data.draw(st.integers(0, node // unit))
+    parts = load * found.factor(node)
+    assert Fraction(parts, found.whole) == Fraction(load * unit, node) <= 1
+    assert found.most(parts, node) == load
+    assert found.ceil(Fraction(load * unit, node)) == parts
+    assert found.above(parts - 1) <= Fraction(load * unit, node) < found.above(parts)
+    assert any((found.above(parts) * c / unit).denominator == 1 for c in usable)

@@ -32,8 +32,6 @@ class ChangingCluster:
 
     Parameters
     ----------
-    cluster
-        What it was to begin with.
     score
         What makes a node the best.
     budget
@@ -175,11 +173,6 @@ class Ledger:
     """What a cluster has become.
 
     VMs of the cluster are made only when they are asked for, so that one of columns stays small.
-
-    Parameters
-    ----------
-    cluster
-        What it was to begin with.
     """
 
     def __init__(self, cluster: Cluster) -> None:

@@ -27,8 +27,6 @@ def room_made(cluster: Cluster, vms: Sequence[VM], refused: Admission, budget: B
         Who is to be started.
     refused
         What came of it without migrations.
-    budget
-        The time there is.
     """
     from vmplace.placement.place import repair
 

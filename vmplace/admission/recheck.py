@@ -12,7 +12,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, names_of
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.problem import CompiledRule, Problem
+from vmplace.problem.problem import CompiledRule, Problem, clashes
 from vmplace.solvers.budget import Budget
 
 __all__ = ["Certified"]
@@ -118,8 +118,8 @@ class Certified:
         demand = problem.demand[vm]
         after = problem.loads(self._others) + demand
         found = np.full(problem.n_nodes, int(Rejection.NOTHING))
-        for binding in self._bindings(must=True):
-            found[self._more(_clashes(binding, vm, self._others, problem.n_nodes))] = Rejection.RULE
+        for rule in self._rules(must=True):
+            found[self._more(clashes(rule, vm, self._others, problem.n_nodes))] = Rejection.RULE
         found[self._more(~problem.reachable[problem.signature[vm]])] = Rejection.RULE
         short = (after[:, 1:] > problem.capacity[:, 1:]) & (demand[1:] > 0)
         found[np.any(short, axis=1)] = Rejection.RESOURCE
@@ -141,22 +141,9 @@ class Certified:
     def _penalties(self) -> IntArray:
         """The weight of the rules that are no must and that it would break on each node, shape (n_nodes,)."""
         weight = np.zeros(self.problem.n_nodes, dtype=np.int64)
-        for binding in self._bindings(must=False):
-            weight += binding.weight * (_clashes(binding, self._vm, self._others, len(weight)) > 0)
+        for rule in self._rules(must=False):
+            weight += rule.weight * (clashes(rule, self._vm, self._others, len(weight)) > 0)
         return weight
 
-    def _bindings(self, *, must: bool) -> list[CompiledRule]:
+    def _rules(self, *, must: bool) -> list[CompiledRule]:
         return [b for b in self.problem.compiled_rules if b.must is must and self._vm in b.vms]
-
-
-def _clashes(binding: CompiledRule, vm: int, node_of: IntArray, n_nodes: int) -> IntArray:
-    """How often a VM would break a rule that binds it on each node, shape (n_nodes,)."""
-    if binding.nodes is not None:
-        return (~binding.nodes).astype(np.int64)
-    hosts = node_of[binding.vms[binding.vms != vm]]
-    hosts = hosts[hosts >= 0]
-    if binding.zone is not None:
-        return np.bincount(binding.zone[hosts], minlength=int(binding.zone.max()) + 1)[binding.zone]
-    alone = np.ones(n_nodes, dtype=np.int64) if len(hosts) else np.zeros(n_nodes, dtype=np.int64)
-    alone[hosts] = 0
-    return alone

@@ -77,8 +77,6 @@ class TicketStore:
     ----------
     cluster
         Where it is held. It is changed where room is given back.
-    clock
-        Seconds since 1970.
 
     Attributes
     ----------

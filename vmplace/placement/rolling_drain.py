@@ -315,8 +315,6 @@ def fewest_groups(problem: Problem, wanted: BoolArray) -> int:
 
     Parameters
     ----------
-    problem
-        The cluster with all its nodes.
     wanted
         The nodes that are to be taken out, shape (n_nodes,); those in maintenance do not count.
     """

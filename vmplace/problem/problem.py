@@ -9,7 +9,7 @@ from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Guarantee
 from vmplace.problem.sizes import SizeCounts
 
-__all__ = ["BoolArray", "Classes", "CompiledRule", "Problem", "broken_rules", "kept", "normal_limit"]
+__all__ = ["BoolArray", "Classes", "CompiledRule", "Problem", "broken_rules", "clashes", "kept", "normal_limit"]
 
 
 @frozen(eq=False)
@@ -333,3 +333,16 @@ def kept(rule: CompiledRule, node_of: IntArray) -> bool:
         return len(np.unique(hosts)) <= 1
     assert rule.nodes is not None
     return bool(rule.nodes[hosts].all())
+
+
+def clashes(rule: CompiledRule, vm: int, node_of: IntArray, n_nodes: int) -> IntArray:
+    """How often a VM would break a rule that binds it on each node, shape (n_nodes,)."""
+    if rule.nodes is not None:
+        return (~rule.nodes).astype(np.int64)
+    hosts = node_of[rule.vms[rule.vms != vm]]
+    hosts = hosts[hosts >= 0]
+    if rule.zone is not None:
+        return np.bincount(rule.zone[hosts], minlength=int(rule.zone.max()) + 1)[rule.zone]
+    alone = np.ones(n_nodes, dtype=np.int64) if len(hosts) else np.zeros(n_nodes, dtype=np.int64)
+    alone[hosts] = 0
+    return alone

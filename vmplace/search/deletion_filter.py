@@ -32,8 +32,6 @@ class DeletionFilter(Generic[T]):
         The set; it shrinks.
     holds
         The oracle: whether a subset still has the property; None if that is undecided. Elements stay where it is undecided.
-    budget
-        When it is spent, nothing more is dropped.
     irreducible
         Whether it is proved of each element considered and kept that it is needed.
     """

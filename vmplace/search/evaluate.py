@@ -19,8 +19,6 @@ class Evaluator:
 
     Parameters
     ----------
-    problem, goal
-        What is asked.
     budget
         What is undecided when it is spent is not known to be safe.
     searching

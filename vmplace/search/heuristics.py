@@ -24,15 +24,6 @@ def construct(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool = 
     found to survive every failure. For the fewest moves a few VMs make room for what failures lack (`repair_locally`); where that
     is not enough, what must leave its node is placed anew around holes, or all that may move. For the fewest nodes VMs are packed
     best-fit.
-
-    Parameters
-    ----------
-    problem, goal
-        What to place, and how.
-    budget
-        When it is spent, the best so far is returned.
-    thorough
-        As for `repair_locally`.
     """
     if not goal.few_moves:
         return _anew(problem, goal, budget)

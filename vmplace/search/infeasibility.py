@@ -96,14 +96,8 @@ class PartOracle:
 
     Parameters
     ----------
-    names
-        The cluster and its problem.
-    goal
-        What is asked for.
     budget
         For all tries; one takes a share of what is left.
-    seed, deterministic
-        As for `search`.
     quick
         Whether to do without the search, so that only bounds and the quick constructions decide.
     """
@@ -167,8 +161,6 @@ def patience(budget: Budget, work: float, *, deterministic: bool) -> Budget:
 
     Parameters
     ----------
-    budget
-        Of the whole call.
     work
         What the proof took of `Budget.work`.
     deterministic

@@ -48,14 +48,10 @@ class Neighbourhood:
 
     Parameters
     ----------
-    problem, goal
-        What is asked of all VMs.
     node_of
         Where the others stay, shape (n_vms,).
     freed
         The VMs to place anew, those that wait among them.
-    onto
-        Nodes that they may go to, shape (n_nodes,).
     """
 
     problem: Problem
@@ -80,10 +76,6 @@ class Neighbourhood:
             The time there is; progress is not reported, as the figures are not those of the whole problem.
         bounds
             Of the goal's stages, for all VMs.
-        start
-            An incumbent in the neighbourhood.
-        engine
-            As for `search`.
         """
         problem, goal = self.problem, self.goal
         part, aim = self.subproblem()
@@ -129,16 +121,10 @@ def improve(
 
     Parameters
     ----------
-    problem, goal
-        What is asked.
-    start
-        What to improve.
     budget
         When it is spent, or after 400 steps in a row that did not help, the best is returned.
     bounds
         Of the goal's stages; a candidate that meets them ends the search.
-    seed
-        Of the random choices.
     steps
         How many neighbourhoods to try at most; None for no such limit.
     enough
@@ -290,12 +276,6 @@ def repair_nodes(
 
     Parameters
     ----------
-    problem, goal
-        What is asked.
-    budget
-        The time there is.
-    seed
-        Of the random choice of nodes.
     deterministic
         Whether to end by `Budget.work` rather than by the clock.
     """
@@ -331,7 +311,7 @@ def _astray(problem: Problem, goal: Goal) -> IntArray:
     where = np.maximum(now, 0)
     astray = (now < 0) | ~problem.reachable[problem.signature, where]
     astray |= (problem.load(now) > goal.limit(problem))[where]
-    for binding in broken_rules(problem, now):
-        if binding.must:
-            astray[binding.vms] = True
+    for rule in broken_rules(problem, now):
+        if rule.must:
+            astray[rule.vms] = True
     return np.flatnonzero(astray & goal.free(problem))

@@ -54,8 +54,6 @@ class Strategy:
     method
         One of `METHODS`. ``auto`` is ``exact`` up to 2,000 nodes, ``greedy`` above, and above 500 where greedy leaves a gap of
         1 % or less; ``exact`` is greedy, too, where classes of VMs times nodes are more than 2,000,000.
-    seed, deterministic
-        As for `vmplace.place`.
     """
 
     method: str

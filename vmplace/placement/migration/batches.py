@@ -93,12 +93,6 @@ def batches(
 
     Parameters
     ----------
-    transit, limits
-        What is to move, and how much at a time.
-    safe
-        Tells of a state whether the guarantee is known to hold.
-    budget
-        When it is spent, None is returned.
     random
         Varies the order in which moves are looked at; None: the largest first, of those whose node is waited for.
     """

@@ -73,8 +73,6 @@ class MigrationOrder:
         MiB that migrate only to make way.
     extra_proved, exposed_proved
         Whether no way has less of it, or of that fewer steps after which the guarantee does not hold.
-    stats
-        What was searched.
     """
 
     batches: list[Batch] | None
@@ -86,19 +84,7 @@ class MigrationOrder:
 
 
 def order(transit: MigrationProblem, watch: GuaranteeWatch, limits: MigrationLimits, *, budget: Budget) -> MigrationOrder:
-    """The best order found: least memory migrated to make way, then fewest steps that leave it exposed, then fewest steps.
-
-    Parameters
-    ----------
-    transit
-        What is to move.
-    watch
-        Tells whether the guarantee holds.
-    limits
-        What the order has to keep to.
-    budget
-        When it is spent, the best so far is returned.
-    """
+    """The best order found: least memory migrated to make way, then fewest steps that leave it exposed, then fewest steps."""
     return _OrderSearch(transit, watch, limits, budget).run()
 
 
@@ -205,10 +191,6 @@ def least_exposed(transit: MigrationProblem, limits: MigrationLimits, safe: Safe
     ----------
     transit, limits
         What is to move, `_MOST_UNITS` units at most, and how much at a time.
-    safe
-        Tells of a state whether the guarantee is known to hold.
-    budget
-        When it is spent, None is returned.
     """
     units = np.flatnonzero(transit.source != transit.goal)
     queue: list[tuple[int, int, int, tuple[Batch, ...]]] = [(0, 0, 0, ())]

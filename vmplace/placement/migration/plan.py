@@ -154,9 +154,9 @@ def _obstacles(names: Names, final: IntArray) -> Iterator[str]:
     over = (problem.loads(final) > problem.capacity) & (_brought(problem.demand, final, changed, problem.n_nodes) > 0)
     for node in np.flatnonzero(over.any(axis=1)).tolist():
         yield f"{names.node(node)} would be overfull at the end"
-    for binding in problem.compiled_rules:
-        if binding.must and kept(binding, now) and not kept(binding, final):
-            yield f"rules[{binding.index}] ({names.rule(binding)}) would be broken at the end"
+    for rule in problem.compiled_rules:
+        if rule.must and kept(rule, now) and not kept(rule, final):
+            yield f"rules[{rule.index}] ({names.rule(rule)}) would be broken at the end"
 
 
 def _immovable(names: Names, transit: MigrationProblem) -> Iterator[str]:

@@ -29,8 +29,6 @@ class Reachability:
         A way, a hop at a time: the one on which least memory migrates, unless it was a hasty search; None if none was found.
     exhausted
         Whether all that can be reached was looked at: then there is no way.
-    states
-        How many were looked at.
     """
 
     hops: list[Hop] | None
@@ -46,12 +44,8 @@ def reach(transit: MigrationProblem, *, hasty: bool = False, budget: Budget) -> 
 
     Parameters
     ----------
-    transit
-        What is to move.
     hasty
         Whether any way will do: it is found sooner, and need not be the one with the least memory.
-    budget
-        When it is spent, nothing is told.
 
     References
     ----------

@@ -22,10 +22,6 @@ class Starting:
 
     Parameters
     ----------
-    transit
-        What moves.
-    batches
-        How.
     step
         Batch with which each waiting VM starts, shape (n_vms,): as many as there are batches for after the last; -1 for others.
     """

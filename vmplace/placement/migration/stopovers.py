@@ -32,10 +32,6 @@ def stop_over(migration_state: MigrationState, rank: IntArray, *, budget: Budget
     ----------
     migration_state
         Nothing that is pending can go; it is left as it is.
-    rank
-        Breaks ties between units, shape (n_units,).
-    budget
-        When it is spent, no more are tried.
     """
     best: tuple[bool, int, list[Hop]] | None = None
     for unit in _blocked(migration_state, rank):

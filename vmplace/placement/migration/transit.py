@@ -40,9 +40,9 @@ class MigrationProblem:
         """The transit from the problem's present placement to another."""
         runs = problem.node_of >= 0
         leader = np.arange(problem.n_vms)
-        for binding in _lasting(problem, final):
-            if binding.kind == "together":
-                vms = binding.vms[runs[binding.vms]]
+        for rule in _lasting(problem, final):
+            if rule.kind == "together":
+                vms = rule.vms[runs[rule.vms]]
                 joined = np.isin(leader, leader[vms])
                 leader[joined] = leader[joined].min(initial=problem.n_vms)
         unit_of = np.full(problem.n_vms, -1, dtype=np.int64)
@@ -119,11 +119,11 @@ class MigrationProblem:
     def apart(self) -> list[tuple[IntArray, IntArray]]:
         """The units of each rule that keeps some apart, and the zone of each node."""
         found = []
-        for binding in self.lasting:
-            units = np.unique(self.unit_of[binding.vms])
+        for rule in self.lasting:
+            units = np.unique(self.unit_of[rule.vms])
             units = units[units >= 0]
-            if binding.zone is not None and len(units) > 1:
-                found.append((units, binding.zone))
+            if rule.zone is not None and len(units) > 1:
+                found.append((units, rule.zone))
         return found
 
     @cached_property

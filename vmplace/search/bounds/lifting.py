@@ -54,8 +54,6 @@ def lifted(room: IntArray, capacity: IntArray, thresholds: Sequence[int], sizes:
         Free memory that the rows start from, shape (n_cases,), at least 0; all memory in one unit.
     capacity
         Usable memory of each case, shape (n_cases,).
-    thresholds
-        Slot sizes, ascending.
     sizes
         Sizes of VMs. Above a capacity of 4096 units `leaving` stays the size, and `coming` 0: still valid, and less work.
     """

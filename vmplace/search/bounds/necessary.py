@@ -43,9 +43,9 @@ def impossible(problem: Problem, goal: Goal) -> Reason | None:
     reason = _homeless(problem, goal)
     if reason is not None:
         return reason
-    for binding, need, free in _too_large(problem, goal):
-        if binding.must:
-            return Reason("group", tuple(binding.vms.tolist()), need, free)
+    for rule, need, free in _too_large(problem, goal):
+        if rule.must:
+            return Reason("group", tuple(rule.vms.tolist()), need, free)
     reason = _inseparable(problem, goal)
     if reason is not None:
         return reason
@@ -74,19 +74,19 @@ def _homeless(problem: Problem, goal: Goal) -> Reason | None:
 
 def _inseparable(problem: Problem, goal: Goal) -> Reason | None:
     """More VMs to keep apart than there are places for them, one more where each must restart in another."""
-    for binding in problem.compiled_rules:
-        if binding.zone is None or not binding.must:
+    for rule in problem.compiled_rules:
+        if rule.zone is None or not rule.must:
             continue
-        for pool in np.unique(problem.vm_pool[binding.vms]).tolist():
-            mine = binding.vms[problem.vm_pool[binding.vms] == pool]
-            places = _places(problem, binding, pool)
+        for pool in np.unique(problem.vm_pool[rule.vms]).tolist():
+            mine = rule.vms[problem.vm_pool[rule.vms] == pool]
+            places = _places(problem, rule, pool)
             # One more than there are places is enough to name, those first that must restart.
             mine = mine[np.argsort(~problem.protected[mine], kind="stable")]
             # Where one fails, it needs a place besides the others'; of these, those on failed nodes may not need any more.
             alone = problem.failures == 1 and problem.guarantee.scope == "node"
             staying = mine[~problem.evictable[mine] if alone else problem.protected[mine]]
-            fails = problem.failures > 0 and not goal.best_effort and binding.during_failover and problem.protected[staying].any()
-            left = _places_left(problem, binding, pool) if fails and places else places
+            fails = problem.failures > 0 and not goal.best_effort and rule.during_failover and problem.protected[staying].any()
+            left = _places_left(problem, rule, pool) if fails and places else places
             if fails and len(staying) > left:
                 return Reason("apart", tuple(staying[: left + 1].tolist()), left + 1, left, among=places)
             if len(mine) > places:
@@ -94,17 +94,17 @@ def _inseparable(problem: Problem, goal: Goal) -> Reason | None:
     return None
 
 
-def _places(problem: Problem, binding: CompiledRule, pool: int) -> int:
+def _places(problem: Problem, rule: CompiledRule, pool: int) -> int:
     """How many places there are in a pool for members of an ``apart`` rule."""
-    assert binding.zone is not None
-    return len(np.unique(binding.zone[(problem.online | problem.maintenance) & (problem.pool == pool)]))
+    assert rule.zone is not None
+    return len(np.unique(rule.zone[(problem.online | problem.maintenance) & (problem.pool == pool)]))
 
 
-def _places_left(problem: Problem, binding: CompiledRule, pool: int) -> int:
+def _places_left(problem: Problem, rule: CompiledRule, pool: int) -> int:
     """How many places there are at most for members of an ``apart`` rule once the unit of one of them has failed."""
-    assert binding.zone is not None
+    assert rule.zone is not None
     inside = np.flatnonzero((problem.online | problem.maintenance) & (problem.pool == pool))
-    zones, units = np.unique(binding.zone[inside], return_inverse=True)[1], problem.unit[inside]
+    zones, units = np.unique(rule.zone[inside], return_inverse=True)[1], problem.unit[inside]
     pairs = np.unique(np.column_stack([zones, units]), axis=0)
     whole = pairs[np.bincount(pairs[:, 0])[pairs[:, 0]] == 1]
     # A unit that fails takes at least the places that are all on it; at best it is one that takes none.
@@ -163,35 +163,35 @@ def _mean_peak(problem: Problem) -> Fraction:
         sizes = problem.sizes(pool, staying=False)
         if len(usable):
             best = max(best, Fraction(sizes.total, int(usable.sum())), Fraction(sizes.largest, int(usable.max())))
-    for binding in problem.compiled_rules:
-        usable = problem.usable[(problem.pool == problem.vm_pool[binding.vms[0]]) & problem.online]
-        if binding.must and binding.kind == "together" and len(usable) and not problem.on_maintenance[binding.vms].any():
-            best = max(best, Fraction(int(problem.memory[binding.vms].sum()), int(usable.max())))
+    for rule in problem.compiled_rules:
+        usable = problem.usable[(problem.pool == problem.vm_pool[rule.vms[0]]) & problem.online]
+        if rule.must and rule.kind == "together" and len(usable) and not problem.on_maintenance[rule.vms].any():
+            best = max(best, Fraction(int(problem.memory[rule.vms].sum()), int(usable.max())))
     return best
 
 
 def _too_large(problem: Problem, goal: Goal) -> Iterator[tuple[CompiledRule, int, int]]:
     """Groups to keep together that no node can hold, with the memory they need and the most that a node has."""
     room = np.where(problem.online | problem.maintenance, goal.limit(problem), 0)
-    for binding in problem.compiled_rules:
-        if binding.kind == "together":
-            need = int(problem.memory[binding.vms].sum())
-            most = int(room[problem.pool == problem.vm_pool[binding.vms[0]]].max(initial=0))
+    for rule in problem.compiled_rules:
+        if rule.kind == "together":
+            need = int(problem.memory[rule.vms].sum())
+            most = int(room[problem.pool == problem.vm_pool[rule.vms[0]]].max(initial=0))
             if need > most:
-                yield binding, need, most
+                yield rule, need, most
 
 
 def _least_broken(problem: Problem, goal: Goal) -> int:
     """The weight of rules that are no must and that no placement can keep."""
-    large = [binding for binding, _, _ in _too_large(problem, goal)]
+    large = [rule for rule, _, _ in _too_large(problem, goal)]
     many = [b for b in problem.compiled_rules if b.zone is not None and _too_many(problem, b)]
-    return sum(binding.weight for binding in [*large, *many] if not binding.must)
+    return sum(rule.weight for rule in [*large, *many] if not rule.must)
 
 
-def _too_many(problem: Problem, binding: CompiledRule) -> bool:
+def _too_many(problem: Problem, rule: CompiledRule) -> bool:
     """Whether there are more VMs to keep apart than there are places for them."""
-    pools, members = np.unique(problem.vm_pool[binding.vms], return_counts=True)
-    return any(count > _places(problem, binding, pool) for pool, count in zip(pools.tolist(), members.tolist(), strict=True))
+    pools, members = np.unique(problem.vm_pool[rule.vms], return_counts=True)
+    return any(count > _places(problem, rule, pool) for pool, count in zip(pools.tolist(), members.tolist(), strict=True))
 
 
 def _fewest_nodes(problem: Problem, pool: int, *, spare: bool) -> int:

@@ -17,7 +17,7 @@ from vmplace.model.columns import IntArray
 from vmplace.problem.problem import Problem
 from vmplace.problem.sizes import evenly, tally
 from vmplace.search.bounds.lifting import slot_prices
-from vmplace.search.bounds.shares import Shares
+from vmplace.search.goal import Shares
 
 __all__ = ["least_moved", "least_peak", "thresholds"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import BoolArray, CompiledRule, Problem
+from vmplace.problem.problem import BoolArray, CompiledRule, Problem, clashes
 from vmplace.problem.sizes import evenly, ranked
 
 __all__ = ["BatchFilling", "fitting", "holding", "spread"]
@@ -22,8 +22,6 @@ class BatchFilling:
 
     Parameters
     ----------
-    problem
-        What to place.
     node_of
         Where VMs are so far, -1 for those to place, shape (n_vms,); copied.
     cap
@@ -40,9 +38,9 @@ class BatchFilling:
         self._cap = np.ascontiguousarray(cap.T)
         self._room = np.where(problem.online, self._cap - problem.loads(node_of).T, -1)
         self._rules_of: dict[int, list[CompiledRule]] = {}
-        for binding in problem.compiled_rules:
-            for vm in binding.vms.tolist():
-                self._rules_of.setdefault(vm, []).append(binding)
+        for rule in problem.compiled_rules:
+            for vm in rule.vms.tolist():
+                self._rules_of.setdefault(vm, []).append(rule)
 
     @property
     def complete(self) -> bool:
@@ -123,9 +121,9 @@ class BatchFilling:
         """All that must be together with a VM, itself included, as far as rules chain."""
         group, todo = {vm}, [vm]
         while todo:
-            for binding in self._rules_of.get(todo.pop(), ()):
-                if binding.kind == "together" and binding.must:
-                    new = set(binding.vms.tolist()) - group
+            for rule in self._rules_of.get(todo.pop(), ()):
+                if rule.kind == "together" and rule.must:
+                    new = set(rule.vms.tolist()) - group
                     group |= new
                     todo += new
         return sorted(group)
@@ -142,12 +140,12 @@ class BatchFilling:
             fits &= np.isin(np.arange(problem.n_nodes), list(homes)) & (len(homes) == 1)
         penalty = np.zeros(problem.n_nodes, dtype=np.int64)
         for vm in waiting:
-            for binding in self._rules_of.get(vm, ()):
-                broken = self._broken_by(binding, vm)
-                if binding.must:
+            for rule in self._rules_of.get(vm, ()):
+                broken = clashes(rule, vm, self.node_of, problem.n_nodes) > 0
+                if rule.must:
                     fits &= ~broken
                 else:
-                    penalty += broken * binding.weight
+                    penalty += broken * rule.weight
         nodes = np.flatnonzero(fits)
         if len(nodes):
             room = self._room[0, nodes]
@@ -155,18 +153,6 @@ class BatchFilling:
             best = nodes[np.lexsort((filled, penalty[nodes]))[0]]
             self.node_of[waiting] = best
             self._room[:, best] -= need
-
-    def _broken_by(self, binding: CompiledRule, vm: int) -> BoolArray:
-        """Nodes on which the VM would break the rule, shape (n_nodes,)."""
-        if binding.nodes is not None:
-            return ~binding.nodes
-        hosts = self.node_of[binding.vms[binding.vms != vm]]
-        hosts = hosts[hosts >= 0]
-        if binding.zone is not None:
-            return np.isin(binding.zone, binding.zone[hosts])
-        taken = np.zeros(self._problem.n_nodes, dtype=bool)
-        taken[hosts] = True
-        return ~taken & bool(taken.any())
 
 
 _COARSE, _FINE = 2, 8

@@ -28,14 +28,10 @@ def vacate(problem: Problem, goal: Goal, node_of: IntArray, reserved: IntArray, 
 
     Parameters
     ----------
-    problem, goal
-        What is asked.
     node_of
         A placement that keeps all that holds in normal running, shape (n_vms,).
     reserved
         What it leaves free on each node on purpose, shape (n_nodes, n_resources).
-    budget
-        When it is spent, None is returned.
     """
     return _VacatePlan(problem, goal, node_of, reserved.copy()).run(budget)
 
@@ -59,8 +55,8 @@ class _VacatePlan:
 
     def __attrs_post_init__(self) -> None:
         self._unbound = self.goal.free(self.problem).copy()
-        for binding in self.problem.compiled_rules:
-            self._unbound[binding.vms] = False
+        for rule in self.problem.compiled_rules:
+            self._unbound[rule.vms] = False
 
     def run(self, budget: Budget) -> IntArray | None:
         suspects = np.zeros(0, dtype=np.int64)

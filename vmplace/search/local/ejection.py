@@ -41,8 +41,6 @@ def clear(slots: Slots, free: BoolArray, *, budget: Budget, random: Random | Non
     ----------
     slots
         The placement, changed in place.
-    free
-        VMs that may move, shape (n_vms,).
     budget
         When it is spent, what is lacking stays so.
     random

@@ -15,8 +15,6 @@ def loosen(problem: Problem, goal: Goal, cap: IntArray) -> IntArray:
 
     Parameters
     ----------
-    problem, goal
-        What is asked.
     cap
         The load that each node may have, shape (n_nodes, n_resources).
 
@@ -41,21 +39,21 @@ def loosen(problem: Problem, goal: Goal, cap: IntArray) -> IntArray:
 def _part(problem: Problem, node_of: IntArray, free: BoolArray, room: IntArray) -> None:
     """Take off what breaks rules among VMs: of an apart rule all but one per zone, of a split together rule those that can
     join the others, or all where no node has room."""
-    joined = [binding.vms for binding in problem.compiled_rules if binding.must and binding.kind == "together"]
+    joined = [rule.vms for rule in problem.compiled_rules if rule.must and rule.kind == "together"]
     ties = np.bincount(np.concatenate(joined), minlength=problem.n_vms) if joined else None
-    for binding in problem.compiled_rules:
-        if not binding.must:
+    for rule in problem.compiled_rules:
+        if not rule.must:
             continue
-        hosts = node_of[binding.vms]
-        if binding.kind == "together" and len(np.unique(hosts[hosts >= 0])) > 1:
+        hosts = node_of[rule.vms]
+        if rule.kind == "together" and len(np.unique(hosts[hosts >= 0])) > 1:
             # Whoever is in two groups may be drawn to two nodes.
-            single = ties is not None and ties[binding.vms].max() == 1
-            home = _gather(problem, binding.vms, node_of, free, room) if single else -1
-            node_of[binding.vms[free[binding.vms] & (hosts != home)]] = -1
-        elif binding.zone is not None:
+            single = ties is not None and ties[rule.vms].max() == 1
+            home = _gather(problem, rule.vms, node_of, free, room) if single else -1
+            node_of[rule.vms[free[rule.vms] & (hosts != home)]] = -1
+        elif rule.zone is not None:
             taken: set[int] = set()
-            for vm in sorted(binding.vms.tolist(), key=lambda v: (bool(free[v]), -int(problem.memory[v]))):
-                zone = int(binding.zone[node_of[vm]]) if node_of[vm] >= 0 else None
+            for vm in sorted(rule.vms.tolist(), key=lambda v: (bool(free[v]), -int(problem.memory[v]))):
+                zone = int(rule.zone[node_of[vm]]) if node_of[vm] >= 0 else None
                 if zone in taken and free[vm]:
                     node_of[vm] = -1
                 elif zone is not None:

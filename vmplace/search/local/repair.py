@@ -45,10 +45,6 @@ def repair_locally(problem: Problem, goal: Goal, *, budget: Budget, thorough: bo
 
     Parameters
     ----------
-    problem, goal
-        What is asked.
-    budget
-        When it is spent, the best so far is returned.
     thorough
         Whether to look for less to move, once it is safe: not worth the while where an exact search goes on from here.
 
@@ -209,8 +205,8 @@ def _movable(problem: Problem, goal: Goal, pool: int) -> BoolArray:
 def _unbound(problem: Problem, goal: Goal) -> BoolArray:
     """VMs that may move and whose rules concern no others, shape (n_vms,)."""
     free = goal.free(problem).copy()
-    for binding in problem.compiled_rules:
-        free[binding.vms] = False
+    for rule in problem.compiled_rules:
+        free[rule.vms] = False
     return free
 
 

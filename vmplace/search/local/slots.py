@@ -28,10 +28,6 @@ class Slots:
 
     Parameters
     ----------
-    problem
-        What is asked.
-    limits
-        What normal running may use of each node, shape (n_nodes, n_resources).
     node_of
         Where VMs are, -1 for nowhere, shape (n_vms,); copied.
     pool

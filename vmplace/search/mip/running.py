@@ -7,8 +7,7 @@ import numpy as np
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import CompiledRule, kept
-from vmplace.search.bounds.shares import Shares
-from vmplace.search.goal import CandidatePlacement
+from vmplace.search.goal import CandidatePlacement, Shares
 from vmplace.search.mip.variables import CountVariables
 from vmplace.solvers.program import terms
 
