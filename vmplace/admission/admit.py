@@ -1,4 +1,4 @@
-"""One question to a cluster as it stands: where may these VMs be started; and the cluster once they are."""
+"""`admit`: where VMs may be started in a cluster as it stands, and the cluster afterwards."""
 
 import threading
 from collections.abc import Callable, Sequence

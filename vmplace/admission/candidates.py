@@ -1,4 +1,4 @@
-"""Where one VM could go: what is known of each node, and asking about those of which nothing is."""
+"""Candidate nodes for one VM: what is known of each, and questions about those that are undecided."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def scores(name: str, free: IntArray, usable: IntArray, memory: int) -> Any:
 
 @define(eq=False)
 class CandidateSurvey:
-    """What is known of a VM on each node; `Hindrance.DOUBT` where it is not known yet.
+    """What is known of a VM on each node; `Rejection.DOUBT` where it is not known yet.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class CandidateSurvey:
     ask
         Decides one node.
     sift
-        Tells what it can of all nodes at once: the hindrances, and the failures.
+        Decides what it can of all nodes at once: the rejections, and the failures.
     penalties
         What counts before the score, shape (n_nodes,); None: nothing.
     """

@@ -1,4 +1,4 @@
-"""Several VMs to be started: all of them, or none."""
+"""Gang admission: several VMs are started together, all of them or none."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ def _assigned(
 
 
 def _likeness(state: ChangingCluster, placed: Sequence[VM]) -> frozenset[Any]:
-    """What VMs take of which nodes, whoever they are unless rules may name them."""
+    """What VMs take of which nodes; without their names, unless rules may name them."""
     named = state.ruled
     alike = Counter(
         (vm.node, vm.name if named else "", vm.memory, vm.priority, vm.protected, vm.evictable, *sorted(vm.resources.items()))

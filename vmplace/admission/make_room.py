@@ -1,4 +1,4 @@
-"""Room for VMs that find none as things stand: the least memory that has to migrate first."""
+"""Admission after migrations: the least memory to migrate so that VMs without room can be started."""
 
 from collections.abc import Sequence
 from math import isinf
@@ -24,9 +24,9 @@ def room_made(cluster: Cluster, vms: Sequence[VM], refused: Admission, budget: B
     cluster
         As it is. Others that wait there go on waiting.
     vms
-        Who is to be started.
+        The VMs to be started.
     refused
-        What came of it without migrations.
+        The answer without migrations.
     """
     from vmplace.placement.place import repair
 

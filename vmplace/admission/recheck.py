@@ -49,7 +49,7 @@ class Certified:
     def survey(self, score: str, budget: Budget) -> CandidateSurvey:
         """What is known of it on each node."""
         free = np.maximum(self.problem.usable - self.problem.load(self._others), 0)
-        rejections = self._hindrances()
+        rejections = self._rejections()
         rejections[rejections == Rejection.NOTHING] = Rejection.DOUBT
         memory = int(self.problem.memory[self._vm])
         return CandidateSurvey(
@@ -112,7 +112,7 @@ class Certified:
         names, key = Names(self.cluster, self.problem), self._failures[index]
         return "+".join(names.unit(unit) for unit in key) or "one node after the other"
 
-    def _hindrances(self) -> IntArray:
+    def _rejections(self) -> IntArray:
         """What keeps it off each node in normal running, shape (n_nodes,)."""
         problem, vm = self.problem, self._vm
         demand = problem.demand[vm]

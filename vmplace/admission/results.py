@@ -1,4 +1,4 @@
-"""What an admission comes to: frozen values, with the names of the cluster."""
+"""Results of admission: frozen values, in the names of the cluster."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum

@@ -1,4 +1,4 @@
-"""Nodes emptied for maintenance, the rest safe without them."""
+"""`drain`: nodes emptied for maintenance by live migration, the guarantee kept among the others."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +33,7 @@ def drain(
     """Empty nodes with the least memory migrated, so that the rest is safe without them: no failover targets, and no failures.
 
     As `repair` otherwise: more VMs may migrate if that is needed, waiting ones are placed, and the migrations are in order. While
-    they last, the nodes take in nothing, but fail like any other as long as VMs are on them. Who is stopped there stays there.
+    they last, the nodes take in nothing, but fail like any other as long as VMs are on them. Stopped VMs stay there.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def stuck_on(names: Names, nodes: Iterable[str]) -> list[Undrainable]:
 
 
 def _refused(names: Names, drained: tuple[str, ...], stuck: list[Undrainable], options: PlaceOptions) -> Solution:
-    """Nothing, as there are VMs that cannot leave."""
+    """Infeasible, as there are VMs that cannot leave."""
     first, more = stuck[0], len(stuck) - 1
     others = f" (and {more} more VM{'s' * (more > 1)} cannot leave)" if more else ""
     objectives = options.goal.objectives

@@ -1,4 +1,4 @@
-"""The front door: chooses the method, keeps the time, audits, and returns a Solution."""
+"""`place` and `repair`: options checked, the strategy run, the placement audited, the result told in names."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Why no placement exists, as a sentence."""
+"""Sentences that say why no placement exists."""
 
 import numpy as np
 

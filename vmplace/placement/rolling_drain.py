@@ -1,4 +1,4 @@
-"""Every node taken for maintenance once, in as few groups as are found, the rest safe throughout."""
+"""Rolling maintenance: every node drained once, in as few groups as are found, the guarantee kept among the others."""
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

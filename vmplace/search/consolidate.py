@@ -1,4 +1,4 @@
-"""The fewest powered nodes, by bin packing: where VMs are free to go anywhere, nothing else is asked of a placement."""
+"""Consolidation onto the fewest powered nodes, by bin packing, where nothing else restricts the placement."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""How the quick constructions judge what they made: exactly, or by what is told quickly where more than plans is asked."""
+"""Evaluation of constructed candidates: exact, or by sufficient conditions where more than failover plans is asked for."""
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -15,7 +15,7 @@ __all__ = ["Evaluator"]
 
 @frozen(eq=False)
 class Evaluator:
-    """A judge of placements.
+    """Certifies placements and values them as candidates.
 
     Parameters
     ----------

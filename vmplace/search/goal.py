@@ -1,4 +1,4 @@
-"""What a search is after: which VMs may go where, and what each candidate is worth."""
+"""Objectives: what a search minimises, which placements it accepts, and what each candidate is worth."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -104,7 +104,7 @@ class Goal:
         return self.objectives[0] == "moves" or self.max_moves is not None or self.max_migrated is not None
 
     def settled(self, problem: Problem) -> IntArray:
-        """The placement to start from: who stays, or should; -1 for the others, shape (n_vms,)."""
+        """The placement to start from: the nodes of VMs that stay, or should; -1 for the others, shape (n_vms,)."""
         return problem.node_of if self.few_moves else np.where(self.free(problem), -1, problem.node_of)
 
     def limit(self, problem: Problem) -> IntArray:

@@ -1,4 +1,4 @@
-"""The fast construction: spread or pack VMs, largest first, around holes that what may fail at once fits into."""
+"""Construction heuristics: worst-fit or best-fit decreasing around capacity reserved for the restarts after a failure."""
 
 import numpy as np
 from attrs import evolve
@@ -81,7 +81,7 @@ def _spread(problem: Problem, goal: Goal, budget: Budget) -> CandidatePlacement 
 
 
 def _vacated(problem: Problem, goal: Goal, budget: Budget, reserved: IntArray) -> CandidatePlacement | None:
-    """What comes of making room where rules need it, beside holes or without any."""
+    """The candidate with room made where rules need it, beside holes or without any."""
     for holes_left in (reserved, np.zeros_like(reserved)):
         node_of = None if budget.spent else _filled(problem, goal, holes_left, anew=True, by_size=True)
         if node_of is not None:
@@ -98,7 +98,7 @@ def _is_safe(candidate: CandidatePlacement | None) -> bool:
 def _attempt(
     problem: Problem, goal: Goal, budget: Budget, reserved: IntArray, *, anew: bool, pack: bool = False, searching: bool = False
 ) -> CandidatePlacement | None:
-    """What comes of filling nodes up to their holes: all that may move, or only what must."""
+    """The candidate of filling nodes up to their holes: with all VMs that may move, or only those that must."""
     node_of = _filled(problem, goal, reserved, anew=anew, pack=pack)
     if node_of is None or not goal.allowed(problem, node_of):
         return None

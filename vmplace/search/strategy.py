@@ -1,4 +1,4 @@
-"""Which method answers: greedy first, then the exact core, neighbourhoods or bin packing, as size and goal allow."""
+"""Strategy: construction heuristics first, then MIP, large neighbourhood search or bin packing, as size and goal allow."""
 
 from contextlib import suppress
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Moves in batches: each of as many as can go at the same time, fewer where that keeps the guarantee."""
+"""Greedy migration order: batches of as many parallel migrations as possible, fewer where that keeps the guarantee."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -61,7 +61,7 @@ class GuaranteeWatch:
 
 @frozen(eq=False)
 class MigrationOrder:
-    """What came of it.
+    """An order of migrations, or why there is none.
 
     Parameters
     ----------

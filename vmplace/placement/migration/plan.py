@@ -1,4 +1,4 @@
-"""From one placement to another: the question asked, its answer in names."""
+"""`plan_moves`: an order of live migrations from one placement to another, in names."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -59,7 +59,7 @@ def plan_moves(
     cluster
         As it stands.
     placement
-        VM to node, or the index of each VM's node; who is left out, or None, or -1, stays where it is.
+        VM to node, or the index of each VM's node; a VM that is left out, or has None or -1, stays where it is.
     parallel, parallel_per_node
         How many VMs may migrate at the same time, in all and from or to any one node. VMs that must be together migrate at the
         same time even if they are more.
@@ -91,7 +91,7 @@ def plan_moves(
 
 
 def planned(names: Names, target: IntArray, limits: MigrationLimits, budget: Budget) -> MigrationPlan:
-    """The plan for a target over the cluster's VMs, -1 for who stays; the other arguments as of `plan_moves`."""
+    """The plan for a target over the cluster's VMs, -1 for those that stay; the other arguments as of `plan_moves`."""
     problem = names.problem
     final = np.where(problem.incoming, -1, target[problem.original])
     final = np.where(final < 0, problem.node_of, final)
@@ -104,7 +104,7 @@ def planned(names: Names, target: IntArray, limits: MigrationLimits, budget: Bud
         status = Status.INFEASIBLE if found.impossible else Status.UNKNOWN
         reason = found.impossible or "no order was found" + (" before time ran out" if budget.spent else "")
         return MigrationPlan(status=status, reason=reason, stats=_stats(budget, found))
-    return _Telling(names, transit, watch, budget).plan(found, found.batches)
+    return _NamedPlan(names, transit, watch, budget).plan(found, found.batches)
 
 
 def _stats(budget: Budget, found: MigrationOrder | None = None) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _stats(budget: Budget, found: MigrationOrder | None = None) -> dict[str, Any
 
 
 def _target(cluster: Cluster, placement: Target) -> IntArray:
-    """Index of each VM's node, -1 for who stays, shape (n_vms,)."""
+    """Index of each VM's node, -1 for those that stay, shape (n_vms,)."""
     vms, nodes = cluster.vm_columns, cluster.node_columns
     if isinstance(placement, Mapping):
         index, vm_index = ({name: i for i, name in enumerate(column.names)} for column in (nodes, vms))
@@ -184,7 +184,7 @@ def _brought(demand: IntArray, final: IntArray, vms: IntArray, n_nodes: int) -> 
 
 
 @frozen(eq=False)
-class _Telling:
+class _NamedPlan:
     """Batches as steps, with names."""
 
     names: Names

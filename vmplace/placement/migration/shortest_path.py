@@ -1,4 +1,4 @@
-"""Whether one placement can be reached from another at all, and with how little: every state is looked at, if there are few."""
+"""A* search over placements: the way to another with the least memory migrated, or a proof that there is none."""
 
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush

@@ -1,4 +1,4 @@
-"""When VMs that wait are started beside the migrations of a plan: as soon as they are in no one's way."""
+"""Starts of waiting VMs in a migration plan: as early as they delay no migration and cost no step the guarantee."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ class Starting:
     """Waiting VMs on their way into batches that are settled.
 
     Each starts with the first batch from which on it always finds room on its node beside all that moves, and breaks no
-    must-rule that holds; those of higher priority first, then the larger. Who finds none starts when all have moved.
+    must-rule that holds; those of higher priority first, then the larger. A VM that finds none starts when all have moved.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Starting:
         return node_of
 
     def placed(self, at: IntArray, batch: int) -> IntArray:
-        """The placement with the units where they are, and who has started with a batch or before, shape (n_vms,)."""
+        """The placement with the units where they are, and the VMs that have started with a batch or before, shape (n_vms,)."""
         started = (self.step >= 0) & (self.step <= batch)
         return np.where(started, self.transit.final, self.transit.node_of(at))
 
@@ -74,7 +74,7 @@ class Starting:
         return np.asarray(moving - problem.load(np.where(started, self.transit.final, -1)))
 
     def postpone(self, safe: Callable[[IntArray], bool]) -> None:
-        """Start later who would cost a batch the guarantee that it leaves otherwise; `safe` tells of a placement."""
+        """Start VMs later that would cost a batch the guarantee; `safe` tells of a placement."""
         for batch, at in enumerate(self._states[1:]):
             early = (self.step >= 0) & (self.step <= batch)
             if early.any() and not safe(self.placed(at, batch)) and safe(self.transit.node_of(at)):

@@ -1,4 +1,4 @@
-"""Room where every move waits for another: some VM stops over elsewhere, so that one that waits can go."""
+"""Cyclic live migrations: where moves wait for each other in a circle, a VM stops over on an intermediate host."""
 
 from collections.abc import Iterator, Sequence
 
@@ -68,7 +68,7 @@ def _blocked(migration_state: MigrationState, rank: IntArray) -> Sequence[int]:
 
 @define(eq=False)
 class _StopOver:
-    """Hops that make room on a node, made on the traffic as they are found."""
+    """Hops that make room on a node, made on the migration state as they are found."""
 
     migration_state: MigrationState
     rank: IntArray
@@ -96,7 +96,7 @@ class _StopOver:
         return True
 
     def _ways(self, node: int, unit: int, banned: frozenset[int], depth: int) -> Iterator[tuple[int, int]]:
-        """Who may leave for the unit, and where to: those first that cost least, or bring most where no one is enough."""
+        """Units that may leave for another, and where to: those first that cost least, or free most where none is enough."""
         transit, migration_state = self.migration_state.transit, self.migration_state
         rivals, zone = migration_state.rivals(unit, node)
         if rivals:

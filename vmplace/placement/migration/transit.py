@@ -1,4 +1,4 @@
-"""What has to move to get from one placement to another, and what each state on the way can take."""
+"""The migration problem and its states: what has to move from one placement to another, and what has room on the way."""
 
 from collections import Counter
 from functools import cached_property

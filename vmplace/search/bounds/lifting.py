@@ -1,4 +1,4 @@
-"""Lifted slot rows: what whole slots of several sizes at once cost a node in memory that must leave it.
+"""Sequential lifting of slot rows: valid inequalities between slots of several sizes and the memory that leaves a node.
 
 Slot-volume rows alone let a relaxation have half a hole for half the price. A node with `room` MiB free gains its first slot of
 t only when ``t - room mod t`` has left it, and what leaves for a large slot also makes the small ones: both are told by rows::

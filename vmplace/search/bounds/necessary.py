@@ -1,4 +1,4 @@
-"""What no placement can beat, told without a search."""
+"""Necessary conditions for a placement, and lower bounds on each objective, without a search."""
 
 from collections.abc import Iterator
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""What whole slots cost: bounds on the peak and on moves, told by summing lifted slot rows over all nodes.
+"""Slot bounds: lower bounds on the peak and on migrated memory, from lifted slot rows summed over all nodes.
 
 Each failure of k units leaves the displaced VMs' slots of t no more than the others' free ones: ``sum(d[t, f] + u[t, f]) <=
 U[t]`` over the units f that fail, with ``U[t]`` the free slots of all. On average over all sets of k of the N units that is

@@ -1,4 +1,4 @@
-"""Room for VMs that fit nowhere: smaller ones make way, and find room elsewhere in turn."""
+"""Insertion with displacement: a VM that fits nowhere takes the place of smaller ones, which are inserted elsewhere."""
 
 from heapq import heapify, heappop, heappush
 
@@ -14,7 +14,7 @@ _NODES = 64
 
 
 def displace(problem: Problem, node_of: IntArray, cap: IntArray, free: BoolArray) -> IntArray | None:
-    """The placement with those placed who are nowhere, the largest first: where they fit tightest, or where least makes way.
+    """Place the VMs that have no node, the largest first: best fit, or else where the least memory is displaced.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def displace(problem: Problem, node_of: IntArray, cap: IntArray, free: BoolArray
     Returns
     -------
     IntArray or None
-        None where one that is bound to others is nowhere, or where no room can be made.
+        None where a VM under rules with others has no node, or where no room can be made.
     """
     node_of, room = node_of.copy(), cap - problem.loads(node_of)
     waiting = np.flatnonzero(node_of < 0)
@@ -62,7 +62,7 @@ def displace(problem: Problem, node_of: IntArray, cap: IntArray, free: BoolArray
 
 
 def _way(problem: Problem, node_of: IntArray, free: BoolArray, vm: int, lack: IntArray, node: int) -> list[int] | None:
-    """Who leaves a node so that it has what is lacking: smaller ones, the least of them that is enough or else the largest."""
+    """Smaller VMs that leave a node so that it has what is lacking: the smallest that is enough, or else the largest."""
     here = np.flatnonzero((node_of == node) & free & (problem.memory < problem.memory[vm]))
     leaving: list[int] = []
     while (lack > 0).any():

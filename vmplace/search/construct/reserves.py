@@ -1,4 +1,4 @@
-"""Where the quick constructions leave room for the VMs of what fails."""
+"""Reserved capacity: how much construction heuristics leave free, and where, for the restarts after a failure."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Room for whom rules leave stranded: VMs that no rule binds leave a few nodes, chosen so that each serves many failures."""
+"""Room for restarts to which rules leave few nodes: VMs under no rule leave nodes that serve as many failures as possible."""
 
 import numpy as np
 from attrs import define, field, frozen
@@ -23,8 +23,8 @@ _ROUNDS = 12
 def vacate(problem: Problem, goal: Goal, node_of: IntArray, reserved: IntArray, *, budget: Budget) -> IntArray | None:
     """A placement in which every failure has a plan that quick ways find, or None.
 
-    Where one is to restart that finds no room on the nodes that its rules leave it, a node is chosen to have that room: of those
-    where it can be made the one that serves most failures. VMs that no rule binds are placed anew around it.
+    Where a VM finds no room to restart on the nodes that its rules leave it, a node is chosen to have that room: of those where
+    it can be made, the one that serves most failures. VMs that no rule binds are placed anew around it.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def vacate(problem: Problem, goal: Goal, node_of: IntArray, reserved: IntArray, 
 
 @frozen(eq=False)
 class _Need:
-    """Who finds no room in a failure: the amounts, and the nodes that rules leave, shape (n_nodes,)."""
+    """A VM without room in a failure: its demand, and the nodes that rules leave it, shape (n_nodes,)."""
 
     scenario: int
     demand: IntArray
@@ -72,7 +72,7 @@ class _VacatePlan:
         return None
 
     def _needs(self, scenarios: IntArray | None, budget: Budget) -> list[_Need]:
-        """Whom some failures, or all, leave without room, the largest first."""
+        """VMs that some failures, or all, leave without room, the largest first."""
         glance = certify(self.problem, self.node_of, budget=Budget(0), losses=False)
         open_ = np.flatnonzero(glance.fate != ScenarioStatus.SAFE)
         needs: list[_Need] = []

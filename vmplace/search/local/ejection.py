@@ -1,4 +1,12 @@
-"""Making room: a few VMs leave an overfull node, or one that is to have a slot that failures lack, for crumbs of free memory."""
+"""Ejection chains [1]_: VMs leave a node for room there, and push others out of the nodes that they go to, if need be.
+
+A node is relieved that is overfull, or that is to have a slot that failures lack, for crumbs of free memory elsewhere.
+
+References
+----------
+.. [1] F. Glover, "Ejection chains, reference structures and alternating path methods for traveling salesman problems", Discrete
+       Applied Mathematics 65 (1996), 223-253.
+"""
 
 from collections import Counter
 from functools import cached_property
@@ -65,6 +73,8 @@ def clear(slots: Slots, free: BoolArray, *, budget: Budget, random: Random | Non
 
 @define(eq=False)
 class _EjectionChains:
+    """Moves VMs off nodes, and room for those that move, to a limited depth."""
+
     slots: Slots
     free: BoolArray
     random: Random | None

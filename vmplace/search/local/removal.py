@@ -1,4 +1,4 @@
-"""Which VMs must leave their nodes, so that few do."""
+"""The destroy step of repair: which VMs leave their nodes so that rules and capacities hold again with few moves."""
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def _part(problem: Problem, node_of: IntArray, free: BoolArray, room: IntArray) 
             continue
         hosts = node_of[rule.vms]
         if rule.kind == "together" and len(np.unique(hosts[hosts >= 0])) > 1:
-            # Whoever is in two groups may be drawn to two nodes.
+            # A VM in two groups may be drawn to two nodes.
             single = ties is not None and ties[rule.vms].max() == 1
             home = _gather(problem, rule.vms, node_of, free, room) if single else -1
             node_of[rule.vms[free[rule.vms] & (hosts != home)]] = -1

@@ -1,4 +1,4 @@
-"""Safe again by few moves, without a solver: slots that failures lack are made one by one, then whatever moved in vain stays.
+"""Local search that makes a placement safe by few moves: ejection chains make the slots that failures lack, one by one.
 
 What is lacking is told by counting whole slots, so the work hardly grows with the cluster; the exact verdict has the last word.
 """
@@ -163,7 +163,7 @@ class _PoolRepair:
         return False
 
     def improve(self, least: int) -> None:
-        """Undo what made room on some nodes, and make it anew by chance; keep what moves less, until that is the least."""
+        """Destroy and repair: undo the moves off some nodes and make room anew at random; keep what moves less."""
         random, best = Random(0), migrated(self.problem, self.slots.node_of)
         for _ in range(_STEPS * _WORK_PER_STEP // (_WORK_PER_STEP + self.slots.nodes.size)):
             if best <= least or self.budget.spent:
@@ -198,12 +198,12 @@ class _PoolRepair:
 
 
 def _movable(problem: Problem, goal: Goal, pool: int) -> BoolArray:
-    """VMs of a pool that may move: none whose rules concern others, shape (n_vms,)."""
+    """VMs of a pool that may move and are under no rule, shape (n_vms,)."""
     return np.asarray(_unbound(problem, goal) & (problem.vm_pool == pool))
 
 
 def _unbound(problem: Problem, goal: Goal) -> BoolArray:
-    """VMs that may move and whose rules concern no others, shape (n_vms,)."""
+    """VMs that may move and are under no rule with others, shape (n_vms,)."""
     free = goal.free(problem).copy()
     for rule in problem.compiled_rules:
         free[rule.vms] = False

@@ -1,4 +1,4 @@
-"""Whole slots: how many of each size a placement has free, and how many its failures need.
+"""Slot counts: how many whole slots of each size a placement has free, and how many its failures need.
 
 The failure of some units needs as many slots of t as their displaced VMs fill, ``d[t, u]``, on the other nodes:
 ``sum(d[t, u] + s[t, u]) <= S[t]`` over the units that fail, with ``s`` a unit's own free slots and ``S`` those of all: k units
