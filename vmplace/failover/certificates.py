@@ -1,6 +1,18 @@
-"""Failures that are survived, told for all nodes at once in a few array passes, without a plan."""
+"""N+1 certificates: the failures that are survived, found for all at once in array passes, without a failover plan.
 
-from collections.abc import Iterator
+*In any order.* Others must take `blocking_cost` of a node, at least, until a VM finds no room there. If blocking all survivors
+takes more than all displaced VMs have, no order of restarts and no choice of nodes strands the VM. Of several resources, each
+node is blocked by the one of which that takes the least share (`blocking_shares`).
+
+*By slots.* Sizes rounded up to ``M / 2**k`` divide each other, and first-fit decreasing never fails on such sizes [1]: they all
+fit if, for each k, they fill no more slots of ``M / 2**k`` than the survivors have free.
+
+Both are sound and not complete.
+
+[1] Coffman, Garey and Johnson: Bin packing with divisible item sizes. Journal of Complexity 3 (1987).
+"""
+
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -10,7 +22,104 @@ from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray
 from vmplace.problem.state import PlacementState
 
-__all__ = ["Certificates", "survived_unblocked"]
+__all__ = [
+    "NEVER",
+    "Certificates",
+    "any_order_slack",
+    "blocking_cost",
+    "blocking_shares",
+    "free_slots",
+    "slot_level",
+    "slots_taken",
+    "survived_unblocked",
+]
+
+NEVER = np.iinfo(np.int64).max
+"""The cost of what cannot be done."""
+
+_SHARES = 2**31
+"""A whole resource in shares of it, at most: shares of some thousand nodes sum up below 2**62."""
+
+_AT_ONCE = 4_000_000
+"""Failures times nodes looked at in one pass."""
+
+_POWERS = 1 << np.arange(62)
+
+
+def blocking_cost(whole: IntArray | int, size: IntArray | int, step: IntArray | int) -> IntArray:
+    """How much VMs whose sizes are multiples of `step` take at least of a node until it has no room for a VM of `size`.
+
+    Parameters
+    ----------
+    whole
+        What is free, in whole steps.
+    """
+    cost: IntArray = np.maximum(whole - size + step, 0)
+    return cost
+
+
+def any_order_slack(cost: IntArray, asked: IntArray | int, size: IntArray | int) -> IntArray:
+    """How much more blocking all survivors takes than all others have: above 0, no VM of `size` or less is ever stranded.
+
+    Parameters
+    ----------
+    cost
+        The sum of `blocking_cost` over the survivors.
+    asked
+        What all VMs take that may restart, the one of `size` among them.
+    """
+    return cost - asked + size
+
+
+def blocking_shares(cost: IntArray, budget: IntArray) -> tuple[IntArray, IntArray]:
+    """The least share of what others have that blocks each node, and all shares that they have, in one unit.
+
+    Let every node i be blocked by a resource r(i). Nothing is spent twice, so ``sum over i with r(i) = r of cost_ir <= B_r`` for
+    each r; divided by B_r and summed over the R resources that block some node at all, ``sum over i of cost_ir / B_r <= R``: if
+    the least shares sum up to more, not all nodes can be blocked. Shares are rounded down; a single resource needs none.
+
+    Parameters
+    ----------
+    cost
+        What blocks a node, `NEVER` where a resource cannot, shape (n_resources, ..., n_nodes).
+    budget
+        What all others have, B, shape (n_resources, ...).
+
+    Returns
+    -------
+    tuple of IntArray
+        Of shape (..., n_nodes) and (...).
+    """
+    blocking = (cost < NEVER).any(axis=-1)
+    several, most = blocking.sum(axis=0), np.where(blocking, budget, 0)
+    scale = np.minimum(_SHARES, 2**62 // (most.max(axis=0) + 1))
+    limit = np.where(several == 1, most.sum(axis=0), several * scale)
+    unit, whole = np.where(several == 1, 1, scale)[..., None], np.where(several == 1, 1, np.maximum(most, 1))[..., None]
+    shares = np.minimum(cost, most[..., None] + 1) * unit // whole
+    return np.where(cost == NEVER, limit[..., None] + 1, shares).min(axis=0), limit
+
+
+def slot_level(size: int, most: int) -> int:
+    """The largest k such that a slot of ``most / 2**k`` holds a VM of a size."""
+    return (most // size).bit_length() - 1
+
+
+def slot_levels(sizes: IntArray, most: int) -> IntArray:
+    """The same for many."""
+    return np.searchsorted(_POWERS, most // sizes, side="right") - 1
+
+
+def slots_taken(n_levels: int, counts: Callable[[int], IntArray]) -> Iterator[tuple[int, IntArray]]:
+    """Of each level k how many slots of ``most / 2**k`` VMs fill on each node; `counts(k)` counts those of the level there."""
+    taken: IntArray | int = 0
+    for k in range(n_levels):
+        taken = 2 * taken + counts(k)
+        yield k, taken
+
+
+def free_slots(free: IntArray, k: int, most: int) -> IntArray:
+    """How many slots of ``most / 2**k`` fit in what is free."""
+    return np.asarray((free << k) // most)
 
 
 @frozen(eq=False)
@@ -64,9 +173,7 @@ class _PoolCertificate:
         return int(self.asked.max(initial=0))
 
     def stranding(self, size: IntArray, lost: IntArray) -> IntArray:
-        """How much restarted memory it takes at least until no surviving target has room for a VM of a size.
-
-        Each must have less than that left: in whole steps, ``sum(max(0, F - size + step))`` is taken of them.
+        """The sum of `blocking_cost` over the surviving targets.
 
         Parameters
         ----------
@@ -77,8 +184,8 @@ class _PoolCertificate:
         """
         first = np.searchsorted(self.free, size)
         everywhere = self.above[first] - (len(self.free) - first) * (size - self.step)
-        # A node with less free than the size adds nothing: F - size + step <= 0 there, both being whole steps.
-        return np.asarray(everywhere - np.maximum(0, lost - size[:, None] + self.step).sum(axis=1))
+        # A node with less free than the size adds nothing: its cost is 0, both being whole steps.
+        return np.asarray(everywhere - blocking_cost(lost, size[:, None], self.step).sum(axis=1))
 
     @cached_property
     def small(self) -> int:
@@ -92,7 +199,7 @@ class _PoolCertificate:
         while low < high:
             middle = (low + high + 1) // 2
             size = np.array([middle * self.step])
-            if self.stranding(size, roomiest)[0] > self.most - size[0]:
+            if any_order_slack(self.stranding(size, roomiest), self.most, size)[0] > 0:
                 low = middle
             else:
                 high = middle - 1
@@ -111,15 +218,13 @@ class _PoolCertificate:
         enough = np.ones(len(self.failing), dtype=bool)
         if not len(self.large):
             return enough
-        failures, free = self.state.scenarios, self.state.free
+        scenarios, free = self.state.scenarios, self.state.free
         memory, home = self.state.problem.memory[self.large], self.state.node_of[self.large]
-        most, least = int(memory.max()), int(memory.min())
-        taken = np.zeros(self.state.problem.n_nodes, dtype=np.int64)
-        for k in range((most // least).bit_length()):
-            mine = (memory << k <= most) & (memory << k + 1 > most)
-            taken = 2 * taken + np.bincount(home[mine], minlength=len(taken))
-            slots = (free << k) // most
-            enough &= failures.sums(taken + slots)[self.failing] <= slots[self.targets].sum()
+        most, n_nodes = int(memory.max()), self.state.problem.n_nodes
+        level = slot_levels(memory, most)
+        for k, taken in slots_taken(int(level.max()) + 1, lambda k: np.bincount(home[level == k], minlength=n_nodes)):
+            slots = free_slots(free, k, most)
+            enough &= scenarios.sums(taken + slots)[self.failing] <= slots[self.targets].sum()
         return enough
 
 
@@ -144,8 +249,8 @@ class Certificates:
 
         With g a common divisor of the sizes, m the largest VM that must restart, L the memory of all that may and F the free
         memory of the survivors in whole multiples of g: a VM of m can only be stranded if every survivor has less than m
-        left, which takes more than ``sum(max(0, F - m + g))`` of restarted memory. Sound, not complete. Of several resources see
-        `vmplace.failover.certificates`.
+        left, which takes more than ``sum(max(0, F - m + g))`` of restarted memory. Of several
+        resources see `survived_unblocked`.
         """
         state = self.state
         if state.problem.n_firm > 1:
@@ -155,7 +260,7 @@ class Certificates:
             largest = np.full(state.problem.n_nodes, pool.small, dtype=np.int64)
             np.maximum.at(largest, state.node_of[pool.large], state.problem.memory[pool.large])
             size = state.scenarios.largest(largest)[pool.failing]
-            safe[pool.failing] = pool.stranding(size, pool.lost) > pool.asked - size
+            safe[pool.failing] = any_order_slack(pool.stranding(size, pool.lost), pool.asked, size) > 0
         return safe
 
     @property
@@ -174,9 +279,8 @@ class Certificates:
     def slots(self) -> BoolArray:
         """Failures survived if the largest VMs restart first, shape (n_scenarios,).
 
-        Whoever is small enough never to be stranded (as in `any_order`) may wait. The others count with their memory rounded
-        up to ``M / 2**k``, M being the largest of all: sizes that divide each other all fit if, for each k, they fill no more
-        slots of ``M / 2**k`` than the survivors have free. Sound, not complete.
+        VMs that are small enough never to be stranded (as in `any_order`) may wait. The others count with their memory rounded
+        up to ``M / 2**k``, M being the largest of all.
         """
         safe = np.zeros(len(self.state.scenarios), dtype=bool)
         for pool in self._pools:
@@ -197,23 +301,11 @@ class Certificates:
         return [pool for pool in found if len(pool.targets)]
 
 
-_SHARES = 2**31
-"""All that restarts, of one resource, in shares of it."""
-
-
-_AT_ONCE = 4_000_000
-"""Failures times nodes looked at in one pass."""
-
-
 def survived_unblocked(state: PlacementState, counted: BoolArray) -> BoolArray:
     """Failures survived whatever the order of restarts and whichever fitting node each takes, shape (n_scenarios,).
 
-    Of each resource r let t_r be the most that a VM demands that must restart, L_r what all demand that may, and g_r a common
-    divisor of all demands. Whoever is stranded finds every survivor blocked: what node i has free of some r, F_ir in whole
-    multiples of g_r, is less than is demanded once others have taken ``max(0, F_ir - t_r + g_r)`` of it or more. In shares of L_r
-    that is no less than the least such share of all resources; and of R resources no more than R whole ones can be taken. So
-    nobody is stranded if the survivors' least shares sum up to more. Sound, not complete; as `any_order.blocking`, of all VMs at
-    once. Rules are not looked at.
+    As `any_order.blocking`, for one VM in place of all: of each resource it demands the most that any demands that must restart,
+    and the others what all demand that may. Rules are not looked at.
 
     Parameters
     ----------
@@ -226,8 +318,8 @@ def survived_unblocked(state: PlacementState, counted: BoolArray) -> BoolArray:
     asking = np.flatnonzero(state.asked > 0)
     for pool in np.unique(state.scenarios.pool[asking]).tolist():
         mine = asking[state.scenarios.pool[asking] == pool]
-        blockade = _SeveralResources.of(state, counted, mine, pool)
-        safe[mine] = blockade.fails_at_worst or blockade.fails
+        resources = _SeveralResources.of(state, counted, mine, pool)
+        safe[mine] = resources.enough_at_worst or resources.enough
     return safe
 
 
@@ -243,22 +335,25 @@ class _SeveralResources:
         Failures in the pool.
     targets
         Its targets.
-    reach
-        What each target has free of each resource, in whole steps and one more, shape (n_targets, n_firm).
+    step
+        A common divisor of all demands, shape (n_firm,).
+    whole
+        What each target has free of each resource, in whole steps, shape (n_firm, n_targets).
     largest, asked
-        By failure what a VM demands at most that must restart, and what all demand that may, shape (n_scenarios, n_firm).
+        By failure what a VM demands at most that must restart, and what all demand that may, shape (n_firm, n_scenarios).
     """
 
     state: PlacementState
     scenarios: IntArray
     targets: IntArray
-    reach: IntArray
+    step: IntArray
+    whole: IntArray
     largest: IntArray
     asked: IntArray
 
     @classmethod
     def of(cls, state: PlacementState, counted: BoolArray, scenarios: IntArray, pool: int) -> "_SeveralResources":
-        problem, failures, home = state.problem, state.scenarios, state.node_of
+        problem, home = state.problem, state.node_of
         demand = problem.demand[:, : problem.n_firm]
         targets = np.flatnonzero(state.target & (problem.pool == pool))
         step = np.maximum(1, np.gcd.reduce(demand, axis=0, initial=0))
@@ -266,20 +361,21 @@ class _SeveralResources:
         amount, most = np.zeros((2, problem.n_nodes, problem.n_firm), dtype=np.int64)
         np.add.at(amount, home[vms], demand[vms])
         np.maximum.at(most, home[must], demand[must])
-        asked = np.column_stack([failures.sums(column)[scenarios] for column in amount.T])
-        largest = np.column_stack([failures.largest(column)[scenarios] for column in most.T])
-        return cls(state, scenarios, targets, state.spare[targets] // step * step + step, largest, asked)
+        asked = np.stack([state.scenarios.sums(column)[scenarios] for column in amount.T])
+        largest = np.stack([state.scenarios.largest(column)[scenarios] for column in most.T])
+        whole = np.ascontiguousarray((state.spare[targets] // step * step).T)
+        return cls(state, scenarios, targets, step, whole, largest, asked)
 
     @property
-    def fails_at_worst(self) -> bool:
-        """Whether it fails though each failure displaced as much as any does, and the roomiest targets failed."""
-        worth, limit = self._least(self.largest.max(axis=0, keepdims=True), self.asked.max(axis=0, keepdims=True))
+    def enough_at_worst(self) -> bool:
+        """Whether all survivors cannot be blocked though each failure displaced as much as any does, and the roomiest failed."""
+        worth, limit = self._least(self.largest.max(axis=1, keepdims=True), self.asked.max(axis=1, keepdims=True))
         width = self.state.scenarios.nodes.shape[1]
         return int(np.sort(worth[0])[: max(0, len(self.targets) - width)].sum()) > int(limit[0])
 
     @property
-    def fails(self) -> BoolArray:
-        """Failures that do not leave enough to block all survivors, shape (n_scenarios,)."""
+    def enough(self) -> BoolArray:
+        """Failures whose survivors cannot all be blocked, shape (n_scenarios,)."""
         return np.concatenate(list(self._parts()))
 
     def _parts(self) -> Iterator[BoolArray]:
@@ -288,19 +384,13 @@ class _SeveralResources:
         size = max(1, _AT_ONCE // max(1, len(self.targets)))
         for begin in range(0, len(self.scenarios), size):
             part = slice(begin, begin + size)
-            worth, limit = self._least(self.largest[part], self.asked[part])
+            worth, limit = self._least(self.largest[:, part], self.asked[:, part])
             lost = position[self.state.scenarios.nodes[self.scenarios[part]]]
             own = np.take_along_axis(np.pad(worth, ((0, 0), (0, 1))), lost, axis=1)
             yield worth.sum(axis=1) - own.sum(axis=1) > limit
 
     def _least(self, largest: IntArray, asked: IntArray) -> tuple[IntArray, IntArray]:
         """The least share that blocks each target, shape (n, n_targets), and all shares that there are, shape (n,)."""
-        resources = (asked > 0).sum(axis=1)
-        whole = (len(self.reach.T) + 1) * _SHARES
-        least = np.full((len(largest), len(self.targets)), whole, dtype=np.int64)
-        for column, size, budget in zip(self.reach.T, largest.T, asked.T, strict=True):
-            scale = min(_SHARES, 2**62 // (int(column.max(initial=0)) + 1))
-            cost = np.maximum(0, column[None, :] - size[:, None]) * scale // np.maximum(budget, 1)[:, None]
-            shares = np.where(budget[:, None] > 0, np.minimum(cost, whole // (_SHARES // scale)) * (_SHARES // scale), whole)
-            least = np.minimum(least, shares)
-        return least, resources * _SHARES
+        cost = blocking_cost(self.whole[:, None, :], largest[..., None], self.step[:, None, None])
+        cost[cost > asked[..., None]] = NEVER
+        return blocking_shares(cost, asked)

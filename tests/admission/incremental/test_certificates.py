@@ -44,20 +44,20 @@ def test_what_is_told_is_true(seed):
         state = state_of(usable, memory, node_of)
         state.learn([size])
         certificates, item, truth = LiveCertificates(state), LiveVM(size), survived(usable, memory, node_of)
-        assert truth[certificates.slack > 0].all()
-        assert truth[certificates.by_slots()].all()
-        told["order"] += int((certificates.slack > 0).sum())
-        told["slots"] += int((certificates.by_slots() & ~(certificates.slack > 0)).sum())
+        assert truth[certificates.any_order.slack > 0].all()
+        assert truth[certificates.slots.survived].all()
+        told["order"] += int((certificates.any_order.slack > 0).sum())
+        told["slots"] += int((certificates.slots.survived & ~(certificates.any_order.slack > 0)).sum())
         nodes = np.flatnonzero(state.free >= size)
         then = {node: survived(usable, [*memory, size], [*node_of, node]) for node in nodes.tolist()}
         for node in nodes.tolist():
-            by_slots = certificates.by_slots(node, item)
+            by_slots = certificates.slots.survived_with(node, item)
             assert then[node][by_slots].all()
-            assert certificates.slack_with(node, item) <= 0 or then[node][node]
+            assert certificates.any_order.slack_with(node, item) <= 0 or then[node][node]
             told["with"] += int(by_slots.sum())
         certain = certificates.certain(nodes, item, np.zeros(len(usable), dtype=bool))
         assert all(then[node].all() for node in nodes[certain].tolist())
-        short = certificates.short_of_slots(nodes, item, truth)
+        short = certificates.slots.short_with(nodes, item, truth)
         assert all(truth[failure] and not then[node][failure] for node, failure in zip(nodes, short, strict=True) if failure >= 0)
         told["certain"] += int(certain.sum())
         told["short"] += int((short >= 0).sum())
@@ -72,4 +72,4 @@ def test_slots_tell_all_where_sizes_divide_each_other():
         full = [max(1, room - sum(memory) + sum(sizes)) for room in usable]
         state = state_of(full, sizes, node_of)
         certificates, truth = LiveCertificates(state), survived(full, sizes, node_of)
-        assert ((certificates.slack > 0) | certificates.by_slots()).tolist() == truth.tolist()
+        assert ((certificates.any_order.slack > 0) | certificates.slots.survived).tolist() == truth.tolist()

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.any_order import any_order_problem, any_order_problems
-from vmplace.failover.any_order.blocking import NEVER, BlockingProblem
+from vmplace.failover.any_order.blocking import BlockingProblem
 from vmplace.failover.any_order.pricing import HEAVY, Lightest
+from vmplace.failover.certificates import NEVER
 from vmplace.solvers.budget import Budget
 
 

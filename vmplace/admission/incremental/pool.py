@@ -86,8 +86,8 @@ class LivePool:
     @property
     def survived(self) -> BoolArray:
         """Failures that are known to leave nobody without a restart, shape (n_nodes,)."""
-        told = (self._certificates.slack > 0) | self._refuges.complete
-        return told if told.all() else told | self._certificates.by_slots()
+        told = (self._certificates.any_order.slack > 0) | self._refuges.complete
+        return told if told.all() else told | self._certificates.slots.survived
 
     def losses(self, *, budget: Budget) -> dict[int, LostMemory | None]:
         """The failures that leave somebody without a restart, and how much; None where it is unknown."""
@@ -169,12 +169,12 @@ class LivePool:
         if item.protected:
             state.learn([item.memory])
         doubtful = self._doubtful_with(node, item)
-        own = item.protected and not item.waits and self._certificates.slack_with(node, item) <= 0
+        own = item.protected and not item.waits and self._certificates.any_order.slack_with(node, item) <= 0
         if len(doubtful) or own:
-            by_slots = self._certificates.by_slots(node, item)
+            by_slots = self._certificates.slots.survived_with(node, item)
             doubtful, own = doubtful[~by_slots[doubtful]], own and not by_slots[node]
         if (len(doubtful) or own) and not item.waits and before is None:
-            short = self._certificates.short_of_slots(np.array([node]), item, self.survived)
+            short = self._certificates.slots.short_with(np.array([node]), item, self.survived)
             if short[0] >= 0:
                 return Rejection.FAILURE, int(short[0])
         doubt = -1
@@ -196,7 +196,7 @@ class LivePool:
         if not len(state.sizes):
             return np.zeros(0, dtype=np.int64)
         less = state.above_on(node) - state.above_on(node, item.memory)
-        open_ = self._certificates.slack <= less[state.largest]
+        open_ = self._certificates.any_order.slack <= less[state.largest]
         open_[node] = False
         broken = [failure for failure in plans.beyond(node, int(state.free[node]) - item.memory) if open_[failure]]
         open_ &= ~plans.complete
@@ -253,7 +253,7 @@ class LivePool:
         if not len(open_):
             return found, blamed
         if not item.waits:
-            failing = self._certificates.short_of_slots(open_, item, self.survived)
+            failing = self._certificates.slots.short_with(open_, item, self.survived)
             found[open_[failing >= 0]] = Rejection.FAILURE
             blamed[open_] = failing
             open_ = open_[failing < 0]

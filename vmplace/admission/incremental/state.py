@@ -8,6 +8,7 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.admission.incremental.restart_plans import Kind
+from vmplace.failover.certificates import blocking_cost
 from vmplace.failover.regression import LostMemory
 from vmplace.model.columns import BoolArray, IntArray
 
@@ -60,7 +61,7 @@ class LiveState:
     sizes, row : IntArray and dict
         The sizes of VMs that must restart, or once had to, and the place of each.
     room : IntArray
-        What must be taken of all nodes until none has room for a VM of a size, shape (n_sizes,): the sum of `above`.
+        The sum of `above` over all nodes for each size, shape (n_sizes,).
     largest : IntArray
         The row of the largest VM that must restart, -1 for none, shape (n_nodes,).
     counts : IntArray
@@ -147,12 +148,12 @@ class LiveState:
         self.version += 1
 
     def above(self, size: int) -> IntArray:
-        """What must be taken of each node until it has no room for a VM of a size, shape (n_nodes,)."""
-        return np.asarray(np.maximum(self.whole - (size - self.step), 0))
+        """`blocking_cost` of each node for a VM of a size, shape (n_nodes,)."""
+        return blocking_cost(self.whole, size, self.step)
 
     def above_on(self, node: int, less: int = 0) -> IntArray:
         """The same of one node, if it had less free, for each size, shape (n_sizes,)."""
-        return np.asarray(np.maximum(self.floored(int(self.free[node]) - less) - self.sizes + self.step, 0))
+        return blocking_cost(self.floored(int(self.free[node]) - less), self.sizes, self.step)
 
     def floored(self, memory: int) -> int:
         """Memory in whole steps."""

@@ -8,10 +8,9 @@ i has free, and O the other VMs that fit on some node of A (no other matters). T
    take whole multiples of g_r, the common divisor of their demands, so it is no less than that rounded up to a multiple, c_ir.
    If those of O that fit on i have less than c_ir among them, then r never blocks i.
 
-   *One resource*: all A can be blocked only if ``sum(c_i) <= B``, B being what all O demand. *Several*: let every node i be
-   blocked by its r(i), and B_r be what all O demand. Nothing is spent twice, so ``sum over i with r(i) = r of c_ir <= B_r`` for
-   each r; divided by B_r and summed over the R resources that block some node at all, ``sum over i of c_ir(i) / B_r(i) <= R``.
-   The least share of each node, ``min over r of c_ir / B_r``, cannot sum up to more. (Shares are rounded down, in integers.)
+   *One resource*: all A can be blocked only if ``sum(c_i) <= B``, B being what all O demand. *Several*: only if the least share
+   of each node, ``min over r of c_ir / B_r``, sum up to no more than R, the number of resources that block some node at all
+   (`vmplace.failover.certificates.blocking_shares` says why).
 2. *Anti-affinity*: a member of the rule restarted in the node's zone. Each of the p displaced members blocks one zone at most, so
    the rule blocks p zones at most, and what the resources must block is no less than all shares without those of the p zones
    that have most. Members are not in O then: where one is, no resource needs to block.
@@ -31,16 +30,11 @@ import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.failover.any_order.state import AnyOrderProblem
+from vmplace.failover.certificates import NEVER, blocking_cost, blocking_shares
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.binpacking.least_sum import least_sum
 
-__all__ = ["NEVER", "BlockingProblem", "certified"]
-
-NEVER = np.iinfo(np.int64).max
-"""The cost of what cannot be done."""
-
-_SHARES = 2**31
-"""A whole resource in shares of it, at most: shares of some thousand nodes sum up below 2**62."""
+__all__ = ["BlockingProblem", "certified"]
 
 
 def certified(problem: AnyOrderProblem) -> BoolArray:
@@ -111,7 +105,7 @@ class BlockingProblem:
         near = kinds.fits[:, nodes]
         involved = kinds.demand[(bare.fillers > 0) & near.any(axis=1)]
         step = np.maximum(1, np.gcd.reduce(involved, axis=0, initial=0))
-        cost = -(-(free - demand + 1) // step) * step
+        cost = blocking_cost((free - demand) // step * step, 0, step)
         within_reach = (near.T * bare.fillers) @ kinds.demand >= cost
         return evolve(bare, cost=np.where(within_reach & (demand > 0), cost, NEVER))
 
@@ -180,16 +174,8 @@ class BlockingProblem:
         """How much of what the others have each node takes at least, and all that they have, in the same unit."""
         kinds, cost = self.problem.kinds, self.cost
         budget = (self.fillers * kinds.fits[:, self.nodes].any(axis=1)) @ kinds.demand
-        blocking = np.flatnonzero((cost < NEVER).any(axis=0))
-        if len(blocking) == 1:
-            limit = int(budget[blocking[0]])
-            return np.minimum(cost[:, blocking[0]], limit + 1), limit
-        budget = budget[blocking]
-        scale = min(_SHARES, 2**62 // (int(budget.max(initial=0)) + 1))
-        share = np.minimum(cost[:, blocking], budget + 1) * scale // np.maximum(budget, 1)
-        limit = len(blocking) * scale
-        share[cost[:, blocking] == NEVER] = limit + 1
-        return share.min(axis=1, initial=limit + 1), limit
+        share, limit = blocking_shares(cost.T, budget)
+        return share, int(limit)
 
     def _zones_worth(self, rule: int, worth: IntArray) -> int:
         """The most that the zones are worth that members of an anti-affinity rule can block."""

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from vmplace.failover.any_order.blocking import NEVER, BlockingProblem
+from vmplace.failover.any_order.blocking import BlockingProblem
 from vmplace.failover.any_order.state import Story
+from vmplace.failover.certificates import NEVER
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import CpSat, Outcome

@@ -5,8 +5,9 @@ from copy import copy
 
 import numpy as np
 
-from vmplace.failover.any_order.blocking import NEVER, BlockingProblem
+from vmplace.failover.any_order.blocking import BlockingProblem
 from vmplace.failover.any_order.state import RestartState, Story
+from vmplace.failover.certificates import NEVER
 from vmplace.model.columns import BoolArray
 from vmplace.solvers.binpacking.instance import Pattern
 from vmplace.solvers.binpacking.least_sum import least_choice

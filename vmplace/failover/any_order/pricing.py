@@ -6,7 +6,8 @@ from operator import sub
 import numpy as np
 from attrs import define, field, frozen
 
-from vmplace.failover.any_order.blocking import NEVER, BlockingProblem
+from vmplace.failover.any_order.blocking import BlockingProblem
+from vmplace.failover.certificates import NEVER
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.binpacking.instance import Pattern, bundles
 from vmplace.solvers.budget import Budget
