@@ -33,7 +33,7 @@ _MUTUAL = (Apart.kind, Together.kind)
 
 @frozen
 class Counterexample:
-    """A VM that must restart and cannot, once others have restarted on nodes."""
+    """A VM that must restart and finds no node, once others have restarted on theirs."""
 
     vm: int
     restarts: dict[int, int]

@@ -1,4 +1,4 @@
-"""What is under audit: a cluster as columns, a placement read into node indices, and the violations found so far.
+"""The case under audit: a cluster as columns, a placement as node indices, and the violations found so far.
 
 Names become indices as they are read, so that names and columns are judged by the same lines. The index -1 is no node: it
 reaches the last entry of each node column, added for it.
@@ -60,7 +60,7 @@ class Resource:
 
 
 class Case:
-    """A cluster, a placement of its VMs, and what is found wrong.
+    """A cluster, a placement of its VMs, and the violations found.
 
     Parameters
     ----------

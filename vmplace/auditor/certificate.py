@@ -1,4 +1,4 @@
-"""Arithmetic that shows failures survived whatever the order of the restarts and whichever fitting node each VM gets.
+"""The certificate for restarts in any order: arithmetic that shows a failure survived whichever fitting node each VM gets.
 
 Let VM v have to restart, with demand d of a resource, while others may have restarted already; D is the demand of all
 displaced VMs, so that the others have T = D - d. Say v is stranded. Then each node that v may use whatever has restarted is

@@ -1,4 +1,4 @@
-"""What a failure leaves: who must find a new node, which nodes are left, and where each VM may go as others restart."""
+"""One failure at a time: the displaced VMs, the survivors, and the nodes each VM may restart on once others have restarted."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -16,7 +16,7 @@ __all__ = ["AuditedFailures", "Failure", "TooHardError", "WorkLimit"]
 
 
 class AuditedFailures:
-    """All that the failures of a case have in common. Evictable VMs count for nothing in any of them.
+    """What all failures of a case share: resources, demands and must-rules. Evictable VMs count for nothing in any failure.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ class AuditedFailures:
 
     @cached_property
     def free(self) -> IntArray:
-        """Of each resource on each node as it is placed, shape (n_resources, n_nodes)."""
+        """Free amount of each resource on each node before any failure, shape (n_resources, n_nodes)."""
         return np.array([(resource.capacity - resource.fixed)[:-1] for resource in self.resources])
 
     @cached_property
     def bounds_of(self) -> dict[int, list[AuditedRule]]:
-        """The rules of each VM that restarts under any."""
+        """The must-rules of each VM that some bind in failover."""
         found: dict[int, list[AuditedRule]] = {}
         for bound in self.bounds:
             for v in bound.members.tolist():
@@ -63,13 +63,13 @@ class AuditedFailures:
 
     @cached_property
     def _by_unit(self) -> tuple[IntArray, IntArray]:
-        """The VMs that some failure displaces, by the number of their unit, and where each unit's begin."""
+        """The VMs that some failure displaces, sorted by failure unit, and the first index of each unit."""
         unit = self.scenarios.unit[self.case.at[self.bearing]]
         order = np.argsort(unit, kind="stable")
         return self.bearing[order], np.searchsorted(unit[order], np.arange(len(self.scenarios.names) + 1))
 
     def at_once(self, scenario: int) -> "Failure":
-        """What one scenario leaves of the placement."""
+        """The failure of all units of one scenario at once."""
         vms, start = self._by_unit
         units = [unit for unit in self.scenarios.units[scenario].tolist() if unit >= 0]
         displaced = np.sort(np.concatenate([vms[start[unit] : start[unit + 1]] for unit in units]))
@@ -77,14 +77,14 @@ class AuditedFailures:
         return self.after(failed, int(self.scenarios.pool[units[0]]), displaced, self.case.at, self.free)
 
     def after(self, failed: BoolArray, pool: int, displaced: IntArray, at: IntArray, free: IntArray) -> "Failure":
-        """What is left when nodes of a pool have failed and VMs have no node any more.
+        """A failure of some nodes of a pool after other restarts.
 
         Parameters
         ----------
         failed
             Shape (n_nodes + 1,).
         at
-            Where all others are, shape (n_vms,).
+            The node of every other VM, shape (n_vms,).
         free
             Of each resource on each node, shape (n_resources, n_nodes).
         """
@@ -99,7 +99,7 @@ class Failure:
     Parameters
     ----------
     all
-        What it has in common with others.
+        What it shares with the other failures.
     failed
         Nodes, shape (n_nodes + 1,).
     displaced
@@ -121,7 +121,7 @@ class Failure:
 
     @property
     def musts(self) -> list[int]:
-        """Who must restart."""
+        """The VMs that must restart."""
         return [v for v in self.displaced.tolist() if self.all.case.must[v]]
 
     def allowed(self, vm: int, restarts: Mapping[int, int]) -> BoolArray:
@@ -138,7 +138,7 @@ class Failure:
         return allowed
 
     def _standing(self, bound: AuditedRule) -> IntArray:
-        """The nodes of a rule's members that stay, as far as they cannot be stopped."""
+        """The nodes of a rule's members that keep running and are not evictable."""
         at = self.at[bound.members[~self.all.case.vm.evictable[bound.members]]]
         return at[(at >= 0) & ~self.failed[at]]
 
@@ -156,23 +156,23 @@ class Failure:
 
 
 class TooHardError(Exception):
-    """A search has looked at as much as it may."""
+    """A search has reached its limit of work."""
 
 
 class WorkLimit:
-    """What is left to be looked at.
+    """The states that an exhaustive search may still visit: counted, not timed, so that an audit always says the same.
 
     Parameters
     ----------
     most
-        How many states.
+        How many.
     """
 
     def __init__(self, most: int = 20_000) -> None:
         self.left = most
 
     def spend(self) -> None:
-        """Look at one more state; raises TooHardError if that is too many."""
+        """Visit one more state; raises TooHardError if that is too many."""
         if self.left <= 0:
             raise TooHardError
         self.left -= 1

@@ -1,4 +1,4 @@
-"""What a placement breaks in normal running: where VMs may be, and what nodes hold."""
+"""The audit of normal running: the node of each VM, and the load of each node."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ __all__ = ["check_placement"]
 
 
 def check_placement(case: Case) -> None:
-    """Who is nowhere or where it may not be, and which nodes are overfull or have no headroom."""
+    """Record VMs without a node or on one that they may not use, and nodes that are overfull or lack headroom."""
     _check_stopped(case)
     _check_places(case)
     _check_moves(case)

@@ -1,4 +1,4 @@
-"""Whether failover plans hold: who restarts, where, and whether the room is there."""
+"""The audit of failover plans: which VMs restart, whether they may, and whether their nodes have room."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -20,14 +20,14 @@ Failover = Mapping[str, Mapping[str, str | None]] | npt.ArrayLike
 
 @frozen(eq=False)
 class AuditedPlans:
-    """Who restarts where in which scenario, and who is stopped to make room.
+    """Failover plans as columns: one entry for each restart, and the evictable VMs that are stopped to make room.
 
     Parameters
     ----------
     scenario, vm, node
         Of each restart, as long.
     evicted
-        Pairs of a scenario and an evictable VM on a survivor that is stopped in it; None: whoever is in the way.
+        Pairs of a scenario and an evictable VM on a survivor that is stopped in it; None: any that need to be.
     """
 
     scenario: IntArray
@@ -45,7 +45,7 @@ class AuditedPlans:
 
 
 def check_plans(case: Case, scenarios: AuditedScenarios, failover: Failover, *, complete: bool = True) -> AuditedPlans:
-    """The plans read, as far as they are right by themselves; what is wrong with them is recorded.
+    """The restarts that are right one by one; every violation of the plans is recorded.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def _from_column(case: Case, scenarios: AuditedScenarios, given: Any) -> Audited
 
 
 class _Reader:
-    """Reads plans by scenario and VM; what names nothing, or not what it should, is recorded and left out."""
+    """Reads plans by scenario and VM; entries that name no scenario, VM or node are recorded and left out."""
 
     def __init__(self, case: Case, scenarios: AuditedScenarios) -> None:
         self.case, self.scenarios = case, scenarios
@@ -114,7 +114,7 @@ class _Reader:
         return [v for v, _ in kept], [i for _, i in kept]
 
     def _is_home(self, unit: str, vm: int) -> bool:
-        """Whether a VM is on a unit that may be asked for, be it in no scenario."""
+        """Whether a VM is on a unit that can be named, although no scenario has it."""
         at = int(self.case.at[vm])
         if at < 0 or unit not in self.units:
             return False
@@ -155,7 +155,7 @@ class _Reader:
         return AuditedPlans(scenario[restarts], vm[restarts], to[restarts], frozenset(found))
 
     def _evicted_elsewhere(self, scenario: IntArray, vm: IntArray) -> Iterator[tuple[int, int]]:
-        """Who is stopped where it survives, in all scenarios of the key that says so."""
+        """The VMs that are stopped though their node survives, in all scenarios of the key."""
         for s, v in zip(scenario.tolist(), vm.tolist(), strict=True):
             unit = self.scenarios.unit[self.case.at[v]]
             known = self.scenarios.by_key[self.scenarios.key(s)]
@@ -172,7 +172,7 @@ def _blame(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans, message
 
 
 def _check_missing(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans) -> None:
-    """Whether all that must restart do; counted first, since mostly they do."""
+    """Record the VMs that must restart and do not; counts are compared first, since mostly all do."""
     if scenarios.units.shape[1] == 1 and len(plans.vm) == np.count_nonzero(case.must):
         return  # each has its one scenario
     musts = np.flatnonzero(case.must)
@@ -208,7 +208,7 @@ def _restarts(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans, must
 
 
 def _without(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans, wrong: BoolArray, reason: str) -> AuditedPlans:
-    """What is left of the restarts without those that cannot be, which are recorded."""
+    """The restarts without the wrong ones, which are recorded."""
     if not wrong.any():
         return plans
     _blame(case, scenarios, plans.only(wrong), "if {key} fails, {vm} cannot restart on {to}: " + reason)
@@ -216,7 +216,7 @@ def _without(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans, wrong
 
 
 def _check_room(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans, resource: Resource) -> None:
-    """Whether survivors have what VMs restart with, per pair of a scenario and a survivor where anything arrives."""
+    """Record survivors that have too little of a resource, for each scenario in which VMs restart on them."""
     count, demand = len(resource.capacity), resource.demand[plans.vm]
     keys = plans.scenario * count + plans.node
     if resource.name:
@@ -233,7 +233,7 @@ def _check_room(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans, re
 
 
 def _freed(case: Case, scenarios: AuditedScenarios, plans: AuditedPlans, resource: Resource, pairs: IntArray) -> IntArray:
-    """What evictable VMs that are stopped give back, pair by pair; less than nothing for one that only restarts.
+    """What stopped evictable VMs free, for each pair of a scenario and a survivor; negative for one that only restarts.
 
     A VM that is stopped takes nothing on the target of its migration either, be it displaced or not.
     """

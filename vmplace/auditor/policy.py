@@ -1,4 +1,4 @@
-"""What a platform with a policy of its own does after a failure, simulated; and whether plans say the same."""
+"""The simulation of a platform's restart policy, and the comparison of plans with it."""
 
 import numpy as np
 
@@ -13,9 +13,9 @@ _BEYOND = np.iinfo(np.int64).max
 
 
 def check_policy(failures: AuditedFailures, plans: AuditedPlans | None) -> None:
-    """Record whom the platform loses, and where plans differ from what it does.
+    """Record the VMs that the policy finds no node for, and where plans differ from it.
 
-    What survives in any order of restarts need not be simulated, unless there are plans to compare.
+    A failure that is survived in any order of restarts is simulated only where there are plans to compare.
     """
     case, scenarios, policy = failures.case, failures.scenarios, failures.case.cluster.guarantee.policy
     given = {}
@@ -34,7 +34,7 @@ def check_policy(failures: AuditedFailures, plans: AuditedPlans | None) -> None:
 
 
 def simulate(failure: Failure) -> dict[int, int]:
-    """The node of each VM that the platform restarts: who finds none is lost, the others go on."""
+    """The node of each VM that the policy restarts; a VM that finds no node is left out."""
     free = failure.free.copy()
     restarts: dict[int, int] = {}
     policy = failure.all.case.cluster.guarantee.policy
@@ -54,7 +54,7 @@ def simulate(failure: Failure) -> dict[int, int]:
 
 
 def _in_order(case: Case, vms: list[int]) -> list[int]:
-    """The VMs as the platform takes them; where it sees no difference, in document order."""
+    """The VMs in the order of the policy; ties in document order."""
     order = case.cluster.guarantee.order
     if order == "largest-first":
         return sorted(vms, key=lambda v: -int(case.vm.memory[v]))

@@ -1,4 +1,4 @@
-"""Whether must-rules are kept: in normal running, and by the restarts after a failure."""
+"""The audit of must-rules, affinity and anti-affinity among them: in normal running, and for the restarts after a failure."""
 
 from collections.abc import Collection, Iterator
 from functools import cached_property
@@ -15,8 +15,8 @@ from vmplace.model.references import resolve
 
 __all__ = ["AuditedRule", "check_rules", "musts"]
 
-Comers = dict[int, list[int]]
-"""Members of a rule by the node that they are on or come to."""
+MembersByNode = dict[int, list[int]]
+"""Members of a rule by the node that they run or restart on."""
 
 
 @frozen(eq=False)
@@ -34,7 +34,7 @@ class AuditedRule:
     banned
         Nodes that only-on and not-on leave out, shape (n_nodes + 1,).
     place
-        What two nodes share that apart members must not share, shape (n_nodes + 1,).
+        The node or failure domain that anti-affinity members must not share, shape (n_nodes + 1,).
     """
 
     number: int
@@ -72,10 +72,10 @@ def musts(case: Case) -> Iterator[AuditedRule]:
 
 
 def check_rules(case: Case, plans: AuditedPlans | None = None, scenarios: AuditedScenarios | None = None) -> None:
-    """Which must-rules the placement breaks, and which the restarts of the plans break."""
-    restarts = None if plans is None or scenarios is None or not case.cluster.rules else _RestartedGroup(case, plans, scenarios)
+    """Record the must-rules that the placement breaks, and those that the restarts of the plans break."""
+    restarts = None if plans is None or scenarios is None or not case.cluster.rules else _RestartedMembers(case, plans, scenarios)
     for bound in musts(case):
-        placed: Comers = {}
+        placed: MembersByNode = {}
         for v, at in zip(bound.members.tolist(), case.at[bound.members].tolist(), strict=True):
             if at >= 0:
                 placed.setdefault(at, []).append(v)
@@ -86,8 +86,8 @@ def check_rules(case: Case, plans: AuditedPlans | None = None, scenarios: Audite
             restarts.judge(bound)
 
 
-class _RestartedGroup:
-    """The restarts of plans, found by VM."""
+class _RestartedMembers:
+    """The restarts of plans by VM, to be judged rule by rule."""
 
     def __init__(self, case: Case, plans: AuditedPlans, scenarios: AuditedScenarios) -> None:
         self.case, self.plans, self.scenarios = case, plans, scenarios
@@ -101,15 +101,15 @@ class _RestartedGroup:
         if isinstance(bound.rule, Apart):
             for v, place in zip(bound.members.tolist(), bound.place[self.case.at[bound.members]].tolist(), strict=True):
                 state.setdefault(place, []).append(v)
-        for s, comers in self._comers(bound).items():
-            places = {int(bound.place[i]) for i in comers}
-            bad = _broken(bound, comers, {place for place in places if any(self._stays(v, s) for v in state.get(place, ()))})
+        for s, members_on in self._restarts_of(bound).items():
+            places = {int(bound.place[i]) for i in members_on}
+            bad = _broken(bound, members_on, {place for place in places if any(self._stays(v, s) for v in state.get(place, ()))})
             if bad:
-                _blame(self.case, bound, "failover", self.scenarios.key(s), comers, bad)
+                _blame(self.case, bound, "failover", self.scenarios.key(s), members_on, bad)
 
-    def _comers(self, bound: AuditedRule) -> dict[int, Comers]:
+    def _restarts_of(self, bound: AuditedRule) -> dict[int, MembersByNode]:
         """The restarts of a rule's members, by scenario."""
-        found: dict[int, Comers] = {}
+        found: dict[int, MembersByNode] = {}
         for v in bound.members.tolist():
             for s, i in self.entries.get(v, ()):
                 found.setdefault(s, {}).setdefault(i, []).append(v)
@@ -122,18 +122,18 @@ class _RestartedGroup:
         return not stopped and unit not in self.scenarios.units[scenario]
 
 
-def _broken(bound: AuditedRule, comers: Comers, taken: Collection[int] = ()) -> list[int]:
-    """The nodes where members that are on, or come to, some nodes break a rule; other members stand in the places taken."""
+def _broken(bound: AuditedRule, members_on: MembersByNode, taken: Collection[int] = ()) -> list[int]:
+    """The nodes on which members break a rule, with other members already in the places taken."""
     if isinstance(bound.rule, Apart):
         crowd: dict[int, int] = {}
-        for i, members in comers.items():
+        for i, members in members_on.items():
             crowd[int(bound.place[i])] = crowd.get(int(bound.place[i]), 0) + len(members)
-        return [i for i in comers if crowd[int(bound.place[i])] > 1 or int(bound.place[i]) in taken]
+        return [i for i in members_on if crowd[int(bound.place[i])] > 1 or int(bound.place[i]) in taken]
     if isinstance(bound.rule, Together):
-        return list(comers) if len(comers) > 1 else []
-    return [i for i in comers if bound.banned[i]]
+        return list(members_on) if len(members_on) > 1 else []
+    return [i for i in members_on if bound.banned[i]]
 
 
-def _blame(case: Case, bound: AuditedRule, kind: str, subject: str, comers: Comers, bad: list[int]) -> None:
-    places = "; ".join(f"{', '.join(case.vm.names[v] for v in comers[i])} on {case.nodes[i]}" for i in bad)
+def _blame(case: Case, bound: AuditedRule, kind: str, subject: str, members_on: MembersByNode, bad: list[int]) -> None:
+    places = "; ".join(f"{', '.join(case.vm.names[v] for v in members_on[i])} on {case.nodes[i]}" for i in bad)
     case.blame(kind, subject, f"rules[{bound.number}] ({bound.rule.kind}) is broken by {places}")

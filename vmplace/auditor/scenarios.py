@@ -1,4 +1,4 @@
-"""The failures that a guarantee speaks of: which units of which pool fail together, and how each scenario is called."""
+"""The failure scenarios of a guarantee: the sets of units of a pool that fail together, and the key of each set."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -14,14 +14,14 @@ from vmplace.model.columns import BoolArray, IntArray
 __all__ = ["MOST_SCENARIOS", "AuditedScenarios"]
 
 MOST_SCENARIOS = 1_000_000
-"""Of several units; above so many, pools are judged as a whole."""
+"""Of several units; pools with more are judged as a whole."""
 
-_NOBODY, _PADDING = -1, -2
+_NO_UNIT, _PADDING = -1, -2
 
 
 @frozen(eq=False)
 class AuditedScenarios:
-    """The failures, each a set of units of one pool; a unit is what fails as one: a node, or a pool's nodes of one domain.
+    """All failure scenarios. A scenario is a set of units of one pool; a unit is a node, or a pool's nodes of one failure domain.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class AuditedScenarios:
     units
         Of each scenario, in document order, then -2; shape (n_scenarios, width).
     crowded
-        Hosts of each pool that has too many scenarios to tell each.
+        Units of each pool that has too many scenarios to list.
     failures
         How many units fail together where there are so many.
     """
@@ -58,19 +58,19 @@ class AuditedScenarios:
         pool[unit[:-1]] = case.node_pool[:-1]
         hosts = np.flatnonzero(np.bincount(unit[hosting]))
         failures = case.cluster.guarantee.failures
-        told, crowded = _told([hosts[pool[hosts] == p] for p in range(len(case.pools))], failures)
-        return cls(names, np.where(hosting, unit, _NOBODY), pool, _sets(told, failures), crowded, failures)
+        listed, crowded = _listed([hosts[pool[hosts] == p] for p in range(len(case.pools))], failures)
+        return cls(names, np.where(hosting, unit, _NO_UNIT), pool, _sets(listed, failures), crowded, failures)
 
     def __len__(self) -> int:
         return len(self.units)
 
     def key(self, scenario: int) -> str:
-        """What a scenario is called."""
+        """The key of a scenario."""
         return "+".join([self.names[unit] for unit in self.units[scenario].tolist() if unit >= 0])
 
     @cached_property
     def keys(self) -> list[str]:
-        """What all scenarios are called."""
+        """The keys of all scenarios."""
         if self.units.shape[1] > 1:
             return [self.key(scenario) for scenario in range(len(self))]
         return [self.names[unit] for unit in self.units.ravel().tolist()]
@@ -117,7 +117,7 @@ class AuditedScenarios:
         return total[:-1]
 
     def is_crowded(self, key: str) -> bool:
-        """Whether a key is a scenario of a pool that has too many to tell each."""
+        """Whether a key is a scenario of a pool that has too many to list."""
         names = key.split("+")
         places = ({self.names[unit]: place for place, unit in enumerate(hosts.tolist())} for hosts in self.crowded)
         ranks = ([place.get(name, -1) for name in names] for place in places)
@@ -125,7 +125,7 @@ class AuditedScenarios:
 
 
 def _node_units(case: Case) -> tuple[Sequence[str], IntArray]:
-    return case.node.names, np.append(np.arange(len(case.node)), _NOBODY)
+    return case.node.names, np.append(np.arange(len(case.node)), _NO_UNIT)
 
 
 def _domain_units(case: Case) -> tuple[list[str], IntArray]:
@@ -137,18 +137,18 @@ def _domain_units(case: Case) -> tuple[list[str], IntArray]:
     called = [domain or name for name, domain in zip(case.node.names, domains, strict=True)]
     pairs = list(zip(called, case.node_pool[:-1].tolist(), strict=True))
     number = {pair: u for u, pair in enumerate(sorted(set(pairs), key=lambda pair: (first[pair[0]], pair[1])))}
-    return [name for name, _ in number], np.array([*(number[pair] for pair in pairs), _NOBODY], np.int64)
+    return [name for name, _ in number], np.array([*(number[pair] for pair in pairs), _NO_UNIT], np.int64)
 
 
-def _told(hosts: Iterable[IntArray], failures: int) -> tuple[list[IntArray], list[IntArray]]:
-    """The pools whose scenarios are told each, the small ones first, and those that have too many."""
+def _listed(hosts: Iterable[IntArray], failures: int) -> tuple[list[IntArray], list[IntArray]]:
+    """The pools whose scenarios are listed, the small ones first, and those that have too many."""
     left = MOST_SCENARIOS
-    told: list[IntArray] = []
+    listed: list[IntArray] = []
     crowded: list[IntArray] = []
     for members in sorted((members for members in hosts if len(members) and failures), key=len):
         left -= comb(len(members), min(failures, len(members)))
-        (told if left >= 0 or failures == 1 else crowded).append(members)
-    return told, crowded
+        (listed if left >= 0 or failures == 1 else crowded).append(members)
+    return listed, crowded
 
 
 def _sets(pools: list[IntArray], failures: int) -> IntArray:

@@ -10,7 +10,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Node
 from vmplace.results.placement import Solution
 from vmplace.results.to_dict import ToDict
-from vmplace.results.values import Status
+from vmplace.results.values import Status, relative_gap
 
 __all__ = ["Headroom", "HeadroomTable", "Sizing"]
 
@@ -90,9 +90,7 @@ class Headroom(_Answer):
     @property
     def gap(self) -> float | None:
         """(bound - count) / bound, 0 where they are equal; None where either is unknown."""
-        if self.count is None or self.bound is None:
-            return None
-        return float(Fraction(self.bound - self.count, self.bound)) if self.bound > self.count else 0.0
+        return relative_gap(self.bound, self.count)
 
     @property
     def binding(self) -> str | None:
@@ -208,9 +206,7 @@ class Sizing(_Answer):
     @property
     def gap(self) -> float | None:
         """(objective - bound) / objective, 0 where they are equal; None where either is unknown."""
-        if self.objective is None or self.bound is None:
-            return None
-        return float(Fraction(self.objective - self.bound) / self.objective) if self.objective > self.bound else 0.0
+        return relative_gap(self.objective, self.bound)
 
     def to_document(self) -> Cluster:
         """The VMs on these nodes.

@@ -1,4 +1,4 @@
-"""A migration plan for others to read: a list of commands, a graph in DOT, a picture in SVG."""
+"""The steps of a migration plan as shell commands, as a graph in DOT and as a picture in SVG."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ def _afterwards(step: Step) -> str:
 
 
 def dot(steps: Sequence[Step]) -> Iterator[str]:
-    """The nodes and the ways between them, for Graphviz: an edge for all that goes one way in one step."""
+    """A graph for Graphviz: an edge for all migrations of a step between the same two nodes."""
     yield "digraph migrations {\n  rankdir=LR;\n  node [shape=box];\n"
     for node in _nodes(steps):
         yield f"  {_quoted(node)};\n"
@@ -63,7 +63,7 @@ def _quoted(text: str) -> str:
 
 
 def svg(steps: Sequence[Step]) -> Iterator[str]:
-    """A picture: a line for each node, a band for each step (red if it is not safe after), an arrow for all that goes one way."""
+    """A picture: a line for each node, a band for each step (red if it is not safe after), an arrow for each edge of `dot`."""
     nodes = _nodes(steps)
     row = {node: _TOP + _LANE * (number + 1) for number, node in enumerate(nodes)}
     width, height = _LEFT + _BAND * max(1, len(steps)), _TOP + _LANE * (len(nodes) + 1)
@@ -101,7 +101,7 @@ def _clean(text: str) -> str:
 
 
 def _nodes(steps: Sequence[Step]) -> list[str]:
-    """The nodes that something leaves, reaches or starts on, in the order in which they come up."""
+    """The nodes that VMs leave, reach or start on, in the order in which they occur."""
     ends = [end for step in steps for m in step.migrations for end in (m.source, m.destination)]
     return list(dict.fromkeys([*ends, *(start.node for step in steps for start in step.starts)]))
 

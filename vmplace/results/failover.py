@@ -19,13 +19,13 @@ class FailoverPlans(Mapping[str, dict[str, str | None]]):
     Parameters
     ----------
     cluster
-        Whose they are.
+        The cluster that they are of.
     numbers
-        Makes the scenarios of each key.
+        Makes the indices of the scenarios of each key.
     scenario, vm, node
-        Who restarts where in which, one entry for each; ascending by scenario; node -1 for a VM that is stopped.
+        One entry for each restart, ascending by scenario; node -1 for a VM that is stopped to make room.
     single
-        Makes the plan of one scenario, where all are too many to be kept; None where they are not.
+        Makes the plan of one scenario, where there are too many to keep; None where all are kept.
     """
 
     cluster: Cluster = field(repr=False)

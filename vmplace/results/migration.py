@@ -1,4 +1,4 @@
-"""A migration plan: steps, each with what it leaves of the guarantee."""
+"""A plan of live migrations: steps in order, each with the state of the guarantee after it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,22 +19,22 @@ _FORMS = {"sh": commands, "dot": dot, "svg": svg}
 
 @frozen(kw_only=True)
 class MigrationPlan(ToDict):
-    """The way from the placement as it stands to another.
+    """The order of the migrations from the current placement to another.
 
-    What is minimised is, first, the memory that migrates beyond each VM once (`extra`), then the number of steps after which
-    the guarantee is not known to hold (`exposed`).
+    It minimises first the memory that migrates for stop-overs (`extra`), then the number of steps after which the guarantee is
+    not known to hold (`exposed`).
 
     Parameters
     ----------
     status
-        ``optimal``: no way has less of both, as was proved. ``feasible``: a way. ``infeasible``: there is none, as was proved.
+        ``optimal``: proved that no order has less. ``feasible``: an order was found. ``infeasible``: proved that there is none.
         ``unknown``: none was found.
     steps
-        In order; empty if there is nothing to do, or no way.
+        In order; empty if nothing migrates, or there is no order.
     extra
-        MiB that migrate only to make way.
+        MiB that migrate for stop-overs.
     reason
-        Why there is no way, or why it is not called optimal.
+        Why there is no order, or why it is not known to be optimal.
     stats
         Seconds, and what was searched.
     """
@@ -49,7 +49,7 @@ class MigrationPlan(ToDict):
 
     @property
     def migrations(self) -> tuple[Migration, ...]:
-        """All of them, in order of their steps."""
+        """All migrations, in order of their steps."""
         return tuple(migration for step in self.steps for migration in step.migrations)
 
     @property
@@ -71,7 +71,7 @@ class MigrationPlan(ToDict):
         return tuple(vm for vm, count in seen.items() if count > 1)
 
     def drawn(self, form: str = "sh") -> str:
-        """For others to read: ``sh`` (a list of commands), ``dot`` (a graph for Graphviz) or ``svg`` (a picture).
+        """The plan as text: ``sh`` (a list of commands), ``dot`` (a graph for Graphviz) or ``svg`` (a picture).
 
         Raises
         ------
@@ -85,7 +85,7 @@ class MigrationPlan(ToDict):
         return "".join(_FORMS[form](self.steps))
 
     def outline(self) -> dict[str, Any]:
-        """As JSON carries it beside the migrations themselves."""
+        """As JSON carries it where the migrations are listed already."""
         whole = self.parts()
         for step in whole["steps"]:
             del step["migrations"]

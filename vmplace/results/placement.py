@@ -1,4 +1,4 @@
-"""What the functions of the package return: frozen values, with the names of the cluster."""
+"""Answers with a placement: the report of `check`, and the solution of `place`, `repair` and `drain`."""
 
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
@@ -13,7 +13,17 @@ from vmplace.model.columns import IntArray, VMColumns, names_of
 from vmplace.results.failover import FailoverPlans
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.to_dict import ToDict
-from vmplace.results.values import BrokenRule, Comparison, Conflict, Migration, Scenario, Status, Unprotected, Violation
+from vmplace.results.values import (
+    BrokenRule,
+    Comparison,
+    Conflict,
+    Migration,
+    Scenario,
+    Status,
+    Unprotected,
+    Violation,
+    relative_gap,
+)
 
 __all__ = ["Report", "Solution"]
 
@@ -67,7 +77,7 @@ class _Placed(ToDict):
     def backup_of(self) -> IntArray | None:
         """Index of the node each VM restarts on when its node fails, shape (n_vms,); -1 for a VM in no plan.
 
-        Where a failure is survived without a doubt, its plan is made when first asked for, and audited like any other.
+        Where a certificate shows that a failure is survived, the plan is made when it is first asked for, and audited as well.
 
         Raises
         ------
@@ -84,9 +94,9 @@ class _Placed(ToDict):
 
     @cached_property
     def failover(self) -> Mapping[str, dict[str, str | None]]:
-        """Per failure scenario that is decided: where the VMs it displaces restart, as far as they can.
+        """For each failure scenario that is decided: the node on which each displaced VM restarts, as far as VMs can.
 
-        None stands for a VM that may be evicted, and is.
+        None stands for an evictable VM that is stopped to make room.
         """
         return Failover(self)
 
@@ -118,10 +128,10 @@ class Failover(Mapping[str, dict[str, str | None]]):
 
 @frozen(kw_only=True, eq=False)
 class Report(_Placed):
-    """What `check` found of the placement as it stands.
+    """What `check` found of the current placement.
 
     `status` is ``safe``, ``unsafe`` or ``unknown``; `guarantee` is the same. `placement` is the cluster's own.
-    `comparison` is what the usual policies say of it, if that was asked for.
+    `comparison` is what the policies of other platforms say of it, where ``compare=True`` asked for it.
     """
 
     comparison: tuple[Comparison, ...] = ()
@@ -146,12 +156,12 @@ class Solution(_Placed):
     guarantee
         ``safe``, ``unsafe`` or ``unknown``: of the placement returned, or, without one, ``unsafe`` if infeasible.
     objective_name, objective, bound
-        What was minimised, its value and the least that any placement could have; a list each for several objectives.
+        What was minimised, its value, and a lower bound on the value of any placement; a tuple each for several objectives.
         ``balance`` is a Fraction, ``moves`` MiB, ``consolidate`` nodes.
     migrations
         By steps, where they are in order.
     plan
-        How the migrations were put in order, or why not; None where nothing moves, or nobody asked.
+        The order of the migrations, or why there is none; None where nothing moves, or with ``ordered=False``.
     drained
         Nodes that were to be emptied.
     reason
@@ -172,10 +182,10 @@ class Solution(_Placed):
     conflict: Conflict | None = None
 
     def to_document(self) -> Cluster:
-        """The cluster with this placement: who was to be started runs, who was stopped keeps its node.
+        """The cluster with this placement: waiting VMs run, stopped VMs keep their nodes.
 
-        Nodes that were drained are in maintenance. Whoever comes to another node is under way to none: a target that was its own
-        node would be a migration back.
+        Nodes that were drained are in maintenance. A VM that moved has no target: a target that was its own node would be a
+        migration back.
 
         Raises
         ------
@@ -202,10 +212,10 @@ class Solution(_Placed):
     def gap(self) -> float | tuple[float | None, ...] | None:
         """|value - bound| / value, 0 where they are equal; None without a value."""
         if isinstance(self.objective, tuple) and isinstance(self.bound, tuple):
-            return tuple(_gap(value, bound) for value, bound in zip(self.objective, self.bound, strict=True))
+            return tuple(relative_gap(value, bound) for value, bound in zip(self.objective, self.bound, strict=True))
         if isinstance(self.objective, tuple) or isinstance(self.bound, tuple):
             return None
-        return _gap(self.objective, self.bound)
+        return relative_gap(self.objective, self.bound)
 
     @property
     def _score(self) -> dict[str, Any]:
@@ -214,11 +224,3 @@ class Solution(_Placed):
     @property
     def _outline(self) -> dict[str, Any] | None:
         return None if self.plan is None else self.plan.outline()
-
-
-def _gap(value: Value | None, bound: Value | None) -> float | None:
-    if value is None or bound is None:
-        return None
-    if value == bound:
-        return 0.0
-    return float(abs(Fraction(value) - bound) / Fraction(value)) if value else None

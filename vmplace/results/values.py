@@ -1,12 +1,25 @@
 """The parts of results as frozen values: verdicts, failures, violations, migrations, conflicts."""
 
 from enum import StrEnum
+from fractions import Fraction
 
 from attrs import frozen
 
 from vmplace.results.to_dict import ToDict
 
-__all__ = ["BrokenRule", "Comparison", "Conflict", "Migration", "Scenario", "Start", "Status", "Step", "Unprotected", "Violation"]
+__all__ = [
+    "BrokenRule",
+    "Comparison",
+    "Conflict",
+    "Migration",
+    "Scenario",
+    "Start",
+    "Status",
+    "Step",
+    "Unprotected",
+    "Violation",
+    "relative_gap",
+]
 
 
 class Status(StrEnum):
@@ -24,14 +37,14 @@ class Status(StrEnum):
 
 @frozen
 class Violation(ToDict):
-    """Something a placement or a failover plan breaks.
+    """One thing that a placement or a failover plan breaks.
 
     Parameters
     ----------
     kind
-        ``placement`` (a VM that is nowhere, or where it may not be), ``overfull``, ``headroom``, ``rule``,
-        ``failover`` (a plan that breaks something), ``unprotected`` (a plan that leaves a VM out) or ``unverified``
-        (nothing found, but no plan given to decide by, or too hard to tell).
+        ``placement`` (a VM without a node, or on one that it may not use), ``overfull``, ``headroom``, ``rule``,
+        ``failover`` (a failover plan that breaks something), ``unprotected`` (a plan that leaves a VM out) or ``unverified``
+        (no violation found, but no plan was given, or the search reached its limit).
     subject
         The node, the VM, the rule (``rules[3]``) or the failure scenario.
     message
@@ -45,7 +58,7 @@ class Violation(ToDict):
 
 @frozen
 class Scenario(ToDict):
-    """One failure: whether it is survived, and what told so.
+    """One failure scenario: whether it is survived, and which method decided it.
 
     Parameters
     ----------
@@ -53,8 +66,8 @@ class Scenario(ToDict):
         ``safe``, ``unsafe`` or ``unknown``.
     method
         ``empty`` (nothing to restart), ``certificate`` (survived in any order of restarts), ``slots`` (enough of them, or too
-        few), ``packing``, ``sums``, ``rules`` or ``search``; ``adversary`` (of restarts in any order) or ``policy`` (simulated);
-        ``time`` if unknown.
+        few), ``packing``, ``sums``, ``rules`` or ``search``; ``adversary`` (for restarts in any order) or ``policy``
+        (simulated); ``time`` if the time limit came first.
     displaced
         Memory of the protected VMs that the failure displaces, in MiB.
     """
@@ -73,11 +86,12 @@ class Unprotected(ToDict):
     scenario
         What fails: the names of nodes or failure domains, joined by "+".
     vms
-        Who cannot be restarted beside those in the failover plan; where restarts are not planned, everyone who may be stranded.
+        The VMs that cannot restart beside those in the failover plan. Where restarts are not planned, all VMs that some order of
+        restarts leaves without a node.
     reason
         Why, in a sentence with figures.
     minimal
-        Whether no plan protects more (higher priority first, then memory): proved, not supposed.
+        Whether it is proved that no plan protects more (higher priority first, then memory).
     """
 
     scenario: str
@@ -88,9 +102,9 @@ class Unprotected(ToDict):
 
 @frozen
 class Migration(ToDict):
-    """One VM's way from the node it is on to another; `memory` in MiB, `step` None where moves are not ordered.
+    """One live migration of a VM; `memory` in MiB, `step` None where migrations are not ordered.
 
-    Steps begin at 1, and equal ones run in parallel. A VM that stops over has a migration to there, and one from there.
+    Steps begin at 1, and migrations of equal steps run in parallel. A VM with a stop-over has two migrations.
     """
 
     _keys = "vm from:source to:destination memory step"
@@ -104,7 +118,7 @@ class Migration(ToDict):
 
 @frozen
 class BrokenRule(ToDict):
-    """A rule that is not a must and is not kept in normal running, with its weight."""
+    """A soft rule that normal running breaks, with its weight."""
 
     rule: int
     kind: str
@@ -152,12 +166,12 @@ class Conflict(ToDict):
 
 @frozen
 class Comparison(ToDict):
-    """What one way to promise restarts says of a cluster, and whether it is wrong.
+    """What one admission policy says of a cluster, and whether it is wrong.
 
     Parameters
     ----------
     policy, source
-        What it is called, and who promises so.
+        Its name, and the platform that uses it.
     says
         ``safe``, ``unsafe`` or ``unknown``.
     wrong
@@ -175,7 +189,7 @@ class Comparison(ToDict):
 
 @frozen
 class Start(ToDict):
-    """A VM that waits is started on a node; `memory` in MiB."""
+    """A waiting VM that is started on a node; `memory` in MiB."""
 
     vm: str
     node: str
@@ -184,7 +198,7 @@ class Start(ToDict):
 
 @frozen
 class Step(ToDict):
-    """What is done at the same time; the next step begins when all of it is done.
+    """Migrations and starts that run in parallel; the next step begins when all of them are done.
 
     Parameters
     ----------
@@ -208,3 +222,12 @@ class Step(ToDict):
     guarantee: Status
     exposed: tuple[str, ...] = ()
     crowded: tuple[str, ...] = ()
+
+
+def relative_gap(value: int | Fraction | None, bound: int | Fraction | None) -> float | None:
+    """|value - bound| / value, 0 where they are equal; None where either is unknown, or there is no share of the value."""
+    if value is None or bound is None:
+        return None
+    if value == bound:
+        return 0.0
+    return float(abs(Fraction(value) - bound) / Fraction(value)) if value else None
