@@ -4,13 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.bins import cases, fewest_bins
-from vmplace.solvers.binpacking.bounds import cover, dual_feasible, fewest
+from vmplace.solvers.binpacking.bounds import cover, dual_feasible, lower_bound
+from vmplace.solvers.binpacking.instance import Instance
 
 
 @settings(max_examples=120, deadline=None)
 @given(cases())
 def test_no_bound_exceeds_the_optimum(case):
-    assert fewest(*case) <= fewest_bins(*case)
+    assert lower_bound(Instance.of(*case)) <= fewest_bins(*case)
 
 
 @settings(max_examples=25, deadline=None)
@@ -40,15 +41,15 @@ def test_each_function_grows_and_a_whole_is_worth_its_parts(capacity, sizes):
 )
 def test_each_family_is_good_for_something(sizes, kinds, bound):
     """But for the sum, which the others repeat, no other reaches these bounds, each of which is the optimum."""
-    assert fewest(sizes, kinds) == bound == fewest_bins(sizes, kinds)
+    assert lower_bound(Instance.of(sizes, kinds)) == bound == fewest_bins(sizes, kinds)
 
 
 def test_corners():
-    assert fewest([], []) == fewest([], [(4, 2)]) == 0
-    assert fewest([3], []) == 1
-    assert fewest([5], [(4, 10)]) == 11
-    assert fewest([4, 4], [(4, 2)]) == 2
-    assert fewest([2**20] * 1000, [(2**26, 100)]) == 16
+    assert lower_bound(Instance.of([], [])) == lower_bound(Instance.of([], [(4, 2)])) == 0
+    assert lower_bound(Instance.of([3], [])) == 1
+    assert lower_bound(Instance.of([5], [(4, 10)])) == 11
+    assert lower_bound(Instance.of([4, 4], [(4, 2)])) == 2
+    assert lower_bound(Instance.of([2**20] * 1000, [(2**26, 100)])) == 16
 
 
 def test_cover_takes_the_best_bins_first():

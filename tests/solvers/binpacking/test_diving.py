@@ -2,7 +2,7 @@ import pytest
 from hypothesis import assume, given, settings
 
 from tests.support.bins import assert_packed, cases, fewest_bins, triplets
-from vmplace.solvers.binpacking.column_generation import Patterns
+from vmplace.solvers.binpacking.column_generation import ColumnGeneration
 from vmplace.solvers.binpacking.diving import dive
 from vmplace.solvers.binpacking.instance import Instance
 from vmplace.solvers.binpacking.subset_sum import fill_up
@@ -11,7 +11,7 @@ from vmplace.solvers.budget import Budget, OutOfTimeError
 
 def dived(sizes, kinds, n_bins, failures=20):
     instance = Instance.of(sizes, kinds)
-    return instance, dive(Patterns(instance, Budget()), n_bins, failures=failures)
+    return instance, dive(ColumnGeneration(instance, Budget()), n_bins, failures=failures)
 
 
 @settings(max_examples=80, deadline=None)
@@ -55,4 +55,4 @@ def test_it_is_repeatable():
 def test_it_ends_in_time():
     instance = Instance.of(triplets(60, 1), [(1000, 20)])
     with pytest.raises(OutOfTimeError):
-        dive(Patterns(instance, Budget(0)), 20, failures=5)
+        dive(ColumnGeneration(instance, Budget(0)), 20, failures=5)

@@ -40,7 +40,7 @@ def test_small_cases_are_packed_best_or_proved_impossible(case):
 @given(cases())
 def test_without_patterns_the_arc_flow_model_decides(case):
     sizes, kinds = case
-    with mock.patch("vmplace.solvers.binpacking.pack.Patterns.affordable", return_value=False):
+    with mock.patch("vmplace.solvers.binpacking.pack.ColumnGeneration.affordable", return_value=False):
         packing, optimum = pack(sizes, kinds, budget=Budget(20)), fewest_bins(sizes, kinds)
     assert packing.bound == optimum
     assert packing.infeasible == (optimum > sum(count for _, count in kinds))
@@ -48,7 +48,7 @@ def test_without_patterns_the_arc_flow_model_decides(case):
 
 
 def test_the_arc_flow_model_proves():
-    with mock.patch("vmplace.solvers.binpacking.pack.Patterns.affordable", return_value=False):
+    with mock.patch("vmplace.solvers.binpacking.pack.ColumnGeneration.affordable", return_value=False):
         assert pack([6, 7, 1, 6, 6, 4], [(15, 3)], budget=Budget(20)).method == "best-fit+arc-flow"
 
 

@@ -32,7 +32,7 @@ from attrs import evolve, frozen
 from vmplace.failover.any_order.state import AnyOrderProblem
 from vmplace.failover.certificates import NEVER, blocking_cost, blocking_shares
 from vmplace.model.columns import BoolArray, IntArray
-from vmplace.solvers.binpacking.least_sum import least_sum
+from vmplace.solvers.binpacking.subset_sum import least_sum
 
 __all__ = ["BlockingProblem", "certified"]
 

@@ -10,7 +10,7 @@ from vmplace.failover.any_order.state import RestartState, Story
 from vmplace.failover.certificates import NEVER
 from vmplace.model.columns import BoolArray
 from vmplace.solvers.binpacking.instance import Pattern
-from vmplace.solvers.binpacking.least_sum import least_choice
+from vmplace.solvers.binpacking.subset_sum import least_choice
 
 __all__ = ["Attack", "attack"]
 

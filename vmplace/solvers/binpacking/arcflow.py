@@ -1,6 +1,6 @@
-"""The exact model of last resort: bins as paths through the sums that their items add up to.
+"""Arc-flow formulation of bin packing, solved by CP-SAT: exact, and the last resort.
 
-Arc-flow [1]_: the nodes are sums, an item of size s is an arc from w to w + s, a bin is a path from 0 to what fills it, and all
+In it [1]_ the nodes are sums, an item of size s is an arc from w to w + s, a bin is a path from 0 to what fills it, and all
 bins together are one flow. Items come in order of size along a path, so few sums are reachable; and only those count from which
 a bin can still be filled up to the waste that all bins together may have. Where bins are tight, few arcs are left.
 

@@ -1,4 +1,4 @@
-"""How many bins it takes at least, told without a search: dual feasible functions, in integers throughout.
+"""Lower bounds on the number of bins by dual feasible functions, in integers throughout.
 
 Each function f here maps sizes to worths so that
 
@@ -15,14 +15,14 @@ References
        with fixed orientation. Computers & Operations Research 34, 2007.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from vmplace.model.columns import IntArray
-from vmplace.solvers.binpacking.instance import Instance, Kinds
+from vmplace.solvers.binpacking.instance import Instance
 
-__all__ = ["cover", "dual_feasible", "fewest", "of_stock"]
+__all__ = ["cover", "dual_feasible", "lower_bound"]
 
 Worth = Callable[[IntArray], IntArray]
 
@@ -30,21 +30,8 @@ _MOST_PARAMETERS = 128
 """Of each family of functions, as many members are tried."""
 
 
-def fewest(sizes: Iterable[int], kinds: Kinds) -> int:
-    """A lower bound on the number of bins that hold all items; one more than there are bins where that is proved impossible.
-
-    Parameters
-    ----------
-    sizes
-        Positive integers; their sum must stay below 2**52.
-    kinds
-        (capacity, how many there are).
-    """
-    return of_stock(Instance.of(sizes, kinds))
-
-
-def of_stock(instance: Instance) -> int:
-    """As `fewest`."""
+def lower_bound(instance: Instance) -> int:
+    """A lower bound on the number of bins that hold all items; one more than there are bins where that is proved impossible."""
     if not instance.sizes:
         return 0
     if not instance.kinds or instance.sizes[0] > instance.kinds[0][0]:

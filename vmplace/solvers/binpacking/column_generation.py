@@ -1,4 +1,4 @@
-"""Column generation: whether all items fit in so many bins, as far as a linear relaxation over patterns can tell.
+"""Column generation for bin packing: a master problem over patterns, with an exact knapsack as the pricing problem.
 
 Gilmore and Gomory's [1]_ relaxation, asked as a question of feasibility: cover as much as possible with the given bins. That
 takes unequal bins as it takes equal ones, and needs no optimum: it ends as soon as everything is covered. Patterns waste no more
@@ -16,7 +16,6 @@ References
 """
 
 from collections.abc import Sequence
-from enum import Enum
 from math import inf
 from typing import Any
 
@@ -25,8 +24,9 @@ from attrs import define, field, frozen
 from vmplace.solvers.binpacking.instance import Instance, Load
 from vmplace.solvers.binpacking.knapsack import Knapsack
 from vmplace.solvers.budget import Budget
+from vmplace.solvers.cpsat import Outcome
 
-__all__ = ["Cover", "Patterns", "Remainder"]
+__all__ = ["ColumnGeneration", "Residual"]
 
 _SCALE = 2**40
 """Duals are below 1, and so is a bin's worth, nearly: their integer images and sums stay below 2**62."""
@@ -42,8 +42,8 @@ _MOST_CELLS = 2**27
 
 
 @frozen
-class Remainder:
-    """What is still to be packed.
+class Residual:
+    """The residual problem: what is still to be packed.
 
     Parameters
     ----------
@@ -60,11 +60,11 @@ class Remainder:
     waste: int
 
     @classmethod
-    def of(cls, instance: Instance, n_bins: int) -> "Remainder":
+    def of(cls, instance: Instance, n_bins: int) -> "Residual":
         """All items, and the largest bins."""
         return cls(instance.counts, instance.largest(n_bins), instance.waste(n_bins))
 
-    def less(self, instance: Instance, load: Load) -> "Remainder | None":
+    def less(self, instance: Instance, load: Load) -> "Residual | None":
         """What remains when this is packed, or None where it cannot be."""
         kind, pattern = load
         counts = list(self.counts)
@@ -74,23 +74,12 @@ class Remainder:
         waste = self.waste - (instance.kinds[kind][0] - instance.filling(pattern))
         if min(*counts, *limits, waste) < 0:
             return None
-        return Remainder(tuple(counts), tuple(limits), waste)
-
-
-class Cover(Enum):
-    """What the relaxation says."""
-
-    FULL = "full"
-    """Everything is covered, in parts of bins."""
-    NONE = "none"
-    """It is proved that the items cannot be packed."""
-    SHORT = "short"
-    """Not everything is covered, but the proof is lost in rounding."""
+        return Residual(tuple(counts), tuple(limits), waste)
 
 
 @define
-class Patterns:
-    """The relaxation with its patterns, kept from one question to the next.
+class ColumnGeneration:
+    """The restricted master problem with its patterns, kept from one question to the next.
 
     Parameters
     ----------
@@ -104,89 +93,94 @@ class Patterns:
     budget: Budget
     loads: list[Load] = field(factory=list, init=False)
     _known: set[Load] = field(factory=set, init=False)
-    _program: "_Relaxation" = field(init=False)
+    _master: "_MasterProblem" = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._program = _Relaxation(self.instance)
+        self._master = _MasterProblem(self.instance)
 
     @staticmethod
     def affordable(instance: Instance) -> bool:
-        """Whether the knapsack's table is of bearable size."""
+        """Whether the table of the pricing problem is of bearable size."""
         capacity = instance.kinds[0][0]
         bundles = sum(min(n, capacity // size).bit_length() for size, n in zip(instance.sizes, instance.counts, strict=True))
         return bundles * capacity <= _MOST_CELLS
 
     def add(self, load: Load) -> bool:
-        """Take a pattern into the relaxation; whether it is new."""
+        """Take a pattern into the master problem; whether it is new."""
         if load in self._known:
             return False
         self._known.add(load)
         self.loads.append(load)
-        self._program.add(load)
+        self._master.add(load)
         return True
 
-    def cover(self, remainder: Remainder) -> Cover:
-        """Whether the remainder is covered; the parts are in `parts` then.
+    def solve(self, residual: Residual) -> Outcome:
+        """Whether the relaxation packs what is left.
+
+        Returns
+        -------
+        Outcome
+            ``FEASIBLE`` if it does, in fractions of bins (see `fractions`); ``INFEASIBLE`` if it is proved that no packing does;
+            ``UNKNOWN`` where something is left over, but the proof is lost in rounding.
 
         Raises
         ------
         OutOfTimeError
             if the budget is spent first.
         """
-        if remainder.waste < 0:
-            return Cover.NONE
-        fitting = [self._fits(load, remainder) for load in self.loads]
-        self._program.restrict(remainder, fitting)
+        if residual.waste < 0:
+            return Outcome.INFEASIBLE
+        self._master.restrict(residual, [self._fits(load, residual) for load in self.loads])
         while True:
             self.budget.demand()
-            solved = self._program.solve(self.budget)
+            solved = self._master.solve(self.budget)
             if solved is None:
-                return Cover.SHORT
+                return Outcome.UNKNOWN
             uncovered, duals, prices = solved
             if uncovered < _COVERED:
-                return Cover.FULL
+                return Outcome.FEASIBLE
             worths = [round(min(max(0.0, dual), 1.0) * _SCALE) for dual in duals]
-            knapsack = self._knapsack(remainder, worths)
-            if _proved(self.instance, remainder, worths, knapsack):
-                return Cover.NONE
-            if not self._price(remainder, knapsack, prices):
-                return Cover.SHORT
+            knapsack = self._knapsack(residual, worths)
+            if _proved(self.instance, residual, worths, knapsack):
+                return Outcome.INFEASIBLE
+            if not self._price(residual, knapsack, prices):
+                return Outcome.UNKNOWN
 
-    def parts(self) -> list[tuple[float, Load]]:
-        """How much of each pattern the last cover uses, where it does."""
-        return [(part, load) for part, load in zip(self._program.parts(), self.loads, strict=True) if part > _COVERED]
+    def fractions(self) -> list[tuple[float, Load]]:
+        """How many bins the last solution fills by each pattern, where it does."""
+        return [(part, load) for part, load in zip(self._master.fractions(), self.loads, strict=True) if part > _COVERED]
 
-    def _fits(self, load: Load, remainder: Remainder) -> bool:
+    def _fits(self, load: Load, residual: Residual) -> bool:
         kind, pattern = load
         wasted = self.instance.kinds[kind][0] - self.instance.filling(pattern)
-        return remainder.limits[kind] > 0 and wasted <= remainder.waste and all(n <= remainder.counts[j] for j, n in pattern)
+        return residual.limits[kind] > 0 and wasted <= residual.waste and all(n <= residual.counts[j] for j, n in pattern)
 
-    def _knapsack(self, remainder: Remainder, worths: Sequence[int]) -> Knapsack:
-        capacity = max(c for (c, _), limit in zip(self.instance.kinds, remainder.limits, strict=True) if limit)
-        waste = min(remainder.waste, capacity)
-        return Knapsack(self.instance.sizes, remainder.counts, worths, capacity=capacity, waste=waste, budget=self.budget)
+    def _knapsack(self, residual: Residual, worths: Sequence[int]) -> Knapsack:
+        capacity = max(c for (c, _), limit in zip(self.instance.kinds, residual.limits, strict=True) if limit)
+        waste = min(residual.waste, capacity)
+        return Knapsack(self.instance.sizes, residual.counts, worths, capacity=capacity, waste=waste, budget=self.budget)
 
-    def _price(self, remainder: Remainder, knapsack: Knapsack, prices: Sequence[float]) -> bool:
-        """Add the best pattern of each kind that is worth more than its bin costs; whether there is any."""
+    def _price(self, residual: Residual, knapsack: Knapsack, prices: Sequence[float]) -> bool:
+        """Add the pattern of most negative reduced cost for each kind of bin; whether there is any."""
         found = False
-        for kind, ((capacity, _), limit) in enumerate(zip(self.instance.kinds, remainder.limits, strict=True)):
+        for kind, ((capacity, _), limit) in enumerate(zip(self.instance.kinds, residual.limits, strict=True)):
             if limit and knapsack.most[capacity] > prices[kind] * _SCALE + _GAIN:
                 found |= self.add((kind, knapsack.pattern(capacity)))
         return found
 
 
-def _proved(instance: Instance, remainder: Remainder, worths: Sequence[int], knapsack: Knapsack) -> bool:
+def _proved(instance: Instance, residual: Residual, worths: Sequence[int], knapsack: Knapsack) -> bool:
     """Whether the worth of all items is more than the bins can hold."""
-    need = sum(worth * n for worth, n in zip(worths, remainder.counts, strict=True))
-    for (capacity, _), limit in zip(instance.kinds, remainder.limits, strict=True):
+    need = sum(worth * n for worth, n in zip(worths, residual.counts, strict=True))
+    for (capacity, _), limit in zip(instance.kinds, residual.limits, strict=True):
         if limit:
             # Where nothing fills a bin far enough this is far below 0, and there is no packing.
             need -= int(knapsack.most[capacity]) * limit
     return need > 0
 
 
-class _Relaxation:
-    """The linear program, changed in place so that each solve starts from the last one's basis."""
+class _MasterProblem:
+    """The master problem as a linear program for GLOP, changed in place: each solve starts from the last one's basis."""
 
     def __init__(self, instance: Instance) -> None:
         from ortools.linear_solver import pywraplp  # slow to import: only when first solving
@@ -212,10 +206,10 @@ class _Relaxation:
             self._demand[j].SetCoefficient(part, n)
         self._parts.append(part)
 
-    def restrict(self, remainder: Remainder, fitting: Sequence[bool]) -> None:
-        for row, count in zip(self._demand, remainder.counts, strict=True):
+    def restrict(self, residual: Residual, fitting: Sequence[bool]) -> None:
+        for row, count in zip(self._demand, residual.counts, strict=True):
             row.SetLb(count)
-        for row, limit in zip(self._supply, remainder.limits, strict=True):
+        for row, limit in zip(self._supply, residual.limits, strict=True):
             row.SetUb(limit)
             row.SetLb(-self._solver.infinity())
         for part, fits in zip(self._parts, fitting, strict=True):
@@ -234,5 +228,5 @@ class _Relaxation:
             [-row.dual_value() for row in self._supply],
         )
 
-    def parts(self) -> list[float]:
+    def fractions(self) -> list[float]:
         return [part.solution_value() for part in self._parts]

@@ -1,4 +1,4 @@
-"""What is to be packed, as all bin-packing methods see it: distinct sizes, kinds of bins, patterns."""
+"""A bin-packing instance in the form that all methods take: distinct sizes, kinds of bins, patterns."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -90,7 +90,7 @@ class Instance:
         return sum(c * n for c, n in zip(capacities, self.largest(n_bins), strict=True)) - self.volume
 
     def assign(self, loads: Iterable[Load], sizes: Sequence[int], kinds: Kinds) -> tuple[int, ...]:
-        """Bin of each item, as an index into all bins, kinds in their order; `sizes` and `kinds` as the stock was made of."""
+        """Bin of each item, as an index into all bins, kinds in their order; `sizes` and `kinds` as the instance was made of."""
         of_kind: dict[int, list[int]] = {capacity: [] for capacity, _ in self.kinds}
         first = 0
         for capacity, count in kinds:

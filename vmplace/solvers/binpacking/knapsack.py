@@ -1,4 +1,4 @@
-"""The most worth that a bin can hold, for all capacities at once, in exact integers."""
+"""The bounded knapsack problem by dynamic programming, for all capacities at once, in exact integers."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _NEVER = -(2**62)
 
 
 class Knapsack:
-    """Bounded knapsack by dynamic programming over capacities.
+    """The most worth that a bin can hold: a table over capacities, and the steps that lead back from it to a pattern.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Bin packing with proof: the fewest bins, of one kind or several, that hold all items.
 
 Bounds without search and quick packings first: often they meet. Then each number of bins between them is asked for, from below:
-the relaxation over patterns says no, or diving finds a packing, or the arc-flow model decides.
+column generation proves that it does not suffice, or diving finds a packing, or the arc-flow model decides.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from attrs import define, field, frozen
 
 from vmplace.solvers.binpacking.arcflow import flow
-from vmplace.solvers.binpacking.bounds import of_stock
-from vmplace.solvers.binpacking.column_generation import Cover, Patterns, Remainder
+from vmplace.solvers.binpacking.bounds import lower_bound
+from vmplace.solvers.binpacking.column_generation import ColumnGeneration, Residual
 from vmplace.solvers.binpacking.diving import dive
 from vmplace.solvers.binpacking.instance import Instance, Kinds, Load
 from vmplace.solvers.binpacking.subset_sum import best_fit, fill_up
@@ -90,10 +90,10 @@ class _Packer:
     bound: int = field(default=0, init=False)
     found_by: str = field(default="", init=False)
     proved_by: str = field(default="bounds", init=False)
-    _patterns: Patterns | None = field(default=None, init=False)
+    _columns: ColumnGeneration | None = field(default=None, init=False)
 
     def run(self) -> None:
-        self.bound = of_stock(self.instance)
+        self.bound = lower_bound(self.instance)
         try:
             if self.bound <= self.instance.n_bins:
                 self._quick()
@@ -125,13 +125,13 @@ class _Packer:
 
     def _decide(self, n_bins: int) -> Outcome:
         """Whether all fits in so many bins."""
-        if Patterns.affordable(self.instance):
-            if self._patterns is None:
-                self._patterns = Patterns(self.instance, self.budget)
-            if self._patterns.cover(Remainder.of(self.instance, n_bins)) is Cover.NONE:
+        if ColumnGeneration.affordable(self.instance):
+            if self._columns is None:
+                self._columns = ColumnGeneration(self.instance, self.budget)
+            if self._columns.solve(Residual.of(self.instance, n_bins)) is Outcome.INFEASIBLE:
                 self.proved_by = "patterns"
                 return Outcome.INFEASIBLE
-            if self._take(dive(self._patterns, n_bins, failures=_FAILURES), "diving"):
+            if self._take(dive(self._columns, n_bins, failures=_FAILURES), "diving"):
                 return Outcome.FEASIBLE
         # While nothing is found, more bins are worth trying, too.
         share = 1.0 if n_bins + 1 == self.most else _FLOW_SHARE

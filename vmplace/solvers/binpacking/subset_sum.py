@@ -1,4 +1,4 @@
-"""Quick packings: best fit decreasing, and bins filled to the brim by exact subset sum.
+"""Exact subset sums by dynamic programming on big integers, and packings that fill each bin by them; best fit decreasing.
 
 Sets of sums are Python's big integers: bit s is set where a sum of s can be reached, and adding an item to all sums at once is a
 shift. Opening each bin with the largest item left and filling the rest as far as any choice can is the "minimum bin slack" idea
@@ -12,12 +12,16 @@ References
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from math import gcd
 
 from vmplace.solvers.binpacking.instance import Instance, Load, Pattern, bundles, volume
 from vmplace.solvers.budget import Budget
 
-__all__ = ["best_fit", "fill_up", "fullest"]
+__all__ = ["best_fit", "fill_up", "fullest", "least_choice", "least_sum"]
+
+_WIDEST = 2**22
+"""Bits of a set of sums: more would take too long."""
 
 
 def fill_up(instance: Instance, counts: Sequence[int], limits: Sequence[int], *, budget: Budget) -> tuple[Load, ...] | None:
@@ -73,27 +77,74 @@ def fullest(sizes: Sequence[int], counts: Sequence[int], capacity: int) -> Patte
     sizes, counts
         The items to choose from; the earlier ones are preferred.
     """
-    within = (1 << (capacity + 1)) - 1
-    pieces = list(_pieces(sizes, counts, capacity))
-    layers = [1]
-    for _, _, weight in pieces:
-        if layers[-1] >> capacity:
-            break
-        layers.append((layers[-1] | layers[-1] << weight) & within)
-    target = layers[-1].bit_length() - 1
-    taken: Counter[int] = Counter()
-    for before, (j, n, weight) in zip(layers[-2::-1], pieces[len(layers) - 2 :: -1], strict=False):
-        if not before >> target & 1:
-            taken[j] += n
-            target -= weight
-    return tuple(sorted(taken.items()))
+    sums = _SubsetSums(sizes, counts, capacity)
+    layers = sums.layers(until=sums.most)
+    return sums.choice(layers, layers[-1].bit_length() - 1)
 
 
-def _pieces(sizes: Sequence[int], counts: Sequence[int], capacity: int) -> Iterator[tuple[int, int, int]]:
-    """Items in bundles that make up any number of them: (index of the size, how many, their sum)."""
-    for j, (size, count) in enumerate(zip(sizes, counts, strict=True)):
-        for n in bundles(min(count, capacity // size)):
-            yield j, n, n * size
+def least_sum(sizes: Sequence[int], counts: Sequence[int], least: int, most: int) -> int | None:
+    """The least sum of some of these items that is between `least` and `most`; None if there is none.
+
+    Where there are too many sums to look at, it is `least`, which no sum can be below.
+
+    Parameters
+    ----------
+    sizes, counts
+        Positive sizes, and how often each may be taken.
+    """
+    sums = _SubsetSums(sizes, counts, most)
+    if sums.most > _WIDEST:
+        return least
+    found = sums.first(sums.layers()[-1], least)
+    return None if found is None else found * sums.unit
+
+
+def least_choice(sizes: Sequence[int], counts: Sequence[int], least: int, most: int) -> Pattern | None:
+    """The items of the least sum, the earlier ones preferred; None also where there are too many sums to look at."""
+    sums = _SubsetSums(sizes, counts, most)
+    if sums.most > _WIDEST:
+        return None
+    layers = sums.layers()
+    found = sums.first(layers[-1], least)
+    return None if found is None else sums.choice(layers, found)
+
+
+class _SubsetSums:
+    """The sums up to `most` that items reach, bundle by bundle: 1, 2, 4, ... of a size; in units of their common divisor."""
+
+    def __init__(self, sizes: Sequence[int], counts: Sequence[int], most: int) -> None:
+        self.unit = gcd(*sizes) or 1
+        self.most = min(most, volume(sizes, counts)) // self.unit
+        self._bundles = [
+            (j, n, n * size // self.unit)
+            for j, (size, count) in enumerate(zip(sizes, counts, strict=True))
+            for n in bundles(min(count, self.most * self.unit // size))
+        ]
+
+    def layers(self, until: int | None = None) -> list[int]:
+        """The sums reached by nothing, by the first bundle, by the first two, ...; no further than `until` is reached."""
+        within = (1 << (self.most + 1)) - 1
+        layers = [1]
+        for _, _, weight in self._bundles:
+            if until is not None and layers[-1] >> until:
+                break
+            layers.append((layers[-1] | layers[-1] << weight) & within)
+        return layers
+
+    def first(self, sums: int, least: int) -> int | None:
+        """The least of these sums, in units, that is no less than `least`."""
+        start = -(-least // self.unit)
+        rest = sums >> start
+        return start + (rest & -rest).bit_length() - 1 if rest else None
+
+    def choice(self, layers: list[int], target: int) -> Pattern:
+        """Items that add up to a sum of the last layer, traced back."""
+        taken: Counter[int] = Counter()
+        for before, (j, n, weight) in zip(layers[-2::-1], self._bundles[len(layers) - 2 :: -1], strict=False):
+            if not before >> target & 1:
+                taken[j] += n
+                target -= weight
+        return tuple(sorted(taken.items()))
 
 
 def best_fit(instance: Instance, *, budget: Budget) -> tuple[Load, ...] | None:
