@@ -13,6 +13,7 @@ from attrs import evolve, fields, frozen
 from hypothesis import strategies as st
 
 from vmplace.model.cluster import Cluster
+from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.model.references import broken_references
 
@@ -488,6 +489,6 @@ def _consistent(hosts: Sequence[Node], vms: Sequence[VM], rules: Sequence[Rule])
     kept: list[Rule] = []
     for rule in rules:
         wanted = [*kept, rule]
-        if not broken_references(list(enumerate(hosts)), list(enumerate(vms)), list(enumerate(wanted))):
+        if not broken_references(NodeColumns.holding(hosts), VMColumns.holding(vms), list(enumerate(wanted))):
             kept = wanted
     return kept

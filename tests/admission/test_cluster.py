@@ -35,8 +35,8 @@ CLUSTER = Cluster(
 
 def test_who_is_where():
     ledger = Ledger(CLUSTER)
-    assert [ledger.host(vm) for vm in ledger] == ["n0", None, None, None]
-    assert [ledger.waits(vm) for vm in ledger] == [False, True, False, True]
+    assert [ledger.host(vm) for vm in ledger.cluster.vms] == ["n0", None, None, None]
+    assert [ledger.waits(vm) for vm in ledger.cluster.vms] == [False, True, False, True]
     assert [vm.name for vm in ledger.on("n1")] == ["b"]
 
 

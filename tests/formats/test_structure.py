@@ -12,7 +12,7 @@ from vmplace.formats import structure
 from vmplace.formats.structure import from_document, plain_columns
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
-from vmplace.model.entities import VM, Node
+from vmplace.model.entities import VM, Apart, Node
 from vmplace.model.errors import Flaw, InputError
 
 NODES = [{"name": "n1", "memory": "8GiB"}, {"name": "n2", "memory": 4096.0}]
@@ -21,6 +21,8 @@ VMS = [
     {"name": "b", "memory": "1.5GiB", "node": "n2", "running": True},
     {"memory": 512, "node": None, "name": "c"},
 ]
+NODE_THINGS = [Node("n1", 8192), Node("n2", 4096)]
+VM_THINGS = [VM("a", 1024), VM("b", 1536, "n2"), VM("c", 512)]
 
 
 def odd_or(good: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -64,12 +66,14 @@ def test_columns_of_plain_entries() -> None:
     cluster = from_document({"nodes": NODES, "vms": VMS})
     assert isinstance(cluster.nodes, NodeColumns)
     assert isinstance(cluster.vms, VMColumns)
-    assert cluster == Cluster([Node("n1", 8192), Node("n2", 4096)], [VM("a", 1024), VM("b", 1536, "n2"), VM("c", 512)])
+    assert cluster == Cluster(NODE_THINGS, VM_THINGS)
 
 
-def test_rules_speak_of_objects() -> None:
+def test_rules_are_beside_columns() -> None:
     cluster = from_document({"nodes": NODES, "vms": VMS, "rules": [{"kind": "apart", "vms": ["a", "b"]}]})
-    assert isinstance(cluster.vms, tuple)
+    assert cluster == Cluster(NODE_THINGS, VM_THINGS, [Apart(["a", "b"])])
+    with pytest.raises(InputError, match=r"^rules\[0\].vms\[1\]: 'z' is no VM"):
+        from_document({"nodes": NODES, "vms": VMS, "rules": [{"kind": "apart", "vms": ["a", "z"]}]})
 
 
 @pytest.mark.parametrize(

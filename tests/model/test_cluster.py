@@ -28,10 +28,12 @@ def test_defaults() -> None:
     assert (cluster.overcommit, cluster.soft_resources, cluster.date, cluster.meta) == ({}, (), None, {})
 
 
-def test_any_iterable_becomes_a_tuple() -> None:
+def test_any_iterable_becomes_columns() -> None:
     cluster = Cluster(iter([Node("n", 9)]), (vm for vm in [VM("a", 1)]), iter([Apart(["a"])]))  # type: ignore[arg-type]
     assert cluster == Cluster([Node("n", 9)], [VM("a", 1)], [Apart(["a"])])
-    assert isinstance(cluster.nodes, tuple)
+    assert isinstance(cluster.nodes, NodeColumns)
+    assert cluster.nodes == (Node("n", 9),)
+    assert [*cluster.vms] == [VM("a", 1)]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
@@ -141,3 +144,71 @@ def test_refused(columns: dict[str, Any], places: list[str]) -> None:
 def test_names_may_be_any_iterable() -> None:
     cluster = Cluster.from_arrays(node_memory=[9], vm_memory=[1, 2], vm_names=np.array(["x", "y"]))
     assert [type(vm.name) for vm in cluster.vms] == [str, str]
+
+
+NODES = [
+    Node("a", 9, tags=["gpu"], price=0.5, resources={"vcpu": 4, "disk": 0}, meta={"rack": [1]}),
+    Node("b", 8, reserve=1, state="maintenance", domain="r1", pool="p"),
+    Node("c", 8, price=2, meta={"on": 1}),
+    Node("d", 8, meta={"on": True}),
+]
+VMS = [
+    VM("x", 1, "a", target="c", tags=["db", "web"], resources={"vcpu": 1}, meta={"owner": {"id": 7}}),
+    VM("y", 2, "b", running=False, movable=False, priority=-3, pool="p", evictable=True),
+    VM("z", 2, protected=False, tags=["db"], resources={"vcpu": 0}),
+]
+
+
+def test_objects_come_back_as_they_were() -> None:
+    cluster = Cluster(NODES, VMS)
+    assert list(cluster.nodes) == NODES
+    assert list(cluster.vms) == VMS
+    assert [repr(node) for node in cluster.nodes] == list(map(repr, NODES))
+    assert repr(cluster.vms) == repr(tuple(VMS))
+    assert pickle.loads(pickle.dumps(cluster)) == cluster
+    assert list(cluster.vms[::-2]) == [VMS[2], VMS[0]]
+    assert cluster.nodes[1:3] == (NODES[1], NODES[2])
+
+
+def test_what_is_made_of_columns_is_as_if_it_were_constructed() -> None:
+    made = Cluster(NODES, VMS).vms[0]
+    assert type(made) is VM
+    assert hash(made) == hash(VMS[0])
+    assert evolve(made, memory="2MiB") == evolve(VMS[0], memory=2)
+
+
+@given(st.lists(st.integers(0, 2), max_size=5), st.lists(st.integers(0, 2), max_size=5))
+def test_rows_and_what_follows(first: list[int], second: list[int]) -> None:
+    columns = Cluster(NODES, VMS).vms
+    one, other = (columns.rows(np.array(chosen, dtype=np.int64)) for chosen in (first, second))
+    assert list(one) == [VMS[i] for i in first]
+    both = one.followed_by(other)
+    assert both == [VMS[i] for i in [*first, *second]]
+    assert both == VMColumns.holding([VMS[i] for i in [*first, *second]]).on(both.node_names)
+
+
+def test_vms_may_follow_on_nodes_that_were_not_named() -> None:
+    columns = VMColumns.holding([VM("x", 1, "a")]).followed_by([VM("y", 1, "b", target="a"), VM("w", 1)])
+    assert [(vm.node, vm.target) for vm in columns] == [("a", None), ("b", "a"), (None, None)]
+    assert columns.node_names == ("a", "b")
+
+
+def test_names_under_which_rows_come_again() -> None:
+    again = Cluster(NODES, VMS).vms.rows(np.array([0, 0]), ["p", "q"])
+    assert list(again) == [evolve(VMS[0], name="p"), evolve(VMS[0], name="q")]
+
+
+def test_amounts_and_tags() -> None:
+    cluster = Cluster(NODES, VMS)
+    assert {name: amounts.tolist() for name, amounts in cluster.nodes.amounts().items()} == {
+        "vcpu": [4, 0, 0, 0],
+        "disk": [0] * 4,
+    }
+    assert cluster.vms.tagged("db").tolist() == [0, 2]
+    assert cluster.vms.tagged("none").tolist() == []
+
+
+def test_what_is_large_is_shown_in_short() -> None:
+    cluster = Cluster.from_arrays(node_memory=[9] * 1000, vm_memory=[])
+    assert repr(cluster.nodes) == "<1000 Nodes, 'n0' to 'n999'>"
+    assert repr(cluster.vms) == "()"

@@ -43,3 +43,22 @@ def test_one_word_for_all(count: int) -> None:
     assert alike == Labels.of(["a"] * count)
     assert alike.code.strides == (0,)
     assert np.array_equal(alike.numbered({"a": 2}), np.full(count, 2))
+
+
+@given(WORDS, WORDS)
+def test_labels_follow_and_are_chosen(one: list[str], other: list[str]) -> None:
+    both = Labels.of(one).followed_by(Labels.of(other))
+    assert both == Labels.of([*one, *other])
+    assert both.words == Labels.of([*one, *other]).words
+    rows = np.arange(len(both))[::-2]
+    assert both.chosen(rows).words == Labels.of([*one, *other][::-2]).words
+    assert list(both.chosen(rows)) == [*one, *other][::-2]
+
+
+def test_mappings_are_told_apart_by_what_they_hold() -> None:
+    entries = [{"a": 1}, {}, {"a": True}, {"a": 1}, {"a": [1]}]
+    labels = Labels.of(entries)
+    assert list(map(repr, labels)) == list(map(repr, entries))
+    assert len(labels.words) == 4
+    assert labels == Labels.of([{"a": 1.0}, {}, {"a": True}, {"a": 1}, {"a": [1]}])
+    assert Labels.of([{}, {}]).code.strides == (0,)

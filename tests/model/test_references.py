@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from vmplace.model.cluster import Cluster
+from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Tag, Together
 from vmplace.model.errors import InputError
 from vmplace.model.references import broken_references, resolve
@@ -15,14 +16,14 @@ VMS = [VM("a", 1, tags=["db"]), VM("b", 1, tags=["db"]), VM("c", 1), VM("x", 1, 
 
 
 def flaws(nodes: list[Node] = NODES, vms: list[VM] = VMS, rules: Any = (), unreadable: Any = ({}, {})) -> list[tuple[str, str]]:
-    found = broken_references(list(enumerate(nodes)), list(enumerate(vms)), list(enumerate(rules)), unreadable)
+    found = broken_references(NodeColumns.holding(nodes), VMColumns.holding(vms), list(enumerate(rules)), unreadable)
     return [(flaw.place, flaw.message) for flaw in found]
 
 
 def test_resolve() -> None:
-    assert resolve(("b", "a"), VMS) == ("b", "a")
-    assert resolve(Tag("db"), VMS) == ("a", "b")
-    assert resolve(Tag("none"), NODES) == ()
+    assert resolve(("b", "a"), VMColumns.holding(VMS)) == ("b", "a")
+    assert resolve(Tag("db"), VMColumns.holding(VMS)) == ("a", "b")
+    assert resolve(Tag("none"), NodeColumns.holding(NODES)) == ()
 
 
 def test_nothing_wrong() -> None:

@@ -151,19 +151,16 @@ def test_tags_choose_among_what_is_left():
 
 NODES = [Node("a", 9), Node("b", 9), Node("c", 9, state="offline")]
 VMS = [VM("x", 2, "a"), VM("y", 3, "b"), VM("w", 4), VM("off", 1, "c")]
-PLAIN = Cluster(NODES, VMS)
-COLUMNS = Cluster(PLAIN.node_columns, PLAIN.vm_columns)
 
 
-@pytest.mark.parametrize("cluster", [PLAIN, COLUMNS])
-def test_changes_leave_all_else_and_columns_columns(cluster):
+def test_changes_leave_all_else():
+    cluster = Cluster(NODES, VMS)
     changed = with_vms(cluster, {0: {"node": "b", "memory": 5}, 2: {"protected": False}, 3: {"node": None}})
     assert list(changed.vms) == [VM("x", 5, "b"), VMS[1], VM("w", 4, protected=False), VM("off", 1)]
     grown = with_nodes(cluster, [Node("new", 7)])
     assert list(grown.nodes) == [*NODES, Node("new", 7)]
     assert with_states(grown, "online", [2]).nodes[2] == Node("c", 9)
     for made in (changed, grown):
-        assert isinstance(made.vms, tuple) == isinstance(cluster.vms, tuple)
         assert vmplace.check(made).status == vmplace.check(evolve(made, nodes=list(made.nodes), vms=list(made.vms))).status
     assert waiting(cluster).tolist() == [False, False, True, True]
 

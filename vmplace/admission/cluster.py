@@ -1,6 +1,6 @@
 """A cluster that changes, with its certificates: kept incrementally where memory alone binds, else certified anew."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from attrs import evolve
@@ -12,9 +12,10 @@ from vmplace.admission.results import Admission, Rejection
 from vmplace.failover.check import check
 from vmplace.failover.regression import Defects
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import names_of
+from vmplace.model.columns import VMColumns
 from vmplace.model.entities import VM, Node, Rule, Tag
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.labels import Labels
 from vmplace.model.units import short
 from vmplace.problem.compile import compile_problem
 from vmplace.results.values import Status
@@ -179,22 +180,23 @@ class Ledger:
         self._start = cluster
         self._cluster: Cluster | None = cluster
         self._nodes = {node.name: node for node in cluster.nodes}
-        self._place = {name: place for place, name in enumerate(names_of(cluster.vms))}
+        self._place = {name: place for place, name in enumerate(cluster.vms.names)}
         self._changed: dict[str, VM] = {}
 
     @property
     def cluster(self) -> Cluster:
         """The cluster as it is now."""
         if self._cluster is None:
-            self._cluster = evolve(self._start, nodes=tuple(self._nodes.values()), vms=tuple(self), rules=self._rules())
+            nodes = evolve(self._start.nodes, state=Labels.of([node.state for node in self._nodes.values()]))
+            self._cluster = evolve(self._start, nodes=nodes, vms=self._vms(), rules=self._rules())
         return self._cluster
 
-    def __iter__(self) -> Iterator[VM]:
+    def _vms(self) -> VMColumns:
         """The VMs, in document order, those that came later behind."""
-        for name, vm in zip(names_of(self._start.vms), self._start.vms, strict=True):
-            if self._place.get(name, -1) >= 0:
-                yield self._changed.get(name, vm)
-        yield from (vm for name, vm in self._changed.items() if self._place[name] < 0)
+        start, changed = self._start.vms, {name: len(self._start.vms) + i for i, name in enumerate(self._changed)}
+        held = [changed.get(name, i) for i, name in enumerate(start.names) if self._place.get(name, -1) >= 0]
+        new = [i for name, i in changed.items() if self._place[name] < 0]
+        return start.followed_by(self._changed.values()).rows(np.array(held + new, dtype=np.int64))
 
     def __contains__(self, name: str) -> bool:
         return name in self._place
@@ -257,7 +259,7 @@ class Ledger:
     def on(self, node: str) -> list[VM]:
         """The VMs that name a node."""
         named = np.flatnonzero(self._start.vm_columns.node == list(self._nodes).index(node)).tolist()
-        names = names_of(self._start.vms)
+        names = self._start.vms.names
         unchanged = (self._start.vms[i] for i in named if self._place.get(names[i]) == i and names[i] not in self._changed)
         return [*unchanged, *(vm for vm in self._changed.values() if vm.node == node)]
 
@@ -281,7 +283,7 @@ class Ledger:
             else:
                 self._changed[vm.name] = changed
             self._cluster = now
-        return cluster, list(names_of(cluster.vms)).index(vm.name)
+        return cluster, list(cluster.vms.names).index(vm.name)
 
     def put(self, vm: VM) -> None:
         """A VM is new, or has changed."""

@@ -31,7 +31,7 @@ def room_made(cluster: Cluster, vms: Sequence[VM], refused: Admission, budget: B
     from vmplace.placement.place import repair
 
     ledger, wanted = Ledger(cluster), {vm.name for vm in vms}
-    for vm in list(ledger):
+    for vm in cluster.vms:
         if ledger.waits(vm) and vm.name not in wanted:
             ledger.remove(vm.name)
     for vm in vms:

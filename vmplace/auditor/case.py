@@ -113,7 +113,7 @@ class Case:
     @cached_property
     def resources(self) -> list[Resource]:
         """Memory, and the further resources in the order of their names."""
-        cluster, nodes, vms = self.cluster, self.node.resources, self.vm.resources
+        cluster, nodes, vms = self.cluster, self.node.amounts(), self.vm.amounts()
         none = np.broadcast_to(np.int64(0), len(self.vm)), np.broadcast_to(np.int64(0), len(self.node))
         found = [self.memory]
         for name in sorted({*nodes, *vms, *cluster.overcommit, *cluster.soft_resources}):

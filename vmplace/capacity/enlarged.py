@@ -1,6 +1,6 @@
 """A cluster with more VMs than it has: as a cluster, and as a problem that is not compiled anew each time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import islice
 
@@ -8,8 +8,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import IntArray, VMColumns, names_of
-from vmplace.model.entities import VM
+from vmplace.model.columns import IntArray, VMColumns
 from vmplace.model.labels import Labels
 from vmplace.model.what_if import fresh_names, what_if
 from vmplace.problem.compile import compile_problem
@@ -44,7 +43,7 @@ class Enlarged:
 
     def added(self, times: int) -> tuple[str, ...]:
         """The names of what comes in so many bundles."""
-        return tuple(islice(fresh_names("new", names_of(self.cluster.vms)), times * len(self._sizes)))
+        return tuple(islice(fresh_names("new", self.cluster.vms.names), times * len(self._sizes)))
 
     def problem(self, times: int) -> Problem:
         """`cluster_with` compiled, without making any VM."""
@@ -91,10 +90,8 @@ class Enlarged:
     def _sizes(self) -> list[int]:
         return [memory for memory, number in self.bundle.items() for _ in range(number)]
 
-    def _new(self, times: int) -> Sequence[VM]:
+    def _new(self, times: int) -> VMColumns:
         names, sizes = self.added(times), self._sizes * times
-        if not isinstance(self.part.vms, VMColumns):
-            return [VM(name, size, pool=self.pool, resources=self.resources) for name, size in zip(names, sizes, strict=True)]
-        new = VMColumns.of(sizes, None, names, self.part.node_columns.names)
-        amounts = {name: np.full(len(names), amount) for name, amount in self.resources.items()}
-        return evolve(new, pool=Labels.alike(self.pool, len(names)), resources=amounts)
+        new = VMColumns.of(sizes, None, names, self.part.nodes.names)
+        count = len(names)
+        return evolve(new, pool=Labels.alike(self.pool, count), resources=Labels.alike(dict(self.resources), count))

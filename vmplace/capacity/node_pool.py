@@ -10,8 +10,8 @@ from attrs import evolve, field, frozen
 
 from vmplace.capacity.node_mix import Demand, NodeChoice, NodeMix
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import NodeColumns, VMColumns, names_of
-from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Rule, Tag, Together
+from vmplace.model.columns import NodeColumns, VMColumns
+from vmplace.model.entities import Apart, Node, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.references import resolve
 from vmplace.model.what_if import fresh_names
@@ -29,7 +29,7 @@ def wanted(cluster: Cluster, pool: str, growth: Fraction, kinds: Sequence[Node])
     rules, warnings = [], []
     if cluster.guarantee.scope == "domain" and any(kind.domain is None for kind in kinds):
         warnings.append("nodes without a failure domain are each their own: give kinds a domain to have several fail at once")
-    present = set(names_of(vms)) if cluster.rules else set()
+    present = set(vms.names) if cluster.rules else set()
     for index, rule in enumerate(cluster.rules):
         if isinstance(rule, OnlyOn | NotOn) and not isinstance(rule.nodes, Tag):
             warnings.append(f"rules[{index}] ({rule.kind}) names nodes, and is left out")
@@ -38,22 +38,17 @@ def wanted(cluster: Cluster, pool: str, growth: Fraction, kinds: Sequence[Node])
         if bound:
             _refuse_tag(index, rule, kinds, bound[0])
             rules.append(evolve(rule, vms=rule.vms if isinstance(rule.vms, Tag) else bound))
-    all_, none = _grown(vms, growth), NodeColumns.holding(())
-    if isinstance(all_, VMColumns):
-        all_ = evolve(all_, node_names=none.names)  # so no VM is made to be looked at
-    return evolve(cluster, nodes=none, vms=all_, rules=rules), tuple(warnings)
+    none = NodeColumns.holding(())
+    return evolve(cluster, nodes=none, vms=evolve(_grown(vms, growth), node_names=none.names), rules=rules), tuple(warnings)
 
 
-def _anew(cluster: Cluster, pool: str) -> Sequence[VM]:
+def _anew(cluster: Cluster, pool: str) -> VMColumns:
     """A pool's VMs that run or are to be started, on no node."""
-    held = cluster.vm_columns
-    offline = np.append(cluster.node_columns.state.are("offline"), True)
+    held = cluster.vms
+    offline = np.append(cluster.nodes.state.are("offline"), True)
     chosen = np.flatnonzero((held.running | offline[held.node]) & held.pool.are(pool))
-    if isinstance(cluster.vms, VMColumns):
-        nowhere = np.broadcast_to(np.int64(-1), len(chosen))
-        names = held.names if len(chosen) == len(held) else [held.names[index] for index in chosen.tolist()]
-        return evolve(held.rows(chosen, names), node=nowhere, target=nowhere, node_names=())
-    return [evolve(cluster.vms[index], node=None, target=None) for index in chosen.tolist()]
+    nowhere = np.broadcast_to(np.int64(-1), len(chosen))
+    return evolve(held if len(chosen) == len(held) else held.rows(chosen), node=nowhere, target=nowhere, node_names=())
 
 
 def _refuse_tag(index: int, rule: Rule, kinds: Sequence[Node], vm: str) -> None:
@@ -65,18 +60,15 @@ def _refuse_tag(index: int, rule: Rule, kinds: Sequence[Node], vm: str) -> None:
         raise InputError([Flaw("node", f"none {which}, which rules[{index}] asks for {vm}: give one that does")])
 
 
-def _grown(vms: Sequence[VM], growth: Fraction) -> Sequence[VM]:
+def _grown(vms: VMColumns, growth: Fraction) -> VMColumns:
     """With copies of the largest, the second largest, ..., each time the share of those so far, rounded up, grows by one."""
-    memory = vms.memory if isinstance(vms, VMColumns) else np.array([vm.memory for vm in vms], dtype=np.int64)
-    order, copied, copies = np.argsort(-memory, kind="stable").tolist(), 0, []
+    order, copied, copies = np.argsort(-vms.memory, kind="stable").tolist(), 0, []
     for number, index in enumerate(order if growth else (), start=1):
         more = ceil(growth * number) - copied
         copied += more
         copies += [index] * more
-    names = list(islice(fresh_names("growth", names_of(vms)), copied))
-    if isinstance(vms, VMColumns):
-        return vms.followed_by(vms.rows(np.array(copies, dtype=np.int64), names)) if copies else vms
-    return [*vms, *(evolve(vms[index], name=name) for index, name in zip(copies, names, strict=True))]
+    names = list(islice(fresh_names("growth", vms.names), copied))
+    return vms.followed_by(vms.rows(np.array(copies, dtype=np.int64), names)) if copies else vms
 
 
 @frozen(eq=False)
@@ -98,11 +90,8 @@ class NodePool:
         for kind, made, count in zip(self.kinds, self._made, counts, strict=True):
             made.extend(evolve(kind, name=f"{kind.name}-{number}") for number in range(len(made) + 1, count + 1))
             nodes += made[:count]
-        vms = self.wanted.vms
-        if not isinstance(vms, VMColumns) or self.wanted.rules:
-            return evolve(self.wanted, nodes=nodes)
         columns = NodeColumns.holding(nodes)
-        return evolve(self.wanted, nodes=columns, vms=evolve(vms, node_names=columns.names))
+        return evolve(self.wanted, nodes=columns, vms=evolve(self.wanted.vms, node_names=columns.names))
 
     def mix(self, prices: tuple[int, ...]) -> NodeMix:
         """Which numbers could do by what bounds say."""

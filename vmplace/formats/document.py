@@ -26,12 +26,6 @@ def load(path: str | os.PathLike[str]) -> Cluster:
     path
         YAML where the suffix is ``.yaml`` or ``.yml``, else JSON; ``"-"`` is stdin: JSON, else YAML.
 
-    Returns
-    -------
-    Cluster
-        Held as columns (see `Cluster.from_arrays`) where nodes have but name and memory, VMs no more than a node besides, and
-        there are no rules.
-
     Raises
     ------
     InputError

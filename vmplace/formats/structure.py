@@ -57,24 +57,31 @@ def read_document(parsed: Parsed) -> Cluster:
         found = "is empty" if raw is None else f"{short(raw)} is not a mapping"
         raise InputError([Flaw("", f"{found}: write a document with nodes and vms")])
     frame, wrong, _ = _read(_Frame, raw)
-    if frame is not None and not frame.rules and not parsed.repeated:
-        columns = plain_columns(frame.nodes, frame.vms)
-        if columns is not None:
-            return frame.cluster(*columns, ())
     return _read_entries(raw, frame, [*parsed.repeated, *wrong])
 
 
 def _read_entries(raw: Mapping[Any, Any], frame: "_Frame | None", wrong: Sequence[Flaw]) -> Cluster:
-    nodes, vms, rules = _Section.of("nodes", raw, Node), _Section.of("vms", raw, VM), _Section.of("rules", raw, None)
+    rules = _Section.of("rules", raw, None)
+    if frame is not None and not wrong and not rules.flaws and (columns := plain_columns(frame.nodes, frame.vms)) is not None:
+        return _made(raw, frame, *columns, rules.things())
+    nodes, vms = _Section.of("nodes", raw, Node), _Section.of("vms", raw, VM)
+    hosts, guests = NodeColumns.holding(nodes.things()), VMColumns.holding(vms.things())
     flaws = [*wrong, *nodes.flaws, *vms.flaws, *rules.flaws]
     if frame is not None and not flaws:
-        try:
-            return frame.cluster(nodes.things(), vms.things(), rules.things())
-        except InputError as error:
-            flaws = list(error.flaws)
-    else:
-        flaws += broken_references(nodes.read, vms.read, rules.read, (nodes.unreadable, vms.unreadable))
-    raise InputError(sorted(flaws, key=lambda flaw: _position(raw, flaw.place)))
+        return _made(raw, frame, hosts, guests, rules.things())
+    flaws += broken_references(hosts, guests, rules.read, (nodes.unreadable, vms.unreadable), (nodes.places(), vms.places()))
+    raise InputError(_sorted(raw, flaws))
+
+
+def _made(raw: Mapping[Any, Any], frame: "_Frame", nodes: NodeColumns, vms: VMColumns, rules: Sequence[Rule]) -> Cluster:
+    try:
+        return frame.cluster(nodes, vms, rules)
+    except InputError as error:
+        raise InputError(_sorted(raw, error.flaws)) from None
+
+
+def _sorted(raw: Mapping[Any, Any], flaws: Iterable[Flaw]) -> list[Flaw]:
+    return sorted(flaws, key=lambda flaw: _position(raw, flaw.place))
 
 
 def _parse_format(value: object) -> int:
@@ -112,7 +119,7 @@ class _Frame:
     overcommit: Mapping[str, Any] = field(factory=dict, converter=parse_ratios)
     soft_resources: tuple[str, ...] = field(default=(), converter=parse_names)
 
-    def cluster(self, nodes: Sequence[Node], vms: Sequence[VM], rules: Sequence[Rule]) -> Cluster:
+    def cluster(self, nodes: NodeColumns, vms: VMColumns, rules: Sequence[Rule]) -> Cluster:
         return Cluster(
             nodes,
             vms,
@@ -152,6 +159,9 @@ class _Section:
 
     def things(self) -> list[Any]:
         return [thing for _, thing in self.read]
+
+    def places(self) -> list[int]:
+        return [index for index, _ in self.read]
 
 
 def _read(kind: type[_T], raw: Any) -> _Read[_T]:
@@ -287,7 +297,7 @@ def _position(raw: Any, place: str) -> list[int]:
 
 
 def plain_columns(nodes: Sequence[Any], vms: Sequence[Any]) -> tuple[NodeColumns, VMColumns] | None:
-    """The columns of entries that are mappings of name, memory and, for VMs, node and ``running: true``.
+    """The columns of entries that say no more than name, memory, node and ``running: true``; no object is made for any.
 
     Parameters
     ----------

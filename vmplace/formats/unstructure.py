@@ -47,7 +47,7 @@ def document_parts(cluster: Cluster) -> dict[str, Any]:
         "date": cluster.date,
         "meta": dict(cluster.meta),
         "nodes": _nodes(cluster.nodes, flaws),
-        "vms": _vms(cluster.vms) if cluster.vms else [],
+        "vms": _entries(cluster.vms, ("name", "memory", "node", "running")) if cluster.vms else [],
         "rules": list(map(_rule, cluster.rules)),
         "guarantee": _careful("guarantee", _GUARANTEE, cluster.guarantee, flaws),
         "overcommit": _careful("overcommit", _ratios, cluster.overcommit, flaws),
@@ -58,42 +58,41 @@ def document_parts(cluster: Cluster) -> dict[str, Any]:
     return {"format": 1, **{key: part for key, part in parts.items() if part or key in ("nodes", "vms")}}
 
 
-def _nodes(nodes: Sequence[Node], flaws: list[Flaw]) -> list[dict[str, Any]]:
-    if not isinstance(nodes, NodeColumns):
-        return [_careful(f"nodes[{index}]", _NODE, node, flaws) for index, node in enumerate(nodes)]
-    columns = zip(nodes.names, nodes.memory.tolist(), strict=True)
-    entries = ({"name": name, "memory": format_memory(mib)} for name, mib in columns)
-    reserve = {index: format_memory(mib) for index, mib in _odd(nodes.reserve, 0).items()}
-    return list(_with(entries, reserve=reserve, state=_odd(nodes.state, "online"), pool=_odd(nodes.pool, "default")))
+def _nodes(nodes: NodeColumns, flaws: list[Flaw]) -> list[dict[str, Any]]:
+    for index in _unusual(nodes, "price"):
+        try:
+            _decimal(f"nodes[{index}].price", nodes.price[index])
+        except InputError as error:
+            flaws.extend(error.flaws)
+    return [] if flaws else list(_entries(nodes, ("name", "memory")))
 
 
-def _vms(vms: Sequence[VM]) -> Iterator[dict[str, Any]]:
-    if not isinstance(vms, VMColumns):
-        return map(_VM, vms)
-    hosts = [*vms.node_names, None]  # the last is that of index -1
-    columns = zip(vms.names, vms.memory.tolist(), vms.node.tolist(), vms.running.tolist(), strict=True)
-    return _with(
-        ({"name": name, "memory": format_memory(mib), "node": hosts[node], "running": on} for name, mib, node, on in columns),
-        movable=_odd(vms.movable, True),
-        protected=_odd(vms.protected, True),
-        priority=_odd(vms.priority, 0),
-        pool=_odd(vms.pool, "default"),
-    )
+def _entries(columns: NodeColumns | VMColumns, always: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The entries, one at a time: some keys in each, the others where they are not as by default."""
+    keys = [*(field.name for field in attrs.fields(columns.kind) if field.name != "meta"), "meta"]
+    odd = {key: set(_unusual(columns, key)) for key in keys if key not in always}
+    odd = {key: indices for key, indices in odd.items() if indices}
+    columns_of_always = (map(_HOOKS.get(key, _same), columns.values(key)) for key in always)
+    further = set().union(*odd.values())
+    for index, values in enumerate(zip(*columns_of_always, strict=True)):
+        entry = dict(zip(always, values, strict=True))
+        if index in further:
+            part = slice(index, index + 1)
+            more = {key: next(iter(columns.values(key, part))) for key, indices in odd.items() if index in indices}
+            entry |= {key: _HOOKS.get(key, _same)(value) for key, value in more.items()}
+            entry = {key: entry[key] for key in keys if key in entry}
+        yield entry
 
 
-def _odd(column: "Labels | np.ndarray[Any, Any]", default: Any) -> dict[int, Any]:
-    """What is not as by default, by its index."""
-    if isinstance(column, Labels):
-        return {index: column[index] for index in np.flatnonzero(~column.are(default)).tolist()}
-    odd = np.flatnonzero(column != default)
-    return dict(zip(odd.tolist(), column[odd].tolist(), strict=True))
+def _same(value: Any) -> Any:
+    return value
 
 
-def _with(entries: Iterable[dict[str, Any]], **odd: dict[int, Any]) -> Iterator[dict[str, Any]]:
-    """The entries, with what is odd about them."""
-    further = {key: values for key, values in odd.items() if values}
-    for index, entry in enumerate(entries):
-        yield {**entry, **{key: values[index] for key, values in further.items() if index in values}} if further else entry
+def _unusual(columns: NodeColumns | VMColumns, key: str) -> list[int]:
+    """The entries of which a field is not as by default."""
+    column, usual = getattr(columns, key), getattr(_USUAL[columns.kind], key)[0]
+    found: list[int] = np.flatnonzero(~column.are(usual) if isinstance(column, Labels) else column != usual).tolist()
+    return found
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
@@ -126,10 +125,10 @@ def _members(members: Members) -> list[str] | dict[str, str]:
     return {"tag": members.tag} if isinstance(members, Tag) else list(members)
 
 
-def _writer(kind: type, always: Iterable[str] = ()) -> Write:
+def _writer(kind: type) -> Write:
     """What writes an instance by cattrs; `meta`, which all have first, comes last."""
     overrides: dict[str, Any] = {
-        field.name: override(omit_if_default=field.name not in always, unstruct_hook=_hook(field)) for field in attrs.fields(kind)
+        field.name: override(omit_if_default=True, unstruct_hook=_hook(field)) for field in attrs.fields(kind)
     }
     write: Write = make_dict_unstructure_fn(kind, _CONVERTER, **overrides)
 
@@ -157,9 +156,10 @@ _HOOKS: Mapping[str, Callable[[Any], Any]] = {
     "tags": sorted,
     "resources": dict,
     "meta": dict,
+    "price": lambda price: _decimal("price", price),
 }
-_NODE = _writer(Node, {"name", "memory"})
-_VM = _writer(VM, {"name", "memory", "node", "running"})
+_USUAL: Mapping[type, NodeColumns | VMColumns] = {Node: NodeColumns.of([1]), VM: VMColumns.of([1], None, None, ())}
+"""One entry of each kind in which all is as by default."""
 _GUARANTEE = _writer(Guarantee)
 _RULES: Mapping[type, Write] = {kind: _writer(kind) for kind in (Apart, Together, OnlyOn, NotOn)}
 

@@ -1,6 +1,6 @@
 """Arrays and names that a caller gave, checked: what is wrong is told with the place of its entry."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from vmplace.model.converters import parse_name
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.labels import Numbered
 from vmplace.model.units import MAX_MEMORY, short
 
-__all__ = ["frozen_array", "index_array", "memory_array", "name_flaws"]
+__all__ = ["checked_names", "frozen_array", "index_array", "memory_array", "name_flaws"]
 
 
 def frozen_array(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -27,6 +28,21 @@ def memory_array(place: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def index_array(place: str, values: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]:
     """Indices below a count, or -1, shape (n_entries,); raises InputError for the first bad entry."""
     return _between(place, values, -1, count - 1, f"no node: write -1, or 0 to {count - 1}")
+
+
+def checked_names(place: str, names: Iterable[str] | None, count: int, prefix: str) -> Sequence[str]:
+    """As many names as there are entries, by default ``prefix0, prefix1, ...``; raises InputError for each bad entry."""
+    if names is None:
+        return Numbered(prefix, count)
+    if isinstance(names, str):
+        raise InputError([Flaw(place, f"{short(names)} is one name: give a list")])
+    given = tuple(str.__str__(name) if isinstance(name, str) else name for name in names)
+    flaws = list(name_flaws(given, lambda index: f"{place}[{index}]"))
+    if len(given) != count:
+        flaws.append(Flaw(place, f"{len(given)} names for {count} entries: give one for each"))
+    if flaws:
+        raise InputError(flaws)
+    return given
 
 
 def name_flaws(names: Sequence[object], at: Callable[[int], str]) -> Iterator[Flaw]:

@@ -1,8 +1,7 @@
-"""The cluster: nodes, VMs, rules and the guarantee asked for, in one frozen value."""
+"""The cluster: nodes and VMs as columns, rules and the guarantee asked for, in one frozen value."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,59 +11,34 @@ from attrs import evolve, field, frozen
 from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.converters import name_places, parse_date, parse_meta, parse_names, parse_ratios
 from vmplace.model.dataframe import read_nodes, read_vms
-from vmplace.model.entities import VM, Guarantee, Node, Rule, Tag
+from vmplace.model.entities import VM, Guarantee, Node, Rule
 from vmplace.model.errors import InputError
-from vmplace.model.labels import Labels
 from vmplace.model.references import ambiguous_domains, broken_references
 from vmplace.model.units import short
 
 __all__ = ["Cluster"]
 
 
-def _parse_nodes(value: Iterable[Node]) -> Sequence[Node]:
-    return value if isinstance(value, NodeColumns) else _all(Node, value)
+def _parse_nodes(value: Iterable[Node]) -> NodeColumns:
+    return NodeColumns.holding(value)
 
 
-def _parse_vms(value: Iterable[VM]) -> Sequence[VM]:
-    return value if isinstance(value, VMColumns) else _all(VM, value)
+def _parse_vms(value: Iterable[VM]) -> VMColumns:
+    return VMColumns.holding(value)
 
 
 def _parse_rules(value: Iterable[Rule]) -> tuple[Rule, ...]:
-    return _all(Rule, value)
+    rules = tuple(value)
+    odd = next((rule for rule in rules if not isinstance(rule, Rule)), None)
+    if odd is not None:
+        raise TypeError(f"{short(odd)} is not a rule")
+    return rules
 
 
 def _parse_guarantee(value: Guarantee) -> Guarantee:
     if not isinstance(value, Guarantee):
         raise TypeError(f"{short(value)} is not a Guarantee")
     return value
-
-
-def _in_question(nodes: Sequence[Node], vms: Sequence[VM], rules: Iterable[Rule]) -> list[tuple[int, VM]]:
-    """The VMs to be looked at one by one; of columns made together, which are checked: those in other pools or under rules."""
-    if not (isinstance(nodes, NodeColumns) and isinstance(vms, VMColumns) and vms.node_names is nodes.names):
-        return list(enumerate(vms))
-    named = {name for rule in rules if not isinstance(rule.vms, Tag) for name in rule.vms}
-    doubtful = set(_in_other_pools(nodes, vms))
-    doubtful.update(index for index, name in enumerate(vms.names if named else ()) if name in named)
-    return [(index, vms[index]) for index in sorted(doubtful)]
-
-
-def _in_other_pools(nodes: NodeColumns, vms: VMColumns) -> list[int]:
-    """The VMs on a node of another pool."""
-    number = {pool: i for i, pool in enumerate(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))}
-    if len(number) < 2:
-        return []
-    on = np.flatnonzero(vms.node >= 0)
-    found: list[int] = on[nodes.pool.numbered(number)[vms.node[on]] != vms.pool.numbered(number)[on]].tolist()
-    return found
-
-
-def _all(kind: Any, value: Iterable[Any]) -> tuple[Any, ...]:
-    members = tuple(value)
-    odd = next((m for m in members if not isinstance(m, kind)), None)
-    if odd is not None:
-        raise TypeError(f"{short(odd)} is not a {getattr(kind, '__name__', 'rule')}")
-    return members
 
 
 @frozen(field_transformer=name_places)
@@ -74,7 +48,7 @@ class Cluster:
     Parameters
     ----------
     nodes, vms
-        In document order; names are unique within each.
+        In document order; names are unique within each. They are held as columns, which are sequences of `Node` and of `VM`.
     rules
         What binds VMs to nodes and to each other.
     guarantee
@@ -94,8 +68,8 @@ class Cluster:
         (a ValueError) that lists every duplicate name, unknown name and contradiction.
     """
 
-    nodes: Sequence[Node] = field(converter=_parse_nodes)
-    vms: Sequence[VM] = field(default=(), converter=_parse_vms)
+    nodes: NodeColumns = field(converter=_parse_nodes)
+    vms: VMColumns = field(factory=lambda: VMColumns.holding(()), converter=_parse_vms)
     rules: tuple[Rule, ...] = field(default=(), converter=_parse_rules)
     guarantee: Guarantee = field(factory=Guarantee, converter=_parse_guarantee)
     overcommit: Mapping[str, Fraction] = field(factory=dict, converter=parse_ratios, hash=False, kw_only=True)
@@ -104,35 +78,29 @@ class Cluster:
     meta: Mapping[str, Any] = field(factory=dict, converter=parse_meta, hash=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        doubtful = _in_question(self.nodes, self.vms, self.rules)
-        if not doubtful and not self.rules and isinstance(self.nodes, NodeColumns):
-            return  # columns are checked when made
-        flaws = broken_references(list(enumerate(self.nodes)), doubtful, list(enumerate(self.rules)))
+        flaws = broken_references(self.nodes, self.vms, list(enumerate(self.rules)))
         if self.guarantee.scope == "domain":
             flaws += ambiguous_domains(self.nodes)
         if flaws:
             raise InputError(flaws)
+        object.__setattr__(self, "vms", self.vms.on(self.nodes.names))
 
-    @cached_property
+    @property
     def node_columns(self) -> NodeColumns:
-        """The nodes as columns."""
-        return NodeColumns.holding(self.nodes)
+        """The nodes."""
+        return self.nodes
 
-    @cached_property
+    @property
     def vm_columns(self) -> VMColumns:
-        """The VMs as columns, their nodes as indices into `nodes`."""
-        return VMColumns.holding(self.vms, self.node_columns.names)
+        """The VMs."""
+        return self.vms
 
     def in_maintenance(self, names: Collection[str]) -> "Cluster":
         """The same with some nodes in maintenance."""
         if not names:
             return self
-        if isinstance(self.nodes, NodeColumns):
-            states = [
-                "maintenance" if name in names else state for name, state in zip(self.nodes.names, self.nodes.state, strict=True)
-            ]
-            return evolve(self, nodes=evolve(self.nodes, state=Labels.of(states)))
-        return evolve(self, nodes=[evolve(n, state="maintenance") if n.name in names else n for n in self.nodes])
+        chosen = np.array([name in names for name in self.nodes.names], dtype=bool)
+        return evolve(self, nodes=self.nodes.in_state("maintenance", chosen))
 
     @classmethod
     def from_arrays(
@@ -145,7 +113,7 @@ class Cluster:
         vm_names: Sequence[str] | None = None,
         guarantee: Guarantee | None = None,
     ) -> "Cluster":
-        """A cluster from columns, with no object per VM; `nodes` and `vms` are views of the columns.
+        """A cluster from arrays, with no object per VM.
 
         Parameters
         ----------

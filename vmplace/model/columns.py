@@ -1,18 +1,18 @@
-"""Nodes and VMs held as columns: sequences that make an object only when one is asked for."""
+"""Nodes and VMs as columns: the one form in which a cluster holds them; an object is made when one is asked for."""
 
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, overload
+from fractions import Fraction
+from typing import Any, ClassVar, TypeVar, overload
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 from attrs import Factory, evolve, field, frozen
 
-from vmplace.model.arrays import index_array, memory_array, name_flaws
+from vmplace.model.arrays import checked_names, index_array, memory_array
 from vmplace.model.entities import VM, Node
 from vmplace.model.errors import Flaw, InputError
-from vmplace.model.labels import Labels, Numbered
+from vmplace.model.labels import Labels, constant
 from vmplace.model.units import short
 
 __all__ = ["BoolArray", "IntArray", "NodeColumns", "VMColumns", "names_of"]
@@ -20,24 +20,23 @@ __all__ = ["BoolArray", "IntArray", "NodeColumns", "VMColumns", "names_of"]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-_T = TypeVar("_T")
+_T = TypeVar("_T", Node, VM)
+_C = TypeVar("_C", bound="_Columns[Any]")
+
+_SHOWN = 100
+"""The longest columns that are shown entry by entry."""
 
 
 class _Columns(Sequence[_T]):
-    """What makes columns equal to their things in a tuple, in all that a tuple is asked."""
+    """Nodes or VMs as columns, one for each of their fields; equal to the objects in a tuple, in all that a tuple is asked."""
 
     __slots__ = ()
 
+    kind: ClassVar[type[Any]]
     memory: IntArray
     names: Sequence[str]
-
-    @abstractmethod
-    def _made(self, part: slice) -> Iterator[_T]:
-        """The objects of a part."""
-
-    @abstractmethod
-    def _comparable(self, other: Any) -> bool:
-        """Whether columns of the same kind are equal just where each of their columns is."""
+    tags: Labels[frozenset[str]]
+    resources: Labels[Mapping[str, int]]
 
     def __len__(self) -> int:
         return len(self.memory)
@@ -45,15 +44,15 @@ class _Columns(Sequence[_T]):
     @overload
     def __getitem__(self, index: int) -> _T: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[_T]: ...
-    def __getitem__(self, index: int | slice) -> _T | Sequence[_T]:
+    def __getitem__(self: _C, index: slice) -> _C: ...
+    def __getitem__(self: Any, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return list(self._made(index))
+            return self.rows(np.arange(*index.indices(len(self))))
         start = range(len(self))[index]
-        return next(self._made(slice(start, start + 1)))
+        return next(self._objects(slice(start, start + 1)))
 
     def __iter__(self) -> Iterator[_T]:
-        return self._made(slice(None))
+        return self._objects(slice(None))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, type(self)) and self._comparable(other):
@@ -62,65 +61,115 @@ class _Columns(Sequence[_T]):
         return isinstance(other, Sequence) and _same_entries(self, other)
 
     def __hash__(self) -> int:
-        return hash(tuple(self))  # as that of the things in a tuple, which are equal to it
+        return hash(tuple(self))  # as that of the objects in a tuple, which are equal to it
+
+    def __repr__(self) -> str:
+        if len(self) <= _SHOWN:
+            return repr(tuple(self))
+        return f"<{len(self)} {self.kind.__name__}s, {short(self.names[0])} to {short(self.names[-1])}>"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """What IPython and hypothesis show."""
+        printer.text(repr(self))
+
+    def amounts(self) -> Mapping[str, IntArray]:
+        """Each further resource that is named, with the amount of each entry, shape (n_entries,)."""
+        words, code = self.resources.words, self.resources.code
+        names = dict.fromkeys(name for word in words for name in word)
+        return {name: np.array([word.get(name, 0) for word in words], dtype=np.int64)[code] for name in names}
+
+    def tagged(self, tag: str) -> IntArray:
+        """Indices of the entries that bear a tag."""
+        return np.flatnonzero(np.array([tag in tags for tags in self.tags.words], dtype=bool)[self.tags.code])
+
+    def rows(self: _C, chosen: IntArray, names: Sequence[str] | None = None) -> _C:
+        """Some of the entries, or some of them again, under new names where these are given."""
+        parts = {key: _rows(getattr(self, key), chosen) for key in _keys(type(self)) if key != "names"}
+        return evolve(self, **parts, names=_rows(self.names, chosen) if names is None else names)  # type: ignore[misc]
+
+    def _followed_by(self: _C, other: _C) -> _C:
+        return evolve(self, **{key: _joined(getattr(self, key), getattr(other, key)) for key in _keys(type(self))})  # type: ignore[misc]
+
+    def _comparable(self, other: Any) -> bool:
+        """Whether columns of the same kind are equal just where each of their columns is."""
+        return True
+
+    def _objects(self, part: slice) -> Iterator[_T]:
+        # The columns have been checked, so that the slots are filled without another look at each value.
+        keys = [key.name for key in attrs.fields(self.kind)]
+        slots = [getattr(self.kind, key).__set__ for key in keys]
+        for values in zip(*(self.values(key, part) for key in keys), strict=True):
+            made = object.__new__(self.kind)
+            for fill, value in zip(slots, values, strict=True):
+                fill(made, value)
+            yield made
+
+    def values(self, key: str, part: slice = slice(None)) -> Iterable[Any]:
+        """What a field of the objects is, or of some of them."""
+        column = self.names if key == "name" else getattr(self, key)
+        values = column if part == slice(None) else column[part]  # names that are numbered come one by one
+        if isinstance(values, np.ndarray):
+            return values.tolist()  # type: ignore[no-any-return]
+        return map(dict, values) if key in ("resources", "meta") else values
 
 
 # What a column holds unless it is given: the same for each, which takes no memory for each.
 def _filled(value: np.generic) -> Any:
-    return Factory(lambda self: np.broadcast_to(value, len(self.memory)), takes_self=True)
+    return Factory(lambda self: constant(value, len(self.memory)), takes_self=True)
 
 
-def _labelled(word: str) -> Any:
+def _labelled(word: object) -> Any:
     return Factory(lambda self: Labels.alike(word, len(self.memory)), takes_self=True)
 
 
-def _amounts(things: Sequence[Node] | Sequence[VM]) -> Mapping[str, IntArray]:
-    """The further resources of some things: each thing's amount, 0 where it says nothing."""
-    names = dict.fromkeys(name for thing in things if thing.resources for name in thing.resources)
-    return {name: np.array([thing.resources.get(name, 0) for thing in things], dtype=np.int64) for name in names}
-
-
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class NodeColumns(_Columns[Node]):
-    """Nodes without tags and price.
+    """Nodes.
 
     Parameters
     ----------
     memory, reserve
         In MiB, shape (n_nodes,).
-    names, state, pool, domain
+    names, state, pool, domain, tags, price, resources, meta
         As long; a domain that is empty is none.
-    resources
-        Amounts of further resources, each of shape (n_nodes,).
     """
+
+    kind = Node
 
     memory: IntArray
     names: Sequence[str]
-    reserve: IntArray = field(default=_filled(np.int64(0)), repr=False)
-    state: Labels = field(default=_labelled("online"), repr=False)
-    pool: Labels = field(default=_labelled("default"), repr=False)
-    domain: Labels = field(default=_labelled(""), repr=False)
-    resources: Mapping[str, IntArray] = field(factory=dict, repr=False)
+    reserve: IntArray = field(default=_filled(np.int64(0)))
+    state: Labels[str] = field(default=_labelled("online"))
+    pool: Labels[str] = field(default=_labelled("default"))
+    domain: Labels[str] = field(default=_labelled(""))
+    tags: Labels[frozenset[str]] = field(default=_labelled(frozenset()))
+    price: Labels[Fraction] = field(default=_labelled(Fraction(1)))
+    resources: Labels[Mapping[str, int]] = field(default=_labelled({}))
+    meta: Labels[Mapping[str, Any]] = field(default=_labelled({}))
 
     @classmethod
     def of(cls, memory: npt.ArrayLike, names: Iterable[str] | None = None) -> "NodeColumns":
         """Columns from anything array-like; raises InputError for a bad entry."""
         column = memory_array("node_memory", memory)
-        return cls(column, _named("node_names", names, len(column), "n"))
+        return cls(column, checked_names("node_names", names, len(column), "n"))
 
     @classmethod
-    def holding(cls, nodes: Sequence[Node]) -> "NodeColumns":
-        """What columns can hold of valid nodes."""
-        if isinstance(nodes, NodeColumns):
+    def holding(cls, nodes: Iterable[Node]) -> "NodeColumns":
+        """The columns of valid nodes, whose names may still be taken; raises TypeError for what is no node."""
+        if isinstance(nodes, cls):
             return nodes
+        held = _all(Node, nodes)
         return cls(
-            np.array([node.memory for node in nodes], dtype=np.int64),
-            [node.name for node in nodes],
-            np.array([node.reserve for node in nodes], dtype=np.int64),
-            Labels.of([node.state for node in nodes]),
-            Labels.of([node.pool for node in nodes]),
-            Labels.of([node.domain or "" for node in nodes]),
-            _amounts(nodes),
+            memory=_array([node.memory for node in held], np.int64),
+            names=[node.name for node in held],
+            reserve=_array([node.reserve for node in held], np.int64),
+            state=Labels.of([node.state for node in held]),
+            pool=Labels.of([node.pool for node in held]),
+            domain=Labels.of([node.domain or "" for node in held]),
+            tags=Labels.of([node.tags for node in held]),
+            price=Labels.of([node.price for node in held]),
+            resources=Labels.of([node.resources for node in held]),
+            meta=Labels.of([node.meta for node in held]),
         )
 
     @property
@@ -128,29 +177,23 @@ class NodeColumns(_Columns[Node]):
         """Memory for VMs in MiB, shape (n_nodes,)."""
         return self.memory - self.reserve
 
-    def _made(self, part: slice) -> Iterator[Node]:
-        columns = zip(
-            self.names[part],
-            self.memory[part].tolist(),
-            self.reserve[part].tolist(),
-            self.state[part],
-            self.pool[part],
-            self.domain[part],
-            _each(self.resources, part, len(self)),
-            strict=True,
-        )
-        return (
-            Node(name, memory, reserve=reserve, state=state, pool=pool, domain=domain or None, resources=resources)
-            for name, memory, reserve, state, pool, domain, resources in columns
-        )
+    def followed_by(self, nodes: Iterable[Node]) -> "NodeColumns":
+        """These nodes and then others."""
+        return self._followed_by(NodeColumns.holding(nodes))
 
-    def _comparable(self, other: "NodeColumns") -> bool:
-        return True
+    def in_state(self, state: str, chosen: BoolArray) -> "NodeColumns":
+        """The nodes, some of them in another state."""
+        states = [state if other else now for now, other in zip(self.state, chosen.tolist(), strict=True)]
+        return evolve(self, state=Labels.of(states))
+
+    def values(self, key: str, part: slice = slice(None)) -> Iterable[Any]:
+        values = super().values(key, part)
+        return (domain or None for domain in values) if key == "domain" else values
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class VMColumns(_Columns[VM]):
-    """VMs without tags.
+    """VMs.
 
     Parameters
     ----------
@@ -160,24 +203,26 @@ class VMColumns(_Columns[VM]):
         Indices into `node_names`, -1 for none, shape (n_vms,).
     running, movable, protected, priority, evictable
         Shape (n_vms,).
-    names, pool
+    names, pool, tags, resources, meta
         As long.
-    resources
-        Amounts of further resources, each of shape (n_vms,).
     """
+
+    kind = VM
 
     memory: IntArray
     node: IntArray
     names: Sequence[str]
-    node_names: Sequence[str] = field(repr=False)
-    running: BoolArray = field(default=_filled(np.True_), repr=False)
-    movable: BoolArray = field(default=_filled(np.True_), repr=False)
-    protected: BoolArray = field(default=_filled(np.True_), repr=False)
-    priority: IntArray = field(default=_filled(np.int64(0)), repr=False)
-    pool: Labels = field(default=_labelled("default"), repr=False)
-    evictable: BoolArray = field(default=_filled(np.False_), repr=False)
-    target: IntArray = field(default=_filled(np.int64(-1)), repr=False)
-    resources: Mapping[str, IntArray] = field(factory=dict, repr=False)
+    node_names: Sequence[str]
+    running: BoolArray = field(default=_filled(np.True_))
+    movable: BoolArray = field(default=_filled(np.True_))
+    protected: BoolArray = field(default=_filled(np.True_))
+    priority: IntArray = field(default=_filled(np.int64(0)))
+    pool: Labels[str] = field(default=_labelled("default"))
+    evictable: BoolArray = field(default=_filled(np.False_))
+    target: IntArray = field(default=_filled(np.int64(-1)))
+    tags: Labels[frozenset[str]] = field(default=_labelled(frozenset()))
+    resources: Labels[Mapping[str, int]] = field(default=_labelled({}))
+    meta: Labels[Mapping[str, Any]] = field(default=_labelled({}))
 
     @classmethod
     def of(
@@ -185,116 +230,102 @@ class VMColumns(_Columns[VM]):
     ) -> "VMColumns":
         """Columns from anything array-like; raises InputError for a bad entry."""
         column = memory_array("vm_memory", memory)
-        where = np.broadcast_to(-1, len(column)) if node is None else index_array("vm_node", node, len(node_names))
+        where = constant(np.int64(-1), len(column)) if node is None else index_array("vm_node", node, len(node_names))
         if len(where) != len(column):
             raise InputError([Flaw("vm_node", f"{len(where)} entries for {len(column)} VMs: give one for each")])
-        return cls(column, where, _named("vm_names", names, len(column), "vm"), node_names)
+        return cls(column, where, checked_names("vm_names", names, len(column), "vm"), node_names)
 
     @classmethod
-    def holding(cls, vms: Sequence[VM], node_names: Sequence[str]) -> "VMColumns":
-        """What columns can hold of valid VMs, with indices into the nodes' names."""
-        if isinstance(vms, VMColumns) and vms.node_names is node_names:
+    def holding(cls, vms: Iterable[VM]) -> "VMColumns":
+        """The columns of valid VMs, whose names may still be taken; raises TypeError for what is no VM."""
+        if isinstance(vms, cls):
             return vms
-        index: dict[str | None, int] = {name: i for i, name in enumerate(node_names)}
-        if isinstance(vms, VMColumns):
-            known = np.array([*(index.get(name, -1) for name in vms.node_names), -1], dtype=np.int64)
-            return evolve(vms, node=known[vms.node], target=known[vms.target], node_names=node_names)
+        held = _all(VM, vms)
+        nodes, targets = [vm.node for vm in held], [vm.target for vm in held]
+        named = dict.fromkeys([*nodes, *targets] if any(targets) else nodes)
+        named.pop(None, None)
+        index: dict[str | None, int] = {name: i for i, name in enumerate(named)} | {None: -1}
         return cls(
-            np.array([vm.memory for vm in vms], dtype=np.int64),
-            np.array([index.get(vm.node, -1) for vm in vms], dtype=np.int64),
-            [vm.name for vm in vms],
-            node_names,
-            np.array([vm.running for vm in vms], dtype=bool),
-            np.array([vm.movable for vm in vms], dtype=bool),
-            np.array([vm.protected for vm in vms], dtype=bool),
-            np.array([vm.priority for vm in vms], dtype=np.int64),
-            Labels.of([vm.pool for vm in vms]),
-            np.array([vm.evictable for vm in vms], dtype=bool),
-            np.array([index.get(vm.target, -1) for vm in vms], dtype=np.int64),
-            _amounts(vms),
+            memory=_array([vm.memory for vm in held], np.int64),
+            node=_array(list(map(index.__getitem__, nodes)), np.int64),
+            names=[vm.name for vm in held],
+            node_names=tuple(filter(None, named)),
+            running=_array([vm.running for vm in held], np.bool_),
+            movable=_array([vm.movable for vm in held], np.bool_),
+            protected=_array([vm.protected for vm in held], np.bool_),
+            priority=_array([vm.priority for vm in held], np.int64),
+            pool=Labels.of([vm.pool for vm in held]),
+            evictable=_array([vm.evictable for vm in held], np.bool_),
+            target=_array(list(map(index.__getitem__, targets)), np.int64),
+            tags=Labels.of([vm.tags for vm in held]),
+            resources=Labels.of([vm.resources for vm in held]),
+            meta=Labels.of([vm.meta for vm in held]),
         )
 
-    def rows(self, chosen: IntArray, names: Sequence[str]) -> "VMColumns":
-        """Some of the VMs, or some of them again, under new names."""
-        return VMColumns(
-            self.memory[chosen],
-            self.node[chosen],
-            names,
-            self.node_names,
-            self.running[chosen],
-            self.movable[chosen],
-            self.protected[chosen],
-            self.priority[chosen],
-            self.pool.chosen(chosen),
-            self.evictable[chosen],
-            self.target[chosen],
-            {name: amounts[chosen] for name, amounts in self.resources.items()},
-        )
+    def on(self, node_names: Sequence[str]) -> "VMColumns":
+        """The VMs with indices into other nodes' names; those whose node is not among these have none."""
+        if self.node_names is node_names:
+            return self
+        index = {name: i for i, name in enumerate(node_names)}
+        known = np.array([*(index.get(name, -1) for name in self.node_names), -1], dtype=np.int64)
+        target = known[self.target] if len(self) and self.target.max() >= 0 else self.target
+        return evolve(self, node=known[self.node], target=target, node_names=node_names)
 
-    def followed_by(self, vms: Sequence[VM]) -> "VMColumns":
-        """These VMs and then others, whose names are not among them."""
-        more = VMColumns.holding(vms, self.node_names)
-        kinds = dict.fromkeys([*self.resources, *more.resources])
-        both = {
-            name: np.concatenate([held.resources.get(name, np.zeros(len(held), dtype=np.int64)) for held in (self, more)])
-            for name in kinds
-        }
-        return VMColumns(
-            np.concatenate([self.memory, more.memory]),
-            np.concatenate([self.node, more.node]),
-            [*self.names, *more.names],
-            self.node_names,
-            np.concatenate([self.running, more.running]),
-            np.concatenate([self.movable, more.movable]),
-            np.concatenate([self.protected, more.protected]),
-            np.concatenate([self.priority, more.priority]),
-            self.pool.followed_by(more.pool),
-            np.concatenate([self.evictable, more.evictable]),
-            np.concatenate([self.target, more.target]),
-            both,
-        )
+    def followed_by(self, vms: Iterable[VM]) -> "VMColumns":
+        """These VMs and then others."""
+        more = VMColumns.holding(vms)
+        named = dict.fromkeys(self.node_names)
+        further = [name for name in more.node_names if name not in named]
+        names = (*self.node_names, *further) if further else self.node_names
+        return evolve(self._followed_by(more.on(names)), node_names=names)
 
-    def _made(self, part: slice) -> Iterator[VM]:
-        columns = zip(
-            self.names[part],
-            self.memory[part].tolist(),
-            self._hosts(self.node[part]),
-            self.running[part].tolist(),
-            self.movable[part].tolist(),
-            self.protected[part].tolist(),
-            self.priority[part].tolist(),
-            self.pool[part],
-            self.evictable[part].tolist(),
-            self._hosts(self.target[part]),
-            _each(self.resources, part, len(self)),
-            strict=True,
-        )
-        keys = ("running", "movable", "protected", "priority", "pool", "evictable", "target", "resources")
-        return (VM(name, memory, host, **dict(zip(keys, rest, strict=True))) for name, memory, host, *rest in columns)
-
-    def _hosts(self, nodes: IntArray) -> Iterator[str | None]:
-        return (None if node < 0 else self.node_names[node] for node in nodes.tolist())
+    def values(self, key: str, part: slice = slice(None)) -> Iterable[Any]:
+        if key in ("node", "target"):
+            return (None if node < 0 else self.node_names[node] for node in getattr(self, key)[part].tolist())
+        return super().values(key, part)
 
     def _comparable(self, other: "VMColumns") -> bool:
         return _same_entries(self.node_names, other.node_names)
 
 
-def names_of(things: Sequence[Node] | Sequence[VM]) -> Sequence[str]:
-    """The names of nodes or VMs; where they are columns, without making any of them."""
-    return things.names if isinstance(things, NodeColumns | VMColumns) else [thing.name for thing in things]
+def names_of(things: NodeColumns | VMColumns) -> Sequence[str]:
+    """The names of nodes or VMs."""
+    return things.names
 
 
-def _each(resources: Mapping[str, IntArray], part: slice, count: int) -> Iterator[dict[str, int]]:
-    """What each thing of a part has of each resource that it has any of."""
-    columns = {name: amounts[part].tolist() for name, amounts in resources.items()}
-    return (
-        {name: amounts[index] for name, amounts in columns.items() if amounts[index]} for index in range(len(range(count)[part]))
-    )
+def _keys(kind: type[Any]) -> list[str]:
+    """The columns that have one entry for each object."""
+    return [key.name for key in attrs.fields(kind) if key.name != "node_names"]
+
+
+def _all(kind: type[_T], value: Iterable[Any]) -> tuple[_T, ...]:
+    members = tuple(value)
+    if set(map(type, members)) <= {kind}:
+        return members
+    odd = next((member for member in members if not isinstance(member, kind)), None)
+    if odd is not None:
+        raise TypeError(f"{short(odd)} is not a {kind.__name__}")
+    return members
+
+
+def _array(values: list[Any], dtype: type) -> npt.NDArray[Any]:
+    alike = bool(values) and values.count(values[0]) == len(values)
+    return constant(dtype(values[0]), len(values)) if alike else np.array(values, dtype=dtype)
+
+
+def _rows(column: Any, chosen: IntArray) -> Any:
+    if isinstance(column, Labels):
+        return column.chosen(chosen)
+    return column[chosen] if isinstance(column, np.ndarray) else [column[index] for index in chosen.tolist()]
+
+
+def _joined(one: Any, other: Any) -> Any:
+    if isinstance(one, Labels):
+        return one.followed_by(other)
+    return np.concatenate([one, other]) if isinstance(one, np.ndarray) else [*one, *other]
 
 
 def _same_column(one: Any, other: Any) -> bool:
-    if isinstance(one, Mapping):
-        return one.keys() == other.keys() and all(np.array_equal(one[key], other[key]) for key in one)
     if isinstance(one, np.ndarray):
         return np.array_equal(one, other)
     return bool(one == other) if isinstance(one, Labels) else _same_entries(one, other)
@@ -302,17 +333,3 @@ def _same_column(one: Any, other: Any) -> bool:
 
 def _same_entries(one: Sequence[Any], other: Sequence[Any]) -> bool:
     return one is other or (len(one) == len(other) and all(a == b for a, b in zip(one, other, strict=True)))
-
-
-def _named(place: str, names: Iterable[str] | None, count: int, prefix: str) -> Sequence[str]:
-    if names is None:
-        return Numbered(prefix, count)
-    if isinstance(names, str):
-        raise InputError([Flaw(place, f"{short(names)} is one name: give a list")])
-    given = tuple(str.__str__(name) if isinstance(name, str) else name for name in names)
-    flaws = list(name_flaws(given, lambda index: f"{place}[{index}]"))
-    if len(given) != count:
-        flaws.append(Flaw(place, f"{len(given)} names for {count} entries: give one for each"))
-    if flaws:
-        raise InputError(flaws)
-    return given

@@ -157,7 +157,7 @@ def _numbers(parse: Parse, dtype: type) -> Reader:
 
 
 def _words(parse: Parse) -> Reader:
-    def read(column: _Column) -> Labels:
+    def read(column: _Column) -> Labels[Any]:
         words, code = column.parsed(_given(parse))
         return Labels(tuple(words), frozen_array(code))
 

@@ -1,13 +1,22 @@
-"""Many strings held compactly: numbered names, and words that repeat."""
+"""Compact columns: dictionary-encoded values, of which few are distinct, and names that are numbered."""
 
-from collections.abc import Iterator, Sequence
-from typing import overload
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
 
-__all__ = ["Labels", "Numbered"]
+__all__ = ["Labels", "Numbered", "constant"]
+
+_W = TypeVar("_W")
+
+
+@lru_cache(maxsize=256, typed=True)
+def constant(value: np.generic, count: int) -> npt.NDArray[Any]:
+    """One value for all entries, which takes no memory for each, shape (count,)."""
+    return np.broadcast_to(value, count)
 
 
 @frozen
@@ -34,72 +43,82 @@ class Numbered(Sequence[str]):
 
 
 @frozen(eq=False)
-class Labels(Sequence[str]):
-    """A few words for many entries.
+class Labels(Sequence[_W], Generic[_W]):
+    """A dictionary-encoded column: a few distinct values (words, sets of tags, mappings, ...) for many entries.
 
     Parameters
     ----------
     words
-        Each once, in order of appearance.
+        The distinct values, in order of appearance.
     code
         Index of each entry's word, shape (n_entries,).
     """
 
-    words: tuple[str, ...]
+    words: tuple[_W, ...]
     code: npt.NDArray[np.int64] = field(repr=False)
 
     @classmethod
-    def of(cls, entries: Sequence[str]) -> "Labels":
-        """Entries written out."""
-        words = {word: index for index, word in enumerate(dict.fromkeys(entries))}
-        return cls(tuple(words), np.fromiter(map(words.__getitem__, entries), np.int64, len(entries)))
+    def of(cls, entries: Sequence[_W]) -> "Labels[_W]":
+        """Entries written out; mappings, which have no hash, are told apart by their repr."""
+        mappings = bool(entries) and isinstance(entries[0], Mapping)
+        if entries and not (mappings and any(entries)) and entries.count(entries[0]) == len(entries):
+            return cls.alike(entries[0], len(entries))
+        keys: Sequence[Hashable] = list(map(repr, entries)) if mappings else entries
+        number = {key: index for index, key in enumerate(dict.fromkeys(keys))}
+        code = np.fromiter(map(number.__getitem__, keys), np.int64, len(entries))
+        return cls(tuple(entries[i] for i in np.unique(code, return_index=True)[1].tolist()), code)
 
     @classmethod
-    def alike(cls, word: str, count: int) -> "Labels":
+    def alike(cls, word: _W, count: int) -> "Labels[_W]":
         """One word for all, which takes no memory for each."""
-        return cls((word,) if count else (), np.broadcast_to(np.int64(0), count))
+        return cls((word,) if count else (), constant(np.int64(0), count))
 
     def __len__(self) -> int:
         return len(self.code)
 
     @overload
-    def __getitem__(self, index: int) -> str: ...
+    def __getitem__(self, index: int) -> _W: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[str]: ...
-    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+    def __getitem__(self, index: slice) -> Sequence[_W]: ...
+    def __getitem__(self, index: int | slice) -> _W | Sequence[_W]:
         if isinstance(index, slice):
             return [self.words[code] for code in self.code[index].tolist()]
         return self.words[int(self.code[index])]
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[_W]:
         return iter(self[:])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Labels):
             return NotImplemented
-        return self.words == other.words and np.array_equal(self.code, other.code)
+        if self.words == other.words:
+            return np.array_equal(self.code, other.code)
+        return self[:] == other[:]  # mappings that are equal may be told apart by their repr
 
     __hash__ = None  # type: ignore[assignment]
 
-    def are(self, word: str) -> npt.NDArray[np.bool_]:
+    def are(self, word: _W) -> npt.NDArray[np.bool_]:
         """Which entries have the word, shape (n_entries,)."""
         return np.array([known == word for known in self.words], dtype=bool)[self.code]
 
-    def numbered(self, number: dict[str, int]) -> npt.NDArray[np.int64]:
+    def numbered(self, number: Mapping[_W, int]) -> npt.NDArray[np.int64]:
         """The entries by a numbering of their words, shape (n_entries,)."""
         if len(self.words) == 1:
-            return np.broadcast_to(np.int64(number[self.words[0]]), len(self))
+            return constant(np.int64(number[self.words[0]]), len(self))
         return np.array([number[word] for word in self.words], dtype=np.int64)[self.code]
 
-    def chosen(self, rows: npt.NDArray[np.int64]) -> "Labels":
+    def chosen(self, rows: npt.NDArray[np.int64]) -> "Labels[_W]":
         """Some of the entries, or some of them again."""
         if len(self.words) == 1:
             return Labels.alike(self.words[0], len(rows))
-        return Labels.of([self.words[code] for code in self.code[rows].tolist()])
+        code = self.code[rows]
+        present, first, inverse = np.unique(code, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        return Labels(tuple(self.words[i] for i in present[order].tolist()), np.argsort(order)[inverse])
 
-    def followed_by(self, other: "Labels") -> "Labels":
+    def followed_by(self, other: "Labels[_W]") -> "Labels[_W]":
         """These entries and then others."""
-        number = {word: index for index, word in enumerate(dict.fromkeys(self.words + other.words))}
-        if len(number) == 1:
-            return Labels.alike(next(iter(number)), len(self) + len(other))
-        return Labels(tuple(number), np.concatenate([self.numbered(number), other.numbered(number)]))
+        both = Labels.of([*self.words, *other.words])
+        if len(both.words) == 1:
+            return Labels.alike(both.words[0], len(self) + len(other))
+        return Labels(both.words, both.code[np.concatenate([self.code, other.code + len(self.words)])])

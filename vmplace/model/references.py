@@ -1,12 +1,14 @@
-"""What must hold between the parts of a cluster: unique names, known names, rules that do not contradict."""
+"""What must hold between the parts of a cluster: unique names, known names, rules that do not contradict each other."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from attrs import frozen
+import numpy as np
+from attrs import field, frozen
 
-from vmplace.model.entities import VM, Apart, Members, Node, NotOn, OnlyOn, Rule, Tag, Together
+from vmplace.model.columns import NodeColumns, VMColumns
+from vmplace.model.entities import VM, Apart, Members, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.model.errors import Flaw
 from vmplace.model.units import short
 
@@ -16,34 +18,40 @@ Unreadable = Mapping[int, str] | None
 """Names of entries that could not be read, by index; None where a whole section could not be."""
 
 
-def resolve(members: Members, things: Iterable[Node] | Iterable[VM]) -> tuple[str, ...]:
+def resolve(members: Members, things: NodeColumns | VMColumns) -> tuple[str, ...]:
     """The names that a rule's list or tag stands for, in the things' order where a tag selects them."""
     if isinstance(members, Tag):
-        return tuple(thing.name for thing in things if members.tag in thing.tags)
+        return tuple(things.names[index] for index in things.tagged(members.tag).tolist())
     return members
 
 
 def broken_references(
-    nodes: Collection[tuple[int, Node]],
-    vms: Collection[tuple[int, VM]],
+    nodes: NodeColumns,
+    vms: VMColumns,
     rules: Collection[tuple[int, Rule]],
     unreadable: tuple[Unreadable, Unreadable] = ({}, {}),
+    places: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> list[Flaw]:
     """All that is wrong between the parts, in document order.
 
     Parameters
     ----------
-    nodes, vms, rules
-        With their index in the document, so that a document with unreadable entries can be checked in what is left.
+    nodes, vms
+        VMs whose `node_names` are the nodes' own have been checked when they were made, but for pools and rules.
+    rules
+        With their index in the document.
     unreadable
         Nodes, and VMs, that could not be read: their names are known, but nothing more is. None instead of names:
         any name may be right.
+    places
+        Index in the document of each node and each VM, where not all could be read.
     """
-    names = _Names({node.name: node for _, node in nodes}, {vm.name: vm for _, vm in vms}, *unreadable)
+    node_places, vm_places = places or (range(len(nodes)), range(len(vms)))
+    names = _Names(nodes, vms, *unreadable, named={name for _, rule in rules for name in _listed(rule.vms)})
     return [
-        *_duplicates("nodes", nodes, unreadable[0]),
-        *_duplicates("vms", vms, unreadable[1]),
-        *_misplaced(vms, names),
+        *(() if vms.node_names is nodes.names else _duplicates("nodes", nodes.names, node_places, unreadable[0])),
+        *(() if vms.node_names is nodes.names else _duplicates("vms", vms.names, vm_places, unreadable[1])),
+        *(flaw for index in _misplaced(nodes, vms) for flaw in _vm_flaws(f"vms[{vm_places[index]}]", vms[index], names)),
         *(flaw for index, rule in rules for flaw in _unknown_members(f"rules[{index}]", rule, names)),
         *_contradictions(rules, names),
     ]
@@ -51,24 +59,24 @@ def broken_references(
 
 @frozen(eq=False)
 class _Names:
-    nodes: Mapping[str, Node]
-    vms: Mapping[str, VM]
+    nodes: NodeColumns
+    vms: VMColumns
     unreadable_nodes: Unreadable
     unreadable_vms: Unreadable
+    named: Collection[str] = field(kw_only=True)
+    """VMs that rules list: no others are looked for by name."""
 
     def knows_node(self, name: str) -> bool:
-        return self.unreadable_nodes is None or name in self.nodes or name in self._lost_nodes
+        return self.unreadable_nodes is None or name in self.pool_of or name in self._lost_nodes
 
     def knows_vm(self, name: str) -> bool:
-        return self.unreadable_vms is None or name in self.vms or name in self._lost_vms
+        return self.unreadable_vms is None or name in self._index or name in self._lost_vms
 
-    def vms_of(self, rule: Rule) -> Sequence[VM]:
+    def vms_of(self, rule: Rule) -> list[int]:
         if isinstance(rule.vms, Tag):
-            return self._vms_by_tag.get(rule.vms.tag, ())
-        return [self.vms[name] for name in rule.vms if name in self.vms]
-
-    def nodes_of(self, rule: OnlyOn | NotOn) -> frozenset[str]:
-        return frozenset(resolve(rule.nodes, self.nodes.values()))
+            found: list[int] = self.vms.tagged(rule.vms.tag).tolist()
+            return found
+        return [self._index[name] for name in rule.vms if name in self._index]
 
     @cached_property
     def _lost_nodes(self) -> frozenset[str]:
@@ -79,57 +87,63 @@ class _Names:
         return frozenset((self.unreadable_vms or {}).values())
 
     @cached_property
-    def _vms_by_tag(self) -> Mapping[str, Sequence[VM]]:
-        bearers = defaultdict(list)
-        for vm in self.vms.values():
-            for tag in vm.tags:
-                bearers[tag].append(vm)
-        return bearers
+    def pool_of(self) -> Mapping[str, str]:
+        return dict(zip(self.nodes.names, self.nodes.pool, strict=True))
 
     @cached_property
     def pools(self) -> Mapping[str, frozenset[str]]:
         members = defaultdict(set)
-        for node in self.nodes.values():
-            members[node.pool].add(node.name)
+        for name, pool in self.pool_of.items():
+            members[pool].add(name)
         return {pool: frozenset(nodes) for pool, nodes in members.items()}
 
+    @cached_property
+    def _index(self) -> Mapping[str, int]:
+        if not self.named:
+            return {}
+        return {name: index for index, name in enumerate(self.vms.names) if name in self.named}
 
-def ambiguous_domains(nodes: Iterable[Node]) -> Iterator[Flaw]:
+
+def ambiguous_domains(nodes: NodeColumns) -> Iterator[Flaw]:
     """Nodes without a failure domain that are called like one: where domains fail, their failures could not be told apart."""
-    listed = list(nodes)
-    domains = {node.domain for node in listed}
-    for index, node in enumerate(listed):
-        if node.domain is None and node.name in domains:
-            yield Flaw(f"nodes[{index}].name", f"{short(node.name)} is a failure domain's name, too: call one of them otherwise")
+    domains = set(nodes.domain.words)
+    for index, (name, domain) in enumerate(zip(nodes.names, nodes.domain, strict=True)):
+        if not domain and name in domains:
+            yield Flaw(f"nodes[{index}].name", f"{short(name)} is a failure domain's name, too: call one of them otherwise")
 
 
-def _duplicates(
-    section: str, things: Collection[tuple[int, Node]] | Collection[tuple[int, VM]], unreadable: Unreadable
-) -> Iterator[Flaw]:
-    if not unreadable and len({thing.name for _, thing in things}) == len(things):
+def _duplicates(section: str, names: Sequence[str], places: Sequence[int], unreadable: Unreadable) -> Iterator[Flaw]:
+    if not unreadable and len(set(names)) == len(names):
         return
-    named = sorted([*((index, thing.name) for index, thing in things), *(unreadable or {}).items()])
     first: dict[str, int] = {}
-    for index, name in named:
+    for index, name in sorted([*zip(places, names, strict=True), *(unreadable or {}).items()]):
         if first.setdefault(name, index) != index:
             yield Flaw(f"{section}[{index}].name", f"{short(name)} is taken by {section}[{first[name]}]: give each its own name")
 
 
-def _misplaced(vms: Collection[tuple[int, VM]], names: _Names) -> Iterator[Flaw]:
-    pool_of = {name: node.pool for name, node in names.nodes.items()}
-    for index, vm in vms:
-        if vm.target is None and (vm.node is None or pool_of.get(vm.node) == vm.pool):
-            continue  # nearly all, so the text of a place is not made for them
-        yield from _vm_flaws(f"vms[{index}]", vm, names)
+def _misplaced(nodes: NodeColumns, vms: VMColumns) -> list[int]:
+    """The VMs on or towards a node that is unknown or in another pool, and those without a node that are on their way to one."""
+    number = {pool: i for i, pool in enumerate(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))}
+    targets = bool(len(vms)) and bool(vms.target.max() >= 0)
+    if vms.node_names is nodes.names and len(number) < 2 and not targets:
+        return []
+    pool_of = dict(zip(nodes.names, nodes.pool.numbered(number).tolist(), strict=True))
+    pool = np.array([*(pool_of.get(name, -1) for name in vms.node_names), -1], dtype=np.int64)
+    own = vms.pool.numbered(number)
+    wrong = (vms.node >= 0) & (pool[vms.node] != own)
+    if targets:
+        wrong |= (vms.target >= 0) & ((pool[vms.target] != own) | (vms.node < 0))
+    found: list[int] = np.flatnonzero(wrong).tolist()
+    return found
 
 
 def _vm_flaws(place: str, vm: VM, names: _Names) -> Iterator[Flaw]:
     for key, name in (("node", vm.node), ("target", vm.target)):
         if name is None:
             continue
-        node = names.nodes.get(name)
-        if node is not None and node.pool != vm.pool:
-            pools = f"in pool {short(node.pool)}, the VM in {short(vm.pool)}"
+        pool = names.pool_of.get(name)
+        if pool is not None and pool != vm.pool:
+            pools = f"in pool {short(pool)}, the VM in {short(vm.pool)}"
             yield Flaw(f"{place}.{key}", f"{short(name)} is {pools}: put both in one pool")
         elif not names.knows_node(name):
             yield Flaw(f"{place}.{key}", f"{short(name)} is no node of this cluster: name one, or write null")
@@ -137,15 +151,17 @@ def _vm_flaws(place: str, vm: VM, names: _Names) -> Iterator[Flaw]:
         yield Flaw(f"{place}.target", f"{short(vm.target)} is the target of a VM without a node: name its node too")
 
 
+def _listed(members: Members) -> tuple[str, ...]:
+    return () if isinstance(members, Tag) else members
+
+
 def _unknown_members(place: str, rule: Rule, names: _Names) -> Iterator[Flaw]:
-    if not isinstance(rule.vms, Tag):
-        for position, name in enumerate(rule.vms):
-            if not names.knows_vm(name):
-                yield Flaw(f"{place}.vms[{position}]", f"{short(name)} is no VM of this cluster: name one, or leave it out")
-    if isinstance(rule, OnlyOn | NotOn) and not isinstance(rule.nodes, Tag):
-        for position, name in enumerate(rule.nodes):
-            if not names.knows_node(name):
-                yield Flaw(f"{place}.nodes[{position}]", f"{short(name)} is no node of this cluster: name one, or leave it out")
+    for position, name in enumerate(_listed(rule.vms)):
+        if not names.knows_vm(name):
+            yield Flaw(f"{place}.vms[{position}]", f"{short(name)} is no VM of this cluster: name one, or leave it out")
+    for position, name in enumerate(_listed(rule.nodes) if isinstance(rule, OnlyOn | NotOn) else ()):
+        if not names.knows_node(name):
+            yield Flaw(f"{place}.nodes[{position}]", f"{short(name)} is no node of this cluster: name one, or leave it out")
 
 
 def _contradictions(rules: Collection[tuple[int, Rule]], names: _Names) -> Iterator[Flaw]:
@@ -155,30 +171,29 @@ def _contradictions(rules: Collection[tuple[int, Rule]], names: _Names) -> Itera
     if names.unreadable_nodes is None or names.unreadable_nodes:
         return  # which nodes are left cannot be told
     allowed = _allowed_nodes(musts, names)
-    yield from _nowhere(allowed)
+    yield from _nowhere(allowed, names)
     for index, rule in musts:
         if isinstance(rule, Together):
-            yield from _split_group(f"rules[{index}]", names.vms_of(rule), allowed)
+            yield from _split_group(f"rules[{index}]", names.vms_of(rule), allowed, names)
 
 
 def _apart_and_together(musts: list[tuple[int, Rule]], names: _Names) -> Iterator[Flaw]:
-    groups: dict[str, list[int]] = defaultdict(list)
+    groups: dict[int, list[int]] = defaultdict(list)
     for index, rule in musts:
         if isinstance(rule, Together):
             for vm in names.vms_of(rule):
-                groups[vm.name].append(index)
+                groups[vm].append(index)
     for index, rule in musts:
         if not isinstance(rule, Apart) or not groups:
             continue
-        shared: dict[int, list[str]] = defaultdict(list)
+        shared: dict[int, list[int]] = defaultdict(list)
         for vm in names.vms_of(rule):
-            for group in groups.get(vm.name, ()):
-                shared[group].append(vm.name)
-        for group, (a, b, *_) in ((group, both) for group, both in shared.items() if len(both) > 1):
-            yield Flaw(
-                f"rules[{index}]",
-                f"keeps {short(a)} and {short(b)} apart, rules[{group}] keeps them together: drop one",
-            )
+            for group in groups.get(vm, ()):
+                shared[group].append(vm)
+        for group, both in shared.items():
+            if len(both) > 1:
+                a, b = (short(names.vms.names[vm]) for vm in both[:2])
+                yield Flaw(f"rules[{index}]", f"keeps {a} and {b} apart, rules[{group}] keeps them together: drop one")
 
 
 @frozen(eq=False)
@@ -189,23 +204,23 @@ class _Allowed:
     rules: tuple[int, ...]
 
 
-def _allowed_nodes(musts: list[tuple[int, Rule]], names: _Names) -> dict[str, _Allowed]:
+def _allowed_nodes(musts: list[tuple[int, Rule]], names: _Names) -> dict[int, _Allowed]:
     """For each VM under a placement rule, in a pool that has nodes; one object for all VMs that are bound alike."""
     narrowing = {index: rule for index, rule in musts if isinstance(rule, OnlyOn | NotOn)}
-    nodes_of = {index: names.nodes_of(rule) for index, rule in narrowing.items()}
-    binding: dict[str, list[int]] = defaultdict(list)
+    nodes_of = {index: frozenset(resolve(rule.nodes, names.nodes)) for index, rule in narrowing.items()}
+    pool_of, binding = list(names.vms.pool) if narrowing else [], defaultdict[int, list[int]](list)
     for index, rule in narrowing.items():
         for vm in names.vms_of(rule):
-            if vm.pool in names.pools:
-                binding[vm.name].append(index)
+            if pool_of[vm] in names.pools:
+                binding[vm].append(index)
 
     known: dict[tuple[str, tuple[int, ...]], _Allowed] = {}
     allowed = {}
-    for name, indices in binding.items():
-        key = (names.vms[name].pool, tuple(indices))
+    for vm, indices in binding.items():
+        key = (pool_of[vm], tuple(indices))
         if key not in known:
             known[key] = _narrowed(names.pools[key[0]], [(i, narrowing[i], nodes_of[i]) for i in indices])
-        allowed[name] = known[key]
+        allowed[vm] = known[key]
     return allowed
 
 
@@ -219,26 +234,26 @@ def _narrowed(left: frozenset[str], rules: Iterable[tuple[int, OnlyOn | NotOn, f
     return _Allowed(left, used)
 
 
-def _nowhere(allowed: Mapping[str, _Allowed]) -> Iterator[Flaw]:
+def _nowhere(allowed: Mapping[int, _Allowed], names: _Names) -> Iterator[Flaw]:
     stuck = defaultdict(list)
-    for name, bound in allowed.items():
+    for vm, bound in allowed.items():
         if not bound.nodes:
-            stuck[bound].append(name)
+            stuck[bound].append(vm)
     for bound, vms in stuck.items():
         *others, last = (f"rules[{index}]" for index in bound.rules)
         more = f" and {len(vms) - 1} more" if len(vms) > 1 else ""
         mend = f" together with {', '.join(others)}: drop one of the rules" if others else ": allow one"
-        yield Flaw(last, f"leaves {short(vms[0])}{more} no node of the pool{mend}")
+        yield Flaw(last, f"leaves {short(names.vms.names[vms[0]])}{more} no node of the pool{mend}")
 
 
-def _split_group(place: str, group: Sequence[VM], allowed: Mapping[str, _Allowed]) -> Iterator[Flaw]:
-    pools = {vm.pool: vm.name for vm in group}
+def _split_group(place: str, group: Sequence[int], allowed: Mapping[int, _Allowed], names: _Names) -> Iterator[Flaw]:
+    pools = {names.vms.pool[vm]: names.vms.names[vm] for vm in group}
     if len(pools) > 1:
         (first, a), (second, b), *_ = pools.items()
         both = f"{short(a)} of pool {short(first)} and {short(b)} of {short(second)}"
         yield Flaw(place, f"keeps {both} together: VMs never cross pools")
         return
-    bounds = list({id(bound): bound for bound in (allowed.get(vm.name) for vm in group) if bound is not None}.values())
+    bounds = list({id(bound): bound for bound in (allowed.get(vm) for vm in group) if bound is not None}.values())
     if bounds and all(bound.nodes for bound in bounds) and not frozenset.intersection(*(bound.nodes for bound in bounds)):
         others = ", ".join(f"rules[{index}]" for index in sorted({index for bound in bounds for index in bound.rules}))
         yield Flaw(place, f"keeps VMs together that {others} leave no common node: drop one of the rules")

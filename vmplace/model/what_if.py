@@ -1,6 +1,6 @@
 """Changed clusters: nodes and VMs added, lost or changed, rules relaxed; and the part of a cluster in one pool."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import BoolArray, NodeColumns, VMColumns, names_of
+from vmplace.model.columns import BoolArray, NodeColumns, VMColumns
 from vmplace.model.entities import VM, Apart, Members, Node, OnlyOn, Rule, Tag, Together
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.references import resolve
@@ -63,8 +63,14 @@ def what_if(
     InputError
         (a ValueError) that names the argument: for a name that is unknown or taken, and for a must-rule that is left no node.
     """
-    new = add_vms if isinstance(add_vms, VMColumns) else tuple(add_vms)
-    change = _Change(cluster, tuple(add_nodes), frozenset(remove_nodes), new, frozenset(remove_vms), dict(resize_vms or {}))
+    change = _Change(
+        cluster,
+        NodeColumns.holding(add_nodes),
+        frozenset(remove_nodes),
+        VMColumns.holding(add_vms),
+        frozenset(remove_vms),
+        dict(resize_vms or {}),
+    )
     flaws = list(change.flaws())
     if flaws:
         raise InputError(flaws)
@@ -85,7 +91,7 @@ def part_of(cluster: Cluster, pool: str | None) -> tuple[Cluster, str]:
     InputError
         (a ValueError) if there is no such pool, or if there are several and none is named.
     """
-    pools = dict.fromkeys([*cluster.node_columns.pool.words, *cluster.vm_columns.pool.words])
+    pools = dict.fromkeys([*cluster.nodes.pool.words, *cluster.vms.pool.words])
     if pool is None:
         if len(pools) > 1:
             raise InputError([Flaw("pool", f"there are several: name one of {', '.join(pools)}")])
@@ -94,24 +100,33 @@ def part_of(cluster: Cluster, pool: str | None) -> tuple[Cluster, str]:
         raise InputError([Flaw("pool", f"{short(pool)} is no pool of this cluster: name one of {', '.join(pools)}")])
     if len(pools) == 1 or any(_ties(rule, cluster) for rule in cluster.rules):
         return cluster, pool
-    others = [node.name for node in cluster.nodes if node.pool != pool]
-    return what_if(cluster, remove_nodes=others, remove_vms=[vm.name for vm in cluster.vms if vm.pool != pool]), pool
+    return what_if(cluster, remove_nodes=_others(cluster.nodes, pool), remove_vms=_others(cluster.vms, pool)), pool
+
+
+def _others(things: NodeColumns | VMColumns, pool: str) -> set[str]:
+    """The names of the nodes, or VMs, of other pools."""
+    return {things.names[index] for index in np.flatnonzero(~things.pool.are(pool)).tolist()}
 
 
 def _ties(rule: Rule, cluster: Cluster) -> bool:
     """Whether what VMs of one pool do may break the rule for those of another: in a failure domain that they share."""
     if not isinstance(rule, Apart) or rule.scope == "node":
         return False
-    members = set(resolve(rule.vms, cluster.vms))
-    return len({vm.pool for vm in cluster.vms if vm.name in members}) > 1
+    return len(_pools_of(rule, cluster)) > 1
+
+
+def _pools_of(rule: Rule, cluster: Cluster) -> set[str]:
+    """The pools of the VMs that a rule binds."""
+    pool = dict(zip(cluster.vms.names, cluster.vms.pool, strict=True))
+    return {pool[vm] for vm in resolve(rule.vms, cluster.vms)}
 
 
 @frozen
 class _Change:
     cluster: Cluster
-    new_nodes: tuple[Node, ...]
+    new_nodes: NodeColumns
     lost_nodes: frozenset[str]
-    new_vms: Sequence[VM]
+    new_vms: VMColumns
     lost_vms: frozenset[str]
     sizes: Mapping[str, Any]
 
@@ -121,12 +136,12 @@ class _Change:
 
     def flaws(self) -> Iterator[Flaw]:
         """What is wrong with the change itself; what is wrong with its result, the cluster says."""
-        nodes, vms = set(names_of(self.cluster.nodes)), set(names_of(self.cluster.vms))
+        nodes, vms = set(self.cluster.nodes.names), set(self.cluster.vms.names)
         yield from _unknown("remove_nodes", self.lost_nodes, nodes, "node")
         yield from _unknown("remove_vms", self.lost_vms, vms, "VM")
         yield from _unknown("resize_vms", self.sizes, vms - (self.lost_vms & vms), "VM")
-        yield from _taken("add_nodes", self.new_nodes, nodes - self.lost_nodes, "node")
-        yield from _taken("add_vms", self.new_vms, vms - self.lost_vms, "VM")
+        yield from _taken("add_nodes", self.new_nodes.names, nodes - self.lost_nodes, "node")
+        yield from _taken("add_vms", self.new_vms.names, vms - self.lost_vms, "VM")
         for name, memory in self.sizes.items():
             try:
                 parse_memory(memory)
@@ -137,30 +152,43 @@ class _Change:
                 yield Flaw("remove_nodes", f"rules[{index}] leaves its VMs no other node: keep one of them, or drop the rule")
 
     def made(self) -> Cluster:
-        """The cluster that comes of it; where VMs only come, columns stay columns."""
-        if isinstance(self.cluster.vms, VMColumns) and not (self.new_nodes or self.lost_nodes or self.lost_vms or self.sizes):
-            return evolve(self.cluster, vms=self.cluster.vms.followed_by(self.new_vms))
-        vms = [self._changed(vm) for vm in self.cluster.vms if not self._goes(vm)]
+        """The cluster that comes of it."""
+        nodes, vms = self.cluster.nodes, self.cluster.vms
+        kept = np.array([i for i, name in enumerate(nodes.names) if name not in self.lost_nodes], dtype=np.int64)
+        nodes = nodes.rows(kept) if self.lost_nodes else nodes
+        vms = self._left_vms() if self.lost_nodes or self.lost_vms or self.sizes else vms
         rules = (_without(rule, self._gone, self.lost_nodes) for rule in self.cluster.rules)
         return evolve(
             self.cluster,
-            nodes=[*(node for node in self.cluster.nodes if node.name not in self.lost_nodes), *self.new_nodes],
-            vms=[*vms, *self.new_vms],
+            nodes=nodes.followed_by(self.new_nodes) if self.new_nodes else nodes,
+            vms=vms.followed_by(self.new_vms) if self.new_vms else vms,
             rules=[rule for rule in rules if rule is not None],
         )
 
     @cached_property
     def _gone(self) -> frozenset[str]:
-        return frozenset(vm.name for vm in self.cluster.vms if self._goes(vm)) if self.cluster.rules else frozenset()
+        """The VMs that are removed, and those that were stopped on a node that is."""
+        vms = self.cluster.vms
+        stopped = np.flatnonzero(~vms.running & self._lost[vms.node]).tolist()
+        return self.lost_vms.union(vms.names[index] for index in stopped)
 
-    def _goes(self, vm: VM) -> bool:
-        return vm.name in self.lost_vms or (not vm.running and vm.node in self.lost_nodes)
+    @cached_property
+    def _lost(self) -> BoolArray:
+        """Which nodes are removed, and last that no node is not."""
+        return np.array([*(name in self.lost_nodes for name in self.cluster.nodes.names), False], dtype=np.bool_)
 
-    def _changed(self, vm: VM) -> VM:
-        homeless = vm.node in self.lost_nodes
-        if homeless or vm.target in self.lost_nodes:
-            vm = evolve(vm, node=None if homeless else vm.node, target=None)
-        return evolve(vm, memory=self.sizes[vm.name]) if vm.name in self.sizes else vm
+    def _left_vms(self) -> VMColumns:
+        vms = _without_vms(self.cluster, self._gone)
+        homeless = self._lost[vms.node]
+        memory = vms.memory.copy()
+        for index, name in enumerate(vms.names if self.sizes else ()):
+            memory[index] = parse_memory(self.sizes.get(name, int(memory[index])))
+        return evolve(
+            vms,
+            memory=memory,
+            node=np.where(homeless, -1, vms.node),
+            target=np.where(homeless | self._lost[vms.target], -1, vms.target),
+        )
 
 
 def _unknown(place: str, names: Iterable[str], known: Collection[str], noun: str) -> Iterator[Flaw]:
@@ -169,9 +197,9 @@ def _unknown(place: str, names: Iterable[str], known: Collection[str], noun: str
             yield Flaw(place, f"{short(name)} is no {noun} of this cluster: name one")
 
 
-def _taken(place: str, things: Sequence[Node] | Sequence[VM], known: set[str], noun: str) -> Iterator[Flaw]:
+def _taken(place: str, names: Iterable[str], known: set[str], noun: str) -> Iterator[Flaw]:
     seen = set(known)
-    for name in names_of(things):
+    for name in names:
         if name in seen:
             yield Flaw(place, f"{short(name)} is a {noun} of this cluster already: name it otherwise")
         seen.add(name)
@@ -195,11 +223,6 @@ def _without(rule: Rule, vms: Collection[str], nodes: Collection[str]) -> Rule |
 def with_vms(cluster: Cluster, changes: Mapping[int, Mapping[str, Any]]) -> Cluster:
     """The cluster with other values for some fields of some VMs, by index; nodes by name."""
     vms = cluster.vms
-    if not isinstance(vms, VMColumns):
-        held = list(vms)
-        for index, values in changes.items():
-            held[index] = evolve(held[index], **values)
-        return evolve(cluster, vms=held)
     place: dict[Any, int] = {name: i for i, name in enumerate(vms.node_names)} | {None: -1}
     columns: dict[str, Any] = {}
     for index, values in changes.items():
@@ -211,20 +234,12 @@ def with_vms(cluster: Cluster, changes: Mapping[int, Mapping[str, Any]]) -> Clus
 
 def with_states(cluster: Cluster, state: str, nodes: Collection[int]) -> Cluster:
     """The cluster with some nodes in another state."""
-    changed = [evolve(node, state=state) if i in nodes else node for i, node in enumerate(cluster.nodes)]
-    return _with_nodes(cluster, changed)
+    return evolve(cluster, nodes=cluster.nodes.in_state(state, np.isin(np.arange(len(cluster.nodes)), list(nodes))))
 
 
 def with_nodes(cluster: Cluster, nodes: Iterable[Node]) -> Cluster:
     """The cluster with more nodes."""
-    return _with_nodes(cluster, [*cluster.nodes, *nodes])
-
-
-def _with_nodes(cluster: Cluster, nodes: list[Node]) -> Cluster:
-    if not isinstance(cluster.nodes, NodeColumns):
-        return evolve(cluster, nodes=nodes)
-    columns = NodeColumns.holding(nodes)
-    return evolve(cluster, nodes=columns, vms=VMColumns.holding(cluster.vms, columns.names))
+    return evolve(cluster, nodes=cluster.nodes.followed_by(nodes))
 
 
 def yielding(cluster: Cluster, rules: Collection[int]) -> Cluster:
@@ -234,36 +249,36 @@ def yielding(cluster: Cluster, rules: Collection[int]) -> Cluster:
 
 def without(cluster: Cluster, vms: Collection[str]) -> Cluster:
     """The cluster without some VMs, and without the rules that bind only them."""
-    left = [vm for vm in cluster.vms if vm.name not in vms]
-    rules = [among(rule, {vm.name for vm in left}) for rule in cluster.rules]
+    left = _without_vms(cluster, vms)
+    rules = [among(rule, set(left.names)) for rule in cluster.rules]
     return evolve(cluster, vms=left, rules=[rule for rule in rules if rule is not None])
 
 
 def within(cluster: Cluster, pool: str) -> Cluster:
     """The cluster without the VMs of other pools; its rules keep their numbers."""
-    return less(cluster, {vm.name for vm in cluster.vms if vm.pool != pool})
+    return less(cluster, _others(cluster.vms, pool))
 
 
 def less(cluster: Cluster, vms: Collection[str]) -> Cluster:
     """The cluster without some VMs, where rules keep their numbers, those too that bind nobody then."""
-    left = [vm for vm in cluster.vms if vm.name not in vms]
-    present = {vm.name for vm in left}
-    nobody = Tag("".join(["-", *sorted({tag for vm in left for tag in vm.tags})]))  # longer than each of their tags
-    rules = [among(rule, present) or evolve(rule, vms=nobody) for rule in cluster.rules]
+    left = _without_vms(cluster, vms)
+    nobody = Tag("".join(["-", *sorted(set().union(*left.tags.words))]))  # longer than each of their tags
+    rules = [among(rule, set(left.names)) or evolve(rule, vms=nobody) for rule in cluster.rules]
     return evolve(cluster, vms=left, rules=rules)
+
+
+def _without_vms(cluster: Cluster, vms: Collection[str]) -> VMColumns:
+    return cluster.vms.rows(np.array([i for i, name in enumerate(cluster.vms.names) if name not in vms], dtype=np.int64))
 
 
 def bridged(cluster: Cluster) -> bool:
     """Whether a must-rule binds VMs of several pools, so that what is right in one may depend on another."""
-    if not cluster.rules:
-        return False
-    pool = {vm.name: vm.pool for vm in cluster.vms}
-    return any(rule.must and len({pool[vm] for vm in resolve(rule.vms, cluster.vms)}) > 1 for rule in cluster.rules)
+    return any(rule.must and len(_pools_of(rule, cluster)) > 1 for rule in cluster.rules)
 
 
 def waiting(cluster: Cluster) -> BoolArray:
     """Which VMs have no node, or one that is offline, shape (n_vms,)."""
-    waits: BoolArray = np.append(cluster.node_columns.state.are("offline"), True)[cluster.vm_columns.node]
+    waits: BoolArray = np.append(cluster.nodes.state.are("offline"), True)[cluster.vms.node]
     return waits
 
 

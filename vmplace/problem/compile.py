@@ -96,7 +96,7 @@ def _units(pool: IntArray, domain: IntArray) -> IntArray:
 
 def _resources(cluster: Cluster, nodes: NodeColumns, vms: VMColumns) -> tuple[tuple[str, ...], int]:
     """Names of the further resources, those last that a failover may exceed; how many others there are, with memory."""
-    known = dict.fromkeys([*nodes.resources, *vms.resources, *cluster.overcommit, *cluster.soft_resources])
+    known = dict.fromkeys([*nodes.amounts(), *vms.amounts(), *cluster.overcommit, *cluster.soft_resources])
     firm = [name for name in known if name not in cluster.soft_resources]
     return (*firm, *cluster.soft_resources), 1 + len(firm)
 
@@ -104,21 +104,19 @@ def _resources(cluster: Cluster, nodes: NodeColumns, vms: VMColumns) -> tuple[tu
 def capacities(cluster: Cluster, nodes: NodeColumns, resources: tuple[str, ...]) -> IntArray:
     """What VMs may use of some nodes: memory, and the further resources overcommitted, shape (n_nodes, n_resources)."""
     none = np.broadcast_to(np.int64(0), len(nodes))
-    ratio = {name: cluster.overcommit.get(name, Fraction(1)) for name in resources}
-    amounts = (
-        np.array(
-            [a * ratio[name].numerator // ratio[name].denominator for a in nodes.resources.get(name, none).tolist()], np.int64
-        )
+    amounts, ratio = nodes.amounts(), {name: cluster.overcommit.get(name, Fraction(1)) for name in resources}
+    rated = (
+        np.array([a * ratio[name].numerator // ratio[name].denominator for a in amounts.get(name, none).tolist()], np.int64)
         for name in resources
     )
-    return np.column_stack([nodes.usable, *amounts])
+    return np.column_stack([nodes.usable, *rated])
 
 
 def _demand(vms: VMColumns, resources: tuple[str, ...]) -> IntArray:
     if not resources:
         return vms.memory[:, None]
-    none = np.broadcast_to(np.int64(0), len(vms))
-    return np.column_stack([vms.memory, *(vms.resources.get(name, none) for name in resources)])
+    amounts, none = vms.amounts(), np.broadcast_to(np.int64(0), len(vms))
+    return np.column_stack([vms.memory, *(amounts.get(name, none) for name in resources)])
 
 
 def _compiled_rules(

@@ -9,7 +9,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import IntArray, VMColumns, names_of
+from vmplace.model.columns import IntArray, names_of
 from vmplace.results.failover import FailoverPlans
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.to_dict import ToDict
@@ -194,19 +194,11 @@ class Solution(_Placed):
         """
         if self.node_of is None:
             raise ValueError(f"there is no placement: the status is {self.status}")
-        cluster, vms = self.cluster.in_maintenance(self.drained), self.cluster.vms
-        if isinstance(vms, VMColumns):
-            held = self.cluster.vm_columns
-            moved = held.node != self.node_of
-            running = held.running if held.running.all() else held.running | moved
-            target = np.where(moved, -1, held.target) if moved.any() else held.target
-            return evolve(cluster, vms=evolve(held, node=self.node_of, target=target, running=running))
-        names = [node.name for node in self.cluster.nodes]
-        placed = [
-            vm if vm.node == names[i] else evolve(vm, node=names[i], target=None, running=True)
-            for vm, i in zip(vms, self.node_of.tolist(), strict=True)
-        ]
-        return evolve(cluster, vms=placed)
+        cluster, held = self.cluster.in_maintenance(self.drained), self.cluster.vms
+        moved = held.node != self.node_of
+        running = held.running if held.running.all() else held.running | moved
+        target = np.where(moved, -1, held.target) if moved.any() else held.target
+        return evolve(cluster, vms=evolve(held, node=self.node_of, target=target, running=running))
 
     @property
     def gap(self) -> float | tuple[float | None, ...] | None:
