@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from vmplace import VM, Apart, Cluster, Guarantee, Node
-from vmplace.capacity.feasibility import FeasibilityOracle, with_wishes
+from vmplace.capacity.feasibility import FeasibilityOracle, with_preferences
 from vmplace.problem.compile import compile_problem
 from vmplace.solvers.budget import Budget
 
@@ -52,10 +52,10 @@ def test_wishes_do_not_keep_anything_from_fitting_and_are_regarded_in_the_end():
     problem = asked([2, 2, 2, 2], rules=[Apart(["v0", "v1", "v2", "v3"], must=False)])
     fit = FITTER.thorough(problem, budget=Budget())
     assert fit.best is not None
-    told = with_wishes(problem, fit.best, budget=Budget())
+    told = with_preferences(problem, fit.best, budget=Budget())
     assert told.verdict.safe
     assert told.verdict.state.problem.compiled_rules == problem.compiled_rules
-    assert with_wishes(problem, fit.best, budget=Budget(0)) is fit.best
+    assert with_preferences(problem, fit.best, budget=Budget(0)) is fit.best
 
 
 def test_who_runs_stays_unless_running_vms_may_move():

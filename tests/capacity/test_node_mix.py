@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.bins import fits
-from vmplace.capacity.node_mix import Demand, NodeChoice, NodeMix
+from vmplace.capacity.node_mix import Demand, NodeKinds, NodeMix
 from vmplace.solvers.budget import Budget
 
 
 def mix(capacities, prices, sizes, *, failures=1, most=9, protected=None, limits=None, monotone=True, alike=True):
     capacity = np.array(capacities).reshape(len(prices), -1)
-    kinds = NodeChoice(
+    kinds = NodeKinds(
         capacity=capacity,
         limit=capacity if limits is None else np.array(limits).reshape(capacity.shape),
         price=tuple(prices),

@@ -194,7 +194,7 @@ def test_rules_go_by_tags_and_those_that_name_nodes_are_left_out_aloud():
     found = vmplace.size(cluster, kinds)
     # b needs a gpu node and, should it fail, another one; a goes on a third.
     assert (found.status, dict(found.counts)) == ("optimal", {"plain": 1, "gpu": 2})
-    assert found.warnings == ("rules[0] (only-on) names nodes, and is left out",)
+    assert found.warnings == ("rules[0] (only-on) names nodes of the cluster, and is left out",)
     with pytest.raises(InputError) as refused:
         vmplace.size(cluster, kinds[:1])
     assert (refused.value.flaws[0].place, "rules[2]" in refused.value.flaws[0].message) == ("node", True)
@@ -211,7 +211,7 @@ def test_what_all_fail_together_is_never_enough():
     racked = evolve(EIGHT, guarantee=Guarantee(scope="domain"))
     found = vmplace.size(racked, Node("n", "64GiB", domain="rack"), time_limit=20)
     assert found.status == "infeasible"
-    assert vmplace.size(racked, "64GiB").warnings[0].startswith("nodes without a failure domain")
+    assert vmplace.size(racked, "64GiB").warnings[0].startswith("a node without a failure domain")
 
 
 def test_more_failures_than_nodes_could_be_built_for_are_left_open():

@@ -107,8 +107,8 @@ def test_another_guarantee_and_absent_nodes_are_warnings():
     found = vmplace.trend([evolve(cluster(0, 100), guarantee=Guarantee(failures=2)), last])
     assert found.courses[0].snapshots[0].headroom == 28 * GIB
     assert found.warnings == (
-        "the guarantee of 2026-01-01 is another than that of 2026-01-06, which the forecast is about",
-        "1 node is not online on 2026-01-06: the forecast does without",
+        "the guarantee on 2026-01-01 differs from that on 2026-01-06, which the forecast uses",
+        "1 node is not online on 2026-01-06: the forecast does not count it",
     )
 
 

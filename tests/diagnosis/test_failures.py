@@ -25,7 +25,7 @@ def test_of_many_vms_those_to_blame_and_what_is_missing():
     assert len(blame.vms) == 3  # of the four of 5 MiB, as two find a place
     assert (blame.shortfall, blame.displaced, blame.free, blame.minimal, blame.late) == (6, 21, 18, True, False)
     assert [stuck.memory for stuck in blame.stuck] == [5, 5]
-    assert blame.stuck[0].reason.endswith("would find a node by itself, but not with all others that must restart")
+    assert blame.stuck[0].reason.endswith("finds a node alone, but not together with all other VMs that must restart")
 
 
 def test_without_time_the_reason_is_all_there_is():

@@ -1,4 +1,4 @@
-"""A cluster with more VMs than it has: as a cluster, and as a problem that is not compiled anew each time."""
+"""A cluster with bundles of new VMs: as a cluster, and as a problem that is compiled once for any number of bundles."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,11 +14,11 @@ from vmplace.model.what_if import fresh_names, what_if
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import Problem
 
-__all__ = ["Enlarged"]
+__all__ = ["EnlargedCluster"]
 
 
 @frozen(eq=False)
-class Enlarged:
+class EnlargedCluster:
     """A cluster, or the part of it that is its pool's, with bundles of VMs added to it.
 
     Parameters

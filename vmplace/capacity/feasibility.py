@@ -1,4 +1,4 @@
-"""Whether all VMs can be placed at all: any placement that keeps the guarantee will do."""
+"""Feasibility oracle of capacity planning: whether a problem has any placement that keeps the guarantee."""
 
 from attrs import evolve, frozen
 
@@ -12,7 +12,7 @@ from vmplace.search.heuristics import construct
 from vmplace.search.strategy import Strategy
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Feasibility", "FeasibilityOracle", "with_wishes"]
+__all__ = ["Feasibility", "FeasibilityOracle", "with_preferences"]
 
 _EASY = Goal(("rules",))
 
@@ -21,7 +21,7 @@ _PACKING_SHARE = 0.5
 
 @frozen(eq=False)
 class Feasibility:
-    """What is known of one question.
+    """What is known of one problem.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Feasibility:
     reason
         The bound that proves it, if one does.
     method
-        ``bounds``, or as `Methods.find`.
+        ``bounds``, or as `Strategy.find`.
     """
 
     best: CandidatePlacement | None = None
@@ -43,7 +43,7 @@ class Feasibility:
 
 @frozen
 class FeasibilityOracle:
-    """Asks whether problems can be solved, by the goal's terms on who may move.
+    """Decides whether problems have a placement that keeps the guarantee.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class FeasibilityOracle:
 
     def quick(self, problem: Problem, *, budget: Budget) -> Feasibility:
         """By bounds and by constructions that spread, or pack, what is to be placed."""
-        problem, goal = _without_wishes(problem), self.goal
+        problem, goal = _musts_only(problem), self.goal
         fit = _packed(problem, goal, budget.share(_PACKING_SHARE))
         if fit.best is not None or fit.infeasible:
             return fit
@@ -78,7 +78,7 @@ class FeasibilityOracle:
 
     def thorough(self, problem: Problem, *, budget: Budget) -> Feasibility:
         """By all methods."""
-        problem, goal = _without_wishes(problem), self.goal
+        problem, goal = _musts_only(problem), self.goal
         fit = _packed(problem, goal, budget.share(_PACKING_SHARE))
         if fit.best is not None or fit.infeasible:
             return fit
@@ -87,8 +87,8 @@ class FeasibilityOracle:
         return Feasibility(finding.best if safe else None, finding.infeasible, None, method)
 
 
-def with_wishes(problem: Problem, best: CandidatePlacement, *, budget: Budget) -> CandidatePlacement:
-    """The placement with plans that regard rules which are no must, where they can: a fitter has no regard for them."""
+def with_preferences(problem: Problem, best: CandidatePlacement, *, budget: Budget) -> CandidatePlacement:
+    """The placement with failover plans that keep rules which are no must where they can: the oracle ignores these rules."""
     if all(binding.must for binding in problem.compiled_rules) or budget.spent:
         return best
     verdict = certify(problem, best.node_of, budget=budget)
@@ -109,5 +109,5 @@ def _packed(problem: Problem, goal: Goal, budget: Budget) -> Feasibility:
     return Feasibility(CandidatePlacement(packing.node_of, None, verdict, (0,)), method="bin packing")
 
 
-def _without_wishes(problem: Problem) -> Problem:
+def _musts_only(problem: Problem) -> Problem:
     return evolve(problem, compiled_rules=tuple(binding for binding in problem.compiled_rules if binding.must))

@@ -1,4 +1,4 @@
-"""How many more VMs there can be before the guarantee goes."""
+"""Capacity planning: how many more VMs of a size fit before the guarantee is lost."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
-from vmplace.capacity.ceilings import ceilings
-from vmplace.capacity.enlarged import Enlarged
-from vmplace.capacity.feasibility import Feasibility, FeasibilityOracle, with_wishes
+from vmplace.capacity.bounds import count_bounds
+from vmplace.capacity.enlarged import EnlargedCluster
+from vmplace.capacity.feasibility import Feasibility, FeasibilityOracle, with_preferences
 from vmplace.capacity.results import Headroom, HeadroomTable
 from vmplace.failover.certify import certify
 from vmplace.failover.witness import unprotected
@@ -87,10 +87,10 @@ def headroom(
     InputError
         (a ValueError) that names the argument that is wrong.
     """
-    fitter = _fitter(move_running, method, seed, deterministic)
+    oracle = _oracle(move_running, method, seed, deterministic)
     bundle, needs = _parse_bundle(memory), placed("resources", parse_resources)(resources or {})
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        return _HeadroomSearch(Enlarged(cluster, *part_of(cluster, pool), bundle, needs), fitter, budget).run()
+        return _HeadroomSearch(EnlargedCluster(cluster, *part_of(cluster, pool), bundle, needs), oracle, budget).run()
 
 
 def headroom_table(
@@ -123,18 +123,18 @@ def headroom_table(
     InputError
         (a ValueError) that names the argument that is wrong.
     """
-    fitter = _fitter(move_running, method, seed, deterministic)
+    oracle = _oracle(move_running, method, seed, deterministic)
     bundles = [_parse_bundle(size, "sizes") for size in sizes]
     needs, (part, own) = placed("resources", parse_resources)(resources or {}), part_of(cluster, pool)
     rows = []
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         for number, bundle in enumerate(bundles):
             inner = budget.share(1 / (len(bundles) - number))
-            rows.append(_HeadroomSearch(Enlarged(cluster, part, own, bundle, needs), fitter, inner).run())
+            rows.append(_HeadroomSearch(EnlargedCluster(cluster, part, own, bundle, needs), oracle, inner).run())
     return HeadroomTable(cluster=cluster, rows=tuple(rows))
 
 
-def _fitter(move_running: bool, method: str, seed: int, deterministic: bool) -> FeasibilityOracle:
+def _oracle(move_running: bool, method: str, seed: int, deterministic: bool) -> FeasibilityOracle:
     if method not in METHODS:
         raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(METHODS)}")])
     return FeasibilityOracle(move_running, method, placed("seed", parse_count)(seed), deterministic)
@@ -154,10 +154,10 @@ def _parse_bundle(memory: Any, place: str = "memory") -> dict[int, int]:
 
 @define
 class _HeadroomSearch:
-    """Closes in on the largest number from both sides; `low` times the bundle fits in, `high` is the most that could."""
+    """The search of `headroom`, by bisection between a placement and a bound: `low` bundles fit, no more than `high` can."""
 
-    question: Enlarged
-    fitter: FeasibilityOracle
+    question: EnlargedCluster
+    oracle: FeasibilityOracle
     whole: Budget
     budget: Budget = field(init=False)
     low: int = field(default=-1, init=False)
@@ -174,7 +174,7 @@ class _HeadroomSearch:
         self._look_up()
         self._halve(self.budget.share(_QUICK_SHARE))
         if self.low < 0 <= self.high:
-            self._take(0, self.fitter.thorough(self.question.problem(0), budget=self.budget.share(_PROBE_SHARE)))
+            self._take(0, self.oracle.thorough(self.question.problem(0), budget=self.budget.share(_PROBE_SHARE)))
         if 0 <= self.low < self.high:
             self._close()
         return self._result()
@@ -182,29 +182,29 @@ class _HeadroomSearch:
     def _look_up(self) -> None:
         """What no placement can exceed."""
         problem = self.question.problem(0)
-        state, found = ceilings(
-            problem, self.fitter.goal, self.question.demand, self.question.pool_number, budget=self.budget.share(_QUICK_SHARE)
+        state, found = count_bounds(
+            problem, self.oracle.goal, self.question.demand, self.question.pool_number, budget=self.budget.share(_QUICK_SHARE)
         )
         words = ("memory", *problem.resources)
-        self.limits = {words[ceiling.resource]: ceiling.most for ceiling in found}
-        least = min(found, key=lambda ceiling: ceiling.most)
+        self.limits = {words[bound.resource]: bound.most for bound in found}
+        least = min(found, key=lambda bound: bound.most)
         self.high, names = least.most, Names(self.question.part, problem)
         what = words[least.resource]
-        self.why = f"the {what} that is free on the nodes takes no more"
+        self.why = f"the free {what} of the nodes has no room for more"
         if least.failure is not None:
             failing = names.scenario(state.scenarios, least.failure)
-            self.why = f"with more, the other nodes would not have the {what} for all if {failing} failed"
+            self.why = f"with more VMs, the other nodes would not have enough {what} if {failing} failed"
 
     def _halve(self, budget: Budget) -> None:
         """Quickly: whether it can be kept with nothing more; then the most, as bounds are often met; then halving."""
         low, high = 0, min(self.high, _MOST)
         for times in (0, high):
             if self.low < times <= self.high and not budget.spent:
-                self._take(times, self.fitter.quick(self.question.problem(times), budget=budget.share(_PROBE_SHARE)))
+                self._take(times, self.oracle.quick(self.question.problem(times), budget=budget.share(_PROBE_SHARE)))
         while self.low >= 0 and not budget.spent and max(low, self.low) + 1 < min(high, self.high):
             low = max(low, self.low)
             middle = (low + min(high, self.high)) // 2
-            fit = self.fitter.quick(self.question.problem(middle), budget=budget)
+            fit = self.oracle.quick(self.question.problem(middle), budget=budget)
             self._take(middle, fit)
             if fit.best is None:
                 high = middle
@@ -218,7 +218,7 @@ class _HeadroomSearch:
             if not open_:
                 return
             times = open_[-1 if proving else len(open_) // 2]
-            fit = self.fitter.thorough(self.question.problem(times), budget=self.budget.share(_PROBE_SHARE))
+            fit = self.oracle.thorough(self.question.problem(times), budget=self.budget.share(_PROBE_SHARE))
             self._take(times, fit)
             tried.add(times)
             proving = proving and (fit.best is not None or fit.infeasible)
@@ -233,7 +233,7 @@ class _HeadroomSearch:
             self.low, self.best, self.method = times, fit.best, fit.method
         if fit.infeasible and (self.question.monotone or times in (0, self.high) or fit.reason is not None):
             self.high, self.method = times - 1, fit.method if self.low < 0 else self.method
-            self.why = "no way to place one more keeps the guarantee: every one was tried" if times else self._flaw_now()
+            self.why = "no placement with one more keeps the guarantee: all were ruled out" if times else self._flaw_now()
             if fit.reason is not None:
                 self.why = impossible_sentence(fit.reason, Names(self.question.cluster_with(times), self.question.problem(times)))
         self.budget.tell("search", value=max(0, self.low), bound=max(0, self.high))
@@ -241,8 +241,8 @@ class _HeadroomSearch:
     def _flaw_now(self) -> str:
         """What keeps the guarantee from being kept as it is."""
         problem = self.question.problem(0)
-        if np.any(problem.node_of < 0) or self.fitter.move_running:
-            return "every way to place the VMs was tried"
+        if np.any(problem.node_of < 0) or self.oracle.move_running:
+            return "all placements of the VMs were ruled out"
         names = Names(self.question.part, problem)
         losses = unprotected(names, certify(problem, problem.node_of, budget=self.budget))
         return next((f"{loss.scenario}: {loss.reason}" for loss in losses), "some failure is not survived (check tells which)")
@@ -250,7 +250,7 @@ class _HeadroomSearch:
     def _result(self) -> Headroom:
         count: int | None = max(0, self.low)
         if self.high < 0:
-            status, self.why = Status.INFEASIBLE, f"the guarantee cannot be kept as it is: {self.why}"
+            status, self.why = Status.INFEASIBLE, f"the guarantee cannot be kept even without new VMs: {self.why}"
         elif self.low < 0:
             status, count = Status.UNKNOWN, None
         else:
@@ -274,11 +274,11 @@ class _HeadroomSearch:
 
     def _solution(self, best: CandidatePlacement) -> Solution:
         """The placement as `place` returns it; where VMs may move, with fewer moves if there is time to find that."""
-        question, goal = self.question, Goal(("moves",), move_running=self.fitter.move_running)
+        question, goal = self.question, Goal(("moves",), move_running=self.oracle.move_running)
         problem = question.problem(self.low)
-        best = with_wishes(problem, best, budget=self.whole)
-        if self.fitter.move_running and not self.whole.spent:
-            methods = Strategy(self.fitter.method, self.fitter.seed, self.fitter.deterministic)
+        best = with_preferences(problem, best, budget=self.whole)
+        if self.oracle.move_running and not self.whole.spent:
+            methods = Strategy(self.oracle.method, self.oracle.seed, self.oracle.deterministic)
             fewer = methods.find(problem, goal, budget=self.whole.share(_MOVES_SHARE))[0].best
             if fewer is not None and migrated(problem, fewer.node_of) < migrated(problem, best.node_of):
                 best = fewer

@@ -1,4 +1,4 @@
-"""The cheapest nodes that could do by what bounds say: a small program over how many there are of each kind."""
+"""Lower bound on the nodes to buy: a small integer program over the number of nodes of each kind, with covering rows."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
@@ -14,15 +14,15 @@ from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import Answer, CpSat
 from vmplace.solvers.program import IntegerProgram
 
-__all__ = ["Demand", "NodeChoice", "NodeMix"]
+__all__ = ["Demand", "NodeKinds", "NodeMix"]
 
 _MOST_SIZES = 128
 """Of so many sizes functions are made."""
 
 
 @frozen(eq=False)
-class NodeChoice:
-    """The nodes there are to choose from.
+class NodeKinds:
+    """The kinds of nodes to choose from.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class NodeChoice:
 
 @frozen(eq=False)
 class Demand:
-    """What the nodes are for.
+    """What the VMs need of the nodes.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class _DemandRow:
 
 @define
 class NodeMix:
-    """How many nodes of each kind there must be at least.
+    """How many nodes of each kind are needed at least: a covering problem.
 
     For each resource and each worth f of sizes that is nondecreasing and superadditive [1]_: what all nodes hold in normal
     running is worth no less than all VMs; and what is left without the nodes that have most and may fail, no less than those
@@ -106,7 +106,7 @@ class NodeMix:
     .. [1] See `vmplace.solvers.binpacking.bounds`.
     """
 
-    kinds: NodeChoice
+    kinds: NodeKinds
     demand: Demand
     _rows: list[_DemandRow] = field(init=False)
     _excluded: list[tuple[int, ...]] = field(factory=list, init=False)

@@ -1,4 +1,9 @@
-"""A straight line through points, where it crosses zero, and how sure that is."""
+"""Simple linear regression by least squares, and Fieller's confidence interval [1]_ of the point where the line is zero.
+
+References
+----------
+.. [1] E. C. Fieller, "Some problems in interval estimation", Journal of the Royal Statistical Society B 16 (1954), 175-185.
+"""
 
 import math
 
@@ -25,7 +30,7 @@ def student(freedom: int) -> float:
 
 @frozen
 class Line:
-    """The line with the least squares of what it misses, ``mean + slope * (x - middle)``.
+    """The least-squares line ``mean + slope * (x - middle)``.
 
     Parameters
     ----------
@@ -36,7 +41,7 @@ class Line:
     points
         How many there are.
     variance
-        Of one y about the line: the squares of what it misses, by the points less two; None for two points.
+        Residual variance: the squared residuals, divided by the points less two; None for two points.
     spread
         Sum of the squares of x less their mean.
     """
@@ -72,8 +77,9 @@ class Line:
     def root_interval(self) -> tuple[float, float] | None:
         """Where it may be zero, with a confidence of 95 %; None for two points, and where the slope may as well be none.
 
-        Fieller's: every x at which the line is less than t standard errors of its value from zero, ``(mean + slope * d) ** 2 <=
-        t ** 2 * variance * (1 / points + d ** 2 / spread)`` with ``d = x - middle``, and t of Student for the points less two.
+        Fieller's [1]_: every x at which the line is less than t standard errors of its value from zero,
+        ``(mean + slope * d) ** 2 <= t ** 2 * variance * (1 / points + d ** 2 / spread)`` with ``d = x - middle``, and Student's t
+        with two degrees of freedom less than there are points.
         """
         if self.variance is None:
             return None

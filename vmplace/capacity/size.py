@@ -1,4 +1,4 @@
-"""How many nodes the VMs need: of one kind the fewest, of several the cheapest."""
+"""Capacity planning: the fewest nodes of one kind, or the cheapest of several kinds, that run the VMs with the guarantee."""
 
 import re
 import threading
@@ -8,10 +8,10 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from vmplace.capacity.feasibility import Feasibility, FeasibilityOracle, with_wishes
+from vmplace.capacity.feasibility import Feasibility, FeasibilityOracle, with_preferences
 from vmplace.capacity.node_mix import NodeMix
-from vmplace.capacity.node_pool import NodePool, wanted
 from vmplace.capacity.results import Sizing
+from vmplace.capacity.sizing import SizingInstance, wanted
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_count, parse_headroom, parse_mapping, placed, positive_number
 from vmplace.model.entities import Node
@@ -98,7 +98,7 @@ def size(
     """
     if method not in METHODS:
         raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(METHODS)}")])
-    fitter = FeasibilityOracle(False, method, placed("seed", parse_count)(seed), deterministic)
+    oracle = FeasibilityOracle(False, method, placed("seed", parse_count)(seed), deterministic)
     kinds, share = _parse_kinds(node), placed("growth", _parse_growth)(growth)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         part, own = part_of(cluster, pool)
@@ -106,13 +106,13 @@ def size(
         asked = _guarantee(cluster, failures, headroom)
         vms, warnings = wanted(evolve(part, guarantee=asked), own, share, kinds)
         limits = _parse_most(most or {}, kinds, len(vms.vms) + asked.failures)
-        return _SizeSearch(cluster, NodePool(vms, kinds, limits), fitter, budget, warnings).run()
+        return _SizeSearch(cluster, SizingInstance(vms, kinds, limits), oracle, budget, warnings).run()
 
 
 def _parse_kinds(node: Any) -> tuple[Node, ...]:
     kinds = tuple(node) if isinstance(node, Sequence) and not isinstance(node, str) else (node,)
     if not kinds:
-        raise InputError([Flaw("node", "[] is no kind of node: give one at least")])
+        raise InputError([Flaw("node", "[] names no kind of node: give at least one")])
     found = tuple(kind if isinstance(kind, Node) else Node("node", placed("node", parse_memory)(kind)) for kind in kinds)
     names = [kind.name for kind in found]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -153,11 +153,11 @@ def _guarantee(cluster: Cluster, failures: int | None, headroom: float | None) -
 
 @define
 class _SizeSearch:
-    """From below by bounds, with what is found not to do taken out; from above by what is found to do."""
+    """The search of `size`: lower bounds by the covering problem without what was refuted, upper bounds by placements."""
 
     cluster: Cluster
-    fleet: NodePool
-    fitter: FeasibilityOracle
+    instance: SizingInstance
+    oracle: FeasibilityOracle
     whole: Budget
     warnings: tuple[str, ...]
     budget: Budget = field(init=False)
@@ -175,8 +175,8 @@ class _SizeSearch:
         self.budget = self.whole.share(_SEARCH_SHARE)  # what was found has to be audited in time, too
 
     def run(self) -> Sizing:
-        self._prices, self._step = self.fleet.prices()
-        self._mix = self.fleet.mix(self._prices)
+        self._prices, self._step = self.instance.prices()
+        self._mix = self.instance.mix(self._prices)
         self._look_up(self.budget.share(_QUICK_SHARE))
         if self.best is not None or not self._hopeless():
             self._climb()
@@ -192,11 +192,11 @@ class _SizeSearch:
 
     def _hopeless(self) -> bool:
         """Whether as many nodes as there may be are not enough, as a bound shows."""
-        most = self.fleet.most
+        most = self.instance.most
         few = tuple(min(1, limit) for limit in most) if sum(most) > _MOST_NODES else most
-        nodes = self.fleet.cluster(few)
+        nodes = self.instance.cluster(few)
         problem = compile_problem(nodes)
-        reason = impossible(problem, self.fitter.goal)
+        reason = impossible(problem, self.oracle.goal)
         if reason is not None and (few == most or reason.kind in _HOWEVER_MANY):
             self.infeasible, self.why = True, impossible_sentence(reason, Names(nodes, problem))
         return self.infeasible
@@ -224,7 +224,7 @@ class _SizeSearch:
         if counts in self._tried:
             return False
         self._tried.add(counts)
-        fit = self._try(counts, self.fitter.quick, budget)
+        fit = self._try(counts, self.oracle.quick, budget)
         if fit.infeasible:
             self._mix.exclude(counts)
         return fit.best is not None
@@ -239,7 +239,7 @@ class _SizeSearch:
             if answer.values is None:
                 return
             counts = self._counts(answer)
-            fit = self._try(counts, self.fitter.thorough, self.budget.share(_PROBE_SHARE))
+            fit = self._try(counts, self.oracle.thorough, self.budget.share(_PROBE_SHARE))
             if fit.best is None:
                 open_ = open_ or not fit.infeasible
                 self._mix.exclude(counts)
@@ -249,7 +249,7 @@ class _SizeSearch:
         if answer.outcome is Outcome.INFEASIBLE:
             if self.value is None:
                 self.infeasible = True
-                self.why = "no number of these nodes within what there may be is enough: every one was ruled out"
+                self.why = "no allowed number of these nodes is enough: all were ruled out"
             else:
                 self.bound = self.value
             return False
@@ -259,13 +259,13 @@ class _SizeSearch:
 
     def _counts(self, answer: Answer) -> tuple[int, ...]:
         assert answer.values is not None
-        return answer.values[: len(self.fleet.kinds)]
+        return answer.values[: len(self.instance.kinds)]
 
     def _try(self, counts: tuple[int, ...], ask: Callable[..., Feasibility], budget: Budget) -> Feasibility:
         if sum(counts) > _MOST_BUILT:
             return Feasibility()
         try:
-            problem = compile_problem(self.fleet.cluster(counts))
+            problem = compile_problem(self.instance.cluster(counts))
         except InputError:  # none of the nodes that a rule asks for are among them
             return Feasibility(infeasible=True)
         fit = ask(problem, budget=budget)
@@ -279,27 +279,27 @@ class _SizeSearch:
         self.budget.tell("search", value=value, bound=float(self.bound * self._step))
 
     def _result(self) -> Sizing:
-        several = len(self.fleet.kinds) > 1
+        several = len(self.instance.kinds) > 1
         if self.infeasible or self.best is None:
             counts, solution, value = None, None, None
             status = Status.INFEASIBLE if self.infeasible else Status.UNKNOWN
         else:
             counts, best = self.best
-            value, asked = self._cost(counts), self.fleet.cluster(counts)
+            value, asked = self._cost(counts), self.instance.cluster(counts)
             problem = compile_problem(asked)
-            best = with_wishes(problem, best, budget=self.whole)
+            best = with_preferences(problem, best, budget=self.whole)
             status = Status.OPTIMAL if self.bound >= value else Status.FEASIBLE
             goal = Goal(("consolidate",))
             solution = solution_of(asked, problem, goal, best, method=self.method, budget=self.budget)
         return Sizing(
             cluster=self.cluster,
             status=status,
-            kinds=self.fleet.kinds,
-            counts=None if counts is None else dict(zip((kind.name for kind in self.fleet.kinds), counts, strict=True)),
+            kinds=self.instance.kinds,
+            counts=None if counts is None else dict(zip((kind.name for kind in self.instance.kinds), counts, strict=True)),
             objective_name="price" if several else "nodes",
             objective=None if value is None else self._shown(value),
             bound=None if self.infeasible else self._shown(self.bound),
-            n_vms=len(self.fleet.wanted.vms),
+            n_vms=len(self.instance.wanted.vms),
             solution=solution,
             reason=self.why if self.infeasible else "" if status is Status.OPTIMAL else "the search ended before a proof",
             warnings=self.warnings,
@@ -308,4 +308,4 @@ class _SizeSearch:
         )
 
     def _shown(self, steps: int) -> int | Fraction:
-        return steps * self._step if len(self.fleet.kinds) > 1 else steps
+        return steps * self._step if len(self.instance.kinds) > 1 else steps

@@ -1,4 +1,4 @@
-"""A cluster over time: what is allocated, how much more fits before N+1 is lost, and when that will be."""
+"""Trend of dated clusters: allocation, headroom, and by linear regression the date on which the guarantee is lost."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -187,10 +187,11 @@ def _warnings(clusters: Sequence[Cluster]) -> list[str]:
     last, found = clusters[-1], []
     changed = [cluster.date for cluster in clusters if cluster.guarantee != last.guarantee]
     if changed:
-        found.append(f"the guarantee of {_few(changed)} is another than that of {last.date}, which the forecast is about")
+        found.append(f"the guarantee on {_few(changed)} differs from that on {last.date}, which the forecast uses")
     away = sum(state != "online" for state in last.node_columns.state)
     if away:
-        found.append(f"{away} node{'s are' if away > 1 else ' is'} not online on {last.date}: the forecast does without")
+        nodes, them = ("nodes are", "them") if away > 1 else ("node is", "it")
+        found.append(f"{away} {nodes} not online on {last.date}: the forecast does not count {them}")
     return found
 
 

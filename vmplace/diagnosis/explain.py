@@ -1,4 +1,4 @@
-"""Why a cluster is not safe, or could not be, and what would help: the story first, then remedies, each verified."""
+"""Diagnosis: what makes a cluster unsafe, why no placement of it is safe, and what-if remedies, each of them verified."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -159,14 +159,14 @@ class _Explainer:
         )
 
     def _tell(self) -> None:
-        """Who is to blame as things stand."""
+        """What is to blame as things stand."""
         budget = self.budget.share(_STORY)
         self.blames += faults_now(self.report, self.names)
         self.blames += failures_lost(self.names, self.verdict, budget)
         self.blames += turns_lost(self.names, self.verdict, budget)
         late = sum(blame.late for blame in self.blames)
         if late:
-            self.unfinished.append(f"who exactly is to blame, and what is missing, for {late} of what is wrong")
+            self.unfinished.append(f"the exact causes of {late} faults, and how much memory is missing")
 
     def _mend(self, pool: str, budget: Budget) -> int:
         """What makes a pool safe, or the cluster; returns how many changes were tried."""

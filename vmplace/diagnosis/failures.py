@@ -1,4 +1,4 @@
-"""Failures that are not survived: the fewest VMs and rules with which they are not, and what is missing."""
+"""Failures that are not survived: an irreducible set of VMs, rules and nodes to blame (IIS), and the memory that is missing."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -43,22 +43,22 @@ def turns_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Blame
 
         problem = names.problem
         placed = np.flatnonzero((problem.vm_pool == pool) & (problem.node_of >= 0) & ~problem.incoming)
-        part, minimal = _thinned(Demands(frozenset(placed.tolist()), _musts(names)), names, budget, fate)
+        part, minimal = _irreducible(Demands(frozenset(placed.tolist()), _musts(names)), names, budget, fate)
         reason = "no plans for the first failure leave room for each that may follow"
         who, rules = names.vms(sorted(part.vms)), tuple(sorted(part.rules))
         yield Blame("turns", names.pools[pool], names.pools[pool], reason, who, rules, minimal=minimal)
 
 
 @define
-class _RestartTests:
-    """Whether all is safe with fewer VMs, must-rules and limits on memory.
+class _SafetyOracle:
+    """The oracle of their deletion filter: whether all is safe with fewer VMs, must-rules and limits on memory.
 
     Parameters
     ----------
     whole
         What may be dropped of them.
     fate
-        What comes of a placement that lacks VMs (-1), in a problem that lacks rules and limits.
+        Decides a placement that lacks VMs (-1), in a problem that lacks rules and limits.
     """
 
     names: Names
@@ -67,10 +67,11 @@ class _RestartTests:
     fate: Callable[[Problem, IntArray], ScenarioStatus]
     _ruled: dict[frozenset[int], Problem] = field(factory=dict, init=False)
 
-    def fits(self, part: Demands) -> bool | None:
-        """Whether it is safe with this much; None if that could not be told in time."""
+    def unsafe(self, elements: frozenset[Demand]) -> bool | None:
+        """Whether it is unsafe with these; None if that could not be told in time."""
         if self.budget.spent:
             return None
+        part = Demands.of(elements)
         problem = self._under(part.rules)
         node_of = problem.node_of.copy()
         node_of[sorted(self.whole.vms - part.vms)] = -1
@@ -78,12 +79,7 @@ class _RestartTests:
         if boundless:
             problem = _roomier(problem, boundless, int(problem.memory.sum()))
         fate = self.fate(problem, node_of)
-        return None if fate == ScenarioStatus.UNKNOWN else fate == ScenarioStatus.SAFE
-
-    def unsafe(self, elements: frozenset[Demand]) -> bool | None:
-        """Whether it is unsafe with these: an oracle for `DeletionFilter`."""
-        fits = self.fits(Demands.of(elements))
-        return None if fits is None else not fits
+        return None if fate == ScenarioStatus.UNKNOWN else fate == ScenarioStatus.UNSAFE
 
     def _under(self, rules: frozenset[int]) -> Problem:
         if rules == self.whole.rules:
@@ -104,22 +100,22 @@ def _roomier(problem: Problem, nodes: list[int], amount: int) -> Problem:
     return evolve(problem, capacity=capacity)
 
 
-def _thinned(
+def _irreducible(
     whole: Demands,
     names: Names,
     budget: Budget,
     fate: Callable[[Problem, IntArray], ScenarioStatus],
     start: Demands | None = None,
 ) -> tuple[Demands, bool]:
-    """What is left when all is dropped that what is unsafe does without, small VMs first, and whether no more can be.
+    """An irreducible part that is unsafe, small VMs dropped first, and whether it is proved irreducible.
 
     Parameters
     ----------
     start
         A part of it that may be unsafe by itself.
     """
-    trial = _RestartTests(names, budget, whole, fate)
-    begin = start if start is not None and trial.fits(start) is False else whole
+    trial = _SafetyOracle(names, budget, whole, fate)
+    begin = start if start is not None and trial.unsafe(start.elements) else whole
     shrinking = DeletionFilter(begin.elements, trial.unsafe, budget)
     memory = names.problem.memory
     rules = [Demand("rules", rule) for rule in sorted(begin.rules)]
@@ -142,7 +138,7 @@ class _Failure:
     budget: Budget
 
     def blame(self) -> Blame:
-        """Who has a part in it."""
+        """What is to blame for it, and what is missing."""
         names, scenarios = self.names, self.verdict.state.scenarios
         loss = self.verdict.losses[self.number]
         part, minimal = (Demands(frozenset(loss.vms.tolist())), False) if self.budget.spent else self._fewest(loss)
@@ -192,7 +188,7 @@ class _Failure:
         nodes = frozenset(self._survivors.tolist()) if self._ruled else frozenset[int]()
         whole = Demands(frozenset(np.flatnonzero(asked).tolist()), _musts(self.names), nodes=nodes)
         start = Demands(whole.vms.intersection(loss.reason.vms), whole.rules, nodes=nodes)
-        return _thinned(whole, self.names, self.budget, self._fate, start)
+        return _irreducible(whole, self.names, self.budget, self._fate, start)
 
     def _shortfall(self, lost: int) -> tuple[int | None, int | None]:
         """The least memory that one of the freest survivors would have to have more, and which; by halving."""
@@ -222,10 +218,10 @@ class _Failure:
         if problem.guarantee.policy is not None:
             return Stuck(names.vm(vm), memory, f"{name} finds no node, as the platform restarts VMs")
         if self.budget.spent:
-            return Stuck(names.vm(vm), memory, f"{name} is left out; whether it is by itself was not looked at in time")
+            return Stuck(names.vm(vm), memory, f"{name} finds no node; time ran out before it was tried alone")
         alone = evolve(problem, protected=np.arange(problem.n_vms) == vm)
         verdict = self._decided(alone, problem.node_of, losses=True)
         if 0 in verdict.losses:
             failures, reason = verdict.state.scenarios, verdict.losses[0].reason
             return Stuck(names.vm(vm), memory, scenario_sentence(reason, failures, 0, Names(names.cluster, alone)))
-        return Stuck(names.vm(vm), memory, f"{name} would find a node by itself, but not with all others that must restart")
+        return Stuck(names.vm(vm), memory, f"{name} finds a node alone, but not together with all other VMs that must restart")

@@ -1,4 +1,4 @@
-"""Who has a part in what is wrong as a cluster stands."""
+"""Faults of a cluster as it stands: overfull nodes, broken must-rules and waiting VMs, each with the VMs to blame."""
 
 from collections.abc import Iterator, Mapping
 

@@ -1,4 +1,4 @@
-"""What a cluster is sized for: its VMs, grown as they may be, on as many nodes of some kinds as one likes."""
+"""The instance of a sizing problem: the VMs of a cluster, with growth, and the kinds of nodes that may be bought for them."""
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -8,7 +8,7 @@ from math import ceil, lcm
 import numpy as np
 from attrs import evolve, field, frozen
 
-from vmplace.capacity.node_mix import Demand, NodeChoice, NodeMix
+from vmplace.capacity.node_mix import Demand, NodeKinds, NodeMix
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.entities import Apart, Node, NotOn, OnlyOn, Rule, Tag, Together
@@ -17,7 +17,7 @@ from vmplace.model.references import resolve
 from vmplace.model.what_if import fresh_names
 from vmplace.problem.compile import compile_problem
 
-__all__ = ["NodePool", "wanted"]
+__all__ = ["SizingInstance", "wanted"]
 
 _LARGEST_PRICE = 2**50
 """What all nodes may cost at most, in the steps of the prices."""
@@ -28,11 +28,11 @@ def wanted(cluster: Cluster, pool: str, growth: Fraction, kinds: Sequence[Node])
     vms = _anew(cluster, pool)
     rules, warnings = [], []
     if cluster.guarantee.scope == "domain" and any(kind.domain is None for kind in kinds):
-        warnings.append("nodes without a failure domain are each their own: give kinds a domain to have several fail at once")
+        warnings.append("a node without a failure domain is its own: give the kinds a domain if several nodes fail at once")
     present = set(vms.names) if cluster.rules else set()
     for index, rule in enumerate(cluster.rules):
         if isinstance(rule, OnlyOn | NotOn) and not isinstance(rule.nodes, Tag):
-            warnings.append(f"rules[{index}] ({rule.kind}) names nodes, and is left out")
+            warnings.append(f"rules[{index}] ({rule.kind}) names nodes of the cluster, and is left out")
             continue
         bound = [name for name in resolve(rule.vms, cluster.vms) if name in present]
         if bound:
@@ -72,8 +72,8 @@ def _grown(vms: VMColumns, growth: Fraction) -> VMColumns:
 
 
 @frozen(eq=False)
-class NodePool:
-    """VMs, and nodes of some kinds to run them on, as many as one likes up to `most`."""
+class SizingInstance:
+    """VMs, and kinds of nodes to run them on, up to `most` of each."""
 
     wanted: Cluster
     kinds: tuple[Node, ...]
@@ -97,7 +97,7 @@ class NodePool:
         """Which numbers could do by what bounds say."""
         problem = compile_problem(self.cluster([1] * len(self.kinds)))
         differ = len({(kind.tags, kind.domain) for kind in self.kinds}) > 1
-        kinds = NodeChoice(
+        kinds = NodeKinds(
             capacity=problem.capacity,
             limit=np.column_stack([problem.limit, problem.capacity[:, 1:]]),
             price=prices,

@@ -1,4 +1,4 @@
-"""How many more VMs there can be at most, told without a search: sums, slots and other worths of what is free."""
+"""Upper bounds on headroom, without a search: sums, slots and other dual feasible functions of what is free."""
 
 import math
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from vmplace.search.goal import Goal
 from vmplace.solvers.binpacking.bounds import Worth, dual_feasible
 from vmplace.solvers.budget import Budget
 
-__all__ = ["CountBound", "ceilings"]
+__all__ = ["CountBound", "count_bounds"]
 
 _MOST_SIZES = 128
 """Of so many sizes functions are made."""
@@ -23,7 +23,7 @@ _MOST_SIZES = 128
 
 @frozen
 class CountBound:
-    """What one resource allows, all others aside.
+    """How many bundles of new VMs one resource allows at most, all others aside.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class CountBound:
     most
         No more than so many times the bundle fit in.
     failure
-        The scenario that says so, as a number of the standing's failures; None for normal running.
+        The number of the scenario that gives this bound; None for normal running.
     """
 
     resource: int
@@ -40,14 +40,14 @@ class CountBound:
     failure: int | None
 
 
-def ceilings(
+def count_bounds(
     problem: Problem, goal: Goal, bundle: IntArray, pool: int, *, budget: Budget
 ) -> tuple[PlacementState, list[CountBound]]:
-    """What each resource that the bundle needs allows, and the standing of the VMs that stay.
+    """What each resource that the bundle needs allows, and the state of the placement of the VMs that stay.
 
-    For a worth f of sizes that is nondecreasing and superadditive [1]_, all that comes to be in the free part of a node is worth
-    no more than that. In normal running this is whoever waits and whatever is new; in a failure, on the survivors, those of them
-    that must restart, whether they were on the failed nodes or not, and the displaced.
+    By dual feasible functions: for a worth f of sizes that is nondecreasing and superadditive [1]_, the VMs that come to the free
+    part of a node are worth no more than that part. In normal running these are the waiting and the new VMs; in a failure, on the
+    survivors, those of them that must restart, whether they were on the failed nodes or not, and the displaced.
 
     Parameters
     ----------
@@ -70,14 +70,14 @@ def ceilings(
     counted = (problem.vm_pool == pool) & ~problem.on_maintenance
     found = []
     for resource in np.flatnonzero(bundle.any(axis=0)).tolist():
-        account = _Account(problem, goal, state, pool, counted & (fixed < 0), bundle[:, resource], resource)
-        found.append(account.ceiling(budget))
+        balance = _Balance(problem, goal, state, pool, counted & (fixed < 0), bundle[:, resource], resource)
+        found.append(balance.least(budget))
     return state, found
 
 
 @frozen(eq=False)
-class _Account:
-    """What there is of one resource in a pool, and what wants it; `open_` are the VMs whose node is open, shape (n_vms,)."""
+class _Balance:
+    """Supply of and demand for one resource in a pool; `open_` are the VMs whose node is open, shape (n_vms,)."""
 
     problem: Problem
     goal: Goal
@@ -87,13 +87,13 @@ class _Account:
     bundle: IntArray
     resource: int
 
-    def ceiling(self, budget: Budget) -> CountBound:
+    def least(self, budget: Budget) -> CountBound:
         """The least of what all worths allow."""
         best = self._normal(lambda x: x, int(self.bundle.sum()) // self._unit)
         for worth in self._worths():
             price = int(worth(self.bundle // self._unit).sum())
             if price > 0:
-                best = min(best, self._normal(worth, price), *self._failing(worth, price), key=lambda ceiling: ceiling.most)
+                best = min(best, self._normal(worth, price), *self._failing(worth, price), key=lambda bound: bound.most)
             if budget.spent:
                 break
         return best

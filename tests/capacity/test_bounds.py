@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.brute import World
 from vmplace import VM, Cluster, Guarantee, Node
-from vmplace.capacity.ceilings import ceilings
+from vmplace.capacity.bounds import count_bounds
 from vmplace.problem.compile import compile_problem
 from vmplace.search.goal import Goal
 from vmplace.solvers.budget import Budget
@@ -22,7 +22,7 @@ def least(cluster: Cluster, *sizes: int, goal: Goal | None = None) -> int:
     problem = compile_problem(cluster)
     bundle = np.array([[size] + [0] * len(problem.resources) for size in sizes])
     pool = int(problem.pool[0]) if problem.n_nodes else 0
-    return min(c.most for c in ceilings(problem, goal or Goal(("rules",)), bundle, pool, budget=Budget())[1])
+    return min(c.most for c in count_bounds(problem, goal or Goal(("rules",)), bundle, pool, budget=Budget())[1])
 
 
 @pytest.mark.parametrize(
