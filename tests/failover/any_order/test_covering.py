@@ -10,10 +10,10 @@ from vmplace.solvers.cpsat import Outcome
 
 
 def stranded_alone(case, kind):
-    """Whether some state strands a VM of the kind, without any of those that it must be together with."""
+    """Whether some state strands a VM of the kind, without any of those that affinity binds it to."""
     possible, vm = Possible(case), int(case.kinds.vms[kind][0])
-    mates = {v for vms in case.together if vm in vms for v in vms.tolist()} - {vm}
-    return any(home[vm] < 0 and all(home[v] < 0 for v in mates) and not possible.open(home, vm) for home in possible.states())
+    partners = {v for vms in case.together if vm in vms for v in vms.tolist()} - {vm}
+    return any(home[vm] < 0 and all(home[v] < 0 for v in partners) and not possible.open(home, vm) for home in possible.states())
 
 
 @settings(max_examples=60, deadline=None)
@@ -49,3 +49,10 @@ def test_what_quick_attempts_miss_is_found():
 def test_it_ends_in_time():
     with pytest.raises(OutOfTimeError):
         cover(BlockingProblem.alone(any_order_problem([4, 2, 2], [5, 4]), 0), budget=Budget(0))
+
+
+def test_a_program_that_the_solver_gives_up_says_nothing(monkeypatch, capfd):
+    monkeypatch.setattr("vmplace.failover.any_order.covering._CoveringProgram.solve", lambda *_: None)
+    blocking = BlockingProblem.alone(any_order_problem([5, 4, 3, 3, 3], [8, 8, 8]), 0)
+    assert cover(blocking, budget=Budget()) == (Outcome.UNKNOWN, None)
+    assert capfd.readouterr().err == ""

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.support.any_order import any_order_problem, any_order_problems
 from vmplace.failover.any_order.blocking import BlockingProblem
-from vmplace.failover.any_order.pricing import HEAVY, Lightest
+from vmplace.failover.any_order.pricing import HEAVY, Pricing
 from vmplace.failover.certificates import NEVER
 from vmplace.solvers.budget import Budget
 
@@ -38,32 +38,32 @@ def test_no_choice_that_blocks_a_node_is_lighter(data, case, fine):
         blocking = BlockingProblem.alone(case, kind)
         counts = [data.draw(st.integers(0, n)) for n in blocking.fillers.tolist()]
         weights = [data.draw(st.integers(0, 9)) for _ in counts]
-        lightest = Lightest(blocking, fine)
-        assert lightest.affordable
-        lightest.fill(counts, weights, Budget())
-        assert sorted(node for group in lightest.groups for node in group.nodes) == blocking.nodes.tolist()
-        for group in lightest.groups:
-            weight = lightest.weight(group)
+        pricing = Pricing(blocking, fine)
+        assert pricing.affordable
+        pricing.fill(counts, weights, Budget())
+        assert sorted(node for group in pricing.groups for node in group.nodes) == blocking.nodes.tolist()
+        for group in pricing.groups:
+            weight = pricing.weight(group)
             for node in group.nodes:
                 exact = lightest_by_hand(blocking, counts, weights, node, exact=True)
                 loose = lightest_by_hand(blocking, counts, weights, node, exact=False)
                 assert loose <= weight <= exact
                 if fine == 1000:
-                    assert lightest.complete
+                    assert pricing.complete
                     assert weight == exact
             if weight < HEAVY:
-                pattern = lightest.pattern(group)
+                pattern = pricing.pattern(group)
                 assert sum(n * weights[k] for k, n in pattern) == weight
                 assert all(0 < n <= counts[k] for k, n in pattern)
 
 
 def test_nodes_that_are_blocked_alike_are_one_group():
     blocking = BlockingProblem.alone(any_order_problem([4, 2, 2], [5, 4, 5, 3]), 0)
-    assert [group.nodes for group in Lightest(blocking, 1).groups] == [(0, 2), (1,)]
+    assert [group.nodes for group in Pricing(blocking, 1).groups] == [(0, 2), (1,)]
 
 
 def test_two_that_are_to_be_apart_are_not_both_on_a_node():
     blocking = BlockingProblem.alone(any_order_problem([4, 1, 1], [5], apart=[([1, 2], None)]), 0)
-    lightest = Lightest(blocking, 1)
-    lightest.fill([0, 2], [0, 1], Budget())
-    assert lightest.weight(lightest.groups[0]) == HEAVY
+    pricing = Pricing(blocking, 1)
+    pricing.fill([0, 2], [0, 1], Budget())
+    assert pricing.weight(pricing.groups[0]) == HEAVY

@@ -1,17 +1,17 @@
-"""Whether all nodes can be blocked at once, as far as a linear relaxation over patterns can tell.
+"""Column generation [1]_ for the adversary's covering LP: can all nodes be blocked at once, as far as a relaxation tells?
 
 A *pattern* is a choice of others that blocks one node by one resource. Each node needs one pattern (or a mixture of them), and no
-more of a kind may be used than there are. Patterns are generated as they are wanted [1]_, by `any_order.pricing`. A rule that
-keeps the VM apart from p others may block p zones; these others are in no pattern.
+more of a kind may be used than there are. Patterns are priced by `any_order.pricing`. An anti-affinity rule between the VM and p
+others may block p zones; these others are in no pattern.
 
 The linear program works in floats and is trusted in nothing. A "no" is proved in integers: give kind k the weight w_k, let W_i be
 the least weight of a pattern of node i, and take any worths 0 <= v_i <= W_i of the nodes; then the n_k others of each kind do not
 suffice if ``sum(v_i) - (the most that p zones are worth, for each rule) > sum(w_k * n_k)``. The weights and worths are rounded
-duals. (With demands for weights this is the certificate of `any_order.blocking`.) A "yes" is a state that is found by fixing what
-the program uses most of, one by one, and played restart by restart.
+duals. (With demands for weights this is the certificate of `any_order.blocking`.) A "yes" is a state, found by diving: what the
+program uses most of is fixed, one by one, and played restart by restart.
 
 Rules among the others are not in the relaxation, and resources beside the blocking one only as exactly as need be: a "no" holds
-all the same. What the VM must be together with is not in it either: it is for states in which none of these has restarted.
+all the same. Affinity between the VM and others is not in it either: it is for states in which none of these has restarted.
 
 References
 ----------
@@ -20,14 +20,14 @@ References
 
 from collections.abc import Mapping, Sequence
 from math import inf
+from typing import Any
 
 import numpy as np
-from attrs import define
+from attrs import frozen
 
 from vmplace.failover.any_order.blocking import BlockingProblem
 from vmplace.failover.any_order.heuristic import Attack
-from vmplace.failover.any_order.pricing import Group, Lightest
-from vmplace.failover.any_order.relaxation import Relaxation, _Share
+from vmplace.failover.any_order.pricing import NodeGroup, Pricing
 from vmplace.failover.any_order.state import Story
 from vmplace.solvers.binpacking.instance import Pattern
 from vmplace.solvers.budget import Budget
@@ -48,18 +48,8 @@ _WHOLE = 1 - 1e-7
 _DEAR = 2.0**30
 """More than any price: its image is below `HEAVY`."""
 
-_PATIENCE = 10
-"""How many dead ends to take back."""
-
-_MOST_BRANCHES = 500
-"""Of zones that are blocked or not; with more, the search is as good."""
-
 _GAIN = 2**10
 """By how much a pattern must be lighter than its node's price: about 1e-6."""
-
-
-_Zones = frozenset[tuple[int, int]]
-"""Of rules that keep the VM apart from others: (index of the rule, zone)."""
 
 
 def cover(blocking: BlockingProblem, *, budget: Budget) -> tuple[Outcome, Story | None]:
@@ -73,42 +63,23 @@ def cover(blocking: BlockingProblem, *, budget: Budget) -> tuple[Outcome, Story 
     if not len(blocking.nodes):
         return Outcome.OPTIMAL, Attack(blocking).story
     for fine in _FINENESS:
-        lightest = Lightest(blocking, fine)
-        if not lightest.affordable:
+        pricing = Pricing(blocking, fine)
+        if not pricing.affordable:
             break
-        outcome, story = _branch(blocking, lightest, budget)
-        if outcome is not Outcome.UNKNOWN or lightest.complete:
-            return outcome, story
-    return Outcome.UNKNOWN, None
-
-
-def _branch(blocking: BlockingProblem, lightest: Lightest, budget: Budget) -> tuple[Outcome, Story | None]:
-    """As `cover`, with so fine tables: zones that the program blocks in part are blocked, or not, in turn."""
-    known: list[tuple[Group, Pattern]] = []
-    branches: list[tuple[_Zones, _Zones]] = [(frozenset(), frozenset())]
-    outcome = Outcome.INFEASIBLE
-    for _ in range(_MOST_BRANCHES):
-        if not branches:
-            return outcome, None
-        blocked, spared = branches.pop()
-        covering = _Covering(blocking, lightest, budget, known, blocked, spared)
-        if covering.refuted():
-            continue
-        zone = covering.zone_in_part
-        if story := covering.dive():
+        columns = _ColumnGeneration(blocking, pricing, budget)
+        if columns.refuted():
+            return Outcome.INFEASIBLE, None
+        if story := columns.dive():
             return Outcome.OPTIMAL, story
-        if zone is None:
-            outcome = Outcome.UNKNOWN
-        else:
-            branches += [(blocked, spared | {zone}), (blocked | {zone}, spared)]
+        if pricing.complete:
+            break
     return Outcome.UNKNOWN, None
 
 
-@define
-class _Uncovered:
-    """What is left once some of it is fixed.
+class _ColumnGeneration:
+    """The relaxation of what is left to block: all nodes at first, fewer the deeper the dive.
 
-    Parameters
+    Attributes
     ----------
     attempt
         The state so far.
@@ -117,102 +88,24 @@ class _Uncovered:
     counts
         How many of each kind may be used.
     zones
-        How many zones each rule that keeps the VM apart from others may block.
+        How many zones each anti-affinity rule may block.
     """
 
-    attempt: Attack
-    nodes: dict[Group, list[int]]
-    counts: list[int]
-    zones: list[int]
-
-    def copy(self) -> "_Uncovered":
-        """The same, to go on from."""
-        nodes = {group: unblocked.copy() for group, unblocked in self.nodes.items()}
-        return _Uncovered(self.attempt.copy(), nodes, self.counts.copy(), self.zones.copy())
-
-    def usable(self, part: _Share) -> bool:
-        """Whether there is something that a part could block, and enough for it."""
-        if part.group is None:
-            index, zone = part.zone
-            return self.zones[index] > 0 and any(group.zones[index] == zone for group, nodes in self.nodes.items() if nodes)
-        return bool(self.nodes[part.group]) and all(self.counts[kind] >= n for kind, n in part.pattern)
-
-    def use(self, part: _Share) -> bool:
-        """Restart a pattern on one of its group's nodes, or a VM that blocks a zone; whether that may be."""
-        if part.group is None:
-            self.zones[part.zone[0]] -= 1
-            return self.occupy(*part.zone)
-        node = next((i for i in self.nodes[part.group] if self.attempt.restart_all(part.pattern, i)), None)
-        if node is None:
-            return False
-        self.nodes[part.group].remove(node)
-        for kind, n in part.pattern:
-            self.counts[kind] -= n
-        return True
-
-    def occupy(self, index: int, zone: int) -> bool:
-        """Restart a VM that keeps the target away from a zone, by the rule of this index; whether one may."""
-        blocking = self.attempt.blocking
-        rule = blocking.anti_affinity[index]
-        if not self.attempt.occupy(rule, blocking.problem.apart[rule][1] == zone):
-            return False
-        for group, nodes in self.nodes.items():
-            if group.zones[index] == zone:
-                nodes.clear()
-        return True
-
-
-class _Covering:
-    """The relaxation of what is left.
-
-    Parameters
-    ----------
-    known
-        Patterns from elsewhere; new ones are added.
-    blocked, spared
-        Zones that are blocked by a rule, and that are not.
-    """
-
-    def __init__(
-        self,
-        blocking: BlockingProblem,
-        lightest: Lightest,
-        budget: Budget,
-        known: list[tuple[Group, Pattern]],
-        blocked: _Zones,
-        spared: _Zones,
-    ) -> None:
-        self._lightest = lightest
+    def __init__(self, blocking: BlockingProblem, pricing: Pricing, budget: Budget) -> None:
+        self._pricing = pricing
         self._budget = budget
-        self._known = known
-        self._blocked = blocked
-        self._spared = spared
-        self._left = _Uncovered(
-            Attack(blocking),
-            {g: [] if blocked.intersection(enumerate(g.zones)) else list(g.nodes) for g in lightest.groups},
-            blocking.fillers.tolist(),
-            [blocking.members(rule) for rule in blocking.anti_affinity],
-        )
-        for index, _ in blocked:
-            self._left.zones[index] -= 1
+        self.attempt = Attack(blocking)
+        self.nodes = {group: list(group.nodes) for group in pricing.groups}
+        self.counts: list[int] = blocking.fillers.tolist()
+        self.zones = [blocking.members(rule) for rule in blocking.anti_affinity]
         demand = blocking.problem.kinds.demand
         self._shares: list[float] = (demand / np.maximum(1, demand.max(axis=0))).max(axis=1).tolist()
-        self._program = Relaxation(self._left.counts, self._shares, lightest.groups, spared)
-        for group, pattern in known:
-            self._program.add(group, pattern)
-
-    @property
-    def zone_in_part(self) -> tuple[int, int] | None:
-        """The zone that is blocked most of those that are blocked in part."""
-        parts = [part for part in self._program.parts() if part.group is None and part.zone not in self._blocked]
-        parts = [part for part in parts if _MISSING < part.amount <= _WHOLE]
-        return max(parts, key=lambda part: part.amount).zone if parts else None
+        self._program = _CoveringProgram(self.counts, self._shares, pricing.groups)
 
     def refuted(self) -> bool:
         """Whether it is proved that what is left of the others cannot block what is left of the nodes."""
-        left = self._left
-        self._program.restrict(left.counts, {group: len(nodes) for group, nodes in left.nodes.items()}, left.zones)
-        proved, new = self._price(self._shares, dict.fromkeys(left.nodes, inf))
+        self._program.restrict(self.counts, {group: len(nodes) for group, nodes in self.nodes.items()}, self.zones)
+        proved, new = self._price(self._shares, dict.fromkeys(self.nodes, inf))
         while not proved:
             duals = self._program.solve(self._budget)
             if duals is None or duals.missing < _MISSING:
@@ -222,63 +115,188 @@ class _Covering:
                 break
         return proved
 
-    def _price(self, weights: Sequence[float], prices: Mapping[Group, float]) -> tuple[bool, int]:
+    def _price(self, weights: Sequence[float], prices: Mapping[NodeGroup, float]) -> tuple[bool, int]:
         """Whether these duals prove it, and how many patterns that are lighter than their price were added."""
         images = [round(min(max(0.0, weight), 1.0) * _SCALE) for weight in weights]
-        self._lightest.fill(self._left.counts, images, self._budget)
-        need = {group: self._lightest.weight(group) for group, nodes in self._left.nodes.items() if nodes}
+        self._pricing.fill(self.counts, images, self._budget)
+        need = {group: self._pricing.weight(group) for group, nodes in self.nodes.items() if nodes}
         price = {group: min(max(0.0, prices[group]), _DEAR) * _SCALE for group in need}
-        budget = sum(image * n for image, n in zip(images, self._left.counts, strict=True))
+        budget = sum(image * n for image, n in zip(images, self.counts, strict=True))
         if self._demanded({group: min(weight, round(price[group])) for group, weight in need.items()}) > budget:
             return True, 0
-        wanted = [group for group, weight in need.items() if weight < price[group] - _GAIN]
-        new = [key for key in ((group, self._lightest.pattern(group)) for group in wanted) if self._program.add(*key)]
-        self._known += new
-        return False, len(new)
+        lighter = [group for group, weight in need.items() if weight < price[group] - _GAIN]
+        return False, sum(self._program.add(group, self._pricing.pattern(group)) for group in lighter)
 
-    def _demanded(self, worth: Mapping[Group, int]) -> int:
-        """What the nodes are worth of which no rule keeps the VM away, at least."""
-        total = {group: value * len(self._left.nodes[group]) for group, value in worth.items()}
+    def _demanded(self, worth: Mapping[NodeGroup, int]) -> int:
+        """What the nodes are worth that no anti-affinity rule blocks, at least."""
+        total = {group: value * len(self.nodes[group]) for group, value in worth.items()}
         demanded = sum(total.values())
-        for index, most in enumerate(self._left.zones):
+        for index, most in enumerate(self.zones):
             of_zone: dict[int, int] = {}
             for group, value in total.items():
-                zone = group.zones[index]
-                if (index, zone) not in self._spared:
-                    of_zone[zone] = of_zone.get(zone, 0) + value
+                of_zone[group.zones[index]] = of_zone.get(group.zones[index], 0) + value
             demanded -= sum(sorted(of_zone.values(), reverse=True)[:most])
         return demanded
 
     def dive(self) -> Story | None:
-        """A state, by fixing what the relaxation uses most of and asking it again about the rest; a dead end is taken back."""
-        if not all(self._left.occupy(*zone) for zone in sorted(self._blocked)):
-            return None
-        setbacks = 0
-        while self._left.attempt.story is None and setbacks < _PATIENCE:
-            before = self._left.copy()
-            fixed = self._fix()
-            if fixed is None:
-                break
-            if self.refuted():
-                setbacks += 1
-                self._left = before
-                self._program.ban(fixed)
-                self.refuted()
-        self._left.attempt.block_all(dearest_first=True)
-        return self._left.attempt.story
+        """A state, by fixing what the relaxation uses most of and solving it again for the rest, down to a dead end."""
+        while self.attempt.story is None and self._fix() and not self.refuted():
+            pass
+        self.attempt.block_all(dearest_first=True)
+        return self.attempt.story
 
-    def _fix(self) -> _Share | None:
-        """Use what the program uses as a whole, or most of; one of these, None if there is none that may be used."""
-        parts = [part for part in self._program.parts() if part.amount > _MISSING and self._left.usable(part)]
-        parts.sort(key=lambda part: -part.amount)
-        fixed = None
-        for part in parts:
-            if fixed is not None and part.amount <= _WHOLE:
+    def _fix(self) -> bool:
+        """Use all that the program uses as a whole, or else what it uses most of; whether there is any that may be used."""
+        parts = [part for part in self._program.parts() if part.amount > _MISSING]
+        fixed = False
+        for part in sorted(parts, key=lambda part: -part.amount):
+            if fixed and part.amount <= _WHOLE:
                 break
             for _ in range(max(1, int(part.amount + 1 - _WHOLE))):
-                if self._left.usable(part):
-                    if self._left.use(part):
-                        fixed = part
+                if self._usable(part):
+                    if self._use(part):
+                        fixed = True
                     else:
                         self._program.ban(part)
         return fixed
+
+    def _usable(self, part: "_Part") -> bool:
+        """Whether there is something that a part could block, and enough for it."""
+        if part.group is None:
+            index, zone = part.zone
+            return self.zones[index] > 0 and any(group.zones[index] == zone for group, nodes in self.nodes.items() if nodes)
+        return bool(self.nodes[part.group]) and all(self.counts[kind] >= n for kind, n in part.pattern)
+
+    def _use(self, part: "_Part") -> bool:
+        """Restart a pattern on one of its group's nodes, or a VM that blocks a zone; whether that may be."""
+        if part.group is None:
+            return self._block_zone(*part.zone)
+        node = next((i for i in self.nodes[part.group] if self.attempt.restart_all(part.pattern, i)), None)
+        if node is None:
+            return False
+        self.nodes[part.group].remove(node)
+        for kind, n in part.pattern:
+            self.counts[kind] -= n
+        return True
+
+    def _block_zone(self, index: int, zone: int) -> bool:
+        blocking = self.attempt.blocking
+        rule = blocking.anti_affinity[index]
+        if not self.attempt.block_zone(rule, blocking.problem.apart[rule][1] == zone):
+            return False
+        self.zones[index] -= 1
+        for group, nodes in self.nodes.items():
+            if group.zones[index] == zone:
+                nodes.clear()
+        return True
+
+
+@frozen
+class _Part:
+    """How much of a pattern is used on a group's nodes; without one, of blocking a zone: (index of the rule, zone)."""
+
+    amount: float
+    group: NodeGroup | None = None
+    pattern: Pattern = ()
+    zone: tuple[int, int] = (-1, -1)
+
+
+@frozen
+class _Duals:
+    """A dual solution: weights of the kinds, prices of the groups; and what is `missing`, at its cost."""
+
+    missing: float
+    weights: Sequence[float]
+    prices: Mapping[NodeGroup, float]
+
+
+class _CoveringProgram:
+    """The linear program, changed in place so that each solve starts from the last one's basis.
+
+    Parameters
+    ----------
+    counts
+        Of the kinds.
+    shares
+        What a VM of each kind costs that is used but not there.
+    groups
+        The nodes to block.
+    """
+
+    def __init__(self, counts: Sequence[int], shares: Sequence[float], groups: Sequence[NodeGroup]) -> None:
+        from ortools.linear_solver import pywraplp  # slow to import: only when first solving
+
+        self._solver: Any = pywraplp.Solver.CreateSolver("GLOP")
+        self._optimal = pywraplp.Solver.OPTIMAL
+        self._solved = False
+        self._infinity = self._solver.infinity()
+        self._supply = [self._solver.Constraint(-self._infinity, n) for n in counts]
+        self._demand = {group: self._solver.Constraint(len(group.nodes), self._infinity) for group in groups}
+        self._used: dict[tuple[NodeGroup, Pattern], Any] = {}
+        self._banned: set[tuple[NodeGroup, Pattern]] = set()
+        self._solver.Objective().SetMinimization()
+        for row, share in zip(self._supply, shares, strict=True):
+            self._missing(row, -1, share)
+        # Where no pattern is known yet (or all are banned) a node stays unblocked: at the price of all VMs there are.
+        dear = 1.0 + sum(share * n for share, n in zip(shares, counts, strict=True))
+        for row in self._demand.values():
+            self._missing(row, 1, dear)
+        zones = sorted({zone for group in groups for zone in enumerate(group.zones)})
+        self._zones = {zone: self._solver.NumVar(0, 1, "") for zone in zones}
+        self._limits = [self._solver.Constraint(0, 0) for _ in groups[0].zones]
+        for zone, blocked in self._zones.items():
+            self._limits[zone[0]].SetCoefficient(blocked, 1)
+
+    def _missing(self, row: Any, sign: int, cost: float) -> None:
+        """Let a row be violated, at a cost."""
+        missing = self._solver.NumVar(0, self._infinity, "")
+        row.SetCoefficient(missing, sign)
+        self._solver.Objective().SetCoefficient(missing, cost)
+
+    def add(self, group: NodeGroup, pattern: Pattern) -> bool:
+        """Add a pattern as a column; whether it is new."""
+        if (group, pattern) in self._used:
+            return False
+        part = self._used[group, pattern] = self._solver.NumVar(0, self._infinity, "")
+        self._demand[group].SetCoefficient(part, 1)
+        for kind, n in pattern:
+            self._supply[kind].SetCoefficient(part, n)
+        return True
+
+    def ban(self, part: _Part) -> None:
+        """Use a pattern, or block a zone, no more."""
+        if part.group is None:
+            self._zones[part.zone].SetUb(0)
+        else:
+            self._banned.add((part.group, part.pattern))
+
+    def restrict(self, counts: Sequence[int], nodes: Mapping[NodeGroup, int], zones: Sequence[int]) -> None:
+        """So many of each kind are left, so many nodes of each group to block, and so many zones that each rule may block."""
+        self._solved = False
+        for row, n in zip([*self._supply, *self._limits], [*counts, *zones], strict=True):
+            row.SetUb(n)
+        for group, row in self._demand.items():
+            row.SetLb(nodes[group])
+            for zone in self._zones.keys() & set(enumerate(group.zones)):
+                row.SetCoefficient(self._zones[zone], nodes[group])
+        for key, part in self._used.items():
+            barred = key in self._banned or any(n > counts[kind] for kind, n in key[1])
+            part.SetUb(0 if barred else self._infinity)
+
+    def solve(self, budget: Budget) -> _Duals | None:
+        """Use the least of what is missing; None where the solver gives up."""
+        if budget.left < inf:
+            self._solver.SetTimeLimit(max(1, int(1000 * budget.left)))
+        self._solved = self._solver.Solve() == self._optimal
+        if not self._solved:
+            budget.demand()
+            return None
+        prices = {group: row.dual_value() for group, row in self._demand.items()}
+        return _Duals(self._solver.Objective().Value(), [-row.dual_value() for row in self._supply], prices)
+
+    def parts(self) -> list[_Part]:
+        """What the last solution uses; nothing where there is none."""
+        if not self._solved:
+            return []
+        zones = [_Part(part.solution_value(), zone=zone) for zone, part in self._zones.items()]
+        return zones + [_Part(part.solution_value(), *key) for key, part in self._used.items()]

@@ -1,4 +1,6 @@
-"""The exact search for a state in which a VM is stranded."""
+"""The adversary's problem as an integer program: a state in which a VM is stranded, or the proof that there is none."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,7 +10,7 @@ from vmplace.failover.certificates import NEVER
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import CpSat, Outcome
-from vmplace.solvers.program import IntegerProgram, Terms
+from vmplace.solvers.program import IntegerProgram, Terms, terms
 
 __all__ = ["search"]
 
@@ -16,8 +18,8 @@ __all__ = ["search"]
 def search(blocking: BlockingProblem, *, budget: Budget) -> tuple[Outcome, Story | None]:
     """A state that strands a VM of the kind; INFEASIBLE if there is none.
 
-    If there are others that the VM must be together with, one of them has restarted: for the states without them, ask about the
-    blocking without them.
+    If affinity binds the VM to some of the others, one of these has restarted: for states in which none has, ask about
+    `BlockingProblem.alone`.
     """
     model = _AdversaryModel(blocking)
     answer = CpSat().solve(model.program, budget=budget)
@@ -33,7 +35,11 @@ class _AdversaryModel:
         self.kinds = self.problem.kinds
         self.program = IntegerProgram()
         self.on = self.program.variables(self._most())
-        self._limit()
+        for on, count in zip(self.on, self.blocking.others.tolist(), strict=True):
+            self.program.row(terms(on), upper=count)
+        for on, free in zip(self.on.T, self.problem.free.tolist(), strict=True):
+            for demand, room in zip(self.kinds.demand.T, free, strict=True):
+                self.program.row(terms(on, demand), upper=room)
         zones = {rule: self._apart(rule) for rule in range(len(self.problem.apart))}
         homes = {rule: self._together(rule) for rule in range(len(self.problem.together))}
         if blocking.partners.any():
@@ -55,42 +61,33 @@ class _AdversaryModel:
         return most
 
     def _matter(self) -> BoolArray:
-        """Nodes on which a restart can help to block: those of the VM, of its zones, and where those to be together with fit."""
+        """Nodes on which a restart can help to block: the VM's, those in their zones, and those of its affinity partners."""
         nodes = np.zeros(self.problem.n_nodes, dtype=bool)
         nodes[self.blocking.nodes] = True
         for rule in self.kinds.apart[self.blocking.kind]:
             zone = self.problem.apart[rule][1]
             nodes |= np.isin(zone, zone[self.blocking.nodes])
         for rule in self.kinds.together[self.blocking.kind]:
-            nodes |= self.kinds.fits[[k for k, rules in enumerate(self.kinds.together) if rule in rules]].any(axis=0)
+            nodes |= self.kinds.fits[_members(self.kinds.together, rule)].any(axis=0)
         return nodes
 
-    def _limit(self) -> None:
-        """No more restart than there are, and than nodes have room for."""
-        for on, count in zip(self.on.tolist(), self.blocking.others.tolist(), strict=True):
-            self.program.row(((v, 1) for v in on), upper=count)
-        for on, free in zip(self.on.T.tolist(), self.problem.free.tolist(), strict=True):
-            for demand, room in zip(self.kinds.demand.T.tolist(), free, strict=True):
-                self.program.row(zip(on, demand, strict=True), upper=room)
-
     def _apart(self, rule: int) -> dict[int, Terms]:
-        """How many members are in each zone: one at most."""
-        members = [k for k, rules in enumerate(self.kinds.apart) if rule in rules]
-        zone = self.problem.apart[rule][1]
-        inside = {z: [(v, 1) for v in self.on[members][:, zone == z].reshape(-1).tolist() if v >= 0] for z in zone.tolist()}
-        for terms in inside.values():
-            self.program.row(terms, upper=1)
+        """How many members of an anti-affinity rule are in each zone: one at most."""
+        on, zone = self.on[_members(self.kinds.apart, rule)], self.problem.apart[rule][1]
+        inside = {z: terms(on[:, zone == z]) for z in zone.tolist()}
+        for members in inside.values():
+            self.program.row(members, upper=1)
         return inside
 
     def _together(self, rule: int) -> dict[int, int]:
-        """Whether members are on each node: on one at most."""
-        members = self.on[[k for k, rules in enumerate(self.kinds.together) if rule in rules]]
+        """Whether members of an affinity rule are on each node: on one at most."""
+        members = self.on[_members(self.kinds.together, rule)]
         homes = {i: self.program.variable(0, 1) for i in np.flatnonzero((members >= 0).any(axis=0)).tolist()}
         self.program.row(((home, 1) for home in homes.values()), upper=1)
         for i, home in homes.items():
-            here = [v for v in members[:, i].tolist() if v >= 0]
-            self.program.row([*((v, 1) for v in here), (home, -1)], lower=0)
-            for v in here:
+            here = terms(members[:, i])
+            self.program.row([*here, (home, -1)], lower=0)
+            for v, _ in here:
                 self.program.row([(v, 1), (home, -self.program.upper[v])], upper=0)
         return homes
 
@@ -100,8 +97,7 @@ class _AdversaryModel:
         for r, cost in enumerate(self.blocking.cost[at].tolist()):
             if cost < NEVER:
                 short = self.program.variable(0, 1)
-                load = zip(self.on[:, node].tolist(), self.kinds.demand[:, r].tolist(), strict=True)
-                self.program.row([*load, (short, -cost)], lower=0)
+                self.program.row([*terms(self.on[:, node], self.kinds.demand[:, r]), (short, -cost)], lower=0)
                 reasons.append((short, 1))
         return reasons
 
@@ -115,3 +111,8 @@ class _AdversaryModel:
             for _ in range(values[self.on[kind, node]])
         ]
         return Story(tuple(placed), target)
+
+
+def _members(rules: Sequence[frozenset[int]], rule: int) -> list[int]:
+    """Kinds that a rule binds."""
+    return [kind for kind, mine in enumerate(rules) if rule in mine]

@@ -1,7 +1,6 @@
-"""A quick adversary: it fills the nodes that a VM could use, one by one, each with the least that blocks it."""
+"""A greedy attack: fill the nodes that a VM could use, one by one, each with the least that blocks it."""
 
 from collections.abc import Iterator
-from copy import copy
 
 import numpy as np
 
@@ -15,8 +14,8 @@ from vmplace.solvers.binpacking.subset_sum import least_choice
 __all__ = ["Attack", "attack"]
 
 
-_COMPANIES = 32
-"""How many nodes to try for each kind that the VM must be together with."""
+_MOST_NODES = 32
+"""How many nodes to try for each kind that affinity binds the VM to."""
 
 
 def attack(blocking: BlockingProblem) -> Story | None:
@@ -26,7 +25,7 @@ def attack(blocking: BlockingProblem) -> Story | None:
         attempt.block_all(dearest_first=dearest_first)
         if attempt.story is not None:
             return attempt.story
-    for kind, node in _companies(blocking):
+    for kind, node in _partner_restarts(blocking):
         attempt = Attack(blocking)
         attempt.restart(kind, node)
         attempt.block_all(dearest_first=True)
@@ -35,19 +34,19 @@ def attack(blocking: BlockingProblem) -> Story | None:
     return None
 
 
-def _companies(blocking: BlockingProblem) -> Iterator[tuple[int, int]]:
-    """First restarts of those that the VM must be together with, as (kind, node): on nodes that are cheap to block for the VM."""
+def _partner_restarts(blocking: BlockingProblem) -> Iterator[tuple[int, int]]:
+    """First restarts of those that affinity binds the VM to, as (kind, node): on nodes that are cheap to block for the VM."""
     kinds = blocking.problem.kinds
     cost = np.zeros(blocking.problem.n_nodes, dtype=np.int64)
     cost[blocking.nodes], _ = blocking.worth
     for kind in np.flatnonzero(blocking.partners).tolist():
         nodes = np.flatnonzero(kinds.fits[kind])
-        for node in nodes[np.argsort(cost[nodes], kind="stable")][:_COMPANIES].tolist():
+        for node in nodes[np.argsort(cost[nodes], kind="stable")][:_MOST_NODES].tolist():
             yield kind, node
 
 
 class Attack:
-    """One state in the making."""
+    """One state in the making, against one VM of the kind: the target."""
 
     def __init__(self, blocking: BlockingProblem) -> None:
         self.blocking = blocking
@@ -57,11 +56,10 @@ class Attack:
         # The target is the first of its kind, and never among those that wait: one at least is left out of that kind.
         self.waiting = [vms[len(vms) - n :].tolist() for vms, n in zip(self.kinds.vms, blocking.others.tolist(), strict=True)]
 
-    def copy(self) -> "Attack":
-        """The same, to go on from."""
-        twin = copy(self)
-        twin.restarts, twin.waiting = self.restarts.copy(), [vms.copy() for vms in self.waiting]
-        return twin
+    @property
+    def story(self) -> Story | None:
+        """What has happened, if it strands the target."""
+        return None if self.restarts.open(self.target).any() else Story(tuple(self.restarts.placed), self.target)
 
     def restart(self, kind: int, node: int) -> bool:
         """Restart one of a kind, if one is left and may."""
@@ -71,7 +69,7 @@ class Attack:
         return True
 
     def restart_all(self, pattern: Pattern, node: int) -> bool:
-        """Restart so many of some kinds on a node, if all of them may; else nobody."""
+        """Restart so many of some kinds on a node, if all of them may; else none."""
         trial = self.restarts.copy()
         for kind, n in pattern:
             for vm in self.waiting[kind][-n:]:
@@ -83,37 +81,18 @@ class Attack:
             del self.waiting[kind][-n:]
         return True
 
-    @property
-    def story(self) -> Story | None:
-        """What has happened, if it strands the target."""
-        return None if self.restarts.open(self.target).any() else Story(tuple(self.restarts.placed), self.target)
-
     def block_all(self, *, dearest_first: bool) -> None:
-        """Block whatever is open to the target, as far as it comes."""
+        """Block the nodes that are open to the target, until one cannot be."""
         worth, _ = self.blocking.worth
         for rule in self.kinds.apart[self.blocking.kind]:
-            self._keep_away(rule)
+            self._block_zones(rule)
         still_open = np.flatnonzero(self.restarts.open(self.target)[self.blocking.nodes])
         order = np.argsort((-worth if dearest_first else worth)[still_open], kind="stable")
         for at in still_open[order].tolist():
             if not self._block(at):
                 return
 
-    def _may(self, kind: int) -> BoolArray:
-        """Where one more of a kind can restart, shape (n_nodes,)."""
-        waiting = self.waiting[kind]
-        return self.restarts.open(waiting[-1]) if waiting else np.zeros(self.blocking.problem.n_nodes, dtype=bool)
-
-    def _keep_away(self, rule: int) -> None:
-        """Restart those that the target must be apart from in the zones that are dearest to block otherwise."""
-        nodes, (worth, _) = self.blocking.nodes, self.blocking.worth
-        zone = self.blocking.problem.apart[rule][1]
-        value = {z: int(worth[zone[nodes] == z].sum()) for z in zone[nodes].tolist()}
-        for z in sorted(value, key=lambda z: -value[z]):
-            if self.restarts.open(self.target)[zone == z].any():
-                self.occupy(rule, zone == z)
-
-    def occupy(self, rule: int, zone: BoolArray) -> bool:
+    def block_zone(self, rule: int, zone: BoolArray) -> bool:
         """Restart the smallest member of a rule that may be in a zone, on the node with most memory left; whether one may."""
         for kind in range(len(self.kinds) - 1, -1, -1):
             if rule in self.kinds.apart[kind]:
@@ -121,6 +100,20 @@ class Attack:
                 if may.any():
                     return self.restart(kind, int(np.where(may, self.restarts.left[:, 0], -1).argmax()))
         return False
+
+    def _may(self, kind: int) -> BoolArray:
+        """Where one more of a kind can restart, shape (n_nodes,)."""
+        waiting = self.waiting[kind]
+        return self.restarts.open(waiting[-1]) if waiting else np.zeros(self.blocking.problem.n_nodes, dtype=bool)
+
+    def _block_zones(self, rule: int) -> None:
+        """Restart members of an anti-affinity rule of the target in the zones that are dearest to block otherwise."""
+        nodes, (worth, _) = self.blocking.nodes, self.blocking.worth
+        zone = self.blocking.problem.apart[rule][1]
+        value = {z: int(worth[zone[nodes] == z].sum()) for z in zone[nodes].tolist()}
+        for z in sorted(value, key=lambda z: -value[z]):
+            if self.restarts.open(self.target)[zone == z].any():
+                self.block_zone(rule, zone == z)
 
     def _block(self, at: int) -> bool:
         """Block a node, by the resource that is cheapest."""

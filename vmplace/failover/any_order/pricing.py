@@ -1,4 +1,4 @@
-"""The lightest choice of VMs that blocks each node, for any weights: an exact dynamic program over sums of demands."""
+"""Pricing by dynamic programming: for any weights of the VMs, the lightest pattern that blocks each node, exactly."""
 
 from collections.abc import Iterator, Sequence
 from operator import sub
@@ -12,10 +12,10 @@ from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.binpacking.instance import Pattern, bundles
 from vmplace.solvers.budget import Budget
 
-__all__ = ["HEAVY", "Group", "Lightest"]
+__all__ = ["HEAVY", "NodeGroup", "Pricing"]
 
 HEAVY = 2**61
-"""More than any choice weighs."""
+"""More than any pattern weighs."""
 
 _MOST_CELLS = 2**24
 """Of all tables, a byte each: more would take too long for each question."""
@@ -25,17 +25,17 @@ Window = tuple[tuple[int, int], ...]
 
 
 @define
-class _Table:
-    """Choices of some kinds by their sums of some resources, each in a unit of its own, rounded down.
+class _SumTable:
+    """A knapsack table: the lightest choice of some kinds for each sum of some resources, in units, rounded down.
 
     Parameters
     ----------
     kinds
-        Who may be chosen.
+        The kinds that may be chosen.
     demand
         What one of each takes, in units, shape (len(kinds), n_dimensions).
     unit
-        The common divisors, or coarser measures.
+        Of each resource, the common divisor, or coarser.
     shape
         The numbers of sums that matter.
     """
@@ -94,7 +94,7 @@ class _Table:
 
 
 @frozen
-class Group:
+class NodeGroup:
     """Nodes that are blocked in the same ways.
 
     Parameters
@@ -104,7 +104,7 @@ class Group:
     ways
         Each by a choice of a table whose sums are in a window.
     zones
-        Of the nodes, in each rule that keeps the VM apart from others.
+        Of the nodes, in each anti-affinity rule between the VM and others.
     """
 
     nodes: tuple[int, ...]
@@ -112,11 +112,11 @@ class Group:
     zones: tuple[int, ...]
 
 
-class Lightest:
-    """The lightest choices for all nodes of a blocking, each by the resource for which it is lightest.
+class Pricing:
+    """The lightest pattern for every node, by the resource for which it is lightest.
 
-    What truly blocks a node holds such a choice: of rules among the others it is only looked at whether two of a kind may be on
-    one node, and resources beside the one that blocks a node are told so coarsely that there are no more sums than wanted.
+    What truly blocks a node holds such a pattern: of rules among the others it is only looked at whether two of a kind may be on
+    one node, and resources beside the blocking one are told so coarsely that there are no more sums than wanted.
 
     Parameters
     ----------
@@ -127,16 +127,16 @@ class Lightest:
 
     Attributes
     ----------
-    groups : list of Group
+    groups : list of NodeGroup
         The nodes.
     complete : bool
         Whether every resource is told exactly where it matters.
     """
 
     def __init__(self, blocking: BlockingProblem, fine: int) -> None:
-        self._blockade = blocking
+        self._blocking = blocking
         self.complete = True
-        self._tables: list[_Table] = []
+        self._tables: list[_SumTable] = []
         self._number: dict[tuple[tuple[int, ...], bytes], int] = {}
         demand, free = blocking.problem.kinds.demand, blocking.problem.free[blocking.nodes]
         self._most = np.minimum(free.max(axis=0, initial=0), blocking.fillers @ demand)
@@ -147,17 +147,17 @@ class Lightest:
             ways = tuple(self._way(at, node, r) for r in np.flatnonzero(blocking.cost[at] < NEVER).tolist())
             zones = tuple(int(blocking.problem.apart[rule][1][node]) for rule in blocking.anti_affinity)
             alike.setdefault((ways, zones), []).append(node)
-        self.groups = [Group(tuple(nodes), *key) for key, nodes in alike.items()]
+        self.groups = [NodeGroup(tuple(nodes), *key) for key, nodes in alike.items()]
 
     @property
     def affordable(self) -> bool:
-        """Whether asking takes bearable time."""
-        counts = self._on_one(self._blockade.fillers.tolist())
+        """Whether filling the tables takes bearable time."""
+        counts = self._on_one(self._blocking.fillers.tolist())
         return sum(int(np.prod(table.shape)) * sum(1 for _ in table.bundles(counts)) for table in self._tables) <= _MOST_CELLS
 
     def _way(self, at: int, node: int, r: int) -> tuple[int, Window]:
-        """How a resource blocks a node."""
-        blocking, kinds = self._blockade, self._blockade.problem.kinds
+        """How a resource blocks a node: by a choice of which table, with sums in which window."""
+        blocking, kinds = self._blocking, self._blocking.problem.kinds
         free = blocking.problem.free[node]
         scarce = (blocking.fillers * kinds.fits[:, node]) @ kinds.demand > free
         scarce[r] = False
@@ -168,33 +168,33 @@ class Lightest:
 
     def _table(self, node: int, resources: list[int], window: Window) -> int:
         """The table of some resources for a node; a new one where there is none yet."""
-        kinds = self._blockade.problem.kinds
+        kinds = self._blocking.problem.kinds
         demand = kinds.demand[:, resources]
-        # Who is too large for the node is in no sum that fits: such nodes can share a table with larger ones.
+        # A kind too large for the node is in no sum that fits: such nodes can share a table with larger ones.
         too_large = demand[:, 0] > window[0][1]
-        here = (self._blockade.fillers > 0) & (demand[:, 0] > 0) & (kinds.fits[:, node] | too_large)
+        here = (self._blocking.fillers > 0) & (demand[:, 0] > 0) & (kinds.fits[:, node] | too_large)
         table = self._number.setdefault((tuple(resources), here.tobytes()), len(self._tables))
         if table == len(self._tables):
             unit = np.concatenate((self._exact[resources[:1]], self._coarse[resources[1:]]))
-            self._tables.append(_Table(np.flatnonzero(here).tolist(), demand[here] // unit, unit, (1,) * len(unit)))
+            self._tables.append(_SumTable(np.flatnonzero(here).tolist(), demand[here] // unit, unit, (1,) * len(unit)))
         self._tables[table].reach(np.minimum([most for _, most in window], self._most[resources]).tolist())
         return table
 
+    def _on_one(self, counts: Sequence[int]) -> list[int]:
+        """How many of each kind may be on one node, of so many."""
+        apart = self._blocking.problem.kinds.apart
+        return [min(n, 1) if rules else n for n, rules in zip(counts, apart, strict=True)]
+
     def fill(self, counts: Sequence[int], weights: Sequence[int], budget: Budget) -> None:
-        """Ask with these weights, of so many of each kind; raises OutOfTimeError if the budget is spent."""
+        """Price with these weights, of so many of each kind; raises OutOfTimeError if the budget is spent."""
         for table in self._tables:
             table.fill(self._on_one(counts), weights, budget)
 
-    def _on_one(self, counts: Sequence[int]) -> list[int]:
-        """How many of each kind may be on one node, of so many."""
-        apart = self._blockade.problem.kinds.apart
-        return [min(n, 1) if rules else n for n, rules in zip(counts, apart, strict=True)]
-
-    def weight(self, group: Group) -> int:
-        """What the lightest choice for a node of the group weighs; more than all there is if there is none."""
+    def weight(self, group: NodeGroup) -> int:
+        """The lightest pattern's weight for a node of the group; more than all there is if there is none."""
         return min((self._tables[table].lightest(window)[0] for table, window in group.ways), default=HEAVY)
 
-    def pattern(self, group: Group) -> Pattern:
-        """The lightest choice, where there is one."""
+    def pattern(self, group: NodeGroup) -> Pattern:
+        """The lightest pattern, where there is one."""
         _, at, table = min((*self._tables[table].lightest(window), table) for table, window in group.ways)
         return self._tables[table].pattern(at)
