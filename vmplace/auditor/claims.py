@@ -1,7 +1,8 @@
-"""What a saved result says of VMs that are left unprotected, checked against its own plans and against the cluster."""
+"""The audit of the VMs that a saved result calls unprotected, against its own plans and the cluster."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from vmplace.auditor.scenarios import unit_names
 from vmplace.model.cluster import Cluster
 from vmplace.model.units import short
 from vmplace.results.values import Violation
@@ -26,7 +27,8 @@ def false_claims(
     unprotected
         Pairs of failure scenario and VM.
     """
-    known, unit_of = set(cluster.vm_columns.names), _units(cluster)
+    known = set(cluster.vm_columns.names)
+    unit_of: dict[str | None, str] = dict(zip(cluster.node_columns.names, unit_names(cluster), strict=True))
     for scenario, vm in unprotected:
         restart = failover.get(scenario, {}).get(vm)
         if vm not in known:
@@ -37,14 +39,8 @@ def false_claims(
             yield Violation("failover", scenario, f"{vm} is listed as unprotected, but is not on {scenario}")
 
 
-def _units(cluster: Cluster) -> dict[str | None, str]:
-    """What fails with each node: its failure domain, or the node alone."""
-    nodes, wide = cluster.node_columns, cluster.guarantee.scope == "domain"
-    return {name: domain if wide and domain else name for name, domain in zip(nodes.names, nodes.domain, strict=True)}
-
-
 def _one_plan_decides(cluster: Cluster) -> bool:
-    """Whether a plan that holds shows that its VMs are protected; else it may hold and a VM be lost all the same."""
+    """Whether a plan that holds shows that its VMs are protected; else a VM may be lost although the plan holds."""
     asked = cluster.guarantee
     in_turn = asked.sequence == "sequential" and asked.failures > 1
     return not in_turn and (asked.policy is not None or asked.restart == "planned")

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from attrs import frozen
 
 from vmplace.auditor.case import Case, Resource, node_column, sums
-from vmplace.auditor.scenarios import AuditedScenarios
+from vmplace.auditor.scenarios import AuditedScenarios, unit_names
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
@@ -82,6 +82,7 @@ class _Reader:
         self.case, self.scenarios = case, scenarios
         self.pools = scenarios.pool[scenarios.units[:, 0]]
         self.units = set(scenarios.names) if scenarios.failures < 2 else frozenset()
+        self.unit_of = unit_names(case.cluster) if self.units else []
 
     def read(self, failover: Mapping[str, Mapping[str, str | None]]) -> AuditedPlans:
         vm_index, node_index = self.case.vm_index, self.case.node_index
@@ -116,10 +117,7 @@ class _Reader:
     def _is_home(self, unit: str, vm: int) -> bool:
         """Whether a VM is on a unit that can be named, although no scenario has it."""
         at = int(self.case.at[vm])
-        if at < 0 or unit not in self.units:
-            return False
-        domain = self.case.node.domain[at] if self.case.cluster.guarantee.scope == "domain" else ""
-        return unit == (domain or self.case.nodes[at])
+        return at >= 0 and unit in self.units and unit == self.unit_of[at]
 
     def _sift(self, key: str, plan: Mapping[str, str | None], vms: list[int], nodes: list[int]) -> tuple[list[int], list[int]]:
         """The entries without those that name no VM or no node."""

@@ -8,10 +8,11 @@ from math import comb
 import numpy as np
 from attrs import field, frozen
 
-from vmplace.auditor.case import Case
+from vmplace.auditor.case import Case, sums
+from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray
 
-__all__ = ["MOST_SCENARIOS", "AuditedScenarios"]
+__all__ = ["MOST_SCENARIOS", "AuditedScenarios", "unit_names"]
 
 MOST_SCENARIOS = 1_000_000
 """Of several units; pools with more are judged as a whole."""
@@ -112,9 +113,7 @@ class AuditedScenarios:
 
     def by_unit(self, nodes: IntArray, amounts: IntArray) -> IntArray:
         """The sum of amounts on nodes, unit by unit, shape (n_units,)."""
-        total = np.zeros(len(self.names) + 1, np.int64)
-        np.add.at(total, self.unit[nodes], amounts)
-        return total[:-1]
+        return sums(self.unit[nodes], amounts, len(self.names) + 1)[:-1]
 
     def is_crowded(self, key: str) -> bool:
         """Whether a key is a scenario of a pool that has too many to list."""
@@ -124,17 +123,21 @@ class AuditedScenarios:
         return any(len(rank) == self.failures and min(rank) >= 0 and rank == sorted(set(rank)) for rank in ranks)
 
 
+def unit_names(cluster: Cluster) -> list[str]:
+    """The name of each node's unit: its failure domain under a guarantee for domains, else its own."""
+    nodes, wide = cluster.node_columns, cluster.guarantee.scope == "domain"
+    return [domain if wide and domain else name for name, domain in zip(nodes.names, nodes.domain, strict=True)]
+
+
 def _node_units(case: Case) -> tuple[Sequence[str], IntArray]:
     return case.node.names, np.append(np.arange(len(case.node)), _NO_UNIT)
 
 
 def _domain_units(case: Case) -> tuple[list[str], IntArray]:
     """Units in document order: of two that share a name the order is that of their name."""
-    domains = list(case.node.domain)
-    first: dict[str, int] = {}
-    for i, (name, domain) in enumerate(zip(case.node.names, domains, strict=True)):
-        first.setdefault(domain or name, i)
-    called = [domain or name for name, domain in zip(case.node.names, domains, strict=True)]
+    called, first = unit_names(case.cluster), dict[str, int]()
+    for i, name in enumerate(called):
+        first.setdefault(name, i)
     pairs = list(zip(called, case.node_pool[:-1].tolist(), strict=True))
     number = {pair: u for u, pair in enumerate(sorted(set(pairs), key=lambda pair: (first[pair[0]], pair[1])))}
     return [name for name, _ in number], np.array([*(number[pair] for pair in pairs), _NO_UNIT], np.int64)
