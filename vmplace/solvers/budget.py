@@ -1,4 +1,4 @@
-"""Time: how much is left, whether to stop, and who hears of progress."""
+"""The time budget of a call: time limit, cancellation, Ctrl-C, and the progress callback."""
 
 import math
 import signal
@@ -15,27 +15,27 @@ from vmplace.model.units import short
 __all__ = ["Budget", "OutOfTimeError", "Progress"]
 
 _WORK_PER_SECOND = 0.06
-"""What a search measured in work may do for each second of the limit: a core under load does several times as much."""
+"""The work that a deterministic search may do for each second of the limit: a core under load does several times as much."""
 
 
 class OutOfTimeError(Exception):
-    """The budget is spent in the midst of a step that is of no use half done; caught within the package."""
+    """The budget is spent within a step that is of no use half done; caught within the package."""
 
 
 @frozen
 class Progress:
-    """What a progress callback is told.
+    """What a progress callback receives.
 
     Parameters
     ----------
     phase
-        What is being done: ``check`` or ``search``.
+        The step of the call: ``check`` or ``search``.
     elapsed
         Seconds since the call began.
     done, total
-        How many scenarios (or other parts) of how many, where that is known.
+        How many scenarios (or other parts) are done, and of how many, where known.
     value, bound
-        Best value of the objective so far, and the bound, where there are such.
+        The best value of the objective so far, and its bound, where known.
     """
 
     phase: str
@@ -54,14 +54,14 @@ class Budget:
     time_limit
         Seconds; None for no limit.
     cancel
-        Set it from any thread to have the call return the best it has.
+        Set it from any thread to make the call return the best it has.
     progress
         Called now and then, from the calling thread.
 
     Attributes
     ----------
     work : float
-        What searches may do that are measured in work instead of seconds: so little that the clock seldom ends them first.
+        What deterministic searches may do, in the solver's measure of work: so little that the clock seldom ends them first.
 
     Raises
     ------
@@ -77,7 +77,7 @@ class Budget:
     ) -> None:
         odd = isinstance(time_limit, bool) or not isinstance(time_limit, int | float | None)
         if odd or (time_limit is not None and not 0 <= time_limit <= math.inf):
-            raise InputError([Flaw("time_limit", f"{short(time_limit)} is no time: write seconds, 0 or more")])
+            raise InputError([Flaw("time_limit", f"{short(time_limit)} is not a time limit: write seconds, 0 or more")])
         self.start = time.monotonic()
         self.limit = math.inf if time_limit is None else float(time_limit)
         self.work = self.limit * _WORK_PER_SECOND
@@ -96,7 +96,7 @@ class Budget:
 
     @property
     def spent(self) -> bool:
-        """Whether it is time to return."""
+        """Whether the call should return."""
         return self.left <= 0
 
     def steps(self, per_work: float) -> int | None:
@@ -104,7 +104,7 @@ class Budget:
         return None if math.isinf(self.work) else round(self.work * per_work)
 
     def demand(self) -> None:
-        """Raise OutOfTimeError if it is time to return."""
+        """Raise OutOfTimeError if the budget is spent."""
         if self.spent:
             raise OutOfTimeError
 
@@ -117,7 +117,7 @@ class Budget:
         value: float | None = None,
         bound: float | None = None,
     ) -> None:
-        """Report progress, if anyone listens."""
+        """Report progress to the callback, if there is one."""
         if self._progress is not None:
             self._progress(Progress(phase, self.elapsed, done, total, value, bound))
 
@@ -129,14 +129,14 @@ class Budget:
         return inner
 
     def silent(self) -> "Budget":
-        """The same time, with nobody to hear of progress: for searches of parts, whose figures are not the whole's."""
+        """The same time without progress reports: for searches of parts, whose figures are not the whole's."""
         inner = self.share(1.0)
         inner._progress = None
         return inner
 
     @contextmanager
     def interruptible(self) -> Iterator["Budget"]:
-        """Within, Ctrl-C cancels the call instead of raising, where it would have raised KeyboardInterrupt."""
+        """A context in which Ctrl-C cancels the call, where it would have raised KeyboardInterrupt."""
         ours = threading.current_thread() is threading.main_thread()
         if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
             yield self

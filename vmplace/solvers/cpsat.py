@@ -1,4 +1,4 @@
-"""CP-SAT behind a small interface: a Program in; its status, values and bound out, within the budget."""
+"""CP-SAT: an integer linear program in; outcome, incumbent and dual bound out, within the budget."""
 
 import math
 import threading
@@ -20,7 +20,7 @@ _GRACE = 0.3
 
 
 class Outcome(Enum):
-    """What the search established."""
+    """The status of a program after a search."""
 
     OPTIMAL = "optimal"
     FEASIBLE = "feasible"
@@ -30,18 +30,18 @@ class Outcome(Enum):
 
 @frozen
 class Answer:
-    """The end of one search.
+    """What a solver established about a program.
 
     Parameters
     ----------
     outcome
-        What it established.
+        Its status.
     values
-        The best solution's values; None without one.
+        The incumbent: the values of the best solution; None without one.
     bound
-        The least the objective can be; None where nothing is known.
+        The dual bound, the least the objective can be; None where nothing is known.
     by
-        The engine that gave outcome and bound.
+        The solver that gave outcome and bound.
     """
 
     outcome: Outcome
@@ -57,16 +57,19 @@ class Answer:
 
 @define
 class CpSat:
-    """The engine, with its settings.
+    """The solver, with its settings.
 
     Parameters
     ----------
     seed
         Of the random choices.
     deterministic
-        End by the solver's own measure of work (`Budget.work`), so that a search cut short ends in the same place on
-        every run; the clock then only guards.
-    spent
+        Whether it ends by its own measure of work (`Budget.work`), so that a search cut short ends in the same place on every
+        run; the clock then only guards.
+
+    Attributes
+    ----------
+    spent : float
         Work done so far by all searches.
     """
 
@@ -92,11 +95,11 @@ class CpSat:
         budget
             The search returns the best it has when this is spent or cancelled.
         hint
-            A value for every variable, good but not necessarily feasible.
+            For a warm start: a value for every variable, good but not necessarily feasible.
         on_solution
             Called with each improving solution, from the solver's thread.
         on_progress
-            Called with value and bound now and then, from the calling thread.
+            Called with the incumbent's value and the dual bound now and then, from the calling thread.
         """
         best = Answer(Outcome.UNKNOWN, None, None)
         # One worker first: it is repeatable, and ends most searches soonest. Then a portfolio in lockstep, repeatable too.
@@ -127,11 +130,12 @@ class CpSat:
         work: float = math.inf,
         enough: Callable[[tuple[int, ...] | None], bool] | None = None,
     ) -> Answer:
-        """As `solve`, one search of so many workers and so much work that ends early once `enough` is true of its best."""
+        """As `solve`: one search of so many workers and so much work, which ends once `enough` is true of the incumbent."""
         try:
-            run = _Run(program, budget, hint, on_solution, on_progress, enough)
+            model = _build(program, hint, budget)
         except OutOfTimeError:
             return Answer(Outcome.UNKNOWN, None, None)
+        run = _Run(program, model, budget, on_solution, on_progress, enough)
         answer = run.solve(self._parameters(budget, workers, work))
         self.spent += run.work
         return answer
@@ -152,7 +156,7 @@ class CpSat:
 
 
 def together(program: IntegerProgram, first: Answer, second: Answer) -> Answer:
-    """What two searches of one program established together."""
+    """What two searches of one program established together: the better incumbent, the higher dual bound."""
     best, other = first, second
     if _value(program, second) < _value(program, first):
         best, other = second, first
@@ -171,61 +175,54 @@ def _value(program: IntegerProgram, answer: Answer) -> float:
     return math.inf if answer.values is None else program.value(program.objective, answer.values)
 
 
+@define
 class _Run:
     """One search, in a thread of its own so that the caller's keeps hearing of Ctrl-C and the clock."""
 
-    def __init__(
-        self,
-        program: IntegerProgram,
-        budget: Budget,
-        hint: Sequence[int] | None,
-        on_solution: Callable[[tuple[int, ...]], None] | None,
-        on_progress: Callable[[int, int], None] | None,
-        enough: Callable[[tuple[int, ...] | None], bool] | None,
-    ) -> None:
-        from ortools.sat.python import cp_model  # slow to import: only when first solving
-
-        self._cp = cp_model
-        self._budget = budget
-        self._n = len(program.lower)
-        self._scored = bool(program.objective)
-        self._on_solution = on_solution
-        self._on_progress = on_progress
-        self._enough = enough
-        self._model = _build(cp_model.CpModel(), program, hint, budget)
-        self._latest: tuple[int, ...] | None = None
-        self.work = 0.0
+    program: IntegerProgram
+    model: Any
+    budget: Budget
+    on_solution: Callable[[tuple[int, ...]], None] | None
+    on_progress: Callable[[int, int], None] | None
+    enough: Callable[[tuple[int, ...] | None], bool] | None
+    work: float = field(default=0.0, init=False)
+    _latest: tuple[int, ...] | None = field(default=None, init=False)
+    _progress: tuple[int, int] = field(default=(0, 0), init=False)
 
     def solve(self, parameters: dict[str, Any]) -> Answer:
-        solver = self._cp.CpSolver()
+        from ortools.sat.python import cp_model
+
+        solver = cp_model.CpSolver()
         for key, value in parameters.items():
             if value != math.inf:
                 setattr(solver.parameters, key, value)
-        if self._budget.spent:
+        if self.budget.spent:
             return Answer(Outcome.UNKNOWN, None, None)
         result: list[Any] = []
         done = threading.Event()
 
         def run() -> None:
             try:
-                result.append(solver.solve(self._model, self._listener()))
+                result.append(solver.solve(self.model, self._listener(cp_model)))
             finally:
                 done.set()
 
         threading.Thread(target=run, daemon=True).start()
         try:
-            while not done.wait(_TICK) and not self._budget.spent:
-                if self._enough is not None and self._enough(self._latest):
+            while not done.wait(_TICK) and not self.budget.spent:
+                if self.enough is not None and self.enough(self._latest):
                     break
-                if self._on_progress is not None and self._latest is not None:
-                    self._on_progress(*self._progress)
+                if self.on_progress is not None and self._latest is not None:
+                    self.on_progress(*self._progress)
         finally:  # what the callback raises must not leave the search running
             self._stop(solver, done)
         if not result:
             if done.is_set():
                 raise RuntimeError("the solver failed; this is a defect, please report it")
             return Answer(Outcome.FEASIBLE if self._latest else Outcome.UNKNOWN, self._latest, None)
-        return self._answer(solver, result[0])
+        if result[0] == cp_model.MODEL_INVALID:
+            raise OverflowError(f"the model's numbers are too large for the solver: {self.model.validate()}")
+        return self._answer(solver, Outcome[solver.status_name(result[0])])
 
     def _stop(self, solver: Any, done: threading.Event) -> None:
         """Ask until it is heard: a search that has only just begun misses the first call."""
@@ -234,40 +231,34 @@ class _Run:
             solver.stop_search()
             done.wait(_TICK)
 
-    def _listener(self) -> Any:
+    def _listener(self, cp_model: Any) -> Any:
         run = self
 
-        class Listener(self._cp.CpSolverSolutionCallback):  # type: ignore[misc,name-defined]
+        class Listener(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
             def on_solution_callback(self) -> None:
-                values = tuple(self.response_proto.solution)[: run._n]
-                run._progress = (round(self.objective_value), round(self.best_objective_bound)) if run._scored else (0, 0)
+                values = tuple(self.response_proto.solution)[: len(run.program.lower)]
+                if run.program.objective:
+                    run._progress = (round(self.objective_value), round(self.best_objective_bound))
                 run._latest = values  # after the progress: whoever sees the one may read the other
-                if run._on_solution is not None:
-                    run._on_solution(values)
+                if run.on_solution is not None:
+                    run.on_solution(values)
 
         return Listener()
 
-    _progress: tuple[int, int] = (0, 0)
-
-    def _answer(self, solver: Any, status: Any) -> Answer:
-        cp = self._cp
+    def _answer(self, solver: Any, outcome: Outcome) -> Answer:
         self.work = solver.response_proto.deterministic_time
-        if status == cp.MODEL_INVALID:
-            raise OverflowError(f"the model's numbers are too large for the solver: {self._model.validate()}")
-        outcome = {
-            cp.OPTIMAL: Outcome.OPTIMAL,
-            cp.FEASIBLE: Outcome.FEASIBLE,
-            cp.INFEASIBLE: Outcome.INFEASIBLE,
-        }.get(status, Outcome.UNKNOWN)
         values = tuple(solver.response_proto.solution) if outcome in (Outcome.OPTIMAL, Outcome.FEASIBLE) else None
         bound = None
-        if self._scored and outcome is not Outcome.INFEASIBLE and math.isfinite(solver.best_objective_bound):
+        if self.program.objective and outcome is not Outcome.INFEASIBLE and math.isfinite(solver.best_objective_bound):
             bound = solver.response_proto.inner_objective_lower_bound
         return Answer(outcome, values, bound)
 
 
-def _build(model: Any, program: IntegerProgram, hint: Sequence[int] | None, budget: Budget) -> Any:
+def _build(program: IntegerProgram, hint: Sequence[int] | None, budget: Budget) -> Any:
     """The program as a CP-SAT model, written straight into its protocol message: the operators cost several times that."""
+    from ortools.sat.python import cp_model  # slow to import: only when first solving
+
+    model = cp_model.CpModel()
     proto = model.proto
     for lower, upper in zip(program.lower, program.upper, strict=True):
         proto.variables.add().domain.extend([lower, upper])

@@ -1,4 +1,4 @@
-"""Two engines for one program: CP-SAT, soonest at good solutions and at logic, and HiGHS beside it, soonest at proofs."""
+"""A portfolio of two solvers in a race: CP-SAT, soonest at incumbents and at logic, and HiGHS, soonest at proofs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,11 +18,11 @@ _ALONE = 0.3
 
 @define
 class Portfolio:
-    """Both engines behind the interface of one.
+    """Both solvers behind the interface of one.
 
-    CP-SAT begins alone. What it leaves open, HiGHS and CP-SAT search side by side; whichever proves first ends both, and so do
-    CP-SAT's best and HiGHS's bound when they meet. Where that happens depends on the machine's load, and with it which of several
-    equally good solutions is returned. With `deterministic` they search in turn, each to a measure of its own work.
+    CP-SAT begins alone. What it leaves open, HiGHS and CP-SAT search side by side; the first proof ends both, and so do CP-SAT's
+    incumbent and HiGHS's dual bound when they meet. Where that happens depends on the machine's load, and with it which of
+    several equally good solutions is returned. With `deterministic` they search in turn, each to a measure of its own work.
 
     Parameters
     ----------
@@ -68,19 +68,20 @@ class Portfolio:
         )
         if first.settled or budget.spent or self.effort is not None:
             return first
+        best, start = first, first.values or hint
         highs = Highs.measured(budget) if self.deterministic else Highs()
-        if not program.objective or not highs.takes(program):
-            return together(program, first, self._continue(program, budget, first.values or hint, tell))
-        if self.deterministic:
-            second = together(program, first, highs.solve(program, budget=budget, hint=first.values, on_progress=tell.progress))
-            if second.settled or budget.spent:
-                return second
-            return together(program, second, self._continue(program, budget, second.values or hint, tell))
-        with highs.start(program, budget=budget, hint=first.values) as run:
-            return self._race(program, budget, first, first.values or hint, tell, run)
-
-    def _continue(self, program: IntegerProgram, budget: Budget, hint: Sequence[int] | None, tell: "_Told") -> Answer:
-        return self._cpsat.solve(program, budget=budget, hint=hint, on_solution=tell.on_solution, on_progress=tell.progress)
+        if program.objective and highs.takes(program):
+            if self.deterministic:
+                found = highs.solve(program, budget=budget, hint=first.values, on_progress=tell.progress)
+                best, over = together(program, first, found), False
+            else:
+                with highs.start(program, budget=budget, hint=first.values) as run:
+                    best, over = self._race(program, budget, first, start, tell, run)
+            if over or best.settled or budget.spent:
+                return best
+        start = best.values or hint
+        last = self._cpsat.solve(program, budget=budget, hint=start, on_solution=on_solution, on_progress=tell.progress)
+        return together(program, best, last)
 
     def _race(
         self,
@@ -90,7 +91,9 @@ class Portfolio:
         hint: Sequence[int] | None,
         tell: "_Told",
         run: HighsRun,
-    ) -> Answer:
+    ) -> tuple[Answer, bool]:
+        """What both establish, and whether that is the end: not where HiGHS ended without a word."""
+
         def enough(values: tuple[int, ...] | None) -> bool:
             tell.bound = max(tell.bound, -math.inf if run.bound is None else run.bound)
             latest = [found for found in (values, first.values) if found is not None]
@@ -102,9 +105,7 @@ class Portfolio:
             program, budget=budget, hint=hint, on_solution=tell.on_solution, on_progress=tell.progress, enough=enough
         )
         best = together(program, together(program, first, second), run.answer)
-        if run.answer.outcome is Outcome.UNKNOWN and run.ended and not best.settled and not budget.spent:
-            return together(program, best, self._continue(program, budget, best.values or hint, tell))
-        return best
+        return best, not (run.ended and run.answer.outcome is Outcome.UNKNOWN)
 
 
 @define

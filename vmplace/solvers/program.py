@@ -1,4 +1,4 @@
-"""An integer linear program as plain lists, which any engine can take."""
+"""An integer linear program as plain lists, which any solver can take."""
 
 from collections.abc import Iterable, Sequence
 

@@ -18,7 +18,7 @@ def test_bins_of_no_use_and_no_items():
 
 @pytest.mark.parametrize("sizes", [[3, 0], [-2]])
 def test_a_size_is_positive(sizes):
-    with pytest.raises(ValueError, match="is no size"):
+    with pytest.raises(ValueError, match="is not a size"):
         Instance.of(sizes, [(5, 1)])
 
 

@@ -97,7 +97,7 @@ def test_bins_that_are_not_there_do_not_shift_the_others():
 
 
 def test_a_size_is_positive():
-    with pytest.raises(ValueError, match="is no size"):
+    with pytest.raises(ValueError, match="is not a size"):
         pack([3, 0], [(5, 1)], budget=Budget())
 
 

@@ -50,7 +50,7 @@ class Instance:
         """
         tally = Counter(sizes)
         if any(size <= 0 for size in tally):
-            raise ValueError(f"{min(tally)} is no size of an item: sizes are positive integers")
+            raise ValueError(f"{min(tally)} is not a size: sizes are positive integers")
         unit = gcd(*tally) or 1
         ordered = sorted(tally, reverse=True)
         bins: Counter[int] = Counter()
