@@ -1,0 +1,270 @@
+"""The strategies: clusters and nodes, drawn feature by feature."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import evolve, fields
+from hypothesis import strategies as st
+
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import NodeColumns, VMColumns
+from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Rule, Tag, Together
+from vmplace.model.references import broken_references
+from vmplace.testing.skeleton import Amount, Draw, Features, Placed, Skeleton, draw_amounts, draw_needs, draw_skeleton, one_in
+
+__all__ = ["clusters", "nodes"]
+
+_STATES = ("online", "online", "online", "online", "maintenance", "offline")
+_HEADROOMS = (0.0, 0.1, 0.25, 0.5)
+_POLICIES = (None, "first-fit", "most-free", "best-fit")
+_ORDERS = (None, "largest-first", "priority", "as-listed")
+_MAX_RULES = 3
+
+
+def nodes(*, name: str = "n0", max_memory: int = 64, states: bool = True, pools: bool = True) -> st.SearchStrategy[Node]:
+    """Single nodes, some with a reserve.
+
+    Parameters
+    ----------
+    name
+        What they are called.
+    max_memory
+        The most memory they have, in MiB.
+    states
+        Whether some are in maintenance or offline.
+    pools
+        Whether some are in a second pool.
+    """
+    return st.integers(1, max_memory).flatmap(
+        lambda memory: st.builds(
+            Node,
+            st.just(name),
+            st.just(memory),
+            reserve=st.integers(0, min(2, memory - 1)),
+            state=st.sampled_from(_STATES) if states else st.just("online"),
+            pool=st.sampled_from(("default", "second")) if pools else st.just("default"),
+        )
+    )
+
+
+def clusters(
+    *,
+    min_nodes: int = 0,
+    max_nodes: int = 4,
+    max_vms: int = 6,
+    placed: Placed = "mixed",
+    rules: bool = True,
+    states: bool = True,
+    pools: bool = True,
+    unprotected: bool = True,
+    immovable: bool = True,
+    priorities: bool = True,
+    stopped: bool = True,
+    headroom: bool = True,
+    failures: Sequence[int] = (1,),
+    domains: bool = False,
+    resources: bool = False,
+    evictable: bool = False,
+    targets: bool = False,
+    restart: Sequence[str] = ("planned",),
+    policies: bool = False,
+    sequences: Sequence[str] = ("at-once",),
+) -> st.SearchStrategy[Cluster]:
+    """Valid clusters on the border between what can be survived and what cannot.
+
+    The sizes come first, then a placement with a backup for each VM, then nodes that hold exactly this, or a
+    little more or less; the VMs need not be placed that way in the cluster. Some have nodes of one size, some a
+    VM as large as all others, some no VM or no node, and each does without some of the features.
+
+    Parameters
+    ----------
+    min_nodes, max_nodes, max_vms
+        How many nodes and VMs there are; `min_nodes` may be 0.
+    placed
+        Whether VMs have a node: ``"all"`` of them, ``"none"``, or some (``"mixed"``).
+    rules
+        Whether there are rules (up to three, of every kind, by name and by tag).
+    states
+        Whether nodes may be in maintenance or offline.
+    pools
+        Whether there may be a second pool.
+    unprotected, immovable, priorities, stopped
+        Whether VMs may be unprotected, not movable, of several priorities, or not running.
+    headroom
+        Whether the guarantee may ask for headroom.
+    failures
+        What the number of failures is drawn from.
+    domains
+        Whether nodes may be in failure domains, which may fail as one and hold VMs apart.
+    resources
+        Whether there may be further resources (one or two), with overcommit, some of them soft.
+    evictable, targets
+        Whether VMs may be evictable, or migrate to a target.
+    restart
+        What the guarantee's `restart` is drawn from.
+    policies
+        Whether a policy may restart the VMs, in any of the orders.
+    sequences
+        What the guarantee's `sequence` is drawn from.
+
+    Examples
+    --------
+    >>> from hypothesis import given
+    >>> from vmplace.testing import clusters
+    >>> @given(clusters(max_nodes=3, rules=False))
+    ... def test_plugin_writes_what_it_reads(cluster): ...
+    """
+    features = Features(
+        min_nodes=min_nodes,
+        max_nodes=max_nodes,
+        max_vms=max_vms,
+        placed=placed,
+        rules=rules,
+        states=states,
+        pools=pools,
+        unprotected=unprotected,
+        immovable=immovable,
+        priorities=priorities,
+        stopped=stopped,
+        headroom=headroom,
+        domains=domains,
+        resources=resources,
+        evictable=evictable,
+        targets=targets,
+    )
+    guarantees = {"failures": tuple(failures), "restart": tuple(restart), "sequence": tuple(sequences)}
+    return _clusters(features, guarantees | ({"policy": _POLICIES, "order": _ORDERS} if policies else {}))
+
+
+_FEATURES = tuple(feature.name for feature in fields(Features))[4:]
+_ASKED_FOR = ("domains", "resources", "evictable", "targets")
+
+
+@st.composite
+def _clusters(draw: Draw, features: Features, guarantees: Mapping[str, tuple[Any, ...]]) -> Cluster:
+    features = _swarm(draw, features)
+    frame = draw_skeleton(draw, features, guarantees)
+    amounts = draw_amounts(draw, frame) if features.resources and frame.sizes else []
+    hosts = _nodes(draw, features, frame, amounts)
+    places = _places(draw, features, frame, [host.usable for host in hosts])
+    vms = [_vm(draw, features, frame, amounts, j, place) for j, place in enumerate(places)]
+    rules: list[Rule] = []
+    if features.rules and vms:
+        hosts, vms = _tagged(draw, hosts), _tagged(draw, vms)
+        drawn = [_rule(draw, hosts, vms, features.domains) for _ in range(draw(st.integers(1, _MAX_RULES)))]
+        rules = _consistent(hosts, vms, drawn)
+    share = draw(st.sampled_from(_HEADROOMS)) if features.headroom else 0.0
+    return Cluster(
+        hosts,
+        vms,
+        rules,
+        evolve(frame.guarantee, headroom=share),
+        overcommit={amount.name: amount.ratio for amount in amounts if amount.ratio is not None},
+        soft_resources=[amount.name for amount in amounts if amount.soft],
+    )
+
+
+def _swarm(draw: Draw, features: Features) -> Features:
+    """Each cluster does without some of the features, if several are wanted: all at once leave little that can be placed.
+
+    Those that have to be asked for are left out less often.
+    """
+    wanted = [name for name in _FEATURES if getattr(features, name)]
+    kept = {name: draw(one_in(3)) != (name in _ASKED_FOR) for name in wanted} if len(wanted) > 1 else {}
+    return evolve(features, **kept)
+
+
+def _nodes(draw: Draw, features: Features, frame: Skeleton, amounts: Sequence[Amount]) -> list[Node]:
+    rooms = frame.rooms or draw_needs(draw, frame)
+    if amounts and draw(one_in(3)):
+        rooms = [2 * room for room in rooms]  # so that a further resource binds
+    return [_node(draw, features, frame, amounts, i, room) for i, room in enumerate(rooms)]
+
+
+def _node(draw: Draw, features: Features, frame: Skeleton, amounts: Sequence[Amount], index: int, room: int) -> Node:
+    usable = max(1, room)
+    reserve = draw(st.sampled_from((0, 0, 0, 1, 5)))
+    return Node(
+        f"n{index}",
+        usable + reserve,
+        reserve=reserve,
+        state=draw(st.sampled_from(_STATES)) if features.states else "online",
+        domain=frame.domain_of[index],
+        pool=frame.pool_of[index],
+        resources={amount.name: amount.holdings[index] for amount in amounts if amount.holdings[index]},
+    )
+
+
+def _places(draw: Draw, features: Features, frame: Skeleton, free: list[int]) -> list[int | None]:
+    """Where the VMs are now: at home, anywhere in their pool, or wherever most is free (which leaves room in crumbs)."""
+    way = draw(st.sampled_from(("home", "spread", "stray")))
+    places: list[int | None] = []
+    for size, home in zip(frame.sizes, frame.home, strict=True):
+        waits = not free or features.placed == "none" or (features.placed == "mixed" and draw(one_in(3)))
+        place = None if waits else _place(draw, way, home, frame.pool(home), free)
+        if place is not None:
+            free[place] -= size
+        places.append(place)
+    return places
+
+
+def _place(draw: Draw, way: str, home: int, pool: Sequence[int], free: Sequence[int]) -> int:
+    if way == "home":
+        return home
+    if way == "spread":
+        return max(pool, key=lambda node: free[node])
+    place: int = draw(st.sampled_from(pool))
+    return place
+
+
+def _vm(draw: Draw, features: Features, frame: Skeleton, amounts: Sequence[Amount], index: int, place: int | None) -> VM:
+    pool = frame.pool_of[frame.home[index]] if frame.pool_of else "default"
+    target = frame.target[index] if place is not None else None
+    return VM(
+        f"v{index}",
+        frame.sizes[index],
+        None if place is None else f"n{place}",
+        target=None if target is None else f"n{target}",
+        running=not (features.stopped and draw(one_in(8))),
+        movable=not (features.immovable and draw(one_in(4))),
+        protected=not (features.unprotected and draw(one_in(5))),
+        evictable=frame.evictable[index],
+        priority=draw(st.sampled_from((0, 0, 1, -1))) if features.priorities else 0,
+        pool=pool,
+        resources={amount.name: amount.demands[index] for amount in amounts if amount.demands[index]},
+    )
+
+
+def _tagged(draw: Draw, things: Sequence[Any]) -> list[Any]:
+    return [evolve(thing, tags=frozenset({"red"})) if draw(st.booleans()) else thing for thing in things]
+
+
+def _rule(draw: Draw, hosts: Sequence[Node], vms: Sequence[VM], domains: bool) -> Rule:
+    kind = draw(st.sampled_from((Apart, Together, OnlyOn, NotOn)))
+    must = draw(st.sampled_from((True, True, False)))
+    parts: dict[str, Any] = {"vms": _members(draw, vms), "must": must, "during_failover": not draw(one_in(3))}
+    if not must:
+        parts["weight"] = draw(st.integers(1, 3))
+    if kind in (OnlyOn, NotOn):
+        parts["nodes"] = _members(draw, hosts)
+    if kind is Apart and domains:
+        parts["scope"] = draw(st.sampled_from(("node", "domain", "domain")))
+    rule: Rule = kind(**parts)
+    return rule
+
+
+def _members(draw: Draw, things: Sequence[Any]) -> tuple[str, ...] | Tag:
+    if not things or draw(one_in(4)):
+        return Tag("red")
+    names = [thing.name for thing in things]
+    return tuple(draw(st.lists(st.sampled_from(names), min_size=1, unique=True)))
+
+
+def _consistent(hosts: Sequence[Node], vms: Sequence[VM], rules: Sequence[Rule]) -> list[Rule]:
+    """The rules without those that contradict earlier ones: nothing is drawn in vain."""
+    kept: list[Rule] = []
+    for rule in rules:
+        wanted = [*kept, rule]
+        if not broken_references(NodeColumns.holding(hosts), VMColumns.holding(vms), list(enumerate(wanted))):
+            kept = wanted
+    return kept
