@@ -13,6 +13,7 @@ from vmplace.model.labels import Labels
 from vmplace.model.what_if import fresh_names, what_if
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import Problem
+from vmplace.problem.restrict import rows_of
 
 __all__ = ["EnlargedCluster"]
 
@@ -53,18 +54,7 @@ class EnlargedCluster:
         rows = np.concatenate([np.arange(last - step), new, np.arange(last, one.n_vms)])
         original = one.original[rows]
         original[last - step : last - step + len(new)] = len(self.part.vms) + np.arange(len(new))
-        return evolve(
-            one,
-            demand=one.demand[rows],
-            node_of=one.node_of[rows],
-            protected=one.protected[rows],
-            evictable=one.evictable[rows],
-            optional=one.optional[rows],
-            movable=one.movable[rows],
-            priority=one.priority[rows],
-            signature=one.signature[rows],
-            original=original,
-        )
+        return evolve(rows_of(one, rows), original=original)
 
     @cached_property
     def demand(self) -> IntArray:

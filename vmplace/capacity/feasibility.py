@@ -1,15 +1,20 @@
 """Feasibility oracle of capacity planning: whether a problem has any placement that keeps the guarantee."""
 
+from collections.abc import Callable
+
 from attrs import evolve, frozen
 
 from vmplace.failover.certify import certify
 from vmplace.failover.outcome import Reason
+from vmplace.model.converters import parse_count, placed
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.units import short
 from vmplace.problem.problem import Problem
 from vmplace.search.bounds.necessary import impossible
 from vmplace.search.consolidate import spare_packing
 from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.heuristics import construct
-from vmplace.search.strategy import Strategy
+from vmplace.search.strategy import METHODS, Strategy
 from vmplace.solvers.budget import Budget
 
 __all__ = ["Feasibility", "FeasibilityOracle", "with_preferences"]
@@ -58,6 +63,13 @@ class FeasibilityOracle:
     seed: int
     deterministic: bool
 
+    @classmethod
+    def of(cls, move_running: bool, method: str, seed: int, deterministic: bool) -> "FeasibilityOracle":
+        """The same with arguments that are checked; raises InputError that names the one that is wrong."""
+        if method not in METHODS:
+            raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(METHODS)}")])
+        return cls(move_running, method, placed("seed", parse_count)(seed), deterministic)
+
     @property
     def goal(self) -> Goal:
         """The first placement found is as good as any."""
@@ -65,24 +77,27 @@ class FeasibilityOracle:
 
     def quick(self, problem: Problem, *, budget: Budget) -> Feasibility:
         """By bounds and by constructions that spread, or pack, what is to be placed."""
-        problem, goal = _musts_only(problem), self.goal
-        fit = _packed(problem, goal, budget.share(_PACKING_SHARE))
-        if fit.best is not None or fit.infeasible:
-            return fit
-        packing = evolve(goal, objectives=("moves",))
-        for aim in (goal,) if self.move_running else (packing, goal):
+        return self._decided(problem, self._constructed, budget)
+
+    def thorough(self, problem: Problem, *, budget: Budget) -> Feasibility:
+        """By all methods."""
+        return self._decided(problem, self._searched, budget)
+
+    def _decided(self, problem: Problem, method: Callable[[Problem, Budget], Feasibility], budget: Budget) -> Feasibility:
+        problem = evolve(problem, compiled_rules=tuple(rule for rule in problem.compiled_rules if rule.must))
+        fit = _packed(problem, self.goal, budget.share(_PACKING_SHARE))
+        return fit if fit.best is not None or fit.infeasible else method(problem, budget)
+
+    def _constructed(self, problem: Problem, budget: Budget) -> Feasibility:
+        packing = evolve(self.goal, objectives=("moves",))
+        for aim in (self.goal,) if self.move_running else (packing, self.goal):
             best = None if budget.spent else construct(problem, aim, budget=budget)
             if best is not None and best.verdict.safe:
                 return Feasibility(best, method="greedy")
         return Feasibility(method="greedy")
 
-    def thorough(self, problem: Problem, *, budget: Budget) -> Feasibility:
-        """By all methods."""
-        problem, goal = _musts_only(problem), self.goal
-        fit = _packed(problem, goal, budget.share(_PACKING_SHARE))
-        if fit.best is not None or fit.infeasible:
-            return fit
-        finding, method = Strategy(self.method, self.seed, self.deterministic).find(problem, goal, budget=budget)
+    def _searched(self, problem: Problem, budget: Budget) -> Feasibility:
+        finding, method = Strategy(self.method, self.seed, self.deterministic).find(problem, self.goal, budget=budget)
         safe = finding.best is not None and finding.best.verdict.safe
         return Feasibility(finding.best if safe else None, finding.infeasible, None, method)
 
@@ -107,7 +122,3 @@ def _packed(problem: Problem, goal: Goal, budget: Budget) -> Feasibility:
     if not verdict.safe:
         return Feasibility()
     return Feasibility(CandidatePlacement(packing.node_of, None, verdict, (0,)), method="bin packing")
-
-
-def _musts_only(problem: Problem) -> Problem:
-    return evolve(problem, compiled_rules=tuple(binding for binding in problem.compiled_rules if binding.must))

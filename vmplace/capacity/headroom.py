@@ -14,7 +14,7 @@ from vmplace.capacity.results import Headroom, HeadroomTable
 from vmplace.failover.certify import certify
 from vmplace.failover.witness import unprotected
 from vmplace.model.cluster import Cluster
-from vmplace.model.converters import parse_count, parse_resources, parse_weight, placed
+from vmplace.model.converters import parse_resources, parse_weight, placed
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import parse_memory, short
 from vmplace.model.what_if import part_of
@@ -24,7 +24,7 @@ from vmplace.problem.names import Names
 from vmplace.results.placement import Solution
 from vmplace.results.values import Status
 from vmplace.search.goal import CandidatePlacement, Goal, migrated
-from vmplace.search.strategy import METHODS, Strategy
+from vmplace.search.strategy import Strategy
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["COMMON_SIZES", "headroom", "headroom_table"]
@@ -87,7 +87,7 @@ def headroom(
     InputError
         (a ValueError) that names the argument that is wrong.
     """
-    oracle = _oracle(move_running, method, seed, deterministic)
+    oracle = FeasibilityOracle.of(move_running, method, seed, deterministic)
     bundle, needs = _parse_bundle(memory), placed("resources", parse_resources)(resources or {})
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         return _HeadroomSearch(EnlargedCluster(cluster, *part_of(cluster, pool), bundle, needs), oracle, budget).run()
@@ -123,7 +123,7 @@ def headroom_table(
     InputError
         (a ValueError) that names the argument that is wrong.
     """
-    oracle = _oracle(move_running, method, seed, deterministic)
+    oracle = FeasibilityOracle.of(move_running, method, seed, deterministic)
     bundles = [_parse_bundle(size, "sizes") for size in sizes]
     needs, (part, own) = placed("resources", parse_resources)(resources or {}), part_of(cluster, pool)
     rows = []
@@ -132,12 +132,6 @@ def headroom_table(
             inner = budget.share(1 / (len(bundles) - number))
             rows.append(_HeadroomSearch(EnlargedCluster(cluster, part, own, bundle, needs), oracle, inner).run())
     return HeadroomTable(cluster=cluster, rows=tuple(rows))
-
-
-def _oracle(move_running: bool, method: str, seed: int, deterministic: bool) -> FeasibilityOracle:
-    if method not in METHODS:
-        raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(METHODS)}")])
-    return FeasibilityOracle(move_running, method, placed("seed", parse_count)(seed), deterministic)
 
 
 def _parse_bundle(memory: Any, place: str = "memory") -> dict[int, int]:

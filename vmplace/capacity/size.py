@@ -25,7 +25,6 @@ from vmplace.problem.names import Names
 from vmplace.results.values import Status
 from vmplace.search.bounds.necessary import impossible
 from vmplace.search.goal import CandidatePlacement, Goal
-from vmplace.search.strategy import METHODS
 from vmplace.solvers.budget import Budget, Progress
 from vmplace.solvers.cpsat import Answer, Outcome
 
@@ -96,9 +95,7 @@ def size(
     InputError
         (a ValueError) that names the argument that is wrong.
     """
-    if method not in METHODS:
-        raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(METHODS)}")])
-    oracle = FeasibilityOracle(False, method, placed("seed", parse_count)(seed), deterministic)
+    oracle = FeasibilityOracle.of(False, method, seed, deterministic)
     kinds, share = _parse_kinds(node), placed("growth", _parse_growth)(growth)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         part, own = part_of(cluster, pool)

@@ -9,11 +9,11 @@ import numpy as np
 from attrs import field, frozen
 
 from vmplace.capacity.regression import Line
-from vmplace.failover.check import check
+from vmplace.failover.check import verdict_now
 from vmplace.model.cluster import Cluster
 from vmplace.model.errors import Flaw, InputError
 from vmplace.problem.compile import compile_problem
-from vmplace.problem.problem import Problem
+from vmplace.problem.names import Names
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget, Progress
@@ -128,7 +128,7 @@ def trend(
     -------
     Trend
         For each pool its snapshots by date, and a forecast where there are two dates or more. Where the guarantee changes, that
-        is a warning, and the last one's is what the forecast is about.
+        is a warning, and the forecast uses the last one.
 
     Raises
     ------
@@ -137,14 +137,13 @@ def trend(
     """
     moments = _moments(clusters)
     order = sorted(range(len(clusters)), key=lambda i: moments[i])
-    problems = [compile_problem(clusters[i]) for i in order]
+    names = [Names(clusters[i], compile_problem(clusters[i])) for i in order]
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        statuses = [_statuses(clusters[i], budget, done, len(order)) for done, i in enumerate(order)]
+        dated = [_Dated(moments[i], names[done], _statuses(names, done, budget)) for done, i in enumerate(order)]
         seconds = round(budget.elapsed, 3)
-    pools = list(dict.fromkeys(pool for each in statuses for pool in each))
-    dated = [(moments[i], clusters[i]) for i in order]
+    pools = list(dict.fromkeys(pool for date in dated for pool in date.status))
     return Trend(
-        courses=tuple(_course(pool, dated, problems, statuses) for pool in pools),
+        courses=tuple(_course(pool, [date for date in dated if pool in date.status]) for pool in pools),
         warnings=tuple(_warnings([clusters[i] for i in order])),
         stats={"seconds": seconds},
     )
@@ -176,10 +175,10 @@ def _moments(clusters: Sequence[Cluster]) -> list[datetime]:
     return moments
 
 
-def _statuses(cluster: Cluster, budget: Budget, done: int, total: int) -> Mapping[str, Status]:
-    budget.tell("trend", done=done, total=total)
-    limit = budget.share(1 / (total - done)).left
-    return check(cluster, time_limit=None if np.isinf(limit) else limit, cancel=budget.cancel).pools
+def _statuses(names: Sequence[Names], done: int, budget: Budget) -> Mapping[str, Status]:
+    budget.tell("trend", done=done, total=len(names))
+    with Budget(budget.share(1 / (len(names) - done)).left, budget.cancel).interruptible() as inner:
+        return verdict_now(names[done], inner)[0].pools
 
 
 def _warnings(clusters: Sequence[Cluster]) -> list[str]:
@@ -199,47 +198,44 @@ def _few(dates: Sequence[str | None]) -> str:
     return f"{dates[0]}" if len(dates) == 1 else f"{dates[0]} and {len(dates) - 1} more"
 
 
-def _course(
-    pool: str,
-    dated: Sequence[tuple[datetime, Cluster]],
-    problems: Sequence[Problem],
-    statuses: Sequence[Mapping[str, Status]],
-) -> Course:
-    snapshots, moments, loads = [], [], []
-    for (moment, cluster), problem, status in zip(dated, problems, statuses, strict=True):
-        if pool not in status:
-            continue
-        number = _number(pool, cluster)
-        load, room = _loads(problem, number), _room(problem, number)
+@frozen(eq=False)
+class _Dated:
+    """A cluster on its date, compiled, with the verdict of each pool."""
+
+    moment: datetime
+    names: Names
+    status: Mapping[str, Status]
+
+    def snapshot(self, pool: str) -> Snapshot:
+        """A pool as it stands."""
+        problem, number = self.names.problem, self.names.pools.index(pool)
         mine = (problem.pool == number) & (problem.online | problem.maintenance)
         allocated = int(problem.memory[problem.vm_pool == number].sum())
         free = int(problem.usable[mine].sum()) - allocated
-        snapshots.append(Snapshot(str(cluster.date), allocated, free, _least(load, room), status[pool]))
-        moments.append(moment)
-        loads.append(load)
-    last = _room(problems[-1], _number(pool, dated[-1][1])) if pool in statuses[-1] else room
-    headrooms = [_least(load, last) for load in loads]
-    return Course(pool, tuple(snapshots), _forecast(moments, headrooms) if len(moments) > 1 else None)
+        headroom = _least(self.load(pool), self.room(pool))
+        return Snapshot(str(self.names.cluster.date), allocated, free, headroom, self.status[pool])
+
+    def load(self, pool: str) -> tuple[int, int]:
+        """What all VMs need in normal running, and those that must restart, in MiB; without VMs that may stay in maintenance."""
+        problem = self.names.problem
+        mine = (problem.vm_pool == self.names.pools.index(pool)) & ~problem.on_maintenance
+        return int(problem.memory[mine].sum()), int(problem.memory[mine & problem.protected].sum())
+
+    def room(self, pool: str) -> tuple[int, int]:
+        """What there is for these in MiB: all in normal running, and all without the units that have most and may fail."""
+        problem = self.names.problem
+        mine = (problem.pool == self.names.pools.index(pool)) & problem.online
+        by_unit = np.zeros(len(problem.unit_pool), dtype=np.int64)
+        np.add.at(by_unit, problem.unit[mine], problem.usable[mine])
+        kept = np.sort(by_unit)[: max(0, len(by_unit) - problem.failures)]
+        return int(problem.limit[mine].sum()), int(kept.sum())
 
 
-def _number(pool: str, cluster: Cluster) -> int:
-    """A pool's number in the compiled cluster."""
-    return list(dict.fromkeys([*cluster.node_columns.pool.words, *cluster.vm_columns.pool.words])).index(pool)
-
-
-def _loads(problem: Problem, pool: int) -> tuple[int, int]:
-    """What all VMs need in normal running, and those that must restart, in MiB; without VMs that may stay in maintenance."""
-    mine = (problem.vm_pool == pool) & ~problem.on_maintenance
-    return int(problem.memory[mine].sum()), int(problem.memory[mine & problem.protected].sum())
-
-
-def _room(problem: Problem, pool: int) -> tuple[int, int]:
-    """What there is for these in MiB: all in normal running, and all without the units that have most and may fail."""
-    mine = (problem.pool == pool) & problem.online
-    by_unit = np.zeros(len(problem.unit_pool), dtype=np.int64)
-    np.add.at(by_unit, problem.unit[mine], problem.usable[mine])
-    kept = np.sort(by_unit)[: max(0, len(by_unit) - problem.failures)]
-    return int(problem.limit[mine].sum()), int(kept.sum())
+def _course(pool: str, dated: Sequence[_Dated]) -> Course:
+    room = dated[-1].room(pool)
+    headrooms = [_least(date.load(pool), room) for date in dated]
+    forecast = _forecast([date.moment for date in dated], headrooms) if len(dated) > 1 else None
+    return Course(pool, tuple(date.snapshot(pool) for date in dated), forecast)
 
 
 def _least(load: tuple[int, int], room: tuple[int, int]) -> int:

@@ -201,10 +201,9 @@ def _breaking_failures(rule: CompiledRule, verdict: Verdict) -> Iterator[int]:
 
 def _in_turn(names: Names, verdict: Verdict) -> Iterator[str]:
     """Pools that survive each failure by itself, but not all one after the other."""
-    pools = list(dict.fromkeys([*names.cluster.node_columns.pool.words, *names.cluster.vm_columns.pool.words]))
     for number, fate in verdict.turns.items():
         if fate == ScenarioStatus.UNSAFE:
-            yield f"pool {pools[number]}: no plans for the first failure leave room for each that may follow"
+            yield f"pool {names.pools[number]}: no plans for the first failure leave room for each that may follow"
 
 
 def _degraded(names: Names, verdict: Verdict) -> Iterator[str]:
@@ -238,7 +237,7 @@ def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Seq
     """Each pool's own verdict, in document order: unsafe by a failure, a fault or a protected VM that waits."""
     cluster, problem = names.cluster, names.problem
     nodes, vms = cluster.node_columns, cluster.vm_columns
-    pools = list(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))
+    pools = names.pools
     waits = (problem.protected | problem.optional) & (node_of < 0)
     condemned = {pools[pool] for pool in np.unique(problem.vm_pool[waits]).tolist()}
     if faults:

@@ -14,10 +14,10 @@ from vmplace.model.entities import Guarantee
 from vmplace.problem.problem import BoolArray, CompiledRule, Problem, normal_limit
 from vmplace.problem.signatures import signed
 
-__all__ = ["in_state", "only", "placed", "promising", "ruled", "rules_of", "without", "yielding"]
+__all__ = ["in_state", "only", "placed", "promising", "rows_of", "ruled", "rules_of", "without", "yielding"]
 
-_COLUMNS = ("demand", "node_of", "protected", "evictable", "optional", "movable", "priority", "original")
-"""Fields of a problem with an entry for each VM; `signature` is made anew."""
+_COLUMNS = ("demand", "node_of", "protected", "evictable", "optional", "movable", "priority", "signature", "original")
+"""Fields of a problem with an entry for each VM."""
 
 
 def without(
@@ -41,11 +41,16 @@ def without(
         place[left] = np.arange(len(left))
         kept = [evolve(rule, vms=place[rule.vms[place[rule.vms] >= 0]]) for rule in kept]
         pool, n_incoming = pool[left], int(problem.incoming[left].sum())
-        problem = evolve(problem, **{name: getattr(problem, name)[left] for name in _COLUMNS}, n_incoming=n_incoming)
+        problem = evolve(rows_of(problem, left), n_incoming=n_incoming)
     if nodes is not None:
         out = problem.drained | nodes
         problem = evolve(problem, drained=out, online=problem.online & ~out, maintenance=problem.maintenance & ~out)
     return ruled(problem, [rule for rule in kept if rule.binds], pool)
+
+
+def rows_of(problem: Problem, vms: IntArray) -> Problem:
+    """The problem with just these VMs, each as often as it occurs; rules keep the indices that they have."""
+    return evolve(problem, **{name: getattr(problem, name)[vms] for name in _COLUMNS})
 
 
 def only(problem: Problem, pool: int) -> Problem:
