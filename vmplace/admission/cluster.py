@@ -1,6 +1,7 @@
 """A cluster that changes, with its certificates: kept incrementally where memory alone binds, else certified anew."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 import numpy as np
 from attrs import evolve
@@ -271,19 +272,10 @@ class Ledger:
         InputError
             If the rules contradict each other with that VM.
         """
-        now, place, changed = self._cluster, self._place.get(vm.name), self._changed.get(vm.name)
-        self.put(vm)
-        try:
-            cluster = self.cluster
-        finally:
-            if place is None:
-                self.remove(vm.name)
-            elif changed is None:
-                del self._changed[vm.name]
-            else:
-                self._changed[vm.name] = changed
-            self._cluster = now
-        return cluster, list(cluster.vms.names).index(vm.name)
+        other = copy(self)
+        other._place, other._changed = dict(self._place), dict(self._changed)
+        other.put(vm)
+        return other.cluster, list(other.cluster.vms.names).index(vm.name)
 
     def put(self, vm: VM) -> None:
         """A VM is new, or has changed."""

@@ -36,6 +36,7 @@ _GROW, _SHRINK = 1.15, 0.8
 _MEMORY = 0.8
 _TRIES = 400
 _OTHERS = 2
+_OPERATORS = 4
 
 _REPAIR_EFFORT = 1.0
 _NODES = (4, 8, 16, 32)
@@ -145,6 +146,8 @@ def improve(
 
 @define
 class _LargeNeighbourhoodSearch:
+    """The incumbent, and how much each destroy operator has helped."""
+
     problem: Problem
     goal: Goal
     best: CandidatePlacement
@@ -157,14 +160,14 @@ class _LargeNeighbourhoodSearch:
     _size: list[float] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._weight = [1.0] * len(_DESTROY)
-        self._size = [float(_FIRST)] * len(_DESTROY)
+        self._weight = [1.0] * _OPERATORS
+        self._size = [float(_FIRST)] * _OPERATORS
 
     def step(self, budget: Budget) -> None:
         """Try one neighbourhood."""
-        kind = self.chance.choices(range(len(_DESTROY)), self._weight)[0]
-        incumbent = _Incumbent(self.problem, self.goal, self.best.node_of, self.chance)
-        chosen = _DESTROY[kind](incumbent, round(self._size[kind]))
+        kind = self.chance.choices(range(_OPERATORS), self._weight)[0]
+        destroy = (self._some_nodes, self._extremes, self._moved, self._scattered)[kind]
+        chosen = destroy(round(self._size[kind]))
         self.steps += 1
         found = self._anew(chosen, budget) if len(chosen) else None
         helped = found is not None and found.values < self.best.values
@@ -198,36 +201,22 @@ class _LargeNeighbourhoodSearch:
         self._size = [min(max(size * factor, _FEWEST), _MOST) for size in self._size]
         return found
 
-
-DestroyOperator = Callable[["_Incumbent", int], IntArray]
-"""Of a placement and a number, about so many VMs to free."""
-
-
-@frozen(eq=False)
-class _Incumbent:
-    """A placement, and what destroy operators choose from."""
-
-    problem: Problem
-    goal: Goal
-    node_of: IntArray
-    chance: Random
-
     @property
-    def free(self) -> BoolArray:
+    def _free(self) -> BoolArray:
         """VMs that may be placed anew."""
         return self.goal.free(self.problem)
 
-    def on(self, nodes: list[int], most: int, *, at_least: int = 2) -> IntArray:
+    def _on(self, nodes: list[int], most: int, *, at_least: int = 2) -> IntArray:
         """VMs that may be placed anew on these nodes, node by node until there are enough."""
         chosen: list[int] = []
         for number, node in enumerate(nodes):
-            here = np.flatnonzero(self.free & (self.node_of == node)).tolist()
+            here = np.flatnonzero(self._free & (self.best.node_of == node)).tolist()
             if number >= at_least and len(chosen) + len(here) > most:
                 break
             chosen += here
         return np.array(chosen[: max(most, _MOST)], dtype=np.int64)
 
-    def pool(self) -> list[int]:
+    def _pool(self) -> list[int]:
         """Online nodes of one pool, in random order."""
         online = np.flatnonzero(self.problem.online)
         pool = self.problem.pool[self.chance.choice(online.tolist())]
@@ -235,36 +224,31 @@ class _Incumbent:
         self.chance.shuffle(nodes)
         return nodes
 
+    # Destroy operators: each frees about so many VMs
 
-def _some_nodes(place: _Incumbent, most: int) -> IntArray:
-    """All VMs of random nodes."""
-    return place.on(place.pool(), most)
+    def _some_nodes(self, most: int) -> IntArray:
+        """All VMs of random nodes."""
+        return self._on(self._pool(), most)
 
+    def _extremes(self, most: int) -> IntArray:
+        """All VMs of the fullest node, of the emptiest, and of random ones."""
+        nodes = self._pool()
+        load = self.problem.load(self.best.node_of)
+        share = {node: Fraction(int(load[node]), int(self.problem.usable[node])) for node in nodes}
+        fullest, emptiest = max(nodes, key=lambda n: share[n]), min(nodes, key=lambda n: share[n])
+        return self._on(list(dict.fromkeys([fullest, emptiest, *nodes])), most)
 
-def _extremes(place: _Incumbent, most: int) -> IntArray:
-    """All VMs of the fullest node, of the emptiest, and of random ones."""
-    nodes = place.pool()
-    load = place.problem.load(place.node_of)
-    share = {node: Fraction(int(load[node]), int(place.problem.usable[node])) for node in nodes}
-    fullest, emptiest = max(nodes, key=lambda n: share[n]), min(nodes, key=lambda n: share[n])
-    return place.on(list(dict.fromkeys([fullest, emptiest, *nodes])), most)
+    def _moved(self, most: int) -> IntArray:
+        """VMs that are not where they were, and all of some random node, which may do better what those do that they left."""
+        moved = np.flatnonzero((self.problem.node_of >= 0) & (self.problem.node_of != self.best.node_of) & self._free).tolist()
+        self.chance.shuffle(moved)
+        others = self._on(self._pool(), 1, at_least=1)
+        return np.unique(np.concatenate([np.array(moved[:most], dtype=np.int64), others]))
 
-
-def _moved(place: _Incumbent, most: int) -> IntArray:
-    """VMs that are not where they were, and all of some random node, which may do better what those do that they left."""
-    moved = np.flatnonzero((place.problem.node_of >= 0) & (place.problem.node_of != place.node_of) & place.free).tolist()
-    place.chance.shuffle(moved)
-    others = place.on(place.pool(), 1, at_least=1)
-    return np.unique(np.concatenate([np.array(moved[:most], dtype=np.int64), others]))
-
-
-def _scattered(place: _Incumbent, most: int) -> IntArray:
-    """Random VMs anywhere."""
-    free = np.flatnonzero(place.free).tolist()
-    return np.array(place.chance.sample(free, min(most, len(free))), dtype=np.int64)
-
-
-_DESTROY: tuple[DestroyOperator, ...] = (_some_nodes, _extremes, _moved, _scattered)
+    def _scattered(self, most: int) -> IntArray:
+        """Random VMs anywhere."""
+        free = np.flatnonzero(self._free).tolist()
+        return np.array(self.chance.sample(free, min(most, len(free))), dtype=np.int64)
 
 
 def repair_nodes(

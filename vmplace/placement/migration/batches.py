@@ -63,23 +63,23 @@ class BatchGate:
         self._busy[node] += more
 
 
-def in_batches(migration_state: MigrationState, hops: Sequence[Hop], limits: MigrationLimits) -> list[Batch]:
+def in_batches(state: MigrationState, hops: Sequence[Hop], limits: MigrationLimits) -> list[Batch]:
     """Hops that can be made one after the other, made: those that follow each other at the same time where that is possible."""
-    made, gate = [], BatchGate(limits, migration_state.transit.size)
+    made, gate = [], BatchGate(limits, state.transit.size)
     for hop in hops:
         unit, _, node = hop
         waits = any(other == unit for other, _, _ in gate.hops)
-        if waits or not gate.admits(hop) or not (migration_state.holds(unit, node) and migration_state.apart(unit, node)):
-            made.append(_finished(migration_state, gate.hops))
-            gate = BatchGate(limits, migration_state.transit.size)
-        migration_state.begin(unit, node)
+        if waits or not gate.admits(hop) or not (state.holds(unit, node) and state.apart(unit, node)):
+            made.append(_finished(state, gate.hops))
+            gate = BatchGate(limits, state.transit.size)
+        state.begin(unit, node)
         gate.add(hop)
-    return [*made, _finished(migration_state, gate.hops)] if gate.hops else made
+    return [*made, _finished(state, gate.hops)] if gate.hops else made
 
 
-def _finished(migration_state: MigrationState, hops: Sequence[Hop]) -> Batch:
+def _finished(state: MigrationState, hops: Sequence[Hop]) -> Batch:
     for unit, _, node in hops:
-        migration_state.finish(unit, node)
+        state.finish(unit, node)
     return tuple(hops)
 
 
@@ -106,11 +106,11 @@ class _Rounds:
     safe: Safe
     budget: Budget
     random: Random | None
-    migration_state: MigrationState = field(init=False)
+    state: MigrationState = field(init=False)
     rank: IntArray = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.migration_state = MigrationState.of(self.transit)
+        self.state = MigrationState.of(self.transit)
         self.rank = np.arange(self.transit.n_units)
         if self.random is not None:
             self.random.shuffle(shuffled := self.rank.tolist())
@@ -118,33 +118,33 @@ class _Rounds:
 
     def run(self) -> list[Batch] | None:
         made: list[Batch] = []
-        total = len(self.migration_state.pending)
-        stops, safe_now, seen = _STOPS * total, self.safe(self.migration_state.at), set()
-        while len(pending := self.migration_state.pending):
+        total = len(self.state.pending)
+        stops, safe_now, seen = _STOPS * total, self.safe(self.state.at), set()
+        while len(pending := self.state.pending):
             self.budget.tell("order", done=total - len(pending), total=total)
             if self.budget.spent:
                 return None
             batch = self._direct(pending, safe_now)
             if batch:
-                made.append(_finished(self.migration_state, batch))
+                made.append(_finished(self.state, batch))
             else:
-                state = self.migration_state.at.tobytes()
-                hops = None if state in seen else stop_over(self.migration_state, self.rank, budget=self.budget)
-                seen.add(state)
+                key = self.state.at.tobytes()
+                hops = None if key in seen else stop_over(self.state, self.rank, budget=self.budget)
+                seen.add(key)
                 stops -= 1 if hops is None else len(hops)
                 if hops is None or stops < 0:
                     return None
-                made += in_batches(self.migration_state, hops, self.limits)
-            safe_now = self.safe(self.migration_state.at)
+                made += in_batches(self.state, hops, self.limits)
+            safe_now = self.safe(self.state.at)
         return made
 
     def _direct(self, pending: IntArray, safe_now: bool) -> list[Hop]:
         """What goes straight to its goal next; it has taken its room there."""
-        transit, migration_state = self.transit, self.migration_state
-        headroom = migration_state.headroom
+        transit, state = self.transit, self.state
+        headroom = state.headroom
         for spare in (headroom, np.zeros_like(headroom)) if headroom.any() else (headroom,):
             goal = transit.goal[pending]
-            ready = self._ordered(pending[migration_state.holds(pending, goal, spare[goal]) & transit.movable[pending]], pending)
+            ready = self._ordered(pending[state.holds(pending, goal, spare[goal]) & transit.movable[pending]], pending)
             gate = BatchGate(self.limits, transit.size)
             for unit in ready:
                 self._admit(unit, gate, spare)
@@ -154,21 +154,21 @@ class _Rounds:
 
     def _admit(self, unit: int, gate: BatchGate, spare: IntArray) -> bool:
         """Have a unit begin its way to its goal, if there is room and nothing is against it."""
-        migration_state = self.migration_state
-        source, node = int(migration_state.at[unit]), int(self.transit.goal[unit])
+        state = self.state
+        source, node = int(state.at[unit]), int(self.transit.goal[unit])
         hop = unit, source, node
-        if not (gate.admits(hop) and migration_state.holds(unit, node, spare[node]) and migration_state.apart(unit, node)):
+        if not (gate.admits(hop) and state.holds(unit, node, spare[node]) and state.apart(unit, node)):
             return False
-        migration_state.begin(unit, node)
+        state.begin(unit, node)
         gate.add(hop)
         return True
 
     def _ordered(self, ready: IntArray, pending: IntArray) -> list[int]:
         """Those first that leave a node for which others lack room, the largest of them first."""
-        transit, migration_state = self.transit, self.migration_state
-        wanted = np.zeros(len(migration_state.room), dtype=np.int64)
+        transit, state = self.transit, self.state
+        wanted = np.zeros(len(state.room), dtype=np.int64)
         np.add.at(wanted, transit.goal[pending], transit.memory[pending])
-        wanting = (wanted > migration_state.room[:, 0])[migration_state.at[ready]]
+        wanting = (wanted > state.room[:, 0])[state.at[ready]]
         size = -transit.memory[ready] if self.random is None or self.random.random() < 0.5 else np.zeros(len(ready))
         ordered: list[int] = ready[np.lexsort((self.rank[ready], size, ~wanting))].tolist()
         return ordered
@@ -179,13 +179,13 @@ class _Rounds:
         if len(kept) == len(hops):
             return hops
         for unit, _, node in hops:
-            self.migration_state.cancel(unit, node)
+            self.state.cancel(unit, node)
         gate, begun = BatchGate(self.limits, self.transit.size), {unit for unit, _, _ in hops}
         for unit, _, _ in kept:
             self._admit(unit, gate, spare)
         for unit in [unit for unit in ready if unit not in begun][:_PROBED]:
             if self._admit(unit, gate, spare) and self._keeping(gate.hops[-1:], gate.hops[:-1]) == gate.hops[:-1]:
-                self.migration_state.cancel(unit, gate.hops[-1][2])
+                self.state.cancel(unit, gate.hops[-1][2])
                 gate.drop()
         if not gate.hops:
             for unit, _, _ in hops:
@@ -196,7 +196,7 @@ class _Rounds:
         """The kept hops and those of the others that go with them, told by halves."""
         if not hops or self.budget.spent:
             return kept
-        at = self.migration_state.at.copy()
+        at = self.state.at.copy()
         for unit, _, node in [*kept, *hops]:
             at[unit] = node
         if self.safe(at):

@@ -219,15 +219,15 @@ def _after(transit: MigrationProblem, units: IntArray, done: int) -> IntArray:
     return at
 
 
-def _subsets(migration_state: MigrationState, left: list[int], gate: BatchGate) -> Iterator[Batch]:
+def _subsets(state: MigrationState, left: list[int], gate: BatchGate) -> Iterator[Batch]:
     """Every batch that some of the units can make."""
     for number, unit in enumerate(left):
-        hop: Hop = unit, int(migration_state.at[unit]), int(migration_state.transit.goal[unit])
+        hop: Hop = unit, int(state.at[unit]), int(state.transit.goal[unit])
         node = hop[2]
-        if gate.admits(hop) and migration_state.holds(unit, node) and migration_state.apart(unit, node):
-            migration_state.begin(unit, node)
+        if gate.admits(hop) and state.holds(unit, node) and state.apart(unit, node):
+            state.begin(unit, node)
             gate.add(hop)
             yield tuple(gate.hops)
-            yield from _subsets(migration_state, left[number + 1 :], gate)
+            yield from _subsets(state, left[number + 1 :], gate)
             gate.drop()
-            migration_state.cancel(unit, node)
+            state.cancel(unit, node)

@@ -117,12 +117,12 @@ class _ShortestPath:
         return at
 
     def _hops(self, at: IntArray) -> Iterator[Hop]:
-        migration_state, transit = MigrationState.of(self.transit, at), self.transit
+        state, transit = MigrationState.of(self.transit, at), self.transit
         need = transit.demand[:, None, :]
-        fits = ((need <= migration_state.room[None, :, :]) | (need == 0)).all(axis=2) & self.open_to
+        fits = ((need <= state.room[None, :, :]) | (need == 0)).all(axis=2) & self.open_to
         fits[np.arange(len(at)), at] = False
         for unit, node in zip(*(axis.tolist() for axis in np.nonzero(fits)), strict=True):
-            if migration_state.apart(unit, node):
+            if state.apart(unit, node):
                 yield unit, int(at[unit]), node
 
 

@@ -83,12 +83,12 @@ class Starting:
 
 def _replayed(transit: MigrationProblem, batches: Sequence[Batch]) -> tuple[list[IntArray], list[IntArray]]:
     """What is free on each node during each batch, and where the units are before each and at the end."""
-    migration_state, tight, states = MigrationState.of(transit), [], [transit.source]
+    state, tight, states = MigrationState.of(transit), [], [transit.source]
     for batch in batches:
         for unit, _, node in batch:
-            migration_state.begin(unit, node)
-        tight.append(migration_state.room.copy())
+            state.begin(unit, node)
+        tight.append(state.room.copy())
         for unit, _, node in batch:
-            migration_state.finish(unit, node)
-        states.append(migration_state.at.copy())
+            state.finish(unit, node)
+        states.append(state.at.copy())
     return tight, states
