@@ -1,7 +1,7 @@
 import numpy as np
 
 from vmplace.admission.candidates import CandidateSurvey, scores
-from vmplace.admission.results import Rejection
+from vmplace.admission.results import Candidates, Rejection
 from vmplace.solvers.budget import Budget
 
 NO, YES, OPEN = int(Rejection.MEMORY), int(Rejection.NOTHING), int(Rejection.DOUBT)
@@ -16,8 +16,9 @@ def survey(truth, *, sift=None, scores=(3, 1, 2, 1), penalties=None):
         return Rejection(truth[index]), -1
 
     none = np.full(4, -1)
-    made = CandidateSurvey("abcd", 1, np.full(4, OPEN), none, np.array(scores), np.zeros(4), str, ask, sift, penalties)
-    return made, asked
+    penalties = np.zeros(4, dtype=np.int64) if penalties is None else penalties
+    known = Candidates("abcd", 1, np.full(4, OPEN), np.array(scores), penalties, np.zeros(4), none, str)
+    return CandidateSurvey(known, ask, sift), asked
 
 
 def test_the_best_is_asked_about_first_and_then_no_more():
@@ -35,14 +36,14 @@ def test_what_a_sieve_tells_is_not_asked_about():
     found, asked = survey([YES, NO, YES, YES], sift=lambda: (np.array([OPEN, OPEN, YES, NO]), np.full(4, -1)))
     assert list(found.admitted(Budget())) == [2, 0]
     assert asked == [1, 0]
-    assert [c.status.value for c in found.result()] == ["admitted", "refused", "admitted", "refused"]
+    assert [c.status.value for c in found.known] == ["admitted", "refused", "admitted", "refused"]
 
 
 def test_when_time_is_up_only_the_best_is_asked_about():
     found, asked = survey([NO] * 4)
     assert list(found.admitted(Budget(0))) == []
     assert asked == [1]
-    assert found.result().status == "unknown"
+    assert found.known.status == "unknown"
     found.decide(Budget(0))
     assert asked == [1]
 

@@ -1,7 +1,7 @@
 import pytest
 
 from vmplace import VM, Apart, Cluster, Guarantee, Node, NotOn, OnlyOn, Together
-from vmplace.admission.recheck import Certified
+from vmplace.admission.recheck import RecheckedVM
 from vmplace.admission.results import Rejection
 from vmplace.failover.regression import Defects
 from vmplace.problem.compile import compile_problem
@@ -17,10 +17,10 @@ def rejections(rules=(), vm=None, nodes=NODES, guarantee=None, **options):
     vms = [other for other in VMS if other.node in {node.name for node in nodes}]
     before = compile_problem(Cluster(nodes, vms, (), guarantee or Guarantee(), **options))
     cluster = Cluster(nodes, [*vms, vm], rules, guarantee or Guarantee(), **options)
-    asked = Certified(cluster, len(vms), Defects.of(before, before.node_of, budget=Budget()), None, False)
+    asked = RecheckedVM(cluster, len(vms), Defects.of(before, before.node_of, budget=Budget()), None, False)
     survey = asked.survey("tightest", Budget())
     survey.decide(Budget())
-    return [Rejection(int(rejection)).name for rejection in survey.rejections], asked
+    return [Rejection(int(rejection)).name for rejection in survey.known.rejections], asked
 
 
 @pytest.mark.parametrize(

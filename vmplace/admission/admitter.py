@@ -136,7 +136,7 @@ class Admitter:
             (wanted,) = self._ledger.wanted(vm)
             survey = self._state.survey(wanted, budget)
             survey.decide(budget)
-            return survey.result().among(list(self._ledger.nodes))
+            return survey.known.among(list(self._ledger.nodes))
 
     # Changes
 

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from vmplace.admission.candidates import CandidateSurvey
 from vmplace.admission.incremental.cluster import LiveCluster, bare
-from vmplace.admission.recheck import Certified
+from vmplace.admission.recheck import RecheckedVM
 from vmplace.admission.results import Admission, Rejection
 from vmplace.failover.check import check
 from vmplace.failover.regression import Defects
@@ -62,17 +62,16 @@ class ChangingCluster:
         if self.live is not None and bare(vm):
             return self.live.survey(vm, waits=waits, score=self._score, budget=budget)
         cluster, place = self.ledger.with_vm(evolve(vm, node=None, target=None))
-        return Certified(cluster, place, self._defects_now(budget), None, waits).survey(self._score, budget)
+        return RecheckedVM(cluster, place, self._defects_now(budget), None, waits).survey(self._score, budget)
 
     def single(self, vm: VM, budget: Budget) -> Admission:
         """Where a VM may be started."""
         survey = self.survey(vm, budget)
-        index = next(survey.admitted(budget), None)
+        known, index = survey.known, next(survey.admitted(budget), None)
         if index is None:
-            found = survey.result()
-            return Admission(found.status, vm.name, reason=found.summary())
-        node = survey.names[index]
-        return Admission(Status.ADMITTED, vm.name, node, {vm.name: node}, score=survey.score(index))
+            return Admission(known.status, vm.name, reason=known.summary())
+        node = known.names[index]
+        return Admission(Status.ADMITTED, vm.name, node, {vm.name: node}, score=known.scores[index].item())
 
     @property
     def monotone(self) -> bool:
@@ -121,7 +120,7 @@ class ChangingCluster:
             names = list(self.ledger.nodes)
             was, index = None if host is None else names.index(host), names.index(node)
             smaller = vm is not None and wanted.memory <= vm.memory
-            return Certified(cluster, place, self._defects_now(budget), was, waits, smaller).weigh(index, budget)
+            return RecheckedVM(cluster, place, self._defects_now(budget), was, waits, smaller).weigh(index, budget)
         if host is None:
             return self.live.weigh(wanted, node, waits=waits, stays=False, budget=budget)
         assert vm is not None

@@ -49,7 +49,7 @@ def _assigned(
     vm, *others = vms
     known, survey, status = vm.name in state.ledger, state.survey(vm, budget), Status.REFUSED
     for index in survey.admitted(budget):
-        placed.append(evolve(vm, node=survey.names[index], running=True))
+        placed.append(evolve(vm, node=survey.known.names[index], running=True))
         likeness, told = _likeness(state, placed), Status.REFUSED
         if likeness not in vain:
             state.replace(vm.name, placed[-1])
@@ -66,7 +66,7 @@ def _assigned(
         status = told if told is Status.UNKNOWN else status
         if budget.spent:
             return Status.UNKNOWN
-    return Status.UNKNOWN if survey.result().status is Status.UNKNOWN else status
+    return Status.UNKNOWN if survey.known.status is Status.UNKNOWN else status
 
 
 def _likeness(state: ChangingCluster, placed: Sequence[VM]) -> frozenset[Any]:

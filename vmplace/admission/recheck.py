@@ -6,7 +6,7 @@ import numpy as np
 from attrs import define, field
 
 from vmplace.admission.candidates import CandidateSurvey, scores
-from vmplace.admission.results import Rejection
+from vmplace.admission.results import Candidates, Rejection
 from vmplace.failover.regression import Defects, Key, LostMemory, by_priority
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, names_of
@@ -15,12 +15,12 @@ from vmplace.problem.names import Names
 from vmplace.problem.problem import CompiledRule, Problem, clashes
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Certified"]
+__all__ = ["RecheckedVM"]
 
 
 @define(eq=False, slots=False)
-class Certified:
-    """A VM in question, and the cluster with it.
+class RecheckedVM:
+    """A VM to be admitted or changed, and the cluster with it.
 
     Parameters
     ----------
@@ -52,26 +52,26 @@ class Certified:
         rejections = self._rejections()
         rejections[rejections == Rejection.NOTHING] = Rejection.DOUBT
         memory = int(self.problem.memory[self._vm])
-        return CandidateSurvey(
+        known = Candidates(
             names_of(self.cluster.nodes),
             memory,
             rejections,
-            np.full(len(free), -1, dtype=np.int64),
             scores(score, free, self.problem.usable, memory),
+            self._penalties(),
             free,
+            np.full(len(free), -1, dtype=np.int64),
             self._failure,
-            lambda index: self._ask(index, budget),
-            penalties=self._penalties(),
         )
+        return CandidateSurvey(known, lambda index: self._ask(index, budget))
 
     def weigh(self, node: int, budget: Budget) -> tuple[Rejection, int, str]:
         """What speaks against a node, what is free there, and which failure is to blame."""
-        survey = self.survey("tightest", Budget(0))
-        told, failing = Rejection(int(survey.rejections[node])), ""
+        known = self.survey("tightest", Budget(0)).known
+        told, failing = Rejection(int(known.rejections[node])), ""
         if told is Rejection.DOUBT:
             told, failure = self._ask(node, budget)
             failing = self._failure(failure)
-        return told, int(survey.free[node]), failing
+        return told, int(known.free[node]), failing
 
     @cached_property
     def problem(self) -> Problem:

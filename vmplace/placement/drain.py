@@ -11,11 +11,11 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 from vmplace.placement.options import PlaceOptions
-from vmplace.placement.place import solve
+from vmplace.placement.place import infeasible, solve
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.results.placement import Solution
-from vmplace.results.values import Conflict, Status
+from vmplace.results.values import Conflict
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["Undrainable", "drain", "drained_of", "stuck_on"]
@@ -65,7 +65,7 @@ def drained_of(names: Names, drained: tuple[str, ...], options: PlaceOptions, bu
     """What `drain` returns for a cluster that is compiled; the nodes are in document order."""
     stuck = stuck_on(names, drained)
     if stuck:
-        return _refused(names, drained, stuck, options)
+        return _refused(names, drained, stuck, options, budget)
     solution = solve(names, options, budget, drained=drained)
     return evolve(solution, warnings=(*solution.warnings, *_stopped(names.cluster, drained)))
 
@@ -104,23 +104,14 @@ def stuck_on(names: Names, nodes: Iterable[str]) -> list[Undrainable]:
     return found
 
 
-def _refused(names: Names, drained: tuple[str, ...], stuck: list[Undrainable], options: PlaceOptions) -> Solution:
+def _refused(names: Names, drained: tuple[str, ...], stuck: list[Undrainable], options: PlaceOptions, budget: Budget) -> Solution:
     """Infeasible, as there are VMs that cannot leave."""
     first, more = stuck[0], len(stuck) - 1
     others = f" (and {more} more VM{'s' * (more > 1)} cannot leave)" if more else ""
-    objectives = options.goal.objectives
-    vms = names.cluster.vm_columns
-    return Solution(
-        cluster=names.cluster,
-        status=Status.INFEASIBLE,
-        guarantee=Status.UNSAFE,
-        waiting=names.vms(np.flatnonzero(names.problem.node_of < 0).tolist()),
-        method="bounds",
-        objective_name=objectives[0] if len(objectives) == 1 else objectives,
-        drained=drained,
-        reason=f"{first.vm} on {first.node} {first.why}{others}",
-        conflict=Conflict("drain", tuple(name for name in vms.names if name in {s.vm for s in stuck}), minimal=len(stuck) == 1),
-    )
+    vms = tuple(name for name in names.cluster.vm_columns.names if name in {s.vm for s in stuck})
+    conflict = Conflict("drain", vms, minimal=len(stuck) == 1)
+    reason = f"{first.vm} on {first.node} {first.why}{others}"
+    return infeasible(names, options, budget, drained=drained, reason=reason, conflict=conflict)
 
 
 def _stopped(cluster: Cluster, drained: tuple[str, ...]) -> Iterator[str]:

@@ -38,7 +38,7 @@ from vmplace.search.mip.search import Finding
 from vmplace.search.strategy import Strategy
 from vmplace.solvers.budget import Budget, Progress
 
-__all__ = ["attempt", "place", "repair", "solution_of", "solve"]
+__all__ = ["attempt", "infeasible", "place", "repair", "solution_of", "solve"]
 
 T = TypeVar("T")
 
@@ -155,6 +155,14 @@ def repair(cluster: Cluster, **options: Any) -> Solution:
 def attempt(names: Names, options: PlaceOptions, budget: Budget) -> Solution:
     """As `place`, but without a word on why there is no placement, if there is none."""
     return _Task(names.cluster, names.problem, options, options.goal, budget, (), names.problem).strict(explained=False)
+
+
+def infeasible(
+    names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple[str, ...], reason: str, conflict: Conflict
+) -> Solution:
+    """That there is no placement, as was found by other means."""
+    task = _Task(names.cluster, names.problem, options, options.goal, budget, drained, names.problem)
+    return task._empty(Status.INFEASIBLE, reason=reason, conflict=conflict)
 
 
 def solution_of(

@@ -12,7 +12,7 @@ def test_pools_are_kept_apart():
     live = LiveCluster.of(CLUSTER, budget=Budget())
     assert live.verdicts(budget=Budget()) == {"a0": "safe", "a1": "safe", "b0": "unsafe"}
     survey = live.survey(VM("x", 4), waits=False, score="tightest", budget=Budget())
-    assert (survey.names, survey.scores.tolist()) == (["a0", "a1"], [4, 0])
+    assert (survey.known.names, survey.known.scores.tolist()) == (["a0", "a1"], [4, 0])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from attrs import define, frozen
 from vmplace.admission.candidates import CandidateSurvey, scores
 from vmplace.admission.incremental.pool import LivePool
 from vmplace.admission.incremental.state import LiveVM
-from vmplace.admission.results import Rejection
+from vmplace.admission.results import Candidates, Rejection
 from vmplace.failover.regression import LostMemory
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import names_of
@@ -141,17 +141,17 @@ class LiveCluster:
         pool, item = part.pool, _item(vm, waits=waits)
         rejections = pool.rejections(vm.memory)
         rejections[rejections == Rejection.NOTHING] = Rejection.DOUBT
-        return CandidateSurvey(
+        known = Candidates(
             part.names,
             vm.memory,
             rejections,
-            np.full(len(rejections), -1, dtype=np.int64),
             scores(score, pool.state.free, pool.state.usable, vm.memory),
+            np.zeros(len(rejections), dtype=np.int64),
             pool.state.free.copy(),
+            np.full(len(rejections), -1, dtype=np.int64),
             part.names.__getitem__,
-            lambda index: pool.judge(index, item, budget=budget),
-            lambda: pool.sift(item),
         )
+        return CandidateSurvey(known, lambda index: pool.judge(index, item, budget=budget), lambda: pool.sift(item))
 
 
 def _item(vm: VM, *, waits: bool = False) -> LiveVM:
