@@ -1,6 +1,8 @@
-"""What a platform's own restart policy does after a failure, step by step."""
+"""What a platform's own restart policy does after a failure: a simulation, one VM after the other."""
 
+from collections.abc import Callable, Mapping
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 
@@ -16,73 +18,53 @@ from vmplace.solvers.budget import Budget
 __all__ = ["decide_policy", "simulate"]
 
 
+_CHOICES: Mapping[str, Callable[[IntArray], Any]] = {"first-fit": lambda left: 0, "most-free": np.argmax, "best-fit": np.argmin}
+"""Which of the open nodes, in document order, by their free memory; of several alike the first."""
+
+_MOST_TURNS = 5040
+"""So many orders of failures are followed."""
+
+
 def simulate(
-    failure: AnyOrderProblem,
-    *,
-    policy: str,
-    order: str | None = None,
-    priority: IntArray | None = None,
-    vm_position: IntArray | None = None,
-    node_position: IntArray | None = None,
+    failure: AnyOrderProblem, *, policy: str, order: str | None, priority: IntArray, position: IntArray | None = None
 ) -> IntArray:
-    """Restart the VMs that must, one after the other; who finds no node is lost, and the others go on.
+    """Restart the VMs that must, one after the other; one that finds no node is lost, and the others go on.
 
     Parameters
     ----------
     failure
-        The failure.
+        The failure, its nodes in document order.
     policy
         Which of the nodes that are open to a VM it takes: ``first-fit`` (the first), ``most-free`` or ``best-fit`` (the one
         with the most or the least free memory; of several the first).
     order
         ``largest-first`` (by memory), ``priority`` (higher first) or ``as-listed``, which None stands for.
     priority
-        Of each VM, shape (n_vms,); None: all equal.
-    vm_position, node_position
-        Places in the document, by which ties are broken, shape (n_vms,) and (n_nodes,); None: as in the situation.
+        Of each VM, shape (n_vms,).
+    position
+        Of each VM in the document, which breaks ties, shape (n_vms,); None: as in the failure.
 
     Returns
     -------
     IntArray
         Node of each VM, -1 for those that are lost or need not restart, shape (n_vms,).
     """
-    nodes = ranked(np.arange(failure.n_nodes) if node_position is None else node_position)
+    listed = np.arange(failure.n_vms) if position is None else position
+    keys = {"largest-first": [-failure.demand[:, 0]], "priority": [-priority]}.get(order or "", [])
     home = np.full(failure.n_vms, -1, dtype=np.int64)
     restarts = RestartState(failure)
-    for vm in _turns(failure, order, priority, vm_position):
-        fitting = nodes[restarts.open(vm)[nodes]]
+    for vm in ranked(*keys, listed).tolist():
+        fitting = np.flatnonzero(restarts.open(vm)) if failure.must[vm] else ()
         if len(fitting):
-            home[vm] = chosen = int(fitting[_choice(policy, restarts.left[fitting, 0])])
+            home[vm] = chosen = int(fitting[_CHOICES[policy](restarts.left[fitting, 0])])
             restarts.restart(vm, chosen)
     return home
-
-
-def _turns(failure: AnyOrderProblem, order: str | None, priority: IntArray | None, position: IntArray | None) -> list[int]:
-    """The VMs that must restart, in their order."""
-    n_vms = failure.n_vms
-    listed = np.arange(n_vms) if position is None else position
-    if order == "largest-first":
-        turns = ranked(-failure.demand[:, 0], listed)
-    elif order == "priority" and priority is not None:
-        turns = ranked(-priority, listed)
-    else:
-        turns = ranked(listed)
-    return [vm for vm in turns.tolist() if failure.must[vm]]
-
-
-def _choice(policy: str, left: IntArray) -> int:
-    """Which of the open nodes, in document order, with so much free memory."""
-    if policy == "most-free":
-        return int(left.argmax())
-    if policy == "best-fit":
-        return int(left.argmin())
-    return 0
 
 
 def decide_policy(state: PlacementState, scenario: int, *, budget: Budget) -> Plan:
     """What the platform's own policy does; where failures come in turn, in whichever order does most harm.
 
-    Many units can fail in more orders than there is time for: when the budget is spent, or so many have been followed, and nobody
+    Many units can fail in more orders than there is time for: when the budget is spent, or so many have been followed, and no VM
     is lost so far, `Plan.safe` is None.
     """
     problem, units = state.problem, state.scenarios.key(scenario)
@@ -100,7 +82,7 @@ def decide_policy(state: PlacementState, scenario: int, *, budget: Budget) -> Pl
     lost = np.unique(np.concatenate(gone))
     if not complete and not len(lost):
         return Plan(None, "time", displaced[:0], displaced[:0])
-    # What happens in turn is no plan for all that fail at once; if nobody is lost, one is made when it is asked for.
+    # What happens in turn is no plan for all that fail at once; if no VM is lost, one is made when it is asked for.
     if not len(lost):
         return Plan(True, "policy", displaced[:0], displaced[:0])
     vms, nodes = plan_among(state, scenario, displaced[~np.isin(displaced, lost)])
@@ -114,7 +96,7 @@ def _loss_of_policy(problem: Problem, lost: IntArray, *, minimal: bool = True) -
 
 
 def _follow(state: PlacementState, stages: list[tuple[int, ...]]) -> tuple[IntArray, IntArray]:
-    """Where VMs are when units have failed in stages, and who found no node on the way."""
+    """Where VMs are when units have failed in stages, and the VMs that found no node on the way."""
     problem, asked = state.problem, state.problem.guarantee
     node_of, down = state.node_of.copy(), np.zeros(problem.n_nodes, dtype=bool)
     lost = [np.zeros(0, dtype=np.int64)]
@@ -122,14 +104,10 @@ def _follow(state: PlacementState, stages: list[tuple[int, ...]]) -> tuple[IntAr
         down |= np.isin(problem.unit, units)
         failed = np.flatnonzero(down)
         vms, nodes, failure = any_order_problem(state, failed, node_of)
-        policy, order = asked.policy or "", asked.order
-        home = simulate(failure, policy=policy, order=order, priority=problem.priority[vms], vm_position=problem.original[vms])
+        priority, position = problem.priority[vms], problem.original[vms]
+        home = simulate(failure, policy=asked.policy or "", order=asked.order, priority=priority, position=position)
         gone = np.isin(node_of, failed)
         node_of[gone] = -1
         node_of[vms[home >= 0]] = nodes[home[home >= 0]]
         lost.append(vms[(home < 0) & failure.must])
     return node_of, np.concatenate(lost)
-
-
-_MOST_TURNS = 5040
-"""So many orders of failures are followed."""
