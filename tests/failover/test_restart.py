@@ -24,12 +24,13 @@ def on_all_nodes(now, failed):
     """The same failure, without leaving any node or rule out of consideration."""
     short = RestartProblem.of(now, failed)
     nodes = now.freest(int(now.scenarios.pool[failed]))
-    nodes = nodes[~np.isin(nodes, short.failed)]
+    nodes = nodes[~np.isin(nodes, now.scenarios.failing(failed))]
+    open_to = now.problem.restartable[now.problem.signature[short.vms]][:, nodes]
     rules = tuple(b for b in now.problem.compiled_rules if b.during_failover and np.isin(b.vms, short.vms).any())
     stay = [now.node_of[b.vms[~np.isin(b.vms, short.vms)]] for b in rules]
     zones = [np.arange(now.problem.n_nodes) if b.zone is None else b.zone for b in rules]
     taken = tuple(np.isin(zone[nodes], zone[hosts[hosts >= 0]]) for zone, hosts in zip(zones, stay, strict=True))
-    return evolve(short, nodes=nodes, room=now.spare[nodes], rules=rules, taken=taken)
+    return evolve(short, open_to=open_to, nodes=nodes, room=now.spare[nodes], rules=rules, taken=taken)
 
 
 def lost(problem, plan):

@@ -1,17 +1,66 @@
-"""One failure as a question: which VMs restart, on which survivors, under which rules; and what an answer holds."""
+"""One failure compiled: the survivors and what rules leave of them; and the question where displaced VMs restart there."""
 
 from functools import cached_property
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, CompiledRule, Problem
 from vmplace.problem.state import PlacementState
 
-__all__ = ["Item", "RestartProblem", "occupied"]
+__all__ = ["Failure", "Item", "RestartProblem"]
 
 _MOST_CODE = 2**62
+
+
+@frozen(eq=False)
+class Failure:
+    """What the failure of some nodes leaves.
+
+    Parameters
+    ----------
+    problem, node_of
+        The placement when they fail.
+    failed
+        The nodes, shape (n_failed,).
+    nodes
+        Survivors, freest first.
+    room
+        What they have free, shape (len(nodes), n_firm): memory in MiB first.
+    """
+
+    problem: Problem
+    node_of: IntArray
+    failed: IntArray
+    nodes: IntArray
+    room: IntArray
+
+    @classmethod
+    def of(
+        cls, state: PlacementState, failed: IntArray, node_of: IntArray | None = None, *, most: int | None = None
+    ) -> "Failure":
+        """The failure of nodes of one pool; `node_of`: where VMs are by then; with no more than `most` survivors."""
+        freest = state.freest(int(state.problem.pool[failed[0]]))[: None if most is None else most + len(failed)]
+        nodes, home = freest[~np.isin(freest, failed)], state.node_of if node_of is None else node_of
+        return cls(state.problem, home, failed, nodes, state.room_on(nodes, home))
+
+    def on(self, chosen: IntArray | BoolArray) -> "Failure":
+        """With some of the survivors only, by index."""
+        return evolve(self, nodes=self.nodes[chosen], room=self.room[chosen])
+
+    def open_to(self, vms: IntArray) -> BoolArray:
+        """Survivors that rules leave each VM, other VMs aside, shape (len(vms), n_nodes)."""
+        open_: BoolArray = self.problem.restartable[self.problem.signature[vms]][:, self.nodes]
+        return open_
+
+    def occupied(self, rule: CompiledRule) -> BoolArray:
+        """Survivors whose zone a VM of an anti-affinity rule is in, shape (n_nodes,); evictable ones may give way."""
+        if rule.zone is None:
+            return np.zeros(len(self.nodes), dtype=bool)
+        hosts = self.node_of[rule.vms[~self.problem.evictable[rule.vms]]]
+        hosts = hosts[(hosts >= 0) & ~np.isin(hosts, self.failed)]
+        return np.isin(rule.zone[self.nodes], rule.zone[hosts])
 
 
 @frozen(eq=False)
@@ -46,54 +95,72 @@ class Item:
 
 @frozen(eq=False)
 class RestartProblem:
-    """What one failure asks.
+    """Where displaced VMs restart.
 
     Parameters
     ----------
-    problem
-        The cluster.
-    scenario
-        Its number.
-    failed
-        The nodes, shape (n_failed,).
     vms
         Displaced VMs that must restart, largest first.
+    demand
+        Of each, shape (n_vms, n_firm): memory in MiB first.
+    priority, likeness
+        Of each, shape (n_vms,): VMs of equal likeness are interchangeable.
+    open_to
+        Candidates that rules leave each VM, other VMs aside, shape (n_vms, n_candidates).
     nodes
         Candidate survivors, freest first; no plan needs another.
     room
-        What they have free, shape (n_candidates, n_firm): memory in MiB first.
+        What they have free, shape (n_candidates, n_firm).
     rules
         Rules among these VMs that bind restarts beyond `Problem.restartable`.
     taken
         Per rule: candidates where survivors of its VMs leave no room for another, shape (n_candidates,).
     """
 
-    problem: Problem
-    scenario: int
-    failed: IntArray
     vms: IntArray
+    demand: IntArray
+    priority: IntArray
+    likeness: IntArray
+    open_to: BoolArray
     nodes: IntArray
     room: IntArray
-    rules: tuple[CompiledRule, ...]
-    taken: tuple[BoolArray, ...]
+    rules: tuple[CompiledRule, ...] = ()
+    taken: tuple[BoolArray, ...] = ()
 
     @classmethod
     def of(cls, state: PlacementState, scenario: int, *, every: bool = False) -> "RestartProblem":
         """One failure of a placement; `every`: with all survivors as candidates."""
-        problem, failed = state.problem, state.scenarios.failing(scenario)
-        vms, _ = state.displaced_by(np.array([scenario]))
-        nodes = state.freest(int(state.scenarios.pool[scenario]))
+        failed, (vms, _) = state.scenarios.failing(scenario), state.displaced_by(np.array([scenario]))
         if state.plain[scenario] and not every:
-            nodes = nodes[: len(vms) + len(failed)]
-            nodes = nodes[~np.isin(nodes, failed)]
-            return cls(problem, scenario, failed, vms, nodes, state.spare[nodes], (), ())
-        nodes = nodes[~np.isin(nodes, failed)]
+            return cls._asking(Failure.of(state, failed, most=len(vms)), vms)
+        failure = Failure.of(state, failed)
         rules = state.restart_rules(failed)
-        taken = tuple(occupied(problem, state.node_of, rule, failed, nodes) for rule in rules)
         if not every:
-            kept = _worth_considering(state, vms, nodes, rules, taken)
-            nodes, taken = nodes[kept], tuple(t[kept] for t in taken)
-        return cls(problem, scenario, failed, vms, nodes, state.spare[nodes], rules, taken)
+            failure = failure.on(_worth_considering(failure, vms, rules))
+        return cls._asking(failure, vms, rules)
+
+    @classmethod
+    def _asking(cls, failure: Failure, vms: IntArray, rules: tuple[CompiledRule, ...] = ()) -> "RestartProblem":
+        problem = failure.problem
+        return cls(
+            vms,
+            problem.demand[vms, : problem.n_firm],
+            problem.priority[vms],
+            problem.classes.of[vms],
+            failure.open_to(vms),
+            failure.nodes,
+            failure.room,
+            rules,
+            tuple(failure.occupied(rule) for rule in rules),
+        )
+
+    def only(self, vms: IntArray) -> "RestartProblem":
+        """The same for some of the VMs."""
+        mine = np.isin(self.vms, vms)
+        demand, priority, likeness, open_to = self.demand, self.priority, self.likeness, self.open_to
+        return evolve(
+            self, vms=self.vms[mine], demand=demand[mine], priority=priority[mine], likeness=likeness[mine], open_to=open_to[mine]
+        )
 
     @cached_property
     def free(self) -> IntArray:
@@ -164,25 +231,21 @@ class RestartProblem:
         return list({id(part): part for part in home.values()}.values())
 
     def _items(self, parts: list[list[int]], soft: bool) -> list[Item]:
-        vms = self.vms.tolist()
-        demand = dict(zip(vms, self.problem.demand[self.vms, : self.problem.n_firm].tolist(), strict=True))
-        priority = dict(zip(vms, self.problem.priority[self.vms].tolist(), strict=True))
-        number = dict(zip(vms, self.problem.classes.of[self.vms].tolist(), strict=True))
+        at = {vm: k for k, vm in enumerate(self.vms.tolist())}
+        demand, priority, likenesses = self.demand.tolist(), self.priority.tolist(), self.likeness.tolist()
         alike: dict[tuple[int, ...], BoolArray] = {}
         items = []
         for part in parts:
-            likeness = (number[part[0]],) if len(part) == 1 else (-1, *part)
+            mine = [at[vm] for vm in part]
+            likeness = (likenesses[mine[0]],) if len(part) == 1 else (-1, *part)
             if likeness not in alike:
-                alike[likeness] = self._allowed(part, soft)
-            size = tuple(map(sum, zip(*(demand[vm] for vm in part), strict=True)))
-            items.append(Item(tuple(part), size, max(priority[vm] for vm in part), alike[likeness], likeness))
+                alike[likeness] = self._allowed(part, mine, soft)
+            size = tuple(map(sum, zip(*(demand[k] for k in mine), strict=True)))
+            items.append(Item(tuple(part), size, max(priority[k] for k in mine), alike[likeness], likeness))
         return sorted(items, key=lambda item: (-item.memory, item.likeness))
 
-    def _allowed(self, vms: list[int], soft: bool) -> BoolArray:
-        problem = self.problem
-        allowed = np.ones(len(self.nodes), dtype=bool)
-        for vm in vms:
-            allowed &= problem.restartable[problem.signature[vm]][self.nodes]
+    def _allowed(self, vms: list[int], rows: list[int], soft: bool) -> BoolArray:
+        allowed = np.asarray(self.open_to[rows].all(axis=0))
         for rule, taken in zip(self.rules, self.taken, strict=True):
             bound = len(self._members[rule.index].intersection(vms))
             if not bound or not self.binds(rule, soft=soft):
@@ -194,33 +257,22 @@ class RestartProblem:
         return allowed
 
 
-def occupied(problem: Problem, node_of: IntArray, rule: CompiledRule, failed: IntArray, nodes: IntArray) -> BoolArray:
-    """Of some nodes those whose zone a surviving VM of an ``apart`` rule is in; evictable ones may give way."""
-    if rule.zone is None:
-        return np.zeros(len(nodes), dtype=bool)
-    hosts = node_of[rule.vms[~problem.evictable[rule.vms]]]
-    hosts = hosts[(hosts >= 0) & ~np.isin(hosts, failed)]
-    return np.isin(rule.zone[nodes], rule.zone[hosts])
-
-
-def _worth_considering(
-    state: PlacementState, vms: IntArray, nodes: IntArray, rules: tuple[CompiledRule, ...], taken: tuple[BoolArray, ...]
-) -> BoolArray:
+def _worth_considering(failure: Failure, vms: IntArray, rules: tuple[CompiledRule, ...]) -> BoolArray:
     """Of nodes that all rules treat alike, the freest, as many as there are VMs that have enough of all else: any plan can be
     moved to these."""
-    problem = state.problem
+    problem, nodes = failure.problem, failure.nodes
     if len(nodes) <= len(vms):
         return np.ones(len(nodes), dtype=bool)
     patterns: list[IntArray | BoolArray] = [
         problem.restartable[signature][nodes] for signature in np.unique(problem.signature[vms])
     ]
-    patterns += taken
+    patterns += [failure.occupied(rule) for rule in rules]
     patterns += [rule.nodes[nodes] for rule in rules if rule.nodes is not None]
     # Nodes of one zone that others share are not as good as nodes of several, for more than one VM.
     patterns += [b.zone[nodes] for b in rules if b.zone is not None and _shared(b.zone) and np.isin(b.vms, vms).sum() > 1]
     kind = _kinds(patterns)
     others = problem.demand[vms, 1 : problem.n_firm].sum(axis=0)
-    ample = (state.spare[nodes, 1:] >= others).all(axis=1)
+    ample = (failure.room[:, 1:] >= others).all(axis=1)
     rank = np.empty(len(nodes), dtype=np.int64)
     for value in range(int(kind.max()) + 1):
         same = np.flatnonzero(kind == value)

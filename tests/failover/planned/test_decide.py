@@ -84,7 +84,7 @@ def test_without_time_a_partial_plan_is_not_called_minimal():
     restart = first_fails((6, 5, 5), (10, 4))
     assert not decide(restart, budget=Budget(0)).loss.minimal
     best = decide(restart, budget=Budget()).loss
-    assert (best.minimal, restart.problem.memory[best.vms].sum()) == (True, 6)
+    assert (best.minimal, restart.demand[np.isin(restart.vms, best.vms), 0].sum()) == (True, 6)
 
 
 def test_a_rule_that_is_no_must_never_costs_a_plan():

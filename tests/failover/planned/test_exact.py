@@ -38,7 +38,7 @@ def test_a_plan_for_all_is_found_if_there_is_one_and_breaks_the_least(cluster):
     world = World(cluster)
     names, restarts = failures(cluster)
     for restart in restarts:
-        failed = names.node(int(restart.failed[0]))
+        failed = names.node(int(names.problem.node_of[restart.vms[0]]))
         weights = [weight(world, failed, p) for p in world.full_plans(world.now, failed, world.displaced(world.now, failed))]
         outcome, found = search_all(restart, budget=Budget())
         assert outcome is (Outcome.OPTIMAL if weights else Outcome.INFEASIBLE)
@@ -55,7 +55,7 @@ def test_the_best_partial_plan_is_proved(cluster):
     world = World(cluster)
     names, restarts = failures(cluster)
     for restart in restarts:
-        failed = names.node(int(restart.failed[0]))
+        failed = names.node(int(names.problem.node_of[restart.vms[0]]))
         found, proved = search_most(restart, pack_most(restart), budget=Budget())
         plan = named(names, restart, found)
         assert proved

@@ -33,7 +33,7 @@ def test_what_is_packed_keeps_memory_and_rules(cluster):
     world = World(cluster)
     names, restarts = failures(cluster)
     for restart in restarts:
-        failed = names.node(int(restart.failed[0]))
+        failed = names.node(int(names.problem.node_of[restart.vms[0]]))
         for soft in (False, True):
             packed = pack_all(restart, soft=soft)
             if packed is not None:
@@ -51,7 +51,7 @@ def test_nobody_left_out_could_still_be_added(cluster):
     world = World(cluster)
     names, restarts = failures(cluster)
     for restart in restarts:
-        failed = names.node(int(restart.failed[0]))
+        failed = names.node(int(names.problem.node_of[restart.vms[0]]))
         plan = named(names, restart, pack_most(restart))
         assert world.plan_holds(world.now, failed, plan)
         for vm in world.displaced(world.now, failed):

@@ -4,14 +4,12 @@ from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
-from vmplace.failover.certify import certify
-from vmplace.failover.regression import LostMemory, added, by_priority
-from vmplace.failover.verdict import ScenarioStatus
-from vmplace.model.cluster import Cluster
-from vmplace.model.columns import BoolArray, IntArray, NodeColumns, VMColumns
-from vmplace.problem.compile import compile_problem
+from vmplace.failover.planned.decide import decide
+from vmplace.failover.regression import LostMemory, added
+from vmplace.failover.restart import RestartProblem
+from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.budget import Budget
 
 __all__ = ["Kind", "RestartPlan", "RestartPlans", "find_restart_plan"]
@@ -100,30 +98,24 @@ def _tightest(sizes: Sequence[tuple[int, int]], rooms: Sequence[Room]) -> dict[i
 
 
 def _decided(items: Mapping[Kind, int], rooms: Sequence[Room], budget: Budget, losses: bool) -> RestartPlan | None:
-    """Exactly: as the failure of a node in a cluster where nothing else runs, and survivors are as large as their room."""
-    roomy = [room for room in rooms if room[0] > 0]
-    kinds = list(items.items())
-    counts = [count for _, count in kinds]
-    memory = np.repeat([size for (size, _), _ in kinds], counts)
-    priority = np.repeat([rank for (_, rank), _ in kinds], counts)
-    failed = len(roomy)
-    nodes = NodeColumns.of(np.array([*(room for room, _ in roomy), 1]))  # what fails needs no room
-    vms = VMColumns.of(memory, np.full(len(memory), failed), None, nodes.names)
-    problem = compile_problem(Cluster(nodes, evolve(vms, priority=priority)))
-    verdict = certify(problem, problem.node_of, budget=budget, losses=losses)
-    fate = ScenarioStatus(int(verdict.fate[failed]))
-    if fate is ScenarioStatus.UNKNOWN:
+    """Exactly."""
+    kinds = sorted(items, reverse=True)
+    kind = np.repeat(np.arange(len(kinds)), [items[own] for own in kinds])
+    memory, priority = np.array(kinds, dtype=np.int64)[kind].T
+    free, nodes = np.array(rooms, dtype=np.int64).reshape(-1, 2).T
+    open_to = np.ones((len(kind), len(nodes)), dtype=bool)
+    restart = RestartProblem(np.arange(len(kind)), memory[:, None], priority, kind, open_to, nodes, free[:, None])
+    plan = decide(restart, budget=budget, losses=losses)
+    if plan.safe is None:
         return None
-    restarts = verdict.restarts
-    there = restarts.node >= 0
-    taken = np.bincount(restarts.node[there], problem.memory[restarts.vm[there]], minlength=failed).astype(np.int64)
-    used = {roomy[i][1]: amount for i, amount in enumerate(taken.tolist()) if amount}
-    if fate is ScenarioStatus.SAFE:
+    used: dict[int, int] = {}
+    for vm, node in zip(plan.vms.tolist(), plan.nodes.tolist(), strict=True):
+        used[node] = used.get(node, 0) + int(memory[vm])
+    if plan.safe:
         return RestartPlan(used)
-    loss = verdict.losses.get(failed) if losses else None
-    if loss is None:
-        return RestartPlan({}, added(*({rank: size * count} for (size, rank), count in items.items())), proven=False)
-    return RestartPlan(used, by_priority(problem, loss.vms), bool(loss.minimal))
+    left = np.arange(len(kind)) if plan.loss is None else plan.loss.vms
+    lost = added(*({int(priority[vm]): int(memory[vm])} for vm in left.tolist()))
+    return RestartPlan(used, lost, proven=plan.loss is not None and plan.loss.minimal)
 
 
 class RestartPlans:

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from attrs import frozen
 
-from vmplace.failover.restart import occupied
+from vmplace.failover.restart import Failure
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.problem.state import PlacementState
 
@@ -204,27 +204,26 @@ def any_order_problem(state: PlacementState, failed: IntArray, node_of: IntArray
     problem = state.problem
     displaced = np.isin(node_of, failed) & ~problem.evictable & ~problem.incoming
     vms = np.flatnonzero(displaced)
-    pool = problem.pool[failed[0]]
-    nodes = np.flatnonzero(state.target & (problem.pool == pool) & ~np.isin(np.arange(problem.n_nodes), failed))
-    room = state.room_on(nodes, node_of)
-    allowed = problem.restartable[problem.signature[vms]][:, nodes]
+    failure = Failure.of(state, failed, node_of)
+    failure = failure.on(np.argsort(failure.nodes))
+    allowed = failure.open_to(vms)
     apart, together = [], []
     for rule in problem.compiled_rules:
         mine = np.flatnonzero(np.isin(vms, rule.vms)) if rule.must and rule.during_failover else vms[:0]
         if not len(mine):
             continue
         if rule.zone is not None:
-            allowed[mine] &= ~occupied(problem, node_of, rule, failed, nodes)
-            apart.append((mine, rule.zone[nodes]))
+            allowed[mine] &= ~failure.occupied(rule)
+            apart.append((mine, rule.zone[failure.nodes]))
         elif rule.kind == "together":
             together.append(mine)
-    failure = AnyOrderProblem(
+    compiled = AnyOrderProblem(
         demand=problem.demand[vms, : problem.n_firm],
         must=problem.protected[vms],
-        free=room,
+        free=failure.room,
         allowed=allowed,
         likeness=problem.classes.of[vms],
         apart=tuple(apart),
         together=tuple(together),
     )
-    return vms, nodes, failure
+    return vms, failure.nodes, compiled

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-from attrs import evolve
 
 from vmplace.failover.restart import Item, RestartProblem
 from vmplace.model.columns import IntArray
@@ -12,7 +11,7 @@ from vmplace.problem.state import PlacementState
 __all__ = ["Assignment", "pack_all", "pack_most", "plan_among", "stranded"]
 
 Assignment = list[tuple[Item, int]]
-"""Items with the candidate (an index into `Restart.nodes`) each restarts on."""
+"""Items with the candidate (an index into `RestartProblem.nodes`) each restarts on."""
 
 _FULL = np.iinfo(np.int64).max
 
@@ -82,8 +81,7 @@ def _bound(restart: RestartProblem, item: Item, soft: bool) -> Iterator[int]:
 
 def plan_among(state: PlacementState, scenario: int, vms: IntArray) -> tuple[IntArray, IntArray]:
     """Where some of the VMs that a failure displaces restart if all units fail at once."""
-    restart = RestartProblem.of(state, scenario)
-    part = evolve(restart, vms=restart.vms[np.isin(restart.vms, vms)])
+    part = RestartProblem.of(state, scenario).only(vms)
     pairs = [(vm, i) for item, i in pack_all(part, soft=False) or pack_most(part) for vm in item.vms]
     placed, chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return placed, part.nodes[chosen]
