@@ -52,7 +52,7 @@ def headroom(
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> Headroom:
-    """How many more VMs of a size, or of a mix, there can be so that each failure of the guarantee is still survived.
+    """How many more VMs of a size, or of a mix, fit so that each failure of the guarantee is still survived.
 
     VMs that have a node stay there, unless `move_running`; those that wait are placed as well. New VMs are protected and under no
     rule. With several pools, only the one in question counts.
@@ -68,19 +68,19 @@ def headroom(
     pool
         Where they are to run; needed where there are several.
     move_running
-        Whether running VMs may migrate to make room; then few do, but not the fewest.
+        Whether running VMs may migrate to make room. Few do, but it is not proved that fewer would not be enough.
     method, seed, deterministic
         As for `place`.
     time_limit
         Seconds; the most found by then is returned, with a bound. None: until it is proved.
     progress, cancel
-        Called now and then; set it to have the most so far returned, as Ctrl-C does.
+        Called now and then; set it to get the best so far, as Ctrl-C does.
 
     Returns
     -------
     Headroom
-        ``optimal`` means the largest number for which there is a placement that keeps the guarantee. Where restarts are planned,
-        any less is possible, too; in any order, or by a policy, a VM less may do harm.
+        ``optimal``: the largest number for which a placement keeps the guarantee. Where restarts are planned, every smaller
+        number is possible, too; with restarts in any order, or by a policy, one VM less may break the guarantee.
 
     Raises
     ------

@@ -64,8 +64,8 @@ def size(
 ) -> Sizing:
     """How many nodes of a kind it takes to run a cluster's VMs with its guarantee; of several kinds, the cheapest set.
 
-    The cluster's own nodes do not count, nor where VMs are now: all are placed anew. Stopped VMs take nothing. Rules that name
-    nodes are left out, with a warning; those that choose nodes by tag go by the kinds' tags; what is no must does not count.
+    The cluster's own nodes and the current placement do not count: all VMs are placed anew. Stopped VMs take nothing. Rules that
+    name nodes are left out, with a warning; rules that choose nodes by tag apply to the kinds' tags; only must-rules count.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def size(
     time_limit
         Seconds; the best found by then is returned, with a bound. None: until it is proved.
     progress, cancel
-        Called now and then; set it to have the best so far returned, as Ctrl-C does.
+        Called now and then; set it to get the best so far, as Ctrl-C does.
 
     Raises
     ------

@@ -41,7 +41,7 @@ from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["explain"]
 
-_VERDICT, _STORY, _REPAIR, _CONFLICT = 0.2, 0.3, 0.3, 0.3
+_VERDICT, _CAUSES, _REPAIR, _CONFLICT = 0.2, 0.3, 0.3, 0.3
 """Of the time left, what each part of an explanation may take."""
 
 _TIGHTEST, _FEW = 5, 4
@@ -56,11 +56,11 @@ def explain(
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> Explanation:
-    """Why a cluster is not safe as it stands, why no placement could be, and what would help.
+    """Explain why a cluster is not safe, why no placement of it could be, and what would help.
 
-    Of each failure that is not survived the fewest VMs and rules to blame are found by leaving out what does not matter; a
-    remedy is only what makes the cluster safe when it is tried, and is then checked. Where pools are told apart, each is looked
-    into by itself.
+    For each failure that is not survived, a deletion filter finds an irreducible set of VMs and rules to blame. A remedy is a
+    change that makes the cluster safe when it is tried; each remedy returned has been checked. Pools are explained one by one,
+    unless a rule binds several of them together.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ def explain(
     seed, deterministic
         As for `place`.
     time_limit
-        Seconds, for the story and for the remedies; what time ran out for is said. None: until all was tried.
+        Seconds for all of it; `Explanation.unfinished` says what time ran out for. None: until everything was tried.
     progress, cancel
-        Called now and then; set it to have what is known by then, as Ctrl-C does.
+        Called now and then; set it to get what is known by then, as Ctrl-C does.
 
     Returns
     -------
     Explanation
-        ``safe``, with the failures that leave least; ``unsafe`` or ``infeasible``, with who is to blame and remedies; or
+        ``safe``, with the failures that leave least; ``unsafe`` or ``infeasible``, with what is to blame and with remedies; or
         ``unknown``.
 
     Raises
@@ -139,14 +139,14 @@ class _Explainer:
     unfinished: list[str] = field(factory=list, init=False)
 
     def explanation(self) -> Explanation:
-        """The story, then what would help, pool by pool."""
-        self._tell()
+        """The causes, then what would help, pool by pool."""
+        self._blame()
         bad = [pool for pool, status in self.report.pools.items() if status is Status.UNSAFE]
         apart = len(self.report.pools) > 1 and not bridged(self.names.cluster)
         pools = bad if apart else [""]
         tries = 0
         for done, pool in enumerate(pools):
-            tries += self._mend(pool, self.budget.share(1 / (len(pools) - done)))
+            tries += self._remedy(pool, self.budget.share(1 / (len(pools) - done)))
         return Explanation(
             cluster=self.names.cluster,
             status=Status.INFEASIBLE if self.obstacles else Status.UNSAFE,
@@ -158,9 +158,9 @@ class _Explainer:
             stats={"tries": tries},
         )
 
-    def _tell(self) -> None:
+    def _blame(self) -> None:
         """What is to blame as things stand."""
-        budget = self.budget.share(_STORY)
+        budget = self.budget.share(_CAUSES)
         self.blames += faults_now(self.report, self.names)
         self.blames += failures_lost(self.names, self.verdict, budget)
         self.blames += turns_lost(self.names, self.verdict, budget)
@@ -168,7 +168,7 @@ class _Explainer:
         if late:
             self.unfinished.append(f"the exact causes of {late} faults, and how much memory is missing")
 
-    def _mend(self, pool: str, budget: Budget) -> int:
+    def _remedy(self, pool: str, budget: Budget) -> int:
         """What makes a pool safe, or the cluster; returns how many changes were tried."""
         oracle = RemedyOracle(self.names, pool, False, budget, self.seed, self.deterministic)
         part = oracle.part(self.names)
@@ -203,7 +203,7 @@ class _Explainer:
             return solve(names, ask, inner)
 
     def _obstacles(self, pool: str, part: Names, solution: Solution, budget: Budget) -> Iterator[Obstacle]:
-        """Why nothing helps that only moves: who is to blame, and of the others again, unless it is for lack of memory in all."""
+        """Why migrations alone do not help: one IIS after another, each without the VMs of those before."""
         while solution.status is Status.INFEASIBLE and part.cluster.vms:
             obstacle = self._obstacle(pool, part, solution, budget)
             yield obstacle
@@ -227,7 +227,7 @@ class _Explainer:
         return Obstacle(pool, solution.reason, conflict, missing)
 
     def _try(self, oracle: RemedyOracle, core: frozenset[str] | None, where: str) -> None:
-        """One way to change things after another, each in its share of the time."""
+        """One kind of remedy after another, each in its share of the time."""
         budget = oracle.budget
         suspects = {vm for blame in self.blames for vm in blame.vms}.union(core or ())
         rules = {rule for blame in self.blames for rule in blame.rules if blame.pool == oracle.pool or not oracle.pool}
@@ -237,7 +237,7 @@ class _Explainer:
             ("to bring back nodes that are out of service", lambda: returned(oracle)),
             ("to give up one rule", lambda: fewer_rules(oracle, rules)),
             ("to give up headroom", lambda: less_headroom(oracle)),
-            ("to promise a little less", lambda: less_promised(oracle)),
+            ("to weaken the guarantee", lambda: less_promised(oracle)),
             ("to add up to four nodes", lambda: more_nodes(oracle)),
             ("to shut down one VM", lambda: one_vm_less(oracle, suspects, core)),
         ]
@@ -258,7 +258,7 @@ class _Explainer:
             self.futile.append(way)
 
     def _give_up_several(self, oracle: RemedyOracle, where: str) -> None:
-        """Where no one VM is enough: those that the best plans leave out."""
+        """Where no single VM is enough: the VMs that the best plans leave out."""
         found = {remedy.kind for remedy in self.remedies if remedy.pool == oracle.pool}
         missing = [kind for kind in ("unprotect", "stop") if kind not in found]
         if not missing:

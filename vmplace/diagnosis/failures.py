@@ -27,7 +27,7 @@ _TRIED_NODES = 16
 
 
 def failures_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Blame]:
-    """Each failure that is not survived; of those that time runs out for, no more than the reason is told."""
+    """Each failure that is not survived; where time runs out, only with the reason."""
     numbers = sorted(verdict.losses)
     for done, number in enumerate(numbers):
         budget.tell("explain", done=done, total=len(numbers))
@@ -211,7 +211,7 @@ class _Failure:
         return not self.budget.spent and self._fate(_roomier(problem, [node], amount), problem.node_of) == ScenarioStatus.SAFE
 
     def _stuck(self, vm: int, loss: Loss) -> Stuck:
-        """Why a VM finds no node: by itself, or only beside the others."""
+        """Why a VM finds no node: even alone, or only beside the others."""
         names, problem = self.names, self.names.problem
         memory = int(problem.memory[vm])
         name = f"{names.vm(vm)} ({spell_memory(memory)})"

@@ -31,7 +31,7 @@ def faults_now(report: Report, names: Names) -> Iterator[Blame]:
 
 
 def _overfull(names: Names) -> Iterator[Blame]:
-    """Nodes that hold too much, with as few of their VMs as are too much by themselves, the largest."""
+    """Overfull nodes, each with a minimal set of its VMs, the largest, that is too much for it."""
     problem = names.problem
     excess = problem.loads(problem.node_of) - problem.capacity
     for node, resource in np.argwhere(excess > 0).tolist():
@@ -67,7 +67,7 @@ def _too_many(vms: IntArray, demand: IntArray, capacity: int) -> list[int]:
 
 
 def _broken(fault: Violation, report: Report, names: Names) -> Iterator[Blame]:
-    """A broken rule: whoever is where it may not be by itself, or all that break it together."""
+    """A broken rule: each VM that is on a wrong node, or the VMs that break it together."""
     index = int(fault.subject.removeprefix("rules[").removesuffix("]"))
     rule, vms = report.cluster.rules[index], report.cluster.vm_columns
     pools = dict(zip(vms.names, vms.pool, strict=True))

@@ -24,7 +24,7 @@ __all__ = ["fewer_rules", "fewer_vms", "finished", "less_headroom", "less_promis
 _MOST_NODES, _PERCENT = 4, 100
 
 _ENOUGH, _NAMED = 3, 6
-"""So many VMs are found each of which is enough by itself; and so many are named."""
+"""So many VMs are found, each of which is enough alone; and so many are named."""
 
 
 def finished(oracle: RemedyOracle) -> Iterator[Remedy]:
@@ -160,7 +160,7 @@ _ENOUGH, _NAMED = 3, 6
 
 
 def one_vm_less(oracle: RemedyOracle, suspects: Collection[str], core: Collection[str] | None) -> Iterator[Remedy]:
-    """A VM that makes all safe if it stops; and whether it is enough that it shrinks, or need not restart.
+    """A VM that makes the cluster safe if it stops; and whether it is enough that it shrinks, or need not restart.
 
     Parameters
     ----------

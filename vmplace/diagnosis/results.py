@@ -35,7 +35,7 @@ class Stuck(ToDict):
 
 @frozen
 class Blame(ToDict):
-    """One thing that is wrong as the cluster stands, and who has a part in it.
+    """One thing that is wrong as the cluster stands, with the VMs, rules and nodes to blame.
 
     Parameters
     ----------
@@ -190,9 +190,9 @@ class Explanation(ToDict):
     remedies
         The least intrusive first (see `KINDS`), and of a kind what costs least; last those that give up several VMs.
     futile
-        Kinds of remedies of which every one was tried, and none helps by itself.
+        Kinds of remedies that were all tried without success: none of them helps alone.
     unfinished
-        What time ran out for, or a search left open, in sentences.
+        What is not decided, as time ran out or a search left it open, in sentences.
     """
 
     _keys = "status blames obstacles tightest remedies futile unfinished stats"

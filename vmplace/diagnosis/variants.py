@@ -79,7 +79,7 @@ def _adopted(before: Names, problem: Problem, cluster: Cluster) -> Names:
 
 def left_out(names: Names, vms: Collection[str]) -> Names:
     """The cluster without some VMs, where rules keep their numbers."""
-    gone = np.isin(np.arange(len(names.cluster.vms)), [i for i, vm in enumerate(names.cluster.vm_columns.names) if vm in vms])
+    gone = np.array([vm in vms for vm in names.cluster.vm_columns.names], dtype=bool)
     return _adopted(names, restrict.without(names.problem, vms=gone[names.problem.original]), what_if.less(names.cluster, vms))
 
 
