@@ -125,7 +125,7 @@ class PartOracle:
             return True
         if self.quick:
             return None
-        finding = search(problem, goal, budget=inner, engine=Portfolio(self.seed, self.deterministic))
+        finding = search(problem, goal, budget=inner, portfolio=Portfolio(self.seed, self.deterministic))
         self.budget.work -= finding.stats["work"]
         if finding.infeasible:
             return False

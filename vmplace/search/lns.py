@@ -67,7 +67,7 @@ class Neighbourhood:
         budget: Budget,
         bounds: tuple[int | Fraction, ...],
         start: CandidatePlacement | None = None,
-        engine: Portfolio,
+        portfolio: Portfolio,
     ) -> tuple[CandidatePlacement | None, bool]:
         """The best placement found, if it is better than the start; and whether it is proved best.
 
@@ -84,7 +84,7 @@ class Neighbourhood:
             start = evolve(start, values=aim.values(part, start.node_of, start.verdict, start.powered), anew=False)
         # Of moves, those of the others are not counted here.
         least = tuple(0 if name == "moves" else bound for (name, _), bound in zip(goal.stages(problem), bounds, strict=True))
-        found = search(part, aim, budget=budget.silent(), start=start, onto=self.onto, bounds=least, engine=engine)
+        found = search(part, aim, budget=budget.silent(), start=start, onto=self.onto, bounds=least, portfolio=portfolio)
         best = found.best
         if best is None or best is start:
             return None, found.optimal
@@ -195,7 +195,7 @@ class _LargeNeighbourhoodSearch:
             budget=budget,
             bounds=self.bounds,
             start=self.best,
-            engine=Portfolio(self.chance.randrange(2**31), effort=_EFFORT),
+            portfolio=Portfolio(self.chance.randrange(2**31), effort=_EFFORT),
         )
         factor = _GROW if proved else _SHRINK
         self._size = [min(max(size * factor, _FEWEST), _MOST) for size in self._size]
@@ -280,7 +280,7 @@ def repair_nodes(
         here = (now >= 0) & onto[np.maximum(now, 0)] & goal.free(problem)
         freed = np.union1d(astray, np.flatnonzero(here))
         found, _ = Neighbourhood(problem, goal, now, freed, onto).best(
-            budget=budget, bounds=(0,) * len(goal.stages(problem)), engine=Portfolio(seed, effort=effort)
+            budget=budget, bounds=(0,) * len(goal.stages(problem)), portfolio=Portfolio(seed, effort=effort)
         )
         if found is not None:
             return found

@@ -139,8 +139,8 @@ class Strategy:
         return evolve(found, by=by, stats={**known.stats, **found.stats})
 
     def _searched(self, problem: Problem, goal: Goal, known: Finding, budget: Budget, *, relaxed: bool) -> Finding:
-        engine = Portfolio(self.seed, self.deterministic)
-        return search(problem, goal, budget=budget, start=known.best, bounds=known.bounds, engine=engine, relaxed=relaxed)
+        portfolio = Portfolio(self.seed, self.deterministic)
+        return search(problem, goal, budget=budget, start=known.best, bounds=known.bounds, portfolio=portfolio, relaxed=relaxed)
 
     def _improved(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
         assert known.best is not None

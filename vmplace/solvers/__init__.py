@@ -1,1 +1,1 @@
-"""Solver engines behind one interface: CP-SAT, HiGHS, their race, the time budget."""
+"""Solvers behind one interface: CP-SAT, HiGHS and a portfolio of both; the time budget."""

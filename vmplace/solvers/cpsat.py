@@ -239,7 +239,7 @@ class _Run:
                 values = tuple(self.response_proto.solution)[: len(run.program.lower)]
                 if run.program.objective:
                     run._progress = (round(self.objective_value), round(self.best_objective_bound))
-                run._latest = values  # after the progress: whoever sees the one may read the other
+                run._latest = values  # after the progress: the reader of the one may read the other
                 if run.on_solution is not None:
                     run.on_solution(values)
 

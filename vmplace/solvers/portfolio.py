@@ -110,7 +110,7 @@ class Portfolio:
 
 @define
 class _Told:
-    """Progress for the caller: the better of the engines' bounds.
+    """Progress for the caller: the better of the solvers' bounds.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""The integer programming model over counts of VMs per class and node."""
+"""Integer programming (MIP): a model in counts of VMs per class and node, and the exact search by it."""

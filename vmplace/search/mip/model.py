@@ -78,7 +78,7 @@ class CountModel:
 
     @property
     def program(self) -> IntegerProgram:
-        """What engines take."""
+        """The integer linear program."""
         return self.variables.program
 
     def objective(self, stage: Stage) -> Terms:

@@ -1,8 +1,8 @@
-"""A coarse model of the fewest moves, for many sizes: what leaves is told VM by VM, what comes only by groups of similar sizes.
+"""A relaxation of the MIP for the fewest moves, for many sizes: VMs that come to a node are counted by groups of sizes.
 
-A relaxation: whatever placement there is, it keeps all rows, so a bound on the model's moves bounds those of every placement.
-Its rows are the slot-volume rows of a dozen sizes, with the lifted ones of `lifting`; a group's VMs fill no fewer slots than as
-many of its smallest would. Rules are left out.
+Every placement keeps its rows, so a dual bound on the model's moves bounds those of every placement. The rows are the slot-volume
+rows of a dozen sizes, with the lifted ones of `bounds.lifting`; a group's VMs fill no fewer slots than as many of its smallest
+would. Rules are left out.
 """
 
 from functools import cached_property
@@ -15,7 +15,7 @@ from vmplace.problem.sizes import evenly
 from vmplace.search.bounds.lifting import lifted
 from vmplace.search.goal import Goal
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.program import IntegerProgram, Terms
+from vmplace.solvers.program import IntegerProgram, Terms, terms
 
 __all__ = ["CoarseModel"]
 
@@ -23,11 +23,11 @@ _SIZES = 12
 
 
 class CoarseModel:
-    """The program; making it raises OutOfTimeError once the budget is spent.
+    """The relaxation; making it raises OutOfTimeError once the budget is spent.
 
     Attributes
     ----------
-    program : Program
+    program : IntegerProgram
         To be minimised, in units of `unit` MiB.
     unit : int
         The VMs' common divisor.
@@ -63,7 +63,7 @@ class CoarseModel:
         self._bound_loads()
         slots = {size: self._survive(size) for size in self._slot_sizes}
         self._lift(slots)
-        self.program.objective = self._weights(slice(None))
+        self.program.objective = self._weights()
 
     @cached_property
     def _slot_sizes(self) -> list[int]:
@@ -84,31 +84,27 @@ class CoarseModel:
         """Of each class: protected ones by the largest slot they fill, unprotected ones all in one."""
         return np.where(self._protected, np.searchsorted(self._slot_sizes, self._size, side="right"), -1)
 
-    def _weights(self, nodes: int | slice) -> Terms:
-        """What leaves nodes."""
-        out = self._out[:, nodes].reshape(len(self._size), -1)
-        rows, columns = np.nonzero(out >= 0)
-        return [(int(out[s, i]), int(self._size[s])) for s, i in zip(rows.tolist(), columns.tolist(), strict=True)]
+    def _weights(self, node: int | None = None) -> Terms:
+        """The memory that leaves a node, or all of them."""
+        return terms(self._out, self._size[:, None]) if node is None else terms(self._out[:, node], self._size)
 
     def _arrive(self) -> dict[int, IntArray]:
         """Per group, variables for how many come to each online node; and for how much, see `_volume`."""
         waiting = np.bincount(self._problem.classes.of, minlength=len(self._size)) - self._now.sum(axis=1)
         come: dict[int, IntArray] = {}
         self._volume = self.program.variables(self._usable[self._online])
-        least: list[Terms] = [[(int(v), 1)] for v in self._volume]
         for group in np.unique(self._group).tolist():
             mine = np.flatnonzero(self._group == group)
-            most = np.minimum(self._now[mine].sum() + waiting[mine].sum(), self._usable[self._online] // self._size[mine].min())
+            total = int(waiting[mine].sum())
+            most = np.minimum(self._now[mine].sum() + total, self._usable[self._online] // self._size[mine].min())
             come[group] = self.program.variables(most)
-            left = [(v, -1) for v in self._out[mine].ravel().tolist()]
-            self.program.row([*((v, 1) for v in come[group].tolist()), *left], int(waiting[mine].sum()), int(waiting[mine].sum()))
-            for terms, v in zip(least, come[group].tolist(), strict=True):
-                terms.append((v, -int(self._size[mine].min())))
-        for terms in least:
-            self.program.row(terms, lower=0)
+            self.program.row([*terms(come[group]), *terms(self._out[mine], -1)], total, total)
+        for k, volume in enumerate(self._volume.tolist()):
+            least = [(int(v[k]), -int(self._size[self._group == group].min())) for group, v in come.items()]
+            self.program.row([(volume, 1), *least], lower=0)
         total = int(waiting @ self._size)
-        gone = [(v, -size) for v, size in self._weights(slice(None))]
-        self.program.row([*((v, 1) for v in self._volume.tolist()), *gone], total, total)
+        gone = [(v, -size) for v, size in self._weights()]
+        self.program.row([*terms(self._volume), *gone], total, total)
         return come
 
     def _bound_loads(self) -> None:
@@ -121,12 +117,12 @@ class CoarseModel:
         """Rows for slots of a size: of each failure no more are displaced than are free elsewhere."""
         slots = self.program.variables(self._usable[self._online] // size)
         total = self.program.variable(0, int((self._usable[self._online] // size).sum()))
-        self.program.row([(total, 1), *((v, -1) for v in slots.tolist())], 0, 0)
+        self.program.row([(total, 1), *terms(slots, -1)], 0, 0)
         place = {node: k for k, node in enumerate(self._online.tolist())}
         whole = np.where(self._protected, self._size // size, 0)
         for i in range(self._problem.n_nodes):
             self._budget.demand()
-            displaced: Terms = [(int(self._out[s, i]), -int(whole[s])) for s in np.flatnonzero(self._out[:, i] >= 0)]
+            displaced = terms(self._out[:, i], -whole)
             if i in place:
                 k = place[i]
                 displaced += [(int(v[k]), self._least_slots(group, size)) for group, v in self._come.items()]
@@ -150,10 +146,8 @@ class CoarseModel:
             for k, row in zip(fits.tolist(), kind.reshape(-1).tolist(), strict=True):
                 self._budget.demand()
                 i = int(nodes[k])
-                terms: Terms = [
-                    (int(self._out[s, i]), int(family.leaving[row, s])) for s in np.flatnonzero(self._out[:, i] >= 0).tolist()
-                ]
-                terms += [(int(v[k]), -int(family.coming[row, self._group == group].min())) for group, v in self._come.items()]
+                own = terms(self._out[:, i], family.leaving[row])
+                own += [(int(v[k]), -int(family.coming[row, self._group == group].min())) for group, v in self._come.items()]
                 prices = list(zip(sizes, family.slots[row].tolist(), strict=True))
-                terms += [(int(slots[size][k]), -price) for size, price in prices]
-                self.program.row(terms, lower=-sum(price * (int(room[k]) // size) for size, price in prices))
+                own += [(int(slots[size][k]), -price) for size, price in prices]
+                self.program.row(own, lower=-sum(price * (int(room[k]) // size) for size, price in prices))

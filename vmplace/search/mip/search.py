@@ -1,4 +1,12 @@
-"""The exact core: the compact model, stage by stage; candidates certified, failing scenarios written out until none fails."""
+"""Exact search: a MIP, stage by stage of the goal, with lazy constraints from candidates that fail their exact check.
+
+As in logic-based Benders decomposition [1]_ each solution of the MIP is certified failure by failure; what the MIP missed of one
+comes back as rows or as a cut, until nothing is missed.
+
+References
+----------
+.. [1] J. N. Hooker, G. Ottosson. Logic-based Benders decomposition. Mathematical Programming 96, 2003.
+"""
 
 from fractions import Fraction
 from typing import Any
@@ -32,7 +40,7 @@ class Finding:
     Parameters
     ----------
     best
-        The best candidate; None without one.
+        The incumbent: the best candidate; None without one.
     bounds
         Per stage of the goal, the least its value can be, the earlier stages being at theirs.
     infeasible
@@ -63,14 +71,14 @@ def search(
     start: CandidatePlacement | None = None,
     onto: BoolArray | None = None,
     bounds: tuple[int | Fraction, ...] | None = None,
-    engine: Portfolio | None = None,
+    portfolio: Portfolio | None = None,
     relaxed: bool = False,
 ) -> Finding:
     """Find the best placement, and prove it.
 
-    Where more is promised than a plan for each failure, the model has either rows that are enough for it, but not necessary: then
-    neither bounds nor infeasibility say anything of the problem; or, `relaxed`, only such as are necessary, and cuts from what
-    turned out not to keep the promise.
+    Where the guarantee is more than a plan for each failure, the model has either rows that are sufficient for it, but not
+    necessary: then neither bounds nor infeasibility say anything of the problem; or, `relaxed`, only necessary rows, and cuts
+    from candidates that do not keep the guarantee.
 
     Parameters
     ----------
@@ -79,19 +87,19 @@ def search(
     budget
         When it is spent, the best so far is returned with what bounds are known.
     start
-        A candidate to begin with.
+        A candidate for a warm start.
     onto
         As for `CountModel`.
     bounds
         Of the goal's stages, where they are known already.
-    engine
-        What solves the model.
+    portfolio
+        The solvers to use.
     relaxed
         Whether to prove rather than to find, where there is a difference.
     """
     stages = goal.stages(problem)
     known = [least(problem, goal, stage) for stage in stages] if bounds is None else list(bounds)
-    return _ExactSearch(problem, goal, budget, engine or Portfolio(), start, onto, stages, known, relaxed).run()
+    return _ExactSearch(problem, goal, budget, portfolio or Portfolio(), start, onto, stages, known, relaxed).run()
 
 
 @define
@@ -99,7 +107,7 @@ class _ExactSearch:
     problem: Problem
     goal: Goal
     budget: Budget
-    engine: Portfolio
+    portfolio: Portfolio
     best: CandidatePlacement | None
     onto: BoolArray | None
     stages: list[Stage]
@@ -132,7 +140,7 @@ class _ExactSearch:
         return Finding(self.best, tuple(bounds), False, self._stats(), tuple(self.by))
 
     def _stats(self) -> dict[str, float]:
-        told = {"searches": self.searches, "scenarios_written": self.written, "work": round(self.engine.spent, 6)}
+        told = {"searches": self.searches, "scenarios_written": self.written, "work": round(self.portfolio.spent, 6)}
         return told if self.problem.plain else {**told, "cuts": self.cuts}
 
     @property
@@ -203,7 +211,7 @@ class _ExactSearch:
             self._latest.append(values)
             del self._latest[:-_KEEP]
 
-        return self.engine.solve(
+        return self.portfolio.solve(
             self.model.program,
             budget=budget,
             hint=hint,

@@ -10,7 +10,7 @@ References
        Operations Research 86, 1999.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import islice
 
@@ -24,7 +24,7 @@ from vmplace.solvers.program import IntegerProgram, Terms
 __all__ = ["ArcFlow", "flow"]
 
 _MOST_ARCS = 40_000
-"""More than this no engine works through in bearable time."""
+"""More than this takes CP-SAT too long."""
 
 
 def flow(instance: Instance, n_bins: int, *, budget: Budget) -> tuple[Outcome, tuple[Load, ...] | None]:
@@ -76,31 +76,27 @@ class ArcFlow:
     @classmethod
     def of(cls, instance: Instance, n_bins: int, arcs: list[tuple[int, int]]) -> "ArcFlow":
         """The model of these arcs: (index of a size, where it starts)."""
-        model = cls(instance)
-        limits = instance.largest(n_bins)
-        model.items = [(j, start, model.program.variable(0, instance.counts[j])) for j, start in arcs]
-        model.ends = [(kind, full, model.program.variable(0, limits[kind])) for kind, full in _ends(instance, n_bins)]
-        model._rows(limits)
-        return model
-
-    def _rows(self, limits: tuple[int, ...]) -> None:
-        demand: dict[int, Terms] = {j: [] for j in range(len(self.instance.sizes))}
-        supply: dict[int, Terms] = {kind: [] for kind in range(len(limits))}
-        balance: dict[int, Terms] = {}
-        for j, start, variable in self.items:
+        model, limits = cls(instance), instance.largest(n_bins)
+        demand, supply, balance = defaultdict[int, Terms](list), defaultdict[int, Terms](list), defaultdict[int, Terms](list)
+        for j, start in arcs:
+            variable = model.program.variable(0, instance.counts[j])
+            model.items.append((j, start, variable))
             demand[j].append((variable, 1))
-            balance.setdefault(start, []).append((variable, -1))
-            balance.setdefault(start + self.instance.sizes[j], []).append((variable, 1))
-        for kind, full, variable in self.ends:
+            balance[start].append((variable, -1))
+            balance[start + instance.sizes[j]].append((variable, 1))
+        for kind, full in _ends(instance, n_bins):
+            variable = model.program.variable(0, limits[kind])
+            model.ends.append((kind, full, variable))
             supply[kind].append((variable, 1))
-            balance.setdefault(full, []).append((variable, -1))
+            balance[full].append((variable, -1))
         balance.pop(0, None)
-        for j, terms in demand.items():
-            self.program.row(terms, self.instance.counts[j], self.instance.counts[j])
-        for kind, terms in supply.items():
-            self.program.row(terms, None, limits[kind])
+        for j, count in enumerate(instance.counts):
+            model.program.row(demand[j], count, count)
+        for kind, limit in enumerate(limits):
+            model.program.row(supply[kind], None, limit)
         for terms in balance.values():
-            self.program.row(terms, 0, 0)
+            model.program.row(terms, 0, 0)
+        return model
 
     def loads(self, values: tuple[int, ...]) -> tuple[Load, ...]:
         """The flow taken apart into paths, from the ends back."""
