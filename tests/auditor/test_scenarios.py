@@ -123,5 +123,5 @@ def test_keys_are_those_of_the_oracle(cluster):
     found = AuditedScenarios.of(Case(cluster, world.now, None, ()))
     assert sorted(found.by_key) == sorted(world.scenarios(world.now))  # a domain in two pools may come later
     for key, failures in world.failures(world.now).items():
-        pools = {cluster.node_columns.pool.words.index(failure.pool) if cluster.nodes else 0 for failure in failures}
+        pools = {cluster.nodes.pool.words.index(failure.pool) if cluster.nodes else 0 for failure in failures}
         assert len(found.by_key[key]) == len(pools) == len(failures)

@@ -49,7 +49,7 @@ def test_vms_that_stop_shrink_or_need_not_restart(cluster, data):
 @drawn
 @given(any_cluster, st.data())
 def test_rules_promises_and_migrations(cluster, data):
-    names, vms = names_of(cluster), cluster.vm_columns
+    names, vms = names_of(cluster), cluster.vms
     right(variants.yielding(names, some(data, list(range(len(cluster.rules))))).names())
     right(variants.promising(names, evolve(cluster.guarantee, failures=1, headroom=0.1)).names())
     under_way = np.flatnonzero((vms.target >= 0) & (vms.target != vms.node) & vms.running & (vms.node >= 0)).tolist()
@@ -81,5 +81,5 @@ def test_pools_and_rules_are_numbered_anew():
     vms = [VM("b0", 1, pool="b"), VM("c0", 1, pool="c"), VM("a0", 1, "n", pool="a")]
     names = names_of(Cluster(nodes, vms, [OnlyOn(["b0"], ["n"], must=False), Apart(["c0", "a0"])]))
     gone = variants.stopped(names, [0]).names()
-    assert (gone.pools, [rule.index for rule in gone.problem.compiled_rules]) == (["a", "c"], [0])
+    assert (gone.pools, [rule.index for rule in gone.problem.compiled_rules]) == (("a", "c"), [0])
     right(gone)

@@ -127,3 +127,9 @@ def test_columns_keep_their_nodes_names_where_the_nodes_are_others(columns: bool
     assert vmplace.place(moved).to_document() == moved
     with pytest.raises(InputError, match="'n2' is no node"):
         attrs.evolve(cluster, nodes=other[1:])
+
+
+def test_pools_as_they_come() -> None:
+    cluster = Cluster([Node("n", 9, pool="b"), Node("m", 9, pool="a")], [VM("v", 1, pool="c"), VM("w", 1, pool="a")])
+    assert cluster.pools == ("b", "a", "c")
+    assert Cluster([]).pools == ()

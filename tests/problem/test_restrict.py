@@ -83,13 +83,13 @@ def test_another_promise(cluster, failures, headroom):
 @drawn
 @given(any_cluster, st.data())
 def test_vms_on_other_nodes(cluster, data):
-    problem, hosts = compile_problem(cluster), cluster.vm_columns.node.copy()
+    problem, hosts = compile_problem(cluster), cluster.vms.node.copy()
     hosting = [-1, *np.flatnonzero(problem.online | problem.maintenance).tolist()]
     for vm in range(problem.n_vms - problem.n_incoming):
         # What migrates already stays, and a VM that its node keeps from being stopped stays on one.
         if not np.any(problem.original[problem.incoming] == problem.original[vm]) and cluster.vms[problem.original[vm]].running:
             hosts[problem.original[vm]] = data.draw(st.sampled_from(hosting))
-    nodes = [*cluster.node_columns.names, None]
+    nodes = [*cluster.nodes.names, None]
     changed = [
         evolve(vm, node=nodes[host], target=None) if nodes[host] != vm.node else vm
         for vm, host in zip(cluster.vms, hosts.tolist(), strict=True)

@@ -101,7 +101,7 @@ def test_who_comes_to_another_node_is_under_way_to_none(columns):
     nodes, vms = [Node("n0", 9), Node("n1", 9), Node("n2", 9)], [VM("a", 6, "n0", target="n0"), VM("b", 6, "n0", target="n0")]
     cluster = Cluster(nodes, vms)
     if columns:
-        cluster = Cluster(cluster.node_columns, cluster.vm_columns)
+        cluster = Cluster(cluster.nodes, cluster.vms)
     then = vmplace.repair(cluster).to_document()
     assert vmplace.check(then).status == "safe"
     assert all(vm.target in (None, vm.node) for vm in then.vms)

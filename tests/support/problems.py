@@ -8,7 +8,7 @@ from vmplace.problem.problem import Problem
 
 
 def pools(cluster):
-    return np.array([*dict.fromkeys([*cluster.node_columns.pool.words, *cluster.vm_columns.pool.words]), ""])
+    return np.array([*dict.fromkeys([*cluster.nodes.pool.words, *cluster.vms.pool.words]), ""])
 
 
 def shown(rule):

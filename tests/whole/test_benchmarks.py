@@ -56,9 +56,9 @@ def test_what_is_strewn_about_is_unsafe_and_where_there_is_room():
 def test_what_is_exchanged_and_drawn_fits_before_and_after():
     for cluster, final in (exchanged(8, 40, "flavors", 0.9, 1), pair(Random(1), 4)):
         usable, memory = (np.array([thing.memory for thing in things]) for things in (cluster.nodes, cluster.vms))
-        for node_of in (cluster.vm_columns.node, final):
+        for node_of in (cluster.vms.node, final):
             assert (np.bincount(node_of, memory, len(usable)) <= usable).all()
-        assert (final != cluster.vm_columns.node).sum() >= 10
+        assert (final != cluster.vms.node).sum() >= 10
 
 
 def test_an_unknown_table_is_refused():

@@ -258,7 +258,7 @@ class Ledger:
 
     def on(self, node: str) -> list[VM]:
         """The VMs that name a node."""
-        named = np.flatnonzero(self._start.vm_columns.node == list(self._nodes).index(node)).tolist()
+        named = np.flatnonzero(self._start.vms.node == list(self._nodes).index(node)).tolist()
         names = self._start.vms.names
         unchanged = (self._start.vms[i] for i in named if self._place.get(names[i]) == i and names[i] not in self._changed)
         return [*unchanged, *(vm for vm in self._changed.values() if vm.node == node)]

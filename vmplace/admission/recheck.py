@@ -9,7 +9,7 @@ from vmplace.admission.candidates import CandidateSurvey, scores
 from vmplace.admission.results import Candidates, Rejection
 from vmplace.failover.regression import Defects, Key, LostMemory, by_priority
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import BoolArray, IntArray, names_of
+from vmplace.model.columns import BoolArray, IntArray
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import CompiledRule, Problem, clashes
@@ -53,7 +53,7 @@ class RecheckedVM:
         rejections[rejections == Rejection.NOTHING] = Rejection.DOUBT
         memory = int(self.problem.memory[self._vm])
         known = Candidates(
-            names_of(self.cluster.nodes),
+            self.cluster.nodes.names,
             memory,
             rejections,
             scores(score, free, self.problem.usable, memory),

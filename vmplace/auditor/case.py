@@ -70,7 +70,7 @@ class Case:
 
     def __init__(self, cluster: Cluster, placement: Placement, powered: Names | None, drained: Names) -> None:
         self.cluster = cluster
-        self.node, self.vm = nodes, vms = cluster.node_columns, cluster.vm_columns
+        self.node, self.vm = nodes, vms = cluster.nodes, cluster.vms
         pools = {pool: i for i, pool in enumerate(sorted({*nodes.pool.words, *vms.pool.words}))}
         self.pools = list(pools)
         self.node_pool, self.vm_pool = np.append(nodes.pool.numbered(pools), -1), vms.pool.numbered(pools)

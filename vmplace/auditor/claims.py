@@ -27,8 +27,8 @@ def false_claims(
     unprotected
         Pairs of failure scenario and VM.
     """
-    known = set(cluster.vm_columns.names)
-    unit_of: dict[str | None, str] = dict(zip(cluster.node_columns.names, unit_names(cluster), strict=True))
+    known = set(cluster.vms.names)
+    unit_of: dict[str | None, str] = dict(zip(cluster.nodes.names, unit_names(cluster), strict=True))
     for scenario, vm in unprotected:
         restart = failover.get(scenario, {}).get(vm)
         if vm not in known:

@@ -125,7 +125,7 @@ class AuditedScenarios:
 
 def unit_names(cluster: Cluster) -> list[str]:
     """The name of each node's unit: its failure domain under a guarantee for domains, else its own."""
-    nodes, wide = cluster.node_columns, cluster.guarantee.scope == "domain"
+    nodes, wide = cluster.nodes, cluster.guarantee.scope == "domain"
     return [domain if wide and domain else name for name, domain in zip(nodes.names, nodes.domain, strict=True)]
 
 

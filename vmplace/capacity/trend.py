@@ -187,7 +187,7 @@ def _warnings(clusters: Sequence[Cluster]) -> list[str]:
     changed = [cluster.date for cluster in clusters if cluster.guarantee != last.guarantee]
     if changed:
         found.append(f"the guarantee on {_few(changed)} differs from that on {last.date}, which the forecast uses")
-    away = sum(state != "online" for state in last.node_columns.state)
+    away = sum(state != "online" for state in last.nodes.state)
     if away:
         nodes, them = ("nodes are", "them") if away > 1 else ("node is", "it")
         found.append(f"{away} {nodes} not online on {last.date}: the forecast does not count {them}")

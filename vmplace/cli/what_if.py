@@ -8,7 +8,6 @@ from vmplace.cli.exits import RefusedError
 from vmplace.cli.io import load
 from vmplace.cli.options import combined, several
 from vmplace.cli.specs import made, parse_spec
-from vmplace.model.columns import names_of
 from vmplace.model.entities import VM, Node
 from vmplace.model.errors import InputError
 from vmplace.model.units import short
@@ -61,8 +60,8 @@ def load_changed(path: str, options: dict[str, Any]) -> "Cluster":
 def _changed(cluster: "Cluster", add_nodes: Any, add_vms: Any, resize_vms: Any, **removed: Any) -> "Cluster":
     return what_if(
         cluster,
-        add_nodes=list(made(Node, add_nodes, names_of(cluster.nodes), "add_nodes")),
-        add_vms=list(made(VM, add_vms, names_of(cluster.vms), "add_vms")),
+        add_nodes=list(made(Node, add_nodes, cluster.nodes.names, "add_nodes")),
+        add_vms=list(made(VM, add_vms, cluster.vms.names, "add_vms")),
         resize_vms=dict(resize_vms),
         **removed,
     )

@@ -43,7 +43,7 @@ def _overfull(names: Names) -> Iterator[Blame]:
         yield Blame(
             "overfull",
             names.node(node),
-            names.cluster.node_columns.pool[node],
+            names.cluster.nodes.pool[node],
             reason,
             names.vms(vms),
             nodes=(names.node(node),),
@@ -69,7 +69,7 @@ def _too_many(vms: IntArray, demand: IntArray, capacity: int) -> list[int]:
 def _broken(fault: Violation, report: Report, names: Names) -> Iterator[Blame]:
     """A broken rule: each VM that is on a wrong node, or the VMs that break it together."""
     index = int(fault.subject.removeprefix("rules[").removesuffix("]"))
-    rule, vms = report.cluster.rules[index], report.cluster.vm_columns
+    rule, vms = report.cluster.rules[index], report.cluster.vms
     pools = dict(zip(vms.names, vms.pool, strict=True))
     placement, waits = report.placement or {}, set(report.waiting)
     runs = {vm.name for vm in report.cluster.vms if vm.running and vm.name not in waits}
@@ -90,4 +90,4 @@ def _only(host: Mapping[str, str], *vms: str) -> dict[str, str]:
 
 
 def _pool_of_vm(names: Names, vm: int) -> str:
-    return names.cluster.vm_columns.pool[int(names.problem.original[vm])]
+    return names.cluster.vms.pool[int(names.problem.original[vm])]

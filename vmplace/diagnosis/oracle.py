@@ -143,7 +143,7 @@ class RemedyOracle:
             return
         migrations = () if solution is None else solution.migrations
         if migrations:
-            nodes, held = [*names.cluster.node_columns.names, None], names.cluster.vm_columns
+            nodes, held = [*names.cluster.nodes.names, None], names.cluster.vms
             host = {vm: nodes[node] for vm, node in zip(held.names, held.node.tolist(), strict=True)}
             migrations = tuple(migration for migration in migrations if host.get(migration.vm) == migration.destination)
         moved = sum(migration.memory for migration in migrations)

@@ -29,7 +29,7 @@ _ENOUGH, _NAMED = 3, 6
 
 def finished(oracle: RemedyOracle) -> Iterator[Remedy]:
     """All migrations under way come to their end."""
-    vms = oracle.cluster.vm_columns
+    vms = oracle.cluster.vms
     under_way = (vms.target >= 0) & (vms.target != vms.node) & vms.running & (vms.node >= 0)
     ends = [i for i in np.flatnonzero(under_way).tolist() if oracle.concerns(vms.pool[i])]
     if ends:
@@ -115,19 +115,19 @@ def less_promised(oracle: RemedyOracle) -> Iterator[Remedy]:
 
 def more_nodes(oracle: RemedyOracle) -> Iterator[Remedy]:
     """One new node, as small as can be; where none helps, some as large as the largest."""
-    for pool in [oracle.pool] if oracle.pool else oracle.cluster.vm_columns.pool.words:
+    for pool in [oracle.pool] if oracle.pool else oracle.cluster.vms.pool.words:
         yield from _more_in(pool, oracle)
 
 
 def _more_in(pool: str, oracle: RemedyOracle) -> Iterator[Remedy]:
     cluster, share = oracle.cluster, 1 - oracle.cluster.guarantee.headroom
-    memory = cluster.vm_columns.memory[cluster.vm_columns.pool.are(pool)]
+    memory = cluster.vms.memory[cluster.vms.pool.are(pool)]
     if not len(memory):
         return
     hosts = [node for node in cluster.nodes if node.pool == pool]
     named = dict.fromkeys(name for node in hosts for name in node.resources)
     like = {name: max(node.resources.get(name, 0) for node in hosts) for name in named}
-    taken = set(cluster.node_columns.names)
+    taken = set(cluster.nodes.names)
     names = [name for name in (f"new-{k + 1}" for k in range(len(taken) + _MOST_NODES)) if name not in taken]
 
     def added(size: int, count: int = 1) -> Variant:
@@ -137,7 +137,7 @@ def _more_in(pool: str, oracle: RemedyOracle) -> Iterator[Remedy]:
         return min(MAX_MEMORY, -int(-amount // share))
 
     every = wide(int(memory.sum()))
-    within = f" in pool {pool}" if len(set(cluster.node_columns.pool.words)) > 1 else ""
+    within = f" in pool {pool}" if len(set(cluster.nodes.pool.words)) > 1 else ""
     beside = within + "".join(f", with {amount} {name}" for name, amount in like.items() if amount)
     if oracle.helps(added(every)):
         size, told = oracle.nearest(every, 0, added)
@@ -205,7 +205,7 @@ def fewer_vms(oracle: RemedyOracle, lost: Collection[str], solution: Solution | 
         ``unprotect`` or ``stop``.
     """
     cluster = oracle.cluster
-    memory, names, pools = cluster.vm_columns.memory, cluster.vm_columns.names, cluster.vm_columns.pool
+    memory, names, pools = cluster.vms.memory, cluster.vms.names, cluster.vms.pool
     mine = (i for i, name in enumerate(names) if name in lost and oracle.concerns(pools[i]))
     chosen = sorted(mine, key=lambda i: (-int(memory[i]), i))
     give_up, say = (variants.unprotected, _stay_down) if kind == "unprotect" else (variants.stopped, _shut_down)
@@ -234,8 +234,8 @@ def fewer_vms(oracle: RemedyOracle, lost: Collection[str], solution: Solution | 
 
 def _in_order(oracle: RemedyOracle, suspects: Collection[str], core: Collection[str] | None) -> Iterator[int]:
     """VMs that take memory, or are to: suspects before others, the smaller first, and of interchangeable ones the first."""
-    problem, names = oracle.names.problem, oracle.cluster.vm_columns.names
-    pools = oracle.cluster.vm_columns.pool
+    problem, names = oracle.names.problem, oracle.cluster.vms.names
+    pools = oracle.cluster.vms.pool
     whole = range(problem.n_vms - problem.n_incoming)
     original = problem.original.tolist()
     order = sorted(whole, key=lambda vm: (names[original[vm]] not in suspects, int(problem.memory[vm])))
@@ -273,7 +273,7 @@ def _shut_down(cluster: Cluster, vms: Collection[int]) -> str:
 
 
 def _named(cluster: Cluster, vms: Collection[int]) -> str:
-    columns = cluster.vm_columns
+    columns = cluster.vms
     each = [f"{columns.names[i]} ({spell_memory(int(columns.memory[i]))})" for i in vms]
     if len(each) > _NAMED:
         return f"{', '.join(each[:_NAMED])} and {len(each) - _NAMED} more VMs"

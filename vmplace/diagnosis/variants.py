@@ -56,8 +56,8 @@ class Variant:
 
 def _adopted(before: Names, problem: Problem, cluster: Cluster) -> Names:
     """A problem whose `original`, pools and rules are those of one cluster, for another with fewer VMs or rules."""
-    place = {name: index for index, name in enumerate(cluster.vm_columns.names)}
-    names = before.cluster.vm_columns.names
+    place = {name: index for index, name in enumerate(cluster.vms.names)}
+    names = before.cluster.vms.names
     if len(place) < len(names):
         original = np.array([place[names[index]] for index in problem.original.tolist()], dtype=np.int64)
         problem = evolve(problem, original=original)
@@ -79,27 +79,27 @@ def _adopted(before: Names, problem: Problem, cluster: Cluster) -> Names:
 
 def left_out(names: Names, vms: Collection[str]) -> Names:
     """The cluster without some VMs, where rules keep their numbers."""
-    gone = np.array([vm in vms for vm in names.cluster.vm_columns.names], dtype=bool)
+    gone = np.array([vm in vms for vm in names.cluster.vms.names], dtype=bool)
     return _adopted(names, restrict.without(names.problem, vms=gone[names.problem.original]), what_if.less(names.cluster, vms))
 
 
 def settled(names: Names, solution: Solution) -> Names:
     """A cluster with the places of a solution for some or all of its VMs; a VM that is stopped there stays where it is."""
     cluster = _settled(names.cluster, solution)
-    return Names(cluster, restrict.placed(names.problem, cluster.vm_columns.node))
+    return Names(cluster, restrict.placed(names.problem, cluster.vms.node))
 
 
 def placed(variant: Variant, solution: Solution) -> Variant:
     """A variant with the places of a solution of the cluster as it is."""
-    hosts = _settled(variant.before.cluster, solution).vm_columns.node
+    hosts = _settled(variant.before.cluster, solution).vms.node
     return evolve(variant, problem=restrict.placed(variant.problem, hosts), change=lambda: _settled(variant.change(), solution))
 
 
 def _settled(cluster: Cluster, solution: Solution) -> Cluster:
     placement, changes = solution.placement or {}, {}
-    stands = ~cluster.vm_columns.running & ~what_if.waiting(cluster)
-    nodes = [*cluster.node_columns.names, None]
-    for index, (vm, now) in enumerate(zip(cluster.vm_columns.names, cluster.vm_columns.node.tolist(), strict=True)):
+    stands = ~cluster.vms.running & ~what_if.waiting(cluster)
+    nodes = [*cluster.nodes.names, None]
+    for index, (vm, now) in enumerate(zip(cluster.vms.names, cluster.vms.node.tolist(), strict=True)):
         node = placement.get(vm, nodes[now])
         if node != nodes[now] and not stands[index]:
             changes[index] = {"node": node, "target": None, "running": True}
@@ -112,7 +112,7 @@ def stopped(names: Names, vms: Collection[int]) -> Variant:
 
     def change() -> Cluster:
         changed = what_if.with_vms(cluster, {index: {"running": False, "target": None} for index in vms if not waits[index]})
-        gone = {cluster.vm_columns.names[index] for index in vms if waits[index]}
+        gone = {cluster.vms.names[index] for index in vms if waits[index]}
         return what_if.without(changed, gone) if gone else changed
 
     return Variant(names, restrict.without(names.problem, vms=np.isin(names.problem.original, list(vms))), change)
@@ -145,7 +145,7 @@ def promising(names: Names, guarantee: Guarantee) -> Variant:
 
 def arrived(names: Names, vms: Collection[int]) -> Variant:
     """Migrations under way that are done."""
-    target, nodes = names.cluster.vm_columns.target, names.cluster.node_columns.names
+    target, nodes = names.cluster.vms.target, names.cluster.nodes.names
     changed = what_if.with_vms(names.cluster, {vm: {"node": nodes[int(target[vm])], "target": None} for vm in vms})
     return Variant(names, compile_problem(changed), lambda: changed)
 
@@ -153,7 +153,7 @@ def arrived(names: Names, vms: Collection[int]) -> Variant:
 def in_service(names: Names, nodes: Collection[int]) -> Variant:
     """Nodes that are online again. What is on one that was offline, only compiling tells."""
     wanted = np.isin(np.arange(names.problem.n_nodes), list(nodes))
-    if np.any(wanted & names.cluster.node_columns.state.are("offline")):
+    if np.any(wanted & names.cluster.nodes.state.are("offline")):
         changed = what_if.with_states(names.cluster, "online", nodes)
         return Variant(names, compile_problem(changed), lambda: changed)
     return Variant(

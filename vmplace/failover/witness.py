@@ -236,7 +236,7 @@ def _fail(names: Names, scenarios: Scenarios, number: int) -> str:
 def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Sequence[Violation]) -> dict[str, Status]:
     """Each pool's own verdict, in document order: unsafe by a failure, a fault or a protected VM that waits."""
     cluster, problem = names.cluster, names.problem
-    nodes, vms = cluster.node_columns, cluster.vm_columns
+    nodes, vms = cluster.nodes, cluster.vms
     pools = names.pools
     waits = (problem.protected | problem.optional) & (node_of < 0)
     condemned = {pools[pool] for pool in np.unique(problem.vm_pool[waits]).tolist()}
@@ -280,7 +280,7 @@ def offenders(rule: Rule, host: Mapping[str, str], names: Names) -> Iterator[str
 
 def _zones(rule: Rule, names: Names) -> dict[str, str]:
     """Of each node, what an ``apart`` rule keeps VMs apart on: itself, or its failure domain."""
-    nodes = names.cluster.node_columns
+    nodes = names.cluster.nodes
     domain = nodes.domain if isinstance(rule, Apart) and rule.scope == "domain" else nodes.names
     # No name has a "+": a node without a domain is told from a domain of the same name.
     return {

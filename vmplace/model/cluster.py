@@ -86,14 +86,9 @@ class Cluster:
         object.__setattr__(self, "vms", self.vms.on(self.nodes.names))
 
     @property
-    def node_columns(self) -> NodeColumns:
-        """The nodes."""
-        return self.nodes
-
-    @property
-    def vm_columns(self) -> VMColumns:
-        """The VMs."""
-        return self.vms
+    def pools(self) -> tuple[str, ...]:
+        """The pools that nodes or VMs are in, those of nodes first, as they come."""
+        return tuple(dict.fromkeys([*self.nodes.pool.words, *self.vms.pool.words]))
 
     def in_maintenance(self, names: Collection[str]) -> "Cluster":
         """The same with some nodes in maintenance."""

@@ -15,7 +15,7 @@ from vmplace.model.errors import Flaw, InputError
 from vmplace.model.labels import Labels, constant
 from vmplace.model.units import short
 
-__all__ = ["BoolArray", "IntArray", "NodeColumns", "VMColumns", "names_of"]
+__all__ = ["BoolArray", "IntArray", "NodeColumns", "VMColumns"]
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -286,11 +286,6 @@ class VMColumns(_Columns[VM]):
 
     def _comparable(self, other: "VMColumns") -> bool:
         return _same_entries(self.node_names, other.node_names)
-
-
-def names_of(things: NodeColumns | VMColumns) -> Sequence[str]:
-    """The names of nodes or VMs."""
-    return things.names
 
 
 def _keys(kind: type[Any]) -> list[str]:

@@ -91,7 +91,7 @@ def part_of(cluster: Cluster, pool: str | None) -> tuple[Cluster, str]:
     InputError
         (a ValueError) if there is no such pool, or if there are several and none is named.
     """
-    pools = dict.fromkeys([*cluster.nodes.pool.words, *cluster.vms.pool.words])
+    pools = cluster.pools
     if pool is None:
         if len(pools) > 1:
             raise InputError([Flaw("pool", f"there are several: name one of {', '.join(pools)}")])

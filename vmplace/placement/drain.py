@@ -73,14 +73,14 @@ def drained_of(names: Names, drained: tuple[str, ...], options: PlaceOptions, bu
 def _named(cluster: Cluster, nodes: str | Iterable[str]) -> tuple[str, ...]:
     """The nodes in document order, each once."""
     wanted = dict.fromkeys([nodes] if isinstance(nodes, str) else nodes)
-    state = dict(zip(cluster.node_columns.names, cluster.node_columns.state, strict=True))
+    state = dict(zip(cluster.nodes.names, cluster.nodes.state, strict=True))
     flaws = [Flaw("nodes", f"{short(name)} is no node of this cluster") for name in wanted if name not in state]
     flaws += [Flaw("nodes", f"{name} is offline: it hosts nothing") for name in wanted if state.get(name) == "offline"]
     if not wanted:
         flaws = [Flaw("nodes", "none are named: name one or more")]
     if flaws:
         raise InputError(flaws)
-    return tuple(name for name in cluster.node_columns.names if name in wanted)
+    return tuple(name for name in cluster.nodes.names if name in wanted)
 
 
 @frozen
@@ -108,7 +108,7 @@ def _refused(names: Names, drained: tuple[str, ...], stuck: list[Undrainable], o
     """Infeasible, as there are VMs that cannot leave."""
     first, more = stuck[0], len(stuck) - 1
     others = f" (and {more} more VM{'s' * (more > 1)} cannot leave)" if more else ""
-    vms = tuple(name for name in names.cluster.vm_columns.names if name in {s.vm for s in stuck})
+    vms = tuple(name for name in names.cluster.vms.names if name in {s.vm for s in stuck})
     conflict = Conflict("drain", vms, minimal=len(stuck) == 1)
     reason = f"{first.vm} on {first.node} {first.why}{others}"
     return infeasible(names, options, budget, drained=drained, reason=reason, conflict=conflict)
@@ -116,7 +116,7 @@ def _refused(names: Names, drained: tuple[str, ...], stuck: list[Undrainable], o
 
 def _stopped(cluster: Cluster, drained: tuple[str, ...]) -> Iterator[str]:
     """What is left on nodes that are empty otherwise."""
-    vms, nodes = cluster.vm_columns, cluster.node_columns
+    vms, nodes = cluster.vms, cluster.nodes
     for number in [i for i, name in enumerate(nodes.names) if name in drained]:
         count = int(((vms.node == number) & ~vms.running).sum())
         if count:

@@ -155,7 +155,7 @@ class _Rolling:
 
     def _drainable(self) -> list[str]:
         """The nodes that can be drained by themselves; why the others cannot is noted."""
-        nodes = self.now.cluster.node_columns
+        nodes = self.now.cluster.nodes
         names = [name for name, state in zip(nodes.names, nodes.state, strict=True) if state != "offline"]
         stuck = {s.node: f"{s.vm} {s.why}" for s in reversed(stuck_on(self.now, names))}
         self.undrained.update((name, stuck[name]) for name in names if name in stuck)
@@ -236,7 +236,7 @@ class _Rolling:
 
     def _divisions(self, names: Sequence[str], count: int) -> Iterator[list[list[str]]]:
         """Ways to divide the nodes into so many groups, each with as much memory as any other, nodes that clash apart."""
-        nodes = self.now.cluster.node_columns
+        nodes = self.now.cluster.nodes
         memory = dict(zip(nodes.names, nodes.usable.tolist(), strict=True))
         place = {name: number for number, name in enumerate(nodes.names)}
         colours = nx.greedy_color(self._clashes, strategy="DSATUR")

@@ -26,7 +26,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
     drained
         Nodes to be emptied, shape (n_nodes,): their VMs are there now, but may not stay; nothing else is there for anyone.
     """
-    nodes, vms = cluster.node_columns, cluster.vm_columns
+    nodes, vms = cluster.nodes, cluster.vms
     online, offline = nodes.state.are("online"), nodes.state.are("offline")
     out = np.zeros(len(nodes), dtype=bool) if drained is None else drained
     where = np.where(offline[vms.node], -1, vms.node) if offline.any() else vms.node

@@ -7,7 +7,7 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import BoolArray, IntArray, names_of
+from vmplace.model.columns import BoolArray, IntArray
 from vmplace.problem.problem import CompiledRule, Problem
 from vmplace.problem.scenarios import Scenarios
 
@@ -72,13 +72,13 @@ class Names:
         first = np.unique(self.problem.unit, return_index=True)[1].tolist()
         if self.problem.guarantee.scope == "node":
             return [self._nodes[node] for node in first]
-        domain = self.cluster.node_columns.domain
+        domain = self.cluster.nodes.domain
         return [domain[node] or self._nodes[node] for node in first]
 
-    @cached_property
-    def pools(self) -> list[str]:
+    @property
+    def pools(self) -> tuple[str, ...]:
         """The pools by their numbers: those of nodes, then those that have VMs only."""
-        return list(dict.fromkeys([*self.cluster.node_columns.pool.words, *self.cluster.vm_columns.pool.words]))
+        return self.cluster.pools
 
     @property
     def identical(self) -> bool:
@@ -87,11 +87,11 @@ class Names:
 
     @cached_property
     def _nodes(self) -> Sequence[str]:
-        return names_of(self.cluster.nodes)
+        return self.cluster.nodes.names
 
     @cached_property
     def _vms(self) -> Sequence[str]:
-        return names_of(self.cluster.vms)
+        return self.cluster.vms.names
 
     def rule(self, rule: CompiledRule) -> str:
         """A rule's kind as the document has it."""
@@ -115,6 +115,6 @@ class Names:
 
     @cached_property
     def _stopped_on(self) -> IntArray:
-        where = self.cluster.vm_columns.node.copy()
+        where = self.cluster.vms.node.copy()
         where[self.problem.original] = -1
         return where

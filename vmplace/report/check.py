@@ -76,7 +76,7 @@ def _promise(found: Report | Solution) -> str:
     asked = found.cluster.guarantee
     if not asked.failures:
         return "every running VM fits (failures: 0, so no failure is considered)"
-    vms = found.cluster.vm_columns
+    vms = found.cluster.vms
     who = "VM" if vms.protected.all() else "protected VM"
     spared = " that is not evictable" if vms.evictable.any() else ""
     return f"any {_units(found)} can fail{_together(found)} and every {who}{spared} restarts{_manner(found)}"

@@ -111,7 +111,7 @@ def _guilty(blame: Blame, found: Explanation, screen: Screen) -> str:
 def _sized(vms: Sequence[str], found: Explanation) -> list[str]:
     """VMs with their memory."""
     wanted = set(vms)
-    columns = zip(found.cluster.vm_columns.names, found.cluster.vm_columns.memory.tolist(), strict=True)
+    columns = zip(found.cluster.vms.names, found.cluster.vms.memory.tolist(), strict=True)
     memory = {name: mib for name, mib in columns if name in wanted}
     return [f"{vm} ({readable(memory[vm])})" for vm in vms]
 

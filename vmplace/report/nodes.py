@@ -45,7 +45,7 @@ class Figures:
 
     @classmethod
     def of(cls, found: Report | Solution) -> "Figures":
-        nodes, vms, node_of = found.cluster.node_columns, found.cluster.vm_columns, found.node_of
+        nodes, vms, node_of = found.cluster.nodes, found.cluster.vms, found.node_of
         assert node_of is not None
         waited, stopped = _idle(found)
         charged = (node_of >= 0) & ~stopped
@@ -58,15 +58,15 @@ class Figures:
 
     @cached_property
     def states(self) -> Sequence[str]:
-        return self.found.cluster.node_columns.state
+        return self.found.cluster.nodes.state
 
     @cached_property
     def pools(self) -> Sequence[str]:
-        return self.found.cluster.node_columns.pool
+        return self.found.cluster.nodes.pool
 
     @cached_property
     def domains(self) -> Sequence[str]:
-        return self.found.cluster.node_columns.domain
+        return self.found.cluster.nodes.domain
 
     @cached_property
     def lost(self) -> dict[str, int]:
@@ -87,7 +87,7 @@ class Figures:
 
     def unit(self, node: int) -> str:
         """The name of what fails with a node: itself or its failure domain; empty if it is offline."""
-        columns = self.found.cluster.node_columns
+        columns = self.found.cluster.nodes
         if columns.state[node] == "offline":
             return ""
         return (self.domains[node] if self.found.cluster.guarantee.scope == "domain" else "") or self.names[node]
@@ -120,14 +120,14 @@ class Figures:
 
 def _idle(found: Report | Solution) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Masks of the VMs that wait and of those that are stopped on their node."""
-    vms = found.cluster.vm_columns
+    vms = found.cluster.vms
     waited = _off(found)[vms.node]
     return waited, ~waited & ~vms.running
 
 
 def _off(found: Report | Solution) -> npt.NDArray[np.bool_]:
     """Which nodes are offline; index -1, no node, reaches the last entry."""
-    return np.append(found.cluster.node_columns.state.are("offline"), True)
+    return np.append(found.cluster.nodes.state.are("offline"), True)
 
 
 def node_table(found: Report, screen: Screen) -> RenderableType:

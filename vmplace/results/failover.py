@@ -7,7 +7,7 @@ import numpy as np
 from attrs import field, frozen
 
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import IntArray, names_of
+from vmplace.model.columns import IntArray
 
 __all__ = ["FailoverPlans"]
 
@@ -67,4 +67,4 @@ class FailoverPlans(Mapping[str, dict[str, str | None]]):
 
     @cached_property
     def _names(self) -> tuple[list[str | None], Sequence[str]]:
-        return [*names_of(self.cluster.nodes), None], names_of(self.cluster.vms)
+        return [*self.cluster.nodes.names, None], self.cluster.vms.names

@@ -9,7 +9,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import IntArray, names_of
+from vmplace.model.columns import IntArray
 from vmplace.results.failover import FailoverPlans
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.to_dict import ToDict
@@ -101,8 +101,8 @@ class _Placed(ToDict):
         return Failover(self)
 
     def _named(self, node_of: IntArray) -> dict[str, str]:
-        nodes = list(names_of(self.cluster.nodes))
-        return {vm: nodes[i] for vm, i in zip(names_of(self.cluster.vms), node_of.tolist(), strict=True) if i >= 0}
+        nodes = list(self.cluster.nodes.names)
+        return {vm: nodes[i] for vm, i in zip(self.cluster.vms.names, node_of.tolist(), strict=True) if i >= 0}
 
 
 @frozen(eq=False)

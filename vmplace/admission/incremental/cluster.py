@@ -11,7 +11,6 @@ from vmplace.admission.incremental.state import LiveVM
 from vmplace.admission.results import Candidates, Rejection
 from vmplace.failover.regression import LostMemory
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import names_of
 from vmplace.model.entities import VM
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import Problem
@@ -61,7 +60,7 @@ class LiveCluster:
         problem = compile_problem(cluster)
         if not _bare(cluster, problem):
             return None
-        live, known, pools = cls({}, {}), list(names_of(cluster.nodes)), cluster.node_columns.pool
+        live, known, pools = cls({}, {}), list(cluster.nodes.names), cluster.nodes.pool
         waits = problem.node_of < 0
         for number in problem.pools:
             mine = np.flatnonzero(problem.pool == number)

@@ -113,7 +113,7 @@ def _stats(budget: Budget, found: MigrationOrder | None = None) -> dict[str, Any
 
 def _target(cluster: Cluster, placement: Target) -> IntArray:
     """Index of each VM's node, -1 for those that stay, shape (n_vms,)."""
-    vms, nodes = cluster.vm_columns, cluster.node_columns
+    vms, nodes = cluster.vms, cluster.nodes
     if isinstance(placement, Mapping):
         index, vm_index = ({name: i for i, name in enumerate(column.names)} for column in (nodes, vms))
         flaws = [Flaw(f"placement[{vm!r}]", "is no VM of this cluster") for vm in placement if vm not in vm_index]
