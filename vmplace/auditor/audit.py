@@ -1,7 +1,9 @@
-"""The independent checker of witnesses: is a placement right, and do its failover plans hold?
+"""The independent checker of witnesses: is a placement right, do its failover plans hold, and are a result's claims true?
 
 Whole numbers only, no solver, and no code shared with the search but the cluster as columns.
 """
+
+from collections.abc import Iterable, Iterator, Mapping
 
 from vmplace.auditor.any_order import check_any_order
 from vmplace.auditor.case import Case, Names, Placement
@@ -11,12 +13,17 @@ from vmplace.auditor.placement import check_placement
 from vmplace.auditor.plans import Failover, check_plans, check_sums
 from vmplace.auditor.policy import check_policy
 from vmplace.auditor.rules import check_rules
-from vmplace.auditor.scenarios import AuditedScenarios
+from vmplace.auditor.scenarios import AuditedScenarios, unit_names
 from vmplace.auditor.sequential import check_sequence
 from vmplace.model.cluster import Cluster
+from vmplace.model.entities import Guarantee
+from vmplace.model.units import short
 from vmplace.results.values import Violation
 
-__all__ = ["audit", "audit_plans", "audit_running"]
+__all__ = ["audit", "audit_plans", "audit_running", "false_claims"]
+
+Plan = Mapping[str, str | None]
+"""VM to node; None for a VM that has no node."""
 
 
 def audit(
@@ -45,7 +52,7 @@ def audit(
     case = Case(cluster, placement, powered, drained)
     check_placement(case)
     scenarios, plans, asked = AuditedScenarios.of(case), None, cluster.guarantee
-    in_turn = asked.sequence == "sequential" and asked.failures > 1
+    in_turn = _in_turn(asked)
     simulated, planned = asked.policy is not None and not in_turn, asked.policy is None and asked.restart == "planned"
     if failover is not None:
         plans = check_plans(case, scenarios, failover, complete=not simulated)
@@ -87,3 +94,39 @@ def audit_running(cluster: Cluster, placement: Placement, *, drained: Names = ()
     check_placement(case)
     check_rules(case)
     return case.found
+
+
+def false_claims(
+    cluster: Cluster, placement: Plan, failover: Mapping[str, Plan], unprotected: Iterable[tuple[str, str]]
+) -> Iterator[Violation]:
+    """The claims that a VM is unprotected which the plans of the same result, or the cluster, contradict.
+
+    Parameters
+    ----------
+    placement
+        VM to node.
+    failover
+        Per failure scenario, VM to restart node.
+    unprotected
+        Pairs of failure scenario and VM.
+    """
+    known = set(cluster.vms.names)
+    unit_of: dict[str | None, str] = dict(zip(cluster.nodes.names, unit_names(cluster), strict=True))
+    for scenario, vm in unprotected:
+        restart = failover.get(scenario, {}).get(vm)
+        if vm not in known:
+            yield Violation("failover", scenario, f"{short(vm)}, listed as unprotected, is no VM of this cluster")
+        elif restart is not None and _one_plan_decides(cluster):
+            yield Violation("failover", scenario, f"{vm} is listed as unprotected, but the plan restarts it on {restart}")
+        elif unit_of.get(placement.get(vm)) not in scenario.split("+"):
+            yield Violation("failover", scenario, f"{vm} is listed as unprotected, but is not on {scenario}")
+
+
+def _one_plan_decides(cluster: Cluster) -> bool:
+    """Whether a plan that holds shows that its VMs are protected; else a VM may be lost although the plan holds."""
+    asked = cluster.guarantee
+    return not _in_turn(asked) and (asked.policy is not None or asked.restart == "planned")
+
+
+def _in_turn(asked: Guarantee) -> bool:
+    return asked.sequence == "sequential" and asked.failures > 1

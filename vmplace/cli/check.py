@@ -55,7 +55,7 @@ def audit(cluster: str, result: str, as_json: bool) -> int:
     if cluster == result == "-":
         raise click.UsageError("CLUSTER and RESULT cannot both be stdin")
     import vmplace
-    from vmplace.auditor.claims import false_claims
+    from vmplace.auditor.audit import false_claims
     from vmplace.formats.result import SavedResult
     from vmplace.report.check import violation_report
 
