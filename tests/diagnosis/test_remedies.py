@@ -18,6 +18,7 @@ from vmplace.diagnosis.remedies import (
     returned,
 )
 from vmplace.diagnosis.results import Remedy, ranked
+from vmplace.placement.options import PlaceOptions
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.solvers.budget import Budget
@@ -33,7 +34,8 @@ def on(*sizes):
 
 
 def oracle_of(cluster, pool="", moving=False, budget=None):
-    return RemedyOracle(Names(cluster, compile_problem(cluster)), pool, moving, budget or Budget(), deterministic=True)
+    options = PlaceOptions(objective="moves", deterministic=True)
+    return RemedyOracle(Names(cluster, compile_problem(cluster)), pool, options, moving, budget or Budget())
 
 
 def tried(way, cluster, *rest, moving=False, pool=""):

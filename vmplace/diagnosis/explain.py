@@ -24,8 +24,7 @@ from vmplace.diagnosis.variants import Variant, left_out
 from vmplace.failover.check import verdict_now
 from vmplace.failover.verdict import Verdict
 from vmplace.model.cluster import Cluster
-from vmplace.model.converters import parse_count
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.converters import parse_count, placed
 from vmplace.model.units import spell_memory
 from vmplace.model.what_if import bridged
 from vmplace.placement.options import PlaceOptions
@@ -84,10 +83,8 @@ def explain(
     InputError
         (a ValueError) that names the argument that is wrong.
     """
-    try:
-        parse_count(seed)
-    except ValueError as error:
-        raise InputError([Flaw("seed", str(error))]) from None
+    seed = placed("seed", parse_count)(seed)
+    options = PlaceOptions(objective="moves", seed=seed, deterministic=deterministic, move_running=True)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         names = Names(cluster, compile_problem(cluster))
         report, verdict = verdict_now(names, budget.share(_VERDICT))
@@ -95,7 +92,7 @@ def explain(
         if report.status is Status.SAFE:
             found = evolve(found, tightest=_tightest(names, verdict))
         elif report.status is Status.UNSAFE:
-            found = _Explainer(names, report, verdict, budget, seed, deterministic).explanation()
+            found = _Explainer(names, report, verdict, budget, options).explanation()
         undecided = sum(scenario.status is Status.UNKNOWN for scenario in report.scenarios.values())
         if undecided or report.status is Status.UNKNOWN:
             late = f"whether {undecided or 'all'} of the failures are survived"
@@ -130,8 +127,7 @@ class _Explainer:
     report: Report
     verdict: Verdict
     budget: Budget
-    seed: int
-    deterministic: bool
+    options: PlaceOptions
     blames: list[Blame] = field(factory=list, init=False)
     obstacles: list[Obstacle] = field(factory=list, init=False)
     remedies: list[Remedy] = field(factory=list, init=False)
@@ -170,9 +166,9 @@ class _Explainer:
 
     def _remedy(self, pool: str, budget: Budget) -> int:
         """What makes a pool safe, or the cluster; returns how many changes were tried."""
-        oracle = RemedyOracle(self.names, pool, False, budget, self.seed, self.deterministic)
+        oracle = RemedyOracle(self.names, pool, self.options, False, budget)
         part = oracle.part(self.names)
-        solution = self._placed(part, budget.share(_REPAIR))
+        solution = self._placed(part, self.options, budget.share(_REPAIR))
         where = f" of pool {pool}" if pool else ""
         core: frozenset[str] | None = None
         if solution.node_of is not None:
@@ -190,17 +186,9 @@ class _Explainer:
         self._try(oracle, core, where)
         return oracle.tries
 
-    def _placed(self, names: Names, budget: Budget, *, move_running: bool = True, best_effort: bool = False) -> Solution:
-        """With the least memory migrated."""
-        ask = PlaceOptions(
-            objective="moves",
-            seed=self.seed,
-            deterministic=self.deterministic,
-            move_running=move_running,
-            best_effort=best_effort,
-        )
+    def _placed(self, names: Names, options: PlaceOptions, budget: Budget) -> Solution:
         with Budget(budget.left, budget.cancel).interruptible() as inner:
-            return solve(names, ask, inner)
+            return solve(names, options, inner)
 
     def _obstacles(self, pool: str, part: Names, solution: Solution, budget: Budget) -> Iterator[Obstacle]:
         """Why migrations alone do not help: one IIS after another, each without the VMs of those before."""
@@ -210,7 +198,7 @@ class _Explainer:
             if obstacle.conflict.kind in ("sums", "capacity", "alone") or not obstacle.conflict.minimal or budget.spent:
                 return
             part = left_out(part, obstacle.conflict.vms)
-            solution = self._placed(part, budget.share(_REPAIR))
+            solution = self._placed(part, self.options, budget.share(_REPAIR))
 
     def _obstacle(self, pool: str, part: Names, solution: Solution, budget: Budget) -> Obstacle:
         """One of them; with fewer VMs to blame, if the bound names more than need be."""
@@ -218,7 +206,7 @@ class _Explainer:
         conflict, bound = solution.conflict, impossible(part.problem, goal)
         assert conflict is not None
         if not conflict.minimal:
-            fewer = conflict_of_search(PartOracle(part, goal, budget, self.seed, self.deterministic))
+            fewer = conflict_of_search(PartOracle(part, goal, budget, self.options.seed, self.options.deterministic))
             if fewer.minimal:
                 conflict = evolve(conflict, vms=fewer.vms, rules=fewer.rules, limits=fewer.limits, minimal=True)
         missing = None
@@ -269,8 +257,8 @@ class _Explainer:
         part, solution = oracle.part(self.names), None
         lost = {vm for loss in self.report.unprotected for vm in loss.vms}
         if oracle.moving or self.report.waiting:
-            share = oracle.budget.share(_REPAIR)
-            solution = self._placed(part, share, move_running=oracle.moving, best_effort=True)
+            options = evolve(self.options, move_running=oracle.moving, best_effort=True)
+            solution = self._placed(part, options, oracle.budget.share(_REPAIR))
             if solution.node_of is None:
                 if solution.status is Status.UNKNOWN:
                     self.unfinished.append(f"what it would take to give up several VMs{where}")

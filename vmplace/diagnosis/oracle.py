@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from attrs import define, field
+from attrs import define, evolve, field
 
 from vmplace.diagnosis import variants
 from vmplace.diagnosis.results import Remedy
@@ -45,20 +45,19 @@ class RemedyOracle:
         The cluster as it stands, compiled.
     pool
         What is to become safe; empty for the whole cluster.
+    options
+        Of placements: the least memory migrated.
     moving
         Whether VMs that run may migrate besides, where as few as possible do.
     budget
         For all tries; one takes a share of what is left.
-    seed, deterministic
-        As for `place`.
     """
 
     names: Names
     pool: str
+    options: PlaceOptions
     moving: bool
     budget: Budget
-    seed: int = 0
-    deterministic: bool = False
     tries: int = field(default=0, init=False)
     undecided: int = field(default=0, init=False)
 
@@ -94,9 +93,8 @@ class RemedyOracle:
         if not problem.plain or problem.n_vms > _MANY_VMS:
             found = self._attempt(self.part(variant.names()), step)
             return True if found.node_of is not None else False if found.status is Status.INFEASIBLE else None
-        oracle = PartOracle(
-            Names(self.cluster, problem), Goal(("rules",), move_running=self.moving), step, self.seed, self.deterministic
-        )
+        names, goal = Names(self.cluster, problem), Goal(("rules",), move_running=self.moving)
+        oracle = PartOracle(names, goal, step, self.options.seed, self.options.deterministic)
         whole = np.flatnonzero(~problem.incoming).tolist()
         return oracle.fits(Demands(frozenset(whole), frozenset(rule.index for rule in rules_of(problem) if rule.must)))
 
@@ -106,8 +104,7 @@ class RemedyOracle:
         return True if verdict.safe else False if verdict.unsafe else None
 
     def _attempt(self, names: Names, budget: Budget) -> Solution:
-        options = PlaceOptions(objective="moves", move_running=self.moving, seed=self.seed, deterministic=self.deterministic)
-        return attempt(names, options, budget)
+        return attempt(names, evolve(self.options, move_running=self.moving), budget)
 
     def nearest(self, good: int, bad: int, change: Callable[[int], Variant]) -> tuple[int, bool]:
         """By halving, the number next to one that does not help; whether all that were tried were told."""

@@ -26,7 +26,6 @@ __all__ = [
     "with_nodes",
     "with_states",
     "with_vms",
-    "within",
     "without",
     "yielding",
 ]
@@ -252,11 +251,6 @@ def without(cluster: Cluster, vms: Collection[str]) -> Cluster:
     left = _without_vms(cluster, vms)
     rules = [among(rule, set(left.names)) for rule in cluster.rules]
     return evolve(cluster, vms=left, rules=[rule for rule in rules if rule is not None])
-
-
-def within(cluster: Cluster, pool: str) -> Cluster:
-    """The cluster without the VMs of other pools; its rules keep their numbers."""
-    return less(cluster, _others(cluster.vms, pool))
 
 
 def less(cluster: Cluster, vms: Collection[str]) -> Cluster:
