@@ -154,15 +154,7 @@ def _dedicated_host(pool: Capacity) -> Count:
 
 @frozen
 class CountingPolicy:
-    """A policy that compares sums.
-
-    Parameters
-    ----------
-    policy, source
-        Its name, and the platforms that have it.
-    count
-        What it needs of a pool and what is there. It says safe if that is enough in every pool.
-    """
+    """A policy that compares sums, and the platforms that have it: safe if every pool has what is needed."""
 
     policy: str
     source: str
@@ -212,17 +204,7 @@ Judged = Callable[[Guarantee, float], tuple[Report, Verdict]]
 
 
 def compare(problem: Problem, pools: Sequence[str], judged: Judged) -> tuple[Comparison, ...]:
-    """What vmplace and the policies say of a placement as it stands.
-
-    Parameters
-    ----------
-    problem
-        The cluster.
-    pools
-        The names of its pools, by number.
-    judged
-        Checks the same placement.
-    """
+    """What vmplace and the policies say of a placement as it stands; `pools` are the pools' names, by number."""
     asked, waits = problem.guarantee, _waiting(problem)
     report, verdict = judged(evolve(asked, restart="planned", policy=None, order=None), 1 / 2)
     truth = report.status

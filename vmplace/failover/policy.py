@@ -28,26 +28,11 @@ _MOST_TURNS = 5040
 def simulate(
     failure: AnyOrderProblem, *, policy: str, order: str | None, priority: IntArray, position: IntArray | None = None
 ) -> IntArray:
-    """Restart the VMs that must, one after the other; one that finds no node is lost, and the others go on.
+    """Node of each VM, -1 for those that are lost or need not restart, shape (n_vms,).
 
-    Parameters
-    ----------
-    failure
-        The failure, its nodes in document order.
-    policy
-        Which of the nodes that are open to a VM it takes: ``first-fit`` (the first), ``most-free`` or ``best-fit`` (the one
-        with the most or the least free memory; of several the first).
-    order
-        ``largest-first`` (by memory), ``priority`` (higher first) or ``as-listed``, which None stands for.
-    priority
-        Of each VM, shape (n_vms,).
-    position
-        Of each VM in the document, which breaks ties, shape (n_vms,); None: as in the failure.
-
-    Returns
-    -------
-    IntArray
-        Node of each VM, -1 for those that are lost or need not restart, shape (n_vms,).
+    The VMs that must restart do, one after the other, in an order of `Guarantee` (None: as listed); each takes one of the nodes
+    that are open to it, by the policy. One that finds no node is lost, and the others go on. Ties are broken by the VMs' position
+    in the document (None: as in the failure).
     """
     listed = np.arange(failure.n_vms) if position is None else position
     keys = {"largest-first": [-failure.demand[:, 0]], "priority": [-priority]}.get(order or "", [])

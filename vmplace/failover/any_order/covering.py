@@ -77,18 +77,9 @@ def cover(blocking: BlockingProblem, *, budget: Budget) -> tuple[Outcome, Story 
 
 
 class _ColumnGeneration:
-    """The relaxation of what is left to block: all nodes at first, fewer the deeper the dive.
+    """The relaxation of what is left: all `nodes` to block, of each group, at first; fewer after each step of the dive.
 
-    Attributes
-    ----------
-    attempt
-        The state so far.
-    nodes
-        Those still to block, of each group.
-    counts
-        How many of each kind may be used.
-    zones
-        How many zones each anti-affinity rule may block.
+    What may be used for it are so many (`counts`) of each kind, and so many zones (`zones`) by each anti-affinity rule.
     """
 
     def __init__(self, blocking: BlockingProblem, pricing: Pricing, budget: Budget) -> None:
@@ -107,10 +98,10 @@ class _ColumnGeneration:
         self._program.restrict(self.counts, {group: len(nodes) for group, nodes in self.nodes.items()}, self.zones)
         proved, new = self._price(self._shares, dict.fromkeys(self.nodes, inf))
         while not proved:
-            duals = self._program.solve(self._budget)
-            if duals is None or duals.missing < _MISSING:
+            solved = self._program.solve(self._budget)
+            if solved is None or solved[0] < _MISSING:
                 return False
-            proved, new = self._price(duals.weights, duals.prices)
+            proved, new = self._price(*solved[1:])
             if not new:  # what is missing is lost in rounding
                 break
         return proved
@@ -201,26 +192,10 @@ class _Part:
     zone: tuple[int, int] = (-1, -1)
 
 
-@frozen
-class _Duals:
-    """A dual solution: weights of the kinds, prices of the groups; and what is `missing`, at its cost."""
-
-    missing: float
-    weights: Sequence[float]
-    prices: Mapping[NodeGroup, float]
-
-
 class _CoveringProgram:
     """The linear program, changed in place so that each solve starts from the last one's basis.
 
-    Parameters
-    ----------
-    counts
-        Of the kinds.
-    shares
-        What a VM of each kind costs that is used but not there.
-    groups
-        The nodes to block.
+    A VM that is used but not there costs its kind's share.
     """
 
     def __init__(self, counts: Sequence[int], shares: Sequence[float], groups: Sequence[NodeGroup]) -> None:
@@ -283,8 +258,8 @@ class _CoveringProgram:
             barred = key in self._banned or any(n > counts[kind] for kind, n in key[1])
             part.SetUb(0 if barred else self._infinity)
 
-    def solve(self, budget: Budget) -> _Duals | None:
-        """Use the least of what is missing; None where the solver gives up."""
+    def solve(self, budget: Budget) -> tuple[float, list[float], dict[NodeGroup, float]] | None:
+        """The least cost of what is missing, and the duals of kinds and groups; None where the solver gives up."""
         if budget.left < inf:
             self._solver.SetTimeLimit(max(1, int(1000 * budget.left)))
         self._solved = self._solver.Solve() == self._optimal
@@ -292,7 +267,7 @@ class _CoveringProgram:
             budget.demand()
             return None
         prices = {group: row.dual_value() for group, row in self._demand.items()}
-        return _Duals(self._solver.Objective().Value(), [-row.dual_value() for row in self._supply], prices)
+        return self._solver.Objective().Value(), [-row.dual_value() for row in self._supply], prices
 
     def parts(self) -> list[_Part]:
         """What the last solution uses; nothing where there is none."""

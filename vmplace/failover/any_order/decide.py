@@ -17,8 +17,7 @@ from contextlib import suppress
 import numpy as np
 from attrs import frozen
 
-from vmplace.failover.any_order.blocking import BlockingProblem
-from vmplace.failover.any_order.blocking import certified as quickly_certified
+from vmplace.failover.any_order.blocking import BlockingProblem, certified
 from vmplace.failover.any_order.covering import cover
 from vmplace.failover.any_order.exact import search
 from vmplace.failover.any_order.heuristic import attack
@@ -34,16 +33,9 @@ __all__ = ["Stranding", "decide_any_order", "strand"]
 
 
 def decide_any_order(state: PlacementState, scenario: int, *, budget: Budget, losses: bool = True) -> Plan:
-    """Whether every VM that must restart can, in every state that can arise.
+    """Whether every VM that must restart can, in every state that can arise; `Plan.safe` is None if time runs out first.
 
-    Parameters
-    ----------
-    state, scenario
-        The failure.
-    budget
-        When it is spent before the answer is known, `Plan.safe` is None.
-    losses
-        Whether all VMs that can be stranded are wanted, with a plan for the others; otherwise one is enough.
+    With `losses`, all VMs that can be stranded are looked for, and there is a plan for the others; otherwise one is enough.
     """
     vms, nodes, problem = any_order_problem(state, state.scenarios.failing(scenario), state.node_of)
     found = strand(problem, budget=budget, every=losses)
@@ -70,16 +62,9 @@ def _loss(found: "Stranding", gone: BoolArray, vms: IntArray, nodes: IntArray, p
 
 @frozen(eq=False)
 class Stranding:
-    """The VMs that can be stranded.
+    """The VMs that must restart and that some state strands, as far as it was looked for, shape (n_vms,).
 
-    Parameters
-    ----------
-    stories
-        How, for one VM of each kind that can be.
-    lost
-        The VMs that must restart and that some state strands, as far as it was looked for; shape (n_vms,).
-    open
-        Those of which it is not known; shape (n_vms,).
+    `stories` tells how, for one VM of each such kind; `open` are the VMs of which it is not known.
     """
 
     stories: tuple[Story, ...]
@@ -94,22 +79,9 @@ class Stranding:
         return None if self.open.any() else True
 
 
-def strand(problem: AnyOrderProblem, *, budget: Budget, certified: BoolArray | None = None, every: bool = False) -> Stranding:
-    """Look for states in which a VM that must restart cannot.
-
-    Parameters
-    ----------
-    problem
-        The failure.
-    budget
-        When it is spent, what has not been decided stays open.
-    certified
-        VMs that are known to be stranded in no state, shape (n_vms,); None: as `blocking.certified` has it.
-    every
-        Decide about all VMs, instead of ending with the first that can be stranded.
-    """
-    kinds = problem.kinds
-    sure = quickly_certified(problem) if certified is None else certified
+def strand(problem: AnyOrderProblem, *, budget: Budget, every: bool = False) -> Stranding:
+    """Look for states in which a VM that must restart cannot; `every`: for all VMs, not for the first that can be stranded."""
+    kinds, sure = problem.kinds, certified(problem)
     adversary = _AdversarySearch(problem, [k for k, vms in enumerate(kinds.vms) if kinds.must[k] and not sure[vms[0]]])
     with suppress(OutOfTimeError):
         adversary.quickly(budget, every)

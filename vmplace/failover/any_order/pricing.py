@@ -28,16 +28,8 @@ Window = tuple[tuple[int, int], ...]
 class _SumTable:
     """A knapsack table: the lightest choice of some kinds for each sum of some resources, in units, rounded down.
 
-    Parameters
-    ----------
-    kinds
-        The kinds that may be chosen.
-    demand
-        What one of each takes, in units, shape (len(kinds), n_dimensions).
-    unit
-        Of each resource, the common divisor, or coarser.
-    shape
-        The numbers of sums that matter.
+    `demand` is what one of each kind takes, in units (the common divisors, or coarser), shape (len(kinds), n_dimensions); `shape`
+    are the numbers of sums that matter.
     """
 
     kinds: list[int]
@@ -95,16 +87,9 @@ class _SumTable:
 
 @frozen
 class NodeGroup:
-    """Nodes that are blocked in the same ways.
+    """Nodes that are blocked in the same ways: each by a choice of a table whose sums are in a window.
 
-    Parameters
-    ----------
-    nodes
-        The nodes.
-    ways
-        Each by a choice of a table whose sums are in a window.
-    zones
-        Of the nodes, in each anti-affinity rule between the VM and others.
+    Their `zones` are those in each anti-affinity rule between the VM and others.
     """
 
     nodes: tuple[int, ...]
@@ -118,19 +103,8 @@ class Pricing:
     What truly blocks a node holds such a pattern: of rules among the others it is only looked at whether two of a kind may be on
     one node, and resources beside the blocking one are told so coarsely that there are no more sums than wanted.
 
-    Parameters
-    ----------
-    blocking
-        What is asked about.
-    fine
-        How many sums of a resource that does not block are told apart.
-
-    Attributes
-    ----------
-    groups : list of NodeGroup
-        The nodes.
-    complete : bool
-        Whether every resource is told exactly where it matters.
+    `fine` is how many sums of a resource that does not block are told apart; `complete` whether that tells every resource exactly
+    where it matters.
     """
 
     def __init__(self, blocking: BlockingProblem, fine: int) -> None:

@@ -137,30 +137,14 @@ def _rules_of(members: Sequence[IntArray], n_vms: int) -> list[frozenset[int]]:
 
 @frozen
 class Story:
-    """A sequence of restarts that strands a VM.
-
-    Parameters
-    ----------
-    placed
-        (VM, node) in an order in which they restart; any other order would do as well.
-    stranded
-        The VM to which no node is left then.
-    """
+    """A sequence of restarts (VM, node) that strands a VM: no node is left to it then. Any other order would do as well."""
 
     placed: tuple[tuple[int, int], ...]
     stranded: int
 
 
 class RestartState:
-    """A partial restart: what has restarted so far, and what that leaves to the other VMs.
-
-    Attributes
-    ----------
-    left : IntArray
-        What each survivor has left, shape (n_nodes, n_resources).
-    placed : list of (int, int)
-        (VM, node) in the order of the restarts.
-    """
+    """A partial restart: (VM, node) in their order, and what each survivor has left, shape (n_nodes, n_resources)."""
 
     def __init__(self, problem: AnyOrderProblem) -> None:
         self.problem = problem
