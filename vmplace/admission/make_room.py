@@ -43,6 +43,6 @@ def room_made(cluster: Cluster, vms: Sequence[VM], refused: Admission, budget: B
         return evolve(refused, status=status, reason=f"{refused.reason}; with migrations: {solution.reason}")
     placement = {vm.name: solution.placement[vm.name] for vm in vms}
     memory = sum(migration.memory for migration in solution.migrations)
-    proved = "" if solution.status is Status.OPTIMAL else "; perhaps less would do"
+    proved = "" if solution.status is Status.OPTIMAL else "; less may be enough"
     reason = f"{refused.reason}; once {spell_memory(memory)} has migrated there is room{proved}"
     return Admission(Status.ADMITTED, refused.vm, placement[refused.vm], placement, reason=reason, migrations=solution.migrations)

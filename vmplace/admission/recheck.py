@@ -139,7 +139,7 @@ class RecheckedVM:
         return np.asarray(clashes > (0 if self.was is None else clashes[self.was]))
 
     def _penalties(self) -> IntArray:
-        """The weight of the rules that are no must and that it would break on each node, shape (n_nodes,)."""
+        """The weight of the soft rules that it would break on each node, shape (n_nodes,)."""
         weight = np.zeros(self.problem.n_nodes, dtype=np.int64)
         for rule in self._rules(must=False):
             weight += rule.weight * (clashes(rule, self._vm, self._others, len(weight)) > 0)

@@ -102,7 +102,7 @@ class Candidate(ToDict):
         Less is better: with ``tightest`` the MiB that would stay free there, with ``balance`` the share of its usable memory
         that would be in use; None where the VM does not fit.
     penalty
-        The weight of the rules that are no must and that would be broken there: it counts before the score.
+        The weight of the soft rules that would be broken there: it counts before the score.
     reason
         Why not, in a sentence with figures.
     """

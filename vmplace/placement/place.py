@@ -66,8 +66,8 @@ def place(
 ) -> Solution:
     """Place every VM so that each failure of the guarantee is survived.
 
-    VMs that have a node stay there, unless `move_running`. Rules that are no must are kept where that costs nothing of the
-    guarantee: by weight, before ``balance`` and ``consolidate``, but after ``moves`` (none causes a migration of its own).
+    VMs that have a node stay there, unless `move_running`. Soft rules are kept where that costs nothing of the guarantee:
+    by weight, before ``balance`` and ``consolidate``, but after ``moves`` (none causes a migration of its own).
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def solve(names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple
     problem = without(names.problem, nodes=out) if drained else names.problem
     moving = options.ordered and options.move_running
     searching = budget.share(_SEARCH_SHARE) if moving else budget
-    task = _Task(names.cluster, problem, options, options.goal, searching, drained, names.problem)
+    task = _Task(Names(names.cluster, problem), options, options.goal, searching, drained, names.problem)
     solution = task.best_effort() if options.best_effort else task.strict()
     if not (moving and solution.migrations):
         return solution
@@ -154,46 +154,35 @@ def repair(cluster: Cluster, **options: Any) -> Solution:
 
 def attempt(names: Names, options: PlaceOptions, budget: Budget) -> Solution:
     """As `place`, but without a word on why there is no placement, if there is none."""
-    return _Task(names.cluster, names.problem, options, options.goal, budget, (), names.problem).strict(explained=False)
+    return _Task(names, options, options.goal, budget, (), names.problem).strict(explained=False)
 
 
 def infeasible(
     names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple[str, ...], reason: str, conflict: Conflict
 ) -> Solution:
     """That there is no placement, as was found by other means."""
-    task = _Task(names.cluster, names.problem, options, options.goal, budget, drained, names.problem)
+    task = _Task(names, options, options.goal, budget, drained, names.problem)
     return task._empty(Status.INFEASIBLE, reason=reason, conflict=conflict)
 
 
 def solution_of(
     cluster: Cluster, problem: Problem, goal: Goal, best: CandidatePlacement, *, method: str, budget: Budget
 ) -> Solution:
-    """A placement found by other means as `place` returns it: audited, its values beside bounds told without a search.
-
-    Parameters
-    ----------
-    cluster, problem
-        What is placed; `problem` is its own, compiled.
-    goal
-        What the values are told of.
-    best
-        The placement, with its verdict.
-    method, budget
-        How it was found, and in whose time.
+    """A placement of a compiled cluster that was found by other means, as `place` returns it: audited, its values beside bounds
+    that need no search.
     """
     values = goal.values(problem, best.node_of, best.verdict, best.powered)
     bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
     finding = Finding(evolve(best, values=values), bounds, False, {}, ("bounds",) * len(bounds))
-    task = _Task(cluster, problem, PlaceOptions(objective=goal.objectives), goal, budget, (), problem)
-    return task._solution(goal, finding, method)
+    task = _Task(Names(cluster, problem), PlaceOptions(objective=goal.objectives), goal, budget, (), problem)
+    return task._solution(finding, method)
 
 
 @frozen
 class _Task:
     """One call of `place`; `now` is the problem with the drained nodes as they are."""
 
-    cluster: Cluster
-    problem: Problem
+    names: Names
     options: PlaceOptions
     goal: Goal
     budget: Budget
@@ -202,15 +191,15 @@ class _Task:
 
     def strict(self, *, explained: bool = True) -> Solution:
         """Every failure survived, or none returned; `explained`: with what forbids it."""
-        reason = impossible(self.problem, self.goal)
+        reason = impossible(self.names.problem, self.goal)
         if reason is not None:
             return self._refused(reason) if explained else self._empty(Status.INFEASIBLE)
-        finding, method = self._find(self.goal)
+        finding, method = self._find()
         if finding.infeasible:
             return self._refuted(finding.stats, method) if explained else self._empty(Status.INFEASIBLE)
         if finding.best is None:
             return self._undecided(finding, method)
-        return self._solution(self.goal, finding, method)
+        return self._solution(finding, method)
 
     def best_effort(self) -> Solution:
         """As `strict`; where that is impossible, or not found, every VM placed and the least unprotected."""
@@ -223,13 +212,13 @@ class _Task:
             if undecided is not None and goal.worst is not last.goal.worst:
                 return undecided  # that no failure gets worse is not given up without a proof
             last = evolve(self, goal=goal)
-            reason = impossible(self.problem, goal)
+            reason = impossible(self.names.problem, goal)
             if reason is not None:
                 continue
-            finding, method = self._find(goal)
+            finding, method = last._find()
             if finding.best is not None:
                 refuted = first.status is Status.INFEASIBLE and undecided is None
-                return self._solution(goal, finding, method, strict_refuted=refuted, warnings=given_up)
+                return last._solution(finding, method, strict_refuted=refuted, warnings=given_up)
             if not finding.infeasible:
                 undecided = self._undecided(finding, method)
         if undecided is not None:
@@ -244,7 +233,7 @@ class _Task:
         if now is not None:
             worse = "not every VM can be placed without making some failure worse than it is now"
             goals = [(evolve(least_effort, worst=now), []), (least_effort, [worse])]
-        if np.any(self.problem.limit < self.problem.usable):
+        if np.any(self.names.problem.limit < self.names.problem.usable):
             crowded = "the headroom is not kept everywhere: no placement of every VM within it was found"
             goals = [pair for goal, lost in goals for pair in ((goal, lost), (evolve(goal, headroom=False), [*lost, crowded]))]
         return goals
@@ -263,31 +252,29 @@ class _Task:
         }
         return found if any(found.values()) or faulty(problem) else None
 
-    def _find(self, goal: Goal) -> tuple[Finding, str]:
+    def _find(self) -> tuple[Finding, str]:
         return Strategy(self.options.method, self.options.seed, self.options.deterministic).find(
-            self.problem, goal, budget=self.budget
+            self.names.problem, self.goal, budget=self.budget
         )
 
     # Results
 
     def _solution(
         self,
-        goal: Goal,
         finding: Finding,
         method: str,
         *,
         strict_refuted: bool = True,
         warnings: Sequence[str] = (),
     ) -> Solution:
-        best = finding.best
+        names, goal, best = self.names, self.goal, finding.best
         assert best is not None
-        names = Names(self.cluster, self.problem)
         verdict = best.verdict
-        witness = self._witness(names, goal, best)
-        values, bounds = _by_objective(goal, self.problem, best.values), _by_objective(goal, self.problem, finding.bounds)
+        witness = self._witness(best)
+        values, bounds = _by_objective(goal, names.problem, best.values), _by_objective(goal, names.problem, finding.bounds)
         guarantee = Status.SAFE if verdict.safe else Status.UNSAFE if verdict.unsafe else Status.UNKNOWN
         return Solution(
-            cluster=self.cluster,
+            cluster=names.cluster,
             status=Status.OPTIMAL if finding.optimal and strict_refuted else Status.FEASIBLE,
             guarantee=guarantee,
             node_of=names.hosts(best.node_of),
@@ -297,58 +284,56 @@ class _Task:
             warnings=(*warnings, *soft_warnings(names, verdict, best.node_of), *witness.unverified),
             broken_rules=named_broken_rules(names, best.node_of),
             pools=pool_verdicts(names, verdict, best.node_of, ()),
-            powered=self._powered(names, best),
+            powered=self._powered(best),
             method=method,
             stats={
                 "seconds": round(self.budget.elapsed, 3),
                 **finding.stats,
-                "bound_by": dict(zip(goal.objectives, _by_objective(goal, self.problem, finding.by), strict=True)),
+                "bound_by": dict(zip(goal.objectives, _by_objective(goal, names.problem, finding.by), strict=True)),
                 "scenarios": by_method(verdict),
             },
             objective_name=_one_or_all(goal.objectives),
             objective=_one_or_all(values),
             bound=_one_or_all(bounds),
-            migrations=self._migrations(names, best),
+            migrations=self._migrations(best),
             drained=self.drained,
-            reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy is no proof",
+            reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy proves nothing",
         )
 
-    def _witness(self, names: Names, goal: Goal, best: CandidatePlacement) -> Witness:
+    def _witness(self, best: CandidatePlacement) -> Witness:
         """No result without its audit: the plan, re-checked by code that shares nothing with the search."""
-        powered = None if best.powered is None else self._powered(names, best)
-        witness = Witness(names, best.verdict, names.hosts(best.node_of), powered, self.drained)
+        powered = None if best.powered is None else self._powered(best)
+        witness = Witness(self.names, best.verdict, self.names.hosts(best.node_of), powered, self.drained)
         # What only an exhaustive search tells, the auditor may have to leave open.
-        tolerated = set() if self.problem.plain else {"unverified"}
-        if goal.best_effort:
+        tolerated = set() if self.names.problem.plain else {"unverified"}
+        if self.goal.best_effort:
             tolerated.add("unprotected")
-        if not goal.headroom:
+        if not self.goal.headroom:
             tolerated.add("headroom")
         witness.audit(tolerated)
         return witness
 
-    def _powered(self, names: Names, best: CandidatePlacement) -> tuple[str, ...]:
-        return () if best.powered is None else tuple(names.node(i) for i in np.flatnonzero(best.powered).tolist())
+    def _powered(self, best: CandidatePlacement) -> tuple[str, ...]:
+        return () if best.powered is None else tuple(self.names.node(i) for i in np.flatnonzero(best.powered).tolist())
 
-    def _migrations(self, names: Names, best: CandidatePlacement) -> tuple[Migration, ...]:
-        now, then = self.problem.node_of, best.node_of
+    def _migrations(self, best: CandidatePlacement) -> tuple[Migration, ...]:
+        names, now, then = self.names, self.names.problem.node_of, best.node_of
         return tuple(
-            Migration(names.vm(vm), names.node(now[vm]), names.node(then[vm]), int(self.problem.memory[vm]))
+            Migration(names.vm(vm), names.node(now[vm]), names.node(then[vm]), int(self.names.problem.memory[vm]))
             for vm in np.flatnonzero((now >= 0) & (now != then)).tolist()
         )
 
     def _refused(self, reason: Reason) -> Solution:
         """Nothing, as a bound shows."""
-        names = Names(self.cluster, self.problem)
-        conflict = conflict_of_bound(reason, names, self.goal, self.budget)
-        return self._empty(Status.INFEASIBLE, reason=impossible_sentence(reason, names), conflict=conflict)
+        conflict = conflict_of_bound(reason, self.names, self.goal, self.budget)
+        return self._empty(Status.INFEASIBLE, reason=impossible_sentence(reason, self.names), conflict=conflict)
 
     def _refuted(self, stats: Mapping[str, float], method: str) -> Solution:
         """Nothing, as a search shows."""
-        names = Names(self.cluster, self.problem)
         budget = patience(self.budget, stats.get("work", 0.0), deterministic=self.options.deterministic)
-        trial = PartOracle(names, self.goal, budget, self.options.seed, self.options.deterministic)
+        trial = PartOracle(self.names, self.goal, budget, self.options.seed, self.options.deterministic)
         conflict = conflict_of_search(trial)
-        sentence = conflict_sentence(conflict, self.goal, names)
+        sentence = conflict_sentence(conflict, self.goal, self.names)
         told = {**stats, "conflict_trials": trial.tries}
         return self._empty(Status.INFEASIBLE, told, method=method, reason=sentence, conflict=conflict)
 
@@ -364,12 +349,11 @@ class _Task:
         reason: str = "",
         conflict: Conflict | None = None,
     ) -> Solution:
-        names = Names(self.cluster, self.problem)
         return Solution(
-            cluster=self.cluster,
+            cluster=self.names.cluster,
             status=status,
             guarantee=Status.UNKNOWN if status is Status.UNKNOWN else Status.UNSAFE,
-            waiting=names.vms(np.flatnonzero(self.problem.node_of < 0).tolist()),
+            waiting=self.names.vms(np.flatnonzero(self.names.problem.node_of < 0).tolist()),
             method=method,
             stats={"seconds": round(self.budget.elapsed, 3), **(stats or {})},
             objective_name=_one_or_all(self.goal.objectives),

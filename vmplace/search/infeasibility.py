@@ -142,7 +142,7 @@ class PartOracle:
 
     def _asked(self, part: Demands) -> tuple[Problem, Goal]:
         """The problem of just this much, with no guarantee where the goal does without."""
-        # No rule is left that is no must, so that the first placement found is as good as any: the search ends with it.
+        # No soft rule is left, so that the first placement found is as good as any: the search ends with it.
         limits = {limit: getattr(self.goal, limit) for limit in part.limits}
         goal = Goal(("rules",), move_running=self.goal.move_running, **limits)
         whole = self.names.problem

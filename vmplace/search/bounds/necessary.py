@@ -182,7 +182,7 @@ def _too_large(problem: Problem, goal: Goal) -> Iterator[tuple[CompiledRule, int
 
 
 def _least_broken(problem: Problem, goal: Goal) -> int:
-    """The weight of rules that are no must and that no placement can keep."""
+    """The weight of the soft rules that no placement can keep."""
     large = [rule for rule, _, _ in _too_large(problem, goal)]
     many = [b for b in problem.compiled_rules if b.zone is not None and _too_many(problem, b)]
     return sum(rule.weight for rule in [*large, *many] if not rule.must)
