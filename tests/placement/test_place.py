@@ -147,11 +147,12 @@ def test_cancel_ends_a_search():
 
 def test_ctrl_c_returns_the_best_and_leaves_the_handler():
     program = """
-import signal, vmplace
+import signal
+from vmplace import repair  # loaded before the signal may come
 from vmplace.synthetic import generate
 cluster = generate(nodes=64, fill=0.97, profile="flavors", placed="worst-fit", seed=1)
 print("ready", flush=True)
-solution = vmplace.repair(cluster, time_limit=60)
+solution = repair(cluster, time_limit=60)
 print(solution.status, solution.guarantee, signal.getsignal(signal.SIGINT) is signal.default_int_handler)
 """
     child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
