@@ -35,7 +35,7 @@ class NodeKinds:
     most
         How many there may be, shape (n_kinds,).
     alike
-        Whether nothing but capacity tells nodes of one kind from those of another.
+        Whether nodes of the kinds differ in nothing but capacity.
     """
 
     capacity: IntArray

@@ -58,7 +58,7 @@ class Headroom(_Answer):
     ----------
     status
         ``optimal``: no more than `count`, proved. ``feasible``: so many, and no more than `bound`. ``infeasible``: the guarantee
-        cannot be kept without any more either, proved; `count` is 0. ``unknown``: not even that was told in time.
+        cannot be kept even without new VMs, proved; `count` is 0. ``unknown``: not even that was decided in time.
     bundle
         What is added each time: how many VMs of each memory (MiB).
     resources

@@ -158,7 +158,7 @@ class _SizeSearch:
     whole: Budget
     warnings: tuple[str, ...]
     budget: Budget = field(init=False)
-    best: tuple[tuple[int, ...], CandidatePlacement] | None = field(default=None, init=False)
+    best: tuple[tuple[int, ...], Names, CandidatePlacement] | None = field(default=None, init=False)
     bound: int = field(default=0, init=False)
     infeasible: bool = field(default=False, init=False)
     why: str = field(default="", init=False)
@@ -262,12 +262,13 @@ class _SizeSearch:
         if sum(counts) > _MOST_BUILT:
             return Feasibility()
         try:
-            problem = compile_problem(self.instance.cluster(counts))
+            asked = self.instance.cluster(counts)
+            names = Names(asked, compile_problem(asked))
         except InputError:  # none of the nodes that a rule asks for are among them
             return Feasibility(infeasible=True)
-        fit = ask(problem, budget=budget)
+        fit = ask(names.problem, budget=budget)
         if fit.best is not None and (self.value is None or self._cost(counts) < self.value):
-            self.best, self.method = (counts, fit.best), fit.method
+            self.best, self.method = (counts, names, fit.best), fit.method
             self._tell()
         return fit
 
@@ -281,13 +282,11 @@ class _SizeSearch:
             counts, solution, value = None, None, None
             status = Status.INFEASIBLE if self.infeasible else Status.UNKNOWN
         else:
-            counts, best = self.best
-            value, asked = self._cost(counts), self.instance.cluster(counts)
-            problem = compile_problem(asked)
-            best = with_preferences(problem, best, budget=self.whole)
+            counts, names, best = self.best
+            value, best = self._cost(counts), with_preferences(names.problem, best, budget=self.whole)
             status = Status.OPTIMAL if self.bound >= value else Status.FEASIBLE
             goal = Goal(("consolidate",))
-            solution = solution_of(asked, problem, goal, best, method=self.method, budget=self.budget)
+            solution = solution_of(names.cluster, names.problem, goal, best, method=self.method, budget=self.budget)
         return Sizing(
             cluster=self.cluster,
             status=status,

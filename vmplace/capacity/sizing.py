@@ -24,7 +24,7 @@ _LARGEST_PRICE = 2**50
 
 
 def wanted(cluster: Cluster, pool: str, growth: Fraction, kinds: Sequence[Node]) -> tuple[Cluster, tuple[str, ...]]:
-    """The VMs to run, all waiting, on no node yet; and what is to be said of the rules."""
+    """The VMs to run, all of them waiting; and warnings about the rules."""
     vms = _anew(cluster, pool)
     rules, warnings = [], []
     if cluster.guarantee.scope == "domain" and any(kind.domain is None for kind in kinds):

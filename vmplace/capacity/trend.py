@@ -63,8 +63,8 @@ class Forecast(ToDict):
         When the line of least squares through the headroom is zero; None for never, or after the year 9999.
     earliest, latest
         With a confidence of 95 % it is not before, and not after (Fieller's interval; see `regression.Line`); None where
-        that cannot be told: from two dates, or where the growth may as well be none. Supposes that what the line misses is
-        chance, each date by itself.
+        that cannot be told: from two dates, or where the growth may as well be none. Supposes residuals that are
+        random and independent of each other.
     lost
         Whether the headroom is below zero on the last date.
     dates
@@ -150,7 +150,7 @@ def trend(
 
 
 def _moments(clusters: Sequence[Cluster]) -> list[datetime]:
-    """When each was; all flaws of the dates are told together."""
+    """The date of each; an InputError lists all flaws of the dates."""
     if not clusters:
         raise InputError([Flaw("clusters", "there is none: give one or more")])
     given = [None if cluster.date is None else datetime.fromisoformat(cluster.date) for cluster in clusters]

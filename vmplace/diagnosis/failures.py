@@ -35,7 +35,7 @@ def failures_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Bl
 
 
 def turns_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Blame]:
-    """Pools that survive each failure by itself, but not all one after the other."""
+    """Pools that survive each single failure, but not one failure after the other."""
     for pool in [pool for pool, fate in verdict.turns.items() if fate == ScenarioStatus.UNSAFE]:
 
         def fate(problem: Problem, node_of: IntArray, pool: int = pool) -> ScenarioStatus:
@@ -45,8 +45,8 @@ def turns_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Blame
         placed = np.flatnonzero((problem.vm_pool == pool) & (problem.node_of >= 0) & ~problem.incoming)
         part, minimal = _irreducible(Demands(frozenset(placed.tolist()), _musts(names)), names, budget, fate)
         reason = "no plans for the first failure leave room for each that may follow"
-        who, rules = names.vms(sorted(part.vms)), tuple(sorted(part.rules))
-        yield Blame("turns", names.pools[pool], names.pools[pool], reason, who, rules, minimal=minimal)
+        vms, rules = names.vms(sorted(part.vms)), tuple(sorted(part.rules))
+        yield Blame("turns", names.pools[pool], names.pools[pool], reason, vms, rules, minimal=minimal)
 
 
 @define
@@ -68,7 +68,7 @@ class _SafetyOracle:
     _ruled: dict[frozenset[int], Problem] = field(factory=dict, init=False)
 
     def unsafe(self, elements: frozenset[Demand]) -> bool | None:
-        """Whether it is unsafe with these; None if that could not be told in time."""
+        """Whether it is unsafe with these; None if that is not decided in time."""
         if self.budget.spent:
             return None
         part = Demands.of(elements)
@@ -112,7 +112,7 @@ def _irreducible(
     Parameters
     ----------
     start
-        A part of it that may be unsafe by itself.
+        A part of it that may be unsafe alone.
     """
     trial = _SafetyOracle(names, budget, whole, fate)
     begin = start if start is not None and trial.unsafe(start.elements) else whole
@@ -198,7 +198,7 @@ class _Failure:
         for node in self._survivors[:_TRIED_NODES].tolist():
             if not self._enough(node, most):
                 continue
-            few, probes = 0, [lost - int(free[node]), lost - int(free[node]) - 1]  # mostly it is room for who is lost
+            few, probes = 0, [lost - int(free[node]), lost - int(free[node]) - 1]  # mostly it is room for the lost VMs
             while most - few > 1:
                 middle = probes.pop(0) if probes else (few + most) // 2
                 if few < middle < most:

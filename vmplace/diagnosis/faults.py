@@ -77,7 +77,7 @@ def _broken(fault: Violation, report: Report, names: Names) -> Iterator[Blame]:
     guilty = tuple(offenders(rule, host, names))
     for pool in dict.fromkeys(pools[vm] for vm in guilty):
         mine = [vm for vm in guilty if pools[vm] == pool]
-        # Two that break it together, be the other of another pool, are to blame as well as all, who are in the message.
+        # Two that break it together are enough to blame, even if one is of another pool: the message names all.
         pairs = (
             (vm, other) for vm in mine for other in guilty if other != vm and any(offenders(rule, _only(host, vm, other), names))
         )

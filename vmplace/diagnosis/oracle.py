@@ -44,7 +44,7 @@ class RemedyOracle:
     names
         The cluster as it stands, compiled.
     pool
-        What is to become safe; empty for the whole cluster.
+        Which one should become safe; empty for the whole cluster.
     options
         Of placements: the least memory migrated.
     moving
@@ -67,13 +67,13 @@ class RemedyOracle:
         return self.names.cluster
 
     def part(self, names: Names) -> Names:
-        """What of a cluster is to become safe."""
+        """The part of a cluster that should become safe."""
         if not self.pool:
             return names
         return variants.left_out(names, {vm.name for vm in names.cluster.vms if vm.pool != self.pool})
 
     def concerns(self, pool: str) -> bool:
-        """Whether a pool is to become safe."""
+        """Whether a pool should become safe."""
         return self.pool in ("", pool)
 
     def helps(self, variant: Variant) -> bool | None:
@@ -107,7 +107,7 @@ class RemedyOracle:
         return attempt(names, evolve(self.options, move_running=self.moving), budget)
 
     def nearest(self, good: int, bad: int, change: Callable[[int], Variant]) -> tuple[int, bool]:
-        """By halving, the number next to one that does not help; whether all that were tried were told."""
+        """By bisection, the last number that helps before one that does not; and whether all that were tried were decided."""
         before = self.undecided
         while abs(good - bad) > 1:
             middle = (good + bad) // 2

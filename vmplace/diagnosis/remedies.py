@@ -53,7 +53,7 @@ def returned(oracle: RemedyOracle) -> Iterator[Remedy]:
 
 
 def fewer_rules(oracle: RemedyOracle, suspects: Collection[int]) -> Iterator[Remedy]:
-    """One must-rule is a must no more; where no one of them is enough, some of those to blame."""
+    """One must-rule becomes a preference; where no single one is enough, an irreducible set of the rules to blame."""
     cluster, found = oracle.cluster, False
     pool = {vm.name: vm.pool for vm in cluster.vms} if cluster.rules else {}
     musts = [
@@ -90,9 +90,9 @@ def less_headroom(oracle: RemedyOracle) -> Iterator[Remedy]:
     most = int(asked.headroom * _PERCENT)
     if asked.headroom and oracle.helps(with_share(0)):
         few, many = 0, most if Fraction(most, _PERCENT) == asked.headroom else most + 1
-        kept, told = oracle.nearest(few, many, with_share)
+        kept, decided = oracle.nearest(few, many, with_share)
         action = f"keep a headroom of {kept} % instead of {float(asked.headroom):.0%}"
-        yield from oracle.remedy("headroom", action, with_share(kept), least=told)
+        yield from oracle.remedy("headroom", action, with_share(kept), least=decided)
 
 
 def less_promised(oracle: RemedyOracle) -> Iterator[Remedy]:
@@ -140,8 +140,8 @@ def _more_in(pool: str, oracle: RemedyOracle) -> Iterator[Remedy]:
     within = f" in pool {pool}" if len(set(cluster.nodes.pool.words)) > 1 else ""
     beside = within + "".join(f", with {amount} {name}" for name, amount in like.items() if amount)
     if oracle.helps(added(every)):
-        size, told = oracle.nearest(every, 0, added)
-        yield from oracle.remedy("node", f"add a node of {spell_memory(size)}{beside}", added(size), least=told, bought=size)
+        size, decided = oracle.nearest(every, 0, added)
+        yield from oracle.remedy("node", f"add a node of {spell_memory(size)}{beside}", added(size), least=decided, bought=size)
         return
     size = max([*(node.usable for node in hosts), wide(int(memory.max()))])
     for count in range(2, _MOST_NODES + 1):
@@ -256,9 +256,9 @@ def _smaller(index: int, oracle: RemedyOracle) -> Iterator[Remedy]:
         return variants.shrunk(oracle.names, index, memory)
 
     if vm.memory > 1 and oracle.helps(shrunk(1)):
-        size, told = oracle.nearest(1, vm.memory, shrunk)
+        size, decided = oracle.nearest(1, vm.memory, shrunk)
         action = f"shrink {_named(oracle.cluster, [index])} to {spell_memory(size)}"
-        yield from oracle.remedy("shrink", action, shrunk(size), given_up=(vm.name,), forgone=vm.memory - size, least=told)
+        yield from oracle.remedy("shrink", action, shrunk(size), given_up=(vm.name,), forgone=vm.memory - size, least=decided)
 
 
 def _stay_down(cluster: Cluster, vms: Collection[int]) -> str:

@@ -51,7 +51,7 @@ class Blame(ToDict):
     vms, rules
         To blame: of a failure, with only these VMs on what fails and only these must-rules it is not survived.
     nodes
-        Of a failure: the survivors whose memory matters; if that of any one were boundless, it would be survived. None: every
+        Of a failure: the survivors whose memory matters; with boundless memory on any one, it would be survived. None: every
         survivor of the pool.
     shortfall
         MiB missing: of a failure, what one of the freest survivors would have to have more (`on` says which) so that it is
@@ -91,7 +91,7 @@ class Obstacle(ToDict):
     Parameters
     ----------
     pool
-        Empty where the pools cannot be told apart, as a rule binds them together.
+        Empty where a rule binds several pools together.
     reason
         In a sentence with figures.
     conflict

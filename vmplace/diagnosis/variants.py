@@ -107,7 +107,7 @@ def _settled(cluster: Cluster, solution: Solution) -> Cluster:
 
 
 def stopped(names: Names, vms: Collection[int]) -> Variant:
-    """VMs that run stop where they are; those that wait are gone, as one that is not running and has no node is to be started."""
+    """VMs that run stop where they are; waiting VMs are removed, as a VM without a node that does not run would be started."""
     cluster, waits = names.cluster, what_if.waiting(names.cluster)
 
     def change() -> Cluster:
@@ -151,7 +151,7 @@ def arrived(names: Names, vms: Collection[int]) -> Variant:
 
 
 def in_service(names: Names, nodes: Collection[int]) -> Variant:
-    """Nodes that are online again. What is on one that was offline, only compiling tells."""
+    """Nodes that are online again; where one was offline, the cluster is compiled again, for the VMs that it holds."""
     wanted = np.isin(np.arange(names.problem.n_nodes), list(nodes))
     if np.any(wanted & names.cluster.nodes.state.are("offline")):
         changed = what_if.with_states(names.cluster, "online", nodes)

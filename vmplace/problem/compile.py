@@ -1,4 +1,4 @@
-"""Compiles a cluster to arrays: names become indices here, and nowhere else."""
+"""Compiles a cluster to a `Problem`: names become indices here, and nowhere else (`problem.names` is the way back)."""
 
 from collections.abc import Iterator
 from fractions import Fraction

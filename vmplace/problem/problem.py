@@ -1,4 +1,4 @@
-"""A cluster compiled to arrays and classes: names become indices here, and nowhere else (`problem.names` is the way back)."""
+"""The compiled problem: VMs, nodes and rules of a cluster as arrays, and its classes of interchangeable VMs."""
 
 from functools import cached_property
 
@@ -58,7 +58,7 @@ class Classes:
     protected, evictable, priority, signature
         Shape (n_classes,).
     returning
-        Who may restart, protected or not, shape (n_classes,).
+        VMs that may restart, protected or not, shape (n_classes,).
     """
 
     of: IntArray
@@ -108,7 +108,7 @@ class Problem:
     protected
         VMs that must restart, shape (n_vms,): evictable ones need not.
     evictable, optional
-        VMs that may be stopped in a failover, and those of them that restart where that harms no one, shape (n_vms,).
+        VMs that may be stopped in a failover, and those of them that restart where that harms no other VM, shape (n_vms,).
     movable, priority
         Shape (n_vms,).
     signature
@@ -118,13 +118,13 @@ class Problem:
     reachable, restartable
         Which nodes a VM of each signature may be on in normal running, and restart on, as far as pool, state and
         rules that bind each VM alone (only-on, not-on) say; shape (n_signatures, n_nodes). `reachable` leaves
-        maintenance nodes in: whoever is there may stay.
+        maintenance nodes in: VMs that are there may stay.
     compiled_rules
         The rules that are not in these: apart, together, and whatever is not a must.
     unary_rules
         The rules that are in these.
     guarantee
-        What is to be survived.
+        What must be survived.
     original
         Index of each VM in the cluster, shape (n_vms,).
     n_incoming
@@ -174,7 +174,7 @@ class Problem:
 
     @property
     def plain(self) -> bool:
-        """Whether a plan for each failure by itself is all that is asked."""
+        """Whether one plan for each failure is all that is asked."""
         return self.planned and not self.in_turn
 
     @property
@@ -217,7 +217,7 @@ class Problem:
 
     @cached_property
     def whole(self) -> IntArray:
-        """Each VM itself, or of the half of a migration the VM whose it is, shape (n_vms,)."""
+        """Each VM itself; for the half of a migration, the VM that migrates; shape (n_vms,)."""
         first, place = np.unique(self.original, return_index=True)
         return place[np.searchsorted(first, self.original)]
 
