@@ -43,7 +43,7 @@ def certify(
     powered
         Only these nodes are there, shape (n_nodes,).
     losses
-        Find the best partial plan where a scenario is unsafe; where restarts are not planned, all whom it may cost a restart.
+        Find the best partial plan where a scenario is unsafe; where restarts are not planned, all VMs that it may cost a restart.
     stop_early
         Stop at the first unsafe scenario; what is then undecided is `Fate.UNKNOWN`.
     searching
@@ -133,7 +133,7 @@ class _Certification:
             self._plan(np.flatnonzero(together))
 
     def _plan(self, failing: IntArray) -> None:
-        """Plan failures together; where somebody finds no room this tells nothing, unless it is only who fits nowhere."""
+        """Plan failures together; where a VM finds no room this tells nothing, unless it fits nowhere even alone."""
         ends = np.cumsum(self.state.restarts[failing])
         for part in np.split(failing, np.searchsorted(ends, np.arange(MOST_RESTARTS, int(ends[-1]), MOST_RESTARTS))):
             if len(part):
@@ -154,7 +154,7 @@ class _Certification:
             self.verdict.plans.append(plans[(plans.node >= 0) & np.isin(plans.scenario, np.concatenate(told))])
 
     def _lose(self, lost: RestartColumns) -> None:
-        """Who fits on no survivor, even alone, is lost in any plan: nothing is left to prove."""
+        """VMs that fit on no survivor, even alone, are lost in any plan: nothing is left to prove."""
         state, memory = self.state, self.state.problem.memory
         lost = lost[ranked(lost.scenario, -memory[lost.vm])]
         scenarios, first = np.unique(lost.scenario, return_index=True)
@@ -181,8 +181,8 @@ class _Certification:
             return decide_policy(self.state, scenario, budget=budget)
         plan = decide_any_order(self.state, scenario, budget=budget, losses=self.wants_losses)
         if problem.in_turn and not (plan.safe and not self.state.restart_rules(self.state.scenarios.failing(scenario))):
-            # Who is stranded when all fail at once need not be when they fail in turn; nor the other way where rules bind VMs
-            # to those that restart on a node that fails next.
+            # A VM that is stranded when all fail at once need not be when they fail in turn; nor the other way where rules bind
+            # VMs to those that restart on a node that fails next.
             return decide_any_order_in_turn(self.state, scenario, budget=budget)
         return plan
 

@@ -1,4 +1,4 @@
-"""What evictable VMs do in a failover: who is stopped to make room for a plan, and who restarts in what is left."""
+"""Evictable VMs in a failover (preemption): which are stopped to make room for a plan, and which restart in what is left."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def with_evictions(state: PlacementState, plans: RestartColumns, scenarios: IntA
     """Plans completed by what becomes of evictable VMs: node -1 for those that are stopped, a node for those that restart.
 
     Of the evictable VMs on a survivor those of the lowest priority are stopped, as few as come. Displaced ones restart, the
-    highest priority first, where that harms nobody.
+    highest priority first, where that harms no other VM.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class _Aftermath:
         np.subtract.at(self._room, self._where[vms], times * self._demand[vms])
 
     def _part(self) -> None:
-        """Stop whoever a VM that restarted must be apart from."""
+        """Stop evictable VMs that a VM that restarted must be apart from."""
         problem = self._problem
         for rule in self._apart_rules(self._plan.vm):
             assert rule.zone is not None

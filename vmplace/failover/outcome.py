@@ -50,7 +50,7 @@ class Reason:
 
 @frozen(eq=False)
 class Loss:
-    """Who cannot be restarted, why, and whether it is proved that no plan protects more."""
+    """The VMs that cannot be restarted, why, and whether it is proved that no plan protects more."""
 
     vms: IntArray
     reason: Reason

@@ -40,7 +40,7 @@ class Verdict:
     told_by
         What told so: an index into `METHODS` per scenario, shape (n_scenarios,).
     losses
-        Per unsafe scenario: who cannot be restarted, and why.
+        Per unsafe scenario: the VMs that cannot be restarted, and why.
     plans
         Restarts, as far as a plan was needed to tell.
     turns

@@ -141,7 +141,7 @@ class Witness:
 
 
 def unprotected(names: Names, verdict: Verdict) -> tuple[Unprotected, ...]:
-    """Who is left out of which failure's plan, and why."""
+    """The VMs that are left out of which failure's plan, and why."""
     return tuple(
         Unprotected(
             names.scenario(verdict.state.scenarios, number),
@@ -228,7 +228,7 @@ def _degraded(names: Names, verdict: Verdict) -> Iterator[str]:
 
 
 def _fail(names: Names, scenarios: Scenarios, number: int) -> str:
-    """Who fails, with the verb."""
+    """The nodes that fail, with the verb."""
     key = names.scenario(scenarios, number)
     return f"{key} fail" if "+" in key else f"{key} fails"
 
@@ -263,7 +263,7 @@ def _pools_of(
 
 
 def offenders(rule: Rule, host: Mapping[str, str], names: Names) -> Iterator[str]:
-    """Who breaks a rule that is broken: a rule may span pools, and be kept in some."""
+    """The VMs that break a rule: a rule may span pools, and be kept in some."""
     zone = _zones(rule, names)
     crowd = Counter(zone[node] for node in host.values()) if isinstance(rule, Apart) else Counter()
     nodes = set(resolve(rule.nodes, names.cluster.nodes)) if isinstance(rule, OnlyOn | NotOn) else set()

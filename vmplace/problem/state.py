@@ -1,4 +1,4 @@
-"""A placement as it stands: loads, free memory, and who each failure would displace."""
+"""The state of a placement: loads, free memory, and the VMs that each failure would displace."""
 
 from functools import cached_property
 
@@ -50,7 +50,7 @@ class PlacementState:
             target[:, None], np.maximum(problem.capacity[:, : problem.n_firm] - _lasting(problem, node_of, load), 0), 0
         )
         displaced = load if problem.all_protected else problem.load(np.where(problem.protected, node_of, -1))
-        # Where restarts are not planned, those who need not restart take room as well.
+        # Where restarts are not planned, VMs that need not restart take room as well.
         may = displaced if problem.planned else problem.load(np.where(problem.evictable | problem.incoming, -1, node_of))
         return cls(problem, node_of, target, Scenarios.of(problem, hosts, may), spare, displaced)
 
@@ -153,7 +153,7 @@ class PlacementState:
 
     @cached_property
     def _restart_rules(self) -> dict[int, list[CompiledRule]]:
-        """By node, the rules that bind the restart of someone there."""
+        """By node, the rules that bind the restart of a VM there."""
         found: dict[int, list[CompiledRule]] = {}
         for rule in self.problem.compiled_rules:
             hosts = self.node_of[rule.vms[self.problem.protected[rule.vms]]]
@@ -197,7 +197,7 @@ class PlacementState:
     def displaced_by(self, scenarios: IntArray) -> tuple[IntArray, IntArray]:
         """The VMs that must restart in some scenarios, one scenario after the other, largest first in each; how many each has."""
         units = self.scenarios.units[scenarios]
-        start = np.append(self.start, self.start[-1])  # the last two are for unit -1: nobody
+        start = np.append(self.start, self.start[-1])  # the last two are for unit -1: no VM
         first, count = start[units], start[units + 1] - start[units]
         count[units < 0] = 0
         first, each = first.ravel(), count.ravel()

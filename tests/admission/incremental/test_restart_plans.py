@@ -47,7 +47,7 @@ def test_without_time_it_is_unknown_where_a_search_would_tell():
     assert find_restart_plan(items, rooms, budget=Budget(), losses=True).lost
 
 
-def test_a_refuge_is_found_again_by_what_it_takes():
+def test_a_plan_is_found_again_by_what_it_takes():
     plans = RestartPlans(4)
     plans.put(0, RestartPlan({1: 5, 2: 3}))
     plans.put(3, RestartPlan({1: 7}))
@@ -65,6 +65,6 @@ def test_those_that_leave_somebody_out_are_forgotten_together():
     plans = RestartPlans(3)
     plans.put(0, RestartPlan({1: 5}, {0: 4}))
     plans.put(1, RestartPlan({2: 5}))
-    assert (plans.lost(0), plans.lost(1), plans.complete.tolist()) == ({0: 4}, {}, [False, True, False])
+    assert (plans[0].lost, plans[1].lost, plans.complete.tolist()) == ({0: 4}, {}, [False, True, False])
     plans.drop_partial()
-    assert (0 in plans, 1 in plans, plans.partial) == (False, True, {})
+    assert (0 in plans, 1 in plans, plans.partial) == (False, True, set())

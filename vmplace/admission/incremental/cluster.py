@@ -1,4 +1,4 @@
-"""A cluster that nothing but memory binds and whose nodes fail one by one, by its names: a live pool for each pool."""
+"""Incremental admission control by names: a cluster of memory alone whose nodes fail one by one, a live pool for each pool."""
 
 from collections.abc import Iterable, Mapping
 

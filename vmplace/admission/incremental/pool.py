@@ -1,4 +1,4 @@
-"""A pool that nothing but memory binds, kept certified while VMs come and go: what one more VM would do to each failure."""
+"""Incremental admission control in a memory-only pool: what one more VM would do to each failure, told from what is known."""
 
 from collections.abc import Mapping, Sequence
 
@@ -35,7 +35,7 @@ class LivePool:
     def __init__(self, usable: IntArray, limit: IntArray, online: BoolArray) -> None:
         self.state = LiveState(usable, limit, online)
         self._certificates = LiveCertificates(self.state)
-        self._refuges = RestartPlans(len(usable))
+        self._plans = RestartPlans(len(usable))
         self._freest: tuple[int, list[Room]] = -1, []
         self._doubtful: tuple[int, set[int]] = -1, set()
         self._foreseen: tuple[int, int, LiveVM, RestartPlan] | None = None
@@ -47,50 +47,48 @@ class LivePool:
         if item.protected:
             self._extend(node, item)
         self.state.put(node, item)
-        for failure in self._refuges.beyond(node, int(self.state.free[node])):
-            self._refuges.drop(failure)
+        for failure in self._plans.beyond(node, int(self.state.free[node])):
+            self._plans.drop(failure)
 
     def take(self, node: int, item: LiveVM) -> None:
         """A VM less on a node."""
         self.state.take(node, item)
-        self._refuges.drop_partial()
+        self._plans.drop_partial()
 
     def close(self, node: int) -> None:
         """A node is gone, with all that is on it."""
         self.state.close(node)
-        self._refuges.drop(node)
-        for failure in self._refuges.beyond(node, 0):
-            self._refuges.drop(failure)
+        self._plans.drop(node)
+        for failure in self._plans.beyond(node, 0):
+            self._plans.drop(failure)
 
     def open(self, node: int, items: Sequence[LiveVM], *, online: bool) -> None:
         """A node is back, with all that was on it; `online`: and takes VMs."""
         self.state.open(node, online=online)
-        self._refuges.drop_partial()
+        self._plans.drop_partial()
         for item in items:
             self.put(node, item)
 
     def _extend(self, node: int, item: LiveVM) -> None:
-        """One more VM that must restart: the refuge of its node takes it in, or is forgotten."""
+        """One more VM that must restart: the plan of its node takes it in, or is forgotten."""
         foreseen, self._foreseen = self._foreseen, None
-        if foreseen is not None and foreseen[:3] == (self.state.version, node, item):
-            self._refuges.put(node, foreseen[3])
-        elif node in self._refuges:
-            extended = self._extended(node, item)
-            if extended is None:
-                self._refuges.drop(node)
-            else:
-                self._refuges.put(node, extended)
+        known = foreseen is not None and foreseen[:3] == (self.state.version, node, item)
+        plan = foreseen[3] if foreseen is not None and known else self._extended(node, item)
+        if plan is None:
+            self._plans.drop(node)
+        else:
+            self._plans.put(node, plan)
 
     # What failures do now
 
     @property
     def survived(self) -> BoolArray:
-        """Failures that are known to leave nobody without a restart, shape (n_nodes,)."""
-        told = (self._certificates.any_order.slack > 0) | self._refuges.complete
+        """Failures that are known to be survived, shape (n_nodes,)."""
+        told = (self._certificates.any_order.slack > 0) | self._plans.complete
         return told if told.all() else told | self._certificates.slots.survived
 
     def losses(self, *, budget: Budget) -> dict[int, LostMemory | None]:
-        """The failures that leave somebody without a restart, and how much; None where it is unknown."""
+        """What the failures that are not survived leave without a restart; None where that is unknown."""
         untold = np.flatnonzero(~self.survived).tolist()
         found = {failure: self._now(failure, budget) for failure in untold}
         return {failure: loss for failure, loss in found.items() if loss is None or loss}
@@ -101,7 +99,7 @@ class LivePool:
 
     def _now(self, failure: int, budget: Budget) -> LostMemory | None:
         """The same of a failure that no certificate tells."""
-        if failure not in self._refuges:
+        if failure not in self._plans:
             version, doubtful = self._doubtful
             if version != self.state.version:
                 self._doubtful = self.state.version, (doubtful := set())
@@ -111,8 +109,8 @@ class LivePool:
             if plan is None or not plan.proven:
                 doubtful.add(failure)
                 return None
-            self._refuges.put(failure, plan)
-        return self._refuges.lost(failure)
+            self._plans.put(failure, plan)
+        return self._plans[failure].lost
 
     def _rooms(self, failure: int, node: int = -1, free: int = 0, more: int = 0) -> list[Room]:
         """The freest survivors of a failure, as many as it displaces VMs: as they are, but for what one node would have free."""
@@ -178,21 +176,17 @@ class LivePool:
             if short[0] >= 0:
                 return Rejection.FAILURE, int(short[0])
         doubt = -1
-        for failure in doubtful.tolist():
-            told = self._shrunk(failure, node, item, budget, before)
+        for failure in [*doubtful.tolist(), *([node] if own else ())]:
+            mine = failure == node
+            told = self._joined(node, item, budget, before) if mine else self._shrunk(failure, node, item, budget, before)
             if told is Rejection.FAILURE:
                 return told, failure
             doubt = failure if told is Rejection.DOUBT else doubt
-        if own:
-            told = self._joined(node, item, budget, before)
-            if told is Rejection.FAILURE:
-                return told, node
-            doubt = node if told is Rejection.DOUBT else doubt
         return (Rejection.NOTHING, -1) if doubt < 0 else (Rejection.DOUBT, doubt)
 
     def _doubtful_with(self, node: int, item: LiveVM) -> IntArray:
-        """Failures, other than the node's own, for which its loss of room may matter: no certificate in any order, no refuge."""
-        state, plans = self.state, self._refuges
+        """Failures, other than the node's own, for which its loss of room may matter: no certificate in any order, no plan."""
+        state, plans = self.state, self._plans
         if not len(state.sizes):
             return np.zeros(0, dtype=np.int64)
         less = state.above_on(node) - state.above_on(node, item.memory)
@@ -208,19 +202,19 @@ class LivePool:
     ) -> Rejection:
         """Whether a failure gets worse if a survivor has less free."""
         free, now = int(self.state.free[node]) - item.memory, self._loss(failure, budget)
-        if failure in self._refuges and self._refuges.used(failure).get(node, 0) <= free:
+        if failure in self._plans and self._plans[failure].used.get(node, 0) <= free:
             return Rejection.NOTHING  # it ends as it would now
         allowed = now if before is None else before.get(failure, {})
         kinds, wanted = self.state.kinds[failure], bool(allowed or item.credit)
         plan = find_restart_plan(kinds, self._rooms(failure, node, free), budget=budget, losses=wanted)
         if plan is not None and not plan.lost:
-            self._refuges.put(failure, plan)  # as good now
+            self._plans.put(failure, plan)  # as good now
         return _weighed(plan, allowed, item)
 
     def _joined(self, node: int, item: LiveVM, budget: Budget, before: Mapping[int, LostMemory | None] | None) -> Rejection:
         """Whether the failure of the node gets worse with one VM more to restart."""
         now = self._loss(node, budget)
-        if node in self._refuges and self._extended(node, item) is not None:
+        if self._extended(node, item) is not None:
             return Rejection.NOTHING
         allowed, held = now if before is None else before.get(node, {}), self.state.kinds[node]
         kinds = {**held, item.kind: held.get(item.kind, 0) + 1}
@@ -230,8 +224,10 @@ class LivePool:
         return _weighed(plan, allowed, item)
 
     def _extended(self, node: int, item: LiveVM) -> RestartPlan | None:
-        """The refuge of a node with one more VM: beside what it takes of the nodes it takes something of, or of the freest."""
-        used, lost = self._refuges.used(node), self._refuges.lost(node)
+        """The plan of a node with one more VM: beside what it takes of the nodes it takes something of, or of the freest."""
+        if node not in self._plans:
+            return None
+        used, lost = self._plans[node].used, self._plans[node].lost
         for other in (*used, *(room[1] for room in self._roomiest(2)[:2])):
             if other != node and int(self.state.free[other]) - used.get(other, 0) >= item.memory:
                 return RestartPlan({**used, other: used.get(other, 0) + item.memory}, lost)
@@ -262,8 +258,8 @@ class LivePool:
 
     def _certain(self, nodes: IntArray, item: LiveVM) -> BoolArray:
         """Nodes with room on which one VM more harms no failure for certain, shape (len(nodes),)."""
-        plans, none = self._refuges, np.zeros(len(self.state.usable), dtype=bool)
-        sure = self._certificates.certain(nodes, item, none)
+        plans = self._plans
+        sure = self._certificates.certain(nodes, item, np.zeros_like(plans.complete))
         settled = plans.complete.copy()
         settled[list(plans.partial)] = True
         if not sure.all() and settled.any():

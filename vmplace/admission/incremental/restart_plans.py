@@ -1,6 +1,5 @@
-"""One failure by itself: where what it displaces finds room, packed quickly or decided exactly."""
+"""Failover plans of a memory-only pool: filled greedily or decided exactly, and kept while the survivors have the room."""
 
-from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -23,14 +22,14 @@ Room = tuple[int, int]
 
 @frozen
 class RestartPlan:
-    """How a failure ends.
+    """A failover plan in figures.
 
     Parameters
     ----------
     used
         What restarts take of each survivor, in MiB, by number.
     lost
-        Who finds no room; empty if all do.
+        What it leaves without a restart; empty if nothing.
     proven
         Whether no plan leaves out less.
     """
@@ -41,7 +40,7 @@ class RestartPlan:
 
 
 def find_restart_plan(items: Mapping[Kind, int], rooms: Sequence[Room], *, budget: Budget, losses: bool) -> RestartPlan | None:
-    """The end of a failure; None if time ran out before it was known.
+    """The best plan for a failure; None if time ran out before it was known.
 
     Parameters
     ----------
@@ -51,12 +50,12 @@ def find_restart_plan(items: Mapping[Kind, int], rooms: Sequence[Room], *, budge
         The freest survivors, those with most room first: as many as there are items, or all. No more are ever needed, since
         a plan for other nodes does as well on freer ones.
     budget
-        What the search may take; packings are tried in any case.
+        What the search may take; greedy plans are tried in any case.
     losses
         Whether the least loss is wanted if not all can restart.
     """
     sizes = sorted(((size, count) for (size, _), count in items.items()), reverse=True)
-    used = _filled(sizes, rooms) or _tightest(sizes, rooms)
+    used = _filled(sizes, rooms)
     if used is not None:
         return RestartPlan(used)
     return _decided(items, rooms, budget, losses)
@@ -83,22 +82,8 @@ def _filled(sizes: Sequence[tuple[int, int]], rooms: Sequence[Room]) -> dict[int
     return None
 
 
-def _tightest(sizes: Sequence[tuple[int, int]], rooms: Sequence[Room]) -> dict[int, int] | None:
-    """Each VM, largest first, goes where it leaves least."""
-    left, used = sorted(rooms), dict[int, int]()
-    for size, count in sizes:
-        for _ in range(count):
-            place = bisect_left(left, (size, -1))
-            if place == len(left):
-                return None
-            room, node = left.pop(place)
-            insort(left, (room - size, node))
-            used[node] = used.get(node, 0) + size
-    return used
-
-
 def _decided(items: Mapping[Kind, int], rooms: Sequence[Room], budget: Budget, losses: bool) -> RestartPlan | None:
-    """Exactly."""
+    """By the exact decision of one failure."""
     kinds = sorted(items, reverse=True)
     kind = np.repeat(np.arange(len(kinds)), [items[own] for own in kinds])
     memory, priority = np.array(kinds, dtype=np.int64)[kind].T
@@ -124,28 +109,31 @@ class RestartPlans:
     Attributes
     ----------
     complete : BoolArray
-        Failures that have one which leaves nobody out, shape (n_nodes,).
-    partial : dict of int to Refuge
-        Those whose refuge leaves somebody out, and it is proved that no plan leaves out less.
+        Failures with a plan for all VMs, shape (n_nodes,).
+    partial : set of int
+        Failures with a plan that leaves VMs out, where it is proved that no plan leaves out less.
     """
 
     def __init__(self, n_nodes: int) -> None:
         self.complete: BoolArray = np.zeros(n_nodes, dtype=bool)
-        self.partial: dict[int, RestartPlan] = {}
-        self._used: dict[int, Mapping[int, int]] = {}
+        self.partial: set[int] = set()
+        self._plans: dict[int, RestartPlan] = {}
         self._users: list[dict[int, int]] = [{} for _ in range(n_nodes)]
         self._need: IntArray = np.zeros(n_nodes, dtype=np.int64)
         self._stale: set[int] = set()
 
     def __contains__(self, failure: int) -> bool:
-        return failure in self._used
+        return failure in self._plans
+
+    def __getitem__(self, failure: int) -> RestartPlan:
+        return self._plans[failure]
 
     def put(self, failure: int, plan: RestartPlan) -> None:
-        """Keep how a failure ends; in place of what was kept before."""
+        """Keep a plan, in place of the one that was kept before."""
         self.drop(failure)
-        self._used[failure] = plan.used
+        self._plans[failure] = plan
         if plan.lost:
-            self.partial[failure] = plan
+            self.partial.add(failure)
         else:
             self.complete[failure] = True
         for node, amount in plan.used.items():
@@ -154,39 +142,28 @@ class RestartPlans:
                 self._need[node] = amount
 
     def drop(self, failure: int) -> None:
-        """Forget how a failure ends."""
-        used = self._used.pop(failure, None)
-        if used is None:
-            return
-        self.complete[failure] = False
-        self.partial.pop(failure, None)
-        for node in used:
-            del self._users[node][failure]
-            self._stale.add(node)
+        """Forget a failure's plan."""
+        if failure in self._plans:
+            self.complete[failure] = False
+            self.partial.discard(failure)
+            for node in self._plans.pop(failure).used:
+                del self._users[node][failure]
+                self._stale.add(node)
 
     def drop_partial(self) -> None:
-        """Forget those that leave somebody out: now there may be better ones."""
+        """Forget the plans that leave VMs out: now there may be better ones."""
         for failure in list(self.partial):
             self.drop(failure)
 
     def beyond(self, node: int, free: int) -> list[int]:
-        """Failures whose refuge takes more of a node than this."""
+        """Failures whose plan takes more of a node than this."""
         if self._need[node] <= free:
             return []
         return [failure for failure, amount in self._users[node].items() if amount > free]
 
-    def used(self, failure: int) -> Mapping[int, int]:
-        """What the refuge of a failure takes of each node, in MiB."""
-        return self._used[failure]
-
-    def lost(self, failure: int) -> LostMemory:
-        """Who is left out."""
-        plan = self.partial.get(failure)
-        return {} if plan is None else plan.lost
-
     @property
     def need(self) -> IntArray:
-        """The most that a refuge takes of each node, in MiB, shape (n_nodes,)."""
+        """The most that a plan takes of each node, in MiB, shape (n_nodes,)."""
         for node in self._stale:
             self._need[node] = max(self._users[node].values(), default=0)
         self._stale.clear()

@@ -179,7 +179,7 @@ class LiveState:
             del held[kind]
 
     def _load(self, node: int, memory: int) -> None:
-        """A node carries more, or less, or may be used again or no more; whatever follows from its free memory follows."""
+        """A node carries more, or less, or may be used again or no more; what follows from its free memory follows."""
         before = self.above_on(node)
         self.load[node] += memory
         self.free[node] = max(int(self.usable[node] - self.load[node]), 0) if self.online[node] else 0
@@ -188,7 +188,7 @@ class LiveState:
         self.version += 1
 
     def _renew(self, node: int) -> None:
-        """Whatever follows from who is on a node."""
+        """What follows from the VMs on a node."""
         self.totals -= self.counts[:, node]
         self.counts[:, node] = 0
         for (size, _), count in self.kinds[node].items():

@@ -1,4 +1,4 @@
-"""Plans for many failures at once, in array passes: no rule may bind their restarts, and memory alone may."""
+"""Greedy failover plans for many failures at once, best-fit decreasing in array passes: of memory alone, without rules."""
 
 from collections.abc import Iterator
 
@@ -52,7 +52,7 @@ def plan_together(state: PlacementState, failing: IntArray) -> RestartColumns:
     """Plans for some failures, each of which displaces something and leaves a target in its pool.
 
     The k-th largest VM restarts on the k-th freest survivor. Where one does not fit there, that failure's VMs go, largest first,
-    each where it leaves the least room; who finds none is left out.
+    each where it leaves the least room; one that fits nowhere is left out.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ def _with_loss(restart: RestartProblem, reason: Reason, budget: Budget) -> Plan:
     most = pack_most(restart)
     placed = {vm for item, _ in most for vm in item.vms}
     hopeless = {vm for item in restart.single_items if not restart.fitting(item).any() for vm in item.vms}
-    # Who fits on no node at all is lost in any plan: if nobody else is, nothing is left to prove.
+    # VMs that fit on no node at all are lost in any plan: if no others are, nothing is left to prove.
     minimal = set(restart.vms.tolist()) - placed <= hopeless
     if not minimal:
         most, minimal = search_most(restart, most, budget=budget)

@@ -1,4 +1,4 @@
-"""Quick plans for one failure: first-fit families that know the rules."""
+"""Greedy failover plans for one failure: best-fit and worst-fit decreasing, with rules."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def pack_all(restart: RestartProblem, *, soft: bool) -> Assignment | None:
 
 
 def stranded(restart: RestartProblem) -> list[Item]:
-    """Who is left out where these quick ways leave out the fewest."""
+    """The items left out where these quick ways leave out the fewest."""
     items = restart.joint_items()
     most: Assignment = []
     for packed in _ways(restart, items, soft=False):
