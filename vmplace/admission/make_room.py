@@ -19,14 +19,7 @@ __all__ = ["room_made"]
 def room_made(cluster: Cluster, vms: Sequence[VM], refused: Admission, budget: Budget) -> Admission:
     """Where VMs can be started once others have migrated, in a cluster that is safe then; or why not.
 
-    Parameters
-    ----------
-    cluster
-        As it is. Others that wait there go on waiting.
-    vms
-        The VMs to be started.
-    refused
-        The answer without migrations.
+    Other VMs that wait there go on waiting. `refused`: the answer without migrations.
     """
     from vmplace.placement.place import repair
 

@@ -20,10 +20,6 @@ class PlaceOptions:
 
     Parameters
     ----------
-    objective, method, seed, deterministic, move_running, best_effort, max_moves, max_migrated
-        See `place`.
-    ordered, parallel, parallel_per_node
-        See `place`.
     limits
         What the order of migrations has to keep to.
     goal

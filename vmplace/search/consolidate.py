@@ -46,10 +46,7 @@ def spare_packing(problem: Problem, goal: Goal, *, budget: Budget) -> Consolidat
     that survive the failure of their largest ones hold all VMs without these; sorted by size, each of the others is no larger
     than the one in its place among all nodes but the largest; so that many of these hold all VMs, too.
 
-    Returns
-    -------
-    Consolidation or None
-        None where more is asked than this: see `applies`.
+    Returns None where more is asked than this: see `applies`.
     """
     if not applies(problem, goal):
         return None

@@ -131,10 +131,7 @@ def improve(
     enough
         Asked now and then whether the best is good enough.
 
-    Returns
-    -------
-    Candidate, dict
-        The best, and how many steps were taken and how many helped.
+    Returns the best, and how many steps were taken and how many helped.
     """
     walk = _LargeNeighbourhoodSearch(problem, goal, start, bounds, Random(seed))
     while problem.online.any() and walk.idle < _TRIES and walk.steps != steps and not budget.spent and walk.best.values != bounds:

@@ -25,10 +25,7 @@ def displace(problem: Problem, node_of: IntArray, cap: IntArray, free: BoolArray
     free
         VMs that may move and that no rule binds to others, shape (n_vms,); only these make way.
 
-    Returns
-    -------
-    IntArray or None
-        None where a VM under rules with others has no node, or where no room can be made.
+    Returns None where a VM under rules with others has no node, or where no room can be made.
     """
     node_of, room = node_of.copy(), cap - problem.loads(node_of)
     waiting = np.flatnonzero(node_of < 0)

@@ -54,10 +54,7 @@ def clear(slots: Slots, free: BoolArray, *, budget: Budget, random: Random | Non
     random
         Makes choices that are not the best at first sight.
 
-    Returns
-    -------
-    bool
-        Whether nothing is lacking any more.
+    Returns whether nothing is lacking any more.
     """
     clearing = _EjectionChains(slots, free, random, budget)
     for node in slots.overfull.tolist():

@@ -18,10 +18,7 @@ def loosen(problem: Problem, goal: Goal, cap: IntArray) -> IntArray:
     cap
         The load that each node may have, shape (n_nodes, n_resources).
 
-    Returns
-    -------
-    array of int, shape (n_vms,)
-        Node of each VM that stays, -1 for the others.
+    Returns the node of each VM that stays, -1 for the others, shape (n_vms,).
     """
     node_of = problem.node_of.copy()
     if not goal.move_running:

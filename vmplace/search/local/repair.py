@@ -48,10 +48,7 @@ def repair_locally(problem: Problem, goal: Goal, *, budget: Budget, thorough: bo
     thorough
         Whether to look for less to move, once it is safe: not worth the while where an exact search goes on from here.
 
-    Returns
-    -------
-    Candidate or None
-        None where none is found, and where the goal's failures need not all be survived, or are to be on fewer nodes.
+    Returns None where none is found, where not every failure need be survived, and where nodes are to be switched off.
     """
     if goal.best_effort or goal.consolidates:
         return None
