@@ -27,6 +27,7 @@ def test_pools_are_kept_apart():
         {"vms": [VM("v", 4, "a1", target="a0")]},
         {"vms": [VM("v", 4, resources={"vcpu": 1})]},
         {"guarantee": Guarantee(scope="domain"), "nodes": [Node("a0", 8, domain="r"), Node("a1", 8, domain="r")], "vms": []},
+        {"guarantee": Guarantee(scope="domain"), "nodes": [Node("a0", 8, domain="r"), Node("a1", 8, domain="s")], "vms": []},
     ],
 )
 def test_what_more_than_memory_binds_is_not_live(changed):
