@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import vmplace
 from tests.support.brute import World
 from tests.support.compilations import counted
-from vmplace.model.what_if import within, without
+from vmplace.model.what_if import less, without
 from vmplace.testing import clusters
 
 BOUNDLESS = 10**6
@@ -97,7 +97,7 @@ def right_blame(cluster, blame, decided):
 
 
 def impossible(cluster, obstacle, conflict):
-    part = within(cluster, obstacle.pool) if obstacle.pool else cluster
+    part = less(cluster, {vm.name for vm in cluster.vms if vm.pool != obstacle.pool}) if obstacle.pool else cluster
     return World(narrowed(part, conflict)).optimum(move_running=True) is None
 
 
