@@ -64,7 +64,7 @@ def generate(
     placed: str = "none",
     mixed: bool = False,
 ) -> Cluster:
-    """A cluster drawn by chance; the same arguments give the same cluster on every machine.
+    """A random cluster; the same arguments give the same cluster on every machine.
 
     Parameters
     ----------

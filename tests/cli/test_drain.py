@@ -73,7 +73,7 @@ def test_without_time_the_status_is_three(file):
     [
         ([], "name the nodes to drain, or use --rolling"),
         (["n1", "--rolling"], "--rolling drains all nodes: name none"),
-        (["zz"], "nodes: 'zz' is no node of this cluster"),
+        (["zz"], "nodes: 'zz' is not a node of this cluster"),
         (["n1", "--parallel", "0"], "--parallel"),
         (["n1", "--moves", "x.txt"], "'x.txt' must end in .sh, .dot or .svg"),
         (["n1", "--moves", "/no/such/place.sh"], "/no/such is not a directory"),

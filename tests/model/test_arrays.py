@@ -38,5 +38,5 @@ def test_indices_have_both_ends(index: int, good: bool) -> None:
     if good:
         assert index_array("node", [0, index], 3).tolist() == [0, index]
         return
-    with pytest.raises(InputError, match=rf"^node\[1\]: {index} is no node: write -1, or 0 to 2$"):
+    with pytest.raises(InputError, match=rf"^node\[1\]: {index} is not a node: write -1, or 0 to 2$"):
         index_array("node", [0, index], 3)

@@ -85,15 +85,15 @@ def test_columns_beside_objects() -> None:
     columns = Cluster.from_arrays(node_memory=[9, 9], vm_memory=[1], vm_node=[1])
     mixed = attrs.evolve(columns, vms=[VM("a", 1, "n1")], rules=[Apart(["a"])])
     assert isinstance(mixed.nodes, NodeColumns)
-    with pytest.raises(InputError, match=r"vms\[0\].node: 'n2' is no node"):
+    with pytest.raises(InputError, match=r"vms\[0\].node: 'n2' is not a node"):
         attrs.evolve(columns, vms=[VM("a", 1, "n2")])
-    with pytest.raises(InputError, match=r"rules\[0\].vms\[0\]: 'a' is no VM"):
+    with pytest.raises(InputError, match=r"rules\[0\].vms\[0\]: 'a' is not a VM"):
         attrs.evolve(columns, rules=[Apart(["a"])])
 
 
 def test_columns_made_for_other_nodes_are_checked() -> None:
     columns = Cluster.from_arrays(node_memory=[9], vm_memory=[1])
-    with pytest.raises(InputError, match=r"vms\[0\].node: 'x' is no node"):
+    with pytest.raises(InputError, match=r"vms\[0\].node: 'x' is not a node"):
         attrs.evolve(columns, vms=VMColumns.of([1], [0], None, ["x"]))
 
 
@@ -125,7 +125,7 @@ def test_columns_keep_their_nodes_names_where_the_nodes_are_others(columns: bool
     assert [vm.node for vm in moved.vms] == ["n1", "n2"]
     assert vmplace.check(moved).placement == {"vm0": "n1", "vm1": "n2"}
     assert vmplace.place(moved).to_document() == moved
-    with pytest.raises(InputError, match="'n2' is no node"):
+    with pytest.raises(InputError, match="'n2' is not a node"):
         attrs.evolve(cluster, nodes=other[1:])
 
 

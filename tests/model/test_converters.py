@@ -118,10 +118,10 @@ REFUSED: list[tuple[Callable[[object], Any], object, str]] = [
     (fields.parse_date, "", "is empty"),
     (fields.parse_meta, None, "not a mapping"),
     (fields.parse_meta, {"a": {1: 2}}, "the key 1 is not a string"),
-    (fields.parse_meta, {"a": {1, 2}}, "nothing that JSON can hold"),
-    (fields.parse_meta, {"a": b"x"}, "nothing that JSON can hold"),
-    (fields.parse_meta, {"a": NAN}, "no number that JSON can hold"),
-    (fields.parse_meta, {"a": 10**5000}, "no number that JSON can hold"),
+    (fields.parse_meta, {"a": {1, 2}}, "not a value that JSON can hold"),
+    (fields.parse_meta, {"a": b"x"}, "not a value that JSON can hold"),
+    (fields.parse_meta, {"a": NAN}, "not a number that JSON can hold"),
+    (fields.parse_meta, {"a": 10**5000}, "not a number that JSON can hold"),
 ]
 
 

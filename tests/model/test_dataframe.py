@@ -155,7 +155,7 @@ def test_nothing_at_all(make: Make) -> None:
         ({"name": ["a", "b+c"]}, "vms[1].name", "holds '+'"),
         ({"name": [3, 4]}, "vms[0].name", "3 is not a string: quote it"),
         ({"name": ["a", None]}, "vms[1].name", "is not a string: quote it"),
-        ({"node": ["n", "x"]}, "vms[1].node", "'x' is no node of this cluster: name one, or leave it empty"),
+        ({"node": ["n", "x"]}, "vms[1].node", "'x' is not a node of this cluster: name one, or leave it empty"),
         ({"node": [0, 1]}, "vms[0].node", "0 is not a string"),
         ({"running": [1, 0]}, "vms[0].running", "1 is neither true nor false"),
         ({"protected": [True, None]}, "vms[1].protected", "has no value: fill it in"),
@@ -201,10 +201,10 @@ def test_what_is_no_table() -> None:
     for odd in ("vms.csv", None, 5, [{"name": "a", "memory": 1}]):
         ((place, message),) = refused(odd)
         assert place == "vms"
-        assert message.endswith("is no table: give a dataframe, or a mapping of columns")
+        assert message.endswith("is not a table: give a dataframe, or a mapping of columns")
     assert refused(vms(memory=[1])) == [("vms.memory", "1 entries for 2 names: give one for each")]
-    assert refused(vms(memory=5)) == [("vms.memory", "is no column: give an entry for each row")]
-    assert refused(vms(memory=np.array([[1], [2]]))) == [("vms.memory", "is no column: give an entry for each row")]
+    assert refused(vms(memory=5)) == [("vms.memory", "is not a column: give an entry for each row")]
+    assert refused(vms(memory=np.array([[1], [2]]))) == [("vms.memory", "is not a column: give an entry for each row")]
 
 
 def test_columns_that_stand_twice() -> None:

@@ -40,9 +40,9 @@ def test_every_second_name() -> None:
 @pytest.mark.parametrize(
     ("vm", "place", "said"),
     [
-        (VM("v", 1, "n9"), "vms[0].node", "'n9' is no node"),
+        (VM("v", 1, "n9"), "vms[0].node", "'n9' is not a node"),
         (VM("v", 1, "m1"), "vms[0].node", "in pool 'other', the VM in 'default'"),
-        (VM("v", 1, "n1", target="n9"), "vms[0].target", "'n9' is no node"),
+        (VM("v", 1, "n1", target="n9"), "vms[0].target", "'n9' is not a node"),
         (VM("v", 1, "n1", target="m1"), "vms[0].target", "in pool 'other'"),
         (VM("v", 1, target="n1"), "vms[0].target", "without a node"),
     ],
@@ -56,9 +56,9 @@ def test_vms(vm: VM, place: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("rules", "expected"),
     [
-        ([Apart(["a", "z"])], {"rules[0].vms[1]": "'z' is no VM"}),
-        ([OnlyOn(["a"], ["n1", "z"])], {"rules[0].nodes[1]": "'z' is no node"}),
-        ([NotOn(["z"], ["z"], must=False)], {"rules[0].vms[0]": "no VM", "rules[0].nodes[0]": "no node"}),
+        ([Apart(["a", "z"])], {"rules[0].vms[1]": "'z' is not a VM"}),
+        ([OnlyOn(["a"], ["n1", "z"])], {"rules[0].nodes[1]": "'z' is not a node"}),
+        ([NotOn(["z"], ["z"], must=False)], {"rules[0].vms[0]": "not a VM", "rules[0].nodes[0]": "not a node"}),
         ([Apart(["a", "b"]), Together(Tag("db"))], {"rules[0]": "keeps 'a' and 'b' apart, rules[1] keeps them together"}),
         ([Together(["c", "a", "b"]), Apart(["b", "a"])], {"rules[1]": "keeps 'b' and 'a' apart, rules[0]"}),
         ([Apart(["a", "b"]), Together(["a", "b"], must=False)], {}),

@@ -112,7 +112,7 @@ def test_what_is_stopped_stays_and_is_told():
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        (["zz"], "'zz' is no node of this cluster"),
+        (["zz"], "'zz' is not a node of this cluster"),
         ([], "none are named: name one or more"),
         (["off"], "off is offline: it hosts nothing"),
     ],

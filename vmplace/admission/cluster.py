@@ -211,13 +211,13 @@ class Ledger:
         try:
             return self._nodes[name]
         except (KeyError, TypeError):
-            raise InputError([Flaw(argument, f"{short(name)} is no node of this cluster: name one")]) from None
+            raise InputError([Flaw(argument, f"{short(name)} is not a node of this cluster: name one")]) from None
 
     def vm(self, name: str) -> VM:
         """A VM; raises InputError for an unknown name."""
         place = self._place.get(name) if isinstance(name, str) else None
         if place is None:
-            raise InputError([Flaw("name", f"{short(name)} is no VM of this cluster: name one")])
+            raise InputError([Flaw("name", f"{short(name)} is not a VM of this cluster: name one")])
         return self._changed[name] if name in self._changed else self._start.vms[place]
 
     def wanted(self, vms: Asked | Sequence[Asked]) -> list[VM]:

@@ -135,7 +135,9 @@ def _parse_most(most: Mapping[str, int], kinds: Sequence[Node], enough: int) -> 
     limits = {name: placed(f"most[{short(name)}]", parse_count)(limit) for name, limit in parse_mapping(most).items()}
     for name in limits:
         if name not in {kind.name for kind in kinds}:
-            raise InputError([Flaw("most", f"{short(name)} is no kind of node: name one of {', '.join(k.name for k in kinds)}")])
+            raise InputError(
+                [Flaw("most", f"{short(name)} is not a kind of node: name one of {', '.join(k.name for k in kinds)}")]
+            )
     return tuple(min(limits.get(kind.name, enough), enough) for kind in kinds)
 
 

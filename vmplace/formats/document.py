@@ -1,4 +1,4 @@
-"""Documents: a cluster as JSON or YAML, read with all that is wrong listed together, and written whole or not at all."""
+"""Documents: reading a cluster from JSON or YAML, with all flaws reported together, and writing it atomically."""
 
 import os
 import secrets
@@ -77,7 +77,7 @@ def dump(cluster: Cluster, path: str | os.PathLike[str], *, form: Form | None = 
     Raises
     ------
     InputError
-        (a ValueError) if a fraction is no decimal number.
+        (a ValueError) if a fraction is not a decimal number.
     OSError
         If the file cannot be written.
     """

@@ -1,4 +1,4 @@
-"""A result as JSON, piece by piece: never the whole text at once, nor more of a lazy mapping than one member."""
+"""Streaming JSON: a result as text in pieces of bounded size, with one member of a lazy mapping at a time."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ def pieces(value: Any, level: int = 0) -> Iterator[str]:
         What JSON can hold, where any `Mapping` may stand for a dict, and any `Sequence` or iterator for a list. Each is gone
         through once, from first to last.
     level
-        How many times it is to be indented, but for the first line.
+        By how many levels the lines after the first are indented.
 
     Raises
     ------

@@ -168,7 +168,7 @@ def _repeated_keys(value: Any) -> Iterator[Flaw]:
 
 
 class _TooLong:
-    """A whole number of so many digits that nobody meant it."""
+    """A whole number with too many digits to be converted."""
 
     def __init__(self, text: str) -> None:
         self._digits = len(text.lstrip("+-"))

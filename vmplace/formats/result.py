@@ -49,7 +49,7 @@ def _parse_loss(value: object) -> tuple[str, tuple[str, ...]]:
 
 @frozen(kw_only=True, field_transformer=name_places)
 class SavedResult:
-    """What a result claims: where VMs are and restart, which nodes stay on, and who is left without a restart.
+    """What a result claims: where VMs are, where they restart, which nodes stay on, and which VMs are unprotected.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The plain values of a document to a cluster, or to a list of all that is wrong with it."""
+"""Structuring (cattrs): the plain values of a document to a cluster, or to a list of all its flaws."""
 
 import difflib
 import re
@@ -86,7 +86,7 @@ def _sorted(raw: Mapping[Any, Any], flaws: Iterable[Flaw]) -> list[Flaw]:
 
 def _parse_format(value: object) -> int:
     if isinstance(value, bool) or value != 1:
-        raise ValueError(f"{short(value)} is no format that can be read: write 1")
+        raise ValueError(f"{short(value)} is not a known format: write 1")
     return 1
 
 
@@ -199,7 +199,7 @@ def _read_rule(raw: Any) -> _Read[Any]:
     elif key != "kind":
         flaw = Flaw("", _unknown(key, "kind"))
     else:
-        flaw = Flaw("kind", f"{short(wanted)} is no kind of rule: {one_of}{_did_you_mean(guess)}")
+        flaw = Flaw("kind", f"{short(wanted)} is not a kind of rule: {one_of}{_did_you_mean(guess)}")
     if guess is None:
         return None, [flaw], None
     rule, flaws, _ = _read(_RULE_KINDS[guess], {**rest, "must": False} if rest.get("must", True) is True else rest)

@@ -1,4 +1,4 @@
-"""A cluster to the plain values of its document, without defaults, and these to text: a line to each node, VM and rule."""
+"""Unstructuring (cattrs) and writing: a cluster to the plain values of its document, and these to JSON or YAML text."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def to_document(cluster: Cluster) -> dict[str, Any]:
     Raises
     ------
     InputError
-        (a ValueError) if a headroom, price or ratio is no decimal number (1/3).
+        (a ValueError) if a headroom, price or ratio is not a decimal number (1/3).
     """
     return {key: list(part) if isinstance(part, Iterator) else part for key, part in document_parts(cluster).items()}
 
@@ -70,18 +70,24 @@ def _nodes(nodes: NodeColumns, flaws: list[Flaw]) -> list[dict[str, Any]]:
 def _entries(columns: NodeColumns | VMColumns, always: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The entries, one at a time: some keys in each, the others where they are not as by default."""
     keys = [*(field.name for field in attrs.fields(columns.kind) if field.name != "meta"), "meta"]
-    odd = {key: set(_unusual(columns, key)) for key in keys if key not in always}
-    odd = {key: indices for key, indices in odd.items() if indices}
+    odd = {key: _written(columns, key, _unusual(columns, key)) for key in keys if key not in always}
+    odd = {key: written for key, written in odd.items() if written}
     columns_of_always = (map(_HOOKS.get(key, _same), columns.values(key)) for key in always)
     further = set().union(*odd.values())
     for index, values in enumerate(zip(*columns_of_always, strict=True)):
         entry = dict(zip(always, values, strict=True))
         if index in further:
-            part = slice(index, index + 1)
-            more = {key: next(iter(columns.values(key, part))) for key, indices in odd.items() if index in indices}
-            entry |= {key: _HOOKS.get(key, _same)(value) for key, value in more.items()}
+            entry |= {key: written[index] for key, written in odd.items() if index in written}
             entry = {key: entry[key] for key in keys if key in entry}
         yield entry
+
+
+def _written(columns: NodeColumns | VMColumns, key: str, rows: list[int]) -> dict[int, Any]:
+    """A field of some entries as a document has it, by their index."""
+    if not rows:
+        return {}
+    values = columns.rows(np.array(rows, dtype=np.int64)).values(key)
+    return dict(zip(rows, map(_HOOKS.get(key, _same), values), strict=True))
 
 
 def _same(value: Any) -> Any:
@@ -117,7 +123,7 @@ def _decimal(place: str, fraction: Fraction) -> float:
         return int(fraction)
     number = float(fraction)
     if Fraction(repr(number)) != fraction:
-        raise InputError([Flaw(place, f"{short(fraction)} is no decimal number that can be written: give it as {number!r}")])
+        raise InputError([Flaw(place, f"{short(fraction)} is not a decimal number that can be written: give it as {number!r}")])
     return number
 
 

@@ -1,4 +1,4 @@
-"""Arrays and names that a caller gave, checked: what is wrong is told with the place of its entry."""
+"""Checks of arrays and names that a caller gives: each flaw is reported with the place of its entry."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ __all__ = ["checked_names", "frozen_array", "index_array", "memory_array", "name
 
 
 def frozen_array(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """An array of our own, which nobody is to change any more."""
+    """The array, made read-only."""
     values.setflags(write=False)
     return values
 
@@ -27,7 +27,7 @@ def memory_array(place: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 def index_array(place: str, values: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]:
     """Indices below a count, or -1, shape (n_entries,); raises InputError for the first bad entry."""
-    return _between(place, values, -1, count - 1, f"no node: write -1, or 0 to {count - 1}")
+    return _between(place, values, -1, count - 1, f"not a node: write -1, or 0 to {count - 1}")
 
 
 def checked_names(place: str, names: Iterable[str] | None, count: int, prefix: str) -> Sequence[str]:
@@ -81,7 +81,7 @@ def _between(place: str, values: npt.ArrayLike, least: int, most: int, message: 
     try:
         column = np.asarray(values)
     except (ValueError, OverflowError) as error:
-        raise InputError([Flaw(place, f"is no column of numbers: {error}")]) from None
+        raise InputError([Flaw(place, f"is not a column of numbers: {error}")]) from None
     if column.ndim != 1:
         raise InputError([Flaw(place, f"has {column.ndim} dimensions: give one")])
     if column.size and column.dtype.kind not in "iu":

@@ -1,4 +1,4 @@
-"""Converters of single fields: each takes what a document or a caller wrote and returns the value, or says the mend."""
+"""Converters and validators of single fields: each returns the value, or raises an error that says how to correct it."""
 
 import datetime
 import math
@@ -332,8 +332,8 @@ def _plain_scalar(value: object) -> str | float | bool | None:
     if isinstance(value, int) and value.bit_length() <= _MOST_BITS:
         return int(value)
     if isinstance(value, int | float):
-        raise ValueError(f"{short(value)} is no number that JSON can hold: write null, or text")
-    raise ValueError(f"{short(value)} is nothing that JSON can hold: write text, a number, a list or a mapping")
+        raise ValueError(f"{short(value)} is not a number that JSON can hold: write null, or text")
+    raise ValueError(f"{short(value)} is not a value that JSON can hold: write text, a number, a list or a mapping")
 
 
 def _plain_text(value: str) -> str:

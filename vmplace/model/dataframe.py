@@ -73,7 +73,7 @@ class _Column:
         if not isinstance(values, list | tuple):  # numpy would make these alike: [1, "1GiB"] all text
             values = np.asarray(values)
             if values.ndim != 1:
-                raise InputError([Flaw(place, "is no column: give an entry for each row")])
+                raise InputError([Flaw(place, "is not a column: give an entry for each row")])
         return cls(section, key, values)
 
     def at(self, index: int) -> str:
@@ -172,7 +172,7 @@ def _hosts(node_names: Sequence[str]) -> Reader:
             return -1
         name = parse_name(value)
         if name not in index:
-            raise ValueError(f"{short(name)} is no node of this cluster: name one, or leave it empty")
+            raise ValueError(f"{short(name)} is not a node of this cluster: name one, or leave it empty")
         return index[name]
 
     return lambda column: column.array(parse, np.int64)
@@ -240,7 +240,7 @@ def _keys(section: str, table: Any) -> list[Any]:
         if hasattr(type(table), key):
             found = getattr(table, key)
             return list(found() if callable(found) else found)
-    raise InputError([Flaw(section, f"{short(table)} is no table: give a dataframe, or a mapping of columns")])
+    raise InputError([Flaw(section, f"{short(table)} is not a table: give a dataframe, or a mapping of columns")])
 
 
 def _key_flaws(section: str, keys: list[Any], kind: type, known: list[str]) -> Iterator[Flaw]:

@@ -1,4 +1,4 @@
-"""Nodes, VMs, rules and the guarantee: frozen values, valid once constructed."""
+"""Nodes, VMs, rules (affinity, anti-affinity) and the guarantee: frozen values, valid once constructed."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -198,7 +198,7 @@ class _Rule(_Described):
 
 @frozen(field_transformer=name_places)
 class Apart(_Rule):
-    """No two of these VMs on one node (`scope` ``node``) or in one failure domain (``domain``)."""
+    """Anti-affinity: no two of these VMs on one node (`scope` ``node``) or in one failure domain (``domain``)."""
 
     kind: ClassVar[str] = "apart"
     scope: str = field(default="node", converter=parse_scope, kw_only=True)
@@ -206,14 +206,14 @@ class Apart(_Rule):
 
 @frozen(field_transformer=name_places)
 class Together(_Rule):
-    """All these VMs on one node; those that a failure displaces restart on one survivor."""
+    """Affinity: all these VMs on one node; those that a failure displaces restart on one survivor."""
 
     kind: ClassVar[str] = "together"
 
 
 @frozen(field_transformer=name_places)
 class OnlyOn(_Rule):
-    """These VMs on these nodes only."""
+    """Affinity to nodes: these VMs on these nodes only."""
 
     kind: ClassVar[str] = "only-on"
     nodes: Members = field(converter=parse_members)
@@ -221,7 +221,7 @@ class OnlyOn(_Rule):
 
 @frozen(field_transformer=name_places)
 class NotOn(_Rule):
-    """These VMs on none of these nodes."""
+    """Anti-affinity to nodes: these VMs on none of these nodes."""
 
     kind: ClassVar[str] = "not-on"
     nodes: Members = field(converter=parse_members)

@@ -1,4 +1,4 @@
-"""What is raised when the input is wrong."""
+"""Errors in the input: the flaws found, each with its place, and the exception that carries them."""
 
 from collections.abc import Iterable
 

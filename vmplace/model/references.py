@@ -1,4 +1,4 @@
-"""What must hold between the parts of a cluster: unique names, known names, rules that do not contradict each other."""
+"""Referential integrity of a cluster: unique names, known names, one pool, and rules that do not contradict each other."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -146,7 +146,7 @@ def _vm_flaws(place: str, vm: VM, names: _Names) -> Iterator[Flaw]:
             pools = f"in pool {short(pool)}, the VM in {short(vm.pool)}"
             yield Flaw(f"{place}.{key}", f"{short(name)} is {pools}: put both in one pool")
         elif not names.knows_node(name):
-            yield Flaw(f"{place}.{key}", f"{short(name)} is no node of this cluster: name one, or write null")
+            yield Flaw(f"{place}.{key}", f"{short(name)} is not a node of this cluster: name one, or write null")
     if vm.target is not None and vm.node is None:
         yield Flaw(f"{place}.target", f"{short(vm.target)} is the target of a VM without a node: name its node too")
 
@@ -158,10 +158,10 @@ def _listed(members: Members) -> tuple[str, ...]:
 def _unknown_members(place: str, rule: Rule, names: _Names) -> Iterator[Flaw]:
     for position, name in enumerate(_listed(rule.vms)):
         if not names.knows_vm(name):
-            yield Flaw(f"{place}.vms[{position}]", f"{short(name)} is no VM of this cluster: name one, or leave it out")
+            yield Flaw(f"{place}.vms[{position}]", f"{short(name)} is not a VM of this cluster: name one, or leave it out")
     for position, name in enumerate(_listed(rule.nodes) if isinstance(rule, OnlyOn | NotOn) else ()):
         if not names.knows_node(name):
-            yield Flaw(f"{place}.nodes[{position}]", f"{short(name)} is no node of this cluster: name one, or leave it out")
+            yield Flaw(f"{place}.nodes[{position}]", f"{short(name)} is not a node of this cluster: name one, or leave it out")
 
 
 def _contradictions(rules: Collection[tuple[int, Rule]], names: _Names) -> Iterator[Flaw]:

@@ -1,4 +1,4 @@
-"""Memory as people write it, and as it is counted: whole MiB."""
+"""Units of memory: texts such as "8GiB" to whole MiB and back; and values cut short for error messages."""
 
 import math
 import operator

@@ -96,7 +96,7 @@ def part_of(cluster: Cluster, pool: str | None) -> tuple[Cluster, str]:
             raise InputError([Flaw("pool", f"there are several: name one of {', '.join(pools)}")])
         return cluster, next(iter(pools), "default")
     if pool not in pools:
-        raise InputError([Flaw("pool", f"{short(pool)} is no pool of this cluster: name one of {', '.join(pools)}")])
+        raise InputError([Flaw("pool", f"{short(pool)} is not a pool of this cluster: name one of {', '.join(pools)}")])
     if len(pools) == 1 or any(_ties(rule, cluster) for rule in cluster.rules):
         return cluster, pool
     return what_if(cluster, remove_nodes=_others(cluster.nodes, pool), remove_vms=_others(cluster.vms, pool)), pool
@@ -151,7 +151,7 @@ class _Change:
                 yield Flaw("remove_nodes", f"rules[{index}] leaves its VMs no other node: keep one of them, or drop the rule")
 
     def made(self) -> Cluster:
-        """The cluster that comes of it."""
+        """The changed cluster."""
         nodes, vms = self.cluster.nodes, self.cluster.vms
         kept = np.array([i for i, name in enumerate(nodes.names) if name not in self.lost_nodes], dtype=np.int64)
         nodes = nodes.rows(kept) if self.lost_nodes else nodes
@@ -193,7 +193,7 @@ class _Change:
 def _unknown(place: str, names: Iterable[str], known: Collection[str], noun: str) -> Iterator[Flaw]:
     for name in sorted(names, key=str):
         if name not in known:
-            yield Flaw(place, f"{short(name)} is no {noun} of this cluster: name one")
+            yield Flaw(place, f"{short(name)} is not a {noun} of this cluster: name one")
 
 
 def _taken(place: str, names: Iterable[str], known: set[str], noun: str) -> Iterator[Flaw]:
@@ -254,7 +254,7 @@ def without(cluster: Cluster, vms: Collection[str]) -> Cluster:
 
 
 def less(cluster: Cluster, vms: Collection[str]) -> Cluster:
-    """The cluster without some VMs, where rules keep their numbers, those too that bind nobody then."""
+    """The cluster without some VMs; all rules keep their numbers, even those that then bind no VM."""
     left = _without_vms(cluster, vms)
     nobody = Tag("".join(["-", *sorted(set().union(*left.tags.words))]))  # longer than each of their tags
     rules = [among(rule, set(left.names)) or evolve(rule, vms=nobody) for rule in cluster.rules]

@@ -74,7 +74,7 @@ def _named(cluster: Cluster, nodes: str | Iterable[str]) -> tuple[str, ...]:
     """The nodes in document order, each once."""
     wanted = dict.fromkeys([nodes] if isinstance(nodes, str) else nodes)
     state = dict(zip(cluster.nodes.names, cluster.nodes.state, strict=True))
-    flaws = [Flaw("nodes", f"{short(name)} is no node of this cluster") for name in wanted if name not in state]
+    flaws = [Flaw("nodes", f"{short(name)} is not a node of this cluster") for name in wanted if name not in state]
     flaws += [Flaw("nodes", f"{name} is offline: it hosts nothing") for name in wanted if state.get(name) == "offline"]
     if not wanted:
         flaws = [Flaw("nodes", "none are named: name one or more")]

@@ -116,9 +116,9 @@ def _target(cluster: Cluster, placement: Target) -> IntArray:
     vms, nodes = cluster.vms, cluster.nodes
     if isinstance(placement, Mapping):
         index, vm_index = ({name: i for i, name in enumerate(column.names)} for column in (nodes, vms))
-        flaws = [Flaw(f"placement[{vm!r}]", "is no VM of this cluster") for vm in placement if vm not in vm_index]
+        flaws = [Flaw(f"placement[{vm!r}]", "is not a VM of this cluster") for vm in placement if vm not in vm_index]
         flaws += [
-            Flaw(f"placement[{vm!r}]", f"{short(node)} is no node of this cluster")
+            Flaw(f"placement[{vm!r}]", f"{short(node)} is not a node of this cluster")
             for vm, node in placement.items()
             if node is not None and node not in index
         ]
