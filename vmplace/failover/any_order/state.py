@@ -188,8 +188,7 @@ def any_order_problem(state: PlacementState, failed: IntArray, node_of: IntArray
     problem = state.problem
     displaced = np.isin(node_of, failed) & ~problem.evictable & ~problem.incoming
     vms = np.flatnonzero(displaced)
-    failure = Failure.of(state, failed, node_of)
-    failure = failure.on(np.argsort(failure.nodes))
+    failure = Failure.of(state, failed, node_of).in_order(state)
     allowed = failure.open_to(vms)
     apart, together = [], []
     for rule in problem.compiled_rules:
