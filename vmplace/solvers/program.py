@@ -13,9 +13,11 @@ Terms = list[tuple[int, int]]
 
 
 def terms(variables: IntArray, coefficients: IntArray | int = 1) -> Terms:
-    """An expression of variables and coefficients, broadcast together; without index -1 (no variable) and coefficient 0."""
-    pairs = np.broadcast_arrays(variables, coefficients)
-    return [(v, c) for v, c in zip(*(each.ravel().tolist() for each in pairs), strict=True) if v >= 0 and c]
+    """An expression of variables in order, with coefficients of their shape or broadcast to it; without index -1 and 0."""
+    if isinstance(coefficients, int):
+        return [(v, coefficients) for v in variables.ravel().tolist() if v >= 0]
+    factors = np.zeros_like(variables) + coefficients
+    return [(v, c) for v, c in zip(variables.ravel().tolist(), factors.ravel().tolist(), strict=True) if v >= 0 and c]
 
 
 class IntegerProgram:
