@@ -1,4 +1,4 @@
-"""Places virtual machines by reserved memory so that any node can fail and every VM still fits elsewhere, and proves it."""
+"""VM placement by reserved memory with a proved N+1 guarantee: any node can fail, and every VM still fits elsewhere."""
 
 TYPE_CHECKING = False
 """As of `typing`, which takes longer to load than all of this."""

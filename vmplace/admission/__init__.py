@@ -1,1 +1,1 @@
-"""May one more VM come in, and where: `admit` and the `Admitter`."""
+"""Admission control: may one more VM start, and on which nodes, so that N+1 still holds."""

@@ -1,1 +1,1 @@
-"""The independent checker: placements and failover plans, without the search's code."""
+"""Independent audit of placements and failover plans: it shares no code with the search."""

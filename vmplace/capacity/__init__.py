@@ -1,1 +1,1 @@
-"""How much more fits in, and how much it takes: headroom, sizing, trends."""
+"""Capacity planning: headroom, sizing, trends."""

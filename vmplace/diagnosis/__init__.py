@@ -1,1 +1,1 @@
-"""Why a cluster is not safe, and what would help."""
+"""Diagnosis of unsafe or infeasible clusters: irreducible infeasible subsets, and remedies that were tried and checked."""

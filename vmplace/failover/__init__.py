@@ -1,1 +1,1 @@
-"""Is a placement survivable? Each failure decided: certificates, plans, adversaries, policies."""
+"""N+1 failover analysis: every failure scenario decided by certificates, restart plans, adversaries or restart policies."""

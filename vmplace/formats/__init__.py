@@ -1,1 +1,1 @@
-"""Documents and saved results: read, checked and written."""
+"""File formats: JSON and YAML documents of clusters, and saved results; read, validated and written."""

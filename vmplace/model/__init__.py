@@ -1,1 +1,1 @@
-"""What a cluster is: nodes, VMs, rules and the guarantee, as objects and as columns."""
+"""Data model of a cluster: nodes, VMs, affinity and anti-affinity rules, the guarantee; as objects and as columns."""

@@ -1,1 +1,1 @@
-"""The front doors: place, repair, drain and rolling drain."""
+"""VM placement as a call: place, repair, drain and rolling drain, with migration plans."""

@@ -1,1 +1,1 @@
-"""The cluster compiled to arrays: classes, scenarios, placement state, and the way back to names."""
+"""The compiled problem: the cluster as arrays, classes of interchangeable VMs, failure scenarios, and the way back to names."""

@@ -1,1 +1,1 @@
-"""What people read in a terminal."""
+"""Terminal reports: tables and texts for the command line."""

@@ -1,1 +1,1 @@
-"""What answers are: frozen values with the cluster's names, and their JSON."""
+"""Result types: frozen values with the cluster's names, and their JSON."""

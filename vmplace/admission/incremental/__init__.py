@@ -1,1 +1,1 @@
-"""A memory-only pool kept certified while VMs come and go."""
+"""Incremental admission control: a memory-only pool whose N+1 certificates are updated as VMs come and go."""

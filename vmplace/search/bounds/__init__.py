@@ -1,1 +1,1 @@
-"""Bounds that no placement can beat, without a search."""
+"""Lower bounds and infeasibility proofs for a placement, without a search."""

@@ -1,1 +1,1 @@
-"""Construction heuristics: worst-fit decreasing around reserved capacity, and room made for what is left over."""
+"""Greedy construction heuristics: worst-fit or best-fit decreasing around reserved capacity, and displacement for the rest."""
