@@ -1,4 +1,4 @@
-"""Synthetic clusters: seeded, the same on every machine, of any size."""
+"""Synthetic clusters for tests and benchmarks: seeded distributions of VM sizes, the same on every machine."""
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping

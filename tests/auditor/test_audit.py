@@ -1014,4 +1014,4 @@ def test_who_restarts_by_the_plan_is_protected_where_a_plan_is_all_that_counts(g
 
 def test_a_plan_may_say_that_a_vm_stays_down_or_is_stopped():
     assert claims("n1", "v", plan={"v": None, "w": None}) == []
-    assert claims("n1", "ghost") == ["'ghost', listed as unprotected, is no VM of this cluster"]
+    assert claims("n1", "ghost") == ["'ghost', listed as unprotected, is not a VM of this cluster"]

@@ -3,7 +3,7 @@ from io import StringIO
 from vmplace import VM, Admitter, Cluster, Node
 from vmplace.admission.results import Admission
 from vmplace.report.admission import admission_report
-from vmplace.report.screen import Screen
+from vmplace.report.tables import Screen
 from vmplace.results.values import Migration, Status
 
 CLUSTER = Cluster([Node(f"n{i}", 2048) for i in range(30)])

@@ -9,7 +9,7 @@ import vmplace
 from vmplace import VM, Cluster, Node
 from vmplace.capacity.results import Headroom
 from vmplace.report.capacity import headroom_report, sizing_report, table_report
-from vmplace.report.screen import Screen
+from vmplace.report.tables import Screen
 from vmplace.results.values import Status
 
 CLUSTER = Cluster([Node(f"n{i}", "64GiB") for i in range(3)], [VM("a", "16GiB", "n0")])

@@ -12,7 +12,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Guarantee, Node
 from vmplace.model.text import readable
 from vmplace.report.check import node_report, report, solution_report, value_text, violation_report
-from vmplace.report.screen import Screen
+from vmplace.report.tables import Screen
 from vmplace.results.placement import Report, Solution
 from vmplace.results.values import BrokenRule, Comparison, Migration, Scenario, Status, Unprotected, Violation
 

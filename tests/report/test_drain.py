@@ -6,7 +6,7 @@ from attrs import evolve
 
 from vmplace import VM, Cluster, Node, RollingDrain, Status, rolling_drain
 from vmplace.report.drain import rolling_report
-from vmplace.report.screen import Screen
+from vmplace.report.tables import Screen
 
 CLUSTER = Cluster([Node(f"n{i}", "100GiB") for i in range(4)], [VM(f"v{i}", "20GiB", f"n{i}") for i in range(4)])
 

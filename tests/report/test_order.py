@@ -8,7 +8,7 @@ from attrs import evolve
 from tests.results.test_migration import PLAN
 from vmplace import MigrationPlan, Status
 from vmplace.report.drain import order_lines
-from vmplace.report.screen import Screen
+from vmplace.report.tables import Screen
 
 SAFE = evolve(PLAN, steps=tuple(evolve(step, guarantee=Status.SAFE, exposed=()) for step in PLAN.steps))
 OPEN = evolve(PLAN, steps=tuple(evolve(step, guarantee=Status.UNSAFE) for step in PLAN.steps))

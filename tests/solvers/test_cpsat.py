@@ -6,8 +6,8 @@ import pytest
 
 from vmplace.model.errors import InputError
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import Answer, CpSat, Outcome, together
-from vmplace.solvers.program import IntegerProgram
+from vmplace.solvers.cpsat import CpSat, together
+from vmplace.solvers.program import Answer, IntegerProgram, Outcome
 
 
 def knapsack():

@@ -7,9 +7,8 @@ import pytest
 
 from tests.solvers.test_cpsat import drawn_out, knapsack
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import Outcome
 from vmplace.solvers.highs import Highs, _command
-from vmplace.solvers.program import IntegerProgram
+from vmplace.solvers.program import IntegerProgram, Outcome
 
 
 def children():

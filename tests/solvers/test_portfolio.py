@@ -13,11 +13,11 @@ from tests.solvers.test_cpsat import drawn_out, knapsack, market_split
 from tests.solvers.test_highs import children
 from tests.whole.test_properties import CAMPAIGN
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import Answer, CpSat, Outcome
+from vmplace.solvers.cpsat import CpSat
 from vmplace.solvers.highs import Highs
 from vmplace.solvers.highs_worker import _solve
 from vmplace.solvers.portfolio import Portfolio
-from vmplace.solvers.program import IntegerProgram
+from vmplace.solvers.program import Answer, IntegerProgram, Outcome
 
 
 @st.composite

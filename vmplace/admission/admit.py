@@ -1,4 +1,4 @@
-"""`admit`: where VMs may be started in a cluster as it stands, and the cluster afterwards."""
+"""Admission control, one call: on which nodes new VMs may start so that N+1 still holds, and the cluster afterwards."""
 
 import threading
 from collections.abc import Callable, Sequence

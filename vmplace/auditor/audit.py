@@ -115,7 +115,7 @@ def false_claims(
     for scenario, vm in unprotected:
         restart = failover.get(scenario, {}).get(vm)
         if vm not in known:
-            yield Violation("failover", scenario, f"{short(vm)}, listed as unprotected, is no VM of this cluster")
+            yield Violation("failover", scenario, f"{short(vm)}, listed as unprotected, is not a VM of this cluster")
         elif restart is not None and _one_plan_decides(cluster):
             yield Violation("failover", scenario, f"{vm} is listed as unprotected, but the plan restarts it on {restart}")
         elif unit_of.get(placement.get(vm)) not in scenario.split("+"):

@@ -168,7 +168,7 @@ class Case:
         wanted = set(names)
         odd = sorted(wanted.difference(self.node_index)) if wanted else []
         for name in odd:
-            self.blame("placement", name, f"{short(name)} is no node of this cluster")
+            self.blame("placement", name, f"{short(name)} is not a node of this cluster")
         among = np.zeros(len(self.node) + 1, dtype=bool)
         among[[self.node_index[name] for name in wanted.difference(odd)]] = True
         return among
@@ -179,10 +179,10 @@ class Case:
             return node_column("placement", placement, self)
         index, odd = self.node_index, set(placement).difference(self.vm_index)
         for vm in (vm for vm in placement if vm in odd):
-            self.blame("placement", vm, f"{short(vm)} is no VM of this cluster")
+            self.blame("placement", vm, f"{short(vm)} is not a VM of this cluster")
         for vm, node in placement.items():
             if node not in index and vm not in odd:
-                self.blame("placement", vm, f"{short(node)}, given for {vm}, is no node of this cluster")
+                self.blame("placement", vm, f"{short(node)}, given for {vm}, is not a node of this cluster")
         return np.array([index.get(placement.get(vm), -1) for vm in self.vm.names], np.int64)
 
 

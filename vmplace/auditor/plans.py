@@ -110,7 +110,7 @@ class _Reader:
             self.case.blame("failover", key, f"{short(key)} is no failure scenario here")
         at_home = [self._is_home(key, v) for v in vms]
         for v in (v for v, here in zip(vms, at_home, strict=True) if not here):
-            self.case.blame("failover", key, f"{self.case.vm.names[v]} is no VM running on {short(key)}")
+            self.case.blame("failover", key, f"{self.case.vm.names[v]} is not a VM running on {short(key)}")
         kept = [(v, i) for v, i, here in zip(vms, nodes, at_home, strict=True) if here and i >= 0]
         return [v for v, _ in kept], [i for _, i in kept]
 
@@ -123,9 +123,9 @@ class _Reader:
         """The entries without those that name no VM or no node."""
         for (vm, node), v, i in zip(plan.items(), vms, nodes, strict=True):
             if v < 0:
-                self.case.blame("failover", key, f"{short(vm)} is no VM of this cluster")
+                self.case.blame("failover", key, f"{short(vm)} is not a VM of this cluster")
             elif i < -1:
-                self.case.blame("failover", key, f"{short(node)}, given for {vm}, is no node of this cluster")
+                self.case.blame("failover", key, f"{short(node)}, given for {vm}, is not a node of this cluster")
         kept = [(v, i) for v, i in zip(vms, nodes, strict=True) if v >= 0 and i >= -1]
         return [v for v, _ in kept], [i for _, i in kept]
 
@@ -145,7 +145,7 @@ class _Reader:
         odd = np.flatnonzero(~displaced & ~stops)
         for s, v in zip(scenario[odd].tolist(), vm[odd].tolist(), strict=True):
             key = self.scenarios.key(s)
-            case.blame("failover", key, f"{case.vm.names[v]} is no VM running on {key}")
+            case.blame("failover", key, f"{case.vm.names[v]} is not a VM running on {key}")
         restarts, evicted = displaced & (to >= 0), stops & ~displaced
         found = set(zip(scenario[evicted].tolist(), vm[evicted].tolist(), strict=True))
         if len(self.scenarios.by_key) < len(self.scenarios):

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
-from vmplace.capacity.bounds import count_bounds
 from vmplace.capacity.enlarged import EnlargedCluster
 from vmplace.capacity.feasibility import Feasibility, FeasibilityOracle, with_preferences
 from vmplace.capacity.results import Headroom, HeadroomTable
+from vmplace.capacity.upper_bounds import count_bounds
 from vmplace.failover.certify import certify
 from vmplace.failover.witness import unprotected
 from vmplace.model.cluster import Cluster

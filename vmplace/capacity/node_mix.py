@@ -11,8 +11,8 @@ from vmplace.model.columns import BoolArray, IntArray
 from vmplace.problem.sizes import evenly, tally
 from vmplace.solvers.binpacking.bounds import dual_feasible
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import Answer, CpSat
-from vmplace.solvers.program import IntegerProgram
+from vmplace.solvers.cpsat import CpSat
+from vmplace.solvers.program import Answer, IntegerProgram
 
 __all__ = ["Demand", "NodeKinds", "NodeMix"]
 

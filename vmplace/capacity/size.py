@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 from vmplace.capacity.feasibility import Feasibility, FeasibilityOracle, with_preferences
 from vmplace.capacity.node_mix import NodeMix
 from vmplace.capacity.results import Sizing
-from vmplace.capacity.sizing import SizingInstance, wanted
+from vmplace.capacity.sizing_instance import SizingInstance, wanted
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_count, parse_headroom, parse_mapping, placed, positive_number
 from vmplace.model.entities import Node
@@ -23,10 +23,10 @@ from vmplace.placement.reasons import impossible_sentence
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.results.values import Status
-from vmplace.search.bounds.necessary import impossible
+from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.solvers.budget import Budget, Progress
-from vmplace.solvers.cpsat import Answer, Outcome
+from vmplace.solvers.program import Answer, Outcome
 
 __all__ = ["size"]
 

@@ -71,7 +71,7 @@ def print_result(result: Any, draw: "Draw", as_json: bool, everything: bool, *, 
 
 def drawn(draw: "Draw", result: Any, everything: bool = True, *, aside: bool = False) -> None:
     """Print a report, on stderr if a document takes stdout."""
-    from vmplace.report.screen import Screen
+    from vmplace.report.tables import Screen
 
     stream = sys.stderr if aside else sys.stdout
     if stream is not None:

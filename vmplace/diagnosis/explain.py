@@ -33,7 +33,7 @@ from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.results.placement import Report, Solution
 from vmplace.results.values import Status
-from vmplace.search.bounds.necessary import impossible
+from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.search.goal import Goal
 from vmplace.search.infeasibility import PartOracle, conflict_of_search
 from vmplace.solvers.budget import Budget, Progress

@@ -1,4 +1,4 @@
-"""What a placement is worth: which failures it survives, each by itself and, where they come in turn, one after the other."""
+"""N+1 verdict of a placement: each scenario decided, by certificates first, then by plans or an exact search."""
 
 import numpy as np
 from attrs import evolve, frozen

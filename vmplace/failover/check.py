@@ -1,4 +1,4 @@
-"""Is the placement as it stands safe? Exactly, with a plan for each failure or the reason why there is none."""
+"""N+1 check of a placement: is every failure survived? Exactly, with a plan for each failure or the reason why there is none."""
 
 import threading
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def check(
     Raises
     ------
     InputError
-        (a ValueError) if the time limit is no time.
+        (a ValueError) if the time limit is not a time.
     """
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         problem = compile_problem(cluster)

@@ -31,7 +31,7 @@ from vmplace.problem.problem import Problem
 from vmplace.problem.restrict import in_state, without
 from vmplace.results.placement import Solution
 from vmplace.results.values import Conflict, Migration, Status
-from vmplace.search.bounds.necessary import impossible, least
+from vmplace.search.bounds.lower_bounds import impossible, least
 from vmplace.search.goal import OBJECTIVES, CandidatePlacement, Goal, faulty, priorities
 from vmplace.search.infeasibility import PartOracle, conflict_of_bound, conflict_of_search, patience
 from vmplace.search.mip.search import Finding

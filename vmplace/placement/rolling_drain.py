@@ -1,4 +1,4 @@
-"""Rolling maintenance: every node drained once, in as few groups as are found, the guarantee kept among the others."""
+"""Rolling maintenance: every node drained once by live migration, in as few groups as are found, N+1 kept by the others."""
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from vmplace.problem.restrict import placed, without
 from vmplace.results.placement import Solution
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Status
-from vmplace.search.bounds.necessary import impossible
+from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.search.bounds.slots import thresholds
 from vmplace.search.goal import Goal
 from vmplace.solvers.budget import Budget, Progress

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from vmplace.admission.results import Admission, Candidate, Candidates
 from vmplace.model.text import counted, readable
-from vmplace.report.screen import ELLIPSIS, FEW, Column, Screen
+from vmplace.report.tables import ELLIPSIS, FEW, Column, Screen
 from vmplace.results.values import Migration, Status
 
 __all__ = ["admission_report"]

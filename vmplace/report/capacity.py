@@ -8,7 +8,7 @@ from rich.text import Text
 
 from vmplace.capacity.results import Headroom, HeadroomTable, Sizing
 from vmplace.model.text import counted, readable
-from vmplace.report.screen import STYLE, Column, Screen
+from vmplace.report.tables import STYLE, Column, Screen
 from vmplace.results.values import Status
 
 __all__ = ["headroom_report", "sizing_report", "table_report"]

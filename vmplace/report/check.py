@@ -11,7 +11,7 @@ from rich.text import Text
 from vmplace.model.text import counted, readable
 from vmplace.report.drain import order_lines
 from vmplace.report.nodes import Figures, node_table
-from vmplace.report.screen import ELLIPSIS, FEW, STYLE, Column, Screen
+from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Column, Screen
 from vmplace.results.placement import Report, Solution, Value
 from vmplace.results.values import Migration, Status, Unprotected, Violation
 

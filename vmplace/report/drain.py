@@ -8,7 +8,7 @@ from rich.text import Text
 
 from vmplace.model.text import counted, readable
 from vmplace.placement.rolling_drain import RollingDrain
-from vmplace.report.screen import ELLIPSIS, FEW, STYLE, Column, Screen
+from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Column, Screen
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution
 from vmplace.results.values import Status

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack
 from vmplace.model.text import readable
-from vmplace.report.screen import ELLIPSIS, FEW, STYLE, Screen
+from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Screen
 from vmplace.results.values import Status
 
 __all__ = ["explanation_report"]

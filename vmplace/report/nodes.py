@@ -12,7 +12,7 @@ from rich.text import Text
 
 from vmplace.model.columns import IntArray
 from vmplace.model.text import counted, readable
-from vmplace.report.screen import ELLIPSIS, STYLE, Column, Screen
+from vmplace.report.tables import ELLIPSIS, STYLE, Column, Screen
 from vmplace.results.placement import Report, Solution
 from vmplace.results.values import Scenario, Status
 

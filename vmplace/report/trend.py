@@ -7,7 +7,7 @@ from rich.text import Text
 
 from vmplace.capacity.trend import Course, Forecast, Trend
 from vmplace.model.text import counted, readable
-from vmplace.report.screen import ELLIPSIS, STYLE, Column, Screen
+from vmplace.report.tables import ELLIPSIS, STYLE, Column, Screen
 
 __all__ = ["trend_report"]
 

@@ -1,58 +1,21 @@
-"""CP-SAT: an integer linear program in; outcome, incumbent and dual bound out, within the budget."""
+"""The CP-SAT solver of OR-Tools: an integer linear program and a warm start in; outcome, incumbent and dual bound out."""
 
 import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from enum import Enum
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from vmplace.solvers.budget import Budget, OutOfTimeError
-from vmplace.solvers.program import IntegerProgram
+from vmplace.solvers.program import Answer, IntegerProgram, Outcome
 
-__all__ = ["Answer", "CpSat", "Outcome", "together"]
+__all__ = ["CpSat", "together"]
 
 _INFINITY = 2**62
 _TICK = 0.01
 _GRACE = 0.3
-
-
-class Outcome(Enum):
-    """The status of a program after a search."""
-
-    OPTIMAL = "optimal"
-    FEASIBLE = "feasible"
-    INFEASIBLE = "infeasible"
-    UNKNOWN = "unknown"
-
-
-@frozen
-class Answer:
-    """What a solver established about a program.
-
-    Parameters
-    ----------
-    outcome
-        Its status.
-    values
-        The incumbent: the values of the best solution; None without one.
-    bound
-        The dual bound, the least the objective can be; None where nothing is known.
-    by
-        The solver that gave outcome and bound.
-    """
-
-    outcome: Outcome
-    values: tuple[int, ...] | None
-    bound: int | None
-    by: str = field(default="cp-sat", eq=False)
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing is left to be found."""
-        return self.outcome in (Outcome.OPTIMAL, Outcome.INFEASIBLE)
 
 
 @define

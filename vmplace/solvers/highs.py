@@ -1,4 +1,4 @@
-"""HiGHS through MathOpt, in a child process that can be killed: HiGHS overruns its time limit and ignores interrupts.
+"""The MIP solver HiGHS through MathOpt, in a child process that can be killed: it overruns limits and ignores interrupts.
 
 It computes in floats: its solutions are rounded and checked against the program in integers, its dual bounds are trusted up to a
 millionth, and that it calls a program infeasible proves nothing.
@@ -20,8 +20,7 @@ from typing import Any
 from attrs import frozen
 
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import Answer, Outcome
-from vmplace.solvers.program import IntegerProgram
+from vmplace.solvers.program import Answer, IntegerProgram, Outcome
 
 __all__ = ["Highs", "HighsRun"]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from attrs import define, field
 
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import Answer, CpSat, Outcome, together
+from vmplace.solvers.cpsat import CpSat, together
 from vmplace.solvers.highs import Highs, HighsRun
-from vmplace.solvers.program import IntegerProgram
+from vmplace.solvers.program import Answer, IntegerProgram, Outcome
 
 __all__ = ["Portfolio"]
 

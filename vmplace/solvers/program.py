@@ -1,12 +1,14 @@
 """An integer linear program as plain lists, which any solver can take."""
 
 from collections.abc import Iterable, Sequence
+from enum import Enum
 
 import numpy as np
+from attrs import field, frozen
 
 from vmplace.model.columns import IntArray
 
-__all__ = ["IntegerProgram", "Terms", "terms"]
+__all__ = ["Answer", "IntegerProgram", "Outcome", "Terms", "terms"]
 
 Terms = list[tuple[int, int]]
 """A linear expression: (variable, coefficient) pairs."""
@@ -76,3 +78,39 @@ class IntegerProgram:
         rows = (abs(c) for terms, _, _ in self.rows for _, c in terms)
         ends = (abs(end) for _, low, high in self.rows for end in (low, high) if end is not None)
         return max([*rows, *ends, *(abs(c) for _, c in self.objective)], default=0)
+
+
+class Outcome(Enum):
+    """The status of a program after a search."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    INFEASIBLE = "infeasible"
+    UNKNOWN = "unknown"
+
+
+@frozen
+class Answer:
+    """What a solver established about a program.
+
+    Parameters
+    ----------
+    outcome
+        Its status.
+    values
+        The incumbent: the values of the best solution; None without one.
+    bound
+        The dual bound, the least the objective can be; None where nothing is known.
+    by
+        The solver that gave outcome and bound.
+    """
+
+    outcome: Outcome
+    values: tuple[int, ...] | None
+    bound: int | None
+    by: str = field(default="cp-sat", eq=False)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to be found."""
+        return self.outcome in (Outcome.OPTIMAL, Outcome.INFEASIBLE)

@@ -2,11 +2,11 @@ import pytest
 from hypothesis import given, settings
 
 from tests.support.any_order import Possible, any_order_problem, any_order_problems
-from vmplace.failover.any_order.blocking import BlockingProblem
+from vmplace.failover.any_order.certificate import BlockingProblem
 from vmplace.failover.any_order.covering import cover
 from vmplace.failover.any_order.heuristic import attack
 from vmplace.solvers.budget import Budget, OutOfTimeError
-from vmplace.solvers.cpsat import Outcome
+from vmplace.solvers.program import Outcome
 
 
 def stranded_alone(case, kind):

@@ -10,7 +10,7 @@ from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import Outcome
+from vmplace.solvers.program import Outcome
 from vmplace.testing import clusters
 
 small = clusters(min_nodes=2, max_nodes=4, max_vms=6, placed="all", pools=False)

@@ -10,7 +10,7 @@ from tests.support.brute import World
 from tests.whole.test_properties import CAMPAIGN, PLAIN
 from vmplace import VM, Cluster, Guarantee, Node
 from vmplace.problem.compile import compile_problem
-from vmplace.search.bounds.necessary import least
+from vmplace.search.bounds.lower_bounds import least
 from vmplace.search.bounds.slots import least_moved, least_peak, thresholds
 from vmplace.search.goal import Goal
 from vmplace.testing import clusters

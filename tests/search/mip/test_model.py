@@ -15,7 +15,8 @@ from vmplace.search.goal import CandidatePlacement, Goal, losses
 from vmplace.search.mip.model import CountModel
 from vmplace.search.mip.search import search
 from vmplace.solvers.budget import Budget, OutOfTimeError
-from vmplace.solvers.cpsat import CpSat, Outcome
+from vmplace.solvers.cpsat import CpSat
+from vmplace.solvers.program import Outcome
 from vmplace.testing import clusters
 
 MOVES, BALANCE = Goal(("moves",), move_running=True), Goal(("balance",), move_running=True)

@@ -14,7 +14,8 @@ from vmplace.search.bounds.slots import least_moved
 from vmplace.search.goal import Goal
 from vmplace.search.mip.relaxation import CoarseModel
 from vmplace.solvers.budget import Budget, OutOfTimeError
-from vmplace.solvers.cpsat import CpSat, Outcome
+from vmplace.solvers.cpsat import CpSat
+from vmplace.solvers.program import Outcome
 from vmplace.testing import clusters
 
 MOVES = Goal(("moves",), move_running=True)

@@ -8,14 +8,15 @@ import vmplace
 from tests.support.brute import World
 from vmplace import VM, Cluster, Node
 from vmplace.problem.compile import compile_problem
-from vmplace.search.bounds.necessary import least
+from vmplace.search.bounds.lower_bounds import least
+from vmplace.search.construct.greedy import construct
 from vmplace.search.goal import Goal
-from vmplace.search.heuristics import construct
 from vmplace.search.mip.model import CountModel
 from vmplace.search.mip.search import search
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import CpSat, Outcome
+from vmplace.solvers.cpsat import CpSat
 from vmplace.solvers.highs import Highs
+from vmplace.solvers.program import Outcome
 from vmplace.synthetic import generate
 
 GOALS = [Goal((name,), move_running=True) for name in ("balance", "moves", "consolidate")]

@@ -6,7 +6,7 @@ from vmplace.solvers.binpacking import arcflow
 from vmplace.solvers.binpacking.arcflow import flow
 from vmplace.solvers.binpacking.instance import Instance
 from vmplace.solvers.budget import Budget, OutOfTimeError
-from vmplace.solvers.cpsat import Outcome
+from vmplace.solvers.program import Outcome
 
 
 @settings(max_examples=100, deadline=None)

@@ -9,7 +9,7 @@ from vmplace.solvers.binpacking.bounds import lower_bound
 from vmplace.solvers.binpacking.column_generation import ColumnGeneration, Residual
 from vmplace.solvers.binpacking.instance import Instance
 from vmplace.solvers.budget import Budget, OutOfTimeError
-from vmplace.solvers.cpsat import Outcome
+from vmplace.solvers.program import Outcome
 
 
 def relaxed(sizes, kinds, n_bins):

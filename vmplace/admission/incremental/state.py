@@ -1,4 +1,4 @@
-"""A pool that nothing but memory binds, as arrays that follow while VMs come and go."""
+"""Incremental admission state of a memory-only pool: arrays that are updated in place as VMs come and go."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property

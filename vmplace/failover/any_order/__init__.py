@@ -1,1 +1,1 @@
-"""Restarts in any order, the worst case: the certificate, and the adversary (interdiction), by greedy, column generation, CP-SAT."""
+"""Restarts in any order, the worst case: the certificate, and the adversary (interdiction), by heuristic, covering LP, CP-SAT."""

@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from vmplace.failover.any_order.blocking import BlockingProblem
+from vmplace.failover.any_order.certificate import BlockingProblem
 from vmplace.failover.any_order.heuristic import Attack
 from vmplace.failover.any_order.pricing import NodeGroup, Pricing
 from vmplace.failover.any_order.state import Story
 from vmplace.solvers.binpacking.instance import Pattern
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import Outcome
+from vmplace.solvers.program import Outcome
 
 __all__ = ["cover"]
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 import numpy as np
 from attrs import frozen
 
-from vmplace.failover.any_order.blocking import BlockingProblem, certified
+from vmplace.failover.any_order.certificate import BlockingProblem, certified
 from vmplace.failover.any_order.covering import cover
 from vmplace.failover.any_order.exact import search
 from vmplace.failover.any_order.heuristic import attack
@@ -27,7 +27,7 @@ from vmplace.failover.planned.first_fit import plan_among
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget, OutOfTimeError
-from vmplace.solvers.cpsat import Outcome
+from vmplace.solvers.program import Outcome
 
 __all__ = ["Stranding", "decide_any_order", "strand"]
 

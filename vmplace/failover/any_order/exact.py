@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vmplace.failover.any_order.blocking import BlockingProblem
+from vmplace.failover.any_order.certificate import BlockingProblem
 from vmplace.failover.any_order.state import Story
 from vmplace.failover.certificates import NEVER
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import CpSat, Outcome
-from vmplace.solvers.program import IntegerProgram, Terms, terms
+from vmplace.solvers.cpsat import CpSat
+from vmplace.solvers.program import IntegerProgram, Outcome, Terms, terms
 
 __all__ = ["search"]
 

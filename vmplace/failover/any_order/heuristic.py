@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vmplace.failover.any_order.blocking import BlockingProblem
+from vmplace.failover.any_order.certificate import BlockingProblem
 from vmplace.failover.any_order.state import RestartState, Story
 from vmplace.failover.certificates import NEVER
 from vmplace.model.columns import BoolArray

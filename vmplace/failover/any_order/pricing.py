@@ -6,7 +6,7 @@ from operator import sub
 import numpy as np
 from attrs import define, field, frozen
 
-from vmplace.failover.any_order.blocking import BlockingProblem
+from vmplace.failover.any_order.certificate import BlockingProblem
 from vmplace.failover.certificates import NEVER
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.binpacking.instance import Pattern, bundles

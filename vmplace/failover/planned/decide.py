@@ -1,4 +1,4 @@
-"""The exact verdict on one failure: impossible at a glance, a quick plan, or a search that ends in one or the other."""
+"""Planned restarts of one failure, decided exactly: necessary conditions, then first-fit plans, then CP-SAT."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from vmplace.failover.planned.first_fit import Assignment, pack_all, pack_most
 from vmplace.failover.restart import Item, RestartProblem
 from vmplace.model.columns import IntArray
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import Outcome
+from vmplace.solvers.program import Outcome
 
 __all__ = ["decide"]
 

@@ -9,8 +9,8 @@ from vmplace.failover.restart import Item, RestartProblem
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import CompiledRule
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import CpSat, Outcome
-from vmplace.solvers.program import IntegerProgram, Terms
+from vmplace.solvers.cpsat import CpSat
+from vmplace.solvers.program import IntegerProgram, Outcome, Terms
 
 __all__ = ["search_all", "search_most"]
 

@@ -1,4 +1,4 @@
-"""Construction heuristic: VMs placed largest first, many at a time, worst-fit decreasing (spread) or best-fit (pack).
+"""Greedy construction: VMs placed largest first, many at a time, by worst-fit (spread) or best-fit decreasing (pack).
 
 Amounts of resources are rows here, memory first: what VMs need, ``demand``, of shape (n_resources, n_vms), and what nodes have.
 """

@@ -1,4 +1,4 @@
-"""Ejection chains [1]_: VMs leave a node for room there, and push others out of the nodes that they go to, if need be.
+"""Local search by ejection chains [1]_: VMs leave a node, and push others out of the nodes that they go to if need be.
 
 A node is relieved that is overfull, or that is to have a slot that failures lack, for crumbs of free memory elsewhere.
 

@@ -1,4 +1,4 @@
-"""The MIP over counts: variables, rows of normal running and of the guarantee, the stages of the goal as objectives."""
+"""The MIP model: integer counts of VMs per class and node, rows of capacity, rules and guarantee, objectives in stages."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""Exact search: a MIP, stage by stage of the goal, with lazy constraints from candidates that fail their exact check.
+"""Exact search: the MIP in lexicographic stages, with lazy constraints (logic-based cuts) from candidates that fail the check.
 
 As in logic-based Benders decomposition [1]_ each solution of the MIP is certified failure by failure; what the MIP missed of one
 comes back as rows or as a cut, until nothing is missed.
@@ -18,13 +18,13 @@ from vmplace.failover.certify import certify
 from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
-from vmplace.search.bounds.necessary import least
+from vmplace.search.bounds.lower_bounds import least
 from vmplace.search.goal import CandidatePlacement, Goal, Stage, losses
 from vmplace.search.mip.any_order import forbid, forbid_stranding
 from vmplace.search.mip.model import CountModel
 from vmplace.solvers.budget import Budget, OutOfTimeError
-from vmplace.solvers.cpsat import Answer, Outcome
 from vmplace.solvers.portfolio import Portfolio
+from vmplace.solvers.program import Answer, Outcome
 
 __all__ = ["Finding", "search"]
 

@@ -18,8 +18,8 @@ from attrs import define, field
 
 from vmplace.solvers.binpacking.instance import Instance, Load, bundles
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import CpSat, Outcome
-from vmplace.solvers.program import IntegerProgram, Terms
+from vmplace.solvers.cpsat import CpSat
+from vmplace.solvers.program import IntegerProgram, Outcome, Terms
 
 __all__ = ["ArcFlow", "flow"]
 

@@ -24,7 +24,7 @@ from attrs import define, field, frozen
 from vmplace.solvers.binpacking.instance import Instance, Load
 from vmplace.solvers.binpacking.knapsack import Knapsack
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.cpsat import Outcome
+from vmplace.solvers.program import Outcome
 
 __all__ = ["ColumnGeneration", "Residual"]
 

@@ -11,7 +11,7 @@ from attrs import define, field
 from vmplace.solvers.binpacking.column_generation import ColumnGeneration, Residual
 from vmplace.solvers.binpacking.instance import Load
 from vmplace.solvers.binpacking.subset_sum import fill_up
-from vmplace.solvers.cpsat import Outcome
+from vmplace.solvers.program import Outcome
 
 __all__ = ["dive"]
 

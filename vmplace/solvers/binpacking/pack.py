@@ -15,7 +15,7 @@ from vmplace.solvers.binpacking.diving import dive
 from vmplace.solvers.binpacking.instance import Instance, Kinds, Load
 from vmplace.solvers.binpacking.subset_sum import best_fit, fill_up
 from vmplace.solvers.budget import Budget, OutOfTimeError
-from vmplace.solvers.cpsat import Outcome
+from vmplace.solvers.program import Outcome
 
 __all__ = ["Packing", "pack"]
 

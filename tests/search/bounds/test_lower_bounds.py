@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.brute import World
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.problem.compile import compile_problem
-from vmplace.search.bounds.necessary import impossible, least
+from vmplace.search.bounds.lower_bounds import impossible, least
 from vmplace.search.goal import Goal
 from vmplace.testing import clusters
 

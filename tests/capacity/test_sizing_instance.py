@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from vmplace import VM, Apart, Cluster, InputError, Node, NotOn, OnlyOn, Tag, Together
-from vmplace.capacity.sizing import SizingInstance, wanted
+from vmplace.capacity.sizing_instance import SizingInstance, wanted
 
 KINDS = (Node("s", 8, price=1), Node("b", 16, price=2.5, tags=["t"]))
 CLUSTER = Cluster(

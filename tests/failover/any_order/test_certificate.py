@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 
 from tests.support.any_order import Possible, any_order_problem, any_order_problems
-from vmplace.failover.any_order.blocking import BlockingProblem, certified
+from vmplace.failover.any_order.certificate import BlockingProblem, certified
 
 
 @settings(max_examples=80, deadline=None)

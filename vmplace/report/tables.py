@@ -1,4 +1,4 @@
-"""The output of a report: width, colour and character set of the terminal or pipe, and tables that fit it."""
+"""Terminal tables: columns that fit the width, colours and character set of the terminal or pipe."""
 
 from collections.abc import Iterable, Sequence
 from io import StringIO

@@ -1,4 +1,4 @@
-"""Construction heuristics: worst-fit or best-fit decreasing around capacity reserved for the restarts after a failure."""
+"""Greedy construction heuristic: worst-fit or best-fit decreasing around capacity reserved for restarts after a failure."""
 
 import numpy as np
 from attrs import evolve

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.brute import World
 from vmplace import VM, Cluster, Guarantee, Node
-from vmplace.capacity.bounds import count_bounds
+from vmplace.capacity.upper_bounds import count_bounds
 from vmplace.problem.compile import compile_problem
 from vmplace.search.goal import Goal
 from vmplace.solvers.budget import Budget
