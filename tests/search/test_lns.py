@@ -20,8 +20,8 @@ from vmplace.failover.regression import lost_memory
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.search.bounds.lower_bounds import least
-from vmplace.search.construct.greedy import construct
 from vmplace.search.goal import Goal
+from vmplace.search.greedy import construct
 from vmplace.search.lns import Neighbourhood, improve, repair_nodes
 from vmplace.solvers.budget import Budget
 from vmplace.synthetic import generate

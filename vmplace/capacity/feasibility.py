@@ -12,8 +12,8 @@ from vmplace.model.units import short
 from vmplace.problem.problem import Problem
 from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.search.consolidate import spare_packing
-from vmplace.search.construct.greedy import construct
 from vmplace.search.goal import CandidatePlacement, Goal
+from vmplace.search.greedy import construct
 from vmplace.search.strategy import METHODS, Strategy
 from vmplace.solvers.budget import Budget
 

@@ -17,9 +17,9 @@ from vmplace.problem.problem import Problem
 from vmplace.problem.restrict import promising, without
 from vmplace.results.values import Conflict
 from vmplace.search.bounds.lower_bounds import impossible
-from vmplace.search.construct.greedy import construct
 from vmplace.search.deletion_filter import DeletionFilter
 from vmplace.search.goal import Goal
+from vmplace.search.greedy import construct
 from vmplace.search.mip.search import search
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.portfolio import Portfolio

@@ -9,8 +9,8 @@ from vmplace.failover.certify import certify
 from vmplace.problem.problem import Problem
 from vmplace.search.bounds.lower_bounds import least
 from vmplace.search.consolidate import Consolidation, spare_packing
-from vmplace.search.construct.greedy import construct
 from vmplace.search.goal import CandidatePlacement, Goal, better
+from vmplace.search.greedy import construct
 from vmplace.search.lns import improve, repair_nodes
 from vmplace.search.mip import best_effort
 from vmplace.search.mip.relaxation import CoarseModel

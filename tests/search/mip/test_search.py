@@ -9,8 +9,8 @@ from tests.support.brute import World
 from vmplace import VM, Cluster, Node
 from vmplace.problem.compile import compile_problem
 from vmplace.search.bounds.lower_bounds import least
-from vmplace.search.construct.greedy import construct
 from vmplace.search.goal import Goal
+from vmplace.search.greedy import construct
 from vmplace.search.mip.model import CountModel
 from vmplace.search.mip.search import search
 from vmplace.solvers.budget import Budget

@@ -13,8 +13,8 @@ from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.search.construct.filling import BatchFilling
-from vmplace.search.construct.greedy import construct
 from vmplace.search.goal import Goal
+from vmplace.search.greedy import construct
 from vmplace.search.local.removal import loosen
 from vmplace.solvers.budget import Budget
 from vmplace.synthetic import generate
