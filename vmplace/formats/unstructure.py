@@ -73,13 +73,11 @@ def _entries(columns: NodeColumns | VMColumns, always: Sequence[str]) -> Iterato
     odd = {key: _written(columns, key, _unusual(columns, key)) for key in keys if key not in always}
     odd = {key: written for key, written in odd.items() if written}
     columns_of_always = (map(_HOOKS.get(key, _same), columns.values(key)) for key in always)
-    further, between = set().union(*odd.values()), any(keys.index(key) < keys.index(always[-1]) for key in odd)
+    further = set().union(*odd.values())
     for index, values in enumerate(zip(*columns_of_always, strict=True)):
         entry = dict(zip(always, values, strict=True))
         if index in further:
             entry |= {key: written[index] for key, written in odd.items() if index in written}
-            if between:
-                entry = {key: entry[key] for key in keys if key in entry}
         yield entry
 
 
