@@ -1,4 +1,4 @@
-"""Placed clusters drawn by chance, near the edge of N+1, as columns; and the same with VMs elsewhere, or with one more."""
+"""Random placed clusters, near the edge of N+1, as columns; and the same with VMs elsewhere, or with one more."""
 
 from collections.abc import Iterator
 from itertools import count, islice

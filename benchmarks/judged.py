@@ -1,4 +1,4 @@
-"""Who is wrong how often: each judge's verdict on clusters drawn by chance, against the textbook model."""
+"""How often each judge is wrong: its verdicts on random clusters, against the textbook model."""
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping

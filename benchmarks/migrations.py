@@ -1,4 +1,4 @@
-"""Migrations in order: 300 at once on nearly full clusters, pairs of placements drawn by chance, and every node drained once."""
+"""Migrations in order: 300 at once on nearly full clusters, pairs of random placements, and every node drained once."""
 
 import statistics
 from random import Random
@@ -47,10 +47,10 @@ def command(nodes: int = 64, moves: int = 300, pairs: int = 100, seed: int = 1, 
             "CPU s",
         ),
         (_ordered(nodes, moves, profile, fill, seed, limit) for profile, fill in _TASKS),
-        note=f"{nodes} nodes of 512 GiB, safe as placed; then pairs of VMs exchanged by chance where both fit; seed {seed}.",
+        note=f"{nodes} nodes of 512 GiB, safe as placed; then random pairs of VMs exchanged where both fit; seed {seed}.",
     )
     show(
-        "placements drawn by chance, 85 to 97 % full",
+        "random placements, 85 to 97 % full",
         ("nodes", "pairs", "optimal", "feasible", "infeasible", "unknown", "migrations", "extra", "median s", "most s"),
         (_drawn(size, pairs, seed, limit) for size in (4, 8, 16)),
         note=f"The guarantee is N+1, which few states keep; extra: share of memory that migrates to make way; seed {seed}.",

@@ -32,7 +32,7 @@ class _Run:
     folder: Path
 
     def drawn(self, rows: Callable[..., Rows], *, most_nodes: int) -> Rows:
-        """Rows of clusters drawn by chance."""
+        """Rows of random clusters."""
         number, most = (_QUICK_CLUSTERS, _QUICK_NODES) if self.quick else (self.clusters, most_nodes)
         return rows(number, most_nodes=most, seed=self.seed, time_limit=self.time_limit, folder=self.folder)
 

@@ -57,7 +57,7 @@ class Stream:
 def filled(trace: Sequence[Arrival], *, nodes: int, fill: float, arrivals: int, seed: int) -> Stream:
     """So much of what N+1 allows is filled with VMs of the trace, placed by `vmplace.place` in greedy manner.
 
-    Who is found running at some time is drawn by chance in proportion to lifetimes, not to arrivals; what comes later is the
+    Who is found running at some time is drawn at random in proportion to lifetimes, not to arrivals; what comes later is the
     trace in its order.
     """
     random = Random(seed)

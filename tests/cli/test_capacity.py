@@ -118,7 +118,7 @@ def test_headroom_counts_what_would_be(file, capsys):
         (["check", "FILE", "--remove-vm", "z"], "--remove-vm: 'z' is not a VM of this cluster: name one"),
         (["check", "FILE", "--resize-vm", "a"], "vmplace check: Invalid value for '--resize-vm': 'a' names no new size"),
         (["check", "FILE", "--resize-vm", "a=0"], "--resize-vm: 'a': 0 is not above zero"),
-        (["check", "FILE", "--add-vm", "a:1GiB"], "--add-vm: 'a' is a VM of this cluster already: name it otherwise"),
+        (["check", "FILE", "--add-vm", "a:1GiB"], "--add-vm: 'a' is a VM of this cluster already: give it another name"),
         (
             ["check", "FILE", "--add-vm", "z:1GiB,node=n9"],
             "FILE, as it would be: vms[3].node: 'n9' is not a node of this cluster",
@@ -128,7 +128,7 @@ def test_headroom_counts_what_would_be(file, capsys):
         (["size", "FILE", "--node-memory", "1GiB", "--kind", "2GiB"], "vmplace size: give --node-memory"),
         (["size", "FILE", "--kind", "a:1GiB", "--kind", "a:2GiB"], "--kind: 'a' is given twice: give each its own name"),
         (["size", "FILE", "--node-memory", "1GiB", "--reserve", "1GiB"], "--reserve: 1GiB leaves nothing of 1GiB"),
-        (["size", "FILE", "--node-memory", "1GiB", "--growth", "x"], "--growth: 'x' is no share: write 0.2, or 20%"),
+        (["size", "FILE", "--node-memory", "1GiB", "--growth", "x"], "--growth: 'x' is not a share: write 0.2, or 20%"),
         (["size", "FILE", "--node-memory", "1GiB", "--headroom", "1"], "--headroom: 1.0 is not a share"),
     ],
 )

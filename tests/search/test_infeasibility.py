@@ -185,7 +185,7 @@ def test_what_time_does_not_allow_to_drop_stays(limit):
     assert time.monotonic() - start < limit + 0.5
     if solution.status == "infeasible":
         assert not solution.conflict.minimal
-        assert solution.reason.endswith(": every way was tried; perhaps fewer of these are to blame")
+        assert solution.reason.endswith(": every combination was tried; perhaps fewer of these are to blame")
 
 
 def test_without_time_all_is_blamed():

@@ -57,7 +57,7 @@ class ChangingCluster:
         return {name: scenario.status for name, scenario in report.scenarios.items()}
 
     def survey(self, vm: VM, budget: Budget) -> CandidateSurvey:
-        """What is known of a VM that is to be started on each node."""
+        """The survey of candidate nodes for a VM to start."""
         waits = vm.name in self.ledger
         if self.live is not None and bare(vm):
             return self.live.survey(vm, waits=waits, score=self._score, budget=budget)
@@ -75,7 +75,7 @@ class ChangingCluster:
 
     @property
     def monotone(self) -> bool:
-        """Whether one VM more never makes a failure easier: so it is where restarts are planned for each failure by itself."""
+        """Whether one VM more never makes a failure easier: so it is where restarts are planned for each failure alone."""
         asked = self._guarantee
         in_turn = asked.sequence == "sequential" and asked.failures > 1
         return asked.restart == "planned" and asked.policy is None and not in_turn

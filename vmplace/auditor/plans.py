@@ -107,7 +107,7 @@ class _Reader:
     def _astray(self, key: str, vms: list[int], nodes: list[int]) -> tuple[list[int], list[int]]:
         """The restarts in a plan for what is no scenario; one for a unit that fails in none may be empty."""
         if key not in self.units:
-            self.case.blame("failover", key, f"{short(key)} is no failure scenario here")
+            self.case.blame("failover", key, f"{short(key)} is not a failure scenario of this cluster")
         at_home = [self._is_home(key, v) for v in vms]
         for v in (v for v, here in zip(vms, at_home, strict=True) if not here):
             self.case.blame("failover", key, f"{self.case.vm.names[v]} is not a VM running on {short(key)}")

@@ -122,7 +122,7 @@ def _parse_growth(value: object) -> Fraction:
     if isinstance(value, str):
         number, percent = value.strip().removesuffix("%"), value.strip().endswith("%")
         if not _DECIMAL.fullmatch(number):
-            raise ValueError(f"{short(value)} is no share: write 0.2, or 20%")
+            raise ValueError(f"{short(value)} is not a share: write 0.2, or 20%")
         value = Fraction(number) / (100 if percent else 1)
     share = Fraction(0) if value == 0 and not isinstance(value, bool) else positive_number(value)
     if share > _MOST_GROWTH:

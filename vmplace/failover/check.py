@@ -86,7 +86,7 @@ def check(
 
 
 def verdict_now(names: Names, budget: Budget, *, losses: bool = True) -> tuple[Report, Verdict]:
-    """What comes of each failure and what is wrong now, and thus the verdict."""
+    """The verdict on each failure and the flaws of the present placement, and thus the verdict on the cluster."""
     cluster, problem = names.cluster, names.problem
     verdict = certify(problem, problem.node_of, budget=budget, losses=losses)
     node_of = names.hosts(problem.node_of)

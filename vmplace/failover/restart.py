@@ -190,7 +190,7 @@ class RestartProblem:
 
     @cached_property
     def single_items(self) -> list[Item]:
-        """Each VM by itself."""
+        """Each VM alone."""
         return self._items([[vm] for vm in self.vms.tolist()], soft=False)
 
     def joint_items(self, *, soft: bool = False) -> list[Item]:

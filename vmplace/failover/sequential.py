@@ -93,7 +93,7 @@ def _outcomes(failure: AnyOrderProblem, vm: int, restarts: RestartState, limit: 
 
 
 def survives_in_turn(state: PlacementState, pool: int, budget: Budget) -> bool | None:
-    """Whether there are plans for a pool's failures in turn, each failure by itself being survived; None if that is not known."""
+    """Whether there are plans for a pool's failures in turn, each single failure being survived; None if unknown."""
     mine = state.scenarios.pool == pool
     certain = Certificates(state, everyone=True).any_order & state.unbound | (state.returning == 0)
     if certain[mine].all():

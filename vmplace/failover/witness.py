@@ -200,7 +200,7 @@ def _breaking_failures(rule: CompiledRule, verdict: Verdict) -> Iterator[int]:
 
 
 def _in_turn(names: Names, verdict: Verdict) -> Iterator[str]:
-    """Pools that survive each failure by itself, but not all one after the other."""
+    """Pools that survive each single failure, but not all one after the other."""
     for number, fate in verdict.turns.items():
         if fate == ScenarioStatus.UNSAFE:
             yield f"pool {names.pools[number]}: no plans for the first failure leave room for each that may follow"

@@ -109,7 +109,7 @@ def ambiguous_domains(nodes: NodeColumns) -> Iterator[Flaw]:
     domains = set(nodes.domain.words)
     for index, (name, domain) in enumerate(zip(nodes.names, nodes.domain, strict=True)):
         if not domain and name in domains:
-            yield Flaw(f"nodes[{index}].name", f"{short(name)} is a failure domain's name, too: call one of them otherwise")
+            yield Flaw(f"nodes[{index}].name", f"{short(name)} is the name of a failure domain, too: rename one of them")
 
 
 def _duplicates(section: str, names: Sequence[str], places: Sequence[int], unreadable: Unreadable) -> Iterator[Flaw]:

@@ -200,7 +200,7 @@ def _taken(place: str, names: Iterable[str], known: set[str], noun: str) -> Iter
     seen = set(known)
     for name in names:
         if name in seen:
-            yield Flaw(place, f"{short(name)} is a {noun} of this cluster already: name it otherwise")
+            yield Flaw(place, f"{short(name)} is a {noun} of this cluster already: give it another name")
         seen.add(name)
 
 

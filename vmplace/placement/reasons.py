@@ -62,7 +62,7 @@ def conflict_sentence(conflict: Conflict, goal: Goal, names: Names) -> str:
     fewer = "without any one of these it could be done" if conflict.minimal else "perhaps fewer of these are to blame"
     cannot = "cannot be placed" if len(conflict.vms) == 1 else "cannot all be placed"
     stuck = f"{listed(conflict.vms, SHOWN_IN_CONFLICT)} {cannot}{under}{survived}{_staying(conflict, goal, names)}"
-    return f"{stuck}: every way was tried; {fewer}"
+    return f"{stuck}: every combination was tried; {fewer}"
 
 
 def _staying(conflict: Conflict, goal: Goal, names: Names) -> str:

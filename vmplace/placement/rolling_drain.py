@@ -114,7 +114,7 @@ def rolling_drain(
         (a ValueError) that names the argument that is wrong.
     """
     if options.get("best_effort"):
-        raise InputError([Flaw("best_effort", "the guarantee is to be kept: leave it out, or drain nodes yourself")])
+        raise InputError([Flaw("best_effort", "rolling_drain keeps the guarantee: leave it out, or drain single nodes")])
     checked = PlaceOptions.for_drain(options)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         return _Rolling(Names(cluster, compile_problem(cluster)), checked, budget).run()
@@ -154,7 +154,7 @@ class _Rolling:
     # Nodes one by one
 
     def _drainable(self) -> list[str]:
-        """The nodes that can be drained by themselves; why the others cannot is noted."""
+        """The nodes that can be drained alone; the reason why the others cannot is kept."""
         nodes = self.now.cluster.nodes
         names = [name for name, state in zip(nodes.names, nodes.state, strict=True) if state != "offline"]
         stuck = {s.node: f"{s.vm} {s.why}" for s in reversed(stuck_on(self.now, names))}
@@ -273,7 +273,7 @@ class _Rolling:
         return made
 
     def _singly(self, names: Sequence[str]) -> list[Solution]:
-        """Each node by itself; of those that fail why is noted."""
+        """Each node alone; the reason is kept for those that fail."""
         state, made = self.now, list[Solution]()
         for number, name in enumerate(names):
             if self.budget.spent:
@@ -341,7 +341,7 @@ def _of_pool(problem: Problem, wanted: BoolArray, pool: int) -> int:
     if not len(out):
         return 0
     most = max((g for g in range(1, len(out) + 1) if _fits(problem, pool, np.concatenate([kept, out[g:]]))), default=0)
-    # Where not even one can be out, nothing is said of groups: a node in none is named by itself.
+    # Where not even one node can be out, there are no groups to bound: each undrained node is named.
     return -(-len(out) // most) if most else 1
 
 

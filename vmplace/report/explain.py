@@ -137,7 +137,7 @@ def _remedy(number: int, remedy: Remedy, screen: Screen) -> list[str]:
     """What to do, and what it costs."""
     costs = [f"{readable(remedy.moved)} migrated"] if remedy.moved else []
     costs += [f"{readable(remedy.bought)} bought"] if remedy.bought else []
-    costs += ["perhaps less would do"] if not remedy.least else []
+    costs += ["less may be enough"] if not remedy.least else []
     pool = f"pool {remedy.pool}: " if remedy.pool else ""
     line = f"{number}. {pool}{remedy.action}{' [' + ', '.join(costs) + ']' if costs else ''}"
     if remedy.kind == "move" or not remedy.migrations:

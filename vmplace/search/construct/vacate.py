@@ -117,7 +117,7 @@ class _VacatePlan:
         return True
 
     def _refill(self) -> bool:
-        """Place anew what no rule binds, around the room that is to be, spread or else packed; whether all finds some."""
+        """Place VMs under no rule anew around the room that must stay free, spread or else packed; whether all fit."""
         cap = np.minimum(self.goal.limits(self.problem), self.problem.capacity - self.reserved)
         for pack in (False, True):
             filling = BatchFilling(self.problem, np.where(self._unbound, -1, self.node_of), cap, pack=pack)
