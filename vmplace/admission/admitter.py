@@ -72,13 +72,15 @@ class Admitter:
     @property
     def cluster(self) -> Cluster:
         """The cluster as it is now; VMs that tickets hold room for are in it."""
-        with self._tickets.current():
+        with self._tickets.lock:
+            self._tickets.expire()
             return self._ledger.cluster
 
     @property
     def tickets(self) -> Mapping[str, Ticket]:
         """The tickets that hold something, by id."""
-        with self._tickets.current():
+        with self._tickets.lock:
+            self._tickets.expire()
             return dict(self._tickets.held)
 
     def verdicts(self, *, time_limit: float | None = None) -> dict[str, Status]:
@@ -275,5 +277,6 @@ class Admitter:
         cancel: threading.Event | None = None,
     ) -> Iterator[Budget]:
         budget = Budget(self._time_limit if time_limit is None else time_limit, cancel, progress)
-        with self._tickets.lock, budget.interruptible(), self._tickets.current():
+        with self._tickets.lock, budget.interruptible():
+            self._tickets.expire()
             yield budget

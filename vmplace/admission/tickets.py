@@ -1,8 +1,7 @@
 """Tickets: room held for a while for a scheduler that has not decided yet."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from typing import Any
 from uuid import uuid4
@@ -58,7 +57,8 @@ class Ticket:
     @property
     def state(self) -> TicketState:
         """What has become of it by now."""
-        with self._store.current():
+        with self._store.lock:
+            self._store.expire()
             return self._state
 
     def commit(self) -> bool:
@@ -83,7 +83,7 @@ class TicketStore:
     lock : threading.RLock
         Held while the cluster is used.
     held : dict of str to Ticket
-        By id; some of them may have expired by now: see `current`.
+        By id; some of them may have expired by now: see `expire`.
     """
 
     def __init__(self, cluster: ChangingCluster, clock: Callable[[], float]) -> None:
@@ -91,14 +91,12 @@ class TicketStore:
         self.lock = threading.RLock()
         self.held: dict[str, Ticket] = {}
 
-    @contextmanager
-    def current(self) -> Iterator[None]:
-        """Within, the cluster belongs to this thread, and what has expired is given back."""
-        with self.lock:
-            now = self._clock() if self.held else 0.0
+    def expire(self) -> None:
+        """Give back what has expired by now; the caller holds the lock."""
+        if self.held:
+            now = self._clock()
             for ticket in [ticket for ticket in self.held.values() if ticket.expires <= now]:
                 self._end(ticket, TicketState.EXPIRED)
-            yield
 
     def issue(self, admission: Admission, expires_in: float, waiting: Collection[str]) -> Ticket:
         """A ticket for VMs that were started, or not; `waiting`: those that had been in the cluster before."""
@@ -117,7 +115,8 @@ class TicketStore:
 
     def close(self, ticket: Ticket, state: TicketState) -> bool:
         """End a ticket; False if it holds nothing any more."""
-        with self.lock, Budget().interruptible(), self.current():
+        with self.lock, Budget().interruptible():
+            self.expire()
             if ticket.id not in self.held:
                 return False
             self._end(ticket, state)

@@ -81,8 +81,15 @@ class Budget:
         self.start = time.monotonic()
         self.limit = math.inf if time_limit is None else float(time_limit)
         self.work = self.limit * _WORK_PER_SECOND
-        self.cancel = cancel or threading.Event()
+        self._cancel = cancel
         self._progress = progress
+
+    @property
+    def cancel(self) -> threading.Event:
+        """The event that stops the call; it is made when it is first asked for."""
+        if self._cancel is None:
+            self._cancel = threading.Event()
+        return self._cancel
 
     @property
     def elapsed(self) -> float:
@@ -92,7 +99,9 @@ class Budget:
     @property
     def left(self) -> float:
         """Seconds left; 0 once cancelled."""
-        return 0.0 if self.cancel.is_set() else max(0.0, self.limit - self.elapsed)
+        if self._cancel is not None and self._cancel.is_set():
+            return 0.0
+        return max(0.0, self.limit - self.elapsed)
 
     @property
     def spent(self) -> bool:
