@@ -79,9 +79,7 @@ class Admitter:
     @property
     def tickets(self) -> Mapping[str, Ticket]:
         """The tickets that hold something, by id."""
-        with self._tickets.lock:
-            self._tickets.expire()
-            return dict(self._tickets.held)
+        return self._tickets.current()
 
     def verdicts(self, *, time_limit: float | None = None) -> dict[str, Status]:
         """What would become of each failure now, by its name: as `check` says."""

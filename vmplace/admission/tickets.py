@@ -98,6 +98,12 @@ class TicketStore:
             for ticket in [ticket for ticket in self.held.values() if ticket.expires <= now]:
                 self._end(ticket, TicketState.EXPIRED)
 
+    def current(self) -> dict[str, Ticket]:
+        """The tickets that hold something now, by id."""
+        with self.lock:
+            self.expire()
+            return dict(self.held)
+
     def issue(self, admission: Admission, expires_in: float, waiting: Collection[str]) -> Ticket:
         """A ticket for VMs that were started, or not; `waiting`: those that had been in the cluster before."""
         ticket = Ticket(self, uuid4().hex, admission, self._clock() + expires_in, waiting)
