@@ -95,7 +95,7 @@ def test_what_is_drained_or_not_powered_does_not_fail():
 def test_a_node_called_like_a_domain_is_refused_where_domains_fail():
     nodes = [Node("n1", 1, domain="n2"), Node("n2", 1)]
     assert scenarios(nodes).keys == ["n1", "n2"]
-    with pytest.raises(InputError, match=r"^nodes\[1\]\.name: 'n2' is a failure domain's name, too"):
+    with pytest.raises(InputError, match=r"^nodes\[1\]\.name: 'n2' is the name of a failure domain, too"):
         audit(Cluster(nodes, (), (), Guarantee(scope="domain")), {})
     assert scenarios([Node("n1", 1, domain="n1"), Node("n2", 1)], scope="domain").keys == ["n1", "n2"]
 
