@@ -156,7 +156,7 @@ class _Sizes(Protocol):
         """What a VM takes on average."""
 
     def draw(self, raw: npt.NDArray[np.uint64], most: int) -> IntArray:
-        """One size up to `most` for each random word; `most` is no less than `least`."""
+        """One size up to `most` for each random word; `most` is at least `least`."""
 
 
 @frozen(eq=False)

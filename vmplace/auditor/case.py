@@ -97,7 +97,7 @@ class Case:
 
     @cached_property
     def node_index(self) -> dict[str | None, int]:
-        """Each node by its name; None is no node."""
+        """Index of each node by its name; None stands for a VM without a node."""
         return {name: i for i, name in enumerate(self.node.names)} | {None: -1}
 
     @cached_property

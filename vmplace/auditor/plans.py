@@ -105,7 +105,7 @@ class _Reader:
         return self._sort(*(np.array(column, np.int64)[order] for column in (scenario, vms, nodes)))
 
     def _astray(self, key: str, vms: list[int], nodes: list[int]) -> tuple[list[int], list[int]]:
-        """The restarts in a plan for what is no scenario; one for a unit that fails in none may be empty."""
+        """Blame a plan for a key that is not a scenario; a plan for a unit that fails in no scenario may be empty."""
         if key not in self.units:
             self.case.blame("failover", key, f"{short(key)} is not a failure scenario of this cluster")
         at_home = [self._is_home(key, v) for v in vms]

@@ -83,6 +83,7 @@ def _others(problem: Problem, scenarios: Scenarios, number: int) -> int:
 
 
 def named(reason: Reason, names: Names) -> str:
+    """The VMs of a reason, by name, the first few of many."""
     return listed([names.vm(vm) for vm in reason.vms[:_SHOWN]], _SHOWN, len(reason.vms))
 
 

@@ -44,7 +44,7 @@ def lost_memory(verdict: Verdict) -> dict[int, LostMemory]:
 
 
 def no_worse(now: LostMemory, before: LostMemory) -> bool:
-    """Whether a loss is no worse than another: by priority, highest first, then by memory."""
+    """Whether a loss is at most as bad as another: by priority, highest first, then by memory."""
     priorities = sorted({*now, *before}, reverse=True)
     return [now.get(priority, 0) for priority in priorities] <= [before.get(priority, 0) for priority in priorities]
 

@@ -198,12 +198,12 @@ class RestartProblem:
         return self._items(self._joined(soft), soft) if self.rules else self.single_items
 
     def binds(self, rule: CompiledRule, *, soft: bool) -> bool:
-        """Whether a rule must be kept; with `soft`, also one that is no must, unless no plan keeps it."""
+        """Whether a rule must be kept; with `soft`, a soft rule too, unless no plan keeps it."""
         return rule.must or (soft and rule.index not in self._vain)
 
     @cached_property
     def _vain(self) -> frozenset[int]:
-        """Rules that are no must and that no plan keeps, as far as that shows at a glance."""
+        """Soft rules that no plan keeps, as far as a quick test shows."""
         items = self.joint_items() if self.has_soft else []
         return frozenset(b.index for b in self.rules if not b.must and self._in_vain(b, [i for i in items if self.members(b, i)]))
 

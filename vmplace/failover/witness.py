@@ -154,7 +154,7 @@ def unprotected(names: Names, verdict: Verdict) -> tuple[Unprotected, ...]:
 
 
 def named_broken_rules(names: Names, node_of: IntArray) -> tuple[BrokenRule, ...]:
-    """Rules that are no must and are not kept in normal running."""
+    """Soft rules that are broken in normal running."""
     return tuple(
         BrokenRule(b.index, names.rule(b), b.weight, tuple(names.vm(vm) for vm in b.vms.tolist()))
         for b in broken_rules(names.problem, node_of)
@@ -163,7 +163,7 @@ def named_broken_rules(names: Names, node_of: IntArray) -> tuple[BrokenRule, ...
 
 
 def soft_warnings(names: Names, verdict: Verdict, node_of: IntArray) -> list[str]:
-    """What is not wrong but worth saying: rules without members, and rules that are no must and that a failover plan breaks."""
+    """Warnings: rules without members, and soft rules that a failover plan breaks."""
     cluster = names.cluster
     found = [
         f"rules[{i}]: no VM has the tag {rule.vms.tag!r}"
@@ -181,7 +181,7 @@ def soft_warnings(names: Names, verdict: Verdict, node_of: IntArray) -> list[str
 
 
 def _breaking_failures(rule: CompiledRule, verdict: Verdict) -> Iterator[int]:
-    """Scenarios whose plan breaks a rule that was no must; a failure under a rule is never certified without a plan."""
+    """Scenarios whose plan breaks a soft rule; a failure under a rule is never certified without a plan."""
     node_of, scenarios = verdict.state.node_of, verdict.state.scenarios
     mine = verdict.planned[np.isin(verdict.planned.vm, rule.vms)]
     for number in np.unique(mine.scenario).tolist():

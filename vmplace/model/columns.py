@@ -155,7 +155,7 @@ class NodeColumns(_Columns[Node]):
 
     @classmethod
     def holding(cls, nodes: Iterable[Node]) -> "NodeColumns":
-        """The columns of valid nodes, whose names may still be taken; raises TypeError for what is no node."""
+        """The columns of valid nodes, whose names may still be taken; raises TypeError for anything that is not a node."""
         if isinstance(nodes, cls):
             return nodes
         held = _all(Node, nodes)
@@ -237,7 +237,7 @@ class VMColumns(_Columns[VM]):
 
     @classmethod
     def holding(cls, vms: Iterable[VM]) -> "VMColumns":
-        """The columns of valid VMs, whose names may still be taken; raises TypeError for what is no VM."""
+        """The columns of valid VMs, whose names may still be taken; raises TypeError for anything that is not a VM."""
         if isinstance(vms, cls):
             return vms
         held = _all(VM, vms)

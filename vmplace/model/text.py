@@ -14,6 +14,7 @@ def _visible(character: str) -> str:
 
 
 def encodable(text: str, encoding: str | None) -> str:
+    """The text with characters replaced that an encoding cannot hold."""
     return text.encode(encoding or "utf-8", "backslashreplace").decode(encoding or "utf-8")
 
 

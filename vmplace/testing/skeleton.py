@@ -96,6 +96,7 @@ class Skeleton:
 
 
 def draw_skeleton(draw: Draw, features: Features, guarantees: Mapping[str, tuple[Any, ...]]) -> Skeleton:
+    """Draw sizes and a placement."""
     count = draw(_count(features.min_nodes, features.max_nodes))
     pools = ("default", "default", "second") if features.pools else ("default",)
     pool_of = [draw(st.sampled_from(pools)) for _ in range(count)]
@@ -152,6 +153,7 @@ class Amount:
 
 
 def draw_amounts(draw: Draw, frame: Skeleton) -> list[Amount]:
+    """Draw the amounts of one or two further resources."""
     return [_amount(draw, frame, name) for name in _RESOURCES[: draw(st.integers(1, 2))]]
 
 
@@ -233,4 +235,5 @@ def _free(draw: Draw, frame: Skeleton, pool: Sequence[int]) -> list[int]:
 
 
 def one_in(count: int) -> st.SearchStrategy[bool]:
+    """True in one of so many draws."""
     return st.integers(0, count - 1).map(lambda number: number == count - 1)

@@ -132,7 +132,7 @@ class _SubsetSums:
         return layers
 
     def first(self, sums: int, least: int) -> int | None:
-        """The least of these sums, in units, that is no less than `least`."""
+        """The least of these sums, in units, that is at least `least`."""
         start = -(-least // self.unit)
         rest = sums >> start
         return start + (rest & -rest).bit_length() - 1 if rest else None
