@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 import vmplace
 from benchmarks.table import Clock
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import Guarantee
+from vmplace.model.guarantee import Guarantee
 from vmplace.synthetic import generate
 
 __all__ = ["COLUMNS", "Cost", "costs", "draw"]

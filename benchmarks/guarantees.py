@@ -11,7 +11,7 @@ import vmplace
 from benchmarks.costs import COLUMNS, Cost, costs, draw
 from benchmarks.table import Clock, show
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import Guarantee
+from vmplace.model.guarantee import Guarantee
 from vmplace.synthetic import generate
 
 __all__ = ["command"]

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from vmplace.failover.check import check
     from vmplace.formats.document import dump, load
     from vmplace.model.cluster import Cluster
-    from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
+    from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Tag, Together
     from vmplace.model.errors import Flaw, InputError
+    from vmplace.model.guarantee import Guarantee
     from vmplace.model.what_if import what_if
     from vmplace.placement.drain import drain
     from vmplace.placement.migration.plan import plan_moves
@@ -121,8 +122,9 @@ _NAMES_OF = {
     "vmplace.failover.check": "check",
     "vmplace.formats.document": "dump load",
     "vmplace.model.cluster": "Cluster",
-    "vmplace.model.entities": "Apart Guarantee Node NotOn OnlyOn Tag Together VM",
+    "vmplace.model.entities": "Apart Node NotOn OnlyOn Tag Together VM",
     "vmplace.model.errors": "Flaw InputError",
+    "vmplace.model.guarantee": "Guarantee",
     "vmplace.model.what_if": "what_if",
     "vmplace.placement.drain": "drain",
     "vmplace.placement.migration.plan": "plan_moves",

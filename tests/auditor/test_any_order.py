@@ -15,7 +15,8 @@ from vmplace.auditor.case import Case
 from vmplace.auditor.failures import AuditedFailures, TooHardError, WorkLimit
 from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Apart, Guarantee, Node, OnlyOn, Together
+from vmplace.model.entities import VM, Apart, Node, OnlyOn, Together
+from vmplace.model.guarantee import Guarantee
 from vmplace.testing import clusters
 
 

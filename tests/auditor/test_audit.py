@@ -16,8 +16,9 @@ from vmplace.auditor.audit import audit, false_claims
 from vmplace.formats.result import SavedResult
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import VMColumns
-from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
+from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Tag, Together
 from vmplace.model.errors import InputError
+from vmplace.model.guarantee import Guarantee
 from vmplace.testing import clusters
 
 GIB = 1024

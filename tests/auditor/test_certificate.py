@@ -12,7 +12,8 @@ from vmplace.auditor.certificate import caps, closing, doubtful_pools, doubtful_
 from vmplace.auditor.failures import AuditedFailures
 from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Together
+from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Together
+from vmplace.model.guarantee import Guarantee
 from vmplace.testing import clusters
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from vmplace.auditor.audit import audit, audit_running
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Guarantee, Node
+from vmplace.model.entities import VM, Node
+from vmplace.model.guarantee import Guarantee
 
 
 def found(nodes, vms, placement=None, **options):

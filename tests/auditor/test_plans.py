@@ -8,8 +8,9 @@ from tests.support.brute import World
 from vmplace.auditor.audit import audit
 from vmplace.auditor.plans import sums_by_key
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Guarantee, Node
+from vmplace.model.entities import VM, Node
 from vmplace.model.errors import InputError
+from vmplace.model.guarantee import Guarantee
 from vmplace.testing import clusters
 
 

@@ -10,7 +10,8 @@ from vmplace.auditor.failures import AuditedFailures
 from vmplace.auditor.policy import simulate
 from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, Together
+from vmplace.model.entities import VM, Apart, Node, NotOn, Together
+from vmplace.model.guarantee import Guarantee
 from vmplace.testing import clusters
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from vmplace.auditor.audit import audit
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Together
+from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Together
+from vmplace.model.guarantee import Guarantee
 
 RACKS = [
     Node("a1", 10, domain="a"),

@@ -9,8 +9,9 @@ from vmplace.auditor.audit import audit
 from vmplace.auditor.case import Case
 from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Guarantee, Node
+from vmplace.model.entities import VM, Node
 from vmplace.model.errors import InputError
+from vmplace.model.guarantee import Guarantee
 from vmplace.testing import clusters
 
 

@@ -9,7 +9,8 @@ from tests.support.brute import World
 from vmplace.auditor.audit import audit
 from vmplace.auditor.failures import WorkLimit
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Apart, Guarantee, Node, OnlyOn, Together
+from vmplace.model.entities import VM, Apart, Node, OnlyOn, Together
+from vmplace.model.guarantee import Guarantee
 from vmplace.testing import clusters
 
 

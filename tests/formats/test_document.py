@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from tests.support.corpus import BROKEN, MANY, MANY_PLACES, UNREADABLE, Broken, Unreadable, good, good_yaml
 from vmplace.formats.document import dump, dumps, from_document, load, loads, to_document
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
+from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Tag, Together
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.guarantee import Guarantee
 
 yaml = pytest.importorskip("yaml")
 

@@ -13,8 +13,9 @@ import pytest
 import vmplace
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
-from vmplace.model.entities import VM, Apart, Guarantee, Node
+from vmplace.model.entities import VM, Apart, Node
 from vmplace.model.errors import InputError
+from vmplace.model.guarantee import Guarantee
 from vmplace.model.labels import Labels
 
 

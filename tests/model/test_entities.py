@@ -10,8 +10,9 @@ import attrs
 import numpy as np
 import pytest
 
-from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
+from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Tag, Together
 from vmplace.model.errors import InputError
+from vmplace.model.guarantee import Guarantee
 
 SAMPLES: list[Any] = [
     Node("n", "64GiB", reserve="1GiB", tags=["a"], price=0.1, resources={"vcpu": 2}, meta={"x": [1]}),

@@ -9,7 +9,8 @@ import pytest
 from attrs import evolve
 
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Guarantee, Node
+from vmplace.model.entities import VM, Node
+from vmplace.model.guarantee import Guarantee
 from vmplace.model.text import readable
 from vmplace.report.check import node_report, report, solution_report, value_text, violation_report
 from vmplace.report.tables import Screen

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.support.brute import Failure, World
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Tag, Together
+from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Tag, Together
+from vmplace.model.guarantee import Guarantee
 from vmplace.testing import clusters
 
 OBJECTIVES = ("balance", "moves", "consolidate", ("moves", "balance"), ("consolidate", "moves"))

@@ -7,7 +7,8 @@ import pytest
 
 import vmplace
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Together
+from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Together
+from vmplace.model.guarantee import Guarantee
 
 KINDS = {"apart": Apart, "together": Together, "only-on": OnlyOn, "not-on": NotOn}
 GIB = 1024

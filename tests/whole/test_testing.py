@@ -9,7 +9,8 @@ from hypothesis import Phase, find, given, settings
 
 from tests.support.brute import World
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import Apart, Guarantee, Tag
+from vmplace.model.entities import Apart, Tag
+from vmplace.model.guarantee import Guarantee
 from vmplace.testing import clusters, nodes
 
 OFF = ("rules", "states", "pools", "unprotected", "immovable", "priorities", "stopped", "headroom")

@@ -16,7 +16,7 @@ from vmplace.auditor.rules import check_rules
 from vmplace.auditor.scenarios import AuditedScenarios, unit_names
 from vmplace.auditor.sequential import check_sequence
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import Guarantee
+from vmplace.model.guarantee import Guarantee
 from vmplace.model.units import short
 from vmplace.results.values import Violation
 

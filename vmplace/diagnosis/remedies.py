@@ -12,7 +12,8 @@ from vmplace.diagnosis.oracle import RemedyOracle
 from vmplace.diagnosis.results import Remedy
 from vmplace.diagnosis.variants import Variant
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import Guarantee, Node
+from vmplace.model.entities import Node
+from vmplace.model.guarantee import Guarantee
 from vmplace.model.references import resolve
 from vmplace.model.units import MAX_MEMORY, spell_memory
 from vmplace.model.what_if import waiting

@@ -8,7 +8,8 @@ from attrs import evolve, frozen
 from vmplace.model import what_if
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray, NodeColumns
-from vmplace.model.entities import Guarantee, Node, NotOn
+from vmplace.model.entities import Node, NotOn
+from vmplace.model.guarantee import Guarantee
 from vmplace.problem import restrict
 from vmplace.problem.compile import capacities, compile_problem
 from vmplace.problem.names import Names

@@ -20,7 +20,7 @@ from vmplace.failover.witness import (
     unprotected,
 )
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import Guarantee
+from vmplace.model.guarantee import Guarantee
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.results.placement import Report

@@ -21,7 +21,7 @@ from attrs import evolve, frozen
 
 from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import BoolArray, IntArray
-from vmplace.model.entities import Guarantee
+from vmplace.model.guarantee import Guarantee
 from vmplace.model.units import spell_memory
 from vmplace.problem.problem import Problem
 from vmplace.results.placement import Report

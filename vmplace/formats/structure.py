@@ -16,8 +16,9 @@ from vmplace.formats.parse import Parsed, uncollected
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.converters import name_places, parse_date, parse_meta, parse_names, parse_ratios, within
-from vmplace.model.entities import VM, Apart, Guarantee, Node, NotOn, OnlyOn, Rule, Together
+from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Rule, Together
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.guarantee import Guarantee
 from vmplace.model.references import Unreadable, broken_references
 from vmplace.model.units import MAX_MEMORY, parse_memory, short
 

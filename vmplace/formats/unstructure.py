@@ -15,8 +15,9 @@ from vmplace.formats.parse import Form
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.converters import member_place, within
-from vmplace.model.entities import VM, Apart, Guarantee, Members, Node, NotOn, OnlyOn, Rule, Tag, Together
+from vmplace.model.entities import VM, Apart, Members, Node, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.guarantee import Guarantee
 from vmplace.model.labels import Labels
 from vmplace.model.units import format_memory, short
 

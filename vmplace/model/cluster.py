@@ -11,8 +11,9 @@ from attrs import evolve, field, frozen
 from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.converters import name_places, parse_date, parse_meta, parse_names, parse_ratios
 from vmplace.model.dataframe import read_nodes, read_vms
-from vmplace.model.entities import VM, Guarantee, Node, Rule
+from vmplace.model.entities import VM, Node, Rule
 from vmplace.model.errors import InputError
+from vmplace.model.guarantee import Guarantee
 from vmplace.model.references import ambiguous_domains, broken_references
 from vmplace.model.units import short
 

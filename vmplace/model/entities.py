@@ -1,4 +1,4 @@
-"""Nodes, VMs, rules (affinity, anti-affinity) and the guarantee: frozen values, valid once constructed."""
+"""Nodes, VMs and rules (affinity, anti-affinity): frozen values, valid once constructed."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -8,19 +8,13 @@ from attrs import field, frozen
 
 from vmplace.model.converters import (
     name_places,
-    parse_count,
     parse_flag,
-    parse_headroom,
     parse_meta,
     parse_name,
     parse_names,
     parse_optional_name,
-    parse_order,
-    parse_policy,
     parse_resources,
-    parse_restart,
     parse_scope,
-    parse_sequence,
     parse_state,
     parse_text,
     parse_weight,
@@ -30,7 +24,7 @@ from vmplace.model.converters import (
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import format_memory, parse_memory, parse_reserve, short
 
-__all__ = ["VM", "Apart", "Guarantee", "Members", "Node", "NotOn", "OnlyOn", "Rule", "Tag", "Together"]
+__all__ = ["VM", "Apart", "Described", "Members", "Node", "NotOn", "OnlyOn", "Rule", "Tag", "Together"]
 
 
 def _parse_tags(value: object) -> frozenset[str]:
@@ -38,12 +32,12 @@ def _parse_tags(value: object) -> frozenset[str]:
 
 
 @frozen(kw_only=True, field_transformer=name_places)
-class _Described:
+class Described:
     meta: Mapping[str, Any] = field(factory=dict, converter=parse_meta, hash=False)
 
 
 @frozen(field_transformer=name_places)
-class Node(_Described):
+class Node(Described):
     """A host.
 
     Parameters
@@ -97,7 +91,7 @@ class Node(_Described):
 
 
 @frozen(field_transformer=name_places)
-class VM(_Described):
+class VM(Described):
     """A virtual machine, with all its memory reserved.
 
     Parameters
@@ -175,7 +169,7 @@ def parse_members(value: object) -> Members:
 
 
 @frozen(field_transformer=name_places)
-class _Rule(_Described):
+class _Rule(Described):
     """What all rules have.
 
     Parameters
@@ -228,35 +222,3 @@ class NotOn(_Rule):
 
 
 Rule = Apart | Together | OnlyOn | NotOn
-
-
-@frozen(kw_only=True, field_transformer=name_places)
-class Guarantee(_Described):
-    """What must be survivable, and what is assumed of the restart.
-
-    Parameters
-    ----------
-    failures
-        How many nodes (or domains) of a pool fail at once.
-    scope
-        ``node`` or ``domain``.
-    sequence
-        ``at-once`` or ``sequential``.
-    restart
-        ``planned`` (to a plan) or ``any-order`` (as the HA manager pleases).
-    policy
-        A platform's own choice of node: ``first-fit``, ``most-free`` or ``best-fit``.
-    order
-        With `policy`: ``largest-first``, ``priority`` or ``as-listed``.
-    headroom
-        Share of each node's usable memory kept free in normal running, from 0 to below 1; kept as the
-        exact fraction of its decimal text.
-    """
-
-    failures: int = field(default=1, converter=parse_count)
-    scope: str = field(default="node", converter=parse_scope)
-    sequence: str = field(default="at-once", converter=parse_sequence)
-    restart: str = field(default="planned", converter=parse_restart)
-    policy: str | None = field(default=None, converter=parse_policy)
-    order: str | None = field(default=None, converter=parse_order)
-    headroom: Fraction = field(default=Fraction(0), converter=parse_headroom)

@@ -6,7 +6,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.model.columns import BoolArray, IntArray
-from vmplace.model.entities import Guarantee
+from vmplace.model.guarantee import Guarantee
 from vmplace.problem.sizes import SizeCounts
 
 __all__ = ["BoolArray", "Classes", "CompiledRule", "Problem", "broken_rules", "clashes", "kept", "normal_limit"]

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import evolve
 
 from vmplace.model.columns import IntArray
-from vmplace.model.entities import Guarantee
+from vmplace.model.guarantee import Guarantee
 from vmplace.problem.problem import BoolArray, CompiledRule, Problem, normal_limit
 from vmplace.problem.signatures import signed
 

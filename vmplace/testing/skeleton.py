@@ -9,7 +9,7 @@ from typing import Any, Literal
 from attrs import evolve, frozen
 from hypothesis import strategies as st
 
-from vmplace.model.entities import Guarantee
+from vmplace.model.guarantee import Guarantee
 
 __all__ = ["Amount", "Draw", "Features", "Placed", "Skeleton", "draw_amounts", "draw_needs", "draw_skeleton", "one_in"]
 
