@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vmplace.formats.document import dump, load
     from vmplace.model.cluster import Cluster
     from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Tag, Together
-    from vmplace.model.errors import Flaw, InputError
+    from vmplace.model.errors import ConflictError, Flaw, InputError, NotFoundError, VMPlaceError
     from vmplace.model.guarantee import Guarantee
     from vmplace.model.what_if import what_if
     from vmplace.placement.drain import drain
@@ -54,6 +54,7 @@ __all__ = [
     "Cluster",
     "Comparison",
     "Conflict",
+    "ConflictError",
     "Course",
     "Explanation",
     "Flaw",
@@ -65,6 +66,7 @@ __all__ = [
     "Migration",
     "MigrationPlan",
     "Node",
+    "NotFoundError",
     "NotOn",
     "Obstacle",
     "OnlyOn",
@@ -86,6 +88,7 @@ __all__ = [
     "Together",
     "Trend",
     "Unprotected",
+    "VMPlaceError",
     "Violation",
     "admit",
     "audit",
@@ -123,7 +126,7 @@ _NAMES_OF = {
     "vmplace.formats.document": "dump load",
     "vmplace.model.cluster": "Cluster",
     "vmplace.model.entities": "Apart Node NotOn OnlyOn Tag Together VM",
-    "vmplace.model.errors": "Flaw InputError",
+    "vmplace.model.errors": "ConflictError Flaw InputError NotFoundError VMPlaceError",
     "vmplace.model.guarantee": "Guarantee",
     "vmplace.model.what_if": "what_if",
     "vmplace.placement.drain": "drain",

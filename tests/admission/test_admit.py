@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import vmplace
-from vmplace import VM, Apart, Cluster, InputError, Node
+from vmplace import VM, Apart, Cluster, ConflictError, InputError, Node
 from vmplace.admission.admit import applied
 from vmplace.cli import main
 from vmplace.formats.document import dump
@@ -63,7 +63,7 @@ def test_rules_are_kept():
 
 
 def test_nothing_admitted_cannot_be_applied():
-    with pytest.raises(ValueError, match="nothing was admitted: refused"):
+    with pytest.raises(ConflictError, match="status: refused: nothing was admitted"):
         applied(CRUMBS, [VM("new", 99)], vmplace.admit(CRUMBS, VM("new", 99)))
 
 

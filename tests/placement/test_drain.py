@@ -112,9 +112,9 @@ def test_what_is_stopped_stays_and_is_told():
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        (["zz"], "'zz' is not a node of this cluster"),
+        (["zz"], "'zz' is not a node of this cluster: name one"),
         ([], "none are named: name one or more"),
-        (["off"], "off is offline: it hosts nothing"),
+        (["off"], "'off' is offline: it hosts nothing"),
     ],
 )
 def test_wrong_nodes_are_named(nodes, message):

@@ -10,6 +10,7 @@ from vmplace.admission.cluster import Asked, Ledger
 from vmplace.admission.results import Admission
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM
+from vmplace.model.errors import ConflictError, Flaw
 from vmplace.solvers.budget import Progress
 
 __all__ = ["admit", "applied"]
@@ -65,11 +66,11 @@ def applied(cluster: Cluster, vms: Sequence[VM], admission: Admission) -> Cluste
 
     Raises
     ------
-    ValueError
+    ConflictError
         If nothing was admitted.
     """
     if not admission.admitted:
-        raise ValueError(f"nothing was admitted: {admission.status}")
+        raise ConflictError([Flaw("status", f"{admission.status}: nothing was admitted", "conflict")])
     ledger = Ledger(cluster)
     for migration in admission.migrations:
         ledger.put(evolve(ledger.vm(migration.vm), node=migration.destination))

@@ -235,7 +235,9 @@ class Admitter:
             elif len(wanted) == 1:
                 found = self._state.settle(wanted[0], evolve(wanted[0], node=node, running=True), budget, False)
             else:
-                raise InputError([Flaw("node", f"{short(node)} is for one VM, not for {len(wanted)}: leave it out")])
+                raise InputError(
+                    [Flaw("node", f"{short(node)} is for one VM, not for {len(wanted)}: leave it out", "contradiction")]
+                )
             return self._tickets.issue(found, expires_in, known)
 
     # Snapshots

@@ -15,8 +15,9 @@ from vmplace.failover.regression import Defects
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import VMColumns
 from vmplace.model.entities import VM, Node, Rule, Tag
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import Flaw, InputError, NotFoundError, error_of
 from vmplace.model.labels import Labels
+from vmplace.model.lookup import not_found
 from vmplace.model.units import short
 from vmplace.problem.compile import compile_problem
 from vmplace.results.values import Status
@@ -101,7 +102,7 @@ class ChangingCluster:
         pool = self.ledger.node(vm.node).pool
         if pool != vm.pool:
             pools = f"in pool {short(pool)}, the VM in {short(vm.pool)}"
-            raise InputError([Flaw("node", f"{short(vm.node)} is {pools}: VMs never cross pools")])
+            raise InputError([Flaw("node", f"{short(vm.node)} is {pools}: VMs never cross pools", "contradiction")])
 
     def _harmless(self, vm: VM | None, wanted: VM) -> bool:
         """Whether a VM as wanted takes nothing that it does not take already."""
@@ -207,28 +208,28 @@ class Ledger:
         return self._nodes
 
     def node(self, name: str, argument: str = "node") -> Node:
-        """A node; raises InputError for an unknown name."""
+        """A node; raises NotFoundError for an unknown name."""
         try:
             return self._nodes[name]
         except (KeyError, TypeError):
-            raise InputError([Flaw(argument, f"{short(name)} is not a node of this cluster: name one")]) from None
+            raise NotFoundError([not_found(argument, "node", name, self._nodes)]) from None
 
     def vm(self, name: str) -> VM:
-        """A VM; raises InputError for an unknown name."""
+        """A VM; raises NotFoundError for an unknown name."""
         place = self._place.get(name) if isinstance(name, str) else None
         if place is None:
-            raise InputError([Flaw("name", f"{short(name)} is not a VM of this cluster: name one")])
+            raise NotFoundError([not_found("name", "VM", name, self._place)])
         return self._changed[name] if name in self._changed else self._start.vms[place]
 
     def wanted(self, vms: Asked | Sequence[Asked]) -> list[VM]:
         """The VMs that are to be started, as they are now; raises InputError for those that are not to be."""
         asked: Sequence[Asked] = vms if isinstance(vms, Sequence) and not isinstance(vms, str) else [vms]
-        flaws = [Flaw("vms", "[] names no VM: give one at least")] if not asked else []
+        flaws = [Flaw("vms", "[] names no VM: give one at least", "missing")] if not asked else []
         found = []
         for vm in asked:
             if isinstance(vm, str):
                 known = self.vm(vm)
-                flaws += [] if self.waits(known) else [Flaw("vm", f"{short(vm)} does not wait: use move")]
+                flaws += [] if self.waits(known) else [Flaw("vm", f"{short(vm)} does not wait: use move", "conflict")]
                 found.append(known)
             elif not isinstance(vm, VM):
                 raise TypeError(f"{short(vm)} is neither a VM nor the name of one")
@@ -236,16 +237,20 @@ class Ledger:
                 flaws += self._flaws(vm)
                 found.append(vm)
         names = [vm.name for vm in found]
-        flaws += [Flaw("vm", f"{short(name)} is asked for twice") for name in dict.fromkeys(names) if names.count(name) > 1]
+        flaws += [
+            Flaw("vm", f"{short(name)} is asked for twice", "duplicate") for name in dict.fromkeys(names) if names.count(name) > 1
+        ]
         if flaws:
-            raise InputError(flaws)
+            raise error_of(flaws)
         return found
 
     def _flaws(self, vm: VM) -> list[Flaw]:
         if vm.name in self:
-            return [Flaw("vm.name", f"{short(vm.name)} is taken: give each its own name, or the name alone if it waits")]
+            return [
+                Flaw("vm.name", f"{short(vm.name)} is taken: give each its own name, or the name alone if it waits", "duplicate")
+            ]
         if vm.node is not None or vm.target is not None:
-            return [Flaw("vm.node", f"{short(vm.name)} has a node: leave that to the admission, or use commit")]
+            return [Flaw("vm.node", f"{short(vm.name)} has a node: leave that to the admission, or use commit", "conflict")]
         return []
 
     def host(self, vm: VM) -> str | None:

@@ -138,7 +138,7 @@ def _parse_bundle(memory: Any, place: str = "memory") -> dict[int, int]:
     """How many VMs of each memory come as one, largest first."""
     asked = memory if isinstance(memory, Mapping) else {memory: 1}
     if not asked:
-        raise InputError([Flaw(place, "{} asks for no VM: write memory, or {memory: how many}")])
+        raise InputError([Flaw(place, "{} asks for no VM: write memory, or {memory: how many}", "missing")])
     bundle: dict[int, int] = {}
     for size, number in asked.items():
         mib = placed(place, parse_memory)(size)

@@ -8,6 +8,7 @@ from attrs import evolve, field, frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Node
+from vmplace.model.errors import ConflictError, Flaw
 from vmplace.results.placement import Solution
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Status, relative_gap
@@ -111,11 +112,11 @@ class Headroom(_Answer):
 
         Raises
         ------
-        ValueError
-            if there is no placement.
+        ConflictError
+            (a ValueError) if there is no placement.
         """
         if self.solution is None:
-            raise ValueError(f"there is no placement: the status is {self.status}")
+            raise ConflictError([Flaw("status", f"{self.status}: there is no placement", "conflict")])
         placed = self.solution.to_document()
         if len(placed.vms) == len(self.cluster.vms) + len(self.added):
             return placed
@@ -213,11 +214,11 @@ class Sizing(_Answer):
 
         Raises
         ------
-        ValueError
-            if there is no placement.
+        ConflictError
+            (a ValueError) if there is no placement.
         """
         if self.solution is None:
-            raise ValueError(f"there is no placement: the status is {self.status}")
+            raise ConflictError([Flaw("status", f"{self.status}: there is no placement", "conflict")])
         return self.solution.to_document()
 
     @property

@@ -15,7 +15,7 @@ from vmplace.capacity.sizing_instance import SizingInstance, wanted
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_count, parse_headroom, parse_mapping, placed, positive_number
 from vmplace.model.entities import Node
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import Flaw, InputError, NotFoundError
 from vmplace.model.units import parse_memory, short
 from vmplace.model.what_if import part_of
 from vmplace.placement.place import solution_of
@@ -109,12 +109,12 @@ def size(
 def _parse_kinds(node: Any) -> tuple[Node, ...]:
     kinds = tuple(node) if isinstance(node, Sequence) and not isinstance(node, str) else (node,)
     if not kinds:
-        raise InputError([Flaw("node", "[] names no kind of node: give at least one")])
+        raise InputError([Flaw("node", "[] names no kind of node: give at least one", "missing")])
     found = tuple(kind if isinstance(kind, Node) else Node("node", placed("node", parse_memory)(kind)) for kind in kinds)
     names = [kind.name for kind in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InputError([Flaw("node", f"{short(twice)} is the name of two kinds: give each its own")])
+        raise InputError([Flaw("node", f"{short(twice)} is the name of two kinds: give each its own", "duplicate")])
     return found
 
 
@@ -133,11 +133,11 @@ def _parse_growth(value: object) -> Fraction:
 def _parse_most(most: Mapping[str, int], kinds: Sequence[Node], enough: int) -> tuple[int, ...]:
     """How many there may be of each kind: as many as there are VMs, and as may fail, are always enough."""
     limits = {name: placed(f"most[{short(name)}]", parse_count)(limit) for name, limit in parse_mapping(most).items()}
+    words = [kind.name for kind in kinds]
     for name in limits:
-        if name not in {kind.name for kind in kinds}:
-            raise InputError(
-                [Flaw("most", f"{short(name)} is not a kind of node: name one of {', '.join(k.name for k in kinds)}")]
-            )
+        if name not in words:
+            mend = f"name one of {', '.join(words)}"
+            raise NotFoundError([Flaw("most", f"{short(name)} is not a kind of node: {mend}", "not-found")])
     return tuple(min(limits.get(kind.name, enough), enough) for kind in kinds)
 
 

@@ -57,7 +57,7 @@ def _refuse_tag(index: int, rule: Rule, kinds: Sequence[Node], vm: str) -> None:
         return
     if not any((rule.nodes.tag in kind.tags) is isinstance(rule, OnlyOn) for kind in kinds):
         which = f"has the tag {rule.nodes.tag!r}" if isinstance(rule, OnlyOn) else f"is without the tag {rule.nodes.tag!r}"
-        raise InputError([Flaw("node", f"none {which}, which rules[{index}] asks for {vm}: give one that does")])
+        raise InputError([Flaw("node", f"none {which}, which rules[{index}] asks for {vm}: give one that does", "contradiction")])
 
 
 def _grown(vms: VMColumns, growth: Fraction) -> VMColumns:

@@ -152,14 +152,14 @@ def trend(
 def _moments(clusters: Sequence[Cluster]) -> list[datetime]:
     """The date of each; an InputError lists all flaws of the dates."""
     if not clusters:
-        raise InputError([Flaw("clusters", "there is none: give one or more")])
+        raise InputError([Flaw("clusters", "there is none: give one or more", "missing")])
     given = [None if cluster.date is None else datetime.fromisoformat(cluster.date) for cluster in clusters]
     zoned = any(moment is not None and moment.tzinfo is not None for moment in given)
     flaws, first, moments = [], dict[datetime, int](), []
     for i, moment in enumerate(given):
         place = f"clusters[{i}].date"
         if moment is None:
-            flaws.append(Flaw(place, "there is none: write when this was, like 2026-11-23"))
+            flaws.append(Flaw(place, "there is none: write when this was, like 2026-11-23", "missing"))
         elif zoned and moment.tzinfo is None:
             flaws.append(Flaw(place, f"{clusters[i].date!r} has no time zone, and others have: write one for all or none"))
         else:
@@ -167,7 +167,11 @@ def _moments(clusters: Sequence[Cluster]) -> list[datetime]:
             moments.append(moment)
             if moment in first:
                 flaws.append(
-                    Flaw(place, f"{clusters[i].date!r} is the date of clusters[{first[moment]}], too: give one for each date")
+                    Flaw(
+                        place,
+                        f"{clusters[i].date!r} is the date of clusters[{first[moment]}], too: give one for each date",
+                        "duplicate",
+                    )
                 )
             first.setdefault(moment, i)
     if flaws:

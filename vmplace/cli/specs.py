@@ -83,7 +83,7 @@ def made(kind: type[Thing], specs: Iterable[Spec], taken: Collection[str], optio
     named: set[str | None] = set()
     for spec in specs:
         if spec.name is not None and spec.name in named:
-            raise InputError([Flaw(option, f"{short(spec.name)} is given twice: give each its own name")])
+            raise InputError([Flaw(option, f"{short(spec.name)} is given twice: give each its own name", "duplicate")])
         named.add(spec.name)
         names = iter([spec.name]) if spec.name is not None and spec.count == 1 else fresh_names(spec.name or "new", held)
         for name in islice(names, spec.count):

@@ -67,7 +67,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 def _stdin() -> str | bytes:
     if sys.stdin is None:
-        raise InputError([Flaw("", "stdin is closed: give a file")])
+        raise InputError([Flaw("", "stdin is closed: give a file", "syntax")])
     content: str | bytes = getattr(sys.stdin, "buffer", sys.stdin).read()
     return content
 
@@ -83,7 +83,7 @@ def decode(content: str | bytes) -> str:
     if isinstance(content, str):
         return content.removeprefix("\ufeff")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or content[1:2] == b"\0" or content[:1] == b"\0":
-        raise InputError([Flaw("", "is UTF-16 or no text at all: save it as UTF-8")])
+        raise InputError([Flaw("", "is UTF-16 or no text at all: save it as UTF-8", "syntax")])
     try:
         text = content.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
@@ -116,7 +116,7 @@ def parse(text: str, form: Form | None = None) -> Parsed:
         With the line and the column of what is wrong.
     """
     if not text.strip():
-        raise InputError([Flaw("", "is empty: write a document with nodes and vms")])
+        raise InputError([Flaw("", "is empty: write a document with nodes and vms", "missing")])
     if form is not None:
         return _from_json(text) if form == "json" else _from_yaml(text)
     try:
@@ -132,7 +132,7 @@ def parse(text: str, form: Form | None = None) -> Parsed:
 
 def _refuse(text: str, index: int, message: str) -> NoReturn:
     line = text.count("\n", 0, index) + 1
-    raise InputError([Flaw(f"line {line}, column {index - text.rfind(chr(10), 0, index)}", message)])
+    raise InputError([Flaw(f"line {line}, column {index - text.rfind(chr(10), 0, index)}", message, "syntax")])
 
 
 class _Repeated(dict[Any, Any]):
@@ -160,7 +160,7 @@ def _repeated_keys(value: Any) -> Iterator[Flaw]:
         place, part = left.pop()
         if isinstance(part, _Repeated):
             for key in part.twice:
-                yield Flaw(member_place(place, key), "stands twice: keep one")
+                yield Flaw(member_place(place, key), "stands twice: keep one", "duplicate")
         if isinstance(part, dict):
             left.extend((member_place(place, key), inner) for key, inner in part.items())
         elif isinstance(part, list):
@@ -195,7 +195,7 @@ def _from_json(text: str) -> Parsed:
     except json.JSONDecodeError as error:
         _refuse(text, error.pos, _not_json(text, error))
     except RecursionError:
-        raise InputError([Flaw("", "is nested too deeply: make it flatter")]) from None
+        raise InputError([Flaw("", "is nested too deeply: make it flatter", "syntax")]) from None
     return _parsed(value, some_repeated)
 
 
@@ -221,7 +221,7 @@ def _from_yaml(text: str) -> Parsed:
     try:
         import yaml
     except ImportError:
-        raise InputError([Flaw("", "YAML needs pyyaml: pip install 'vmplace[yaml]'")]) from None
+        raise InputError([Flaw("", "YAML needs pyyaml: pip install 'vmplace[yaml]'", "dependency")]) from None
     tree = _Tree()
     takers = tree.takers(yaml)
     try:
@@ -230,7 +230,7 @@ def _from_yaml(text: str) -> Parsed:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise InputError([Flaw(place, f"not YAML: {error.problem or error.context}")]) from None
+        raise InputError([Flaw(place, f"not YAML: {error.problem or error.context}", "syntax")]) from None
     except yaml.reader.ReaderError as error:
         odd = yaml.reader.Reader.NON_PRINTABLE.search(text)
         _refuse(text, odd.start() if odd else 0, f"not YAML: {error.reason}")
@@ -317,7 +317,7 @@ class _Tree:
 
 def _refuse_event(event: Any, message: str) -> NoReturn:
     mark = event.start_mark
-    raise InputError([Flaw(f"line {mark.line + 1}, column {mark.column + 1}", message)])
+    raise InputError([Flaw(f"line {mark.line + 1}, column {mark.column + 1}", message, "syntax")])
 
 
 def _plain(text: str) -> Any:

@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 from vmplace.formats.parse import parse, read_text
 from vmplace.model.converters import name_places, parse_mapping, parse_names, placed
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import ConflictError, Flaw, InputError
 from vmplace.model.units import short
 
 __all__ = ["SavedResult"]
@@ -92,8 +92,8 @@ class SavedResult:
             raise InputError(parsed.repeated)
         members = placed("", parse_mapping)(parsed.value)
         if "placement" not in members:
-            raise InputError([Flaw("", "has no placement: give what --json printed for place, repair or check")])
+            raise InputError([Flaw("", "has no placement: give what --json printed for place, repair or check", "missing")])
         if members["placement"] is None:
             status = short(members.get("status"))
-            raise InputError([Flaw("placement", f"null, with status {status}: there is nothing to audit")])
+            raise ConflictError([Flaw("placement", f"null, with status {status}: there is nothing to audit", "conflict")])
         return cls(**{own.name: members[own.name] for own in attrs.fields(cls) if members.get(own.name) is not None})

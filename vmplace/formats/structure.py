@@ -1,9 +1,8 @@
 """Structuring (cattrs): the plain values of a document to a cluster, or to a list of all its flaws."""
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import attrs
@@ -19,6 +18,7 @@ from vmplace.model.converters import name_places, parse_date, parse_meta, parse_
 from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Rule, Together
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.guarantee import Guarantee
+from vmplace.model.lookup import closest, did_you_mean
 from vmplace.model.references import Unreadable, broken_references
 from vmplace.model.units import MAX_MEMORY, parse_memory, short
 
@@ -56,7 +56,7 @@ def read_document(parsed: Parsed) -> Cluster:
     raw = parsed.value
     if not isinstance(raw, Mapping):
         found = "is empty" if raw is None else f"{short(raw)} is not a mapping"
-        raise InputError([Flaw("", f"{found}: write a document with nodes and vms")])
+        raise InputError([Flaw("", f"{found}: write a document with nodes and vms", "wrong-type")])
     frame, wrong, _ = _read(_Frame, raw)
     return _read_entries(raw, frame, [*parsed.repeated, *wrong])
 
@@ -174,7 +174,7 @@ def _read(kind: type[_T], raw: Any) -> _Read[_T]:
 
 def _read_with_care(kind: type[_T], raw: Any) -> _Read[_T]:
     if not isinstance(raw, Mapping):
-        return None, [Flaw("", f"{short(raw)} is not a mapping")], raw if isinstance(raw, str) else None
+        return None, [Flaw("", f"{short(raw)} is not a mapping", "wrong-type")], raw if isinstance(raw, str) else None
     try:
         return _careful(kind)(raw, kind), (), None  # type: ignore[arg-type]
     except ClassValidationError as error:
@@ -187,20 +187,20 @@ def _read_with_care(kind: type[_T], raw: Any) -> _Read[_T]:
 def _read_rule(raw: Any) -> _Read[Any]:
     if not isinstance(raw, Mapping):
         return _read_with_care(Apart, raw)
-    key = "kind" if "kind" in raw else _closest("kind", raw)
+    key = "kind" if "kind" in raw else closest("kind", raw)
     wanted = raw.get(key)
     rest = {k: v for k, v in raw.items() if k != key}
     if key == "kind" and isinstance(wanted, str) and wanted in _RULE_KINDS:
         return _read(_RULE_KINDS[wanted], rest)
 
-    guess = _closest(wanted, _RULE_KINDS)
+    guess = closest(wanted, _RULE_KINDS)
     one_of = f"write one of {', '.join(_RULE_KINDS)}"
     if key is None:
-        flaw = Flaw("", f"'kind' is missing: {one_of}")
+        flaw = Flaw("", f"'kind' is missing: {one_of}", "missing")
     elif key != "kind":
-        flaw = Flaw("", _unknown(key, "kind"))
+        flaw = Flaw("", _unknown(key, "kind"), "unknown-key")
     else:
-        flaw = Flaw("kind", f"{short(wanted)} is not a kind of rule: {one_of}{_did_you_mean(guess)}")
+        flaw = Flaw("kind", f"{short(wanted)} is not a kind of rule: {one_of}{did_you_mean(guess)}")
     if guess is None:
         return None, [flaw], None
     rule, flaws, _ = _read(_RULE_KINDS[guess], {**rest, "must": False} if rest.get("must", True) is True else rest)
@@ -231,14 +231,14 @@ class _Wrong:
     @classmethod
     def of(cls, errors: Iterable[Exception], kind: type[Any], raw: Mapping[Any, Any]) -> "_Wrong":
         known = [f.name for f in attrs.fields(kind)]
-        unknown = {key: _closest(key, known) for key in raw if key not in known}
+        unknown = {key: closest(key, known) for key in raw if key not in known}
         meant = {guess: key for key, guess in unknown.items() if guess is not None and guess not in raw}
-        flaws = [Flaw("", _unknown(key, guess)) for key, guess in unknown.items()]
+        flaws = [Flaw("", _unknown(key, guess), "unknown-key") for key, guess in unknown.items()]
         for error in errors:
             if isinstance(error, InputError):
                 flaws += error.flaws
             elif isinstance(error, KeyError):
-                flaws += [Flaw("", f"{key!r} is missing: write it") for key in error.args if key not in meant]
+                flaws += [Flaw("", f"{key!r} is missing: write it", "missing") for key in error.args if key not in meant]
             elif not isinstance(error, ForbiddenExtraKeysError):
                 raise error
         missing = {key for error in errors if isinstance(error, KeyError) for key in error.args}
@@ -265,23 +265,8 @@ def _touched(flaws: Iterable[Flaw]) -> set[str]:
     return {_STEP.findall(flaw.place)[0][1] for flaw in flaws if flaw.place}
 
 
-def _closest(wanted: object, known: Iterable[Any]) -> str | None:
-    if not isinstance(wanted, str):
-        return None
-    return _closest_word(wanted, tuple(key for key in known if isinstance(key, str)))
-
-
-@lru_cache(maxsize=1024)
-def _closest_word(wanted: str, known: tuple[str, ...]) -> str | None:
-    return next(iter(difflib.get_close_matches(wanted, known, n=1)), None)
-
-
 def _unknown(key: object, guess: str | None) -> str:
-    return f"unknown key {short(key)}{_did_you_mean(guess) or ': leave it out, or move it into meta'}"
-
-
-def _did_you_mean(guess: str | None) -> str:
-    return f"; did you mean {guess!r}?" if guess else ""
+    return f"unknown key {short(key)}{did_you_mean(guess) or ': leave it out, or move it into meta'}"
 
 
 def _position(raw: Any, place: str) -> list[int]:

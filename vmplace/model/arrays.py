@@ -35,11 +35,11 @@ def checked_names(place: str, names: Iterable[str] | None, count: int, prefix: s
     if names is None:
         return Numbered(prefix, count)
     if isinstance(names, str):
-        raise InputError([Flaw(place, f"{short(names)} is one name: give a list")])
+        raise InputError([Flaw(place, f"{short(names)} is one name: give a list", "wrong-type")])
     given = tuple(str.__str__(name) if isinstance(name, str) else name for name in names)
     flaws = list(name_flaws(given, lambda index: f"{place}[{index}]"))
     if len(given) != count:
-        flaws.append(Flaw(place, f"{len(given)} names for {count} entries: give one for each"))
+        flaws.append(Flaw(place, f"{len(given)} names for {count} entries: give one for each", "length"))
     if flaws:
         raise InputError(flaws)
     return given
@@ -63,7 +63,7 @@ def name_flaws(names: Sequence[object], at: Callable[[int], str]) -> Iterator[Fl
             yield Flaw(at(index), str(error))
         else:
             if taken != index:
-                yield Flaw(at(index), f"{short(name)} is taken by {at(taken)}: give each its own name")
+                yield Flaw(at(index), f"{short(name)} is taken by {at(taken)}: give each its own name", "duplicate")
 
 
 def _are_names(names: Sequence[Any]) -> bool:
@@ -81,11 +81,11 @@ def _between(place: str, values: npt.ArrayLike, least: int, most: int, message: 
     try:
         column = np.asarray(values)
     except (ValueError, OverflowError) as error:
-        raise InputError([Flaw(place, f"is not a column of numbers: {error}")]) from None
+        raise InputError([Flaw(place, f"is not a column of numbers: {error}", "wrong-type")]) from None
     if column.ndim != 1:
-        raise InputError([Flaw(place, f"has {column.ndim} dimensions: give one")])
+        raise InputError([Flaw(place, f"has {column.ndim} dimensions: give one", "wrong-type")])
     if column.size and column.dtype.kind not in "iu":
-        raise InputError([Flaw(place, f"holds {column.dtype}: give whole numbers")])
+        raise InputError([Flaw(place, f"holds {column.dtype}: give whole numbers", "wrong-type")])
     if column.size and not least <= int(column.min()) <= int(column.max()) <= most:
         index = int(((column < least) | (column > most)).argmax())
         raise InputError([Flaw(f"{place}[{index}]", f"{column[index]} is {message}")])

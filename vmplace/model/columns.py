@@ -232,7 +232,7 @@ class VMColumns(_Columns[VM]):
         column = memory_array("vm_memory", memory)
         where = constant(np.int64(-1), len(column)) if node is None else index_array("vm_node", node, len(node_names))
         if len(where) != len(column):
-            raise InputError([Flaw("vm_node", f"{len(where)} entries for {len(column)} VMs: give one for each")])
+            raise InputError([Flaw("vm_node", f"{len(where)} entries for {len(column)} VMs: give one for each", "length")])
         return cls(column, where, checked_names("vm_names", names, len(column), "vm"), node_names)
 
     @classmethod

@@ -50,7 +50,7 @@ def within(place: str, flaws: Iterable[Flaw]) -> Iterator[Flaw]:
     """The flaws of a part, with their places seen from the whole."""
     for flaw in flaws:
         joint = "." if place and flaw.place and not flaw.place.startswith("[") else ""
-        yield Flaw(f"{place}{joint}{flaw.place}", flaw.message)
+        yield Flaw(f"{place}{joint}{flaw.place}", flaw.message, flaw.code)
 
 
 def member_place(place: str, key: object) -> str:
@@ -136,7 +136,7 @@ def _name_flaws(texts: Iterable[object]) -> Iterator[Flaw]:
             yield Flaw(f"[{index}]", str(error))
         else:
             if name in seen:
-                yield Flaw(f"[{index}]", f"{short(name)} is listed twice: list it once")
+                yield Flaw(f"[{index}]", f"{short(name)} is listed twice: list it once", "duplicate")
             seen.add(name)
 
 

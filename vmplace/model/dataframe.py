@@ -3,7 +3,6 @@
 A table is asked for the names of its columns and for `table[name]`, no more, so that no dataframe library is needed here.
 """
 
-import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
@@ -20,6 +19,7 @@ from vmplace.model.converters import parse_flag, parse_name, parse_state, parse_
 from vmplace.model.entities import VM, Node
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.labels import Labels
+from vmplace.model.lookup import closest, did_you_mean
 from vmplace.model.units import format_memory, parse_memory, parse_reserve, short
 
 __all__ = ["read_nodes", "read_vms"]
@@ -73,7 +73,7 @@ class _Column:
         if not isinstance(values, list | tuple):  # numpy would make these alike: [1, "1GiB"] all text
             values = np.asarray(values)
             if values.ndim != 1:
-                raise InputError([Flaw(place, "is not a column: give an entry for each row")])
+                raise InputError([Flaw(place, "is not a column: give an entry for each row", "wrong-type")])
         return cls(section, key, values)
 
     def at(self, index: int) -> str:
@@ -214,7 +214,9 @@ def _read(section: str, table: Any, kind: type, readers: Mapping[str, Reader]) -
     rows = len(columns[keys.index("name")].values)
     for column in columns:
         if len(column.values) != rows:
-            flaws.append(Flaw(f"{section}.{column.key}", f"{len(column.values)} entries for {rows} names: give one for each"))
+            flaws.append(
+                Flaw(f"{section}.{column.key}", f"{len(column.values)} entries for {rows} names: give one for each", "length")
+            )
     if flaws:
         raise InputError(flaws)
     return dict(zip(keys, _each(lambda column: readers[column.key](column), columns), strict=True))
@@ -240,19 +242,23 @@ def _keys(section: str, table: Any) -> list[Any]:
         if hasattr(type(table), key):
             found = getattr(table, key)
             return list(found() if callable(found) else found)
-    raise InputError([Flaw(section, f"{short(table)} is not a table: give a dataframe, or a mapping of columns")])
+    raise InputError([Flaw(section, f"{short(table)} is not a table: give a dataframe, or a mapping of columns", "wrong-type")])
 
 
 def _key_flaws(section: str, keys: list[Any], kind: type, known: list[str]) -> Iterator[Flaw]:
     elsewhere = {field.name for field in attrs.fields(kind)}.difference(known)
     for key in dict.fromkeys(keys):
         if keys.count(key) > 1:
-            yield Flaw(section, f"the column {short(key)} stands twice: keep one")
+            yield Flaw(section, f"the column {short(key)} stands twice: keep one", "duplicate")
         if key in elsewhere:
-            yield Flaw(section, f"the column {short(key)} cannot be in a table: leave it out, or give each as a {kind.__name__}")
+            yield Flaw(
+                section,
+                f"the column {short(key)} cannot be in a table: leave it out, or give each as a {kind.__name__}",
+                "unknown-key",
+            )
         elif key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            yield Flaw(section, f"unknown column {short(key)}{f'; did you mean {close[0]!r}?' if close else ': leave it out'}")
+            mend = did_you_mean(closest(str(key), known)) or ": leave it out"
+            yield Flaw(section, f"unknown column {short(key)}{mend}", "unknown-key")
     for key in _NEEDED:
         if key not in keys:
-            yield Flaw(section, f"the column {key!r} is missing: add it")
+            yield Flaw(section, f"the column {key!r} is missing: add it", "missing")

@@ -82,7 +82,9 @@ class Node(Described):
     def __attrs_post_init__(self) -> None:
         if self.reserve >= self.memory:
             reserve, memory = format_memory(self.reserve), format_memory(self.memory)
-            raise InputError([Flaw("reserve", f"{reserve} leaves nothing of {memory}: write less than the memory")])
+            raise InputError(
+                [Flaw("reserve", f"{reserve} leaves nothing of {memory}: write less than the memory", "contradiction")]
+            )
 
     @property
     def usable(self) -> int:

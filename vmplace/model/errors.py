@@ -1,10 +1,27 @@
-"""Errors in the input: the flaws found, each with its place, and the exception that carries them."""
+"""Errors that callers can mend: the flaws found, each with its place and a stable code, and the exceptions that carry them."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 from attrs import frozen
 
-__all__ = ["Flaw", "InputError"]
+__all__ = ["ConflictError", "Flaw", "FlawCode", "InputError", "NotFoundError", "VMPlaceError", "error_of"]
+
+FlawCode = Literal[
+    "conflict",
+    "contradiction",
+    "dependency",
+    "duplicate",
+    "invalid-value",
+    "length",
+    "missing",
+    "no-effect",
+    "not-found",
+    "syntax",
+    "unknown-key",
+    "wrong-type",
+]
+"""What kind of flaw it is, for scripts: `docs/documents.md` says what each means, and how to mend it."""
 
 
 @frozen
@@ -17,16 +34,23 @@ class Flaw:
         Where it is, as a path into the document (``vms[17].memory``); empty for the document as a whole.
     message
         The value found and what to write instead.
+    code
+        The kind of flaw. Codes are stable, messages are not.
     """
 
     place: str
     message: str
+    code: FlawCode = "invalid-value"
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" if self.place else self.message
 
 
-class InputError(ValueError):
+class VMPlaceError(Exception):
+    """Any error that vmplace raises on purpose."""
+
+
+class InputError(VMPlaceError, ValueError):
     """The input is wrong; every flaw found is listed.
 
     Attributes
@@ -41,3 +65,19 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[type["InputError"], tuple[tuple[Flaw, ...]]]:
         return type(self), (self.flaws,)
+
+
+class NotFoundError(InputError, LookupError):
+    """A node, VM or other thing that is asked for by name is not there."""
+
+
+class ConflictError(InputError):
+    """What is asked for is not possible in the present state: a VM to start runs already, or a result has no placement."""
+
+
+def error_of(flaws: Iterable[Flaw]) -> InputError:
+    """The most specific error for these flaws: NotFoundError or ConflictError where all of them are of that kind."""
+    found = tuple(flaws)
+    codes = {flaw.code for flaw in found}
+    kind = {"not-found": NotFoundError, "conflict": ConflictError}.get(codes.pop(), InputError) if len(codes) == 1 else InputError
+    return kind(found)

@@ -109,7 +109,9 @@ def ambiguous_domains(nodes: NodeColumns) -> Iterator[Flaw]:
     domains = set(nodes.domain.words)
     for index, (name, domain) in enumerate(zip(nodes.names, nodes.domain, strict=True)):
         if not domain and name in domains:
-            yield Flaw(f"nodes[{index}].name", f"{short(name)} is the name of a failure domain, too: rename one of them")
+            yield Flaw(
+                f"nodes[{index}].name", f"{short(name)} is the name of a failure domain, too: rename one of them", "contradiction"
+            )
 
 
 def _duplicates(section: str, names: Sequence[str], places: Sequence[int], unreadable: Unreadable) -> Iterator[Flaw]:
@@ -118,7 +120,11 @@ def _duplicates(section: str, names: Sequence[str], places: Sequence[int], unrea
     first: dict[str, int] = {}
     for index, name in sorted([*zip(places, names, strict=True), *(unreadable or {}).items()]):
         if first.setdefault(name, index) != index:
-            yield Flaw(f"{section}[{index}].name", f"{short(name)} is taken by {section}[{first[name]}]: give each its own name")
+            yield Flaw(
+                f"{section}[{index}].name",
+                f"{short(name)} is taken by {section}[{first[name]}]: give each its own name",
+                "duplicate",
+            )
 
 
 def _misplaced(nodes: NodeColumns, vms: VMColumns) -> list[int]:
@@ -144,11 +150,13 @@ def _vm_flaws(place: str, vm: VM, names: _Names) -> Iterator[Flaw]:
         pool = names.pool_of.get(name)
         if pool is not None and pool != vm.pool:
             pools = f"in pool {short(pool)}, the VM in {short(vm.pool)}"
-            yield Flaw(f"{place}.{key}", f"{short(name)} is {pools}: put both in one pool")
+            yield Flaw(f"{place}.{key}", f"{short(name)} is {pools}: put both in one pool", "contradiction")
         elif not names.knows_node(name):
-            yield Flaw(f"{place}.{key}", f"{short(name)} is not a node of this cluster: name one, or write null")
+            yield Flaw(f"{place}.{key}", f"{short(name)} is not a node of this cluster: name one, or write null", "not-found")
     if vm.target is not None and vm.node is None:
-        yield Flaw(f"{place}.target", f"{short(vm.target)} is the target of a VM without a node: name its node too")
+        yield Flaw(
+            f"{place}.target", f"{short(vm.target)} is the target of a VM without a node: name its node too", "contradiction"
+        )
 
 
 def _listed(members: Members) -> tuple[str, ...]:
@@ -158,10 +166,16 @@ def _listed(members: Members) -> tuple[str, ...]:
 def _unknown_members(place: str, rule: Rule, names: _Names) -> Iterator[Flaw]:
     for position, name in enumerate(_listed(rule.vms)):
         if not names.knows_vm(name):
-            yield Flaw(f"{place}.vms[{position}]", f"{short(name)} is not a VM of this cluster: name one, or leave it out")
+            yield Flaw(
+                f"{place}.vms[{position}]", f"{short(name)} is not a VM of this cluster: name one, or leave it out", "not-found"
+            )
     for position, name in enumerate(_listed(rule.nodes) if isinstance(rule, OnlyOn | NotOn) else ()):
         if not names.knows_node(name):
-            yield Flaw(f"{place}.nodes[{position}]", f"{short(name)} is not a node of this cluster: name one, or leave it out")
+            yield Flaw(
+                f"{place}.nodes[{position}]",
+                f"{short(name)} is not a node of this cluster: name one, or leave it out",
+                "not-found",
+            )
 
 
 def _contradictions(rules: Collection[tuple[int, Rule]], names: _Names) -> Iterator[Flaw]:
@@ -193,7 +207,9 @@ def _apart_and_together(musts: list[tuple[int, Rule]], names: _Names) -> Iterato
         for group, both in shared.items():
             if len(both) > 1:
                 a, b = (short(names.vms.names[vm]) for vm in both[:2])
-                yield Flaw(f"rules[{index}]", f"keeps {a} and {b} apart, rules[{group}] keeps them together: drop one")
+                yield Flaw(
+                    f"rules[{index}]", f"keeps {a} and {b} apart, rules[{group}] keeps them together: drop one", "contradiction"
+                )
 
 
 @frozen(eq=False)
@@ -243,7 +259,7 @@ def _nowhere(allowed: Mapping[int, _Allowed], names: _Names) -> Iterator[Flaw]:
         *others, last = (f"rules[{index}]" for index in bound.rules)
         more = f" and {len(vms) - 1} more" if len(vms) > 1 else ""
         mend = f" together with {', '.join(others)}: drop one of the rules" if others else ": allow one"
-        yield Flaw(last, f"leaves {short(names.vms.names[vms[0]])}{more} no node of the pool{mend}")
+        yield Flaw(last, f"leaves {short(names.vms.names[vms[0]])}{more} no node of the pool{mend}", "contradiction")
 
 
 def _split_group(place: str, group: Sequence[int], allowed: Mapping[int, _Allowed], names: _Names) -> Iterator[Flaw]:
@@ -251,9 +267,9 @@ def _split_group(place: str, group: Sequence[int], allowed: Mapping[int, _Allowe
     if len(pools) > 1:
         (first, a), (second, b), *_ = pools.items()
         both = f"{short(a)} of pool {short(first)} and {short(b)} of {short(second)}"
-        yield Flaw(place, f"keeps {both} together: VMs never cross pools")
+        yield Flaw(place, f"keeps {both} together: VMs never cross pools", "contradiction")
         return
     bounds = list({id(bound): bound for bound in (allowed.get(vm) for vm in group) if bound is not None}.values())
     if bounds and all(bound.nodes for bound in bounds) and not frozenset.intersection(*(bound.nodes for bound in bounds)):
         others = ", ".join(f"rules[{index}]" for index in sorted({index for bound in bounds for index in bound.rules}))
-        yield Flaw(place, f"keeps VMs together that {others} leave no common node: drop one of the rules")
+        yield Flaw(place, f"keeps VMs together that {others} leave no common node: drop one of the rules", "contradiction")

@@ -11,7 +11,8 @@ from attrs import evolve, frozen
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, NodeColumns, VMColumns
 from vmplace.model.entities import VM, Apart, Members, Node, OnlyOn, Rule, Tag, Together
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import Flaw, InputError, NotFoundError, error_of
+from vmplace.model.lookup import not_found
 from vmplace.model.references import resolve
 from vmplace.model.units import parse_memory, short
 
@@ -72,7 +73,7 @@ def what_if(
     )
     flaws = list(change.flaws())
     if flaws:
-        raise InputError(flaws)
+        raise error_of(flaws)
     return change.made() if change.any() else cluster
 
 
@@ -93,10 +94,12 @@ def part_of(cluster: Cluster, pool: str | None) -> tuple[Cluster, str]:
     pools = cluster.pools
     if pool is None:
         if len(pools) > 1:
-            raise InputError([Flaw("pool", f"there are several: name one of {', '.join(pools)}")])
+            raise InputError([Flaw("pool", f"the cluster has several: name one of {', '.join(pools)}", "missing")])
         return cluster, next(iter(pools), "default")
     if pool not in pools:
-        raise InputError([Flaw("pool", f"{short(pool)} is not a pool of this cluster: name one of {', '.join(pools)}")])
+        raise NotFoundError(
+            [Flaw("pool", f"{short(pool)} is not a pool of this cluster: name one of {', '.join(pools)}", "not-found")]
+        )
     if len(pools) == 1 or any(_ties(rule, cluster) for rule in cluster.rules):
         return cluster, pool
     return what_if(cluster, remove_nodes=_others(cluster.nodes, pool), remove_vms=_others(cluster.vms, pool)), pool
@@ -148,7 +151,11 @@ class _Change:
                 yield Flaw("resize_vms", f"{short(name)}: {error}")
         for index, rule in enumerate(self.cluster.rules):
             if isinstance(rule, OnlyOn) and rule.must and _left(rule.vms, self._gone) and not _left(rule.nodes, self.lost_nodes):
-                yield Flaw("remove_nodes", f"rules[{index}] leaves its VMs no other node: keep one of them, or drop the rule")
+                yield Flaw(
+                    "remove_nodes",
+                    f"rules[{index}] leaves its VMs no other node: keep one of them, or drop the rule",
+                    "contradiction",
+                )
 
     def made(self) -> Cluster:
         """The changed cluster."""
@@ -193,14 +200,14 @@ class _Change:
 def _unknown(place: str, names: Iterable[str], known: Collection[str], noun: str) -> Iterator[Flaw]:
     for name in sorted(names, key=str):
         if name not in known:
-            yield Flaw(place, f"{short(name)} is not a {noun} of this cluster: name one")
+            yield not_found(place, noun, name, known)
 
 
 def _taken(place: str, names: Iterable[str], known: set[str], noun: str) -> Iterator[Flaw]:
     seen = set(known)
     for name in names:
         if name in seen:
-            yield Flaw(place, f"{short(name)} is a {noun} of this cluster already: give it another name")
+            yield Flaw(place, f"{short(name)} is a {noun} of this cluster already: give it another name", "duplicate")
         seen.add(name)
 
 

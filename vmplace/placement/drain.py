@@ -8,7 +8,8 @@ import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.model.cluster import Cluster
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import Flaw, error_of
+from vmplace.model.lookup import not_found
 from vmplace.model.units import short
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.place import infeasible, solve
@@ -74,12 +75,13 @@ def _named(cluster: Cluster, nodes: str | Iterable[str]) -> tuple[str, ...]:
     """The nodes in document order, each once."""
     wanted = dict.fromkeys([nodes] if isinstance(nodes, str) else nodes)
     state = dict(zip(cluster.nodes.names, cluster.nodes.state, strict=True))
-    flaws = [Flaw("nodes", f"{short(name)} is not a node of this cluster") for name in wanted if name not in state]
-    flaws += [Flaw("nodes", f"{name} is offline: it hosts nothing") for name in wanted if state.get(name) == "offline"]
+    flaws = [not_found("nodes", "node", name, state) for name in wanted if name not in state]
+    off = [name for name in wanted if state.get(name) == "offline"]
+    flaws += [Flaw("nodes", f"{short(name)} is offline: it hosts nothing", "conflict") for name in off]
     if not wanted:
-        flaws = [Flaw("nodes", "none are named: name one or more")]
+        flaws = [Flaw("nodes", "none are named: name one or more", "missing")]
     if flaws:
-        raise InputError(flaws)
+        raise error_of(flaws)
     return tuple(name for name in cluster.nodes.names if name in wanted)
 
 

@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
+from vmplace.model.errors import ConflictError, Flaw
 from vmplace.results.failover import FailoverPlans
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.to_dict import ToDict
@@ -189,11 +190,11 @@ class Solution(_Placed):
 
         Raises
         ------
-        ValueError
-            if there is no placement.
+        ConflictError
+            (a ValueError) if there is no placement.
         """
         if self.node_of is None:
-            raise ValueError(f"there is no placement: the status is {self.status}")
+            raise ConflictError([Flaw("status", f"{self.status}: there is no placement", "conflict")])
         cluster, held = self.cluster.in_maintenance(self.drained), self.cluster.vms
         moved = held.node != self.node_of
         running = held.running if held.running.all() else held.running | moved

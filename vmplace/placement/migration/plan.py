@@ -13,7 +13,8 @@ from vmplace.failover.verdict import ScenarioStatus
 from vmplace.model.arrays import index_array
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import ConflictError, Flaw, InputError, error_of
+from vmplace.model.lookup import not_found
 from vmplace.model.units import short, spell_memory
 from vmplace.placement.migration.batches import Batch
 from vmplace.placement.migration.limits import MigrationLimits
@@ -116,26 +117,26 @@ def _target(cluster: Cluster, placement: Target) -> IntArray:
     vms, nodes = cluster.vms, cluster.nodes
     if isinstance(placement, Mapping):
         index, vm_index = ({name: i for i, name in enumerate(column.names)} for column in (nodes, vms))
-        flaws = [Flaw(f"placement[{vm!r}]", "is not a VM of this cluster") for vm in placement if vm not in vm_index]
+        flaws = [not_found(f"placement[{short(vm)}]", "VM", vm, vm_index) for vm in placement if vm not in vm_index]
         flaws += [
-            Flaw(f"placement[{vm!r}]", f"{short(node)} is not a node of this cluster")
+            not_found(f"placement[{short(vm)}]", "node", node, index)
             for vm, node in placement.items()
             if node is not None and node not in index
         ]
         if flaws:
-            raise InputError(flaws)
+            raise error_of(flaws)
         target = np.full(len(vms), -1, dtype=np.int64)
         for vm, node in placement.items():
             target[vm_index[vm]] = -1 if node is None else index[node]
     else:
         target = index_array("placement", placement, len(nodes))
         if len(target) != len(vms):
-            raise InputError([Flaw("placement", f"{len(target)} entries for {len(vms)} VMs: give one for each")])
+            raise InputError([Flaw("placement", f"{len(target)} entries for {len(vms)} VMs: give one for each", "length")])
     up = np.append(~nodes.state.are("offline"), False)  # the last is for no node
     stopped = np.flatnonzero(~vms.running & up[vms.node] & (target >= 0))
     moved = [vms.names[vm] for vm in stopped[target[stopped] != vms.node[stopped]].tolist()]
     if moved:
-        raise InputError([Flaw(f"placement[{vm!r}]", "is stopped: it stays where it is") for vm in moved])
+        raise ConflictError([Flaw(f"placement[{short(vm)}]", "is stopped: it stays where it is", "conflict") for vm in moved])
     return target
 
 

@@ -1,0 +1,72 @@
+"""Errors: what they are to `except`, what they carry, and codes that the documentation lists."""
+
+import pickle
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import vmplace
+from vmplace.model.errors import ConflictError, Flaw, FlawCode, InputError, NotFoundError, VMPlaceError, error_of
+
+DOCUMENTS = Path(__file__).parents[2] / "docs" / "documents.md"
+
+
+@pytest.mark.parametrize(
+    ("kind", "bases"),
+    [
+        (InputError, (VMPlaceError, ValueError)),
+        (NotFoundError, (VMPlaceError, InputError, LookupError)),
+        (ConflictError, (VMPlaceError, InputError)),
+    ],
+)
+def test_what_each_may_be_caught_as(kind: type[Exception], bases: tuple[type[Exception], ...]) -> None:
+    assert all(issubclass(kind, base) for base in bases)
+    assert getattr(vmplace, kind.__name__) is kind
+    assert not issubclass(InputError, LookupError)
+    assert not issubclass(ConflictError, LookupError)
+
+
+@pytest.mark.parametrize("kind", [InputError, NotFoundError, ConflictError])
+def test_an_error_is_pickled_with_its_flaws(kind: type[InputError]) -> None:
+    error = pickle.loads(pickle.dumps(kind([Flaw("vms[0].memory", "0", "missing"), Flaw("", "all")])))
+    assert type(error) is kind
+    assert error.flaws == (Flaw("vms[0].memory", "0", "missing"), Flaw("", "all", "invalid-value"))
+    assert str(error) == "vms[0].memory: 0\nall"
+
+
+def test_the_error_is_as_specific_as_all_its_flaws() -> None:
+    lost, clash, other = Flaw("a", "b", "not-found"), Flaw("a", "b", "conflict"), Flaw("a", "b", "length")
+    assert type(error_of([lost, lost])) is NotFoundError
+    assert type(error_of([clash])) is ConflictError
+    assert type(error_of(iter([lost, clash]))) is InputError
+    assert type(error_of([other])) is InputError
+    assert error_of(iter([lost, clash])).flaws == (lost, clash)
+
+
+def test_the_documentation_lists_each_code_with_its_meaning_and_mend() -> None:
+    section = DOCUMENTS.read_text().partition("\n## Errors\n")[2]
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.+) \| (.+) \|$", section, re.MULTILINE)
+    assert [code for code, _, _ in rows] == sorted(get_args(FlawCode))
+    assert all(meaning.endswith(".") and mend.endswith(".") for _, meaning, mend in rows)
+
+
+@pytest.mark.parametrize(
+    ("document", "place", "code"),
+    [
+        ('{"nodes": [], "vms": [', "line 1, column 23", "syntax"),
+        ("", "", "missing"),
+        ('{"nodes": []}', "", "missing"),
+        ('{"nodes": [], "vms": [], "rule": []}', "", "unknown-key"),
+        ('{"nodes": [{"name": "n", "memory": 0}], "vms": []}', "nodes[0].memory", "invalid-value"),
+        ('{"nodes": [{"name": "n", "memory": 1, "reserve": 1}], "vms": []}', "nodes[0].reserve", "contradiction"),
+        ('{"nodes": [{"name": "n", "memory": 1}, {"name": "n", "memory": 1}], "vms": []}', "nodes[1].name", "duplicate"),
+        ('{"nodes": [], "vms": [{"name": "a", "memory": 1, "node": "x"}]}', "vms[0].node", "not-found"),
+    ],
+)
+def test_the_code_of_a_flaw_in_a_document(tmp_path: Path, document: str, place: str, code: str) -> None:
+    (path := tmp_path / "c.json").write_text(document)
+    with pytest.raises(InputError) as caught:
+        vmplace.load(path)
+    assert [(flaw.place, flaw.code) for flaw in caught.value.flaws] == [(place, code)]
