@@ -152,7 +152,7 @@ def test_the_nodes_there_are_do_not_count_nor_where_vms_are():
 
 @pytest.mark.parametrize(("options", "nodes"), [({"failures": 2}, 5), ({"failures": 0}, 3), ({"headroom": 0.5}, 8)])
 def test_the_guarantee_may_be_another(options, nodes):
-    found = vmplace.size(EIGHT, "48GiB", **options)
+    found = vmplace.size(vmplace.what_if(EIGHT, guarantee=options), "48GiB")
     assert (found.status, found.objective) == ("optimal", nodes)
     accepted(found)
 
@@ -215,7 +215,7 @@ def test_what_all_fail_together_is_never_enough():
 
 
 def test_more_failures_than_nodes_could_be_built_for_are_left_open():
-    found = vmplace.size(EIGHT, "48GiB", failures=10**8, time_limit=2)
+    found = vmplace.size(vmplace.what_if(EIGHT, guarantee={"failures": 10**8}), "48GiB", time_limit=2)
     assert (found.status, found.bound > 10**8) == ("unknown", True)
 
 
@@ -275,8 +275,6 @@ def test_thousands_of_requests_are_sized_in_seconds_to_a_node():
         ({"node": 1, "growth": -0.5}, "growth"),
         ({"node": 1, "growth": True}, "growth"),
         ({"node": 1, "growth": 20}, "growth"),
-        ({"node": 1, "failures": -1}, "failures"),
-        ({"node": 1, "headroom": 1}, "headroom"),
         ({"node": 1, "pool": "x"}, "pool"),
         ({"node": 1, "method": "magic"}, "method"),
         ({"node": 1, "seed": -1}, "seed"),

@@ -129,7 +129,10 @@ def test_headroom_counts_what_would_be(file, capsys):
         (["size", "FILE", "--kind", "a:1GiB", "--kind", "a:2GiB"], "--kind: 'a' is given twice: give each its own name"),
         (["size", "FILE", "--node-memory", "1GiB", "--reserve", "1GiB"], "--reserve: 1GiB leaves nothing of 1GiB"),
         (["size", "FILE", "--node-memory", "1GiB", "--growth", "x"], "--growth: 'x' is not a share: write 0.2, or 20%"),
-        (["size", "FILE", "--node-memory", "1GiB", "--headroom", "1"], "--headroom: 1.0 is not a share"),
+        (
+            ["size", "FILE", "--node-memory", "1GiB", "--headroom", "1"],
+            "vmplace size: Invalid value for '--headroom': '1' is not",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(file, arguments, line, capsys):

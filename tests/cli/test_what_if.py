@@ -3,7 +3,7 @@
 import pytest
 
 import vmplace
-from vmplace import VM, Cluster, Node, OnlyOn
+from vmplace import VM, Cluster, Guarantee, Node, OnlyOn
 from vmplace.cli import main
 from vmplace.cli.specs import Spec
 from vmplace.cli.what_if import load_changed
@@ -39,3 +39,55 @@ def test_a_rule_that_would_be_left_without_a_node_is_named(tmp_path, capsys):
     vmplace.dump(Cluster(CLUSTER.nodes, CLUSTER.vms, [OnlyOn(["a"], ["n0"])]), path)
     assert main(["check", str(path), "--remove-node", "n0"]) == 2
     assert capsys.readouterr().err.startswith("--remove-node: rules[0] leaves its VMs no other node")
+
+
+ASKED = [
+    (["--failures", "2"], {"failures": 2}),
+    (["--scope", "domain", "--sequence", "sequential"], {"scope": "domain", "sequence": "sequential"}),
+    (["--restart", "any-order"], {"restart": "any-order"}),
+    (["--policy", "most-free"], {"policy": "most-free"}),
+    (["--headroom", "10%"], {"headroom": 0.1}),
+]
+
+
+@pytest.mark.parametrize(("options", "changes"), ASKED)
+def test_each_key_of_the_guarantee_may_be_replaced_and_is_written(file, tmp_path, options, changes):
+    out = str(tmp_path / "out.json")
+    assert main(["convert", file, *options, "-o", out]) == 0
+    assert vmplace.load(out) == vmplace.what_if(CLUSTER, guarantee=changes)
+    assert vmplace.load(out).guarantee == Guarantee(**changes)
+
+
+def test_a_replaced_restart_ends_a_policy_and_none_takes_it_away(tmp_path):
+    path, out = str(tmp_path / "policy.json"), str(tmp_path / "out.json")
+    vmplace.dump(vmplace.what_if(CLUSTER, guarantee=Guarantee(policy="best-fit", order="priority", failures=2)), path)
+    for options, left in (
+        (["--restart", "any-order"], Guarantee(restart="any-order", failures=2)),
+        (["--policy", "none"], Guarantee(order="priority", failures=2)),
+        (["--restart", "planned", "--policy", "first-fit"], Guarantee(policy="first-fit", order="priority", failures=2)),
+    ):
+        assert main(["convert", path, *options, "-o", out]) == 0
+        assert vmplace.load(out).guarantee == left
+
+
+def test_every_command_that_reads_a_document_takes_them(file, tmp_path, capsys):
+    result = str(tmp_path / "result.json")
+    commands = {
+        "check": [], "show": [], "place": [], "repair": [], "drain": ["n2"], "headroom": ["1GiB"],
+        "size": ["--node-memory", "64GiB"], "explain": [], "admit": ["--name", "z", "--memory", "1GiB"],
+    }  # fmt: skip
+    for command, arguments in commands.items():
+        status = main([command, file, *arguments, "--failures", "3"])
+        assert status == (0 if command in ("show", "explain", "size") else 1), command
+        assert "Traceback" not in capsys.readouterr().err
+    assert main(["check", file, "--json", "--failures", "0"]) == 0
+    with open(result, "w") as stream:
+        stream.write(capsys.readouterr().out)
+    assert main(["audit", file, result, "--failures", "0"]) == 0
+    assert main(["audit", file, result]) == 1
+
+
+def test_what_is_no_value_of_a_key_is_refused_by_its_option(file, capsys):
+    for option, value in (("failures", "-1"), ("scope", "rack"), ("policy", "worst"), ("headroom", "1GiB"), ("headroom", "1")):
+        assert main(["check", file, f"--{option}", value]) == 2
+        assert f"'--{option}'" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vmplace
-from vmplace import VM, Apart, Cluster, InputError, Node, NotOn, OnlyOn, Tag, Together, what_if
+from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, NotOn, OnlyOn, Tag, Together, what_if
 from vmplace.model.columns import VMColumns
 from vmplace.model.what_if import (
     bridged,
@@ -185,3 +185,17 @@ def test_a_pool_is_apart_from_others_unless_a_must_rule_binds_both():
     part = less(cluster, {"x"})
     assert [vm.name for vm in part.vms] == ["y", "z"]
     assert part.rules[1] == Apart(["y"])
+
+
+def test_another_guarantee_or_some_keys_of_it():
+    asked = Guarantee(failures=2, headroom=0.1, policy="best-fit")
+    changed = what_if(CLUSTER, guarantee=asked)
+    assert changed == evolve(CLUSTER, guarantee=asked)
+    assert what_if(changed, guarantee={"failures": 1}).guarantee == Guarantee(headroom=0.1, policy="best-fit")
+    assert what_if(changed, guarantee={"restart": "planned"}).guarantee == Guarantee(failures=2, headroom=0.1)
+
+
+@pytest.mark.parametrize("changes", [{"failures": -1}, {"failure": 1}, "planned", {"policy": "worst"}])
+def test_what_is_no_guarantee_is_refused_by_its_place(changes):
+    with pytest.raises(InputError, match=r"^guarantee"):
+        what_if(CLUSTER, guarantee=changes)

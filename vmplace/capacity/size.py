@@ -13,7 +13,7 @@ from vmplace.capacity.node_mix import NodeMix
 from vmplace.capacity.results import Sizing
 from vmplace.capacity.sizing_instance import SizingInstance, wanted
 from vmplace.model.cluster import Cluster
-from vmplace.model.converters import parse_count, parse_headroom, parse_mapping, placed, positive_number
+from vmplace.model.converters import parse_count, parse_mapping, placed, positive_number
 from vmplace.model.entities import Node
 from vmplace.model.errors import Flaw, InputError, NotFoundError
 from vmplace.model.units import parse_memory, short
@@ -52,8 +52,6 @@ def size(
     *,
     most: Mapping[str, int] | None = None,
     growth: float | Fraction | str = 0,
-    failures: int | None = None,
-    headroom: float | None = None,
     pool: str | None = None,
     method: str = "auto",
     seed: int = 0,
@@ -79,8 +77,6 @@ def size(
     growth
         So much more of the same mix: ``0.2`` or ``"20%"``. Of the VMs of each memory or more, rounded up, this share comes in
         addition; those that come are like others, but are bound by no rule that names VMs.
-    failures, headroom
-        Instead of the guarantee's.
     pool
         The VMs in question; needed where there are several pools.
     method, seed, deterministic
@@ -100,9 +96,8 @@ def size(
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         part, own = part_of(cluster, pool)
         kinds = tuple(evolve(kind, pool=own, state="online") for kind in kinds)
-        asked = _guarantee(cluster, failures, headroom)
-        vms, warnings = wanted(evolve(part, guarantee=asked), own, share, kinds)
-        limits = _parse_most(most or {}, kinds, len(vms.vms) + asked.failures)
+        vms, warnings = wanted(part, own, share, kinds)
+        limits = _parse_most(most or {}, kinds, len(vms.vms) + cluster.guarantee.failures)
         return _SizeSearch(cluster, SizingInstance(vms, kinds, limits), oracle, budget, warnings).run()
 
 
@@ -139,15 +134,6 @@ def _parse_most(most: Mapping[str, int], kinds: Sequence[Node], enough: int) -> 
             mend = f"name one of {', '.join(words)}"
             raise NotFoundError([Flaw("most", f"{short(name)} is not a kind of node: {mend}", "not-found")])
     return tuple(min(limits.get(kind.name, enough), enough) for kind in kinds)
-
-
-def _guarantee(cluster: Cluster, failures: int | None, headroom: float | None) -> Any:
-    changes: dict[str, Any] = {}
-    if failures is not None:
-        changes["failures"] = placed("failures", parse_count)(failures)
-    if headroom is not None:
-        changes["headroom"] = placed("headroom", parse_headroom)(headroom)
-    return evolve(cluster.guarantee, **changes)
 
 
 @define

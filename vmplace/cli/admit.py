@@ -6,9 +6,10 @@ import click
 
 from vmplace.admission.candidates import SCORES
 from vmplace.cli.exits import blaming, exit_of, refuse_output
-from vmplace.cli.io import drawn, load, print_json, progress_text, save
+from vmplace.cli.io import drawn, print_json, progress_text, save
 from vmplace.cli.options import SECONDS, all_option, combined, file_argument, json_option, memory_option, output_option, several
 from vmplace.cli.specs import parse_amount
+from vmplace.cli.what_if import guarantee_options, load_changed
 from vmplace.model.units import parse_memory
 from vmplace.report.console import watched
 
@@ -31,7 +32,7 @@ __all__ = ["admit"]
 @click.option("--candidates", is_flag=True, help="Show every node with its verdict.")
 @click.option("--score", type=click.Choice(SCORES), default=SCORES[0], show_default=True, help="How admitted nodes are ranked.")
 @click.option("--time-limit", **SECONDS, help="Stop searching after this time (default 60); inf: search until it is known.")
-@combined(output_option, json_option, all_option)
+@combined(guarantee_options, output_option, json_option, all_option)
 def admit(
     file: str,
     name: str,
@@ -55,7 +56,7 @@ def admit(
     from vmplace.admission.admit import applied
     from vmplace.report.admission import admission_report
 
-    cluster = load(file)
+    cluster = load_changed(file, wanted)
     wanted["resources"] = dict(wanted["resources"])
     limit = 60.0 if time_limit is None else time_limit
     with blaming(file, {"time_limit": limit, **_options(name, memory, wanted)}), watched(progress_text("moves")) as progress:

@@ -10,7 +10,7 @@ import click
 from attrs import evolve
 
 from vmplace.cli.exits import DONE, RefusedError, blaming, exit_of, refuse_output
-from vmplace.cli.io import load, print_result, save
+from vmplace.cli.io import print_result, save
 from vmplace.cli.options import (
     SECONDS,
     all_option,
@@ -26,7 +26,7 @@ from vmplace.cli.options import (
     time_limit_option,
 )
 from vmplace.cli.specs import Spec, made, parse_amount, parse_bundle, parse_spec
-from vmplace.cli.what_if import change_options, load_changed
+from vmplace.cli.what_if import change_options, guarantee_options, load_changed
 from vmplace.model.entities import Node
 from vmplace.model.errors import InputError
 from vmplace.model.units import parse_memory, parse_reserve
@@ -99,10 +99,6 @@ def headroom(file: str, memory: Any, output: str | None, as_json: bool, everythi
     help="One of several kinds to choose from: big:1TiB,reserve=16GiB,resources.vcpu=128,price=2.5,most=4.",
 )
 @click.option("--growth", metavar="SHARE", help="Plan for this share more of the same mix: 0.2 or 20%.")
-@click.option(
-    "--failures", type=click.IntRange(min=0), metavar="N", help="Nodes that may fail at once; replaces the guarantee's number."
-)
-@click.option("--headroom", type=float, metavar="SHARE", help="Replaces the guarantee's headroom.")
 @_planning_options
 def size(
     file: str,
@@ -162,8 +158,8 @@ _INDEX = re.compile(r"clusters\[(\d+)\]\.?")
 
 @click.command("trend")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@combined(time_limit_option, json_option, all_option)
-def trend(files: Sequence[str], time_limit: float | None, as_json: bool, everything: bool) -> int:
+@combined(time_limit_option, guarantee_options, json_option, all_option)
+def trend(files: Sequence[str], time_limit: float | None, as_json: bool, everything: bool, **asked: Any) -> int:
     """Say how dated documents grow, and when N+1 is lost at this growth.
 
     Each FILE is a document with a date; their order does not matter.
@@ -171,7 +167,7 @@ def trend(files: Sequence[str], time_limit: float | None, as_json: bool, everyth
     import vmplace
     from vmplace.report.trend import trend_report
 
-    clusters = [load(file) for file in files]
+    clusters = [load_changed(file, dict(asked)) for file in files]
     limit: dict[str, Any] = {} if time_limit is None else {"time_limit": time_limit}
     with _blaming(files), watched(lambda progress: f"check {progress.done or 0} of {len(files)}") as progress:
         found = vmplace.trend(clusters, progress=progress, **limit)

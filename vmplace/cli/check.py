@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vmplace.cli.exits import answered, blaming, exit_of, touching
-from vmplace.cli.io import drawn, load, print_json, print_result, progress_text
+from vmplace.cli.io import drawn, print_json, print_result, progress_text
 from vmplace.cli.options import all_option, combined, file_argument, given, json_option, time_limit_option
-from vmplace.cli.what_if import change_options, load_changed
+from vmplace.cli.what_if import change_options, guarantee_options, load_changed
 from vmplace.report.console import watched
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def show(file: str, time_limit: float | None, as_json: bool, everything: bool, *
 @click.command("audit")
 @click.argument("cluster")
 @click.argument("result")
-@json_option
-def audit(cluster: str, result: str, as_json: bool) -> int:
+@combined(guarantee_options, json_option)
+def audit(cluster: str, result: str, as_json: bool, **asked: Any) -> int:
     """Check a saved --json result without the search.
 
     RESULT is what check, place or repair printed for CLUSTER; - is stdin for one of the two.
@@ -59,7 +59,7 @@ def audit(cluster: str, result: str, as_json: bool) -> int:
     from vmplace.formats.result import SavedResult
     from vmplace.report.check import violation_report
 
-    document = load(cluster)
+    document = load_changed(cluster, asked)
     with blaming(result), touching(result):
         saved = SavedResult.read(result)
         violations = vmplace.audit(document, saved.placement, saved.failover, powered=saved.powered, drained=saved.drained)

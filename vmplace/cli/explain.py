@@ -5,8 +5,9 @@ from typing import Any
 import click
 
 from vmplace.cli.exits import answered, blaming
-from vmplace.cli.io import load, print_result
+from vmplace.cli.io import print_result
 from vmplace.cli.options import SECONDS, all_option, combined, file_argument, given, json_option, seed_option
+from vmplace.cli.what_if import guarantee_options, load_changed
 from vmplace.report.console import watched
 
 __all__ = ["explain"]
@@ -17,7 +18,7 @@ __all__ = ["explain"]
 @click.option("--time-limit", **SECONDS, help="Stop after this time (default 60); inf: try everything.")
 @seed_option
 @click.option("--deterministic", is_flag=True, help="Measure time in work, so that every run gives the same answer.")
-@combined(json_option, all_option)
+@combined(guarantee_options, json_option, all_option)
 def explain(file: str, as_json: bool, everything: bool, **options: Any) -> int:
     """Say why a cluster is not safe, which VMs and rules cause it, and what would help.
 
@@ -26,7 +27,7 @@ def explain(file: str, as_json: bool, everything: bool, **options: Any) -> int:
     import vmplace
     from vmplace.report.explain import explanation_report
 
-    cluster = load(file)
+    cluster = load_changed(file, options)
     options = given(options)
     with blaming(file, options), watched(lambda progress: progress.phase) as progress:
         found = vmplace.explain(cluster, progress=progress, **options)

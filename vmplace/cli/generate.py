@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vmplace.cli.exits import DONE, blaming, refuse_output
-from vmplace.cli.io import load, save
+from vmplace.cli.io import save
 from vmplace.cli.options import combined, file_argument, json_option, memory_option, output_option, seed_option
+from vmplace.cli.what_if import guarantee_options, load_changed
 from vmplace.model.units import parse_memory
 from vmplace.synthetic import PLACED, PROFILES
 from vmplace.synthetic import generate as generated
@@ -21,7 +22,8 @@ __all__ = ["convert", "generate"]
 @file_argument
 @output_option
 @click.option("--to", "form", type=click.Choice(["json", "yaml"]), help="What to write to stdout.")
-def convert(file: str, output: str | None, form: "Form | None") -> int:
+@guarantee_options
+def convert(file: str, output: str | None, form: "Form | None", **asked: Any) -> int:
     """Convert a document to JSON or YAML.
 
     The suffix of -o FILE says which: YAML for .yaml and .yml, else JSON.
@@ -29,7 +31,7 @@ def convert(file: str, output: str | None, form: "Form | None") -> int:
     if form and output not in (None, "-"):
         raise click.UsageError("--to is for stdout: the suffix of -o FILE says what to write")
     refuse_output(output)
-    save(load(file), output or "-", form)
+    save(load_changed(file, asked), output or "-", form)
     return DONE
 
 

@@ -1,13 +1,16 @@
-"""What-if options: nodes added or removed, VMs added, resized or removed."""
+"""What-if options: another guarantee; nodes added or removed, VMs added, resized or removed."""
 
+import re
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vmplace.cli.exits import RefusedError
 from vmplace.cli.io import load
-from vmplace.cli.options import combined, several
+from vmplace.cli.options import combined, parsed, several
 from vmplace.cli.specs import made, parse_spec
+from vmplace.model.converters import POLICIES
 from vmplace.model.entities import VM, Node
 from vmplace.model.errors import InputError
 from vmplace.model.units import short
@@ -16,7 +19,7 @@ from vmplace.model.what_if import what_if
 if TYPE_CHECKING:
     from vmplace.model.cluster import Cluster
 
-__all__ = ["change_options", "load_changed"]
+__all__ = ["change_options", "guarantee_options", "load_changed"]
 
 
 def _parse_resize(text: str) -> tuple[str, int | str]:
@@ -34,20 +37,56 @@ _OPTIONS: dict[str, tuple[str, str, Any, str]] = {
     "resize_vms": ("--resize-vm", "NAME=MEMORY", _parse_resize, "What if this VM had this much memory?"),
 }
 
-change_options = combined(
+
+def _parse_share(text: str) -> Fraction:
+    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
+    share = Fraction(number) / (100 if percent else 1) if _DECIMAL.fullmatch(number) else 1
+    if share >= 1:
+        raise ValueError(f"{short(text)} is not a share: write 0.1 or 10%")
+    return Fraction(share)
+
+
+_DECIMAL = re.compile(r"\d{0,9}\.?\d{1,9}", re.ASCII)
+_NONE = "none"
+
+_GUARANTEE: dict[str, tuple[str, dict[str, Any]]] = {
+    "failures": ("How many nodes (or domains) fail at once.", {"type": click.IntRange(0, 10**9), "metavar": "N"}),
+    "scope": ("What fails as one.", {"type": click.Choice(["node", "domain"])}),
+    "sequence": ("Whether several fail at once or one after the other.", {"type": click.Choice(["at-once", "sequential"])}),
+    "restart": ("What is assumed of restarts; ends a policy.", {"type": click.Choice(["planned", "any-order"])}),
+    "policy": ("How the platform chooses the node of a restart.", {"type": click.Choice([*POLICIES, _NONE])}),
+    "headroom": (
+        "Share of each node's memory that normal running leaves free: 0.1 or 10%.",
+        {"callback": parsed(_parse_share), "metavar": "SHARE"},
+    ),
+}
+"""What replaces each key of the guarantee: the help and the kind of option."""
+
+guarantee_options = combined(
+    *(
+        click.option(f"--{key}", f"asked_{key}", help=f"{text} [replaces the document's]", **kind)
+        for key, (text, kind) in _GUARANTEE.items()
+    )
+)
+
+_cluster_options = combined(
     *(
         click.option(option, name, multiple=True, metavar=metavar, callback=several(parse), help=text)
         for name, (option, metavar, parse, text) in _OPTIONS.items()
     )
 )
 
+change_options = combined(guarantee_options, _cluster_options)
+
 
 def load_changed(path: str, options: dict[str, Any]) -> "Cluster":
     """The cluster in a file with the what-if options applied; they are removed from `options`."""
-    changes = {name: options.pop(name) for name in _OPTIONS}
+    changes = {name: options.pop(name, ()) for name in _OPTIONS}
+    asked = {key: options.pop(f"asked_{key}", None) for key in _GUARANTEE}
+    guarantee = {key: None if value == _NONE else value for key, value in asked.items() if value is not None}
     cluster = load(path)
     try:
-        return _changed(cluster, **changes)
+        return _changed(cluster, **changes, guarantee=guarantee or None)
     except InputError as error:
         shown = "stdin" if path == "-" else path
         lines = (

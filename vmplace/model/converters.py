@@ -14,6 +14,7 @@ from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 
 __all__ = [
+    "POLICIES",
     "member_place",
     "name_places",
     "parse_count",
@@ -40,6 +41,9 @@ __all__ = [
     "positive_number",
     "within",
 ]
+
+POLICIES = ("first-fit", "most-free", "best-fit")
+"""How platforms choose the node of a restart."""
 
 _WHOLE_LIMIT = 1_000_000_000
 _MOST_LEVELS = 100
@@ -194,7 +198,7 @@ def parse_restart(value: object) -> str:
 
 def parse_policy(value: object) -> str | None:
     """How a platform chooses the node of a restart, or None."""
-    return None if value is None else _one_of(value, "first-fit", "most-free", "best-fit")
+    return None if value is None else _one_of(value, *POLICIES)
 
 
 def parse_order(value: object) -> str | None:

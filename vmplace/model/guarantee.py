@@ -1,8 +1,11 @@
 """The guarantee: which failures must be survived, and what is assumed of the restart."""
 
+from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
-from attrs import field, frozen
+import attrs
+from attrs import evolve, field, frozen
 
 from vmplace.model.converters import (
     name_places,
@@ -13,10 +16,13 @@ from vmplace.model.converters import (
     parse_restart,
     parse_scope,
     parse_sequence,
+    within,
 )
 from vmplace.model.entities import Described
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.units import short
 
-__all__ = ["Guarantee"]
+__all__ = ["Guarantee", "amended"]
 
 
 @frozen(kw_only=True, field_transformer=name_places)
@@ -49,3 +55,29 @@ class Guarantee(Described):
     policy: str | None = field(default=None, converter=parse_policy)
     order: str | None = field(default=None, converter=parse_order)
     headroom: Fraction = field(default=Fraction(0), converter=parse_headroom)
+
+
+def amended(asked: Guarantee, changes: "Guarantee | Mapping[str, Any]") -> Guarantee:
+    """Another guarantee, or the same one with other values for some keys.
+
+    A policy takes the place of `restart`: where `restart` is given and `policy` is not, there is no policy any more.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that names the key, under ``guarantee``.
+    """
+    if isinstance(changes, Guarantee):
+        return changes
+    if not isinstance(changes, Mapping):
+        raise InputError([Flaw("guarantee", f"{short(changes)} is not a Guarantee: give one, or a mapping of its keys")])
+    known = [key.name for key in attrs.fields(Guarantee)]
+    odd = next((key for key in changes if key not in known), None)
+    if odd is not None:
+        raise InputError([Flaw("guarantee", f"{short(odd)} is not a key of a guarantee: write one of {', '.join(known)}")])
+    if "restart" in changes and "policy" not in changes:
+        changes = {**changes, "policy": None, "order": None}
+    try:
+        return evolve(asked, **changes)
+    except InputError as error:
+        raise InputError(within("guarantee", error.flaws)) from None

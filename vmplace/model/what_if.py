@@ -12,6 +12,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, NodeColumns, VMColumns
 from vmplace.model.entities import VM, Apart, Members, Node, OnlyOn, Rule, Tag, Together
 from vmplace.model.errors import Flaw, InputError, NotFoundError, error_of
+from vmplace.model.guarantee import Guarantee, amended
 from vmplace.model.lookup import not_found
 from vmplace.model.references import resolve
 from vmplace.model.units import parse_memory, short
@@ -40,6 +41,7 @@ def what_if(
     add_vms: Iterable[VM] = (),
     remove_vms: Iterable[str] = (),
     resize_vms: Mapping[str, int | str] | None = None,
+    guarantee: Guarantee | Mapping[str, Any] | None = None,
 ) -> Cluster:
     """The cluster as it would be: what is removed goes first, then VMs are resized, then come the new ones, last in order.
 
@@ -57,6 +59,9 @@ def what_if(
         Names.
     resize_vms
         New memory by the name of the VM: MiB, or a string such as ``"64GiB"``.
+    guarantee
+        Another guarantee; or the keys of it that change, ``{"failures": 2}``. A new `restart` ends a policy, unless one is given
+        with it.
 
     Raises
     ------
@@ -74,7 +79,8 @@ def what_if(
     flaws = list(change.flaws())
     if flaws:
         raise error_of(flaws)
-    return change.made() if change.any() else cluster
+    changed = change.made() if change.any() else cluster
+    return changed if guarantee is None else evolve(changed, guarantee=amended(changed.guarantee, guarantee))
 
 
 def fresh_names(prefix: str, taken: Collection[str]) -> Iterator[str]:
