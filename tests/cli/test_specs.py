@@ -25,15 +25,30 @@ PARSE_NODE, PARSE_VM = parse_spec(Node, "most"), parse_spec(VM)
             {"memory": "1TiB", "price": Fraction(5, 2), "most": 4, "tags": ["a", "b"]},
         ),
         ("1TiB,resources.vcpu=64", None, 1, {"memory": "1TiB", "resources": {"vcpu": 64}}),
+        ("1TiB,headroom=0.1", None, 1, {"memory": "1TiB", "headroom": Fraction(1, 10)}),
+        ("1TiB,headroom=10%", None, 1, {"memory": "1TiB", "headroom": Fraction(1, 10)}),
+        ("1TiB,headroom=16GiB", None, 1, {"memory": "1TiB", "headroom": "16GiB"}),
+        (
+            "1TiB,max_vm.memory=64GiB,max_vm.vcpu=16",
+            None,
+            1,
+            {"memory": "1TiB", "max_vm": {"memory": "64GiB", "vcpu": 16}},
+        ),
     ],
 )
 def test_what_is_spelt_is_read(text, name, count, fields):
-    assert PARSE_NODE(text) == Spec(name, count, {"tags": [], "resources": {}} | fields)
+    assert PARSE_NODE(text) == Spec(name, count, fields)
 
 
 def test_vms_have_fields_of_their_own():
     spec = PARSE_VM("db:64GiB,node=n1,protected=false,movable=yes,priority=-2")
     assert next(made(VM, [spec], (), "x")) == VM("db", "64GiB", "n1", protected=False, movable=True, priority=-2)
+
+
+def test_what_vms_take_and_prefer():
+    spec = PARSE_VM("db:64GiB,overhead=256MiB,home=n1,used=2GiB,movable=cold")
+    expected = VM("db", "64GiB", overhead=256, home="n1", used=2048, movable="cold")
+    assert next(made(VM, [spec], (), "x")) == expected
 
 
 @pytest.mark.parametrize(
@@ -47,6 +62,11 @@ def test_vms_have_fields_of_their_own():
         ("1GiB,domain=a,domain=b", "twice"),
         ("1GiB,price=cheap", "not a number"),
         ("1GiB,price=1/0", "not a number"),
+        ("1GiB,price=1e999999999", "not a number"),
+        ("1GiB,headroom=1.5", "neither a share nor memory"),
+        ("1GiB,headroom=some", "'some' is not memory"),
+        ("1GiB,max_vm.memory=8GB", "write 8GiB"),
+        ("1GiB,max_vm=8GiB", "not one of memory, .*max_vm.NAME"),
         ("1GiB,most=-x", "whole number"),
         ("1GiB,resources.vcpu=1.5", "whole number"),
     ],

@@ -184,12 +184,26 @@ class TestReading:
             tags=["gpu"],
             price=1.5,
             resources={"vcpu": 64},
+            headroom=8192,
+            max_vm={"memory": 32768, "vcpu": 16},
             meta={"a": 1},
         )
-        assert cluster.vms[0] == VM("a", 8192, "n1", target="n2", movable=False, priority=3, tags=["db"], resources={"vcpu": 8})
+        assert cluster.vms[0] == VM(
+            "a",
+            8192,
+            "n1",
+            target="n2",
+            movable=False,
+            priority=3,
+            tags=["db"],
+            resources={"vcpu": 8},
+            overhead=256,
+            home="n2",
+            used=2048,
+        )
         assert [vm.memory for vm in cluster.vms] == [8192, 8192, 524288]
         assert cluster.rules == (
-            Apart(["a", "b"], weight=2, during_failover=False),
+            Apart(["a", "b"], weight=2, during_failover=False, name="db"),
             Together(["b", "c"], must=False),
             OnlyOn(["a"], ["n1", "n2"]),
             NotOn(Tag("web"), Tag("gpu")),
@@ -291,7 +305,7 @@ class TestWriting:
         cluster = Cluster(
             [Node("n", 1024, reserve=1, price=1.25, tags=["b", "a"], state="maintenance", meta={"k": [1]})],
             [VM("a", 1, "n", protected=False, tags=["y", "x"], resources={"vcpu": 2}, meta={"z": 1})],
-            [NotOn(Tag("x"), Tag("c"), must=False, weight=3, meta={"why": "x"}), Apart(["a"], scope="domain")],
+            [NotOn(Tag("x"), Tag("c"), must=False, weight=3, meta={"why": "x"}, name="r"), Apart(["a"], scope="domain")],
             Guarantee(failures=2, headroom=0.125),
             overcommit={"vcpu": 1.5},
             soft_resources=["vcpu"],
@@ -313,21 +327,45 @@ class TestWriting:
         ]
         assert document["vms"][0]["tags"] == ["x", "y"]
         assert document["rules"] == [
-            {"kind": "not-on", "vms": {"tag": "x"}, "nodes": {"tag": "c"}, "must": False, "weight": 3, "meta": {"why": "x"}},
+            {
+                "kind": "not-on",
+                "name": "r",
+                "vms": {"tag": "x"},
+                "nodes": {"tag": "c"},
+                "must": False,
+                "weight": 3,
+                "meta": {"why": "x"},
+            },
             {"kind": "apart", "vms": ["a"], "scope": "domain"},
         ]
         assert [list(rule) for rule in document["rules"]] == [
-            ["kind", "vms", "nodes", "must", "weight", "meta"],
+            ["kind", "name", "vms", "nodes", "must", "weight", "meta"],
             ["kind", "vms", "scope"],
         ]
         assert (document["guarantee"], document["overcommit"]) == ({"failures": 2, "headroom": 0.125}, {"vcpu": 1.5})
         assert json.loads(json.dumps(document)) == document
         assert from_document(document) == cluster
 
+    def test_amounts_are_written_with_their_unit_and_shares_without(self) -> None:
+        cluster = Cluster(
+            [Node("a", 4096, headroom=0.125, max_vm={"vcpu": 4, "memory": 2048}), Node("b", 4096, headroom=1024), Node("c", 9)],
+            [VM("v", 1, overhead=1024, used=0, home="b", movable="cold"), VM("w", 1, movable=False)],
+        )
+        document = to_document(cluster)
+        assert [list(node.items())[2:] for node in document["nodes"]] == [
+            [("headroom", 0.125), ("max_vm", {"vcpu": 4, "memory": "2GiB"})],
+            [("headroom", "1GiB")],
+            [],
+        ]
+        assert [list(vm.items())[4:] for vm in document["vms"]] == [
+            [("movable", "cold"), ("overhead", "1GiB"), ("home", "b"), ("used", "0MiB")],
+            [("movable", False)],
+        ]
+
     def test_one_line_to_each_entry(self) -> None:
         cluster = from_document(good())
         lines = dumps(cluster).splitlines()
-        assert len([line for line in lines if '"name": ' in line]) == 6
+        assert len([line for line in lines if line.startswith('    {"name": ')]) == 6
         assert len([line for line in lines if '"kind": ' in line]) == 4
         assert [line for line in dumps(cluster, form="yaml").splitlines() if "name: b" in line] == [
             "- {name: b, memory: 8GiB, node: null, running: true}"
@@ -592,12 +630,16 @@ def _nodes(name: str, pools: list[str]) -> st.SearchStrategy[Node]:
         tags=tags,
         price=numbers,
         resources=resources,
+        headroom=st.none() | st.integers(0, 1) | st.floats(0, 1, exclude_max=True),
+        max_vm=st.dictionaries(words, st.integers(1, 2**26), max_size=2),
         meta=metas,
     )
 
 
 def _vms(name: str, pools: list[str], nodes: list[Node]) -> st.SearchStrategy[VM]:
-    flags = {key: st.booleans() for key in ("running", "movable", "protected", "evictable")}
+    flags: dict[str, Any] = {key: st.booleans() for key in ("running", "protected", "evictable")}
+    flags |= {"movable": st.sampled_from([True, False, "cold"]), "overhead": st.integers(0, 2**26)}
+    flags |= {"home": st.none() | words, "used": st.none() | st.integers(0, 2**26)}
 
     def within(pool: str) -> st.SearchStrategy[VM]:
         hosts = [node.name for node in nodes if node.pool == pool]
@@ -624,6 +666,7 @@ def _rules(vms: list[VM], nodes: list[Node]) -> st.SearchStrategy[Any]:
     if nodes:
         hosts |= st.lists(st.sampled_from([node.name for node in nodes]), min_size=1, unique=True)
     common = {"must": st.just(False), "weight": st.integers(1, 99), "during_failover": st.booleans(), "meta": metas}
+    common["name"] = st.none() | words
     return st.one_of(
         st.builds(Apart, members, scope=st.sampled_from(["node", "domain"]), **common),
         st.builds(Together, members, **common),

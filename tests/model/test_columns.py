@@ -77,6 +77,56 @@ def test_never_equal_to_what_is_no_sequence(cluster: Cluster) -> None:
     assert cluster.nodes != {"n0": 9}
 
 
+@pytest.fixture
+def described() -> Cluster:
+    """A cluster whose nodes and VMs say more than what has always been said."""
+    return Cluster(
+        [Node("n", 9, headroom=2, max_vm={"memory": 4}), Node("m", 9, headroom=0.5), Node("o", 9)],
+        [
+            VM("a", 1, "n", movable="cold", overhead=2, home="m", used=0),
+            VM("b", 1, movable=False, home="gone"),
+            VM("c", 1, "m", used=7),
+            VM("d", 1),
+        ],
+    )
+
+
+def test_what_is_described_comes_back(described: Cluster) -> None:
+    assert [node.headroom for node in described.nodes] == [2, 0.5, None]
+    assert [node.max_vm for node in described.nodes] == [{"memory": 4}, {}, {}]
+    assert [vm.movable for vm in described.vms] == ["cold", False, True, True]
+    assert [vm.movable for vm in described.vms[1:]] == [False, True, True]
+    assert [(vm.overhead, vm.home, vm.used) for vm in described.vms] == [
+        (2, "m", 0),
+        (0, "gone", None),
+        (0, None, 7),
+        (0, None, None),
+    ]
+    assert described.vms.movable.tolist() == [False, False, True, True]
+    assert described.vms.cold.tolist() == [True, False, False, False]
+    assert pickle.loads(pickle.dumps(described)) == described == Cluster(list(described.nodes), list(described.vms))
+    assert described.vms[2:].followed_by(described.vms[:2]) == [*described.vms[2:], *described.vms[:2]]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [VM("v", 1, overhead=1), VM("v", 1, home="n"), VM("v", 1, used=0), VM("v", 1, movable=False), VM("v", 1, movable="cold")],
+)
+def test_what_is_said_more_makes_a_difference(other: VM) -> None:
+    cluster = Cluster([Node("n", 9)], [other])
+    assert cluster != Cluster([Node("n", 9)], [VM("v", 1)])
+    assert cluster.vms == [other]
+
+
+def test_overhead_from_arrays() -> None:
+    cluster = Cluster.from_arrays(node_memory=[9], vm_memory=[1, 2], vm_overhead=np.array([0, 3], np.uint8))
+    assert list(cluster.vms) == [VM("vm0", 1), VM("vm1", 2, overhead=3)]
+    for bad, place in (([0, -1], "vm_overhead[1]"), ([0], "vm_overhead"), ([0.5, 1], "vm_overhead")):
+        with pytest.raises(InputError) as caught:
+            Cluster.from_arrays(node_memory=[9], vm_memory=[1, 2], vm_overhead=bad)
+        assert [flaw.place for flaw in caught.value.flaws] == [place]
+
+
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
 def test_copies_are_equal(cluster: Cluster, copied: Any) -> None:
     twin = copied(cluster)

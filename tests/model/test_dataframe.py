@@ -22,7 +22,7 @@ from vmplace.report.nodes import Figures
 from vmplace.testing import clusters
 
 NODE_KEYS = ("name", "memory", "reserve", "state", "pool")
-VM_KEYS = ("name", "memory", "node", "running", "movable", "protected", "priority", "pool")
+VM_KEYS = ("name", "memory", "node", "running", "movable", "protected", "priority", "pool", "overhead", "home", "used")
 Make = Callable[[Mapping[str, Any]], Any]
 
 
@@ -169,6 +169,26 @@ def test_bad_entries(make: Make, column: dict[str, Any], place: str, said: str) 
     ((found, message),) = refused(make(vms(**column)))
     assert found == place
     assert said in message
+
+
+def test_further_keys(make: Make) -> None:
+    guests = [VM("a", 1, overhead=2, home="n", used=3), VM("b", 2, home="gone"), VM("c", 2, used=0)]
+    cluster = Cluster.from_frame(make(table(guests, ("name", "memory", "overhead", "home", "used"))), make(nodes()))
+    assert list(cluster.vms) == guests
+    texts = {"name": ["a", "b"], "memory": [1, 2], "overhead": ["1GiB", "0MiB"], "movable": ["cold", "cold"]}
+    assert list(Cluster.from_frame(make(texts), make(nodes())).vms) == [
+        VM("a", 1, overhead=1024, movable="cold"),
+        VM("b", 2, movable="cold"),
+    ]
+
+
+def test_further_keys_of_nodes() -> None:
+    more = {"headroom": [None, "2MiB"], "max_vm": [{"memory": "4MiB"}, {}]}
+    cluster = Cluster.from_frame(vms(movable=[False, "cold"]), nodes(**more))
+    assert list(cluster.nodes) == [Node("n", 9, max_vm={"memory": 4}), Node("m", 8, headroom=2)]
+    assert list(cluster.vms) == [VM("a", 1, movable=False), VM("b", 2, movable="cold")]
+    assert refused(vms(), nodes(headroom=[9, 9])) == [("nodes[1].headroom", "9MiB is more than the 8MiB for VMs: write less")]
+    assert refused(vms(movable=[True, "warm"])) == [("vms[1].movable", "'warm' is not one of true, false, 'cold'")]
 
 
 def test_bad_entries_that_only_lists_can_hold() -> None:

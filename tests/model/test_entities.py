@@ -16,12 +16,14 @@ from vmplace.model.guarantee import Guarantee
 
 SAMPLES: list[Any] = [
     Node("n", "64GiB", reserve="1GiB", tags=["a"], price=0.1, resources={"vcpu": 2}, meta={"x": [1]}),
+    Node("n", 8, headroom="1MiB", max_vm={"memory": 4, "vcpu": 2}),
+    VM("v", 1, movable="cold", overhead=1, home="n", used=0),
     VM("v", 1, "n", target="m", tags={"t"}, priority=-2, resources={"vcpu": 2}),
     Tag("t"),
     Apart(["a", "b"], scope="domain", meta={"x": 1}),
     Together(Tag("t"), must=False, weight=3),
     OnlyOn(["a"], ["n"]),
-    NotOn({"tag": "t"}, Tag("u"), during_failover=False),
+    NotOn({"tag": "t"}, Tag("u"), during_failover=False, name="r"),
     Guarantee(failures=2, headroom=0.1),
 ]
 
@@ -70,8 +72,40 @@ def test_defaults() -> None:
     assert (guarantee.failures, guarantee.scope, guarantee.sequence, guarantee.restart) == (1, "node", "at-once", "planned")
     assert (guarantee.policy, guarantee.order, guarantee.headroom) == (None, None, 0)
     assert all(not thing.meta for thing in (node, vm, rule, guarantee))
+    assert (node.headroom, node.max_vm, rule.name) == (None, {}, None)
+    assert (vm.overhead, vm.home, vm.used) == (0, None, None)
     assert not node.resources
     assert not vm.resources
+
+
+@pytest.mark.parametrize(
+    ("given", "held"),
+    [
+        (0, Fraction(0)),
+        (0.1, Fraction(1, 10)),
+        (Fraction(1, 3), Fraction(1, 3)),
+        ("0MiB", 0),
+        ("1GiB", 1024),
+        (1024, 1024),
+        (1, 1),
+    ],
+)
+def test_headroom_is_a_share_or_an_amount(given: Any, held: Any) -> None:
+    found = Node("n", 4096, headroom=given)
+    assert (found.headroom, type(found.headroom)) == (held, type(held))
+    assert attrs.evolve(found) == found
+
+
+def test_headroom_may_be_all_and_no_more() -> None:
+    assert Node("n", 9, reserve=1, headroom="8MiB").headroom == 8
+    with pytest.raises(InputError, match="headroom: 9MiB is more than the 8MiB for VMs: write less"):
+        Node("n", 9, reserve=1, headroom="9MiB")
+
+
+def test_max_vm_lists_all_that_is_wrong() -> None:
+    with pytest.raises(InputError) as caught:
+        Node("n", 9, max_vm={"memory": "8G", "vcpu": -1, "gpu": 2})
+    assert [flaw.place for flaw in caught.value.flaws] == ["max_vm.memory", "max_vm.vcpu"]
 
 
 def test_usable_memory() -> None:

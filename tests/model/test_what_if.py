@@ -44,6 +44,12 @@ def test_what_was_on_a_node_that_goes_waits_and_what_was_stopped_goes_along():
     ]
 
 
+def test_homes_forget_a_node_that_goes():
+    cluster = Cluster([Node("n", 9), Node("m", 9)], [VM("a", 1, "n", home="m"), VM("b", 1, "m", home="n"), VM("c", 1)])
+    assert [vm.home for vm in what_if(cluster, remove_nodes=["m"]).vms] == [None, "n", None]
+    assert [vm.home for vm in what_if(cluster, remove_vms=["a"]).vms] == ["n", None]
+
+
 def test_rules_forget_what_is_gone_and_are_dropped_when_they_say_nothing():
     left = what_if(CLUSTER, remove_nodes=["n1", "n3"])
     assert left.rules == (Apart(["a", "b"]), OnlyOn(["a"], ["n2"]))

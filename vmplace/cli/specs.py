@@ -16,11 +16,16 @@ from vmplace.model.what_if import fresh_names
 __all__ = ["Spec", "made", "parse_amount", "parse_bundle", "parse_spec"]
 
 _COUNTED = re.compile(r"(?:(\d{1,6})x)?(.+)", re.ASCII | re.DOTALL)
+_NUMBER = re.compile(r"[-+]?[0-9./]{1,40}(e[-+]?[0-9]{1,2})?", re.ASCII | re.IGNORECASE)
+
+_AMOUNTS: Mapping[type, Collection[str]] = {Node: ("resources", "max_vm"), VM: ("resources",)}
+"""Mappings of amounts by resource, written as `max_vm.vcpu=16`."""
+
 _FLAGS = {"true": True, "yes": True, "false": False, "no": False}
 
 _KEYS: Mapping[type, Collection[str]] = {
-    Node: ("memory", "reserve", "state", "domain", "pool", "tag", "price"),
-    VM: ("memory", "node", "pool", "tag", "priority", "protected", "movable", "evictable"),
+    Node: ("memory", "reserve", "state", "domain", "pool", "tag", "price", "headroom"),
+    VM: ("memory", "node", "pool", "tag", "priority", "protected", "movable", "evictable", "overhead", "home", "used"),
 }
 
 Thing = TypeVar("Thing", Node, VM)
@@ -38,26 +43,29 @@ class Spec:
 def parse_spec(kind: type, *more: str) -> Callable[[str], Spec]:
     """A parser of ``[NAME:][COUNTx]MEMORY[,KEY=VALUE]...`` for nodes or VMs, with `more` keys than these have.
 
-    A key ``resources.vcpu`` is an amount of a further resource; ``tag`` may come several times.
+    A key ``resources.vcpu`` is an amount of a further resource, and ``max_vm.memory`` the most that a VM may have of it; ``tag``
+    may come several times.
     """
     known = (*_KEYS[kind], *more)
+    amounts = _AMOUNTS[kind]
 
     def parse(text: str) -> Spec:
         head, colon, rest = text.partition(":")
         name = head if colon and "=" not in head and "," not in head else None
-        count, fields = 1, {}
-        tags, resources = [], {}
+        count, fields = 1, dict[str, Any]()
         for part in (text if name is None else rest).split(","):
             key, equals, value = part.partition("=")
             if not equals:
                 found = _COUNTED.fullmatch(part)
                 key, value, count = "memory", found[2] if found else "", int(found[1] or 1) if found else 1
+            group, dot, resource = key.partition(".")
             if key == "tag":
-                tags.append(value)
-            elif key.startswith("resources."):
-                resources[key.removeprefix("resources.")] = parse_whole_text(value)
+                fields.setdefault("tags", []).append(value)
+            elif dot and group in amounts:
+                parse_one = _digits if (group, resource) == ("max_vm", "memory") else parse_whole_text
+                fields.setdefault(group, {})[resource] = parse_one(value)
             elif key not in known:
-                raise ValueError(f"{short(key)} is not one of {', '.join(known)}, resources.NAME")
+                raise ValueError(f"{short(key)} is not one of {', '.join([*known, *(f'{name}.NAME' for name in amounts)])}")
             elif key in fields:
                 raise ValueError(f"{key} is given twice in {short(text)}: give it once")
             else:
@@ -66,7 +74,7 @@ def parse_spec(kind: type, *more: str) -> Callable[[str], Spec]:
             raise ValueError(f"{short(text)} gives no memory: write it like 512GiB")
         if not count:
             raise ValueError(f"{short(text)} asks for 0: write 1x or more")
-        return Spec(name, count, fields | {"tags": tags, "resources": resources})
+        return Spec(name, count, fields)
 
     return parse
 
@@ -122,8 +130,12 @@ def parse_whole_text(text: str) -> int:
 
 
 def _value(key: str, text: str) -> Any:
-    if key in ("memory", "reserve"):
+    if key in ("memory", "reserve", "overhead", "used"):
         return _digits(text)
+    if key == "headroom":
+        return _share_or_memory(text)
+    if key == "movable" and text == "cold":
+        return text
     if key in ("protected", "movable", "evictable"):
         if text not in _FLAGS:
             raise ValueError(f"{key}: {short(text)} is neither true nor false")
@@ -132,11 +144,27 @@ def _value(key: str, text: str) -> Any:
         sign = -1 if text.startswith("-") else 1
         return sign * parse_whole_text(text.removeprefix("-"))
     if key == "price":
-        try:
-            return Fraction(text)
-        except (ValueError, ZeroDivisionError):
-            raise ValueError(f"price: {short(text)} is not a number") from None
+        number = _number(text)
+        if number is None:
+            raise ValueError(f"price: {short(text)} is not a number")
+        return number
     return text
+
+
+def _share_or_memory(text: str) -> Fraction | int | str:
+    """A share such as 0.1 or 10%, or memory."""
+    share = _number(text.removesuffix("%"))
+    if share is None:
+        return text
+    return share / 100 if text.endswith("%") else share
+
+
+def _number(text: str) -> Fraction | None:
+    """A number that is short enough to be taken exactly; None for any other text."""
+    try:
+        return Fraction(text) if _NUMBER.fullmatch(text) else None
+    except (ValueError, ZeroDivisionError):
+        return None
 
 
 def _digits(text: str) -> int | str:

@@ -23,7 +23,7 @@ from vmplace.model.units import format_memory, short
 
 __all__ = ["document_parts", "lines", "to_document"]
 
-_LAST = ("must", "weight", "during_failover", "meta")
+_RANK = ("kind", "name", "vms", "nodes", "scope", "must", "weight", "during_failover", "meta").index
 
 Write = Callable[[Any], dict[str, Any]]
 
@@ -60,11 +60,12 @@ def document_parts(cluster: Cluster) -> dict[str, Any]:
 
 
 def _nodes(nodes: NodeColumns, flaws: list[Flaw]) -> list[dict[str, Any]]:
-    for index in _unusual(nodes, "price"):
-        try:
-            _decimal(f"nodes[{index}].price", nodes.price[index])
-        except InputError as error:
-            flaws.extend(error.flaws)
+    for key in ("price", "headroom"):
+        for index in _unusual(nodes, key):
+            try:
+                _HOOKS[key](getattr(nodes, key)[index])
+            except InputError as error:
+                flaws.extend(within(f"nodes[{index}]", error.flaws))
     return [] if flaws else list(_entries(nodes, ("name", "memory")))
 
 
@@ -102,8 +103,8 @@ def _unusual(columns: NodeColumns | VMColumns, key: str) -> list[int]:
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
-    members = _RULES[type(rule)](rule)
-    return {"kind": rule.kind, **members, **{key: members.pop(key) for key in _LAST if key in members}}
+    members = {"kind": rule.kind} | _RULES[type(rule)](rule)
+    return {key: members[key] for key in sorted(members, key=_RANK)}
 
 
 def _careful(place: str, write: Write, part: Any, flaws: list[Flaw]) -> dict[str, Any]:
@@ -159,6 +160,10 @@ _CONVERTER = cattrs.Converter()
 _HOOKS: Mapping[str, Callable[[Any], Any]] = {
     "memory": format_memory,
     "reserve": format_memory,
+    "overhead": format_memory,
+    "used": format_memory,
+    "headroom": lambda headroom: format_memory(headroom) if isinstance(headroom, int) else _decimal("headroom", headroom),
+    "max_vm": lambda most: {key: format_memory(amount) if key == "memory" else amount for key, amount in most.items()},
     "tags": sorted,
     "resources": dict,
     "meta": dict,

@@ -11,7 +11,7 @@ from vmplace.model.errors import Flaw, InputError
 from vmplace.model.labels import Numbered
 from vmplace.model.units import MAX_MEMORY, short
 
-__all__ = ["checked_names", "frozen_array", "index_array", "memory_array", "name_flaws"]
+__all__ = ["checked_names", "frozen_array", "index_array", "memory_array", "name_flaws", "reserve_array"]
 
 
 def frozen_array(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -23,6 +23,11 @@ def frozen_array(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def memory_array(place: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Memory in MiB, shape (n_entries,); raises InputError for the first bad entry."""
     return _between(place, values, 1, MAX_MEMORY, f"not within 1 to {MAX_MEMORY} MiB")
+
+
+def reserve_array(place: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Memory in MiB that may be zero, shape (n_entries,); raises InputError for the first bad entry."""
+    return _between(place, values, 0, MAX_MEMORY, f"not within 0 to {MAX_MEMORY} MiB")
 
 
 def index_array(place: str, values: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]:

@@ -105,6 +105,7 @@ class Cluster:
         node_memory: npt.ArrayLike,
         vm_memory: npt.ArrayLike,
         vm_node: npt.ArrayLike | None = None,
+        vm_overhead: npt.ArrayLike | None = None,
         node_names: Sequence[str] | None = None,
         vm_names: Sequence[str] | None = None,
         guarantee: Guarantee | None = None,
@@ -119,6 +120,8 @@ class Cluster:
             Reserved memory of each VM in MiB, shape (n_vms,), integers.
         vm_node
             Index of each VM's node, shape (n_vms,), integers; -1 for a VM without one. None: all wait.
+        vm_overhead
+            Memory of each VM's hypervisor process beside its own, in MiB, shape (n_vms,), integers. None: none.
         node_names, vm_names
             Unique names; by default ``n0, n1, ...`` and ``vm0, vm1, ...``.
         guarantee
@@ -130,7 +133,7 @@ class Cluster:
             (a ValueError) that names the first bad entry of each column.
         """
         nodes = NodeColumns.of(node_memory, node_names)
-        vms = VMColumns.of(vm_memory, vm_node, vm_names, nodes.names)
+        vms = VMColumns.of(vm_memory, vm_node, vm_names, nodes.names, vm_overhead)
         return cls(nodes, vms, (), guarantee or Guarantee())
 
     @classmethod
@@ -143,9 +146,10 @@ class Cluster:
         ----------
         vms
             ``name``, ``memory`` and, where wanted, ``node`` (the name of its node; null: none), ``running``, ``movable``,
-            ``protected``, ``priority``, ``pool``; n_vms rows.
+            ``protected``, ``priority``, ``pool``, ``overhead``, ``home``, ``used``; n_vms rows.
         nodes
-            ``name``, ``memory`` and, where wanted, ``reserve``, ``state``, ``pool``; n_nodes rows.
+            ``name``, ``memory`` and, where wanted, ``reserve``, ``state``, ``pool``, ``headroom``, ``max_vm`` (mappings);
+            n_nodes rows.
         rules
             They name VMs by lists; no tag is in a table.
         guarantee

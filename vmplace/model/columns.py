@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import Factory, evolve, field, frozen
 
-from vmplace.model.arrays import checked_names, index_array, memory_array
+from vmplace.model.arrays import checked_names, index_array, memory_array, reserve_array
 from vmplace.model.entities import VM, Node
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.labels import Labels, constant
@@ -110,7 +110,7 @@ class _Columns(Sequence[_T]):
         values = column if part == slice(None) else column[part]  # names that are numbered come one by one
         if isinstance(values, np.ndarray):
             return values.tolist()  # type: ignore[no-any-return]
-        return map(dict, values) if key in ("resources", "meta") else values
+        return map(dict, values) if key in ("resources", "max_vm", "meta") else values
 
 
 # What a column holds unless it is given: the same for each, which takes no memory for each.
@@ -130,7 +130,7 @@ class NodeColumns(_Columns[Node]):
     ----------
     memory, reserve
         In MiB, shape (n_nodes,).
-    names, state, pool, domain, tags, price, resources, meta
+    names, state, pool, domain, tags, price, resources, headroom, max_vm, meta
         As long; a domain that is empty is none.
     """
 
@@ -145,6 +145,8 @@ class NodeColumns(_Columns[Node]):
     tags: Labels[frozenset[str]] = field(default=_labelled(frozenset()))
     price: Labels[Fraction] = field(default=_labelled(Fraction(1)))
     resources: Labels[Mapping[str, int]] = field(default=_labelled({}))
+    headroom: Labels[Fraction | int | None] = field(default=_labelled(None))
+    max_vm: Labels[Mapping[str, int]] = field(default=_labelled({}))
     meta: Labels[Mapping[str, Any]] = field(default=_labelled({}))
 
     @classmethod
@@ -169,6 +171,8 @@ class NodeColumns(_Columns[Node]):
             tags=Labels.of([node.tags for node in held]),
             price=Labels.of([node.price for node in held]),
             resources=Labels.of([node.resources for node in held]),
+            headroom=Labels.of([node.headroom for node in held]),
+            max_vm=Labels.of([node.max_vm for node in held]),
             meta=Labels.of([node.meta for node in held]),
         )
 
@@ -201,10 +205,12 @@ class VMColumns(_Columns[VM]):
         In MiB, shape (n_vms,).
     node, target
         Indices into `node_names`, -1 for none, shape (n_vms,).
-    running, movable, protected, priority, evictable
-        Shape (n_vms,).
-    names, pool, tags, resources, meta
-        As long.
+    running, movable, cold, protected, priority, evictable
+        Shape (n_vms,); `movable` is live migration, and what moves by being stopped and started is `cold`.
+    overhead, used
+        In MiB, shape (n_vms,); -1 where what the guest uses is unknown.
+    names, pool, tags, resources, home, meta
+        As long; a home that is empty is none, and one that is no node's name is kept as it is.
     """
 
     kind = VM
@@ -215,6 +221,7 @@ class VMColumns(_Columns[VM]):
     node_names: Sequence[str]
     running: BoolArray = field(default=_filled(np.True_))
     movable: BoolArray = field(default=_filled(np.True_))
+    cold: BoolArray = field(default=_filled(np.False_))
     protected: BoolArray = field(default=_filled(np.True_))
     priority: IntArray = field(default=_filled(np.int64(0)))
     pool: Labels[str] = field(default=_labelled("default"))
@@ -222,18 +229,32 @@ class VMColumns(_Columns[VM]):
     target: IntArray = field(default=_filled(np.int64(-1)))
     tags: Labels[frozenset[str]] = field(default=_labelled(frozenset()))
     resources: Labels[Mapping[str, int]] = field(default=_labelled({}))
+    overhead: IntArray = field(default=_filled(np.int64(0)))
+    home: Labels[str] = field(default=_labelled(""))
+    used: IntArray = field(default=_filled(np.int64(-1)))
     meta: Labels[Mapping[str, Any]] = field(default=_labelled({}))
 
     @classmethod
     def of(
-        cls, memory: npt.ArrayLike, node: npt.ArrayLike | None, names: Iterable[str] | None, node_names: Sequence[str]
+        cls,
+        memory: npt.ArrayLike,
+        node: npt.ArrayLike | None,
+        names: Iterable[str] | None,
+        node_names: Sequence[str],
+        overhead: npt.ArrayLike | None = None,
     ) -> "VMColumns":
         """Columns from anything array-like; raises InputError for a bad entry."""
         column = memory_array("vm_memory", memory)
         where = constant(np.int64(-1), len(column)) if node is None else index_array("vm_node", node, len(node_names))
-        if len(where) != len(column):
-            raise InputError([Flaw("vm_node", f"{len(where)} entries for {len(column)} VMs: give one for each", "length")])
-        return cls(column, where, checked_names("vm_names", names, len(column), "vm"), node_names)
+        beside = constant(np.int64(0), len(column)) if overhead is None else reserve_array("vm_overhead", overhead)
+        flaws = [
+            Flaw(place, f"{len(given)} entries for {len(column)} VMs: give one for each", "length")
+            for place, given in (("vm_node", where), ("vm_overhead", beside))
+            if len(given) != len(column)
+        ]
+        if flaws:
+            raise InputError(flaws)
+        return cls(column, where, checked_names("vm_names", names, len(column), "vm"), node_names, overhead=beside)
 
     @classmethod
     def holding(cls, vms: Iterable[VM]) -> "VMColumns":
@@ -251,7 +272,8 @@ class VMColumns(_Columns[VM]):
             names=[vm.name for vm in held],
             node_names=tuple(filter(None, named)),
             running=_array([vm.running for vm in held], np.bool_),
-            movable=_array([vm.movable for vm in held], np.bool_),
+            movable=_array([vm.movable is True for vm in held], np.bool_),
+            cold=_array([vm.movable == "cold" for vm in held], np.bool_),
             protected=_array([vm.protected for vm in held], np.bool_),
             priority=_array([vm.priority for vm in held], np.int64),
             pool=Labels.of([vm.pool for vm in held]),
@@ -259,6 +281,9 @@ class VMColumns(_Columns[VM]):
             target=_array(list(map(index.__getitem__, targets)), np.int64),
             tags=Labels.of([vm.tags for vm in held]),
             resources=Labels.of([vm.resources for vm in held]),
+            overhead=_array([vm.overhead for vm in held], np.int64),
+            home=Labels.of([vm.home or "" for vm in held]),
+            used=_array([-1 if vm.used is None else vm.used for vm in held], np.int64),
             meta=Labels.of([vm.meta for vm in held]),
         )
 
@@ -282,7 +307,12 @@ class VMColumns(_Columns[VM]):
     def values(self, key: str, part: slice = slice(None)) -> Iterable[Any]:
         if key in ("node", "target"):
             return (None if node < 0 else self.node_names[node] for node in getattr(self, key)[part].tolist())
-        return super().values(key, part)
+        if key == "movable" and self.cold.any():
+            return np.where(self.cold[part], "cold", self.movable[part].astype(object)).tolist()  # type: ignore[no-any-return]
+        values = super().values(key, part)
+        if key == "used":
+            return (None if used < 0 else used for used in values)
+        return (home or None for home in values) if key == "home" else values
 
     def _comparable(self, other: "VMColumns") -> bool:
         return _same_entries(self.node_names, other.node_names)

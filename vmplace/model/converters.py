@@ -5,13 +5,13 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
 
 from vmplace.model.errors import Flaw, InputError
-from vmplace.model.units import short
+from vmplace.model.units import parse_memory, parse_reserve, short
 
 __all__ = [
     "POLICIES",
@@ -22,10 +22,15 @@ __all__ = [
     "parse_flag",
     "parse_headroom",
     "parse_mapping",
+    "parse_max_vm",
     "parse_meta",
+    "parse_movable",
     "parse_name",
     "parse_names",
+    "parse_node_headroom",
+    "parse_optional_memory",
     "parse_optional_name",
+    "parse_optional_text",
     "parse_order",
     "parse_policy",
     "parse_ratios",
@@ -117,6 +122,16 @@ def parse_optional_name(value: object) -> str | None:
     return None if value is None else parse_name(value)
 
 
+def parse_optional_text(value: object) -> str | None:
+    """A non-empty string, or None."""
+    return None if value is None else parse_text(value)
+
+
+def parse_optional_memory(value: object) -> int | None:
+    """Memory in MiB, zero allowed, or None."""
+    return None if value is None else parse_reserve(value)
+
+
 def parse_names(value: object) -> tuple[str, ...]:
     """A list of non-empty strings, none twice."""
     if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, Mapping):
@@ -148,6 +163,15 @@ def parse_flag(value: object) -> bool:
     """True or False, and nothing that merely counts as such."""
     if not isinstance(value, bool | np.bool_):
         raise ValueError(f"{short(value)} is neither true nor false")
+    return bool(value)
+
+
+def parse_movable(value: object) -> bool | Literal["cold"]:
+    """True, False, or ``cold``: movable by being stopped and started."""
+    if isinstance(value, str) and value == "cold":
+        return "cold"
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{short(value)} is not one of true, false, 'cold'")
     return bool(value)
 
 
@@ -222,6 +246,20 @@ def parse_headroom(value: object) -> Fraction:
     return share
 
 
+def parse_node_headroom(value: object) -> Fraction | int | None:
+    """A share from 0 up to, not including, 1 (a Fraction), an amount of memory in MiB (an int), or None."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return parse_reserve(value)
+    share = _exact(value)
+    if 0 <= share < 1:
+        return share
+    if share.denominator != 1 or share < 0:
+        raise ValueError(f"{short(value)} is neither a share nor memory: write 0.1 for 10 %, or an amount such as '16GiB'")
+    return parse_memory(int(share))
+
+
 def parse_mapping(value: object) -> Mapping[str, Any]:
     """A mapping with string keys; its values may be anything."""
     if isinstance(value, dict) and not value:
@@ -252,6 +290,11 @@ def parse_meta(value: object) -> Mapping[str, Any]:
 def parse_resources(value: object) -> Mapping[str, int]:
     """Amounts of further resources: names to whole numbers of zero or more."""
     return _values(parse_mapping(value), parse_count)
+
+
+def parse_max_vm(value: object) -> Mapping[str, int]:
+    """The most that one VM may have of each resource: memory in MiB, of others a whole number of zero or more."""
+    return _values(parse_mapping(value), parse_count, {"memory": parse_memory})
 
 
 def parse_ratios(value: object) -> Mapping[str, Fraction]:
@@ -286,11 +329,13 @@ def _one_of(value: object, *words: str) -> str:
     return value
 
 
-def _values(mapping: Mapping[str, Any], convert: Callable[[object], Any]) -> Mapping[str, Any]:
+def _values(
+    mapping: Mapping[str, Any], convert: Callable[[object], Any], special: Mapping[str, Callable[[object], Any]] | None = None
+) -> Mapping[str, Any]:
     converted, flaws = {}, []
     for key, value in mapping.items():
         try:
-            converted[parse_text(key)] = convert(value)
+            converted[parse_text(key)] = ((special or {}).get(key) or convert)(value)
         except ValueError as error:
             flaws.append(Flaw(member_place("", key), str(error)))
     if flaws:

@@ -5,7 +5,7 @@ A table is asked for the names of its columns and for `table[name]`, no more, so
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from itertools import chain, count, islice
 from typing import Any, TypeVar
 
 import attrs
@@ -15,12 +15,21 @@ from attrs import frozen
 
 from vmplace.model.arrays import frozen_array, name_flaws
 from vmplace.model.columns import IntArray, NodeColumns, VMColumns
-from vmplace.model.converters import parse_flag, parse_name, parse_state, parse_text, parse_whole
-from vmplace.model.entities import VM, Node
+from vmplace.model.converters import (
+    parse_flag,
+    parse_max_vm,
+    parse_movable,
+    parse_name,
+    parse_node_headroom,
+    parse_state,
+    parse_text,
+    parse_whole,
+)
+from vmplace.model.entities import VM, Node, headroom_flaws, reserve_flaws
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.labels import Labels
 from vmplace.model.lookup import closest, did_you_mean
-from vmplace.model.units import format_memory, parse_memory, parse_reserve, short
+from vmplace.model.units import parse_memory, parse_reserve, short
 
 __all__ = ["read_nodes", "read_vms"]
 
@@ -35,11 +44,16 @@ def read_nodes(table: Any) -> NodeColumns:
     """The nodes of a table; raises InputError for what is wrong with it."""
     columns = _read("nodes", table, Node, _NODE)
     nodes = NodeColumns(columns.pop("memory"), columns.pop("name"), **columns)
+    flaws: list[Flaw] = []
     if len(nodes) and nodes.usable.min() <= 0:
         first = int(nodes.usable.argmin())
-        reserve, memory = format_memory(int(nodes.reserve[first])), format_memory(int(nodes.memory[first]))
-        mend = f"{reserve} leaves nothing of {memory}: write less than the memory"
-        raise InputError([Flaw(f"nodes[{first}].reserve", mend)])
+        flaws += reserve_flaws(f"nodes[{first}].reserve", int(nodes.memory[first]), int(nodes.reserve[first]))
+    elif any(isinstance(word, int) for word in nodes.headroom.words):
+        sizes = zip(nodes.usable.tolist(), nodes.headroom, strict=True)
+        over = (headroom_flaws(f"nodes[{i}].headroom", usable, headroom) for i, (usable, headroom) in enumerate(sizes))
+        flaws += islice(chain.from_iterable(over), 1)
+    if flaws:
+        raise InputError(flaws)
     return nodes
 
 
@@ -47,6 +61,9 @@ def read_vms(table: Any, node_names: Sequence[str]) -> VMColumns:
     """The VMs of a table, on nodes of these names; raises InputError for what is wrong with it."""
     columns = _read("vms", table, VM, {**_VM, "node": _hosts(node_names)})
     memory = columns.pop("memory")
+    if "movable" in columns:
+        way = columns["movable"]
+        columns |= {"movable": way.are(True), "cold": way.are("cold")}
     nowhere = np.broadcast_to(np.int64(-1), len(memory))
     return VMColumns(memory, columns.pop("node", nowhere), columns.pop("name"), node_names, **columns)
 
@@ -97,12 +114,12 @@ class _Column:
 
     def array(self, parse: Parse, dtype: type) -> npt.NDArray[Any]:
         """The entries parsed, as an array."""
-        if self._is_ready(parse):
+        if self.is_ready(parse):
             return frozen_array(np.array(self.values, dtype=dtype))
         found, code = self.parsed(parse)
         return frozen_array(np.array(found, dtype=dtype)[code])
 
-    def _is_ready(self, parse: Parse) -> bool:
+    def is_ready(self, parse: Parse) -> bool:
         """Whether it holds whole numbers or flags that are right: those form a range, so that the ends speak for all."""
         values = self.values
         if not isinstance(values, np.ndarray) or not values.size or values.dtype.kind not in "biu":
@@ -134,11 +151,15 @@ def _accepts(parse: Parse, value: Any) -> bool:
     return True
 
 
-def _given(parse: Parse) -> Parse:
+def _given(parse: Parse, *instead: Any) -> Parse:
+    """The parser, with what stands in for a null; where nothing does, a null is refused."""
+
     def parse_given(value: Any) -> Any:
-        if _is_null(value):
+        if not _is_null(value):
+            return parse(value)
+        if not instead:
             raise ValueError("has no value: fill it in")
-        return parse(value)
+        return instead[0]
 
     return parse_given
 
@@ -151,17 +172,23 @@ def _is_null(value: Any) -> bool:
         return not hasattr(value, "__len__")
 
 
-def _numbers(parse: Parse, dtype: type) -> Reader:
-    given = _given(parse)
+def _numbers(parse: Parse, dtype: type, *instead: Any) -> Reader:
+    given = _given(parse, *instead)
     return lambda column: column.array(given, dtype)
 
 
-def _words(parse: Parse) -> Reader:
+def _words(parse: Parse, *instead: Any) -> Reader:
     def read(column: _Column) -> Labels[Any]:
-        words, code = column.parsed(_given(parse))
+        words, code = column.parsed(_given(parse, *instead))
         return Labels(tuple(words), frozen_array(code))
 
     return read
+
+
+def _movable(column: _Column) -> Labels[Any]:
+    if column.is_ready(parse_flag):
+        return Labels((False, True), frozen_array(np.array(column.values, dtype=np.int64)))
+    return _words(parse_movable)(column)  # type: ignore[no-any-return]
 
 
 def _hosts(node_names: Sequence[str]) -> Reader:
@@ -192,15 +219,20 @@ _NODE: Mapping[str, Reader] = {
     "reserve": _numbers(parse_reserve, np.int64),
     "state": _words(parse_state),
     "pool": _words(parse_text),
+    "headroom": _words(parse_node_headroom, None),
+    "max_vm": _words(parse_max_vm),
 }
 _VM: Mapping[str, Reader] = {
     "name": _names,
     "memory": _numbers(parse_memory, np.int64),
     "running": _numbers(parse_flag, np.bool_),
-    "movable": _numbers(parse_flag, np.bool_),
+    "movable": _movable,
     "protected": _numbers(parse_flag, np.bool_),
     "priority": _numbers(parse_whole, np.int64),
     "pool": _words(parse_text),
+    "overhead": _numbers(parse_reserve, np.int64),
+    "home": _words(parse_name, ""),
+    "used": _numbers(parse_reserve, np.int64, -1),
 }
 
 

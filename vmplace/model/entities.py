@@ -1,18 +1,23 @@
 """Nodes, VMs and rules (affinity, anti-affinity): frozen values, valid once constructed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from attrs import field, frozen
 
 from vmplace.model.converters import (
     name_places,
     parse_flag,
+    parse_max_vm,
     parse_meta,
+    parse_movable,
     parse_name,
     parse_names,
+    parse_node_headroom,
+    parse_optional_memory,
     parse_optional_name,
+    parse_optional_text,
     parse_resources,
     parse_scope,
     parse_state,
@@ -24,7 +29,38 @@ from vmplace.model.converters import (
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import format_memory, parse_memory, parse_reserve, short
 
-__all__ = ["VM", "Apart", "Described", "Members", "Node", "NotOn", "OnlyOn", "Rule", "Tag", "Together"]
+__all__ = [
+    "VM",
+    "Apart",
+    "Described",
+    "Members",
+    "Node",
+    "NotOn",
+    "OnlyOn",
+    "Rule",
+    "Tag",
+    "Together",
+    "headroom_flaws",
+    "reserve_flaws",
+]
+
+
+def reserve_flaws(place: str, memory: int, reserve: int) -> Iterator[Flaw]:
+    """A reserve that leaves nothing for VMs."""
+    if reserve >= memory:
+        yield Flaw(
+            place,
+            f"{format_memory(reserve)} leaves nothing of {format_memory(memory)}: write less than the memory",
+            "contradiction",
+        )
+
+
+def headroom_flaws(place: str, usable: int, headroom: Fraction | int | None) -> Iterator[Flaw]:
+    """An amount of headroom that the node does not have."""
+    if isinstance(headroom, int) and headroom > usable:
+        yield Flaw(
+            place, f"{format_memory(headroom)} is more than the {format_memory(usable)} for VMs: write less", "contradiction"
+        )
 
 
 def _parse_tags(value: object) -> frozenset[str]:
@@ -60,6 +96,11 @@ class Node(Described):
         Relative cost, above zero.
     resources
         Amounts of further resources.
+    headroom
+        What is kept free in normal running, instead of what the guarantee says: a share of the usable memory (0.1, kept as the
+        exact fraction of its decimal text), or memory in MiB or as ``"16GiB"``; None: as the guarantee says.
+    max_vm
+        The largest VM that it takes, by resource: ``{"memory": "64GiB", "vcpu": 16}``.
     meta
         Passed through.
 
@@ -78,13 +119,15 @@ class Node(Described):
     tags: frozenset[str] = field(default=frozenset(), converter=_parse_tags, kw_only=True)
     price: Fraction = field(default=Fraction(1), converter=positive_number, kw_only=True)
     resources: Mapping[str, int] = field(factory=dict, converter=parse_resources, hash=False, kw_only=True)
+    headroom: Fraction | int | None = field(default=None, converter=parse_node_headroom, kw_only=True)
+    max_vm: Mapping[str, int] = field(factory=dict, converter=parse_max_vm, hash=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        if self.reserve >= self.memory:
-            reserve, memory = format_memory(self.reserve), format_memory(self.memory)
-            raise InputError(
-                [Flaw("reserve", f"{reserve} leaves nothing of {memory}: write less than the memory", "contradiction")]
-            )
+        flaws = [*reserve_flaws("reserve", self.memory, self.reserve)] or [
+            *headroom_flaws("headroom", self.usable, self.headroom)
+        ]
+        if flaws:
+            raise InputError(flaws)
 
     @property
     def usable(self) -> int:
@@ -109,7 +152,7 @@ class VM(Described):
     running
         False with a node: stopped there, takes nothing. False without one: to be started.
     movable
-        False: no live migration. It can still restart elsewhere.
+        False: no live migration; it can still restart elsewhere. ``"cold"``: it moves by being stopped and started.
     protected
         False: takes memory everywhere, but need not restart when its node fails.
     evictable
@@ -122,6 +165,12 @@ class VM(Described):
         For rules.
     resources
         Amounts of further resources.
+    overhead
+        Memory that the hypervisor takes for it beside its own, in MiB or as ``"256MiB"``.
+    home
+        The node that it prefers; None for no preference.
+    used
+        Memory that its guest uses, in MiB or as ``"2GiB"``; None if unknown. It decides no fit.
     meta
         Passed through.
 
@@ -136,13 +185,16 @@ class VM(Described):
     node: str | None = field(default=None, converter=parse_optional_name)
     target: str | None = field(default=None, converter=parse_optional_name, kw_only=True)
     running: bool = field(default=True, converter=parse_flag, kw_only=True)
-    movable: bool = field(default=True, converter=parse_flag, kw_only=True)
+    movable: bool | Literal["cold"] = field(default=True, converter=parse_movable, kw_only=True)
     protected: bool = field(default=True, converter=parse_flag, kw_only=True)
     evictable: bool = field(default=False, converter=parse_flag, kw_only=True)
     priority: int = field(default=0, converter=parse_whole, kw_only=True)
     pool: str = field(default="default", converter=parse_text, kw_only=True)
     tags: frozenset[str] = field(default=frozenset(), converter=_parse_tags, kw_only=True)
     resources: Mapping[str, int] = field(factory=dict, converter=parse_resources, hash=False, kw_only=True)
+    overhead: int = field(default=0, converter=parse_reserve, kw_only=True)
+    home: str | None = field(default=None, converter=parse_optional_name, kw_only=True)
+    used: int | None = field(default=None, converter=parse_optional_memory, kw_only=True)
 
 
 @frozen(field_transformer=name_places)
@@ -184,12 +236,15 @@ class _Rule(Described):
         What breaking it costs beside other rules that are not a must; a whole number of 1 or more.
     during_failover
         Whether restarts after a failure keep it too.
+    name
+        What messages call it; None: its number in the document.
     """
 
     vms: Members = field(converter=parse_members)
     must: bool = field(default=True, converter=parse_flag, kw_only=True)
     weight: int = field(default=1, converter=parse_weight, kw_only=True)
     during_failover: bool = field(default=True, converter=parse_flag, kw_only=True)
+    name: str | None = field(default=None, converter=parse_optional_text, kw_only=True)
 
 
 @frozen(field_transformer=name_places)

@@ -116,6 +116,12 @@ class Labels(Sequence[_W], Generic[_W]):
         order = np.argsort(first)
         return Labels(tuple(self.words[i] for i in present[order].tolist()), np.argsort(order)[inverse])
 
+    def replaced(self, words: Mapping[_W, _W]) -> "Labels[_W]":
+        """The entries with other words for some."""
+        if words.keys().isdisjoint(self.words):
+            return self
+        return Labels.of([words.get(word, word) for word in self])
+
     def followed_by(self, other: "Labels[_W]") -> "Labels[_W]":
         """These entries and then others."""
         both = Labels.of([*self.words, *other.words])

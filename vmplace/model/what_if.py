@@ -46,8 +46,8 @@ def what_if(
     """The cluster as it would be: what is removed goes first, then VMs are resized, then come the new ones, last in order.
 
     A VM on a node that is removed waits, and a migration towards it is called off. A stopped VM goes with its node: it takes
-    nothing, and without a node it would be one to start. Rules forget the names of what is removed; one that is left without VMs,
-    or without nodes to keep them from, is dropped, so that rules are numbered anew.
+    nothing, and without a node it would be one to start. Rules and homes forget the names of what is removed; a rule that is left
+    without VMs, or without nodes to keep them from, is dropped, so that rules are numbered anew.
 
     Parameters
     ----------
@@ -200,6 +200,7 @@ class _Change:
             memory=memory,
             node=np.where(homeless, -1, vms.node),
             target=np.where(homeless | self._lost[vms.target], -1, vms.target),
+            home=vms.home.replaced(dict.fromkeys(self.lost_nodes, "")),
         )
 
 
