@@ -55,7 +55,7 @@ def test_spares_are_switched_on_where_they_help():
     nodes = [Node(f"n{i}", 8, domain=domain) for i, domain in enumerate("aaabbb")]
     vms = [VM("v", 8, "n0", movable=False), VM("w", 8, "n1", movable=False)]
     problem = compile_problem(Cluster(nodes, vms, guarantee=Guarantee(scope="domain")))
-    found = evaluator(problem, CONSOLIDATE).with_spares(problem.node_of)
+    found = evaluator(problem, CONSOLIDATE).candidate(problem.node_of)
     assert found.values == (4,)
     assert found.powered.tolist() == [True, True, False, True, True, False]
 
@@ -64,14 +64,14 @@ def test_as_many_spares_as_may_fail():
     problem = compile_problem(
         Cluster([Node(f"n{i}", 8) for i in range(6)], [VM("v", 8, "n0"), VM("w", 8, "n1")], guarantee=Guarantee(failures=2))
     )
-    assert evaluator(problem, CONSOLIDATE).with_spares(problem.node_of).values == (4,)
+    assert evaluator(problem, CONSOLIDATE).candidate(problem.node_of).values == (4,)
 
 
 def test_no_spare_helps_another_pool():
     nodes = [Node("n0", 8), Node("n1", 8, pool="other")]
     problem = compile_problem(Cluster(nodes, [VM("v", 8, "n0")]))
-    assert evaluator(problem, CONSOLIDATE).with_spares(problem.node_of) is None
+    assert evaluator(problem, CONSOLIDATE).candidate(problem.node_of) is None
     effort = attrs.evolve(CONSOLIDATE, best_effort=True)
-    found = evaluator(problem, effort).with_spares(problem.node_of)
+    found = evaluator(problem, effort).candidate(problem.node_of)
     assert np.flatnonzero(found.powered).tolist() == [0]
     assert found.verdict.unsafe

@@ -2,6 +2,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -161,3 +162,13 @@ def test_parts_are_shares(unit, usable, data):
     assert found.ceil(Fraction(load * unit, node)) == parts
     assert found.above(parts - 1) <= Fraction(load * unit, node) < found.above(parts)
     assert any((found.above(parts) * c / unit).denominator == 1 for c in usable)
+
+
+def test_what_is_not_decided_counts_as_lost():
+    cluster = Cluster([Node("n0", 9), Node("n1", 9)], [VM("a", 4, "n0", priority=1), VM("b", 3, "n0")])
+    problem = compile_problem(evolve(cluster, guarantee=Guarantee(policy="first-fit")))
+    goal = Goal(("moves",), best_effort=True)
+    verdict = certify(problem, problem.node_of, budget=Budget(0))
+    assert goal.values(problem, problem.node_of, verdict, None)[:2] == (4, 3)
+    assert not evolve(goal, worst={(0,): {1: 3}}).accepts(problem, verdict)
+    assert goal.values(problem, problem.node_of, certify(problem, problem.node_of, budget=Budget()), None)[:2] == (0, 0)

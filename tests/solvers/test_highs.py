@@ -1,3 +1,4 @@
+import contextlib
 import os
 import sys
 import threading
@@ -7,7 +8,7 @@ import pytest
 
 from tests.solvers.test_cpsat import drawn_out, knapsack
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.highs import Highs, _command
+from vmplace.solvers.highs import Highs, HighsRun, _command
 from vmplace.solvers.program import IntegerProgram, Outcome
 
 
@@ -98,3 +99,15 @@ def test_what_a_callback_raises_leaves_no_process_behind():
     with pytest.raises(EnoughError):
         Highs().solve(drawn_out(), budget=Budget(60), on_progress=tired)
     assert not children()
+
+
+def test_a_process_killed_before_it_has_read_its_task_is_no_error(monkeypatch):
+    def written_late(run, task):
+        run._process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            run._process.stdin.write(task)  # stays in the buffer
+            run._process.stdin.flush()
+
+    monkeypatch.setattr(HighsRun, "_converse", written_late)
+    with Highs().start(knapsack(), budget=Budget(5)) as run:
+        assert run.answer.outcome is Outcome.UNKNOWN

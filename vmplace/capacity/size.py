@@ -271,7 +271,8 @@ class _SizeSearch:
             status = Status.INFEASIBLE if self.infeasible else Status.UNKNOWN
         else:
             counts, names, best = self.best
-            value, best = self._cost(counts), with_preferences(names.problem, best, budget=self.whole)
+            best = evolve(with_preferences(names.problem, best, budget=self.whole), powered=names.problem.online)
+            value = self._cost(counts)
             status = Status.OPTIMAL if self.bound >= value else Status.FEASIBLE
             goal = Goal(("consolidate",))
             solution = solution_of(names.cluster, names.problem, goal, best, method=self.method, budget=self.budget)

@@ -64,8 +64,9 @@ def audit(cluster: str, result: str, as_json: bool, **asked: Any) -> int:
         saved = SavedResult.read(result)
         violations = vmplace.audit(document, saved.placement, saved.failover, powered=saved.powered, drained=saved.drained)
     violations += false_claims(document, saved.placement, saved.failover, saved.unprotected)
-    undecided = all(violation.kind == "unverified" for violation in violations)
-    verdict = "safe" if not violations else "unknown" if undecided else "unsafe"
+    # As for `check`, broken headroom is a warning.
+    kinds = {violation.kind for violation in violations} - {"headroom"}
+    verdict = "safe" if not kinds else "unknown" if kinds == {"unverified"} else "unsafe"
     if as_json:
         print_json({"status": verdict, "violations": [violation.to_dict() for violation in violations]})
     else:

@@ -133,7 +133,15 @@ class Witness:
             return audit_running(self.names.cluster, self.node_of, drained=self.drained)
         column = self.names.problem.failures <= 1 and not self.names.problem.evictable.any()
         plans = self._plans.column if column else self._plans
-        return audit(self.names.cluster, self.node_of, plans, powered=self.powered, drained=self.drained)
+        found = audit(self.names.cluster, self.node_of, plans, powered=self.powered, drained=self.drained)
+        # Where time was too short to decide a failure, no plan is claimed, so none is missing.
+        return [violation for violation in found if violation.kind != "failover" or violation.subject not in self._undecided]
+
+    @cached_property
+    def _undecided(self) -> set[str]:
+        """The failures that time was too short for."""
+        numbers = np.flatnonzero(self.verdict.fate == ScenarioStatus.UNKNOWN).tolist()
+        return {self._scenarios.key(number) for number in numbers}
 
     def _refuse(self, what: str, wrong: list[Violation]) -> None:
         if wrong:

@@ -91,12 +91,12 @@ class Cluster:
         """The pools that nodes or VMs are in, those of nodes first, as they come."""
         return tuple(dict.fromkeys([*self.nodes.pool.words, *self.vms.pool.words]))
 
-    def in_maintenance(self, names: Collection[str]) -> "Cluster":
-        """The same with some nodes in maintenance."""
+    def in_state(self, state: str, names: Collection[str]) -> "Cluster":
+        """The same with some nodes in another state."""
         if not names:
             return self
         chosen = np.array([name in names for name in self.nodes.names], dtype=bool)
-        return evolve(self, nodes=self.nodes.in_state("maintenance", chosen))
+        return evolve(self, nodes=self.nodes.in_state(state, chosen))
 
     @classmethod
     def from_arrays(

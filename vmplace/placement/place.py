@@ -120,7 +120,7 @@ def solve(names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple
         return solution
     if drained:
         # Nodes to be emptied take in nothing on the way, but fail as long as they host.
-        names = Names(names.cluster.in_maintenance(drained), in_state(names.problem, "maintenance", out))
+        names = Names(names.cluster.in_state("maintenance", drained), in_state(names.problem, "maintenance", out))
     return _in_order(solution, names, options.limits, budget if options.deterministic else _patience(budget))
 
 

@@ -185,7 +185,8 @@ class Solution(_Placed):
     def to_document(self) -> Cluster:
         """The cluster with this placement: waiting VMs run, stopped VMs keep their nodes.
 
-        Nodes that were drained are in maintenance. A VM that moved has no target: a target that was its own node would be a
+        Nodes that were drained are in maintenance; where nodes were to be switched off, all that are not in `powered` are
+        offline: the guarantee is that of the others. A VM that moved has no target: a target that was its own node would be a
         migration back.
 
         Raises
@@ -195,7 +196,8 @@ class Solution(_Placed):
         """
         if self.node_of is None:
             raise ConflictError([Flaw("status", f"{self.status}: there is no placement", "conflict")])
-        cluster, held = self.cluster.in_maintenance(self.drained), self.cluster.vms
+        off = set(self.cluster.nodes.names).difference(self.powered) if self.powered else ()
+        cluster, held = self.cluster.in_state("offline", off).in_state("maintenance", self.drained), self.cluster.vms
         moved = held.node != self.node_of
         running = held.running if held.running.all() else held.running | moved
         target = np.where(moved, -1, held.target) if moved.any() else held.target

@@ -36,10 +36,12 @@ class Evaluator:
     few: int = field(default=500, kw_only=True)
 
     def candidate(self, node_of: IntArray) -> CandidatePlacement | None:
-        """The placement, if it is accepted."""
+        """The placement, if it is accepted; where nodes are to be switched off, with those that stay on."""
+        if self.goal.consolidates:
+            return self._with_spares(node_of)
         return self._accepted(node_of, None, self._verdict(node_of, None))
 
-    def with_spares(self, node_of: IntArray) -> CandidatePlacement | None:
+    def _with_spares(self, node_of: IntArray) -> CandidatePlacement | None:
         """The placement with idle nodes switched on, the largest first, until every failure is survived; if it is accepted."""
         powered = np.zeros(self.problem.n_nodes, dtype=bool)
         powered[node_of] = True

@@ -7,8 +7,8 @@ from math import gcd, inf, lcm
 import numpy as np
 from attrs import field, frozen
 
-from vmplace.failover.regression import Key, LostMemory, lost_memory, no_worse
-from vmplace.failover.verdict import Verdict
+from vmplace.failover.regression import Key, LostMemory, by_priority, lost_memory, no_worse
+from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem, broken_rules
 from vmplace.solvers.budget import Budget
@@ -138,7 +138,7 @@ class Goal:
         if self.worst is None:
             return True
         scenarios, worst = verdict.state.scenarios, self.worst
-        lost = ((scenarios.key(number), memory) for number, memory in lost_memory(verdict).items())
+        lost = ((scenarios.key(number), memory) for number, memory in lost_at_most(verdict).items())
         return all(no_worse(memory, worst[key]) for key, memory in lost if key in worst)
 
     def values(
@@ -152,13 +152,14 @@ class Goal:
     ) -> int | Fraction:
         name, priority = stage
         if name == "lost":
-            return sum(memory.get(priority, 0) for memory in lost_memory(verdict).values())
+            return sum(memory.get(priority, 0) for memory in lost_at_most(verdict).values())
         if name == "rules":
             return sum(b.weight for b in broken_rules(problem, node_of) if not b.must)
         if name == "moves":
             return migrated(problem, node_of)
         if name == "consolidate":
-            return problem.n_nodes if powered is None else int(powered.sum())
+            assert powered is not None
+            return int(powered.sum())
         return peak(problem, node_of)
 
 
@@ -189,9 +190,19 @@ def peak(problem: Problem, node_of: IntArray) -> Fraction:
     return max((Fraction(used, whole) for used, whole in pairs), default=Fraction(0))
 
 
+def lost_at_most(verdict: Verdict) -> dict[int, LostMemory]:
+    """What each scenario leaves without a restart; where that is not decided, all that it displaces."""
+    lost = lost_memory(verdict)
+    open_ = np.flatnonzero(verdict.fate == ScenarioStatus.UNKNOWN)
+    vms, counts = verdict.state.displaced_by(open_)
+    for number, mine in zip(open_.tolist(), np.split(vms, np.cumsum(counts)[:-1]), strict=False):
+        lost[number] = by_priority(verdict.state.problem, mine)
+    return lost
+
+
 def losses(problem: Problem, verdict: Verdict) -> list[tuple[int, ...]]:
     """Per scenario, the memory it leaves without a restart, by priority, highest first."""
-    lost, ranks = lost_memory(verdict), priorities(problem)
+    lost, ranks = lost_at_most(verdict), priorities(problem)
     return [tuple(lost.get(number, {}).get(rank, 0) for rank in ranks) for number in range(len(verdict.state.scenarios))]
 
 

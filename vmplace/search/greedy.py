@@ -102,8 +102,7 @@ def _attempt(
     node_of = _filled(problem, goal, reserved, anew=anew, pack=pack)
     if node_of is None or not goal.allowed(problem, node_of):
         return None
-    evaluator = Evaluator(problem, goal, budget, searching=searching)
-    return evaluator.with_spares(node_of) if goal.consolidates else evaluator.candidate(node_of)
+    return Evaluator(problem, goal, budget, searching=searching).candidate(node_of)
 
 
 def _filled(

@@ -9,6 +9,7 @@ from vmplace.failover.certify import certify
 from vmplace.problem.problem import Problem
 from vmplace.search.bounds.lower_bounds import least
 from vmplace.search.consolidate import Consolidation, spare_packing
+from vmplace.search.evaluate import Evaluator
 from vmplace.search.goal import CandidatePlacement, Goal, better
 from vmplace.search.greedy import construct
 from vmplace.search.lns import improve, repair_nodes
@@ -117,14 +118,8 @@ class Strategy:
         found = self._exact(easy, calm, Finding(None, known.bounds[-len(calm.stages(easy)) :], False, {}, ()), budget)
         if found.best is None:
             return evolve(known, infeasible=found.infeasible and known.best is None, stats=found.stats)
-        node_of, powered = found.best.node_of, found.best.powered
-        if powered is not None:
-            powered = problem.online | problem.maintenance
-        verdict = certify(problem, node_of, budget=budget, powered=powered)
-        if not goal.accepts(problem, verdict):
-            return known
-        best = better(known.best, CandidatePlacement(node_of, powered, verdict, goal.values(problem, node_of, verdict, powered)))
-        return evolve(known, best=best, stats=found.stats)
+        best = Evaluator(problem, goal, budget, searching=True).candidate(found.best.node_of)
+        return evolve(known, best=better(known.best, best), stats=found.stats)
 
     def _exact(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
         if not problem.plain:

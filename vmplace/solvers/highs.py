@@ -4,6 +4,7 @@ It computes in floats: its solutions are rounded and checked against the program
 millionth, and that it calls a program infeasible proves nothing.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -128,7 +129,9 @@ class HighsRun:
         self._talk.join()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                # Closing flushes what the child was killed before it could read.
+                with contextlib.suppress(OSError):
+                    pipe.close()
 
     def _converse(self, task: bytes) -> None:
         assert self._process.stdin is not None

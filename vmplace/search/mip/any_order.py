@@ -119,8 +119,8 @@ class AnyOrderRows:
         return [([*own, (there, most)], -most - (size - 1))]
 
 
-def forbid(variables: CountVariables, node_of: IntArray) -> None:
-    """Cut off a placement, in counts: some other one."""
+def forbid(variables: CountVariables, node_of: IntArray, powered: BoolArray | None) -> None:
+    """Cut off a placement, in counts, with the nodes that stay on: some other one, or others."""
     counts, program = variables.problem.counts(node_of), variables.program
     change: Terms = []
     for s, i in zip(*np.nonzero(variables.n >= 0), strict=True):
@@ -131,7 +131,9 @@ def forbid(variables: CountVariables, node_of: IntArray) -> None:
         program.row([(v, 1), (more, -(here + 1))], lower=0)
         program.row([(v, 1), (less, upper - here + 1)], upper=upper)
         change += [(more, 1), (less, 1)]
-    program.row(change, lower=1)
+    on = [] if powered is None or variables.powered is None else variables.powered[powered].tolist()
+    off = [] if powered is None or variables.powered is None else variables.powered[~powered].tolist()
+    program.row([*change, *((p, 1) for p in off), *((p, -1) for p in on)], lower=1 - len(on))
 
 
 def forbid_stranding(
@@ -164,7 +166,9 @@ def forbid_stranding(
     targets[down] = False
     for i in np.flatnonzero(targets | arrived.any(axis=0)).tolist():
         changes += _differently(v, i, arrived[:, i], need if targets[i] else None)
-    v.program.row(changes, lower=1)
+    # A node that takes a restart now takes none if it is off.
+    on = [] if v.powered is None else v.powered[arrived.any(axis=0)].tolist()
+    v.program.row([*changes, *((p, -1) for p in on)], lower=1 - len(on))
 
 
 def _differently(v: CountVariables, node: int, arrived: IntArray, need: IntArray | None) -> Terms:
@@ -183,7 +187,8 @@ def _differently(v: CountVariables, node: int, arrived: IntArray, need: IntArray
         for r, rest in rests:
             capacity = int(v.capacity[r, node])
             # With nothing there at all a node may have too little room.
-            v.program.row([*v.load(node, r, lasting=True), (room, capacity - rest)], upper=capacity)
+            power, most = v.within(node, capacity)
+            v.program.row([*v.load(node, r, lasting=True), (room, capacity - rest), *power], upper=most)
         changes.append((room, 1))
     return changes
 

@@ -191,7 +191,7 @@ class _ExactSearch:
                 return True, bound
             if fresh or inner.spent:
                 continue
-            if answer.outcome is not Outcome.OPTIMAL or self.best is None:
+            if fresh is None or answer.outcome is not Outcome.OPTIMAL or self.best is None:
                 break
             # The rounding of a share left a gap: ask for strictly better, until there is none.
             model.hold(stage, self.best.values[number], strictly=True)
@@ -219,20 +219,23 @@ class _ExactSearch:
             on_progress=tell,
         )
 
-    def _judge(self, values: tuple[int, ...]) -> bool:
-        """Certify a solution; take it if it is good, and write out scenarios that the model got wrong: whether there were any."""
+    def _judge(self, values: tuple[int, ...]) -> bool | None:
+        """Certify a solution; take it if it is good, and write out scenarios that the model got wrong: whether there were any.
+
+        None where it is not acceptable, but nothing can be stated against it: the model would only come up with it again.
+        """
         node_of, powered, verdict = self._certified(values)
         self._adopt(node_of, powered, verdict)
         corrected = [self._correct(number, verdict, powered) for number in self._wrong(values, verdict)]
-        if any(corrected) or not verdict.unsafe:
-            return any(corrected)
-        return self._cut(verdict)
+        if any(corrected) or (verdict.unsafe and self._cut(verdict, powered)):
+            return True
+        return False if self._acceptable(verdict) else None
 
-    def _cut(self, verdict: Verdict) -> bool:
+    def _cut(self, verdict: Verdict, powered: BoolArray | None) -> bool:
         """Forbid a placement that keeps no promise though there is a plan for each failure; False if that says too little."""
         if not self._beyond_plans or self.problem.guarantee.policy is not None:
             return False  # what a policy does depends on which VMs are where, not only on how many
-        forbid(self.model.variables, verdict.state.node_of)
+        forbid(self.model.variables, verdict.state.node_of, powered)
         self.cuts += 1
         return True
 
@@ -267,7 +270,7 @@ class _ExactSearch:
 
     def _adopt(self, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> bool:
         """Take a candidate that is acceptable and better than the best."""
-        if np.any(verdict.fate == ScenarioStatus.UNKNOWN) or not self.goal.accepts(self.problem, verdict):
+        if not self._acceptable(verdict):
             return False
         if not self.goal.allowed(self.problem, node_of):
             raise RuntimeError("the search broke a rule of placement; this is a defect, please report it")
@@ -276,6 +279,9 @@ class _ExactSearch:
             self.best = CandidatePlacement(node_of, powered, verdict, values)
             return True
         return False
+
+    def _acceptable(self, verdict: Verdict) -> bool:
+        return not np.any(verdict.fate == ScenarioStatus.UNKNOWN) and self.goal.accepts(self.problem, verdict)
 
     def _wrong(self, values: tuple[int, ...], verdict: Verdict) -> list[int]:
         """Scenarios that the model thinks survived, or better survived than they are; the weightiest first."""
