@@ -95,7 +95,7 @@ def test_several_reasons_are_counted_and_listed():
         violations=(Violation("overfull", "n3", "70 GiB on 64 GiB"),),
         waiting=("w",),
         warnings=("n1 has no headroom",),
-        broken_rules=(BrokenRule(0, "apart", 3, ("a1", "b1")),),
+        broken_rules=(BrokenRule(0, "apart", 3, 3, ("a1", "b1")),),
     )
     lines = drawn(report, result).splitlines()
     assert lines[0] == "UNSAFE: 2 of 3 single failures are not survived, 1 violation now, 1 VM waiting"

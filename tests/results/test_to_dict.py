@@ -80,7 +80,7 @@ def test_scenarios_are_made_one_by_one():
 
 def test_a_dictionary_is_a_copy():
     stats = {"seconds": 1.0}
-    broken = (BrokenRule(0, "apart", 1, ("a", "b")),)
+    broken = (BrokenRule(0, "apart", 1, 1, ("a", "b")),)
     found = Solution(
         cluster=Cluster([], []),
         status=Status.OPTIMAL,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.failover.certify import certify
 from vmplace.problem.compile import compile_problem
-from vmplace.problem.problem import broken_rules
+from vmplace.problem.rules import kept
 from vmplace.search.goal import Goal, Shares, losses, peak, priorities
 from vmplace.solvers.budget import Budget
 
@@ -133,9 +133,9 @@ def test_broken_rules():
         OnlyOn(["a", "w"], ["n0"], must=False),
     ]
     problem = compile_problem(Cluster([Node("n0", 9), Node("n1", 9)], vms, rules[:2] + rules[3:]))
-    assert [b.index for b in broken_rules(problem, problem.node_of)] == [0, 2, 3]
+    assert [b.index for b in problem.compiled_rules if not kept(b, problem.node_of)] == [0, 2, 3]
     problem = compile_problem(Cluster([Node("n0", 9), Node("n1", 9)], vms, rules[2:3]))
-    assert broken_rules(problem, problem.node_of) == []
+    assert all(kept(b, problem.node_of) for b in problem.compiled_rules)
 
 
 def shares(unit, *usable):

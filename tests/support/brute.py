@@ -61,6 +61,15 @@ class Bound:
         """Whether these VMs, where they are, break the rule among each other."""
         return not all(self.allows(vm, node_of[vm], node_of) for vm in self.vms if vm in node_of)
 
+    def breaches(self, node_of: Placement) -> int:
+        """Pairs that share a place, VMs outside, or nodes beyond one."""
+        homes = [node_of[vm] for vm in self.vms if vm in node_of]
+        if _has_nodes(self.rule):
+            return sum((home in self.nodes) is isinstance(self.rule, NotOn) for home in homes)
+        if isinstance(self.rule, Apart):
+            return sum(self.place_of[one] == self.place_of[other] for one, other in combinations(homes, 2))
+        return max(0, len(set(homes)) - 1)
+
     def allows_restart(self, vm: str, node: str, restarts: Placement, stay: Placement) -> bool:
         """The same after a failure; those that stay where they are matter only to whom they are to be apart from."""
         return vm not in self.vms or self.allows(vm, node, {**stay, **restarts} if isinstance(self.rule, Apart) else restarts)
@@ -189,7 +198,7 @@ class World:
         return [i for i, bound in enumerate(self.rules) if bound.rule.must is must and bound.broken(node_of)]
 
     def should_cost(self, node_of: Placement) -> int:
-        return sum(self.rules[i].rule.weight for i in self.broken(node_of, must=False))
+        return sum(bound.rule.weight * bound.breaches(node_of) for bound in self.rules if not bound.rule.must)
 
     def may_be(self, vm: VM, node: Node) -> bool:
         """Whether the VM may be on the node in normal running, as far as these two alone tell."""

@@ -12,7 +12,8 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.problem import CompiledRule, Problem, clashes
+from vmplace.problem.problem import Problem
+from vmplace.problem.rules import CompiledRule, clashes
 from vmplace.solvers.budget import Budget
 
 __all__ = ["RecheckedVM"]
@@ -139,10 +140,10 @@ class RecheckedVM:
         return np.asarray(clashes > (0 if self.was is None else clashes[self.was]))
 
     def _penalties(self) -> IntArray:
-        """The weight of the soft rules that it would break on each node, shape (n_nodes,)."""
+        """What it adds to the cost of soft rules on each node, shape (n_nodes,)."""
         weight = np.zeros(self.problem.n_nodes, dtype=np.int64)
         for rule in self._rules(must=False):
-            weight += rule.weight * (clashes(rule, self._vm, self._others, len(weight)) > 0)
+            weight += rule.weight * clashes(rule, self._vm, self._others, len(weight))
         return weight
 
     def _rules(self, *, must: bool) -> list[CompiledRule]:

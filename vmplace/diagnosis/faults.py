@@ -1,21 +1,19 @@
 """Faults of a cluster as it stands: overfull nodes, broken must-rules and waiting VMs, each with the VMs to blame."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
+from attrs import evolve
 
 from vmplace.diagnosis.results import Blame
-from vmplace.failover.witness import offenders
 from vmplace.model.columns import IntArray
-from vmplace.model.references import resolve
 from vmplace.model.units import spell_memory
 from vmplace.problem.names import Names
+from vmplace.problem.rules import kept, offenders
 from vmplace.results.placement import Report
 from vmplace.results.values import Violation
 
 __all__ = ["faults_now"]
-
-_UNARY = ("only-on", "not-on")
 
 
 def faults_now(report: Report, names: Names) -> Iterator[Blame]:
@@ -24,7 +22,7 @@ def faults_now(report: Report, names: Names) -> Iterator[Blame]:
     yield from _overfull(names)
     for fault in report.violations:
         if fault.kind == "rule":
-            yield from _broken(fault, report, names)
+            yield from _broken(fault, names)
     for vm in np.flatnonzero((problem.protected | problem.optional) & (problem.node_of < 0)).tolist():
         reason = f"{names.vm(vm)} ({spell_memory(int(problem.memory[vm]))}) waits for a node: it does not run"
         yield Blame("waiting", names.vm(vm), _pool_of_vm(names, vm), reason, (names.vm(vm),), minimal=True)
@@ -66,27 +64,19 @@ def _too_many(vms: IntArray, demand: IntArray, capacity: int) -> list[int]:
     return sorted(vms[kept].tolist())
 
 
-def _broken(fault: Violation, report: Report, names: Names) -> Iterator[Blame]:
+def _broken(fault: Violation, names: Names) -> Iterator[Blame]:
     """A broken rule: each VM that is on a wrong node, or the VMs that break it together."""
-    index = int(fault.subject.removeprefix("rules[").removesuffix("]"))
-    rule, vms = report.cluster.rules[index], report.cluster.vms
-    pools = dict(zip(vms.names, vms.pool, strict=True))
-    placement, waits = report.placement or {}, set(report.waiting)
-    runs = {vm.name for vm in report.cluster.vms if vm.running and vm.name not in waits}
-    host = {vm: placement[vm] for vm in resolve(rule.vms, report.cluster.vms) if vm in runs}
-    guilty = tuple(offenders(rule, host, names))
-    for pool in dict.fromkeys(pools[vm] for vm in guilty):
-        mine = [vm for vm in guilty if pools[vm] == pool]
+    problem = names.problem
+    rule = problem.rule(int(fault.subject.removeprefix("rules[").removesuffix("]")))
+    guilty = offenders(rule, problem.node_of)
+    pool_of = problem.vm_pool[guilty]
+    for pool in dict.fromkeys(pool_of.tolist()):
+        mine = guilty[pool_of == pool].tolist()
         # Two that break it together are enough to blame, even if one is of another pool: the message names all.
-        pairs = (
-            (vm, other) for vm in mine for other in guilty if other != vm and any(offenders(rule, _only(host, vm, other), names))
-        )
-        for group in [(vm,) for vm in mine] if rule.kind in _UNARY else [next(pairs)]:
-            yield Blame("rule", fault.subject, pool, fault.message, group, (index,), minimal=True)
-
-
-def _only(host: Mapping[str, str], *vms: str) -> dict[str, str]:
-    return {vm: host[vm] for vm in vms}
+        pairs = ([vm, other] for vm in mine for other in guilty.tolist() if other != vm)
+        enough = (pair for pair in pairs if not kept(evolve(rule, vms=np.array(pair)), problem.node_of))
+        for group in [[vm] for vm in mine] if rule.kind == "only-on" else [next(enough)]:
+            yield Blame("rule", fault.subject, names.pools[pool], fault.message, names.vms(group), (rule.index,), minimal=True)
 
 
 def _pool_of_vm(names: Names, vm: int) -> str:

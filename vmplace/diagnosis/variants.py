@@ -13,7 +13,8 @@ from vmplace.model.guarantee import Guarantee
 from vmplace.problem import restrict
 from vmplace.problem.compile import capacities, compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.problem import CompiledRule, Problem, normal_limit
+from vmplace.problem.problem import Problem, normal_limit
+from vmplace.problem.rules import CompiledRule
 from vmplace.results.placement import Solution
 
 __all__ = [

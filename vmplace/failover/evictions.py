@@ -6,7 +6,8 @@ import numpy as np
 
 from vmplace.failover.planned.batch import RestartColumns
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import BoolArray, CompiledRule
+from vmplace.problem.problem import BoolArray
+from vmplace.problem.rules import CompiledRule
 from vmplace.problem.sizes import ranked
 from vmplace.problem.state import PlacementState
 

@@ -6,7 +6,8 @@ import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import BoolArray, CompiledRule, Problem
+from vmplace.problem.problem import BoolArray, Problem
+from vmplace.problem.rules import CompiledRule
 from vmplace.problem.state import PlacementState
 
 __all__ = ["Failure", "Item", "RestartProblem"]

@@ -1,6 +1,5 @@
 """What was found of a placement, in the cluster's names: shared by all results."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 
@@ -12,10 +11,10 @@ from vmplace.failover.planned.batch import RestartColumns
 from vmplace.failover.reasons import scenario_sentence
 from vmplace.failover.verdict import METHODS, ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
-from vmplace.model.entities import Apart, NotOn, OnlyOn, Rule, Tag, Together
+from vmplace.model.entities import Tag
 from vmplace.model.references import resolve
 from vmplace.problem.names import Names
-from vmplace.problem.problem import CompiledRule, broken_rules
+from vmplace.problem.rules import CompiledRule, breaches, offenders
 from vmplace.problem.scenarios import Scenarios
 from vmplace.results.failover import FailoverPlans
 from vmplace.results.values import BrokenRule, Scenario, Status, Unprotected, Violation
@@ -25,7 +24,6 @@ __all__ = [
     "Witness",
     "by_method",
     "named_broken_rules",
-    "offenders",
     "pool_verdicts",
     "soft_warnings",
     "unprotected",
@@ -163,10 +161,11 @@ def unprotected(names: Names, verdict: Verdict) -> tuple[Unprotected, ...]:
 
 def named_broken_rules(names: Names, node_of: IntArray) -> tuple[BrokenRule, ...]:
     """Soft rules that are broken in normal running."""
+    broken = ((rule, breaches(rule, node_of)) for rule in names.problem.compiled_rules if not rule.must)
     return tuple(
-        BrokenRule(b.index, names.rule(b), b.weight, tuple(names.vm(vm) for vm in b.vms.tolist()))
-        for b in broken_rules(names.problem, node_of)
-        if not b.must
+        BrokenRule(rule.index, names.rule(rule), rule.weight, rule.weight * times, names.vms(offenders(rule, node_of).tolist()))
+        for rule, times in broken
+        if times
     )
 
 
@@ -250,50 +249,21 @@ def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Seq
     condemned = {pools[pool] for pool in np.unique(problem.vm_pool[waits]).tolist()}
     if faults:
         pool_of_node, pool_of_vm = (dict(zip(column.names, column.pool, strict=True)) for column in (nodes, vms))
-        host = {
-            names.vm(vm): names.node(i) for vm, i in enumerate(node_of[: len(node_of) - problem.n_incoming].tolist()) if i >= 0
-        }
-        condemned.update(*(_pools_of(fault, names, host, pool_of_node, pool_of_vm) for fault in faults))
+        condemned.update(*(_pools_of(fault, names, node_of, pool_of_node, pool_of_vm) for fault in faults))
     fates = {pool: _STATUS[verdict.of_pool(number)] for number, pool in enumerate(pools)}
     return {pool: Status.UNSAFE if pool in condemned else fates[pool] for pool in pools}
 
 
 def _pools_of(
-    fault: Violation, names: Names, host: Mapping[str, str], pool_of_node: Mapping[str, str], pool_of_vm: Mapping[str, str]
+    fault: Violation, names: Names, node_of: IntArray, pool_of_node: Mapping[str, str], pool_of_vm: Mapping[str, str]
 ) -> set[str]:
     if fault.kind == "overfull":
         return {pool_of_node[fault.subject]}
     if fault.kind == "placement":
         return {pool_of_vm[fault.subject]}
-    rule = names.cluster.rules[int(fault.subject.removeprefix("rules[").removesuffix("]"))]
-    members = {vm: host[vm] for vm in resolve(rule.vms, names.cluster.vms) if vm in host}
-    return {pool_of_vm[vm] for vm in offenders(rule, members, names)}
-
-
-def offenders(rule: Rule, host: Mapping[str, str], names: Names) -> Iterator[str]:
-    """The VMs that break a rule: a rule may span pools, and be kept in some."""
-    zone = _zones(rule, names)
-    crowd = Counter(zone[node] for node in host.values()) if isinstance(rule, Apart) else Counter()
-    nodes = set(resolve(rule.nodes, names.cluster.nodes)) if isinstance(rule, OnlyOn | NotOn) else set()
-    for vm, node in host.items():
-        if isinstance(rule, Apart):
-            offends = crowd[zone[node]] > 1
-        elif isinstance(rule, Together):
-            offends = True
-        else:
-            offends = (node in nodes) == isinstance(rule, NotOn)
-        if offends:
-            yield vm
-
-
-def _zones(rule: Rule, names: Names) -> dict[str, str]:
-    """Of each node, what an ``apart`` rule keeps VMs apart on: itself, or its failure domain."""
-    nodes = names.cluster.nodes
-    domain = nodes.domain if isinstance(rule, Apart) and rule.scope == "domain" else nodes.names
-    # No name has a "+": a node without a domain is told from a domain of the same name.
-    return {
-        node: (zone if zone is node else f"+{zone}") if zone else node for node, zone in zip(nodes.names, domain, strict=True)
-    }
+    # A rule may span pools, and be kept in some.
+    guilty = offenders(names.problem.rule(int(fault.subject.removeprefix("rules[").removesuffix("]"))), node_of)
+    return {names.pools[pool] for pool in names.problem.vm_pool[guilty].tolist()}
 
 
 def by_method(verdict: Verdict) -> dict[str, int]:

@@ -10,7 +10,8 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, NodeColumns, VMColumns
 from vmplace.model.entities import Apart, NotOn, OnlyOn
 from vmplace.model.references import resolve
-from vmplace.problem.problem import CompiledRule, Problem, normal_limit
+from vmplace.problem.problem import Problem, normal_limit
+from vmplace.problem.rules import CompiledRule
 from vmplace.problem.signatures import numbered, signed
 
 __all__ = ["capacities", "compile_problem", "domains"]

@@ -8,7 +8,8 @@ from attrs import frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray
-from vmplace.problem.problem import CompiledRule, Problem
+from vmplace.problem.problem import Problem
+from vmplace.problem.rules import CompiledRule
 from vmplace.problem.scenarios import Scenarios
 
 __all__ = ["Names"]

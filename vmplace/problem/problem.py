@@ -1,4 +1,4 @@
-"""The compiled problem: VMs, nodes and rules of a cluster as arrays, and its classes of interchangeable VMs."""
+"""The compiled problem: VMs and nodes of a cluster as arrays, its rules, and its classes of interchangeable VMs."""
 
 from functools import cached_property
 
@@ -7,42 +7,10 @@ from attrs import evolve, frozen
 
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.guarantee import Guarantee
+from vmplace.problem.rules import CompiledRule
 from vmplace.problem.sizes import SizeCounts
 
-__all__ = ["BoolArray", "Classes", "CompiledRule", "Problem", "broken_rules", "clashes", "kept", "normal_limit"]
-
-
-@frozen(eq=False)
-class CompiledRule:
-    """A rule in indices.
-
-    Parameters
-    ----------
-    index
-        Its index in the cluster.
-    kind
-        ``apart``, ``together``, or ``only-on`` (which ``not-on`` becomes, too).
-    vms
-        Its VMs that take memory, as indices into the problem.
-    nodes
-        For ``only-on``: which nodes it leaves, shape (n_nodes,).
-    zone
-        For ``apart``: no two of its VMs may be in one of these, shape (n_nodes,): the nodes themselves, or failure domains.
-    """
-
-    index: int
-    kind: str
-    vms: IntArray
-    nodes: BoolArray | None
-    zone: IntArray | None
-    must: bool
-    weight: int
-    during_failover: bool
-
-    @property
-    def binds(self) -> bool:
-        """Whether it says anything of its VMs: of fewer than two, none is kept apart from others, or together with them."""
-        return len(self.vms) >= (1 if self.kind == "only-on" else 2)
+__all__ = ["BoolArray", "Classes", "Problem", "normal_limit"]
 
 
 @frozen(eq=False)
@@ -195,6 +163,10 @@ class Problem:
         pools[self.unit] = self.pool
         return pools
 
+    def rule(self, index: int) -> CompiledRule:
+        """The rule of an index in the cluster, of those that bind a VM."""
+        return next(rule for rule in (*self.compiled_rules, *self.unary_rules) if rule.index == index)
+
     @property
     def n_nodes(self) -> int:
         """Number of nodes."""
@@ -316,33 +288,3 @@ def normal_limit(usable: IntArray, guarantee: Guarantee) -> IntArray:
         return usable
     top, bottom = share.numerator, share.denominator
     return np.array([c - -(-c * top // bottom) for c in usable.tolist()], dtype=np.int64)
-
-
-def broken_rules(problem: Problem, node_of: IntArray) -> list[CompiledRule]:
-    """Rules (of `Problem.compiled_rules`) that a placement breaks in normal running."""
-    return [rule for rule in problem.compiled_rules if not kept(rule, node_of)]
-
-
-def kept(rule: CompiledRule, node_of: IntArray) -> bool:
-    """Whether a placement keeps a rule in normal running."""
-    hosts = node_of[rule.vms]
-    hosts = hosts[hosts >= 0]
-    if rule.zone is not None:
-        return len(np.unique(rule.zone[hosts])) == len(hosts)
-    if rule.kind == "together":
-        return len(np.unique(hosts)) <= 1
-    assert rule.nodes is not None
-    return bool(rule.nodes[hosts].all())
-
-
-def clashes(rule: CompiledRule, vm: int, node_of: IntArray, n_nodes: int) -> IntArray:
-    """How often a VM would break a rule that binds it on each node, shape (n_nodes,)."""
-    if rule.nodes is not None:
-        return (~rule.nodes).astype(np.int64)
-    hosts = node_of[rule.vms[rule.vms != vm]]
-    hosts = hosts[hosts >= 0]
-    if rule.zone is not None:
-        return np.bincount(rule.zone[hosts], minlength=int(rule.zone.max()) + 1)[rule.zone]
-    alone = np.ones(n_nodes, dtype=np.int64) if len(hosts) else np.zeros(n_nodes, dtype=np.int64)
-    alone[hosts] = 0
-    return alone

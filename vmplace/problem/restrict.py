@@ -11,7 +11,8 @@ from attrs import evolve
 
 from vmplace.model.columns import IntArray
 from vmplace.model.guarantee import Guarantee
-from vmplace.problem.problem import BoolArray, CompiledRule, Problem, normal_limit
+from vmplace.problem.problem import BoolArray, Problem, normal_limit
+from vmplace.problem.rules import CompiledRule
 from vmplace.problem.signatures import signed
 
 __all__ = ["in_state", "only", "placed", "promising", "rows_of", "ruled", "rules_of", "without", "yielding"]

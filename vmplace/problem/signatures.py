@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import BoolArray, CompiledRule
+from vmplace.problem.problem import BoolArray
+from vmplace.problem.rules import CompiledRule
 
 __all__ = ["numbered", "signed"]
 

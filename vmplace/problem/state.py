@@ -6,7 +6,8 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import BoolArray, CompiledRule, Problem
+from vmplace.problem.problem import BoolArray, Problem
+from vmplace.problem.rules import CompiledRule
 from vmplace.problem.scenarios import Scenarios
 from vmplace.problem.sizes import ranked
 

@@ -118,11 +118,23 @@ class Migration(ToDict):
 
 @frozen
 class BrokenRule(ToDict):
-    """A soft rule that normal running breaks, with its weight."""
+    """A soft rule that normal running breaks.
+
+    Parameters
+    ----------
+    rule
+        Its index in the cluster.
+    cost
+        Its weight times the pairs of VMs that share a node or domain (``apart``), the nodes beyond one (``together``), or the VMs
+        outside (``only-on``, ``not-on``).
+    vms
+        The VMs that break it.
+    """
 
     rule: int
     kind: str
     weight: int
+    cost: int
     vms: tuple[str, ...]
 
 

@@ -10,7 +10,8 @@ from attrs import field, frozen
 from vmplace.failover.regression import Key, LostMemory, by_priority, lost_memory, no_worse
 from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import BoolArray, Problem, broken_rules
+from vmplace.problem.problem import BoolArray, Problem
+from vmplace.problem.rules import kept, soft_cost
 from vmplace.solvers.budget import Budget
 
 __all__ = ["OBJECTIVES", "CandidatePlacement", "Goal", "Shares", "Stage", "better", "faulty", "losses", "migrated", "priorities"]
@@ -126,7 +127,7 @@ class Goal:
             and (self.move_running or not len(moved))
             and np.all(problem.movable[moved])
             and np.all(problem.loads(node_of) <= self.limits(problem))
-            and not any(b.must for b in broken_rules(problem, node_of))
+            and all(kept(b, node_of) for b in problem.compiled_rules if b.must)
             and len(moved) <= (inf if self.max_moves is None else self.max_moves)
             and int(problem.memory[moved].sum()) <= (inf if self.max_migrated is None else self.max_migrated)
         )
@@ -154,7 +155,7 @@ class Goal:
         if name == "lost":
             return sum(memory.get(priority, 0) for memory in lost_at_most(verdict).values())
         if name == "rules":
-            return sum(b.weight for b in broken_rules(problem, node_of) if not b.must)
+            return soft_cost(problem.compiled_rules, node_of)
         if name == "moves":
             return migrated(problem, node_of)
         if name == "consolidate":
@@ -211,7 +212,7 @@ def faulty(problem: Problem) -> bool:
     now = problem.node_of
     here = np.flatnonzero(now >= 0)
     misplaced = ~problem.reachable[problem.signature[here], now[here]]
-    broken = any(binding.must for binding in broken_rules(problem, now))
+    broken = not all(kept(b, now) for b in problem.compiled_rules if b.must)
     return bool(np.any(problem.loads(now) > problem.capacity) or misplaced.any() or broken)
 
 

@@ -22,7 +22,8 @@ import numpy as np
 from attrs import define, evolve, field, frozen
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import BoolArray, Problem, broken_rules
+from vmplace.problem.problem import BoolArray, Problem
+from vmplace.problem.rules import kept
 from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.mip.search import search
 from vmplace.solvers.budget import Budget
@@ -292,7 +293,7 @@ def _astray(problem: Problem, goal: Goal) -> IntArray:
     where = np.maximum(now, 0)
     astray = (now < 0) | ~problem.reachable[problem.signature, where]
     astray |= (problem.load(now) > goal.limit(problem))[where]
-    for rule in broken_rules(problem, now):
-        if rule.must:
+    for rule in problem.compiled_rules:
+        if rule.must and not kept(rule, now):
             astray[rule.vms] = True
     return np.flatnonzero(astray & goal.free(problem))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
 from vmplace.problem.compile import compile_problem
-from vmplace.problem.problem import broken_rules
+from vmplace.problem.rules import kept
 from vmplace.search.construct.filling import BatchFilling, fitting, holding, spread
 from vmplace.search.goal import Goal
 from vmplace.testing import clusters
@@ -45,8 +45,8 @@ def test_any_caps_are_kept_and_no_must_rule_is_broken_anew(cluster, pack, data):
     assert (filling.node_of[old] == problem.node_of[old]).all()
     came = problem.loads(np.where(old, -1, filling.node_of)) > 0
     assert (problem.loads(filling.node_of) <= cap)[came].all()
-    broken = {b.index for b in broken_rules(problem, filling.node_of) if b.must}
-    assert broken <= {b.index for b in broken_rules(problem, problem.node_of) if b.must}
+    broken = {b.index for b in problem.compiled_rules if b.must and not kept(b, filling.node_of)}
+    assert broken <= {b.index for b in problem.compiled_rules if b.must and not kept(b, problem.node_of)}
     assert filling.complete == bool((filling.node_of >= 0).all())
 
 

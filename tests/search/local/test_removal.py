@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from vmplace import VM, Apart, Cluster, Node, NotOn, Together
 from vmplace.problem.compile import compile_problem
-from vmplace.problem.problem import broken_rules
+from vmplace.problem.rules import kept
 from vmplace.search.goal import Goal
 from vmplace.search.local.removal import loosen
 from vmplace.testing import clusters
@@ -32,7 +32,7 @@ def test_nodes_come_under_their_caps_and_nobody_moves_in_vain(cluster, data):
     assert (stays | free).all()
     fixed = problem.loads(np.where(free, -1, problem.node_of))
     assert (problem.loads(node_of) <= np.maximum(cap, fixed)).all()
-    for binding in broken_rules(problem, node_of):
+    for binding in (b for b in problem.compiled_rules if not kept(b, node_of)):
         assert not binding.must or not free[binding.vms[node_of[binding.vms] >= 0]].all()
     if not cluster.rules:
         left = problem.node_of[~stays & (problem.node_of >= 0)]

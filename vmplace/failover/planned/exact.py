@@ -7,7 +7,7 @@ import numpy as np
 from vmplace.failover.planned.first_fit import Assignment
 from vmplace.failover.restart import Item, RestartProblem
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import CompiledRule
+from vmplace.problem.rules import CompiledRule
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import CpSat
 from vmplace.solvers.program import IntegerProgram, Outcome, Terms

@@ -23,7 +23,7 @@ from vmplace.placement.migration.starts import Starting
 from vmplace.placement.migration.transit import MigrationProblem, MigrationState
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.problem import kept
+from vmplace.problem.rules import kept
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.values import Migration, Start, Status, Step
 from vmplace.solvers.budget import Budget, Progress

@@ -8,7 +8,7 @@ from attrs import define, field
 from vmplace.model.columns import IntArray
 from vmplace.placement.migration.batches import Batch
 from vmplace.placement.migration.transit import MigrationProblem, MigrationState
-from vmplace.problem.problem import kept
+from vmplace.problem.rules import kept
 
 __all__ = ["Starting"]
 

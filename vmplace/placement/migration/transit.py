@@ -7,7 +7,8 @@ import numpy as np
 from attrs import define, field, frozen
 
 from vmplace.model.columns import BoolArray, IntArray
-from vmplace.problem.problem import CompiledRule, Problem, kept
+from vmplace.problem.problem import Problem
+from vmplace.problem.rules import CompiledRule, kept
 
 __all__ = ["Hop", "MigrationProblem", "MigrationState"]
 

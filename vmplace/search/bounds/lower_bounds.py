@@ -7,7 +7,8 @@ import numpy as np
 
 from vmplace.failover.outcome import Reason
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import CompiledRule, Problem
+from vmplace.problem.problem import Problem
+from vmplace.problem.rules import CompiledRule
 from vmplace.problem.sizes import SizeCounts, evenly
 from vmplace.search.bounds.slots import least_moved, least_peak
 from vmplace.search.goal import Goal, Stage
@@ -28,7 +29,7 @@ def least(problem: Problem, goal: Goal, stage: Stage) -> int | Fraction:
     if name == "consolidate":
         return sum(_fewest_nodes(problem, pool, spare=survives) for pool in problem.pools)
     if name == "rules":
-        return _least_broken(problem, goal)
+        return _least_cost(problem, goal)
     return 0
 
 
@@ -181,17 +182,34 @@ def _too_large(problem: Problem, goal: Goal) -> Iterator[tuple[CompiledRule, int
                 yield rule, need, most
 
 
-def _least_broken(problem: Problem, goal: Goal) -> int:
-    """The weight of the soft rules that no placement can keep."""
-    large = [rule for rule, _, _ in _too_large(problem, goal)]
-    many = [b for b in problem.compiled_rules if b.zone is not None and _too_many(problem, b)]
-    return sum(rule.weight for rule in [*large, *many] if not rule.must)
+def _least_cost(problem: Problem, goal: Goal) -> int:
+    """What soft rules cost at least, each by itself: by the places that there are for its VMs, and the memory of these."""
+    room = np.where(problem.online | problem.maintenance, goal.limit(problem), 0)
+    soft = [rule for rule in problem.compiled_rules if not rule.must]
+    return sum(rule.weight * _least_breaches(problem, rule, room) for rule in soft)
 
 
-def _too_many(problem: Problem, rule: CompiledRule) -> bool:
-    """Whether there are more VMs to keep apart than there are places for them."""
-    pools, members = np.unique(problem.vm_pool[rule.vms], return_counts=True)
-    return any(count > _places(problem, rule, pool) for pool, count in zip(pools.tolist(), members.tolist(), strict=True))
+def _least_breaches(problem: Problem, rule: CompiledRule, room: IntArray) -> int:
+    if rule.zone is not None:
+        # VMs of one pool make the fewest pairs where they are spread evenly.
+        pools, members = np.unique(problem.vm_pool[rule.vms], return_counts=True)
+        spread = zip(pools.tolist(), members.tolist(), strict=True)
+        return sum(_even_pairs(count, _places(problem, rule, pool)) for pool, count in spread)
+    open_ = problem.reachable[problem.signature[rule.vms]].any(axis=0)
+    memory = np.sort(problem.memory[rule.vms])
+    if rule.kind == "together":
+        most = np.cumsum(np.sort(room[open_])[::-1])
+        return min(int(np.searchsorted(most, memory.sum())), max(0, len(most) - 1))
+    assert rule.nodes is not None
+    inside = room[open_ & rule.nodes]
+    at_most = min(int((inside // memory[0]).sum()), int(np.searchsorted(np.cumsum(memory), inside.sum(), side="right")))
+    return len(memory) - min(len(memory), at_most)
+
+
+def _even_pairs(members: int, places: int) -> int:
+    """The fewest pairs that share a place."""
+    each, more = divmod(members, max(1, places))
+    return places * each * (each - 1) // 2 + more * each
 
 
 def _fewest_nodes(problem: Problem, pool: int, *, spare: bool) -> int:

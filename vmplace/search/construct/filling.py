@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import BoolArray, CompiledRule, Problem, clashes
+from vmplace.problem.problem import BoolArray, Problem
+from vmplace.problem.rules import CompiledRule, clashes
 from vmplace.problem.sizes import evenly, ranked
 
 __all__ = ["BatchFilling", "fitting", "holding", "spread"]
@@ -141,11 +142,11 @@ class BatchFilling:
         penalty = np.zeros(problem.n_nodes, dtype=np.int64)
         for vm in waiting:
             for rule in self._rules_of.get(vm, ()):
-                broken = clashes(rule, vm, self.node_of, problem.n_nodes) > 0
+                more = clashes(rule, vm, self.node_of, problem.n_nodes)
                 if rule.must:
-                    fits &= ~broken
+                    fits &= more == 0
                 else:
-                    penalty += broken * rule.weight
+                    penalty += more * rule.weight
         nodes = np.flatnonzero(fits)
         if len(nodes):
             room = self._room[0, nodes]

@@ -1,5 +1,6 @@
 """The MIP model: integer counts of VMs per class and node, rows of capacity, rules and guarantee, objectives in stages."""
 
+from collections import Counter
 from fractions import Fraction
 
 from vmplace.problem.problem import BoolArray, Problem
@@ -63,7 +64,7 @@ class CountModel:
         bound_loads(self.variables)
         self.losses = Losses(self.variables) if goal.best_effort else None
         self._out = count_moves(self.variables)
-        self._broken = [(state_rule(self.variables, rule), rule.weight) for rule in problem.compiled_rules]
+        self._breaches = [(state_rule(self.variables, rule), rule.weight * (not rule.must)) for rule in problem.compiled_rules]
         self._peak = Peak(self.variables, Fraction(least_peak)) if "balance" in goal.objectives else None
         self.restarts = RestartRows(self.variables, self.losses)
         self.slots: SlotRows | None = None
@@ -85,7 +86,11 @@ class CountModel:
         """What a stage minimises."""
         name, priority = stage
         if name == "rules":
-            return [(v, weight) for v, weight in self._broken if v >= 0]
+            cost = Counter[int]()
+            for breaches, weight in self._breaches:
+                for v, factor in breaches:
+                    cost[v] += factor * weight
+            return list(cost.items())
         if name == "lost":
             assert self.losses is not None
             return self.losses.memory(priority)

@@ -7,7 +7,8 @@ variables instead of a cut: ``r[s, i]`` VMs of class s restart on node i.
 import numpy as np
 
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import BoolArray, CompiledRule
+from vmplace.problem.problem import BoolArray
+from vmplace.problem.rules import CompiledRule
 from vmplace.search.goal import CandidatePlacement
 from vmplace.search.mip.best_effort import Losses
 from vmplace.search.mip.variables import CountVariables

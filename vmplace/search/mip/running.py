@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from vmplace.model.columns import IntArray
-from vmplace.problem.problem import CompiledRule, kept
+from vmplace.model.columns import BoolArray, IntArray
+from vmplace.problem.rules import CompiledRule
 from vmplace.search.goal import CandidatePlacement, Shares
 from vmplace.search.mip.variables import CountVariables
-from vmplace.solvers.program import terms
+from vmplace.solvers.pairs import count_pairs, taken_steps
+from vmplace.solvers.program import Terms, terms
 
 __all__ = ["Peak", "bound_loads", "count_moves", "state_rule"]
 
@@ -41,31 +42,45 @@ def count_moves(variables: CountVariables) -> IntArray | None:
     return out
 
 
-def state_rule(variables: CountVariables, rule: CompiledRule) -> int:
-    """The rows of a rule; the variable that is 1 where the rule is broken, -1 for a must."""
-    mine, n = np.unique(variables.classes.of[rule.vms]), variables.n
-    broken = -1 if rule.must else variables.new_one(1, lambda c, _: not kept(rule, c.node_of))
-    size = len(rule.vms)
+def state_rule(variables: CountVariables, rule: CompiledRule) -> Terms:
+    """The rows of a rule, and its `breaches`: none of a must."""
+    mine = np.unique(variables.classes.of[rule.vms])
     if rule.zone is not None:
-        for here in (np.flatnonzero(rule.zone == zone) for zone in np.unique(rule.zone)):
-            variables.program.row([*terms(n[np.ix_(mine, here)]), (broken, -size)], upper=1)
-    elif rule.kind == "together":
-        _state_together(variables, rule, mine, broken)
-    elif rule.nodes is not None:
-        variables.program.row([*terms(n[np.ix_(mine, ~rule.nodes)]), (broken, -size)], upper=0)
-    return broken
+        return _state_apart(variables, rule, mine, rule.zone)
+    if rule.kind == "together":
+        return _state_together(variables, rule, mine)
+    assert rule.nodes is not None
+    return terms(variables.n[np.ix_(mine, ~rule.nodes)])
 
 
-def _state_together(variables: CountVariables, rule: CompiledRule, mine: IntArray, broken: int) -> None:
+def _state_apart(variables: CountVariables, rule: CompiledRule, mine: IntArray, zone: IntArray) -> Terms:
+    zones, where = np.unique(zone, return_inverse=True)
+    coming = [terms(variables.n[np.ix_(mine, where == place)]) for place in range(len(zones))]
+    if rule.must:
+        for here in coming:
+            variables.program.row(here, upper=1)
+        return []
+    steps, pairs = count_pairs(variables.program, coming, len(rule.vms))
+    variables.hint_of(steps, lambda c, _: taken_steps(steps, np.bincount(where[c.node_of[rule.vms]], minlength=len(zones))))
+    return pairs
+
+
+def _state_together(variables: CountVariables, rule: CompiledRule, mine: IntArray) -> Terms:
     n_nodes = variables.problem.n_nodes
-    home = variables.new(
-        np.ones(n_nodes, dtype=np.int64),
-        lambda c, _: np.arange(n_nodes) == np.bincount(c.node_of[rule.vms]).argmax(),
-    )
-    variables.program.row(terms(home), 1, 1)
+
+    def used(candidate: CandidatePlacement, _: IntArray) -> BoolArray:
+        return np.asarray(np.bincount(candidate.node_of[rule.vms], minlength=n_nodes) > 0)
+
+    homes = variables.new(np.any(variables.n[mine] >= 0, axis=0).astype(np.int64), used)
+    further = -1
+    if not rule.must:
+        further = variables.new_one(len(rule.vms) - 1, lambda c, counts: max(0, np.count_nonzero(used(c, counts)) - 1))
+    variables.program.row([*terms(homes), (further, -1)], upper=1)
     for s, count in zip(mine.tolist(), variables.total[mine].tolist(), strict=True):
-        for v, here in zip(variables.n[s].tolist(), home.tolist(), strict=True):
-            variables.program.row([(v, 1), (here, -count), (broken, -count)], upper=0)
+        for v, here in zip(variables.n[s].tolist(), homes.tolist(), strict=True):
+            if v >= 0:
+                variables.program.row([(v, 1), (here, -count)], upper=0)
+    return [(further, 1)] if further >= 0 else []
 
 
 class Peak:

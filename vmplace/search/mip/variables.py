@@ -112,8 +112,12 @@ class CountVariables:
         """Variables from 0 to `upper`, as `IntegerProgram.variables`, with their values in a candidate."""
         self.budget.demand()
         index = self.program.variables(upper)
-        self._hints.append((index, hint))
+        self.hint_of(index, hint)
         return index
+
+    def hint_of(self, index: IntArray, hint: Hint) -> None:
+        """Give variables that others made their values in a candidate."""
+        self._hints.append((index, hint))
 
     def new_one(self, upper: int, hint: Hint) -> int:
         """One variable; the hint is a number."""
