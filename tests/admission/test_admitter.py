@@ -291,7 +291,7 @@ def test_a_cluster_is_live_again_once_nothing_but_memory_binds_it():
         (lambda a: a.resize("v0", "8G"), "write 8GiB"),
         (lambda a: a.fail("n9"), "'n9' is not a node"),
         (lambda a: a.recover(3), "3 is not a node"),
-        (lambda a: a.admit(VM("new", 4), time_limit=-1), "time_limit: -1 is not a time limit"),
+        (lambda a: a.admit(VM("new", 4), time_limit=-1), "time_limit: -1 is not a number of seconds"),
         (lambda a: a.reserve([VM("a", 1), VM("b", 1)], node="n0"), "is for one VM, not for 2"),
         (lambda a: a.commit(VM("new", 4, pool="other"), "n0"), "VMs never cross pools"),
         (lambda a: Admitter(SAFE, score="best"), "score: 'best' is not one of"),
@@ -305,7 +305,7 @@ def test_what_is_wrong_is_told_and_changes_nothing(call, message):
 
 
 def test_what_is_neither_a_vm_nor_a_name_is_an_error():
-    with pytest.raises(TypeError, match="3 is neither"):
+    with pytest.raises(InputError, match="3 is neither"):
         Admitter(SAFE).admit(3)
 
 

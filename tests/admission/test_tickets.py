@@ -104,5 +104,5 @@ def test_what_is_no_snapshot_is_told(tmp_path, held):
 
 
 def test_an_expiry_that_is_no_time_is_told():
-    with pytest.raises(InputError, match="-3 is not a time limit"):
+    with pytest.raises(InputError, match="expires_in: -3 is not a number of seconds"):
         Admitter(CLUSTER).reserve(VM("a", 1), expires_in=-3)

@@ -48,8 +48,8 @@ def test_any_iterable_becomes_columns() -> None:
         ({"guarantee": None}, "None is not a Guarantee"),
     ],
 )
-def test_parts_of_another_kind_are_a_type_error(arguments: dict[str, Any], said: str) -> None:
-    with pytest.raises(TypeError, match=said):
+def test_parts_of_another_kind_are_refused(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
         Cluster(**{"nodes": [], **arguments})
 
 

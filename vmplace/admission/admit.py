@@ -9,6 +9,7 @@ from vmplace.admission.admitter import Admitter
 from vmplace.admission.cluster import Asked, Ledger
 from vmplace.admission.results import Admission
 from vmplace.model.cluster import Cluster
+from vmplace.model.door import door
 from vmplace.model.entities import VM
 from vmplace.model.errors import ConflictError, Flaw
 from vmplace.solvers.budget import Progress
@@ -16,6 +17,7 @@ from vmplace.solvers.budget import Progress
 __all__ = ["admit", "applied"]
 
 
+@door()
 def admit(
     cluster: Cluster,
     vm: Asked | Sequence[Asked],

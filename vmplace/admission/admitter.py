@@ -17,8 +17,10 @@ from vmplace.admission.results import Admission, Candidates
 from vmplace.admission.tickets import Ticket, TicketStore
 from vmplace.formats.document import dump, load
 from vmplace.model.cluster import Cluster
-from vmplace.model.converters import parse_state
+from vmplace.model.converters import parse_seconds, parse_state
+from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.kinds import a_function, a_text
 from vmplace.model.units import short
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget, Progress
@@ -51,6 +53,7 @@ class Admitter:
     Raises InputError (a ValueError) for an unknown score or an invalid time limit.
     """
 
+    @door(score=a_text, clock=a_function)
     def __init__(
         self,
         cluster: Cluster,
@@ -88,6 +91,7 @@ class Admitter:
 
     # Questions
 
+    @door()
     def admit(
         self,
         vms: Asked | Sequence[Asked],
@@ -123,6 +127,7 @@ class Admitter:
                 return room_made(self._ledger.cluster, wanted, found, budget)
             return found
 
+    @door()
     def candidates(
         self,
         vm: Asked,
@@ -140,6 +145,7 @@ class Admitter:
 
     # Changes
 
+    @door()
     def commit(self, vm: Asked, node: str, *, force: bool = False, time_limit: float | None = None) -> Admission:
         """Start a VM on a node, unless that makes anything worse; raises InputError for an unknown node or a VM that runs.
 
@@ -164,6 +170,7 @@ class Admitter:
             self._ledger.vm(name)
             self._state.replace(name, None)
 
+    @door()
     def move(self, name: str, node: str, *, force: bool = False, time_limit: float | None = None) -> Admission:
         """Move a VM to another node, unless that makes anything worse; one that waits is started there.
 
@@ -177,6 +184,7 @@ class Admitter:
                 return Admission(Status.REFUSED, name, reason=f"{name} is not movable")
             return self._state.settle(vm, evolve(vm, node=node, target=None, running=vm.running or waits), budget, force)
 
+    @door()
     def resize(self, name: str, memory: int | str, *, force: bool = False, time_limit: float | None = None) -> Admission:
         """Give a VM more or less memory (MiB, or a string), unless that makes anything worse; else as `commit`."""
         with self._call(time_limit) as budget:
@@ -205,6 +213,7 @@ class Admitter:
             if self._ledger.node(node).state == "offline":
                 self._state.restate(node, self._failed.pop(node, "online"))
 
+    @door(expires_in=parse_seconds)
     def reserve(
         self,
         vms: Asked | Sequence[Asked],
@@ -227,7 +236,6 @@ class Admitter:
             Seconds that the call may take; by default the admitter's.
         """
         with self._call(time_limit) as budget:
-            Budget(expires_in)
             wanted = self._ledger.wanted(vms)
             known = [vm.name for vm in wanted if vm.name in self._ledger]
             if node is None:
@@ -242,6 +250,7 @@ class Admitter:
 
     # Snapshots
 
+    @door()
     def save(self, path: str | PathLike[str]) -> None:
         """Write the cluster as a document, from which `load` makes an equal admitter, its tickets among it."""
         with self._call(None):

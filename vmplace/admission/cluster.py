@@ -214,11 +214,11 @@ class Ledger:
         except (KeyError, TypeError):
             raise NotFoundError([not_found(argument, "node", name, self._nodes)]) from None
 
-    def vm(self, name: str) -> VM:
+    def vm(self, name: str, argument: str = "name") -> VM:
         """A VM; raises NotFoundError for an unknown name."""
         place = self._place.get(name) if isinstance(name, str) else None
         if place is None:
-            raise NotFoundError([not_found("name", "VM", name, self._place)])
+            raise NotFoundError([not_found(argument, "VM", name, self._place)])
         return self._changed[name] if name in self._changed else self._start.vms[place]
 
     def wanted(self, vms: Asked | Sequence[Asked]) -> list[VM]:
@@ -228,11 +228,11 @@ class Ledger:
         found = []
         for vm in asked:
             if isinstance(vm, str):
-                known = self.vm(vm)
+                known = self.vm(vm, "vm")
                 flaws += [] if self.waits(known) else [Flaw("vm", f"{short(vm)} does not wait: use move", "conflict")]
                 found.append(known)
             elif not isinstance(vm, VM):
-                raise TypeError(f"{short(vm)} is neither a VM nor the name of one")
+                flaws.append(Flaw("vm", f"{short(vm)} is neither a VM nor the name of one: give either", "wrong-type"))
             else:
                 flaws += self._flaws(vm)
                 found.append(vm)

@@ -16,7 +16,9 @@ from vmplace.auditor.rules import check_rules
 from vmplace.auditor.scenarios import AuditedScenarios, unit_names
 from vmplace.auditor.sequential import check_sequence
 from vmplace.model.cluster import Cluster
+from vmplace.model.door import door
 from vmplace.model.guarantee import Guarantee
+from vmplace.model.kinds import name_list, optional
 from vmplace.model.units import short
 from vmplace.results.values import Violation
 
@@ -26,6 +28,7 @@ Plan = Mapping[str, str | None]
 """VM to node; None for a VM that has no node."""
 
 
+@door(powered=optional(name_list), drained=name_list)
 def audit(
     cluster: Cluster, placement: Placement, failover: Failover | None = None, *, powered: Names | None = None, drained: Names = ()
 ) -> list[Violation]:

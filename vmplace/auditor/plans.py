@@ -11,6 +11,7 @@ from vmplace.auditor.case import Case, Resource, node_column, sums
 from vmplace.auditor.scenarios import AuditedScenarios, unit_names
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.kinds import wrong_type
 from vmplace.model.units import short
 
 __all__ = ["AuditedPlans", "Failover", "check_plans", "check_sums", "sums_by_key"]
@@ -90,6 +91,8 @@ class _Reader:
         vms: list[int] = []
         nodes: list[int] = []
         for key, plan in failover.items():
+            if not isinstance(plan, Mapping):
+                raise wrong_type(plan, "a plan", "give VM to node", f"failover[{short(key)}]")
             known = self.scenarios.by_key.get(key)
             if known is None and self.scenarios.is_crowded(key):
                 continue

@@ -15,7 +15,9 @@ from vmplace.failover.certify import certify
 from vmplace.failover.witness import unprotected
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_resources, parse_weight, placed
+from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.kinds import each
 from vmplace.model.units import parse_memory, short
 from vmplace.model.what_if import part_of
 from vmplace.placement.place import solution_of
@@ -38,6 +40,7 @@ _MOST = 500_000
 _SEARCH_SHARE, _QUICK_SHARE, _PROBE_SHARE, _MOVES_SHARE = 0.85, 0.5, 0.5, 0.5
 
 
+@door()
 def headroom(
     cluster: Cluster,
     memory: int | str | Mapping[int | str, int],
@@ -93,6 +96,7 @@ def headroom(
         return _HeadroomSearch(EnlargedCluster(cluster, *part_of(cluster, pool), bundle, needs), oracle, budget).run()
 
 
+@door(sizes=each((int, np.integer, str), "size"))
 def headroom_table(
     cluster: Cluster,
     sizes: Iterable[int | str] = COMMON_SIZES,
@@ -136,11 +140,11 @@ def headroom_table(
 
 def _parse_bundle(memory: Any, place: str = "memory") -> dict[int, int]:
     """How many VMs of each memory come as one, largest first."""
-    asked = memory if isinstance(memory, Mapping) else {memory: 1}
+    asked = list(memory.items()) if isinstance(memory, Mapping) else [(memory, 1)]
     if not asked:
         raise InputError([Flaw(place, "{} asks for no VM: write memory, or {memory: how many}", "missing")])
     bundle: dict[int, int] = {}
-    for size, number in asked.items():
+    for size, number in asked:
         mib = placed(place, parse_memory)(size)
         bundle[mib] = bundle.get(mib, 0) + placed(f"{place}[{short(size)}]", parse_weight)(number)
     return dict(sorted(bundle.items(), reverse=True))

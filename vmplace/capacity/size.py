@@ -14,8 +14,10 @@ from vmplace.capacity.results import Sizing
 from vmplace.capacity.sizing_instance import SizingInstance, wanted
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_count, parse_mapping, placed, positive_number
+from vmplace.model.door import door
 from vmplace.model.entities import Node
 from vmplace.model.errors import Flaw, InputError, NotFoundError
+from vmplace.model.kinds import a_mapping, optional
 from vmplace.model.units import parse_memory, short
 from vmplace.model.what_if import part_of
 from vmplace.placement.place import solution_of
@@ -46,6 +48,7 @@ _HOWEVER_MANY = ("size", "rules", "group")
 _SEARCH_SHARE, _QUICK_SHARE, _PROBE_SHARE, _MIX_SHARE = 0.85, 0.5, 0.5, 0.5
 
 
+@door(most=optional(a_mapping))
 def size(
     cluster: Cluster,
     node: Node | int | str | Sequence[Node],
@@ -119,7 +122,9 @@ def _parse_growth(value: object) -> Fraction:
         if not _DECIMAL.fullmatch(number):
             raise ValueError(f"{short(value)} is not a share: write 0.2, or 20%")
         value = Fraction(number) / (100 if percent else 1)
-    share = Fraction(0) if value == 0 and not isinstance(value, bool) else positive_number(value)
+    share = (
+        Fraction(0) if isinstance(value, int | float) and value == 0 and not isinstance(value, bool) else positive_number(value)
+    )
     if share > _MOST_GROWTH:
         raise ValueError(f"{short(value)} is above {_MOST_GROWTH}: write a share, 0.2 or 20%")
     return share
@@ -127,7 +132,9 @@ def _parse_growth(value: object) -> Fraction:
 
 def _parse_most(most: Mapping[str, int], kinds: Sequence[Node], enough: int) -> tuple[int, ...]:
     """How many there may be of each kind: as many as there are VMs, and as may fail, are always enough."""
-    limits = {name: placed(f"most[{short(name)}]", parse_count)(limit) for name, limit in parse_mapping(most).items()}
+    limits = {
+        name: placed(f"most[{short(name)}]", parse_count)(limit) for name, limit in placed("most", parse_mapping)(most).items()
+    }
     words = [kind.name for kind in kinds]
     for name in limits:
         if name not in words:

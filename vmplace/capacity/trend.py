@@ -11,7 +11,9 @@ from attrs import field, frozen
 from vmplace.capacity.regression import Line
 from vmplace.failover.check import verdict_now
 from vmplace.model.cluster import Cluster
+from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.kinds import each
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.results.to_dict import ToDict
@@ -106,6 +108,7 @@ class Trend(ToDict):
     stats: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
+@door(clusters=each(Cluster, "Cluster"))
 def trend(
     clusters: Sequence[Cluster],
     *,

@@ -25,6 +25,7 @@ from vmplace.failover.check import verdict_now
 from vmplace.failover.verdict import Verdict
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_count, placed
+from vmplace.model.door import door
 from vmplace.model.units import spell_memory
 from vmplace.model.what_if import bridged
 from vmplace.placement.options import PlaceOptions
@@ -46,6 +47,7 @@ _VERDICT, _CAUSES, _REPAIR, _CONFLICT = 0.2, 0.3, 0.3, 0.3
 _TIGHTEST, _FEW = 5, 4
 
 
+@door()
 def explain(
     cluster: Cluster,
     *,

@@ -20,6 +20,7 @@ from vmplace.failover.witness import (
     unprotected,
 )
 from vmplace.model.cluster import Cluster
+from vmplace.model.door import door
 from vmplace.model.guarantee import Guarantee
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
@@ -30,6 +31,7 @@ from vmplace.solvers.budget import Budget, Progress
 __all__ = ["check", "verdict_now"]
 
 
+@door()
 def check(
     cluster: Cluster,
     *,

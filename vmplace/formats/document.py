@@ -11,6 +11,7 @@ from vmplace.formats.parse import Form, decode, parse, read_text
 from vmplace.formats.structure import from_document, read_document
 from vmplace.formats.unstructure import document_parts, lines, to_document
 from vmplace.model.cluster import Cluster
+from vmplace.model.door import door
 from vmplace.model.errors import InputError
 
 __all__ = ["dump", "dumps", "from_document", "load", "loads", "to_document", "write_file"]
@@ -18,6 +19,7 @@ __all__ = ["dump", "dumps", "from_document", "load", "loads", "to_document", "wr
 _STANDARD = "-"
 
 
+@door()
 def load(path: str | os.PathLike[str]) -> Cluster:
     """Read a cluster from a document.
 
@@ -60,6 +62,7 @@ def loads(text: str | bytes, *, form: Form | None = None) -> Cluster:
     return read_document(parse(decode(text), form))
 
 
+@door()
 def dump(cluster: Cluster, path: str | os.PathLike[str], *, form: Form | None = None) -> None:
     """Write a cluster as a document.
 

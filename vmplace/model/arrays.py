@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from vmplace.model.converters import parse_name
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.kinds import listed, wrong_type
 from vmplace.model.labels import Numbered
 from vmplace.model.units import MAX_MEMORY, short
 
@@ -39,9 +40,10 @@ def checked_names(place: str, names: Iterable[str] | None, count: int, prefix: s
     """As many names as there are entries, by default ``prefix0, prefix1, ...``; raises InputError for each bad entry."""
     if names is None:
         return Numbered(prefix, count)
-    if isinstance(names, str):
-        raise InputError([Flaw(place, f"{short(names)} is one name: give a list", "wrong-type")])
-    given = tuple(str.__str__(name) if isinstance(name, str) else name for name in names)
+    held = listed(names)
+    if held is None:
+        raise wrong_type(names, "a list of names", "give one", place)
+    given = tuple(str.__str__(name) if isinstance(name, str) else name for name in held)
     flaws = list(name_flaws(given, lambda index: f"{place}[{index}]"))
     if len(given) != count:
         flaws.append(Flaw(place, f"{len(given)} names for {count} entries: give one for each", "length"))

@@ -14,8 +14,8 @@ from vmplace.model.dataframe import read_nodes, read_vms
 from vmplace.model.entities import VM, Node, Rule
 from vmplace.model.errors import InputError
 from vmplace.model.guarantee import Guarantee
+from vmplace.model.kinds import each, of_type
 from vmplace.model.references import ambiguous_domains, broken_references
-from vmplace.model.units import short
 
 __all__ = ["Cluster"]
 
@@ -29,17 +29,16 @@ def _parse_vms(value: Iterable[VM]) -> VMColumns:
 
 
 def _parse_rules(value: Iterable[Rule]) -> tuple[Rule, ...]:
-    rules = tuple(value)
-    odd = next((rule for rule in rules if not isinstance(rule, Rule)), None)
-    if odd is not None:
-        raise TypeError(f"{short(odd)} is not a rule")
+    rules: tuple[Rule, ...] = _RULES(value)
     return rules
 
 
 def _parse_guarantee(value: Guarantee) -> Guarantee:
-    if not isinstance(value, Guarantee):
-        raise TypeError(f"{short(value)} is not a Guarantee")
-    return value
+    guarantee: Guarantee = _GUARANTEE(value)
+    return guarantee
+
+
+_RULES, _GUARANTEE = each(Rule, "rule"), of_type(Guarantee, "a Guarantee", "give one")
 
 
 @frozen(field_transformer=name_places)
@@ -134,7 +133,7 @@ class Cluster:
         """
         nodes = NodeColumns.of(node_memory, node_names)
         vms = VMColumns.of(vm_memory, vm_node, vm_names, nodes.names, vm_overhead)
-        return cls(nodes, vms, (), guarantee or Guarantee())
+        return cls(nodes, vms, (), Guarantee() if guarantee is None else guarantee)
 
     @classmethod
     def from_frame(cls, vms: Any, nodes: Any, *, rules: Iterable[Rule] = (), guarantee: Guarantee | None = None) -> "Cluster":
@@ -161,4 +160,4 @@ class Cluster:
             (a ValueError) that lists unknown and missing columns, or the first bad entry of each column.
         """
         hosts = read_nodes(nodes)
-        return cls(hosts, read_vms(vms, hosts.names), rules, guarantee or Guarantee())
+        return cls(hosts, read_vms(vms, hosts.names), rules, Guarantee() if guarantee is None else guarantee)

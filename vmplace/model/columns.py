@@ -12,6 +12,7 @@ from attrs import Factory, evolve, field, frozen
 from vmplace.model.arrays import checked_names, index_array, memory_array, reserve_array
 from vmplace.model.entities import VM, Node
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.kinds import each
 from vmplace.model.labels import Labels, constant
 from vmplace.model.units import short
 
@@ -157,10 +158,10 @@ class NodeColumns(_Columns[Node]):
 
     @classmethod
     def holding(cls, nodes: Iterable[Node]) -> "NodeColumns":
-        """The columns of valid nodes, whose names may still be taken; raises TypeError for anything that is not a node."""
+        """The columns of valid nodes, whose names may still be taken; raises InputError for anything that is not a node."""
         if isinstance(nodes, cls):
             return nodes
-        held = _all(Node, nodes)
+        held = _NODES(nodes)
         return cls(
             memory=_array([node.memory for node in held], np.int64),
             names=[node.name for node in held],
@@ -258,10 +259,10 @@ class VMColumns(_Columns[VM]):
 
     @classmethod
     def holding(cls, vms: Iterable[VM]) -> "VMColumns":
-        """The columns of valid VMs, whose names may still be taken; raises TypeError for anything that is not a VM."""
+        """The columns of valid VMs, whose names may still be taken; raises InputError for anything that is not a VM."""
         if isinstance(vms, cls):
             return vms
-        held = _all(VM, vms)
+        held = _VMS(vms)
         nodes, targets = [vm.node for vm in held], [vm.target for vm in held]
         named = dict.fromkeys([*nodes, *targets] if any(targets) else nodes)
         named.pop(None, None)
@@ -323,14 +324,7 @@ def _keys(kind: type[Any]) -> list[str]:
     return [key.name for key in attrs.fields(kind) if key.name != "node_names"]
 
 
-def _all(kind: type[_T], value: Iterable[Any]) -> tuple[_T, ...]:
-    members = tuple(value)
-    if set(map(type, members)) <= {kind}:
-        return members
-    odd = next((member for member in members if not isinstance(member, kind)), None)
-    if odd is not None:
-        raise TypeError(f"{short(odd)} is not a {kind.__name__}")
-    return members
+_NODES, _VMS = each(Node, "Node"), each(VM, "VM")
 
 
 def _array(values: list[Any], dtype: type) -> npt.NDArray[Any]:

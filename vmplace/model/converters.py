@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.kinds import listed
 from vmplace.model.units import parse_memory, parse_reserve, short
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "parse_resources",
     "parse_restart",
     "parse_scope",
+    "parse_seconds",
     "parse_sequence",
     "parse_state",
     "parse_text",
@@ -134,9 +136,9 @@ def parse_optional_memory(value: object) -> int | None:
 
 def parse_names(value: object) -> tuple[str, ...]:
     """A list of non-empty strings, none twice."""
-    if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, Mapping):
+    texts = listed(value)
+    if texts is None:
         raise ValueError(f"{short(value)} is not a list of strings: write a list, even of one")
-    texts = tuple(value)
     try:
         names = tuple(map(parse_text, texts))
     except ValueError:
@@ -173,6 +175,13 @@ def parse_movable(value: object) -> bool | Literal["cold"]:
     if not isinstance(value, bool | np.bool_):
         raise ValueError(f"{short(value)} is not one of true, false, 'cold'")
     return bool(value)
+
+
+def parse_seconds(value: object) -> float:
+    """A time in seconds, 0 or more; it may be infinite."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= math.inf:
+        raise ValueError(f"{short(value)} is not a number of seconds: write 0 or more")
+    return float(value)
 
 
 def parse_whole(value: object) -> int:

@@ -10,9 +10,11 @@ from attrs import evolve, frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, NodeColumns, VMColumns
+from vmplace.model.door import door
 from vmplace.model.entities import VM, Apart, Members, Node, OnlyOn, Rule, Tag, Together
 from vmplace.model.errors import Flaw, InputError, NotFoundError, error_of
 from vmplace.model.guarantee import Guarantee, amended
+from vmplace.model.kinds import a_mapping, each, name_list, optional
 from vmplace.model.lookup import not_found
 from vmplace.model.references import resolve
 from vmplace.model.units import parse_memory, short
@@ -33,6 +35,13 @@ __all__ = [
 ]
 
 
+@door(
+    add_nodes=each(Node, "Node"),
+    add_vms=each(VM, "VM"),
+    remove_nodes=name_list,
+    remove_vms=name_list,
+    resize_vms=optional(a_mapping),
+)
 def what_if(
     cluster: Cluster,
     *,

@@ -8,7 +8,9 @@ import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.model.cluster import Cluster
+from vmplace.model.door import door
 from vmplace.model.errors import Flaw, error_of
+from vmplace.model.kinds import name_list
 from vmplace.model.lookup import not_found
 from vmplace.model.units import short
 from vmplace.placement.options import PlaceOptions
@@ -22,6 +24,7 @@ from vmplace.solvers.budget import Budget, Progress
 __all__ = ["Undrainable", "drain", "drained_of", "stuck_on"]
 
 
+@door(nodes=name_list)
 def drain(
     cluster: Cluster,
     nodes: str | Iterable[str],

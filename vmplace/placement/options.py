@@ -61,8 +61,7 @@ class PlaceOptions:
     @goal.default
     def _goal(self) -> Goal:
         names = (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
-        odd = next((name for name in names if name not in OBJECTIVES), None)
-        if odd is not None or not names or len(set(names)) < len(names):
+        if not names or not all(map(OBJECTIVES.__contains__, names)) or len(set(names)) < len(names):
             raise InputError(
                 [Flaw("objective", f"{short(self.objective)} is not one or several different ones of {', '.join(OBJECTIVES)}")]
             )

@@ -21,6 +21,7 @@ from vmplace.failover.witness import (
     unprotected,
 )
 from vmplace.model.cluster import Cluster
+from vmplace.model.door import door
 from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.plan import planned
 from vmplace.placement.options import PlaceOptions
@@ -46,6 +47,7 @@ _SEARCH_SHARE, _ORDER_SECONDS = 0.9, 2.0
 """Of the time, where migrations are to be put in order then; and what that may take in any case."""
 
 
+@door()
 def place(
     cluster: Cluster,
     *,
@@ -139,6 +141,7 @@ def _in_order(solution: Solution, names: Names, limits: MigrationLimits, budget:
     return evolve(solution, plan=plan, warnings=(*solution.warnings, f"the migrations are not put in order: {plan.reason}"))
 
 
+@door()
 def repair(cluster: Cluster, **options: Any) -> Solution:
     """The least memory migrated that makes a cluster safe: `place` with ``objective="moves", move_running=True``.
 

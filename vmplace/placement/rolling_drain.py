@@ -11,6 +11,7 @@ from attrs import define, evolve, field, frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray
+from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError
 from vmplace.placement.drain import drained_of, stuck_on
 from vmplace.placement.options import PlaceOptions
@@ -84,6 +85,7 @@ class RollingDrain(ToDict):
         return _back(cluster, self.groups[-1]) if self.groups else cluster
 
 
+@door()
 def rolling_drain(
     cluster: Cluster,
     *,

@@ -78,7 +78,7 @@ class MigrationPlan(ToDict):
         InputError
             (a ValueError) if the form is another.
         """
-        if form not in _FORMS:
+        if not isinstance(form, str) or form not in _FORMS:
             raise InputError([Flaw("form", f"{short(form)} is not one of {', '.join(_FORMS)}")])
         if form == "sh" and self.status in (Status.INFEASIBLE, Status.UNKNOWN):
             return f"# no order: {printable(self.reason)}\n"

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 
 from attrs import frozen
 
-from vmplace.model.errors import Flaw, InputError
-from vmplace.model.units import short
+from vmplace.model.converters import parse_seconds, placed
 
 __all__ = ["Budget", "OutOfTimeError", "Progress"]
 
 _WORK_PER_SECOND = 0.06
 """The work that a deterministic search may do for each second of the limit: a core under load does several times as much."""
+
+
+_seconds = placed("time_limit", parse_seconds)
 
 
 class OutOfTimeError(Exception):
@@ -75,11 +77,8 @@ class Budget:
         cancel: threading.Event | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        odd = isinstance(time_limit, bool) or not isinstance(time_limit, int | float | None)
-        if odd or (time_limit is not None and not 0 <= time_limit <= math.inf):
-            raise InputError([Flaw("time_limit", f"{short(time_limit)} is not a time limit: write seconds, 0 or more")])
         self.start = time.monotonic()
-        self.limit = math.inf if time_limit is None else float(time_limit)
+        self.limit = math.inf if time_limit is None else _seconds(time_limit)
         self.work = self.limit * _WORK_PER_SECOND
         self._cancel = cancel
         self._progress = progress

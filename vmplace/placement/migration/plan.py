@@ -13,6 +13,7 @@ from vmplace.failover.verdict import ScenarioStatus
 from vmplace.model.arrays import index_array
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
+from vmplace.model.door import door
 from vmplace.model.errors import ConflictError, Flaw, InputError, error_of
 from vmplace.model.lookup import not_found
 from vmplace.model.units import short, spell_memory
@@ -34,6 +35,7 @@ Target = Mapping[str, str | None] | IntArray
 """VM to node, or the index of each VM's node, shape (n_vms,)."""
 
 
+@door()
 def plan_moves(
     cluster: Cluster,
     placement: Target,
