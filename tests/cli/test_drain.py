@@ -12,6 +12,7 @@ from vmplace.cli import main
 
 CLUSTER = Cluster([Node(f"n{i}", "100GiB") for i in range(4)], [VM(f"v{i}", "20GiB", f"n{i}") for i in range(4)])
 CROWDED = Cluster([Node(f"n{i}", "100GiB") for i in range(3)], [VM(f"v{i}", "60GiB", f"n{i}") for i in range(3)])
+TIGHT = Cluster([Node(f"n{i}", "100GiB") for i in range(3)], [VM(f"v{k}", "20GiB", f"n{k % 3}") for k in range(9)])
 
 
 @pytest.fixture
@@ -55,13 +56,35 @@ def test_rolling(file, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["bound"] == 2
 
 
-@pytest.mark.parametrize("argv", [["n1"], ["--rolling"]])
+@pytest.mark.parametrize("argv", [["n1", "--strict"], ["n1", "n2"], ["--rolling"]])
 def test_what_cannot_be_drained_ends_with_one_and_writes_nothing(argv, tmp_path, capsys):
     path, out = tmp_path / "cluster.json", tmp_path / "out.json"
     vmplace.dump(CROWDED, path)
     assert main(["drain", str(path), *argv, "-o", str(out), "--moves", str(tmp_path / "m.sh")]) == 1
     assert capsys.readouterr().out.startswith("INFEASIBLE")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cluster.json"]
+
+
+def test_what_suspends_the_guarantee_is_done_and_ends_with_four(tmp_path, capsys):
+    path, out = tmp_path / "cluster.json", tmp_path / "out.json"
+    vmplace.dump(TIGHT, path)
+    assert main(["drain", str(path), "n1", "-o", str(out)]) == 4
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "UNSAFE: N+1 cannot hold while n1 is out: 180 GiB needed, 100 GiB there if another node fails; drained"
+    )
+    assert "Not survived while n1 is out:\n  n0: " in said
+    assert "In order: 1 step. The guarantee does not hold after it" in said
+    assert vmplace.load(out).nodes[1].state == "maintenance"
+
+
+def test_all_that_is_in_the_way_is_listed(tmp_path, capsys):
+    path = tmp_path / "cluster.json"
+    vmplace.dump(Cluster(CLUSTER.nodes, [VM("a", 1, "n1", movable=False), VM("b", 1, "n1", target="n2")]), path)
+    assert main(["drain", str(path), "n1"]) == 1
+    said = capsys.readouterr().out
+    assert "In the way, and what would help:\n  a on n1 is not movable: " in said
+    assert "\n  b on n1 is being migrated to n2: wait until that is done" in said
 
 
 def test_without_time_the_status_is_three(file):
@@ -79,6 +102,7 @@ def test_without_time_the_status_is_three(file):
         (["n1", "--moves", "/no/such/place.sh"], "/no/such is not a directory"),
         (["n1", "--json", "-o", "-"], "would both write to stdout"),
         (["--rolling", "--json", "-o", "-"], "would both write to stdout"),
+        (["n1", "--strict", "--best-effort"], "--strict: contradicts best_effort"),
         (["--rolling", "--best-effort"], "--rolling keeps the guarantee"),
         (["--rolling", "--moves", "x.svg"], "ends in .sh"),
     ],

@@ -416,10 +416,10 @@ def test_nothing_is_written_over_without_a_placement(run, write, tmp_path):
     assert output.read_text() == "precious"
 
 
-def test_best_effort_that_is_not_safe_is_status_1_and_is_written(run, write, tmp_path):
+def test_best_effort_that_is_not_safe_is_status_4_and_is_written(run, write, tmp_path):
     output = tmp_path / "effort.json"
     status, out, _ = run("repair", write(HOPELESS), "--best-effort", "-o", output)
-    assert status == 1
+    assert status == 4
     assert out.startswith("UNSAFE: ")
     assert all(vm["node"] for vm in json.loads(output.read_text())["vms"])
 

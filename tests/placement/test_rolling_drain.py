@@ -69,7 +69,7 @@ def test_a_node_that_cannot_be_drained_is_named_and_the_others_are_drained():
     cluster = evolve(even(4, 4), vms=[VM("fixed", 10, "n1", movable=False), VM("v0", 10, "n0")])
     found = rolling_drain(cluster)
     kept(cluster, found)
-    assert (found.status, dict(found.undrained)) == (Status.INFEASIBLE, {"n1": "fixed is not movable"})
+    assert (found.status, dict(found.undrained)) == (Status.INFEASIBLE, {"n1": "fixed on n1 is not movable"})
     assert sorted(name for group in found.nodes for name in group) == ["n0", "n2", "n3"]
 
 

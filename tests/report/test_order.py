@@ -12,6 +12,8 @@ from vmplace.report.tables import Screen
 
 SAFE = evolve(PLAN, steps=tuple(evolve(step, guarantee=Status.SAFE, exposed=()) for step in PLAN.steps))
 OPEN = evolve(PLAN, steps=tuple(evolve(step, guarantee=Status.UNSAFE) for step in PLAN.steps))
+DOUBTFUL = evolve(PLAN, steps=tuple(evolve(step, guarantee=Status.UNKNOWN) for step in PLAN.steps))
+UNASKED = evolve(PLAN, steps=tuple(evolve(step, guarantee=None, exposed=()) for step in PLAN.steps))
 
 
 @pytest.mark.parametrize(
@@ -19,7 +21,9 @@ OPEN = evolve(PLAN, steps=tuple(evolve(step, guarantee=Status.UNSAFE) for step i
     [
         (PLAN, "In order: 2 steps, safe after every step except 1"),
         (SAFE, "In order: 2 steps, safe after every step"),
-        (OPEN, "In order: 2 steps, not known to be safe after any step"),
+        (OPEN, "In order: 2 steps. The guarantee does not hold after any of them"),
+        (DOUBTFUL, "In order: 2 steps. The guarantee is not known to hold after any of them"),
+        (UNASKED, "In order: 2 steps; no guarantee is asked for (failures: 0)"),
         (evolve(PLAN, status=Status.OPTIMAL), "In order: 2 steps, safe after every step except 1 (proved: no order is better)"),
     ],
 )
@@ -30,3 +34,11 @@ def test_steps_and_what_holds_after_each(plan, first):
 
 def test_no_steps_no_words():
     assert list(order_lines(MigrationPlan(status=Status.OPTIMAL), Screen(StringIO()))) == []
+
+
+def test_who_is_unprotected_on_the_way_is_named():
+    steps = tuple(evolve(step, guarantee=Status.UNSAFE, exposed=("n0", "n2"), unprotected=("a", "b")) for step in PLAN.steps)
+    lines = list(order_lines(evolve(PLAN, steps=(*steps, *steps)), Screen(StringIO())))
+    told = [line for line in lines if line.startswith("  after step")]
+    assert told[0] == "  after step 1: not restarted if n0, n2 fails: a, b"
+    assert len(told) == 3  # of four: the last is told with the placement

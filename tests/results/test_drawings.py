@@ -15,7 +15,7 @@ STRANGE = MigrationPlan(
 
 def test_commands():
     assert list(commands(PLAN.steps)) == [
-        "# step 1: 2 migrations (3 GiB); not safe afterwards: if n0, n2 fails\n",
+        "# step 1: 2 migrations (3 GiB); the guarantee is suspended afterwards: a failure of n0 or n2 would strand VMs\n",
         "migrate b n1 n2  # 1 GiB, step 1\n",
         "migrate a n0 n1  # 2 GiB, step 1\n",
         "wait\n",

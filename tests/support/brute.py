@@ -711,7 +711,8 @@ class World:
         self, objective: str | Sequence[str], within: Callable[[Placement], bool], move_running: bool, prune: bool
     ) -> Best | None:
         """The least loss, where what `GIVE_WAY` names gives way only if not every VM can be placed otherwise."""
-        ceilings = self.losses_now() if self.verdict().status == "unsafe" else None
+        # What is gone for maintenance leaves unprotected what it protected.
+        ceilings = self.losses_now() if not self.drained and self.verdict().status == "unsafe" else None
 
         def some(_world: World, node_of: Placement) -> bool:
             return within(node_of)

@@ -22,22 +22,28 @@ __all__ = ["drain"]
 @file_argument
 @click.argument("nodes", nargs=-1)
 @click.option("--rolling", is_flag=True, help="Drain every node once, in as few groups as possible, one group after the other.")
+@click.option("--strict", is_flag=True, help="Refuse a drain during which the guarantee would not hold.")
 @order_options
 @search_options
 @change_options
 def drain(file: str, nodes: tuple[str, ...], rolling: bool, **options: Any) -> int:
-    """Empty NODES for maintenance with the least memory migrated; the other nodes stay safe without them.
+    """Plan how to empty NODES for maintenance with the least memory migrated, the guarantee kept on the others.
 
-    -o writes the document with NODES in maintenance; with --rolling, the cluster after the last group, with all nodes back.
+    Where the guarantee cannot hold without NODES, they are drained all the same, the result says what is unprotected meanwhile,
+    and the exit status is 4. -o writes the document with NODES in maintenance; with --rolling, the cluster after the last group,
+    with all nodes back.
     """
     if rolling == bool(nodes):
         raise click.UsageError(
             "--rolling drains all nodes: name none" if rolling else "name the nodes to drain, or use --rolling"
         )
+    # Only what is given: left out, it is the opposite of --strict.
+    options["best_effort"] = options["best_effort"] or None
     return _roll(file, **options) if rolling else solve("drain", file, nodes, **options)
 
 
 def _roll(file: str, *, output: str | None, moves: str | None, as_json: bool, everything: bool, **options: Any) -> int:
+    options.pop("strict")
     if options.pop("best_effort"):
         raise click.UsageError("--rolling keeps the guarantee: leave out --best-effort")
     if moves is not None and not moves.endswith(".sh"):

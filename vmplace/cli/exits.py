@@ -10,7 +10,7 @@ from vmplace.model.errors import Flaw, InputError
 
 __all__ = ["BAD_INPUT", "DONE", "UNKNOWN", "RefusedError", "answered", "blaming", "exit_of", "refuse_output", "touching"]
 
-DONE, NOT_SAFE, BAD_INPUT, UNKNOWN = range(4)
+DONE, NOT_SAFE, BAD_INPUT, UNKNOWN, SUSPENDED = range(5)
 _EXIT_OF = {"safe": DONE, "optimal": DONE, "feasible": DONE, "admitted": DONE, "unknown": UNKNOWN} | dict.fromkeys(
     ("unsafe", "infeasible", "refused"), NOT_SAFE
 )
@@ -18,9 +18,15 @@ _EXIT_OF = {"safe": DONE, "optimal": DONE, "feasible": DONE, "admitted": DONE, "
 _MOST_FLAWS = 20
 
 
-def exit_of(status: str) -> int:
-    """The exit status of a command that a result's status decides."""
-    return _EXIT_OF[status]
+def exit_of(status: str, *, done: bool = False) -> int:
+    """The exit status of a command that a result's status decides.
+
+    Parameters
+    ----------
+    done
+        Whether what was asked for has been done: ``unsafe`` then says only that the guarantee does not hold afterwards.
+    """
+    return SUSPENDED if done and status == "unsafe" else _EXIT_OF[status]
 
 
 def answered(status: str) -> int:

@@ -79,7 +79,8 @@ def solve(
     if solution.node_of is not None and moves is not None:
         save_moves(solution, moves)
     print_result(solution, solution_report, as_json, everything, aside=output == "-")
-    return exit_of(solution.status.value if solution.node_of is None else solution.guarantee.value)
+    done = solution.node_of is not None
+    return exit_of(solution.guarantee.value if done else solution.status.value, done=done)
 
 
 def save_moves(solution: "Solution", path: str) -> None:

@@ -1,27 +1,31 @@
 """`drain`: nodes emptied for maintenance by live migration, the guarantee kept among the others."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve
 
+from vmplace.failover.reasons import SHOWN_IN_CONFLICT, listed
 from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
 from vmplace.model.errors import Flaw, error_of
 from vmplace.model.kinds import name_list
 from vmplace.model.lookup import not_found
 from vmplace.model.units import short
+from vmplace.placement.blockers import blockers_of, fixed_on
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.place import infeasible, solve
+from vmplace.placement.reasons import suspended_sentence
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
+from vmplace.problem.restrict import without
 from vmplace.results.placement import Solution
-from vmplace.results.values import Conflict
+from vmplace.results.values import Blocker, Conflict, Status
+from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.solvers.budget import Budget, Progress
 
-__all__ = ["Undrainable", "drain", "drained_of", "stuck_on"]
+__all__ = ["drain", "drained_of", "explained"]
 
 
 @door(nodes=name_list)
@@ -29,6 +33,7 @@ def drain(
     cluster: Cluster,
     nodes: str | Iterable[str],
     *,
+    strict: bool = False,
     time_limit: float | None = 60.0,
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
@@ -36,8 +41,10 @@ def drain(
 ) -> Solution:
     """Empty nodes with the least memory migrated, so that the rest is safe without them: no failover targets, and no failures.
 
-    As `repair` otherwise: more VMs may migrate if that is needed, waiting ones are placed, and the migrations are in order. While
-    they last, the nodes take in nothing, but fail like any other as long as VMs are on them. Stopped VMs stay there.
+    Where the guarantee cannot hold without them (a cluster that is N+1 and no more), they are emptied all the same, and the least
+    is left unprotected meanwhile: by priority, then memory; `Solution.suspended` says why. As `repair` otherwise: more VMs may
+    migrate if that is needed, waiting ones are placed, and the migrations are in order. While they last, the nodes take in
+    nothing, but fail like any other as long as VMs are on them. Stopped VMs stay there.
 
     Parameters
     ----------
@@ -45,33 +52,50 @@ def drain(
         What to drain nodes of.
     nodes
         One or several names. `Solution.to_document` has them in maintenance.
+    strict
+        Whether to refuse a drain that suspends the guarantee. ``best_effort`` is its opposite, and accepted as well.
     time_limit, progress, cancel
         As for `place`.
     **options
-        As for `place`: ``best_effort``, ``max_moves``, ``objective``, ``method``, ``parallel`` and so on.
+        As for `place`: ``max_moves``, ``objective``, ``method``, ``parallel`` and so on.
 
     Returns
     -------
     Solution
-        ``infeasible`` also if a VM there cannot leave: it is not movable, or is being migrated already.
+        ``infeasible`` if some VM cannot leave: `Solution.blockers` has everything that is in the way, and what would help.
 
     Raises
     ------
     InputError
         (a ValueError) that names the node or argument that is wrong.
     """
-    drained, checked = _named(cluster, nodes), PlaceOptions.for_drain(options)
+    drained, checked = _named(cluster, nodes), PlaceOptions.for_drain(options, strict=strict)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        return drained_of(Names(cluster, compile_problem(cluster)), drained, checked, budget)
+        names = Names(cluster, compile_problem(cluster))
+        solution = drained_of(names, drained, checked, budget)
+        return explained(solution, names, checked, budget) if solution.status is Status.INFEASIBLE else solution
 
 
 def drained_of(names: Names, drained: tuple[str, ...], options: PlaceOptions, budget: Budget) -> Solution:
-    """What `drain` returns for a cluster that is compiled; the nodes are in document order."""
-    stuck = stuck_on(names, drained)
-    if stuck:
-        return _refused(names, drained, stuck, options, budget)
+    """What `drain` returns for a cluster that is compiled, but not yet why not; the nodes are in document order."""
+    fixed = fixed_on(names, drained)
+    if fixed:
+        return _blocked(names, drained, fixed, options, budget)
     solution = solve(names, options, budget, drained=drained)
     return evolve(solution, warnings=(*solution.warnings, *_stopped(names.cluster, drained)))
+
+
+def explained(solution: Solution, names: Names, options: PlaceOptions, budget: Budget) -> Solution:
+    """A drain that cannot be done, with everything that is in its way."""
+    blockers = blockers_of(names, solution.drained, options, budget)
+    if blockers:
+        return _blocked(names, solution.drained, blockers, options, budget)
+    if options.best_effort or not names.problem.failures:
+        return solution
+    rest = Names(names.cluster, without(names.problem, nodes=names.mask(solution.drained)))
+    bound = impossible(rest.problem, options.goal)
+    why = suspended_sentence(Status.INFEASIBLE, bound, rest, solution.drained, searched=solution.reason)
+    return evolve(solution, reason=f"{why}; leave --strict out to drain all the same")
 
 
 def _named(cluster: Cluster, nodes: str | Iterable[str]) -> tuple[str, ...]:
@@ -88,35 +112,18 @@ def _named(cluster: Cluster, nodes: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in cluster.nodes.names if name in wanted)
 
 
-@frozen
-class Undrainable:
-    """A VM that cannot leave its node, and why."""
-
-    vm: str
-    node: str
-    why: str
-
-
-def stuck_on(names: Names, nodes: Iterable[str]) -> list[Undrainable]:
-    """The VMs that cannot leave some nodes: not movable, or half of a migration under way."""
-    problem, out = names.problem, names.mask(nodes)
-    here = np.flatnonzero((problem.node_of >= 0) & ~problem.movable)
-    busy = set(problem.original[problem.incoming].tolist())
-    found = []
-    for vm in here[out[problem.node_of[here]]].tolist() if len(out) else ():
-        why = "is being migrated already: wait until that is done" if problem.original[vm] in busy else "is not movable"
-        found.append(Undrainable(names.vm(vm), names.node(problem.node_of[vm]), why))
-    return found
-
-
-def _refused(names: Names, drained: tuple[str, ...], stuck: list[Undrainable], options: PlaceOptions, budget: Budget) -> Solution:
+def _blocked(
+    names: Names, drained: tuple[str, ...], blockers: Sequence[Blocker], options: PlaceOptions, budget: Budget
+) -> Solution:
     """Infeasible, as there are VMs that cannot leave."""
-    first, more = stuck[0], len(stuck) - 1
-    others = f" (and {more} more VM{'s' * (more > 1)} cannot leave)" if more else ""
-    vms = tuple(name for name in names.cluster.vms.names if name in {s.vm for s in stuck})
-    conflict = Conflict("drain", vms, minimal=len(stuck) == 1)
-    reason = f"{first.vm} on {first.node} {first.why}{others}"
-    return infeasible(names, options, budget, drained=drained, reason=reason, conflict=conflict)
+    stuck = {vm for blocker in blockers for vm in blocker.vms}
+    vms = tuple(name for name in names.cluster.vms.names if name in stuck)
+    reason = blockers[0].reason
+    if len(blockers) > 1:
+        reason = f"{len(blockers)} obstacles keep VMs on {listed(drained, SHOWN_IN_CONFLICT)}: {listed(vms, SHOWN_IN_CONFLICT)}"
+    conflict = Conflict("drain", vms, minimal=len(vms) == 1)
+    solution = infeasible(names, options, budget, drained=drained, reason=reason, conflict=conflict)
+    return evolve(solution, blockers=tuple(blockers))
 
 
 def _stopped(cluster: Cluster, drained: tuple[str, ...]) -> Iterator[str]:

@@ -47,9 +47,11 @@ class PlaceOptions:
         return cls(**{option.name: arguments[option.name] for option in fields(cls) if option.init})
 
     @classmethod
-    def for_drain(cls, options: Mapping[str, Any]) -> "PlaceOptions":
-        """The options of a drain: the least memory migrated, unless another objective is given."""
-        return cls(**{"objective": "moves", **options, "move_running": True})
+    def for_drain(cls, options: Mapping[str, Any], *, strict: bool) -> "PlaceOptions":
+        """The options of a drain: the least memory migrated, unless another objective is given; a best effort unless strict."""
+        if strict and options.get("best_effort"):
+            raise InputError([Flaw("strict", "contradicts best_effort: give one of the two")])
+        return cls(**{"objective": "moves", "best_effort": not strict, **options, "move_running": True})
 
     @limits.default
     def _limits(self) -> MigrationLimits:

@@ -25,7 +25,7 @@ from vmplace.model.door import door
 from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.plan import planned
 from vmplace.placement.options import PlaceOptions
-from vmplace.placement.reasons import conflict_sentence, impossible_sentence
+from vmplace.placement.reasons import conflict_sentence, impossible_sentence, suspended_sentence
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
@@ -116,7 +116,7 @@ def solve(names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple
     problem = without(names.problem, nodes=out) if drained else names.problem
     moving = options.ordered and options.move_running
     searching = budget.share(_SEARCH_SHARE) if moving else budget
-    task = _Task(Names(names.cluster, problem), options, options.goal, searching, drained, names.problem)
+    task = _Task(Names(names.cluster, problem), options, options.goal, searching, drained)
     solution = task.best_effort() if options.best_effort else task.strict()
     if not (moving and solution.migrations):
         return solution
@@ -157,14 +157,14 @@ def repair(cluster: Cluster, **options: Any) -> Solution:
 
 def attempt(names: Names, options: PlaceOptions, budget: Budget) -> Solution:
     """As `place`, but without a word on why there is no placement, if there is none."""
-    return _Task(names, options, options.goal, budget, (), names.problem).strict(explained=False)
+    return _Task(names, options, options.goal, budget).strict(explained=False)
 
 
 def infeasible(
     names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple[str, ...], reason: str, conflict: Conflict
 ) -> Solution:
     """That there is no placement, as was found by other means."""
-    task = _Task(names, options, options.goal, budget, drained, names.problem)
+    task = _Task(names, options, options.goal, budget, drained)
     return task._empty(Status.INFEASIBLE, reason=reason, conflict=conflict)
 
 
@@ -177,26 +177,25 @@ def solution_of(
     values = goal.values(problem, best.node_of, best.verdict, best.powered)
     bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
     finding = Finding(evolve(best, values=values), bounds, False, {}, ("bounds",) * len(bounds))
-    task = _Task(Names(cluster, problem), PlaceOptions(objective=goal.objectives), goal, budget, (), problem)
+    task = _Task(Names(cluster, problem), PlaceOptions(objective=goal.objectives), goal, budget)
     return task._solution(finding, method)
 
 
 @frozen
 class _Task:
-    """One call of `place`; `now` is the problem with the drained nodes as they are."""
+    """One call of `place`; the drained nodes are gone from the problem."""
 
     names: Names
     options: PlaceOptions
     goal: Goal
     budget: Budget
-    drained: tuple[str, ...]
-    now: Problem
+    drained: tuple[str, ...] = ()
 
     def strict(self, *, explained: bool = True) -> Solution:
         """Every failure survived, or none returned; `explained`: with what forbids it."""
         reason = impossible(self.names.problem, self.goal)
         if reason is not None:
-            return self._refused(reason) if explained else self._empty(Status.INFEASIBLE)
+            return self._refused(reason, explained=explained)
         finding, method = self._find()
         if finding.infeasible:
             return self._refuted(finding.stats, method) if explained else self._empty(Status.INFEASIBLE)
@@ -221,18 +220,26 @@ class _Task:
             finding, method = last._find()
             if finding.best is not None:
                 refuted = first.status is Status.INFEASIBLE and undecided is None
-                return last._solution(finding, method, strict_refuted=refuted, warnings=given_up)
+                found = last._solution(finding, method, strict_refuted=refuted, warnings=given_up)
+                return found if found.guarantee is Status.SAFE else evolve(found, suspended=self._suspended(first))
             if not finding.infeasible:
                 undecided = self._undecided(finding, method)
         if undecided is not None:
             return undecided
         return last._refuted(finding.stats, method) if reason is None else last._refused(reason)
 
+    def _suspended(self, strict: Solution) -> str:
+        """Why the guarantee does not hold, from what came of the search that insisted on it."""
+        reason = impossible(self.names.problem, self.goal) if strict.status is Status.INFEASIBLE else None
+        sentence = suspended_sentence(strict.status, reason, self.names, self.drained)
+        return f"{sentence}; drained all the same; --strict refuses" if self.drained else sentence
+
     def _relaxations(self) -> list[tuple[Goal, list[str]]]:
         """What a best effort gives up, in order: protection; then headroom; then that no scenario gets worse; then both."""
         least_effort = evolve(self.goal, best_effort=True)
         goals: list[tuple[Goal, list[str]]] = [(least_effort, [])]
-        now = self._losses_now()
+        # What nodes that are taken away leave unprotected has no measure in what they protect now.
+        now = None if self.drained else self._losses_now()
         if now is not None:
             worse = "not every VM can be placed without making some failure worse than it is now"
             goals = [(evolve(least_effort, worst=now), []), (least_effort, [worse])]
@@ -243,7 +250,7 @@ class _Task:
 
     def _losses_now(self) -> dict[Key, LostMemory] | None:
         """What each failure would leave unprotected as things stand, waiting VMs among it; None unless the cluster is unsafe."""
-        problem = self.now
+        problem = self.names.problem
         verdict = certify(problem, problem.node_of, budget=self.budget)
         scenarios, lost = verdict.state.scenarios, lost_memory(verdict)
         down = problem.protected & (problem.node_of < 0)
@@ -326,8 +333,10 @@ class _Task:
             for vm in np.flatnonzero((now >= 0) & (now != then)).tolist()
         )
 
-    def _refused(self, reason: Reason) -> Solution:
+    def _refused(self, reason: Reason, *, explained: bool = True) -> Solution:
         """Nothing, as a bound shows."""
+        if not explained:
+            return self._empty(Status.INFEASIBLE)
         conflict = conflict_of_bound(reason, self.names, self.goal, self.budget)
         return self._empty(Status.INFEASIBLE, reason=impossible_sentence(reason, self.names), conflict=conflict)
 

@@ -1,15 +1,66 @@
 """Sentences that say why no placement exists."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from vmplace.failover.outcome import Reason
 from vmplace.failover.reasons import SHOWN_IN_CONFLICT, amount, listed, named
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
-from vmplace.results.values import Conflict
+from vmplace.results.values import Conflict, Status
 from vmplace.search.goal import Goal
 
-__all__ = ["conflict_sentence", "impossible_sentence"]
+__all__ = ["conflict_sentence", "impossible_sentence", "promised", "suspended_sentence"]
+
+
+def promised(problem: Problem) -> str:
+    """What people call a guarantee."""
+    return f"N+{problem.failures}" if problem.guarantee.scope == "node" else "the guarantee for failure domains"
+
+
+def suspended_sentence(
+    strict: Status,
+    reason: Reason | None,
+    names: Names,
+    drained: Sequence[str] = (),
+    *,
+    searched: str = "every placement was tried",
+) -> str:
+    """Why the guarantee does not hold, now that it has been given up.
+
+    Parameters
+    ----------
+    strict
+        What came of the search that insisted on it.
+    reason
+        The bound that shows it, if one does.
+    drained
+        The nodes that are gone for it.
+    searched
+        What is to be said where only a search shows it.
+    """
+    problem, what = names.problem, promised(names.problem)
+    out = f" while {listed(drained, SHOWN_IN_CONFLICT)} {'is' if len(drained) == 1 else 'are'} out" if drained else ""
+    if strict is not Status.INFEASIBLE:
+        return f"no placement that keeps {what}{out} was found in time"
+    if reason is None:
+        return f"{what} cannot hold{out}: {searched}"
+    if reason.kind == "alone" and problem.failures == 1:
+        noun = "node" if problem.guarantee.scope == "node" else "failure domain"
+        return f"{what} cannot hold{out}: only one {noun} is left, and its VMs have nowhere to restart"
+    if reason.kind != "sums":
+        return f"{what} cannot hold{out}: {impossible_sentence(reason, names)}"
+    need, free = amount(reason.need, reason, problem), amount(reason.free, reason, problem)
+    return f"{what} cannot hold{out}: {need} needed, {free} there if {_others(problem, bool(drained))}"
+
+
+def _others(problem: Problem, drained: bool) -> str:
+    """The failure that is the worst, with the verb."""
+    noun = "node" if problem.guarantee.scope == "node" else "failure domain"
+    if problem.failures == 1:
+        return f"another {noun} fails" if drained else f"the largest {noun} fails"
+    return f"{problem.failures} more {noun}s fail" if drained else f"the {problem.failures} largest {noun}s fail"
 
 
 def impossible_sentence(reason: Reason, names: Names) -> str:

@@ -13,7 +13,8 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError
-from vmplace.placement.drain import drained_of, stuck_on
+from vmplace.placement.blockers import fixed_on
+from vmplace.placement.drain import drained_of
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.reasons import impossible_sentence
 from vmplace.problem.compile import compile_problem
@@ -117,7 +118,7 @@ def rolling_drain(
     """
     if options.get("best_effort"):
         raise InputError([Flaw("best_effort", "rolling_drain keeps the guarantee: leave it out, or drain single nodes")])
-    checked = PlaceOptions.for_drain(options)
+    checked = PlaceOptions.for_drain(options, strict=True)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         return _Rolling(Names(cluster, compile_problem(cluster)), checked, budget).run()
 
@@ -159,7 +160,7 @@ class _Rolling:
         """The nodes that can be drained alone; the reason why the others cannot is kept."""
         nodes = self.now.cluster.nodes
         names = [name for name, state in zip(nodes.names, nodes.state, strict=True) if state != "offline"]
-        stuck = {s.node: f"{s.vm} {s.why}" for s in reversed(stuck_on(self.now, names))}
+        stuck = {blocker.node: blocker.reason for blocker in reversed(fixed_on(self.now, names))}
         self.undrained.update((name, stuck[name]) for name in names if name in stuck)
         self.refuted = bool(stuck)
         left = [name for name in names if name not in stuck]

@@ -45,7 +45,8 @@ def solution_report(found: Solution, screen: Screen) -> RenderableType:
     if found.placement is None:
         word, style = found.status.value.upper(), STYLE[found.guarantee]
         reason = found.reason or "no placement was found"
-        return Group(Text.assemble((word, style), f": {screen.clean(reason)}"), *_grounds(found, screen))
+        line = Text.assemble((word, style), f": {screen.clean(reason)}")
+        return Group(line, *_obstacles(found, screen), *_grounds(found, screen))
     return Group(
         _verdict(found, screen),
         *(Text(line) for line in _chosen(found, screen)),
@@ -67,9 +68,21 @@ def _verdict(found: Report | Solution, screen: Screen) -> Text:
     line = Text.assemble((verdict.value.upper(), STYLE[verdict]), ": ")
     if verdict is Status.SAFE:
         return line.append(_promise(found))
+    if suspended := _suspended(found):
+        return line.append(screen.clean(suspended))
     if verdict is Status.UNSAFE:
         return line.append(screen.clean(_blame(found)))
     return line.append(_doubt(found))
+
+
+def _suspended(found: Report | Solution) -> str:
+    return found.suspended if isinstance(found, Solution) else ""
+
+
+def _obstacles(found: Solution, screen: Screen) -> Iterator[Text]:
+    """What keeps VMs on nodes that were to be emptied, where there is more of it than the verdict has said."""
+    lines = (f"{blocker.reason}: {blocker.remedy}" for blocker in found.blockers)
+    yield from _section("In the way, and what would help", lines, len(found.blockers), screen)
 
 
 def _promise(found: Report | Solution) -> str:
@@ -166,17 +179,23 @@ def _violation(violation: Violation) -> str:
 def _grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
     if len(found.pools) > 1:
         yield Text(screen.clean("Pools: " + ", ".join(f"{pool} {status}" for pool, status in found.pools.items())))
-    if not _one_flaw(found):
+    if not _one_flaw(found) or _suspended(found):
         asked = found.cluster.guarantee
         fate = "that may not restart" if asked.restart == "any-order" and not asked.policy else "cannot restart"
         losses = (_lost_vms(loss, screen, fate) for loss in found.unprotected)
-        yield from _section("Not survived", losses, len(found.unprotected), screen)
+        out = _drained_of(found)
+        meanwhile = f" while {screen.few(out)} {'is' if len(out) == 1 else 'are'} out" if out else ""
+        yield from _section(f"Not survived{meanwhile}", losses, len(found.unprotected), screen)
         yield from _section("Violations now", map(_violation, found.violations), len(found.violations), screen)
     if found.waiting:
         yield Text(f"Waiting: {screen.few(found.waiting)}")
     broken = (f"rules[{rule.rule}] ({rule.kind}, weight {rule.weight}): {screen.few(rule.vms)}" for rule in found.broken_rules)
     yield from _section("Rules given up (should)", broken, len(found.broken_rules), screen)
     yield from _section("Warnings", found.warnings, len(found.warnings), screen)
+
+
+def _drained_of(found: Report | Solution) -> tuple[str, ...]:
+    return found.drained if isinstance(found, Solution) else ()
 
 
 def _lost_vms(loss: Unprotected, screen: Screen, fate: str) -> str:

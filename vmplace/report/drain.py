@@ -78,18 +78,36 @@ def _undrained(found: RollingDrain, screen: Screen) -> Iterator[Text]:
         yield Text(f"  {screen.choose(ELLIPSIS)} {len(found.undrained) - shown} more (--all lists them)")
 
 
+_FEW_STEPS = 3
+
+
 def order_lines(plan: MigrationPlan, screen: Screen) -> Iterator[str]:
-    """How many steps there are, and after which of them the guarantee holds."""
+    """How many steps there are, after which of them the guarantee holds, and who is unprotected after the others."""
     if not plan.steps:
         return
-    exposed = [str(number) for number in plan.exposed]
-    if not exposed:
-        holds = "safe after every step"
-    elif len(exposed) == len(plan.steps):
-        holds = "not known to be safe after any step"
-    else:
-        holds = f"safe after every step except {screen.few(exposed)}"
-    best = " (proved: no order is better)" if plan.status is Status.OPTIMAL and (plan.extra or exposed) else ""
-    yield f"In order: {counted(len(plan.steps), 'step')}, {holds}{best}"
+    best = " (proved: no order is better)" if plan.status is Status.OPTIMAL and (plan.extra or plan.exposed) else ""
+    yield f"In order: {counted(len(plan.steps), 'step')}{_holds(plan, screen)}{best}"
     if plan.stopovers:
         yield f"VMs that stop over on another node to make way ({readable(plan.extra)} more): {screen.few(plan.stopovers)}"
+    # What the last step leaves is what the placement leaves, and told with it.
+    suspended = [step for step in plan.steps[:-1] if step.suspended and step.unprotected]
+    shown = suspended if screen.everything else suspended[:_FEW_STEPS]
+    for step in shown:
+        failures, vms = screen.few(step.exposed, _FEW_STEPS), screen.few(step.unprotected)
+        yield f"  after step {step.number}: not restarted if {failures} fails: {vms}"
+    if len(suspended) > len(shown):
+        yield f"  {screen.choose(ELLIPSIS)} {len(suspended) - len(shown)} more (--all lists them)"
+
+
+def _holds(plan: MigrationPlan, screen: Screen) -> str:
+    """After which steps the guarantee holds."""
+    exposed = [str(number) for number in plan.exposed]
+    if all(step.guarantee is None for step in plan.steps):
+        return "; no guarantee is asked for (failures: 0)"
+    if not exposed:
+        return ", safe after every step"
+    if len(exposed) < len(plan.steps):
+        return f", safe after every step except {screen.few(exposed)}"
+    unsafe = all(step.guarantee is Status.UNSAFE for step in plan.steps)
+    holds = "does not hold" if unsafe else "is not known to hold"
+    return f". The guarantee {holds} after {'any of them' if len(exposed) > 1 else 'it'}"

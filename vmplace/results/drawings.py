@@ -23,7 +23,7 @@ def commands(steps: Sequence[Step]) -> Iterator[str]:
         moved = sum(migration.memory for migration in step.migrations)
         parts = [f"{counted(len(step.migrations), 'migration')} ({readable(moved)})"] if step.migrations else []
         parts += [f"{counted(len(step.starts), 'VM')} started"] if step.starts else []
-        yield f"# step {step.number}: {', '.join(parts)}; {printable(_afterwards(step))}\n"
+        yield f"# step {step.number}: {'; '.join([', '.join(parts), *_afterwards(step)])}\n"
         for m in step.migrations:
             words = " ".join(map(shlex.quote, ("migrate", m.vm, m.source, m.destination)))
             yield f"{words}  # {readable(m.memory)}, step {step.number}\n"
@@ -33,12 +33,16 @@ def commands(steps: Sequence[Step]) -> Iterator[str]:
         yield "wait\n"
 
 
-def _afterwards(step: Step) -> str:
+def _afterwards(step: Step) -> Iterator[str]:
+    """What a failure would do after the step, if anything is asked of that."""
     if step.guarantee is Status.SAFE:
-        return "safe afterwards"
-    word = "not safe" if step.guarantee is Status.UNSAFE else "not known to be safe"
-    more = f" and {len(step.exposed) - _FEW} more" if len(step.exposed) > _FEW else ""
-    return f"{word} afterwards" + (f": if {', '.join(step.exposed[:_FEW])}{more} fails" if step.exposed else "")
+        yield "safe afterwards"
+    elif step.suspended:
+        may = "would" if step.guarantee is Status.UNSAFE else "may"
+        failures = [*step.exposed[:_FEW], *([counted(len(step.exposed) - _FEW, "other")] if len(step.exposed) > _FEW else [])]
+        which = " or ".join(filter(None, (", ".join(failures[:-1]), *failures[-1:]))) or "some nodes"
+        stranded = counted(len(step.unprotected), "VM") if step.unprotected else "VMs"
+        yield printable(f"the guarantee is suspended afterwards: a failure of {which} {may} strand {stranded}")
 
 
 def dot(steps: Sequence[Step]) -> Iterator[str]:
@@ -47,7 +51,7 @@ def dot(steps: Sequence[Step]) -> Iterator[str]:
     for node in _nodes(steps):
         yield f"  {_quoted(node)};\n"
     for step in steps:
-        colour = "" if step.guarantee is Status.SAFE else ", color=red"
+        colour = ", color=red" if step.suspended else ""
         for (source, node), vms in _ways(step).items():
             label = _quoted(f"{step.number}: {_listed(vms)}")
             yield f"  {_quoted(source)} -> {_quoted(node)} [label={label}{colour}];\n"
@@ -72,9 +76,9 @@ def svg(steps: Sequence[Step]) -> Iterator[str]:
     yield '<path d="M0,0 L8,4 L0,8 z"/></marker></defs>\n<rect width="100%" height="100%" fill="white"/>\n'
     for number, step in enumerate(steps):
         left = _LEFT + _BAND * number
-        fill = "#eef6ee" if step.guarantee is Status.SAFE else "#fbe3e3"
+        fill = "#fbe3e3" if step.suspended else "#eef6ee"
         yield f'<rect x="{left}" y="18" width="{_BAND - 4}" height="{height - 22}" fill="{fill}"/>\n'
-        yield f'<text x="{left + 6}" y="34">step {step.number}<title>{_clean(_afterwards(step))}</title></text>\n'
+        yield f'<text x="{left + 6}" y="34">step {step.number}<title>{_clean("".join(_afterwards(step)))}</title></text>\n'
     for node in nodes:
         yield f'<text x="6" y="{row[node] + 4}">{_clean(node)}</text>\n'
         yield f'<line x1="{_LEFT}" x2="{width - 4}" y1="{row[node]}" y2="{row[node]}" stroke="#bbb"/>\n'

@@ -60,7 +60,7 @@ class MigrationPlan(ToDict):
     @property
     def exposed(self) -> tuple[int, ...]:
         """The steps after which the guarantee is not known to hold."""
-        return tuple(step.number for step in self.steps if step.guarantee is not Status.SAFE)
+        return tuple(step.number for step in self.steps if step.suspended)
 
     @property
     def stopovers(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from vmplace.results.failover import FailoverPlans
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import (
+    Blocker,
     BrokenRule,
     Comparison,
     Conflict,
@@ -165,13 +166,17 @@ class Solution(_Placed):
         The order of the migrations, or why there is none; None where nothing moves, or with ``ordered=False``.
     drained
         Nodes that were to be emptied.
+    suspended
+        Why the guarantee does not hold with this placement, where it was given up for the sake of one; else empty.
+    blockers
+        If nodes cannot be emptied: everything that keeps VMs on them, each with what would help.
     reason
         Why there is no placement, or no more than ``feasible``.
     conflict
         If ``infeasible``: what forbids a placement.
     """
 
-    _keys = f"{_KEYS} objective:_score reason conflict migrations plan:_outline powered drained method stats"
+    _keys = f"{_KEYS} objective:_score suspended reason conflict blockers migrations plan:_outline powered drained method stats"
 
     objective_name: str | tuple[str, ...]
     objective: Value | tuple[Value, ...] | None = None
@@ -179,6 +184,8 @@ class Solution(_Placed):
     migrations: tuple[Migration, ...] = ()
     plan: MigrationPlan | None = None
     drained: tuple[str, ...] = ()
+    suspended: str = ""
+    blockers: tuple[Blocker, ...] = ()
     reason: str = ""
     conflict: Conflict | None = None
 

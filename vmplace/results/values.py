@@ -8,6 +8,7 @@ from attrs import frozen
 from vmplace.results.to_dict import ToDict
 
 __all__ = [
+    "Blocker",
     "BrokenRule",
     "Comparison",
     "Conflict",
@@ -177,6 +178,34 @@ class Conflict(ToDict):
 
 
 @frozen
+class Blocker(ToDict):
+    """Something that keeps VMs on a node that is to be emptied, and what would help.
+
+    Parameters
+    ----------
+    kind
+        ``movable`` (the VM must not move), ``migrating`` (it is being migrated already), ``rules`` (its rules, its pool or the
+        nodes' states leave no other node), ``size`` (no other node is large enough), ``apart`` or ``together`` (so a rule says of
+        several VMs), ``capacity`` (all VMs need more than the other nodes have), or ``search`` (only trying every way shows it).
+    vms
+        Names of the VMs, in document order.
+    node
+        The node of a single VM that cannot leave it; None where several VMs are in each other's way.
+    reason, remedy
+        A sentence each, with figures.
+    rules
+        Indices of the rules that are in the way.
+    """
+
+    kind: str
+    vms: tuple[str, ...]
+    node: str | None
+    reason: str
+    remedy: str
+    rules: tuple[int, ...] = ()
+
+
+@frozen
 class Comparison(ToDict):
     """What one admission policy says of a cluster, and whether it is wrong.
 
@@ -219,21 +248,29 @@ class Step(ToDict):
     migrations, starts
         What is done. A migration takes its memory on both nodes until the step ends.
     guarantee
-        ``safe``, ``unsafe`` or ``unknown``: of what runs then, after the step.
+        ``safe``, ``unsafe`` or ``unknown``: of what runs then, after the step. None where no guarantee is asked for.
     exposed
         The failures that are not survived then, or not known to be.
+    unprotected
+        The VMs that some of these failures would leave without a node.
     crowded
         The nodes that have less free than the headroom during the step, and receive something.
     """
 
-    _keys = "step:number migrations starts guarantee exposed crowded"
+    _keys = "step:number migrations starts guarantee exposed unprotected crowded"
 
     number: int
     migrations: tuple[Migration, ...]
     starts: tuple[Start, ...]
-    guarantee: Status
+    guarantee: Status | None
     exposed: tuple[str, ...] = ()
     crowded: tuple[str, ...] = ()
+    unprotected: tuple[str, ...] = ()
+
+    @property
+    def suspended(self) -> bool:
+        """Whether a guarantee is asked for, and is not known to hold after the step."""
+        return self.guarantee not in (Status.SAFE, None)
 
 
 def relative_gap(value: int | Fraction | None, bound: int | Fraction | None) -> float | None:

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmplace.failover.certify import certify
 from vmplace.failover.verdict import ScenarioStatus
@@ -205,7 +205,7 @@ class _NamedPlan:
             for unit, _, node in batch:
                 at[unit] = node
             steps.append(self._step(number, batch, starting, at, crowded[number]))
-        open_ = sum(step.guarantee is not Status.SAFE for step in steps)
+        open_ = sum(step.suspended for step in steps)
         best = found.extra_proved and (not open_ or (found.exposed_proved and not np.any(starting.step >= 0)))
         return MigrationPlan(
             status=Status.OPTIMAL if best else Status.FEASIBLE,
@@ -226,18 +226,23 @@ class _NamedPlan:
             Start(names.vm(vm), names.node(int(self.transit.final[vm])), int(memory[vm]))
             for vm in np.flatnonzero(starting.step == number).tolist()
         )
-        guarantee, exposed = self._guarantee(starting.placed(at, number))
-        return Step(number + 1, migrations, starts, guarantee, exposed, crowded)
+        step = Step(number + 1, migrations, starts, Status.SAFE if names.problem.failures else None, crowded=crowded)
+        node_of = starting.placed(at, number)
+        return step if self.watch.holds(node_of) else self._suspended(step, node_of)
 
-    def _guarantee(self, node_of: IntArray) -> tuple[Status, tuple[str, ...]]:
-        if self.watch.holds(node_of):
-            return Status.SAFE, ()
-        verdict = certify(self.names.problem, node_of, budget=self.budget, losses=False)
+    def _suspended(self, step: Step, node_of: IntArray) -> Step:
+        """The step with what failures do after it."""
+        names = self.names
+        verdict = certify(names.problem, node_of, budget=self.budget)
         scenarios = verdict.state.scenarios
-        exposed = [
-            self.names.scenario(scenarios, i) for i in self.names.in_order(scenarios) if verdict.fate[i] != ScenarioStatus.SAFE
-        ]
-        return Status.UNSAFE if verdict.unsafe else Status.UNKNOWN, tuple(dict.fromkeys(exposed))
+        exposed = (names.scenario(scenarios, i) for i in names.in_order(scenarios) if verdict.fate[i] != ScenarioStatus.SAFE)
+        lost = np.unique([vm for loss in verdict.losses.values() for vm in loss.vms.tolist()]).astype(np.int64)
+        return evolve(
+            step,
+            guarantee=Status.UNSAFE if verdict.unsafe else Status.UNKNOWN,
+            exposed=tuple(dict.fromkeys(exposed)),
+            unprotected=names.vms(lost.tolist()),
+        )
 
     def _crowded(self, batches: list[Batch], starting: Starting) -> list[tuple[str, ...]]:
         """The nodes that have less than the headroom free during each batch, and receive something."""
