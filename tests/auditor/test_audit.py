@@ -914,6 +914,7 @@ def guaranteed(draw, clusters_of):
         st.one_of(
             clusters(max_nodes=5, placed="all", **EVERYTHING),
             clusters(max_nodes=4, placed="all", policies=True, **EVERYTHING),
+            clusters(max_nodes=4, placed="all", quorums=True, **EVERYTHING),
             clusters(max_nodes=4, placed="all", restart=("any-order",), **EVERYTHING),
             clusters(min_nodes=3, max_nodes=5, placed="all", rules=False, restart=("any-order",), resources=True, **FREE),
             clusters(min_nodes=3, max_nodes=5, placed="all", restart=("any-order",), domains=True, **FREE),

@@ -442,6 +442,17 @@ class World:
 
     # What failures cost
 
+    def quorate(self, node_of: Placement, failure: Failure) -> bool:
+        """Whether enough nodes are left for anything to restart, or nothing has to: none that is offline is counted."""
+        mine = [node for node in self.cluster.nodes if node.pool == failure.pool]
+        asked = self.cluster.guarantee.quorum
+        needed = len(mine) // 2 + 1 if asked == "majority" else asked or 0
+        gone = {self.unit(node) for node in mine if node.name in failure.nodes}
+        left = sum(n.state != "offline" and n.name in self.powered and self.unit(n) not in gone for n in mine)
+        must = [vm.name for vm in self.cluster.vms if vm.protected and not vm.evictable]
+        busy = any(node_of[vm] in {node.name for node in mine} for vm in must if vm in node_of)
+        return left >= needed or not busy
+
     def _lost_at_once(self, node_of: Placement, failure: Failure) -> Iterator[str]:
         if self.cluster.guarantee.policy is not None:
             restarts = self.simulated(node_of, failure)
@@ -457,12 +468,16 @@ class World:
         In turn: those that some order of the failures costs. Of planned restarts in turn, only what is lost at once is told:
         what comes next is no matter of one scenario, see `survives`. Some may be told more than once.
         """
+        if not self.quorate(node_of, failure):
+            return iter([vm.name for vm in self.must_restart(node_of, failure)])
         return self._lost_in_turn(node_of, failure) if self.in_turn and not self.planned else self._lost_at_once(node_of, failure)
 
     def survivable(self, node_of: Placement, key: str) -> bool:
         return all(self._survived(node_of, failure) for failure in self.failures(node_of)[key])
 
     def _survived(self, node_of: Placement, failure: Failure) -> bool:
+        if not self.quorate(node_of, failure):
+            return False
         if self.planned:
             return any(True for _ in self.after(node_of, failure).full(self.must_restart(node_of, failure)))
         return not any(True for _ in self.lost(node_of, failure))
@@ -512,6 +527,7 @@ class World:
                 and all(failover.get(key, {}).get(vm.name) is not None for vm in self.displaced(node_of, key))
                 for key in self.scenarios(node_of)
             )
+            and all(self.quorate(node_of, failure) for parts in self.failures(node_of).values() for failure in parts)
             and ((self.planned and not self.in_turn) or self.all_survivable(node_of))
         )
 
@@ -560,7 +576,8 @@ class World:
     def fewest_powered(self, node_of: Placement) -> int:
         lost = None if self.all_survivable(node_of) else self.losses(node_of)
         hosts = {*node_of.values(), *self.target.values()}
-        others = [node.name for node in self.cluster.nodes if node.state == "online" and node.name not in hosts]
+        useful = ("online", "maintenance") if self.cluster.guarantee.quorum else ("online",)
+        others = [node.name for node in self.cluster.nodes if node.state in useful and node.name not in hosts]
         for more in range(len(others) + 1):
             if any(self.survives_on({*hosts, *extra}, node_of, lost) for extra in combinations(others, more)):
                 return len(hosts) + more

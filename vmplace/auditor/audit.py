@@ -12,6 +12,7 @@ from vmplace.auditor.failures import AuditedFailures
 from vmplace.auditor.placement import check_placement
 from vmplace.auditor.plans import Failover, check_plans, check_sums
 from vmplace.auditor.policy import check_policy
+from vmplace.auditor.quorum import check_quorum
 from vmplace.auditor.rules import check_rules
 from vmplace.auditor.scenarios import AuditedScenarios, unit_names
 from vmplace.auditor.sequential import check_sequence
@@ -62,10 +63,11 @@ def audit(
     elif planned:
         check_sums(case, scenarios)
     check_rules(case, plans, scenarios)
+    stopped = check_quorum(case, scenarios)
     failures = AuditedFailures(case, scenarios)
     _check_crowded(failures)
     if simulated:
-        check_policy(failures, plans)
+        check_policy(failures, plans, stopped)
     elif in_turn and not (planned and plans is None):
         check_sequence(failures)
     elif not planned:

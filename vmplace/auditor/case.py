@@ -82,6 +82,8 @@ class Case:
         self.found: list[Violation] = []
         self.drained, kept = self._among(drained), ~self._among(()) if powered is None else self._among(powered)
         kept &= ~self.drained
+        # What is drained is in maintenance afterwards; what is not powered is off.
+        self.up = somewhere if powered is None else somewhere & kept
         self.online, self.maintenance = kept & online, kept & maintenance  # or as good as offline
         self.listed = self._read(placement)
         # The node that a VM takes its memory on, and the one that a migration under way leads it to.

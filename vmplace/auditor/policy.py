@@ -1,5 +1,7 @@
 """The simulation of a platform's restart policy, and the comparison of plans with it."""
 
+from collections.abc import Container
+
 import numpy as np
 
 from vmplace.auditor.case import Case
@@ -12,8 +14,8 @@ __all__ = ["check_policy", "simulate"]
 _BEYOND = np.iinfo(np.int64).max
 
 
-def check_policy(failures: AuditedFailures, plans: AuditedPlans | None) -> None:
-    """Record the VMs that the policy finds no node for, and where plans differ from it.
+def check_policy(failures: AuditedFailures, plans: AuditedPlans | None, stopped: Container[int] = ()) -> None:
+    """Record the VMs that the policy finds no node for, and where plans differ from it; in failures `stopped` nothing restarts.
 
     A failure that is survived in any order of restarts is simulated only where there are plans to compare.
     """
@@ -22,6 +24,8 @@ def check_policy(failures: AuditedFailures, plans: AuditedPlans | None) -> None:
     if plans is not None:
         given = dict(zip(zip(plans.scenario.tolist(), plans.vm.tolist(), strict=True), plans.node.tolist(), strict=True))
     for s in range(len(scenarios)) if plans is not None else doubtful_scenarios(failures).tolist():
+        if s in stopped:
+            continue
         failure = failures.at_once(s)
         restarts = simulate(failure)
         for v in failure.musts:

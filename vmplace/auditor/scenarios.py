@@ -30,6 +30,8 @@ class AuditedScenarios:
         Of the units; those of two pools may share one.
     unit
         Of each node, -1 for one that never fails or is no node, shape (n_nodes + 1,).
+    unit_of
+        The same, of nodes too that host nothing and thus never fail of their own.
     pool
         Of each unit, shape (n_units,).
     units
@@ -42,6 +44,7 @@ class AuditedScenarios:
 
     names: Sequence[str] = field(repr=False)
     unit: IntArray = field(repr=False)
+    unit_of: IntArray = field(repr=False)
     pool: IntArray = field(repr=False)
     units: IntArray = field(repr=False)
     crowded: list[IntArray] = field(repr=False)
@@ -60,7 +63,7 @@ class AuditedScenarios:
         hosts = np.flatnonzero(np.bincount(unit[hosting]))
         failures = case.cluster.guarantee.failures
         listed, crowded = _listed([hosts[pool[hosts] == p] for p in range(len(case.pools))], failures)
-        return cls(names, np.where(hosting, unit, _NO_UNIT), pool, _sets(listed, failures), crowded, failures)
+        return cls(names, np.where(hosting, unit, _NO_UNIT), unit, pool, _sets(listed, failures), crowded, failures)
 
     def __len__(self) -> int:
         return len(self.units)

@@ -100,7 +100,7 @@ def size(
         part, own = part_of(cluster, pool)
         kinds = tuple(evolve(kind, pool=own, state="online") for kind in kinds)
         vms, warnings = wanted(part, own, share, kinds)
-        limits = _parse_most(most or {}, kinds, len(vms.vms) + cluster.guarantee.failures)
+        limits = _parse_most(most or {}, kinds, _enough(vms))
         return _SizeSearch(cluster, SizingInstance(vms, kinds, limits), oracle, budget, warnings).run()
 
 
@@ -141,6 +141,13 @@ def _parse_most(most: Mapping[str, int], kinds: Sequence[Node], enough: int) -> 
             mend = f"name one of {', '.join(words)}"
             raise NotFoundError([Flaw("most", f"{short(name)} is not a kind of node: {mend}", "not-found")])
     return tuple(min(limits.get(kind.name, enough), enough) for kind in kinds)
+
+
+def _enough(cluster: Cluster) -> int:
+    """So many nodes are always enough: one for each VM, as many more as may fail, and as many as a quorum needs besides these."""
+    asked = cluster.guarantee
+    quorum = asked.failures + 1 if isinstance(asked.quorum, str) else asked.quorum or 0
+    return asked.failures + max(len(cluster.vms), quorum)
 
 
 @define

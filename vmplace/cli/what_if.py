@@ -10,7 +10,7 @@ from vmplace.cli.exits import RefusedError
 from vmplace.cli.io import load
 from vmplace.cli.options import combined, parsed, several
 from vmplace.cli.specs import made, parse_spec
-from vmplace.model.converters import POLICIES
+from vmplace.model.converters import POLICIES, parse_quorum
 from vmplace.model.entities import VM, Node
 from vmplace.model.errors import InputError
 from vmplace.model.units import short
@@ -46,6 +46,12 @@ def _parse_share(text: str) -> Fraction:
     return Fraction(share)
 
 
+def _parse_quorum(text: str) -> int | str | None:
+    if text == _NONE:
+        return text
+    return parse_quorum(int(text[:20]) if text.isascii() and text.isdigit() else text)
+
+
 _DECIMAL = re.compile(r"\d{0,9}\.?\d{1,9}", re.ASCII)
 _NONE = "none"
 
@@ -55,6 +61,10 @@ _GUARANTEE: dict[str, tuple[str, dict[str, Any]]] = {
     "sequence": ("Whether several fail at once or one after the other.", {"type": click.Choice(["at-once", "sequential"])}),
     "restart": ("What is assumed of restarts; ends a policy.", {"type": click.Choice(["planned", "any-order"])}),
     "policy": ("How the platform chooses the node of a restart.", {"type": click.Choice([*POLICIES, _NONE])}),
+    "quorum": (
+        "How many of a pool's nodes must be up for anything to restart.",
+        {"callback": parsed(_parse_quorum), "metavar": "N|majority|none"},
+    ),
     "headroom": (
         "Share of each node's memory that normal running leaves free: 0.1 or 10%.",
         {"callback": parsed(_parse_share), "metavar": "SHARE"},

@@ -71,14 +71,14 @@ def judge(
     planned = state.problem.planned
     if stop_early or not losses:
         trial.settle(_hopeless(state) & trial.open, ScenarioStatus.UNSAFE, "sums")
-        if stop_early and trial.verdict.unsafe:
-            return trial.verdict
+    if stop_early and trial.verdict.unsafe:
+        return trial.verdict
     certificates = Certificates(state, everyone=not planned)
     unbound = state.unbound & trial.open
     if unbound.any() and state.problem.guarantee.policy is None:
         trial.settle(certificates.any_order & unbound, ScenarioStatus.SAFE, "certificate")
     if not state.scenarios.complete and state.unruled and state.problem.guarantee.policy is None:
-        trial.verdict.certain.update(certificates.certain_pools)
+        trial.verdict.certain.update(set(certificates.certain_pools) - _perhaps_without_quorum(state))
     if planned:
         trial.plan_together(certificates)
     left = np.flatnonzero(trial.open) if searching else np.zeros(0, dtype=np.int64)
@@ -104,6 +104,8 @@ class _Certification:
         fate = np.full(len(state.scenarios), int(ScenarioStatus.UNKNOWN), dtype=np.int64)
         trial = cls(Verdict(state, fate, np.zeros_like(fate), {}, []), wants_losses)
         trial.settle(state.asked == 0, ScenarioStatus.SAFE, "empty")
+        if state.without_quorum.any():
+            trial.lose_quorum(np.flatnonzero(state.without_quorum))
         return trial
 
     @property
@@ -123,6 +125,16 @@ class _Certification:
     def settle(self, scenarios: BoolArray | IntArray | int, fate: ScenarioStatus, how: str) -> None:
         self.verdict.fate[scenarios] = fate
         self.verdict.told_by[scenarios] = METHODS.index(how)
+
+    def lose_quorum(self, scenarios: IntArray) -> None:
+        """Nothing restarts where too few nodes are left, and nothing is left to prove."""
+        state, problem = self.state, self.state.problem
+        self.settle(scenarios, ScenarioStatus.UNSAFE, "quorum")
+        vms, counts = state.displaced_by(scenarios if self.wants_losses else scenarios[:0])
+        for scenario, lost in zip(scenarios.tolist(), np.split(vms, np.cumsum(counts)[:-1]), strict=False):
+            need = int(problem.quorum[state.scenarios.pool[scenario]])
+            reason = Reason("quorum", tuple(lost.tolist()), need, int(state.left_up[scenario]))
+            self.verdict.losses[scenario] = Loss(lost, reason, minimal=True)
 
     def plan_together(self, certificates: Certificates) -> None:
         """What array passes tell of planned restarts."""
@@ -197,6 +209,17 @@ def fates_in_turn(verdict: Verdict, budget: Budget) -> dict[int, ScenarioStatus]
                 ScenarioStatus.UNKNOWN if survived is None else ScenarioStatus.SAFE if survived else ScenarioStatus.UNSAFE
             )
     return fates
+
+
+def _perhaps_without_quorum(state: PlacementState) -> set[int]:
+    """Pools that failures which are not listed may leave without a quorum."""
+    problem = state.problem
+    if problem.guarantee.quorum is None:
+        return set()
+    up = np.bincount(problem.unit, state.up)
+    worst = {pool: int(np.sort(up[problem.unit_pool == pool])[::-1][: problem.failures].sum()) for pool in problem.pools}
+    there = np.bincount(problem.pool, state.up)
+    return {pool for pool, gone in worst.items() if there[pool] - gone < problem.quorum[pool]}
 
 
 def _hopeless(state: PlacementState) -> BoolArray:

@@ -18,6 +18,7 @@ class Reason:
         (no node that rules allow has), ``blend`` (no node has all resources that one VM needs), ``sums``, ``slots`` or
         ``search`` (no packing exists). Of whole placements also ``capacity`` (too much for normal running), ``group`` (VMs that
         must be together are too large for any node) and ``apart`` (more VMs to keep apart than there are places for them).
+        ``quorum``: so few nodes are left (`free`) that nothing restarts (`need`).
         Where restarts are not planned: ``stranded`` (some order and choices of the HA manager leave one VM no node), ``turns``
         (so do some when failures come in turn) and ``policy`` (so does what the platform does).
     vms

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from vmplace.failover.outcome import Reason
 from vmplace.model.units import spell_memory
 from vmplace.problem.names import Names
@@ -17,6 +19,9 @@ SHOWN_IN_CONFLICT = 12
 def scenario_sentence(reason: Reason, scenarios: Scenarios, number: int, names: Names) -> str:
     """Why the VMs that a failure displaces cannot all restart."""
     problem, scope = names.problem, names.scenario(scenarios, number)
+    if reason.kind == "quorum":
+        total = int(np.count_nonzero(problem.pool == scenarios.pool[number]))
+        return f"{reason.free} of {total} nodes would be left; quorum needs {reason.need}"
     need, free = amount(reason.need, reason, problem), amount(reason.free, reason, problem)
     who = named(reason, names)
     if reason.kind == "alone":

@@ -133,7 +133,7 @@ class Verdict:
         return restarts if ascending else restarts[ranked(restarts.scenario)]
 
 
-METHODS = ("time", "empty", "certificate", "slots", "packing", "sums", "rules", "search", "adversary", "policy")
+METHODS = ("time", "empty", "certificate", "slots", "packing", "sums", "rules", "search", "adversary", "policy", "quorum")
 """What may have told a fate: time is what there was too little of."""
 
 

@@ -15,6 +15,7 @@ from vmplace.model.kinds import listed
 from vmplace.model.units import parse_memory, parse_reserve, short
 
 __all__ = [
+    "MAJORITY",
     "POLICIES",
     "member_place",
     "name_places",
@@ -34,6 +35,7 @@ __all__ = [
     "parse_optional_text",
     "parse_order",
     "parse_policy",
+    "parse_quorum",
     "parse_ratios",
     "parse_resources",
     "parse_restart",
@@ -48,6 +50,9 @@ __all__ = [
     "positive_number",
     "within",
 ]
+
+MAJORITY = "majority"
+"""The quorum of more than half of a pool's nodes."""
 
 POLICIES = ("first-fit", "most-free", "best-fit")
 """How platforms choose the node of a restart."""
@@ -232,6 +237,13 @@ def parse_restart(value: object) -> str:
 def parse_policy(value: object) -> str | None:
     """How a platform chooses the node of a restart, or None."""
     return None if value is None else _one_of(value, *POLICIES)
+
+
+def parse_quorum(value: object) -> int | str | None:
+    """How many nodes must be up: a number of 1 or more, ``majority``, or None."""
+    if value is None or isinstance(value, str):
+        return None if value is None else _one_of(value, MAJORITY)
+    return parse_weight(value)
 
 
 def parse_order(value: object) -> str | None:

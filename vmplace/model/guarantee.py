@@ -8,11 +8,13 @@ import attrs
 from attrs import evolve, field, frozen
 
 from vmplace.model.converters import (
+    MAJORITY,
     name_places,
     parse_count,
     parse_headroom,
     parse_order,
     parse_policy,
+    parse_quorum,
     parse_restart,
     parse_scope,
     parse_sequence,
@@ -46,6 +48,10 @@ class Guarantee(Described):
     headroom
         Share of each node's usable memory kept free in normal running, from 0 to below 1; kept as the
         exact fraction of its decimal text.
+    quorum
+        How many nodes of a pool must be up for anything to restart: None (any), a number, or ``majority``: more than half of all
+        nodes that the pool has in the document. A node is up unless it is offline. A failure that leaves fewer is not survived,
+        unless nothing protected runs in the pool.
     """
 
     failures: int = field(default=1, converter=parse_count)
@@ -55,6 +61,11 @@ class Guarantee(Described):
     policy: str | None = field(default=None, converter=parse_policy)
     order: str | None = field(default=None, converter=parse_order)
     headroom: Fraction = field(default=Fraction(0), converter=parse_headroom)
+    quorum: int | str | None = field(default=None, converter=parse_quorum)
+
+    def quorum_of(self, nodes: int) -> int:
+        """How many of a pool's nodes must be up, of so many in the document; 0 where any number will do."""
+        return nodes // 2 + 1 if self.quorum == MAJORITY else int(self.quorum or 0)
 
 
 def amended(asked: Guarantee, changes: "Guarantee | Mapping[str, Any]") -> Guarantee:

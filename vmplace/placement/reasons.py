@@ -81,6 +81,9 @@ def impossible_sentence(reason: Reason, names: Names) -> str:
     if reason.kind == "alone":
         return _alone(problem)
     largest = _largest(problem)
+    if reason.kind == "quorum":
+        total = int(np.count_nonzero(problem.pool == problem.vm_pool[reason.vms[0]]))
+        return f"a failure of the {largest} would leave {reason.free} of {total} nodes; quorum needs {reason.need}"
     if reason.kind == "sums":
         return f"the protected VMs need {need}; the nodes without the {largest} have {free}"
     size = amount(reason.size, reason, problem)

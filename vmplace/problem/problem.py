@@ -151,6 +151,17 @@ class Problem:
         asked = evolve(self.guarantee, restart="planned", policy=None, order=None, sequence="at-once")
         return self if self.plain else evolve(self, guarantee=asked)
 
+    @property
+    def up(self) -> BoolArray:
+        """Nodes that count for a quorum, shape (n_nodes,): all that are not offline."""
+        return self.online | self.maintenance | self.drained
+
+    @cached_property
+    def quorum(self) -> IntArray:
+        """How many nodes of each pool must be up for anything to restart, 0 for any, shape (n_pools,)."""
+        asked = self.guarantee
+        return np.array([asked.quorum_of(n) for n in np.bincount(self.pool).tolist()] if asked.quorum else [], dtype=np.int64)
+
     @cached_property
     def usable(self) -> IntArray:
         """Memory for VMs, in MiB, shape (n_nodes,)."""

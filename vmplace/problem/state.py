@@ -30,6 +30,8 @@ class PlacementState:
         The scenarios.
     spare
         What is free for restarts on targets, 0 elsewhere, shape (n_nodes, n_firm): evictable VMs make room.
+    powered
+        Nodes that are there, shape (n_nodes,); None for all.
     displaced
         Memory of the VMs that must restart, by node, in MiB, shape (n_nodes,).
     """
@@ -40,6 +42,7 @@ class PlacementState:
     scenarios: Scenarios
     spare: IntArray
     displaced: IntArray
+    powered: BoolArray | None = None
 
     @classmethod
     def of(cls, problem: Problem, node_of: IntArray, *, powered: BoolArray | None = None) -> "PlacementState":
@@ -53,7 +56,31 @@ class PlacementState:
         displaced = load if problem.all_protected else problem.load(np.where(problem.protected, node_of, -1))
         # Where restarts are not planned, VMs that need not restart take room as well.
         may = displaced if problem.planned else problem.load(np.where(problem.evictable | problem.incoming, -1, node_of))
-        return cls(problem, node_of, target, Scenarios.of(problem, hosts, may), spare, displaced)
+        return cls(problem, node_of, target, Scenarios.of(problem, hosts, may), spare, displaced, powered)
+
+    @cached_property
+    def up(self) -> IntArray:
+        """Nodes that count for a quorum, 1 or 0, shape (n_nodes,)."""
+        there = self.problem.up if self.powered is None else (self.problem.online | self.problem.maintenance) & self.powered
+        return there.astype(np.int64)
+
+    @cached_property
+    def left_up(self) -> IntArray:
+        """How many nodes of its pool each failure leaves up, shape (n_scenarios,)."""
+        of_pool = np.bincount(self.problem.pool, self.up).astype(np.int64)
+        left: IntArray = of_pool[self.scenarios.pool] - self.scenarios.sums(self.up)
+        return left
+
+    @cached_property
+    def without_quorum(self) -> BoolArray:
+        """Failures that leave fewer nodes up than anything needs to restart, shape (n_scenarios,); none where nothing must."""
+        problem = self.problem
+        if problem.guarantee.quorum is None or not len(self.scenarios):
+            return np.zeros(len(self.scenarios), dtype=bool)
+        busy = np.zeros(len(problem.quorum), dtype=bool)
+        busy[problem.pool[self.node_of[self.must_return]]] = True
+        pool = self.scenarios.pool
+        return np.asarray(busy[pool] & (self.left_up < problem.quorum[pool]))
 
     @cached_property
     def free(self) -> IntArray:

@@ -199,6 +199,8 @@ def _drained_of(found: Report | Solution) -> tuple[str, ...]:
 
 
 def _lost_vms(loss: Unprotected, screen: Screen, fate: str) -> str:
+    if not loss.vms:
+        return _loss(loss)
     doubt = "" if loss.minimal else " (perhaps fewer)"
     return f"{_loss(loss)} [{counted(len(loss.vms), 'VM')} {fate}{doubt}: {screen.few(loss.vms)}]"
 

@@ -68,7 +68,7 @@ class Scenario(ToDict):
     method
         ``empty`` (nothing to restart), ``certificate`` (survived in any order of restarts), ``slots`` (enough of them, or too
         few), ``packing``, ``sums``, ``rules`` or ``search``; ``adversary`` (for restarts in any order) or ``policy``
-        (simulated); ``time`` if the time limit came first.
+        (simulated); ``quorum`` (too few nodes would be left); ``time`` if the time limit came first.
     displaced
         Memory of the protected VMs that the failure displaces, in MiB.
     """
@@ -150,9 +150,9 @@ class Conflict(ToDict):
     kind
         The bound that shows it: ``size`` or ``rules`` (a VM that no node has room for, or may take), ``group`` (VMs that must
         be together), ``capacity`` (too much memory for normal running), ``sums`` or ``slots`` (too much without the largest
-        node), ``alone`` (no other node), ``apart`` (more VMs to keep apart than there are places), ``drain`` (VMs that
-        cannot leave a node to be emptied); or ``search``, if only
-        trying every way does.
+        node), ``quorum`` (too few nodes left), ``alone`` (no other node), ``apart`` (more VMs to keep apart
+        than there are places), ``drain`` (VMs that cannot leave a node to be emptied); or ``search``, if only trying every way
+        does.
     vms
         Names of the VMs in question, in document order.
     rules

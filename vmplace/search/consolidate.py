@@ -70,6 +70,7 @@ def applies(problem: Problem, goal: Goal) -> bool:
     """Whether VMs are free to go to any online node of the one pool, all protected, and nothing else limits them."""
     return bool(
         problem.guarantee.scope == "node"
+        and problem.guarantee.quorum is None
         and problem.capacity.shape[1] == 1
         and problem.lasting is None
         and len(problem.pools) <= 1

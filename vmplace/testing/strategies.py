@@ -69,6 +69,7 @@ def clusters(
     restart: Sequence[str] = ("planned",),
     policies: bool = False,
     sequences: Sequence[str] = ("at-once",),
+    quorums: bool = False,
 ) -> st.SearchStrategy[Cluster]:
     """Valid clusters on the border between what can be survived and what cannot.
 
@@ -106,6 +107,8 @@ def clusters(
         Whether a policy may restart the VMs, in any of the orders.
     sequences
         What the guarantee's `sequence` is drawn from.
+    quorums
+        Whether the guarantee may ask for a quorum.
 
     Examples
     --------
@@ -133,9 +136,11 @@ def clusters(
         targets=targets,
     )
     guarantees = {"failures": tuple(failures), "restart": tuple(restart), "sequence": tuple(sequences)}
+    guarantees |= {"quorum": _QUORUMS} if quorums else {}
     return _clusters(features, guarantees | ({"policy": _POLICIES, "order": _ORDERS} if policies else {}))
 
 
+_QUORUMS = (None, "majority", 1, 2, 3)
 _FEATURES = tuple(feature.name for feature in fields(Features))[4:]
 _ASKED_FOR = ("domains", "resources", "evictable", "targets")
 

@@ -27,7 +27,8 @@ def least(problem: Problem, goal: Goal, stage: Stage) -> int | Fraction:
     if name == "moves" and survives:
         return least_moved(problem)
     if name == "consolidate":
-        return sum(_fewest_nodes(problem, pool, spare=survives) for pool in problem.pools)
+        quorum = _nodes_for_quorum(problem) if survives else {}
+        return sum(max(_fewest_nodes(problem, pool, spare=survives), quorum.get(pool, 0)) for pool in problem.pools)
     if name == "rules":
         return _least_cost(problem, goal)
     return 0
@@ -39,7 +40,7 @@ def impossible(problem: Problem, goal: Goal) -> Reason | None:
     By VM: one that no node may take. By group: one that no node can hold together, or that has more members to keep apart than
     there are places. By pool: all VMs need no more of a resource than there is; and those that must restart fit without the
     nodes that have most and may fail (whatever runs on these restarts on the others), in amounts and in slots of every size t:
-    a VM of m fills at least floor(m / t) of them, a node of C has floor(C / t).
+    a VM of m fills at least floor(m / t) of them, a node of C has floor(C / t). And enough nodes are left for the quorum.
     """
     reason = _homeless(problem, goal)
     if reason is not None:
@@ -51,7 +52,9 @@ def impossible(problem: Problem, goal: Goal) -> Reason | None:
     if reason is not None:
         return reason
     for pool in problem.pools:
-        reason = _crowded(problem, goal, pool) or (None if goal.best_effort else _overfull(problem, pool))
+        reason = _crowded(problem, goal, pool) or (
+            None if goal.best_effort else _outvoted(problem, pool) or _overfull(problem, pool)
+        )
         if reason is not None:
             return reason
     return None
@@ -127,6 +130,27 @@ def _crowded(problem: Problem, goal: Goal, pool: int) -> Reason | None:
             vms = np.flatnonzero((problem.vm_pool == pool) & ~problem.on_maintenance & (problem.demand[:, resource] > 0))
             return Reason("capacity", tuple(np.unique(problem.whole[vms]).tolist()), need, free, resource=resource)
     return None
+
+
+def _outvoted(problem: Problem, pool: int) -> Reason | None:
+    """A failure that leaves too few nodes for a quorum, wherever the pool's protected VMs are."""
+    must = np.flatnonzero((problem.vm_pool == pool) & problem.protected)
+    if problem.guarantee.quorum is None or not problem.failures or not len(must):
+        return None
+    # Of units in maintenance it depends on what runs there whether they may fail.
+    units = np.unique(problem.unit[problem.online & (problem.pool == pool)])
+    gone = np.bincount(problem.unit, problem.up, minlength=len(problem.unit_pool))[units].astype(np.int64)
+    left = int(problem.up[problem.pool == pool].sum()) - int(np.sort(gone)[::-1][: problem.failures].sum())
+    needed = int(problem.quorum[pool])
+    return Reason("quorum", (int(must[0]),), needed, left) if left < needed else None
+
+
+def _nodes_for_quorum(problem: Problem) -> dict[int, int]:
+    """How many nodes of each pool must be up before any failure: each that fails is one node at least."""
+    if problem.guarantee.quorum is None:
+        return {}
+    busy = np.unique(problem.vm_pool[problem.protected]).tolist()
+    return {pool: int(problem.quorum[pool]) + problem.failures for pool in problem.pools if pool in busy}
 
 
 def _overfull(problem: Problem, pool: int) -> Reason | None:

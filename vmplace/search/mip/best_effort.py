@@ -56,8 +56,19 @@ class Losses:
         if self.scenarios is None:
             for s, i in zip(*np.nonzero(self._lost >= 0), strict=True):
                 variables.program.row([(int(self._lost[s, i]), 1), (int(variables.n[s, i]), -1)], upper=0)
+        if problem.guarantee.quorum is not None:
+            self._lose_quorum()
         if variables.goal.worst is not None:
             self._no_worse(variables.goal.worst)
+
+    def _lose_quorum(self) -> None:
+        """Nothing restarts of what a failure displaces that leaves too few nodes."""
+        state = PlacementState.of(self._problem, self._problem.node_of)
+        n, protected = self._variables.n, np.flatnonzero(self._variables.classes.protected).tolist()
+        for number in np.flatnonzero(state.left_up < self._problem.quorum[state.scenarios.pool]).tolist():
+            failing, units = state.scenarios.failing(number), state.scenarios.key(number)
+            for s in protected:
+                self._variables.program.row([*self.of_failure(s, units), *terms(n[s, failing], -1)], lower=0)
 
     def _counts(self, candidate: CandidatePlacement, counts: IntArray) -> IntArray:
         lost, of = np.zeros(self._lost.shape, dtype=np.int64), self._problem.classes.of

@@ -1,0 +1,98 @@
+"""What a guarantee may say: situations that people described, each with the right answer."""
+
+import pytest
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import vmplace
+from vmplace import VM, Cluster, Guarantee, Node
+from vmplace.cli import main
+from vmplace.testing import clusters
+
+
+def five(**asked):
+    """Five nodes with two small VMs."""
+    return Cluster([Node(f"n{i}", 100) for i in range(5)], [VM("a", 10, "n0"), VM("b", 10, "n1")], (), Guarantee(**asked))
+
+
+# Quorum
+
+
+def test_a_failure_that_leaves_too_few_nodes_is_not_survived_whatever_the_memory_says(tmp_path, capsys):
+    found = vmplace.check(five(failures=3, quorum="majority"))
+    assert found.status == "unsafe"
+    assert {loss.reason for loss in found.unprotected} == {"2 of 5 nodes would be left; quorum needs 3"}
+    assert all(loss.minimal for loss in found.unprotected)
+    assert found.scenarios["n2+n3+n4"].status == "unsafe"  # nothing of the pool restarts then
+    vmplace.dump(five(failures=3), tmp_path / "c.json")
+    assert main(["check", str(tmp_path / "c.json"), "--quorum", "majority"]) == 1
+    assert "2 of 5 nodes would be left; quorum needs 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("quorum", "failures", "status"), [("majority", 2, "safe"), (3, 2, "safe"), (4, 2, "unsafe"), (5, 0, "safe")]
+)
+def test_as_many_as_the_quorum_needs_are_enough(quorum, failures, status):
+    asked = five(quorum=quorum, failures=failures)
+    found = vmplace.check(asked)
+    assert found.status == status
+    assert (vmplace.audit(asked, found.placement, found.failover) == []) == (status == "safe")
+
+
+def test_a_node_in_maintenance_counts_and_one_that_is_offline_does_not():
+    asked = five(quorum="majority", failures=2)
+    for state, status in (("maintenance", "safe"), ("offline", "unsafe")):
+        nodes = [evolve(node, state=state) if node.name == "n4" else node for node in asked.nodes]
+        assert vmplace.check(evolve(asked, nodes=nodes)).status == status
+
+
+def test_where_nothing_protected_runs_no_quorum_is_needed():
+    asked = five(quorum=5)
+    idle = [*asked.nodes, Node("m0", 10, pool="idle")]
+    vms = [evolve(vm, protected=False) for vm in asked.vms]
+    assert vmplace.check(evolve(asked, nodes=idle, vms=vms)).status == "safe"
+    assert vmplace.check(evolve(asked, nodes=idle)).pools == {"default": "unsafe", "idle": "safe"}
+
+
+def test_what_the_quorum_forbids_is_infeasible_with_that_conflict():
+    found = vmplace.repair(five(quorum=5))
+    assert (found.status, found.conflict.kind, found.conflict.need, found.conflict.free) == ("infeasible", "quorum", 5, 4)
+    assert found.reason == "a failure of the largest would leave 4 of 5 nodes; quorum needs 5"
+    assert vmplace.headroom(five(quorum=5), 5).status == "infeasible"
+    assert vmplace.admit(five(quorum=5), VM("z", 5)).status == "refused"
+
+
+@pytest.mark.parametrize(("quorum", "failures", "on", "bought"), [(3, 1, 4, 4), ("majority", 1, 4, 3), ("majority", 2, 5, 5)])
+def test_as_many_nodes_stay_on_and_are_bought_as_the_quorum_needs(quorum, failures, on, bought):
+    asked = five(quorum=quorum, failures=failures)
+    found = vmplace.place(asked, objective="consolidate", move_running=True)
+    assert (found.status, found.objective) == ("optimal", on)
+    sized = vmplace.size(asked, 60)
+    assert (sized.status, sized.objective) == ("optimal", bought)
+
+
+def test_explain_says_what_would_help():
+    found = vmplace.explain(five(quorum=5))
+    assert found.status == "infeasible"
+    assert any(remedy.kind == "node" and remedy.verified for remedy in found.remedies)
+
+
+quorate = clusters(
+    max_nodes=4, max_vms=4, placed="all", pools=False, failures=(1, 2), domains=True, evictable=True, policies=True, quorums=True
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(quorate, st.integers(1, 3))
+def test_what_is_admitted_never_makes_a_safe_cluster_unsafe(cluster, memory):
+    found = vmplace.Admitter(cluster).candidates(VM("new", memory))
+    for node in [node.node for node in found if node.status == "admitted"] if vmplace.check(cluster).status == "safe" else ():
+        assert vmplace.check(evolve(cluster, vms=[*cluster.vms, VM("new", memory, node)])).status == "safe"
+
+
+def test_the_first_vm_of_a_pool_is_refused_where_another_failure_would_cost_the_quorum():
+    nodes = [Node("a", 9), Node("b", 9), Node("c", 9, domain="r"), Node("d", 9, domain="r"), Node("e", 9, domain="r")]
+    alone = Cluster(nodes, (), (), Guarantee(scope="domain", quorum="majority"))
+    assert vmplace.check(alone).status == "safe"
+    assert vmplace.admit(alone, VM("v", 1)).status == "refused"
