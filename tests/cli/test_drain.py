@@ -30,9 +30,9 @@ def test_a_process_drains_writes_and_is_audited(file, tmp_path):
     result = json.loads(ran.stdout)
     assert (result["status"], result["drained"], result["plan"]["status"]) == ("optimal", ["n1", "n2"], "optimal")
     assert [node.state for node in vmplace.load(out).nodes] == ["online", "maintenance", "maintenance", "online"]
-    assert sorted(line.split("  #")[0].split()[:3] for line in moves.read_text().splitlines() if line.startswith("migrate")) == [
-        ["migrate", "v1", "n1"],
-        ["migrate", "v2", "n2"],
+    assert sorted(line.split("  #")[0].split()[:4] for line in moves.read_text().splitlines() if line.startswith("migrate")) == [
+        ["migrate", "--", "v1", "n1"],
+        ["migrate", "--", "v2", "n2"],
     ]
     saved = tmp_path / "result.json"
     saved.write_text(ran.stdout)
@@ -98,13 +98,13 @@ def test_without_time_the_status_is_three(file):
         (["n1", "--rolling"], "--rolling drains all nodes: name none"),
         (["zz"], "nodes: 'zz' is not a node of this cluster"),
         (["n1", "--parallel", "0"], "--parallel"),
-        (["n1", "--moves", "x.txt"], "'x.txt' must end in .sh, .dot or .svg"),
+        (["n1", "--moves", "x.txt"], "'x.txt' must end in .sh, .csv, .json, .dot or .svg"),
         (["n1", "--moves", "/no/such/place.sh"], "/no/such is not a directory"),
         (["n1", "--json", "-o", "-"], "would both write to stdout"),
         (["--rolling", "--json", "-o", "-"], "would both write to stdout"),
         (["n1", "--strict", "--best-effort"], "--strict: contradicts best_effort"),
         (["--rolling", "--best-effort"], "--rolling keeps the guarantee"),
-        (["--rolling", "--moves", "x.svg"], "ends in .sh"),
+        (["--rolling", "--moves", "x.svg"], "ends in .sh, .csv or .json"),
     ],
 )
 def test_bad_usage_is_one_line(argv, words, file, capsys):
@@ -114,7 +114,7 @@ def test_bad_usage_is_one_line(argv, words, file, capsys):
     assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("suffix", ["sh", "dot", "svg"])
+@pytest.mark.parametrize("suffix", ["sh", "csv", "json", "dot", "svg"])
 @pytest.mark.parametrize("command", [["repair"], ["place", "--move-running", "--parallel", "1"]])
 def test_other_commands_write_their_migrations_too(command, suffix, tmp_path):
     path, moves = tmp_path / "cluster.json", tmp_path / f"moves.{suffix}"
@@ -123,6 +123,24 @@ def test_other_commands_write_their_migrations_too(command, suffix, tmp_path):
     assert moves.read_text()
 
 
-def test_moves_need_something_that_moves(file, capsys):
-    assert main(["place", file, "--moves", "x.sh"]) == 2
-    assert "--moves needs --move-running" in capsys.readouterr().err
+def test_moves_are_written_where_vms_only_start_those_of_higher_priority_first(tmp_path):
+    path, moves = tmp_path / "cluster.json", tmp_path / "moves.csv"
+    vms = [
+        VM("low", "4GiB"),
+        VM("big", "8GiB", priority=2),
+        VM("small", "4GiB", priority=2),
+        VM("off", "4GiB", "n1", running=False),
+    ]
+    vmplace.dump(Cluster(CLUSTER.nodes, [*vms, VM("runs", "4GiB", "n0")]), path)
+    assert main(["place", str(path), "--moves", str(moves)]) == 0
+    rows = [row.split(",") for row in moves.read_text().splitlines()[1:]]
+    assert [(row[1], row[2], row[3], row[4]) for row in rows] == [
+        ("1", "start", "big", ""),
+        ("1", "start", "small", ""),
+        ("2", "start", "low", ""),
+    ]
+
+
+def test_nothing_to_do_is_written_too(file, tmp_path):
+    assert main(["place", file, "--moves", str(tmp_path / "m.sh")]) == 0
+    assert (tmp_path / "m.sh").read_text() == "#!/bin/sh\n# nothing to do\n"

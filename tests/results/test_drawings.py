@@ -1,40 +1,15 @@
-"""Plans as commands, as a graph and as a picture."""
+"""Plans as a graph and as a picture."""
 
-import subprocess
 from xml.etree import ElementTree
 
 from tests.results.test_migration import PLAN
 from vmplace import Migration, MigrationPlan, Start, Status, Step
-from vmplace.results.drawings import commands, dot, svg
+from vmplace.results.drawings import dot, svg
 
 ODD = "a b'$(rm)\"\n\\<&>"
 STRANGE = MigrationPlan(
     status=Status.OPTIMAL, steps=(Step(1, (Migration(ODD, "n0", ODD, 1024, 1),), (Start(ODD, "n0", 1),), Status.UNKNOWN, (ODD,)),)
 )
-
-
-def test_commands():
-    assert list(commands(PLAN.steps)) == [
-        "# step 1: 2 migrations (3 GiB); the guarantee is suspended afterwards: a failure of n0 or n2 would strand VMs\n",
-        "migrate b n1 n2  # 1 GiB, step 1\n",
-        "migrate a n0 n1  # 2 GiB, step 1\n",
-        "wait\n",
-        "# step 2: 1 migration (1 GiB), 1 VM started; safe afterwards\n",
-        "migrate b n2 n0  # 1 GiB, step 2\n",
-        "start w n2  # 512 MiB, step 2\n",
-        "wait\n",
-    ]
-
-
-def test_a_shell_reads_the_names_as_they_are():
-    program = 'migrate() { printf "%s|" "$@"; }\nstart() { printf "%s|" "$@"; }\n' + "".join(commands(STRANGE.steps))
-    said = subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=True)
-    assert (said.stdout, said.stderr) == (f"{ODD}|n0|{ODD}|{ODD}|n0|", "")
-
-
-def test_nothing_to_do_and_no_order_are_told_apart():
-    assert list(commands(())) == ["# nothing to do\n"]
-    assert MigrationPlan(status=Status.UNKNOWN, reason="none\nfound").drawn() == "# no order: none\\nfound\n"
 
 
 def test_a_graph_has_an_edge_for_all_that_goes_one_way_in_a_step():

@@ -36,8 +36,10 @@ def test_a_plan_is_json():
 
 
 def test_a_plan_can_be_drawn():
-    assert PLAN.drawn().startswith("# step 1")
+    assert PLAN.drawn().startswith("#!/bin/sh\n")
+    assert PLAN.drawn("csv").startswith("drain,step,action")
+    assert PLAN.drawn("json").startswith("{")
     assert PLAN.drawn("dot").startswith("digraph")
     assert PLAN.drawn("svg").startswith("<svg")
-    with pytest.raises(InputError, match="'pdf' is not one of sh, dot, svg"):
+    with pytest.raises(InputError, match="'pdf' is not one of sh, csv, json, dot, svg"):
         PLAN.drawn("pdf")

@@ -1,6 +1,5 @@
 """``vmplace drain``: nodes emptied for maintenance."""
 
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -46,8 +45,8 @@ def _roll(file: str, *, output: str | None, moves: str | None, as_json: bool, ev
     options.pop("strict")
     if options.pop("best_effort"):
         raise click.UsageError("--rolling keeps the guarantee: leave out --best-effort")
-    if moves is not None and not moves.endswith(".sh"):
-        raise click.UsageError("--moves with --rolling needs a file that ends in .sh")
+    if moves is not None and not moves.endswith((".sh", ".csv", ".json")):
+        raise click.UsageError("--moves with --rolling needs a file that ends in .sh, .csv or .json")
     refuse_output(output, moves, as_json=as_json)
     import vmplace
     from vmplace.report.drain import rolling_report
@@ -60,11 +59,11 @@ def _roll(file: str, *, output: str | None, moves: str | None, as_json: bool, ev
         if output is not None:
             save(found.to_document(cluster), output)
         if moves is not None:
-            plans = ((group.drained, group.plan) for group in found.groups)
-            save_text(
-                chain.from_iterable((f"# drain {' '.join(nodes)}\n", *([plan.drawn()] if plan else [])) for nodes, plan in plans),
-                moves,
-            )
+            from vmplace.results.migration import listed
+
+            with blaming(moves):
+                text = listed([group.todo.part(group.drained) for group in found.groups], moves[moves.rindex(".") + 1 :])
+            save_text([text], moves)
     print_result(found, rolling_report, as_json, everything, aside=output == "-")
     return exit_of(found.status.value)
 

@@ -76,8 +76,8 @@ all_option = click.option("--all", "everything", is_flag=True, help="Show every 
 
 
 def _moves_file(text: str) -> str:
-    if not text.endswith((".sh", ".dot", ".svg")):
-        raise ValueError(f"{short(text)} must end in .sh, .dot or .svg")
+    if not text.endswith((".sh", ".csv", ".json", ".dot", ".svg")):
+        raise ValueError(f"{short(text)} must end in .sh, .csv, .json, .dot or .svg")
     return text
 
 
@@ -93,7 +93,7 @@ order_options = combined(
         "--moves",
         callback=parsed(_moves_file),
         metavar="FILE",
-        help="Write the migrations in order: as commands (.sh) or as a graph (.dot, .svg).",
+        help="Write what to do, in order: as commands (.sh), a list (.csv, .json) or a graph (.dot, .svg).",
     ),
 )
 output_option = click.option(

@@ -38,8 +38,6 @@ def _objectives(text: str) -> str | tuple[str, ...]:
 @change_options
 def place(file: str, **options: Any) -> int:
     """Place waiting VMs so that the cluster survives every failure of the guarantee."""
-    if options["moves"] is not None and not options["move_running"]:
-        raise click.UsageError("--moves needs --move-running: without it nothing migrates")
     return solve("place", file, **options)
 
 
@@ -84,9 +82,7 @@ def solve(
 
 
 def save_moves(solution: "Solution", path: str) -> None:
-    """Write the migrations in order."""
-    from vmplace.results.migration import MigrationPlan
-    from vmplace.results.values import Status
-
-    plan = solution.plan or MigrationPlan(status=Status.OPTIMAL)
-    save_text([plan.drawn(path[path.rindex(".") + 1 :])], path)
+    """Write what is to be done, in order."""
+    with blaming(path):
+        text = solution.todo.drawn(path[path.rindex(".") + 1 :])
+    save_text([text], path)

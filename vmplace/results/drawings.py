@@ -1,48 +1,18 @@
-"""The steps of a migration plan as shell commands, as a graph in DOT and as a picture in SVG."""
+"""The steps of a migration plan as a graph in DOT and as a picture in SVG."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from vmplace.model.text import counted, printable, readable
-from vmplace.results.values import Status, Step
+from vmplace.model.text import printable, readable
+from vmplace.results.actions import afterwards
+from vmplace.results.values import Step
 
-__all__ = ["commands", "dot", "svg"]
+__all__ = ["dot", "svg"]
 
 _LANE, _BAND, _LEFT, _TOP = 28, 150, 140, 46
 
 _FEW = 3
 """So many VMs are named where an edge or an arrow stands for several."""
-
-
-def commands(steps: Sequence[Step]) -> Iterator[str]:
-    """Lines that a shell can run once it knows ``migrate VM FROM TO`` and ``start VM NODE``; ``wait`` ends a step."""
-    if not steps:
-        yield "# nothing to do\n"
-    for step in steps:
-        moved = sum(migration.memory for migration in step.migrations)
-        parts = [f"{counted(len(step.migrations), 'migration')} ({readable(moved)})"] if step.migrations else []
-        parts += [f"{counted(len(step.starts), 'VM')} started"] if step.starts else []
-        yield f"# step {step.number}: {'; '.join([', '.join(parts), *_afterwards(step)])}\n"
-        for m in step.migrations:
-            words = " ".join(map(shlex.quote, ("migrate", m.vm, m.source, m.destination)))
-            yield f"{words}  # {readable(m.memory)}, step {step.number}\n"
-        for start in step.starts:
-            words = " ".join(map(shlex.quote, ("start", start.vm, start.node)))
-            yield f"{words}  # {readable(start.memory)}, step {step.number}\n"
-        yield "wait\n"
-
-
-def _afterwards(step: Step) -> Iterator[str]:
-    """What a failure would do after the step, if anything is asked of that."""
-    if step.guarantee is Status.SAFE:
-        yield "safe afterwards"
-    elif step.suspended:
-        may = "would" if step.guarantee is Status.UNSAFE else "may"
-        failures = [*step.exposed[:_FEW], *([counted(len(step.exposed) - _FEW, "other")] if len(step.exposed) > _FEW else [])]
-        which = " or ".join(filter(None, (", ".join(failures[:-1]), *failures[-1:]))) or "some nodes"
-        stranded = counted(len(step.unprotected), "VM") if step.unprotected else "VMs"
-        yield printable(f"the guarantee is suspended afterwards: a failure of {which} {may} strand {stranded}")
 
 
 def dot(steps: Sequence[Step]) -> Iterator[str]:
@@ -78,7 +48,7 @@ def svg(steps: Sequence[Step]) -> Iterator[str]:
         left = _LEFT + _BAND * number
         fill = "#fbe3e3" if step.suspended else "#eef6ee"
         yield f'<rect x="{left}" y="18" width="{_BAND - 4}" height="{height - 22}" fill="{fill}"/>\n'
-        yield f'<text x="{left + 6}" y="34">step {step.number}<title>{_clean("".join(_afterwards(step)))}</title></text>\n'
+        yield f'<text x="{left + 6}" y="34">step {step.number}<title>{_clean("".join(afterwards(step)))}</title></text>\n'
     for node in nodes:
         yield f'<text x="6" y="{row[node] + 4}">{_clean(node)}</text>\n'
         yield f'<line x1="{_LEFT}" x2="{width - 4}" y1="{row[node]}" y2="{row[node]}" stroke="#bbb"/>\n'

@@ -1,20 +1,23 @@
 """A plan of live migrations: steps in order, each with the state of the guarantee after it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
 
 from vmplace.model.errors import Flaw, InputError
-from vmplace.model.text import printable
 from vmplace.model.units import short
-from vmplace.results.drawings import commands, dot, svg
+from vmplace.results.actions import Part
+from vmplace.results.drawings import dot, svg
+from vmplace.results.listings import json_listing, table
+from vmplace.results.shell import script
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Migration, Start, Status, Step
 
-__all__ = ["MigrationPlan"]
+__all__ = ["MigrationPlan", "listed", "starting"]
 
-_FORMS = {"sh": commands, "dot": dot, "svg": svg}
+_LISTS = {"sh": script, "csv": table, "json": json_listing}
+_PICTURES = {"dot": dot, "svg": svg}
 
 
 @frozen(kw_only=True)
@@ -71,18 +74,26 @@ class MigrationPlan(ToDict):
         return tuple(vm for vm, count in seen.items() if count > 1)
 
     def drawn(self, form: str = "sh") -> str:
-        """The plan as text: ``sh`` (a list of commands), ``dot`` (a graph for Graphviz) or ``svg`` (a picture).
+        """The plan as text.
+
+        Parameters
+        ----------
+        form
+            ``sh``: a shell script that calls ``migrate -- VM FROM TO`` and ``start -- VM NODE``. ``csv``, ``json``: an entry for
+            each action. ``dot``: a graph for Graphviz. ``svg``: a picture.
 
         Raises
         ------
         InputError
-            (a ValueError) if the form is another.
+            (a ValueError) if the form is another, or if a name cannot be in a shell script: it holds a NUL character.
         """
-        if not isinstance(form, str) or form not in _FORMS:
-            raise InputError([Flaw("form", f"{short(form)} is not one of {', '.join(_FORMS)}")])
-        if form == "sh" and self.status in (Status.INFEASIBLE, Status.UNKNOWN):
-            return f"# no order: {printable(self.reason)}\n"
-        return "".join(_FORMS[form](self.steps))
+        picture = _PICTURES.get(form) if isinstance(form, str) else None
+        return listed([self.part()], form) if picture is None else "".join(picture(self.steps))
+
+    def part(self, drained: tuple[str, ...] = ()) -> Part:
+        """The steps for a list of what to do, in which nodes are drained."""
+        missing = self.reason if self.status in (Status.INFEASIBLE, Status.UNKNOWN) else ""
+        return Part(self.steps, drained, missing)
 
     def outline(self) -> dict[str, Any]:
         """As JSON carries it where the migrations are listed already."""
@@ -90,3 +101,25 @@ class MigrationPlan(ToDict):
         for step in whole["steps"]:
             del step["migrations"]
         return whole
+
+
+def listed(parts: Sequence[Part], form: str) -> str:
+    """What is to be done as text: ``sh``, ``csv`` or ``json``; raises InputError as `MigrationPlan.drawn` does."""
+    if not isinstance(form, str) or form not in _LISTS:
+        raise InputError([Flaw("form", f"{short(form)} is not one of {', '.join([*_LISTS, *_PICTURES])}")])
+    return "".join(_LISTS[form](parts))
+
+
+def starting(starts: Iterable[tuple[int, Start]]) -> tuple[Step, ...]:
+    """The steps in which VMs only start: one for each priority, the highest first; nothing is said of the guarantee.
+
+    Parameters
+    ----------
+    starts
+        Each with the priority of its VM.
+    """
+    ranks: dict[int, list[Start]] = {}
+    for priority, start in starts:
+        ranks.setdefault(priority, []).append(start)
+    order = sorted(ranks, reverse=True)
+    return tuple(Step(number, (), tuple(ranks[rank]), None) for number, rank in enumerate(order, 1))

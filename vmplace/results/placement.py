@@ -11,8 +11,9 @@ from attrs import evolve, field, frozen
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
 from vmplace.model.errors import ConflictError, Flaw
+from vmplace.model.what_if import waiting
 from vmplace.results.failover import FailoverPlans
-from vmplace.results.migration import MigrationPlan
+from vmplace.results.migration import MigrationPlan, starting
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import (
     Blocker,
@@ -21,6 +22,7 @@ from vmplace.results.values import (
     Conflict,
     Migration,
     Scenario,
+    Start,
     Status,
     Unprotected,
     Violation,
@@ -209,6 +211,25 @@ class Solution(_Placed):
         running = held.running if held.running.all() else held.running | moved
         target = np.where(moved, -1, held.target) if moved.any() else held.target
         return evolve(cluster, vms=evolve(held, node=self.node_of, target=target, running=running))
+
+    @property
+    def todo(self) -> MigrationPlan:
+        """What there is to do, in order: `plan`; where VMs only start, a step for each priority, the highest first."""
+        if self.plan is not None or self.node_of is None:
+            return self.plan or MigrationPlan(status=self.status, reason=self.reason)
+        if self.migrations:
+            return MigrationPlan(status=Status.UNKNOWN, reason="none was asked for")
+        vms, nodes = self.cluster.vms, self.cluster.nodes.names
+        begun = np.flatnonzero(waiting(self.cluster) & vms.running & (self.node_of >= 0))
+        begun = begun[np.lexsort((begun, -vms.memory[begun], -vms.priority[begun]))]
+        steps = starting(
+            (int(vms.priority[vm]), Start(vms.names[vm], nodes[self.node_of[vm]], int(vms.memory[vm]))) for vm in begun.tolist()
+        )
+        if steps:
+            failures = tuple(dict.fromkeys(loss.scenario for loss in self.unprotected))
+            lost = tuple(dict.fromkeys(vm for loss in self.unprotected for vm in loss.vms))
+            steps = (*steps[:-1], evolve(steps[-1], guarantee=self.guarantee, exposed=failures, unprotected=lost))
+        return MigrationPlan(status=Status.OPTIMAL, steps=steps)
 
     @property
     def gap(self) -> float | tuple[float | None, ...] | None:

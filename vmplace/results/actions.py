@@ -1,0 +1,69 @@
+"""What an administrator does in each step of a plan: actions, one after the other."""
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from vmplace.model.text import counted, printable
+from vmplace.results.to_dict import ToDict
+from vmplace.results.values import Status, Step
+
+__all__ = ["Action", "Part", "actions", "afterwards"]
+
+_FEW = 3
+"""So many failures are named after a step."""
+
+
+@frozen
+class Action(ToDict):
+    """One command: ``migrate`` a VM from a node to another, or ``start`` it on a node; memory in MiB."""
+
+    _keys = "action vm from:source to:destination memory"
+
+    action: str
+    vm: str
+    source: str | None
+    destination: str | None
+    memory: int
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """What the command is given: the VM, and the nodes as far as there are any."""
+        return (self.vm, *(end for end in (self.source, self.destination) if end is not None))
+
+
+@frozen
+class Part:
+    """Steps that belong together.
+
+    Parameters
+    ----------
+    drained
+        The nodes that they empty.
+    missing
+        Why there are no steps although there is something to do; else empty.
+    """
+
+    steps: tuple[Step, ...]
+    drained: tuple[str, ...] = ()
+    missing: str = ""
+
+
+def actions(step: Step) -> Iterator[Action]:
+    """The actions of a step in an order in which they may be done one after the other."""
+    for moved in step.migrations:
+        yield Action("migrate", moved.vm, moved.source, moved.destination, moved.memory)
+    for start in step.starts:
+        yield Action("start", start.vm, None, start.node, start.memory)
+
+
+def afterwards(step: Step) -> Iterator[str]:
+    """What a failure would do after the step, if anything is asked of that."""
+    if step.guarantee is Status.SAFE:
+        yield "safe afterwards"
+    elif step.suspended:
+        may = "would" if step.guarantee is Status.UNSAFE else "may"
+        failures = [*step.exposed[:_FEW], *([counted(len(step.exposed) - _FEW, "other")] if len(step.exposed) > _FEW else [])]
+        which = " or ".join(filter(None, (", ".join(failures[:-1]), *failures[-1:]))) or "some nodes"
+        stranded = counted(len(step.unprotected), "VM") if step.unprotected else "VMs"
+        yield printable(f"the guarantee is suspended afterwards: a failure of {which} {may} strand {stranded}")

@@ -1,0 +1,81 @@
+"""The steps of a plan as a shell script that stops at the first error."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.text import counted, printable, readable
+from vmplace.model.units import short
+from vmplace.results.actions import Part, actions, afterwards
+from vmplace.results.values import Step
+
+__all__ = ["script", "shell_word"]
+
+_EXAMPLES = {
+    "migrate": 'migrate() { shift; echo "live-migrate $1 from $2 to $3"; }',
+    "start": 'start() { shift; echo "start $1 on $2"; }',
+}
+"""Each command, as a user may define it."""
+
+_NEEDS = """\
+needs() {
+  if ! command -v "$1" > /dev/null 2>&1; then
+    echo "$1 is not defined. Define it for your platform and source this file, or put a program of that name on the PATH:" >&2
+    printf '%s\\n' "$2" >&2
+    exit 127
+  fi
+}
+"""
+
+
+def script(parts: Sequence[Part]) -> Iterator[str]:
+    """Lines for any POSIX shell that knows ``migrate -- VM FROM TO`` and ``start -- VM NODE``.
+
+    All is done in a subshell, so that a script which is sourced leaves the user's shell as it was. It stops at the first command
+    that fails. Each step ends with ``wait``: commands may go on in the background until then.
+    """
+    used = dict.fromkeys(action.action for part in parts for step in part.steps for action in actions(step))
+    yield "#!/bin/sh\n"
+    if not used and not any(part.missing for part in parts):
+        yield "# nothing to do\n"
+        return
+    yield from (f"# {_EXAMPLES[name]}\n" for name in used)
+    yield "(\nset -eu\n"
+    yield _NEEDS if used else ""
+    yield from (f"needs {name} {shlex.quote(_EXAMPLES[name])}\n" for name in used)
+    for part in parts:
+        yield f"# drain {printable(' '.join(part.drained))}\n" if part.drained else ""
+        for step in part.steps:
+            yield from _commands(step)
+        if part.missing:
+            said = shlex.quote(printable(f"no order of the migrations: {part.missing}"))
+            yield f"printf '%s\\n' {said} >&2\nexit 1\n"
+    yield ")\n"
+
+
+def _commands(step: Step) -> Iterator[str]:
+    moved = sum(migration.memory for migration in step.migrations)
+    did = [f"{counted(len(step.migrations), 'migration')} ({readable(moved)})"] if step.migrations else []
+    did += [f"{counted(len(step.starts), 'VM')} started"] if step.starts else []
+    yield f"# step {step.number}: {'; '.join([', '.join(did), *afterwards(step)])}\n"
+    for action in actions(step):
+        words = " ".join(map(shell_word, action.operands))
+        yield f"{action.action} -- {words}  # {readable(action.memory)}, step {step.number}\n"
+    yield "wait\n"
+
+
+def shell_word(text: str) -> str:
+    """The text as one word of a shell, what a terminal might obey written as escapes; raises InputError for a NUL character."""
+    if "\0" in text:
+        raise InputError([Flaw("moves", f"{short(text)} holds a NUL character, which no shell passes on: write .json")])
+    if text.isprintable():
+        return shlex.quote(text)
+    held = text.rstrip("\n")  # a command substitution would drop what comes after
+    lines = f"'{text[len(held) :]}'" if len(held) < len(text) else ""
+    return f'"$(printf -- {shlex.quote("".join(map(_escaped, held)))})"{lines}'
+
+
+def _escaped(character: str) -> str:
+    if character in "%\\":
+        return 2 * character
+    return character if character.isprintable() else "".join(f"\\{byte:03o}" for byte in character.encode())
