@@ -55,7 +55,7 @@ def test_what_is_no_fault_is_a_warning():
     report = vmplace.check(cluster)
     assert report.status == "safe"
     told = "\n".join(report.warnings)
-    for part in ("n0 holds", "n1 holds", "'nobody'", "if n0 fails", "if n1 fails"):
+    for part in ("n0 holds", "n1 holds", "'nobody'", "If n0 fails", "If n1 fails"):
         assert part in told
     assert report.broken_rules == ()
 

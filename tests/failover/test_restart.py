@@ -29,8 +29,10 @@ def on_all_nodes(now, failed):
     rules = tuple(b for b in now.problem.compiled_rules if b.during_failover and np.isin(b.vms, short.vms).any())
     stay = [now.node_of[b.vms[~np.isin(b.vms, short.vms)]] for b in rules]
     zones = [np.arange(now.problem.n_nodes) if b.zone is None else b.zone for b in rules]
-    taken = tuple(np.isin(zone[nodes], zone[hosts[hosts >= 0]]) for zone, hosts in zip(zones, stay, strict=True))
-    return evolve(short, open_to=open_to, nodes=nodes, room=now.spare[nodes], rules=rules, taken=taken)
+    standing = tuple(
+        (zone[nodes][:, None] == zone[hosts[hosts >= 0]]).sum(axis=1) for zone, hosts in zip(zones, stay, strict=True)
+    )
+    return evolve(short, open_to=open_to, nodes=nodes, room=now.spare[nodes], rules=rules, standing=standing)
 
 
 def lost(problem, plan):
@@ -56,7 +58,7 @@ def test_no_more_nodes_than_vms_are_considered_of_each_kind():
     assert len(plain.nodes) <= 3
     ruled = restart(Cluster(nodes, [VM("a", 1, "n0"), VM("b", 1, "n3")], [Apart(["a", "b"])]))
     assert ruled.nodes.tolist() == [8, 3]
-    assert ruled.taken[0].tolist() == [False, True]
+    assert ruled.standing[0].tolist() == [0, 1]
 
 
 def test_nodes_short_of_something_else_stand_in_for_nobody():

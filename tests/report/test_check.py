@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from attrs import evolve
 
+import vmplace
 from vmplace.model.cluster import Cluster
-from vmplace.model.entities import VM, Node
+from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Together
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.text import readable
 from vmplace.report.check import node_report, report, solution_report, value_text, violation_report
@@ -89,7 +90,7 @@ def test_what_fails_is_said_in_words_and_in_the_verdict():
 def test_several_reasons_are_counted_and_listed():
     losses = tuple(Unprotected(f"n{i}", (f"a{i}", f"b{i}"), "no room", minimal=i == 1) for i in (1, 2))
     result = found(
-        cluster_of(VM("w", 10)),
+        cluster_of(VM("w", 10), VM("a1", 1), VM("b1", 1), rules=[Apart(["a1", "b1"], must=False, weight=3)]),
         [Status.UNSAFE, Status.UNSAFE, Status.SAFE],
         unprotected=losses,
         violations=(Violation("overfull", "n3", "70 GiB on 64 GiB"),),
@@ -103,8 +104,31 @@ def test_several_reasons_are_counted_and_listed():
     assert "  n2: no room [2 VMs cannot restart (perhaps fewer): a2, b2]" in lines
     assert "  n3: 70 GiB on 64 GiB" in lines
     assert "Waiting: w" in lines
-    assert "  rules[0] (apart, weight 3): a1, b1" in lines
+    assert lines[lines.index("Soft rules that are broken now:") + 1] == "  rule 0 (apart, weight 3): 1 pair shares a node: a1, b1"
     assert "  n1 has no headroom" in lines
+
+
+def test_soft_rules_are_called_by_name_and_say_how_far_they_are_broken():
+    nodes = [Node("n1", 64, domain="r"), Node("n2", 64, domain="r"), Node("n3", 64, domain="s"), Node("n4", 64)]
+    vms = [VM("a", 1, "n1"), VM("b", 1, "n2"), VM("c", 1, "n3")]
+    rules = [
+        Apart(["a", "b", "c"], scope="domain", must=False, name="sql"),
+        Together(["a", "b", "c"], must=False, weight=2),
+        OnlyOn(["a", "b", "c"], ["n3"], must=False),
+        NotOn(["a"], ["n1"], must=False),
+    ]
+    cluster = Cluster(nodes, vms, rules, guarantee=Guarantee(failures=0))
+    lines = drawn(report, vmplace.check(cluster)).splitlines()
+    assert lines[lines.index("Soft rules that are broken now:") + 1 :] == [
+        "  rule sql (apart): 1 pair shares a domain: a, b",
+        "  rule 1 (together, weight 2): on 3 nodes: a, b, c",
+        "  rule 2 (only-on): 2 VMs on other nodes: a, b",
+        "  rule 3 (not-on): 1 VM on other nodes: a",
+    ]
+    lines = drawn(solution_report, vmplace.place(cluster)).splitlines()
+    assert "Soft rules that this placement breaks:" in lines
+    lines = drawn(solution_report, vmplace.drain(cluster, "n4")).splitlines()
+    assert "Soft rules that are broken while n4 is out:" in lines
 
 
 def test_an_undecided_report_counts_what_is_open():

@@ -76,8 +76,15 @@ class Bound:
 
     def broken_by_plan(self, node_of: Placement, failed: Collection[str], plan: Placement) -> bool:
         """Whether the restarts break the rule when some nodes fail."""
-        stay = {vm: node for vm, node in node_of.items() if node not in failed}
-        return not all(self.allows_restart(vm, node, plan, stay) for vm, node in plan.items())
+        return self.breaches_by_plan(node_of, failed, plan) > 0
+
+    def breaches_by_plan(self, node_of: Placement, failed: Collection[str], plan: Placement) -> int:
+        """How far the restarts break it: pairs of VMs that stay where they are do not count."""
+        homes = {vm: node for vm, node in plan.items() if vm in self.vms}
+        if not isinstance(self.rule, Apart):
+            return self.breaches(homes)
+        stay = {vm: node for vm, node in node_of.items() if vm in self.vms and node not in failed}
+        return self.breaches({**stay, **homes}) - self.breaches(stay)
 
 
 @frozen

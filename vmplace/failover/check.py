@@ -9,12 +9,12 @@ from attrs import evolve
 from vmplace.auditor.audit import audit_running
 from vmplace.failover.certify import certify
 from vmplace.failover.platforms import compare as compared
+from vmplace.failover.soft_rules import named_broken_rules
 from vmplace.failover.verdict import Verdict
 from vmplace.failover.witness import (
     NamedScenarios,
     Witness,
     by_method,
-    named_broken_rules,
     pool_verdicts,
     soft_warnings,
     unprotected,
@@ -80,7 +80,7 @@ def check(
 
         return evolve(
             report,
-            warnings=(*report.warnings, *soft_warnings(names, verdict, problem.node_of)),
+            warnings=(*report.warnings, *soft_warnings(names, verdict)),
             broken_rules=named_broken_rules(names, problem.node_of),
             comparison=compared(problem, list(report.pools), judged) if compare else (),
             stats={"seconds": round(budget.elapsed, 3), "scenarios": by_method(verdict)},

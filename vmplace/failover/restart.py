@@ -62,13 +62,13 @@ class Failure:
         open_: BoolArray = self.problem.restartable[self.problem.signature[vms]][:, self.nodes]
         return open_
 
-    def occupied(self, rule: CompiledRule) -> BoolArray:
-        """Survivors whose zone a VM of an anti-affinity rule is in, shape (n_nodes,); evictable ones may give way."""
+    def standing(self, rule: CompiledRule) -> IntArray:
+        """How many VMs of an anti-affinity rule stay in each survivor's zone, shape (n_nodes,); evictable ones may give way."""
         if rule.zone is None:
-            return np.zeros(len(self.nodes), dtype=bool)
+            return np.zeros(len(self.nodes), dtype=np.int64)
         hosts = self.node_of[rule.vms[~self.problem.evictable[rule.vms]]]
         hosts = hosts[(hosts >= 0) & ~np.isin(hosts, self.failed)]
-        return np.isin(rule.zone[self.nodes], rule.zone[hosts])
+        return np.bincount(rule.zone[hosts], minlength=int(rule.zone.max()) + 1)[rule.zone[self.nodes]]
 
 
 @frozen(eq=False)
@@ -121,8 +121,8 @@ class RestartProblem:
         What they have free, shape (n_candidates, n_firm).
     rules
         Rules among these VMs that bind restarts beyond `Problem.restartable`.
-    taken
-        Per rule: candidates where survivors of its VMs leave no room for another, shape (n_candidates,).
+    standing
+        Per rule: how many of its VMs stay in the zone of each candidate, shape (n_candidates,).
     """
 
     vms: IntArray
@@ -133,7 +133,7 @@ class RestartProblem:
     nodes: IntArray
     room: IntArray
     rules: tuple[CompiledRule, ...] = ()
-    taken: tuple[BoolArray, ...] = ()
+    standing: tuple[IntArray, ...] = ()
 
     @classmethod
     def of(cls, state: PlacementState, scenario: int, *, every: bool = False) -> "RestartProblem":
@@ -159,7 +159,7 @@ class RestartProblem:
             failure.nodes,
             failure.room,
             rules,
-            tuple(failure.occupied(rule) for rule in rules),
+            tuple(failure.standing(rule) for rule in rules),
         )
 
     def only(self, vms: IntArray) -> "RestartProblem":
@@ -205,19 +205,37 @@ class RestartProblem:
     @cached_property
     def _vain(self) -> frozenset[int]:
         """Soft rules that no plan keeps, as far as a quick test shows."""
-        items = self.joint_items() if self.has_soft else []
-        return frozenset(b.index for b in self.rules if not b.must and self._in_vain(b, [i for i in items if self.members(b, i)]))
+        return frozenset(rule.index for rule, least in self._least_breaches if least)
 
-    def _in_vain(self, rule: CompiledRule, items: list[Item]) -> bool:
+    @property
+    def least_soft_cost(self) -> int:
+        """What soft rules cost at least in any plan."""
+        return sum(rule.weight * least for rule, least in self._least_breaches)
+
+    @cached_property
+    def _least_breaches(self) -> list[tuple[CompiledRule, int]]:
+        items = self.joint_items() if self.has_soft else []
+        soft = ((place, rule) for place, rule in enumerate(self.rules) if not rule.must)
+        bound = ((place, rule, [item for item in items if self.members(rule, item)]) for place, rule in soft)
+        return [(rule, self._least(place, mine)) for place, rule, mine in bound if mine]
+
+    def _least(self, place: int, items: list[Item]) -> int:
+        """How far any plan breaks a rule among some items at least."""
+        rule, fits = self.rules[place], np.array([self.fitting(item) for item in items])
         if rule.kind == "together":
             need = np.array([item.demand for item in items]).sum(axis=0)
-            return not (np.all([item.allowed for item in items], axis=0) & (self.room >= need).all(axis=1)).any()
-        place = self.rules.index(rule)
-        open_ = ~self.taken[place] if rule.nodes is None else rule.nodes[self.nodes]
-        if not all((self.fitting(item) & open_).any() for item in items):
-            return True
-        zone = self.zones[place]
-        return zone is not None and len(np.unique(zone[open_])) < sum(self.members(rule, item) for item in items)
+            return int(not (fits.all(axis=0) & (self.room >= need).all(axis=1)).any())
+        count = np.array([self.members(rule, item) for item in items])
+        if rule.nodes is not None:
+            return int(count[~(fits & rule.nodes[self.nodes]).any(axis=1)].sum())
+        zone, standing = self.zones[place], self.standing[place]
+        assert zone is not None
+        each = np.where(fits, standing, standing.max(initial=0)).min(axis=1, initial=standing.max(initial=0))
+        # Each more that comes to a place makes one more pair there.
+        some = np.flatnonzero(np.any(fits, axis=0))
+        first = some[np.unique(zone[some], return_index=True)[1]]
+        steps = np.sort(np.add.outer(standing[first], np.arange(count.sum())), axis=None)
+        return max(int((count * each).sum()), int(steps[: count.sum()].sum()))
 
     def members(self, rule: CompiledRule, item: Item) -> int:
         """How many of the item's VMs a rule binds."""
@@ -254,12 +272,12 @@ class RestartProblem:
 
     def _allowed(self, vms: list[int], rows: list[int], soft: bool) -> BoolArray:
         allowed = np.asarray(self.open_to[rows].all(axis=0))
-        for rule, taken in zip(self.rules, self.taken, strict=True):
+        for rule, standing in zip(self.rules, self.standing, strict=True):
             bound = len(self._members[rule.index].intersection(vms))
             if not bound or not self.binds(rule, soft=soft):
                 continue
             if rule.kind == "apart":
-                allowed = allowed & ~taken if bound == 1 else np.zeros_like(allowed)
+                allowed = allowed & (standing == 0) if bound == 1 else np.zeros_like(allowed)
             elif rule.nodes is not None:
                 allowed = allowed & rule.nodes[self.nodes]
         return allowed
@@ -274,7 +292,7 @@ def _worth_considering(failure: Failure, vms: IntArray, rules: tuple[CompiledRul
     patterns: list[IntArray | BoolArray] = [
         problem.restartable[signature][nodes] for signature in np.unique(problem.signature[vms])
     ]
-    patterns += [failure.occupied(rule) for rule in rules]
+    patterns += [failure.standing(rule) for rule in rules]
     patterns += [rule.nodes[nodes] for rule in rules if rule.nodes is not None]
     # Nodes of one zone that others share are not as good as nodes of several, for more than one VM.
     patterns += [b.zone[nodes] for b in rules if b.zone is not None and _shared(b.zone) and np.isin(b.vms, vms).sum() > 1]

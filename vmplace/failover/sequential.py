@@ -145,7 +145,7 @@ def _with_failures(problem: Problem, failures: int) -> Problem:
 def _plans(restart: RestartProblem, limit: _StateLimit) -> Iterator[list[tuple[int, int]]]:
     """All plans for a failure, as (VM, node), a quick one first."""
     limit.take()
-    quick = pack_all(restart, soft=False)
+    quick = pack_all(restart)
     if quick is not None:
         yield [(vm, int(restart.nodes[place])) for item, place in quick for vm in item.vms]
     yield from _extended(restart, [], limit)

@@ -9,21 +9,21 @@ from attrs import frozen
 from vmplace.auditor.audit import audit, audit_plans, audit_running
 from vmplace.failover.planned.batch import RestartColumns
 from vmplace.failover.reasons import scenario_sentence
+from vmplace.failover.soft_rules import breaking_plans
 from vmplace.failover.verdict import METHODS, ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.model.entities import Tag
 from vmplace.model.references import resolve
 from vmplace.problem.names import Names
-from vmplace.problem.rules import CompiledRule, breaches, offenders
+from vmplace.problem.rules import offenders
 from vmplace.problem.scenarios import Scenarios
 from vmplace.results.failover import FailoverPlans
-from vmplace.results.values import BrokenRule, Scenario, Status, Unprotected, Violation
+from vmplace.results.values import Scenario, Status, Unprotected, Violation
 
 __all__ = [
     "NamedScenarios",
     "Witness",
     "by_method",
-    "named_broken_rules",
     "pool_verdicts",
     "soft_warnings",
     "unprotected",
@@ -159,51 +159,15 @@ def unprotected(names: Names, verdict: Verdict) -> tuple[Unprotected, ...]:
     )
 
 
-def named_broken_rules(names: Names, node_of: IntArray) -> tuple[BrokenRule, ...]:
-    """Soft rules that are broken in normal running."""
-    broken = ((rule, breaches(rule, node_of)) for rule in names.problem.compiled_rules if not rule.must)
-    return tuple(
-        BrokenRule(rule.index, names.rule(rule), rule.weight, rule.weight * times, names.vms(offenders(rule, node_of).tolist()))
-        for rule, times in broken
-        if times
-    )
-
-
-def soft_warnings(names: Names, verdict: Verdict, node_of: IntArray) -> list[str]:
-    """Warnings: rules without members, and soft rules that a failover plan breaks."""
+def soft_warnings(names: Names, verdict: Verdict) -> list[str]:
+    """Warnings: rules without members, soft rules and soft resources that failover plans break, pools that fail in turn."""
     cluster = names.cluster
     found = [
         f"rules[{i}]: no VM has the tag {rule.vms.tag!r}"
         for i, rule in enumerate(cluster.rules)
         if isinstance(rule.vms, Tag) and not resolve(rule.vms, cluster.vms)
     ]
-    scenarios = verdict.state.scenarios
-    for rule in names.problem.compiled_rules:
-        if rule.must or not rule.during_failover:
-            continue
-        for number in _breaking_failures(rule, verdict):
-            kind, fails = names.rule(rule), _fail(names, scenarios, number)
-            found.append(f"rules[{rule.index}] ({kind}, weight {rule.weight}) is not kept if {fails}")
-    return [*found, *_in_turn(names, verdict), *_degraded(names, verdict)]
-
-
-def _breaking_failures(rule: CompiledRule, verdict: Verdict) -> Iterator[int]:
-    """Scenarios whose plan breaks a soft rule; a failure under a rule is never certified without a plan."""
-    node_of, scenarios = verdict.state.node_of, verdict.state.scenarios
-    mine = verdict.planned[np.isin(verdict.planned.vm, rule.vms)]
-    for number in np.unique(mine.scenario).tolist():
-        to = mine.node[mine.scenario == number]
-        if rule.nodes is not None:
-            broken = not rule.nodes[to].all()
-        elif rule.zone is not None:
-            hosts = node_of[rule.vms]
-            stay = hosts[(hosts >= 0) & ~np.isin(hosts, scenarios.failing(number))]
-            zones = rule.zone[to]
-            broken = len(np.unique(zones)) < len(zones) or bool(np.isin(zones, rule.zone[stay]).any())
-        else:
-            broken = len(np.unique(to)) > 1
-        if broken:
-            yield number
+    return [*found, *breaking_plans(names, verdict), *_in_turn(names, verdict), *_degraded(names, verdict)]
 
 
 def _in_turn(names: Names, verdict: Verdict) -> Iterator[str]:

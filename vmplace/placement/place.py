@@ -10,12 +10,12 @@ from attrs import evolve, frozen
 from vmplace.failover.certify import certify
 from vmplace.failover.outcome import Reason
 from vmplace.failover.regression import Key, LostMemory, added, by_priority, lost_memory
+from vmplace.failover.soft_rules import named_broken_rules
 from vmplace.failover.verdict import ScenarioStatus
 from vmplace.failover.witness import (
     NamedScenarios,
     Witness,
     by_method,
-    named_broken_rules,
     pool_verdicts,
     soft_warnings,
     unprotected,
@@ -291,7 +291,7 @@ class _Task:
             witness=witness,
             scenarios=NamedScenarios(names, verdict),
             unprotected=unprotected(names, verdict),
-            warnings=(*warnings, *soft_warnings(names, verdict, best.node_of), *witness.unverified),
+            warnings=(*warnings, *soft_warnings(names, verdict), *witness.unverified),
             broken_rules=named_broken_rules(names, best.node_of),
             pools=pool_verdicts(names, verdict, best.node_of, ()),
             powered=self._powered(best),

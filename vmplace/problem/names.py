@@ -98,6 +98,11 @@ class Names:
         """A rule's kind as the document has it."""
         return self.cluster.rules[rule.index].kind
 
+    def rule_label(self, rule: CompiledRule) -> str:
+        """How messages call a rule: by its name, or its number."""
+        name = self.cluster.rules[rule.index].name
+        return f"rule {rule.index if name is None else name} ({self.rule(rule)})"
+
     def column(self, of_vms: IntArray) -> IntArray:
         """A column over the problem's VMs as one over the cluster's; -1 for those that are stopped."""
         if self.identical:

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from vmplace.model.columns import BoolArray, IntArray
 
-__all__ = ["CompiledRule", "breaches", "clashes", "kept", "offenders", "soft_cost"]
+__all__ = ["CompiledRule", "breaches", "clashes", "kept", "offenders", "restart_breaches", "soft_cost"]
 
 
 @frozen(eq=False)
@@ -50,13 +50,26 @@ def breaches(rule: CompiledRule, node_of: IntArray) -> int:
     """
     hosts = node_of[rule.vms]
     hosts = hosts[hosts >= 0]
+    return restart_breaches(rule, hosts, hosts[:0])
+
+
+def restart_breaches(rule: CompiledRule, to: IntArray, standing: IntArray) -> int:
+    """How far restarts break a rule: as `breaches`, of those that restart; of ``apart``, also pairs with others that stay.
+
+    Parameters
+    ----------
+    to
+        The node of each of its VMs that restarts.
+    standing
+        How many of its VMs stay in the zone of each of these; what ``together`` and ``only-on`` do not ask for.
+    """
     if rule.zone is not None:
-        crowd = np.unique(rule.zone[hosts], return_counts=True)[1]
-        return int((crowd * (crowd - 1) // 2).sum())
+        crowd = np.unique(rule.zone[to], return_counts=True)[1]
+        return int((crowd * (crowd - 1) // 2).sum() + standing.sum())
     if rule.kind == "together":
-        return max(0, len(np.unique(hosts)) - 1)
+        return max(0, len(np.unique(to)) - 1)
     assert rule.nodes is not None
-    return int(np.count_nonzero(~rule.nodes[hosts]))
+    return int(np.count_nonzero(~rule.nodes[to]))
 
 
 def kept(rule: CompiledRule, node_of: IntArray) -> bool:

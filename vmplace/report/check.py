@@ -11,6 +11,7 @@ from rich.text import Text
 from vmplace.model.text import counted, readable
 from vmplace.report.drain import order_lines
 from vmplace.report.nodes import Figures, node_table
+from vmplace.report.soft_rules import broken_rule_line
 from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Column, Screen
 from vmplace.results.placement import Report, Solution, Value
 from vmplace.results.values import Migration, Status, Unprotected, Violation
@@ -179,18 +180,19 @@ def _violation(violation: Violation) -> str:
 def _grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
     if len(found.pools) > 1:
         yield Text(screen.clean("Pools: " + ", ".join(f"{pool} {status}" for pool, status in found.pools.items())))
+    out = _drained_of(found)
+    meanwhile = f" while {screen.few(out)} {'is' if len(out) == 1 else 'are'} out" if out else ""
     if not _one_flaw(found) or _suspended(found):
         asked = found.cluster.guarantee
         fate = "that may not restart" if asked.restart == "any-order" and not asked.policy else "cannot restart"
         losses = (_lost_vms(loss, screen, fate) for loss in found.unprotected)
-        out = _drained_of(found)
-        meanwhile = f" while {screen.few(out)} {'is' if len(out) == 1 else 'are'} out" if out else ""
         yield from _section(f"Not survived{meanwhile}", losses, len(found.unprotected), screen)
         yield from _section("Violations now", map(_violation, found.violations), len(found.violations), screen)
     if found.waiting:
         yield Text(f"Waiting: {screen.few(found.waiting)}")
-    broken = (f"rules[{rule.rule}] ({rule.kind}, weight {rule.weight}): {screen.few(rule.vms)}" for rule in found.broken_rules)
-    yield from _section("Rules given up (should)", broken, len(found.broken_rules), screen)
+    broken = (broken_rule_line(rule, found, screen) for rule in found.broken_rules)
+    breaking = "are broken now" if isinstance(found, Report) else f"are broken{meanwhile}" if out else "this placement breaks"
+    yield from _section(f"Soft rules that {breaking}", broken, len(found.broken_rules), screen)
     yield from _section("Warnings", found.warnings, len(found.warnings), screen)
 
 

@@ -130,6 +130,8 @@ class BrokenRule(ToDict):
         outside (``only-on``, ``not-on``).
     vms
         The VMs that break it.
+    name
+        The rule's name, if it has one.
     """
 
     rule: int
@@ -137,6 +139,7 @@ class BrokenRule(ToDict):
     weight: int
     cost: int
     vms: tuple[str, ...]
+    name: str | None = None
 
 
 @frozen

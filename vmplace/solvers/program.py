@@ -1,5 +1,6 @@
 """An integer linear program as plain lists, which any solver can take."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import Enum
 
@@ -8,7 +9,7 @@ from attrs import field, frozen
 
 from vmplace.model.columns import IntArray
 
-__all__ = ["Answer", "IntegerProgram", "Outcome", "Terms", "terms"]
+__all__ = ["Answer", "IntegerProgram", "Outcome", "Terms", "terms", "weighted"]
 
 Terms = list[tuple[int, int]]
 """A linear expression: (variable, coefficient) pairs."""
@@ -20,6 +21,15 @@ def terms(variables: IntArray, coefficients: IntArray | int = 1) -> Terms:
         return [(v, coefficients) for v in variables.ravel().tolist() if v >= 0]
     factors = np.zeros_like(variables) + coefficients
     return [(v, c) for v, c in zip(variables.ravel().tolist(), factors.ravel().tolist(), strict=True) if v >= 0 and c]
+
+
+def weighted(expressions: Iterable[tuple[Terms, int]]) -> Terms:
+    """The sum of some expressions, each times its weight; every variable comes once."""
+    total = Counter[int]()
+    for expression, weight in expressions:
+        for v, c in expression:
+            total[v] += c * weight
+    return [(v, c) for v, c in total.items() if c]
 
 
 class IntegerProgram:

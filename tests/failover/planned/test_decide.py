@@ -67,7 +67,7 @@ def test_a_plan_breaks_no_more_of_what_is_no_must_than_it_has_to(cluster):
             found = dict(zip(names.vms(plan.vms.tolist()), map(names.node, plan.nodes.tolist()), strict=True))
             plans = world.full_plans(world.now, key, world.displaced(world.now, key))
             costs = [
-                sum(bound.rule.weight for bound in wishes if bound.broken_by_plan(world.now, failed, one))
+                sum(bound.rule.weight * bound.breaches_by_plan(world.now, failed, one) for bound in wishes)
                 for one in [found, *plans]
             ]
             assert costs[0] == min(costs[1:])

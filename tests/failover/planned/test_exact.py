@@ -3,8 +3,8 @@ from hypothesis import given, settings
 
 from tests.support.brute import World
 from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
-from vmplace.failover.planned.exact import search_all, search_most
-from vmplace.failover.planned.first_fit import pack_most
+from vmplace.failover.planned.exact import search_all, search_most, search_softest
+from vmplace.failover.planned.first_fit import pack_most, soft_cost
 from vmplace.failover.restart import RestartProblem
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
@@ -26,10 +26,15 @@ def named(names, restart, packed):
     return {names.vm(vm): names.node(int(restart.nodes[i])) for item, i in packed for vm in item.vms}
 
 
+def softest(restart):
+    _, found = search_all(restart, budget=Budget())
+    return search_softest(restart, found, budget=Budget())
+
+
 def weight(world, failed, plan):
-    """Of the rules that are no must and that a plan breaks."""
+    """What a plan costs in soft rules."""
     binding = [b for b in world.rules if b.rule.during_failover and not b.rule.must]
-    return sum(b.rule.weight for b in binding if b.broken_by_plan(world.now, failed, plan))
+    return sum(b.rule.weight * b.breaches_by_plan(world.now, {failed}, plan) for b in binding)
 
 
 @settings(max_examples=20, deadline=None)
@@ -46,7 +51,8 @@ def test_a_plan_for_all_is_found_if_there_is_one_and_breaks_the_least(cluster):
             plan = named(names, restart, found)
             assert len(plan) == len(restart.vms)
             assert world.plan_holds(world.now, failed, plan)
-            assert weight(world, failed, plan) == min(weights)
+            softest = search_softest(restart, found, budget=Budget())
+            assert weight(world, failed, named(names, restart, softest)) == min(weights) == soft_cost(restart, softest)
 
 
 @settings(max_examples=20, deadline=None)
@@ -76,14 +82,14 @@ def test_of_two_rules_that_exclude_each_other_the_heavier_is_kept():
     for apart, together in ((1, 5), (5, 1)):
         rules = [Apart(["a", "b"], must=False, weight=apart), Together(["a", "b"], must=False, weight=together)]
         names, (restart,) = failures(Cluster(nodes, vms, rules))
-        _, found = search_all(restart, budget=Budget())
+        found = softest(restart)
         assert len(set(named(names, restart, found).values())) == (1 if together > apart else 2)
 
 
 def test_a_wish_for_nodes_gives_way_to_the_restart():
     wish = OnlyOn(["a", "b"], ["n1"], must=False, weight=10**9)
     names, (restart,) = failures(Cluster([Node("n0", 9), Node("n1", 2), Node("n2", 2)], [VM(v, 2, "n0") for v in "ab"], [wish]))
-    _, found = search_all(restart, budget=Budget())
+    found = softest(restart)
     assert set(named(names, restart, found).values()) == {"n1", "n2"}
 
 
@@ -92,8 +98,7 @@ def test_a_wish_to_stay_away_from_a_survivor_is_kept():
     for free in ((9, 4), (4, 9)):
         nodes = [Node("n0", 9), *(Node(f"n{i}", room) for i, room in enumerate(free, 1))]
         names, (restart, _) = failures(Cluster(nodes, vms, [Apart(["a", "rival"], must=False)]))
-        _, found = search_all(restart, budget=Budget())
-        assert named(names, restart, found) == {"a": "n2"}
+        assert named(names, restart, softest(restart)) == {"a": "n2"}
 
 
 def test_more_memory_of_less_priority_does_not_count():

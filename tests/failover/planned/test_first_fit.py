@@ -3,7 +3,7 @@ from hypothesis import given, settings
 
 from tests.support.brute import World
 from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
-from vmplace.failover.planned.first_fit import pack_all, pack_most
+from vmplace.failover.planned.first_fit import pack_all, pack_most, pack_softest, soft_cost
 from vmplace.failover.restart import RestartProblem
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
@@ -22,9 +22,9 @@ def named(names, restart, packed):
 
 
 def weight(world, failed, plan):
-    """Of the rules that are no must and that a plan breaks."""
+    """What a plan costs in soft rules."""
     wishes = [b for b in world.rules if b.rule.during_failover and not b.rule.must]
-    return sum(b.rule.weight for b in wishes if b.broken_by_plan(world.now, {failed}, plan))
+    return sum(b.rule.weight * b.breaches_by_plan(world.now, {failed}, plan) for b in wishes)
 
 
 @settings(max_examples=80, deadline=None)
@@ -34,15 +34,15 @@ def test_what_is_packed_keeps_memory_and_rules(cluster):
     names, restarts = failures(cluster)
     for restart in restarts:
         failed = names.node(int(names.problem.node_of[restart.vms[0]]))
-        for soft in (False, True):
-            packed = pack_all(restart, soft=soft)
+        plans = world.full_plans(world.now, failed, world.displaced(world.now, failed))
+        least = min((weight(world, failed, other) for other in plans), default=0)
+        assert restart.least_soft_cost <= least or pack_all(restart) is None
+        for packed in (pack_all(restart), pack_all(restart, soft=True), pack_softest(restart)):
             if packed is not None:
                 plan = named(names, restart, packed)
                 assert len(plan) == len(restart.vms)
                 assert world.plan_holds(world.now, failed, plan)
-                if soft:
-                    plans = world.full_plans(world.now, failed, world.displaced(world.now, failed))
-                    assert weight(world, failed, plan) == min(weight(world, failed, other) for other in plans)
+                assert weight(world, failed, plan) == soft_cost(restart, packed) >= least
 
 
 @settings(max_examples=30, deadline=None)
@@ -70,7 +70,7 @@ def test_the_scarce_may_have_to_come_first():
     nodes = [Node("n0", 20), Node("n1", 5), Node("n2", 6), Node("n3", 6)]
     vms = [VM("x", 5, "n0"), VM("y", 5, "n0"), VM("z", 4, "n0"), VM("rival-2", 1, "n2"), VM("rival-3", 1, "n3")]
     names, restarts = failures(Cluster(nodes, vms, [Apart(["z", "rival-2", "rival-3"])]))
-    assert named(names, restarts[0], pack_all(restarts[0], soft=False)) == {"x": "n2", "y": "n3", "z": "n1"}
+    assert named(names, restarts[0], pack_all(restarts[0])) == {"x": "n2", "y": "n3", "z": "n1"}
 
 
 def test_a_rule_that_is_no_must_is_kept_on_demand_only():
@@ -78,7 +78,7 @@ def test_a_rule_that_is_no_must_is_kept_on_demand_only():
     vms = [VM("a", 2, "n0"), VM("b", 2, "n0"), VM("c", 5, "n0")]
     names, (restart,) = failures(Cluster(nodes, vms, [Apart(["a", "b"], must=False)]))
     assert pack_all(restart, soft=True) is None
-    assert named(names, restart, pack_all(restart, soft=False)) == {"a": "n2", "b": "n2", "c": "n1"}
+    assert named(names, restart, pack_all(restart)) == {"a": "n2", "b": "n2", "c": "n1"}
 
 
 def test_a_rule_that_no_plan_keeps_binds_nobody():
@@ -99,11 +99,11 @@ def test_a_rule_that_no_plan_keeps_binds_nobody():
 def test_two_that_are_apart_part_though_they_are_on_one_node_now():
     nodes, vms = [Node("n0", 9), Node("n1", 9), Node("n2", 9)], [VM("a", 2, "n0"), VM("b", 2, "n0"), VM("c", 2, "n0")]
     names, (restart,) = failures(Cluster(nodes, vms, [Apart(["a", "b"])]))
-    plan = named(names, restart, pack_all(restart, soft=False))
+    plan = named(names, restart, pack_all(restart))
     assert len(plan) == 3
     assert plan["a"] != plan["b"]
     names, (restart,) = failures(Cluster(nodes[:2], vms, [Apart(["a", "b"])]))
-    assert pack_all(restart, soft=False) is None
+    assert pack_all(restart) is None
     assert len(pack_most(restart)) == 2
 
 

@@ -196,7 +196,7 @@ def any_order_problem(state: PlacementState, failed: IntArray, node_of: IntArray
         if not len(mine):
             continue
         if rule.zone is not None:
-            allowed[mine] &= ~failure.occupied(rule)
+            allowed[mine] &= failure.standing(rule) == 0
             apart.append((mine, rule.zone[failure.nodes]))
         elif rule.kind == "together":
             together.append(mine)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from vmplace.failover.outcome import Loss, Plan, Reason
-from vmplace.failover.planned.exact import search_all, search_most
-from vmplace.failover.planned.first_fit import Assignment, pack_all, pack_most
+from vmplace.failover.planned.exact import search_all, search_most, search_softest
+from vmplace.failover.planned.first_fit import Assignment, pack_most, pack_softest, soft_cost
 from vmplace.failover.restart import Item, RestartProblem
 from vmplace.model.columns import IntArray
 from vmplace.solvers.budget import Budget
@@ -31,14 +31,13 @@ def decide(restart: RestartProblem, *, budget: Budget, losses: bool = True) -> P
     items = restart.joint_items()
     reason = _impossible(restart, items)
     if reason is None:
-        kept = pack_all(restart, soft=restart.has_soft)
-        if kept is not None:
-            return _plan(restart, True, "packing", kept)
-        outcome, found = search_all(restart, budget=budget)
-        if found is None and outcome is Outcome.UNKNOWN:
-            found = pack_all(restart, soft=False)
+        outcome, found, method = Outcome.FEASIBLE, pack_softest(restart), "packing"
+        if found is None:
+            (outcome, found), method = search_all(restart, budget=budget), "search"
+        if found is not None and soft_cost(restart, found) > restart.least_soft_cost:
+            found, method = search_softest(restart, found, budget=budget), "search"
         if found is not None:
-            return _plan(restart, True, "search", found)
+            return _plan(restart, True, method, found)
         if outcome is Outcome.UNKNOWN:
             return _plan(restart, None, "time", pack_most(restart))
         free, among = _usable(restart, items)

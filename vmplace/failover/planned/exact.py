@@ -4,25 +4,35 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vmplace.failover.planned.first_fit import Assignment
+from vmplace.failover.planned.first_fit import Assignment, soft_cost
 from vmplace.failover.restart import Item, RestartProblem
 from vmplace.model.columns import IntArray
 from vmplace.problem.rules import CompiledRule
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import CpSat
-from vmplace.solvers.program import IntegerProgram, Outcome, Terms
+from vmplace.solvers.pairs import count_pairs
+from vmplace.solvers.program import IntegerProgram, Outcome, Terms, terms, weighted
 
-__all__ = ["search_all", "search_most"]
+__all__ = ["search_all", "search_most", "search_softest"]
+
+_SOFT_WORK = 4.0
+"""Work, as `Budget.work`, that soft rules are worth in a failure which is known to be survived."""
 
 
 def search_all(restart: RestartProblem, *, budget: Budget) -> tuple[Outcome, Assignment | None]:
-    """A plan for all that breaks the least weight of rules that are not a must; INFEASIBLE if none exists."""
-    model = _RestartModel(restart, restart.joint_items())
-    for kind, count in enumerate(model.count):
-        model.program.row(((v, 1) for v in model.on[kind]), count, count)
-    model.program.objective = [term for b in restart.rules if not b.must for term in model.soft(b)]
+    """A plan for all, whatever soft rules it breaks; INFEASIBLE if none exists."""
+    model = _RestartModel.of_all(restart)
     answer = CpSat().solve(model.program, budget=budget)
     return answer.outcome, None if answer.values is None else model.assignment(answer.values)
+
+
+def search_softest(restart: RestartProblem, start: Assignment, *, budget: Budget) -> Assignment:
+    """A plan for all in which soft rules cost the least that so much work finds: no more than in the start."""
+    model = _RestartModel.of_all(restart)
+    model.program.objective = weighted((model.breaches(rule), rule.weight) for rule in restart.rules if not rule.must)
+    answer = CpSat().run(model.program, budget=budget, work=_SOFT_WORK)
+    plans = [start] if answer.values is None else [start, model.assignment(answer.values)]
+    return min(plans, key=lambda plan: soft_cost(restart, plan))
 
 
 def search_most(restart: RestartProblem, start: Assignment, *, budget: Budget) -> tuple[Assignment, bool]:
@@ -77,23 +87,33 @@ class _RestartModel:
         self._together: list[tuple[CompiledRule, IntArray]] = []
         for rule in restart.rules:
             if rule.must and rule.kind == "apart":
-                self._apart(rule)
+                for here, standing in self._by_zone(rule):
+                    self.program.row(here, upper=1 - min(standing, 1))
             elif rule.must and rule.kind == "together":
                 self._keep_together(rule)
+
+    @classmethod
+    def of_all(cls, restart: RestartProblem) -> "_RestartModel":
+        """The model in which every item restarts."""
+        model = cls(restart, restart.joint_items())
+        for on, count in zip(model.on, model.count, strict=True):
+            model.program.row(terms(on), count, count)
+        return model
 
     def of_priority(self, priority: int) -> list[int]:
         return [k for k, kind in enumerate(self.kinds) if kind.priority == priority]
 
-    def soft(self, rule: CompiledRule) -> Terms:
-        """Allow a rule that is not a must to be broken; its weight as a term of the objective."""
-        broken = self.program.variable(0, 1)
-        if rule.kind == "apart":
-            self._apart(rule, broken)
-        elif rule.kind == "together":
-            self._keep_together(rule, broken)
-        else:
-            self._only_on(rule, broken)
-        return [(broken, rule.weight)]
+    def breaches(self, rule: CompiledRule) -> Terms:
+        """How far a soft rule is broken."""
+        members = list(self._members(rule))
+        if rule.zone is not None:
+            coming, standing = zip(*self._by_zone(rule), strict=True)
+            return count_pairs(self.program, coming, sum(self.count[k] * m for k, m in members), standing=standing)[1]
+        if rule.kind == "together":
+            return self._keep_together(rule)
+        assert rule.nodes is not None
+        outside = np.flatnonzero(~rule.nodes[self.restart.nodes])
+        return [term for k, m in members for term in terms(self.on[k, outside], m)]
 
     def _members(self, rule: CompiledRule) -> Iterator[tuple[int, int]]:
         for k, kind in enumerate(self.kinds):
@@ -101,38 +121,25 @@ class _RestartModel:
             if members:
                 yield k, members
 
-    def _apart(self, rule: CompiledRule, broken: int = -1) -> None:
-        members = list(self._members(rule))
-        slack = sum(self.count[k] * m for k, m in members)
-        place = self.restart.rules.index(rule)
-        zone, taken = self.restart.zones[place], self.restart.taken[place]
+    def _by_zone(self, rule: CompiledRule) -> Iterator[tuple[Terms, int]]:
+        """Of each zone of an ``apart`` rule, how many of its VMs restart there, and how many stay."""
+        place, members = self.restart.rules.index(rule), list(self._members(rule))
+        zone, standing = self.restart.zones[place], self.restart.standing[place]
         assert zone is not None
-        if slack == 1:
-            # One alone keeps it or not by where others are.
-            if broken >= 0:
-                self.program.row(
-                    [*((int(self.on[k, i]), 1) for k, _ in members for i in np.flatnonzero(taken)), (broken, -1)], upper=0
-                )
-            return
         for here in (np.flatnonzero(zone == z) for z in np.unique(zone)):
-            terms = [(int(self.on[k, i]), m) for k, m in members for i in here]
-            self.program.row([*terms, (broken, -slack)], upper=1 - int(taken[here[0]]))
+            yield [term for k, m in members for term in terms(self.on[k, here], m)], int(standing[here[0]])
 
-    def _keep_together(self, rule: CompiledRule, broken: int = -1) -> None:
+    def _keep_together(self, rule: CompiledRule) -> Terms:
+        """Rows for the nodes on which VMs of a rule restart: one of a must, else the nodes beyond one."""
         members = list(self._members(rule))
         home = [self.program.variable(0, 1) for _ in self.restart.nodes]
         self._together.append((rule, np.array(home, dtype=np.int64)))
-        self.program.row(((v, 1) for v in home), upper=1)
+        further = -1 if rule.must else self.program.variable(0, len(home))
+        self.program.row([*((v, 1) for v in home), (further, -1)], upper=1)
         for k, _ in members:
             for i, here in enumerate(home):
-                self.program.row([(int(self.on[k, i]), 1), (here, -self.count[k]), (broken, -self.count[k])], upper=0)
-
-    def _only_on(self, rule: CompiledRule, broken: int) -> None:
-        assert rule.nodes is not None
-        outside = np.flatnonzero(~rule.nodes[self.restart.nodes])
-        members = [k for k, _ in self._members(rule)]
-        terms = [(int(self.on[k, i]), 1) for k in members for i in outside]
-        self.program.row([*terms, (broken, -sum(self.count[k] for k in members))], upper=0)
+                self.program.row([(int(self.on[k, i]), 1), (here, -self.count[k])], upper=0)
+        return [] if rule.must else [(further, 1)]
 
     def hint(self, start: Assignment) -> tuple[int, ...]:
         """The plan as values of every variable (of a model without soft rules)."""

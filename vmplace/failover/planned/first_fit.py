@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from vmplace.failover.restart import Item, RestartProblem
-from vmplace.model.columns import IntArray
+from vmplace.model.columns import BoolArray, IntArray
+from vmplace.problem.rules import restart_breaches
 from vmplace.problem.state import PlacementState
 
-__all__ = ["Assignment", "pack_all", "pack_most", "plan_among", "stranded"]
+__all__ = ["Assignment", "pack_all", "pack_most", "pack_softest", "plan_among", "soft_cost", "stranded"]
 
 Assignment = list[tuple[Item, int]]
 """Items with the candidate (an index into `RestartProblem.nodes`) each restarts on."""
@@ -16,10 +17,28 @@ Assignment = list[tuple[Item, int]]
 _FULL = np.iinfo(np.int64).max
 
 
-def pack_all(restart: RestartProblem, *, soft: bool) -> Assignment | None:
-    """A plan for all, or None if these quick ways find none; with `soft`, one that keeps every rule that can be kept."""
+def pack_all(restart: RestartProblem, *, soft: bool = False) -> Assignment | None:
+    """A plan for all, or None if these quick ways find none; with `soft`, one that keeps every soft rule that can be kept."""
     items = restart.joint_items(soft=soft)
     return next((packed for packed in _ways(restart, items, soft) if len(packed) == len(items)), None)
+
+
+def pack_softest(restart: RestartProblem) -> Assignment | None:
+    """Of such plans the one in which soft rules cost least."""
+    if not restart.has_soft:
+        return pack_all(restart)
+    plans = [plan for plan in (pack_all(restart, soft=True), pack_all(restart)) if plan is not None]
+    return min(plans, key=lambda plan: soft_cost(restart, plan), default=None)
+
+
+def soft_cost(restart: RestartProblem, plan: Assignment) -> int:
+    """What a plan costs in soft rules."""
+    cost = 0
+    for rule, standing in zip(restart.rules, restart.standing, strict=True):
+        to = np.array([i for item, i in plan for _ in range(restart.members(rule, item))], dtype=np.int64)
+        if not rule.must and len(to):
+            cost += rule.weight * restart_breaches(rule, restart.nodes[to], standing[to])
+    return cost
 
 
 def stranded(restart: RestartProblem) -> list[Item]:
@@ -48,15 +67,19 @@ def pack_most(restart: RestartProblem) -> Assignment:
 
 
 def _pack(restart: RestartProblem, items: list[Item], *, soft: bool, tightest: bool = True) -> Assignment:
-    """Each item in turn onto the fitting candidate that it leaves the least room on, or the most."""
+    """Each item in turn onto the fitting candidate where soft rules cost least, of these where it leaves the least room, or the
+    most."""
     room = restart.room.copy()
     closed = np.zeros((len(restart.rules), len(room)), dtype=bool)
+    costs = _SoftCosts(restart, soft) if restart.has_soft else None
     packed: Assignment = []
     for item in items:
         fits = item.allowed & (room >= np.array(item.demand)).all(axis=1)
         bound = list(_bound(restart, item, soft))
         if bound:
             fits &= ~closed[bound].any(axis=0)
+        if costs is not None:
+            fits = costs.least(item, fits)
         if not fits.any():
             continue
         free = room[:, 0]
@@ -69,6 +92,8 @@ def _pack(restart: RestartProblem, items: list[Item], *, soft: bool, tightest: b
             elif restart.rules[k].kind == "together":
                 closed[k] = True
                 closed[k, chosen] = False
+        if costs is not None:
+            costs.take(item, chosen)
         packed.append((item, chosen))
     return packed
 
@@ -79,9 +104,36 @@ def _bound(restart: RestartProblem, item: Item, soft: bool) -> Iterator[int]:
             yield k
 
 
+class _SoftCosts:
+    """What the next item costs on each candidate in soft rules that it need not keep."""
+
+    def __init__(self, restart: RestartProblem, soft: bool) -> None:
+        self._restart = restart
+        loose = [k for k, rule in enumerate(restart.rules) if not restart.binds(rule, soft=soft)]
+        self._here = {k: restart.standing[k].copy() for k in loose}
+
+    def least(self, item: Item, fits: BoolArray) -> BoolArray:
+        """Of some candidates those where an item costs least."""
+        cost = np.zeros(len(fits), dtype=np.int64)
+        for k, here in self._here.items():
+            rule, members = self._restart.rules[k], self._restart.members(self._restart.rules[k], item)
+            if members and rule.kind == "together":
+                cost += rule.weight * (here.any() & (here == 0))
+            elif members:
+                cost += rule.weight * members * (here if rule.nodes is None else ~rule.nodes[self._restart.nodes])
+        return np.asarray(fits & (cost == cost[fits].min(initial=_FULL)))
+
+    def take(self, item: Item, chosen: int) -> None:
+        """Count an item in."""
+        for k, here in self._here.items():
+            zone = self._restart.zones[k]
+            near = np.arange(len(here)) == chosen if zone is None else zone == zone[chosen]
+            here[near] += self._restart.members(self._restart.rules[k], item)
+
+
 def plan_among(state: PlacementState, scenario: int, vms: IntArray) -> tuple[IntArray, IntArray]:
     """Where some of the VMs that a failure displaces restart if all units fail at once."""
     part = RestartProblem.of(state, scenario).only(vms)
-    pairs = [(vm, i) for item, i in pack_all(part, soft=False) or pack_most(part) for vm in item.vms]
+    pairs = [(vm, i) for item, i in pack_all(part) or pack_most(part) for vm in item.vms]
     placed, chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return placed, part.nodes[chosen]

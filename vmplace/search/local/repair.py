@@ -189,7 +189,7 @@ class _PoolRepair:
         # Those that displace most need most: if one fails it is found soon.
         for scenario in left[np.argsort(-state.asked[left], kind="stable")].tolist():
             restart = RestartProblem.of(state, scenario)
-            if pack_all(restart, soft=False) is None:
+            if pack_all(restart) is None:
                 return restart
         return None
 

@@ -1,6 +1,5 @@
 """The MIP model: integer counts of VMs per class and node, rows of capacity, rules and guarantee, objectives in stages."""
 
-from collections import Counter
 from fractions import Fraction
 
 from vmplace.problem.problem import BoolArray, Problem
@@ -12,7 +11,7 @@ from vmplace.search.mip.restarts import RestartRows
 from vmplace.search.mip.running import Peak, bound_loads, count_moves, state_rule
 from vmplace.search.mip.variables import CountVariables
 from vmplace.solvers.budget import Budget
-from vmplace.solvers.program import IntegerProgram, Terms, terms
+from vmplace.solvers.program import IntegerProgram, Terms, terms, weighted
 
 __all__ = ["CountModel"]
 
@@ -86,11 +85,7 @@ class CountModel:
         """What a stage minimises."""
         name, priority = stage
         if name == "rules":
-            cost = Counter[int]()
-            for breaches, weight in self._breaches:
-                for v, factor in breaches:
-                    cost[v] += factor * weight
-            return list(cost.items())
+            return weighted(self._breaches)
         if name == "lost":
             assert self.losses is not None
             return self.losses.memory(priority)

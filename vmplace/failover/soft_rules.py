@@ -1,0 +1,74 @@
+"""Soft rules that are broken, in names: in normal running, and by failover plans."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from attrs import evolve
+
+from vmplace.failover.verdict import Verdict
+from vmplace.model.columns import IntArray
+from vmplace.model.entities import Apart
+from vmplace.problem.names import Names
+from vmplace.problem.rules import CompiledRule, breaches, offenders
+from vmplace.results.values import BrokenRule
+
+__all__ = ["breaking_plans", "named_broken_rules"]
+
+_FEW = 5
+"""Of so many places a sentence names the VMs."""
+
+
+def named_broken_rules(names: Names, node_of: IntArray) -> tuple[BrokenRule, ...]:
+    """Soft rules that are broken in normal running."""
+    broken = ((rule, breaches(rule, node_of)) for rule in names.problem.compiled_rules if not rule.must)
+    return tuple(
+        BrokenRule(
+            rule.index,
+            names.rule(rule),
+            rule.weight,
+            rule.weight * times,
+            names.vms(offenders(rule, node_of).tolist()),
+            names.cluster.rules[rule.index].name,
+        )
+        for rule, times in broken
+        if times
+    )
+
+
+def breaking_plans(names: Names, verdict: Verdict) -> Iterator[str]:
+    """A sentence for each plan and soft rule that it breaks; a failure under a rule is never certified without a plan."""
+    scenarios = verdict.state.scenarios
+    for rule in names.problem.compiled_rules:
+        if rule.must or not rule.during_failover:
+            continue
+        mine = verdict.planned[np.isin(verdict.planned.vm, rule.vms)]
+        for number in np.unique(mine.scenario).tolist():
+            here = mine[mine.scenario == number]
+            vms, nodes = _broken_by(rule, here.vm, here.node, verdict.state.node_of, scenarios.failing(number))
+            if len(vms):
+                key = names.scenario(scenarios, number)
+                fails = f"{key} fail, their" if "+" in key else f"{key} fails, its"
+                yield f"If {fails} failover plan breaks soft {names.rule_label(rule)}: {_places(names, rule, vms, nodes)}"
+
+
+def _broken_by(rule: CompiledRule, vms: IntArray, to: IntArray, node_of: IntArray, failed: IntArray) -> tuple[IntArray, IntArray]:
+    """The VMs by which restarts break a rule, and where they are then: of ``apart``, those too that stay where others come."""
+    if rule.zone is not None:
+        hosts = node_of[rule.vms]
+        near = (hosts >= 0) & ~np.isin(hosts, failed) & np.isin(rule.zone[hosts], rule.zone[to])
+        vms, to = np.concatenate([vms, rule.vms[near]]), np.concatenate([to, hosts[near]])
+    guilty = offenders(evolve(rule, vms=np.arange(len(vms))), to)
+    return vms[guilty], to[guilty]
+
+
+def _places(names: Names, rule: CompiledRule, vms: IntArray, nodes: IntArray) -> str:
+    """Who is where: ``a, b share n3``."""
+    zone, own = nodes if rule.zone is None else rule.zone[nodes], names.cluster.rules[rule.index]
+    wide, parts = isinstance(own, Apart) and own.scope == "domain", []
+    for place in dict.fromkeys(zone.tolist()):
+        those = ", ".join(names.vms(np.sort(vms[zone == place])))
+        node = int(nodes[zone == place][0])
+        where = (names.cluster.nodes.domain[node] if wide else "") or names.node(node)
+        parts.append(f"{those} share {where}" if rule.zone is not None else f"{those} on {where}")
+    more = f"; {len(parts) - _FEW} more" if len(parts) > _FEW else ""
+    return "; ".join(parts[:_FEW]) + more

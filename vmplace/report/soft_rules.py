@@ -1,0 +1,23 @@
+"""Soft rules in reports: how far each is broken, and by whom."""
+
+from vmplace.model.entities import Apart, Together
+from vmplace.model.text import counted
+from vmplace.report.tables import Screen
+from vmplace.results.placement import Report, Solution
+from vmplace.results.values import BrokenRule
+
+__all__ = ["broken_rule_line"]
+
+
+def broken_rule_line(broken: BrokenRule, found: Report | Solution, screen: Screen) -> str:
+    """A soft rule, how far it is broken, and by whom."""
+    rule, times = found.cluster.rules[broken.rule], broken.cost // broken.weight
+    if isinstance(rule, Apart):
+        how = f"{counted(times, 'pair')} {'shares' if times == 1 else 'share'} a {rule.scope}"
+    elif isinstance(rule, Together):
+        how = f"on {times + 1} nodes"
+    else:
+        how = f"{counted(times, 'VM')} on other nodes"
+    weight = f", weight {broken.weight}" if broken.weight > 1 else ""
+    label = broken.rule if broken.name is None else broken.name
+    return f"rule {label} ({broken.kind}{weight}): {how}: {screen.few(broken.vms)}"
