@@ -92,16 +92,16 @@ class Sequence:
     def change(self, now, vm, call):
         states = {node.name: node.state for node in now.nodes}
         pool = [node.name for node in now.nodes if node.pool == vm.pool]
-        waits = vm.node is None or states[vm.node] == "offline"
+        waits = vm.running and (vm.node is None or states[vm.node] == "offline")
         if not pool:
             return
         if call == "move":
             node = self.draw(st.sampled_from(pool))
-            wanted, found = evolve(vm, node=node, target=None, running=vm.running or waits), self.admitter.move(vm.name, node)
+            wanted, found = evolve(vm, node=node, target=None), self.admitter.move(vm.name, node)
         else:
             wanted = evolve(vm, memory=self.draw(st.integers(1, 12)))
             found = self.admitter.resize(vm.name, wanted.memory)
-        if (not vm.running and not waits) or (waits and wanted.node == vm.node):
+        if not vm.running or (waits and wanted.node == vm.node):
             expected = True
         elif call == "move" and not waits and not vm.movable and wanted.node != vm.node:
             expected = False
@@ -283,7 +283,7 @@ def test_a_cluster_is_live_again_once_nothing_but_memory_binds_it():
         (lambda a: a.admit(VM("new", 4, "n0")), "vm.node: 'new' has a node"),
         (lambda a: a.admit([]), r"vms: \[\] names no VM"),
         (lambda a: a.admit([VM("a", 1), VM("a", 2)]), "'a' is asked for twice"),
-        (lambda a: a.admit("v0"), "'v0' does not wait"),
+        (lambda a: a.admit("v0"), "'v0' runs already"),
         (lambda a: a.admit("who"), "'who' is not a VM"),
         (lambda a: a.commit(VM("new", 4), "n9"), "'n9' is not a node"),
         (lambda a: a.remove("who"), "'who' is not a VM"),

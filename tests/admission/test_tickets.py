@@ -42,6 +42,33 @@ def test_who_waited_waits_again():
     assert admitter.cluster == CLUSTER
 
 
+@pytest.mark.parametrize("node", ["n1", None])
+def test_who_was_stopped_is_stopped_again(node, tmp_path):
+    cluster = Cluster(CLUSTER.nodes, [VM("v0", 4, "n0"), VM("off", 4, node, running=False)])
+    admitter = Admitter(cluster)
+    assert admitter.admit("off").admitted
+    assert admitter.cluster == cluster
+    ticket = admitter.reserve("off", node="n2")
+    assert admitter.cluster.vms[1] == VM("off", 4, "n2")
+    admitter.save(tmp_path / "state.json")
+    assert ticket.rollback()
+    again = Admitter.load(tmp_path / "state.json")
+    assert again.tickets[ticket.id].rollback()
+    assert admitter.cluster == again.cluster == cluster
+    assert admitter.commit("off", "n2").admitted
+    assert admitter.fail("n2") == ("off",)
+    assert admitter.cluster.vms[1].running
+
+
+def test_a_node_that_fails_takes_down_only_what_ran_there():
+    admitter = Admitter(Cluster(CLUSTER.nodes, [VM("v0", 4, "n0"), VM("off", 4, "n0", running=False)]))
+    assert admitter.fail("n0") == ("v0",)
+    assert admitter.verdicts() == {name: s.status for name, s in vmplace.check(admitter.cluster).scenarios.items()}
+    admitter.recover("n0")
+    assert admitter.move("off", "n1").admitted
+    assert admitter.cluster.vms[1] == VM("off", 4, "n1", running=False)
+
+
 def test_a_ticket_expires():
     clock = Clock()
     admitter = Admitter(CLUSTER, clock=clock)

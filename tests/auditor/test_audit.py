@@ -125,8 +125,8 @@ def test_a_failover_may_use_the_headroom():
 @pytest.mark.parametrize("nowhere", [{}, {"a": None}, [-1]])
 @pytest.mark.parametrize(
     "vm",
-    [VM("a", 1, "n1"), VM("a", 1), VM("a", 1, "off"), VM("a", 1, running=False), VM("a", 1, protected=False)],
-    ids=["running", "waiting", "on an offline node", "to be started", "unprotected"],
+    [VM("a", 1, "n1"), VM("a", 1), VM("a", 1, "off"), VM("a", 1, protected=False)],
+    ids=["running", "waiting", "on an offline node", "unprotected"],
 )
 def test_every_vm_that_is_not_stopped_is_placed(vm, nowhere):
     violations = audit(unwatched([Node("n1", 10), Node("off", 10, state="offline")], [vm]), nowhere)
@@ -170,11 +170,8 @@ NODES = [
         (None, "x1", False),
     ],
 )
-@pytest.mark.parametrize("running", [True, False])
-def test_where_a_vm_may_be(source, destination, allowed, running):
-    if not running and source in ("n1", "m1"):
-        return  # stopped: see below
-    cluster = unwatched(NODES, [VM("a", 1, source, running=running)])
+def test_where_a_vm_may_be(source, destination, allowed):
+    cluster = unwatched(NODES, [VM("a", 1, source)])
     assert kinds(cluster, {"a": destination}) == ([] if allowed else [("placement", "a")])
 
 
@@ -213,7 +210,7 @@ def test_what_is_not_movable_still_restarts():
 # Stopped VMs
 
 
-@pytest.mark.parametrize("node", ["n1", "m1"])
+@pytest.mark.parametrize("node", ["n1", "m1", "off", None])
 def test_a_stopped_vm_keeps_its_node(node):
     cluster = unwatched(NODES, [VM("a", 1, node, running=False)])
     assert kinds(cluster, {"a": node}) == kinds(cluster, {}) == kinds(cluster, [-1]) == []
@@ -234,9 +231,10 @@ def test_a_stopped_vm_is_in_no_plan():
     assert [kind for kind, _ in kinds(cluster, [0], [1])] == ["failover"]
 
 
-def test_a_stopped_vm_that_names_an_offline_node_is_to_be_started():
-    cluster = unwatched(NODES, [VM("a", 11, "off", running=False)])
-    assert kinds(cluster, {"a": "n1"}) == [("overfull", "n1")]
+def test_a_stopped_vm_without_a_node_is_missed_by_nobody():
+    cluster = unwatched(NODES, [VM("a", 99, running=False)])
+    assert kinds(cluster, {}) == kinds(cluster, [-1]) == []
+    assert audit(cluster, {"a": "n1"})[0].message == "a is stopped: it keeps its node, or none"
 
 
 # Rules in normal running
@@ -309,7 +307,7 @@ def test_the_scenarios_follow_the_placement():
 
 
 def test_waiting_vms_once_placed_restart_too():
-    cluster = three(VM("a", 4), VM("b", 4, running=False))
+    cluster = three(VM("a", 4), VM("b", 4, "off"), nodes=[*three().nodes, Node("off", 9, state="offline")])
     assert kinds(cluster, {"a": "n1", "b": "n2"}, {}) == [("unprotected", "n1"), ("unprotected", "n2")]
     assert kinds(cluster, {"a": "n1", "b": "n2"}, {"n1": {"a": "n3"}, "n2": {"b": "n3"}}) == []
 

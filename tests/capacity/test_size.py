@@ -147,7 +147,9 @@ def test_the_nodes_there_are_do_not_count_nor_where_vms_are():
     assert vmplace.size(placed, "48GiB").objective == 4
     stopped = evolve(placed, vms=[*placed.vms, VM("s", "48GiB", "n", running=False), VM("t", "16GiB", "off", running=False)])
     found = vmplace.size(stopped, "48GiB")
-    assert (found.n_vms, found.objective) == (9, 4)
+    assert (found.n_vms, found.objective) == (8, 4)
+    started = vmplace.size(vmplace.what_if(stopped, start=["t"]), "48GiB")
+    assert (started.n_vms, started.objective) == (9, 4)
 
 
 @pytest.mark.parametrize(("options", "nodes"), [({"failures": 2}, 5), ({"failures": 0}, 3), ({"headroom": 0.5}, 8)])

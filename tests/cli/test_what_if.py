@@ -1,5 +1,7 @@
 """The options that ask what would be, on any command that takes a cluster."""
 
+import json
+
 import pytest
 
 import vmplace
@@ -26,6 +28,28 @@ def test_the_options_are_taken_out_and_make_the_cluster(file):
     assert options == {"seed": 3}
     assert list(cluster.vms) == [VM("a", "1GiB", "n0"), VM("b", "16GiB"), VM("z", 8)]
     assert load_changed(file, dict(NOTHING)) == CLUSTER
+
+
+@pytest.mark.parametrize(("asked", "waiting"), [(["off"], ["off"]), (["all"], ["off", "out"]), (["out", "off"], ["off", "out"])])
+def test_stopped_vms_as_if_they_were_to_be_started(asked, waiting, tmp_path, capsys):
+    path = tmp_path / "stopped.json"
+    stopped = [VM("off", "8GiB", "n0", running=False), VM("out", "8GiB", running=False)]
+    vmplace.dump(Cluster(CLUSTER.nodes, [*CLUSTER.vms, *stopped]), path)
+    options = [word for name in asked for word in ("--start", name)]
+    assert main(["check", str(path)]) == 0
+    capsys.readouterr()
+    assert main(["check", str(path), "--json", *options]) == 1
+    assert json.loads(capsys.readouterr().out)["waiting"] == waiting
+    assert main(["place", str(path), "--json", *options]) == 0
+    placed = json.loads(capsys.readouterr().out)["placement"]
+    assert set(waiting) <= set(placed)
+
+
+def test_what_runs_cannot_be_started(file, capsys):
+    assert main(["check", file, "--start", "a"]) == 2
+    assert capsys.readouterr().err == "--start: 'a' runs on n0: name VMs that do not run\n"
+    assert main(["check", file, "--start", "zz"]) == 2
+    assert "--start: 'zz' is not a VM of this cluster" in capsys.readouterr().err
 
 
 def test_names_that_are_made_are_not_those_there_are(file):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import vmplace
 from tests.support.brute import World
 from tests.support.compilations import counted
-from vmplace.model.what_if import less, without
+from vmplace.model.what_if import less, what_if
 from vmplace.testing import clusters
 
 BOUNDLESS = 10**6
@@ -104,7 +104,7 @@ def impossible(cluster, obstacle, conflict):
 def narrowed(cluster, conflict):
     """A cluster that has nothing but what a conflict names."""
     rules = [evolve(rule, must=rule.must and i in conflict.rules) for i, rule in enumerate(cluster.rules)]
-    return without(evolve(cluster, rules=rules), {vm.name for vm in cluster.vms} - set(conflict.vms))
+    return what_if(evolve(cluster, rules=rules), remove_vms={vm.name for vm in cluster.vms} - set(conflict.vms))
 
 
 def right_obstacle(cluster, obstacle):

@@ -145,7 +145,7 @@ def test_who_waits_is_done_without():
     assert {remedy.kind for remedy in found} == {"shrink", "stop"}  # that it need not restart does not make it run
     (gone,) = [remedy for remedy in found if remedy.kind == "stop"]
     assert gone.action == "do not start w (8 MiB)"
-    assert [vm.name for vm in gone.cluster.vms] == ["v0", "v1"]
+    assert [vm.running for vm in gone.cluster.vms] == [True, True, False]
 
 
 def test_out_of_time_nothing_is_told_and_that_is_counted():

@@ -76,10 +76,13 @@ def test_vms_placed(cluster, data):
     right(variants.placed(variants.stopped(names, gone), solution).names())
 
 
-def test_pools_and_rules_are_numbered_anew():
+def test_pools_are_numbered_anew_and_rules_keep_their_numbers():
     nodes = [Node("n", 9, pool="a")]
     vms = [VM("b0", 1, pool="b"), VM("c0", 1, pool="c"), VM("a0", 1, "n", pool="a")]
     names = names_of(Cluster(nodes, vms, [OnlyOn(["b0"], ["n"], must=False), Apart(["c0", "a0"])]))
-    gone = variants.stopped(names, [0]).names()
-    assert (gone.pools, [rule.index for rule in gone.problem.compiled_rules]) == (("a", "c"), [0])
+    gone = variants.left_out(names, ["b0"])
+    assert (gone.pools, [rule.index for rule in gone.problem.compiled_rules]) == (("a", "c"), [1])
     right(gone)
+    off = variants.stopped(names, [0]).names()
+    assert (off.pools, [rule.index for rule in off.problem.compiled_rules]) == (("a", "b", "c"), [1])
+    right(off)

@@ -18,7 +18,6 @@ from vmplace.model.what_if import (
     with_nodes,
     with_states,
     with_vms,
-    without,
     yielding,
 )
 from vmplace.testing import clusters
@@ -34,14 +33,29 @@ def test_nothing_changes_unless_asked():
     assert what_if(CLUSTER) is CLUSTER
 
 
-def test_what_was_on_a_node_that_goes_waits_and_what_was_stopped_goes_along():
+def test_what_was_on_a_node_that_goes_waits_and_what_was_stopped_stays_stopped():
     left = what_if(CLUSTER, remove_nodes=["n1"])
     assert [node.name for node in left.nodes] == ["n2", "n3"]
     assert [(vm.name, vm.node, vm.target, vm.running) for vm in left.vms] == [
         ("a", None, None, True),
         ("b", "n2", None, True),
+        ("c", None, None, False),
         ("d", None, None, True),
     ]
+
+
+def test_what_is_started_waits_for_a_node():
+    started = what_if(CLUSTER, start=["c", "d"])
+    assert [(vm.name, vm.node, vm.running) for vm in started.vms if vm.node is None] == [("c", None, True), ("d", None, True)]
+    assert what_if(CLUSTER, start="all") == what_if(CLUSTER, start=["c"]) == what_if(CLUSTER, start="c")
+    assert what_if(started, start="all") is started
+
+
+@pytest.mark.parametrize("start", [["x"], ["a"], "x", ["c", "a"]])
+def test_what_cannot_be_started_is_named(start):
+    with pytest.raises(InputError) as refused:
+        what_if(CLUSTER, start=start)
+    assert [flaw.place for flaw in refused.value.flaws] == ["start"]
 
 
 def test_homes_forget_a_node_that_goes():
@@ -52,7 +66,7 @@ def test_homes_forget_a_node_that_goes():
 
 def test_rules_forget_what_is_gone_and_are_dropped_when_they_say_nothing():
     left = what_if(CLUSTER, remove_nodes=["n1", "n3"])
-    assert left.rules == (Apart(["a", "b"]), OnlyOn(["a"], ["n2"]))
+    assert left.rules == (Apart(["a", "b"]), OnlyOn(["a", "c"], ["n2"]), Together(["c"]))
     left = what_if(CLUSTER, remove_vms=["a", "c"])
     assert left.rules == (Apart(["b"]), NotOn(["b"], ["n3"]))
 
@@ -63,7 +77,7 @@ def test_a_must_rule_that_is_left_no_node_is_refused_and_a_wish_is_dropped():
     assert [(flaw.place, flaw.message.split(" ")[0]) for flaw in refused.value.flaws] == [("remove_nodes", "rules[1]")]
     wish = evolve(CLUSTER, rules=[OnlyOn(["a"], ["n1"], must=False), OnlyOn(["d"], ["n2"])])
     assert what_if(wish, remove_nodes=["n1"]).rules == (OnlyOn(["d"], ["n2"]),)
-    assert what_if(CLUSTER, remove_nodes=["n1", "n2"], remove_vms=["a", "b"]).rules == ()
+    assert what_if(CLUSTER, remove_nodes=["n1", "n2"], remove_vms=["a", "b", "c"]).rules == ()
 
 
 def test_what_is_removed_can_come_back_otherwise_and_new_vms_go_on_new_nodes():
@@ -175,7 +189,7 @@ def test_rules_yield_and_those_that_bind_nobody_go_or_keep_their_number():
     vms = [*VMS, VM("d", 1, "a", tags=["db"])]
     cluster = Cluster(NODES, vms, rules)
     assert [rule.must for rule in yielding(cluster, [0, 2]).rules] == [False, True, False]
-    assert without(cluster, {"w", "x"}).rules == (Apart(["y"]), rules[2])
+    assert what_if(cluster, remove_vms={"w", "x"}).rules == (Apart(["y"]), rules[2])
     kept = less(cluster, {"w", "x"})
     assert kept.rules[0] == Apart(["y"])
     assert kept.rules[1].vms not in (Tag("db"), ("w",))

@@ -49,12 +49,12 @@ def test_vms_that_have_a_node_stay():
     assert vmplace.place(SMALL, move_running=True).objective < solution.objective
 
 
-def test_the_document_has_what_was_started_running():
-    waiting = Cluster(NODES, [VM("a", 8, running=False), VM("b", 8, "n1", running=False)])
+def test_the_document_has_what_was_started_where_it_was_started_and_leaves_alone_what_is_stopped():
+    waiting = Cluster(NODES, [VM("a", 8), VM("b", 8, "n1", running=False), VM("c", 8, running=False)])
     document = vmplace.place(waiting).to_document()
-    assert (document.vms[0].running, document.vms[1].running) == (True, False)
+    assert [vm.running for vm in document.vms] == [True, False, False]
     assert document.vms[0].node is not None
-    assert document.vms[1].node == "n1"
+    assert [vm.node for vm in document.vms[1:]] == ["n1", None]
     with pytest.raises(ValueError, match="infeasible"):
         vmplace.place(Cluster(NODES[:1], [VM("a", 8)])).to_document()
 

@@ -11,7 +11,7 @@ from vmplace.problem.state import PlacementState
 from vmplace.testing import clusters
 
 NODES = [Node("a", 9), Node("off", 9, state="offline"), Node("b", 9)]
-VMS = [VM("first", 1, "b"), VM("stopped", 1, "b", running=False), VM("waits", 1, "off", running=False), VM("last", 1, "a")]
+VMS = [VM("first", 1, "b"), VM("stopped", 1, "b", running=False), VM("waits", 1, "off"), VM("last", 1, "a")]
 
 
 def names(cluster):
@@ -24,6 +24,13 @@ def test_indices_skip_the_stopped():
     assert found.vms([2, 0]) == ("last", "first")
     assert [found.node(i) for i in range(3)] == ["a", "off", "b"]
     assert [found.rule(b) for b in found.problem.compiled_rules] == ["not-on"]
+
+
+def test_the_stopped_keep_the_node_they_name_or_none():
+    vms = [VM("off", 1, "off", running=False), VM("none", 1, running=False), VM("runs", 1, "a")]
+    found = names(Cluster(NODES, vms))
+    assert found.vms(range(1)) == ("runs",)
+    assert found.hosts(np.array([2])).tolist() == [1, -1, 2]
 
 
 def test_columns_over_all_vms():

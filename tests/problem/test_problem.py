@@ -19,9 +19,11 @@ def test_who_takes_memory():
     vms = [
         VM("runs", 1, "a"),
         VM("stopped", 2, "a", running=False),
-        VM("on-offline", 3, "c", running=False),
-        VM("waits", 4, running=False),
+        VM("on-offline", 3, "c"),
+        VM("waits", 4),
         VM("in-maintenance", 5, "b"),
+        VM("stopped-on-offline", 6, "c", running=False),
+        VM("stopped-nowhere", 7, running=False),
     ]
     problem = compile_problem(Cluster(NODES, vms))
     assert problem.original.tolist() == [0, 2, 3, 4]
@@ -94,7 +96,7 @@ def test_each_vm_is_as_the_cluster_says(cluster):
     names = [node.name for node in cluster.nodes]
     offline = {node.name for node in cluster.nodes if node.state == "offline"}
     now = [None if vm.node in offline else vm.node for vm in cluster.vms]
-    assert problem.original.tolist() == [i for i, vm in enumerate(cluster.vms) if vm.running or now[i] is None]
+    assert problem.original.tolist() == [i for i, vm in enumerate(cluster.vms) if vm.running]
     assert problem.usable.tolist() == [node.memory - node.reserve for node in cluster.nodes]
     for k, i in enumerate(problem.original.tolist()):
         vm, signature = cluster.vms[i], problem.signature[k]

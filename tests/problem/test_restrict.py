@@ -103,7 +103,7 @@ def test_vms_on_other_nodes(cluster, data):
 
 def test_all_at_once_and_again():
     nodes = [Node(f"n{i}", 8) for i in range(3)]
-    vms = [VM("a", 1, "n0"), VM("b", 2, "n1", target="n2"), VM("off", 9, running=False), VM("c", 3, "n2")]
+    vms = [VM("a", 1, "n0"), VM("b", 2, "n1", target="n2"), VM("off", 9), VM("c", 3, "n2")]
     cluster = Cluster(nodes, vms, [OnlyOn(["a"], ["n0"]), Apart(["a", "c"]), OnlyOn(["b", "c"], ["n2"], must=False)])
     problem = compile_problem(cluster)
     left = without(problem, vms=np.array([vms[i].name in ("a", "b") for i in problem.original]), rules=[2])

@@ -25,7 +25,7 @@ def allowed(cluster, old, new):
     """Whether a VM may become what it is to be (None before: it is new)."""
     states = {node.name: node.state for node in cluster.nodes}
     node = next(node for node in cluster.nodes if node.name == new.node)
-    waits = old is not None and (old.node is None or states[old.node] == "offline")
+    waits = old is not None and old.running and (old.node is None or states[old.node] == "offline")
     runs = old is not None and old.running and not waits
     stays = runs and old.node == new.node
     if node.pool != new.pool or (node.state != "online" and not stays):

@@ -158,10 +158,10 @@ class World:
     # Who takes memory
 
     def waits(self, vm: VM) -> bool:
-        return vm.node is None or self.nodes[vm.node].state == "offline"
+        return vm.running and (vm.node is None or self.nodes[vm.node].state == "offline")
 
     def stopped(self, vm: VM) -> bool:
-        return not vm.running and not self.waits(vm)
+        return not vm.running
 
     def migrates(self, vm: VM) -> bool:
         """Whether it takes memory on its target as well."""

@@ -137,13 +137,14 @@ def test_an_unprotected_vm_takes_memory_but_need_not_restart():
     assert [u.vms for u in report.unprotected] == [("a",)]
 
 
-def test_a_vm_on_an_offline_node_waits_even_if_not_running():
+def test_a_vm_on_an_offline_node_waits_unless_it_is_stopped():
     nodes = [("n1", 8), ("n2", 8), {"name": "n3", "memory": 8, "state": "offline"}]
-    document = cluster(nodes, [{"name": "a", "memory": 4, "node": "n3", "running": False}])
+    document = cluster(nodes, [("a", 4, "n3"), {"name": "b", "memory": 4, "node": "n3", "running": False}])
     report = vmplace.check(document)
     assert (report.status, report.waiting) == ("unsafe", ("a",))
     written = optimal(document).to_document()
     assert (written.vms[0].node, written.vms[0].running) in {("n1", True), ("n2", True)}
+    assert (written.vms[1].node, written.vms[1].running) == ("n3", False)
 
 
 def test_an_unprotected_vm_may_wait():

@@ -178,11 +178,10 @@ class Admitter:
         """
         with self._call(time_limit) as budget:
             vm = self._ledger.vm(name)
-            waits = self._ledger.waits(vm)
             if not (force or vm.movable or vm.node == node) and self._ledger.host(vm) is not None:
                 self._ledger.node(node)
                 return Admission(Status.REFUSED, name, reason=f"{name} is not movable")
-            return self._state.settle(vm, evolve(vm, node=node, target=None, running=vm.running or waits), budget, force)
+            return self._state.settle(vm, evolve(vm, node=node, target=None), budget, force)
 
     @door()
     def resize(self, name: str, memory: int | str, *, force: bool = False, time_limit: float | None = None) -> Admission:
@@ -201,7 +200,7 @@ class Admitter:
         """
         with self._call(None):
             state = self._ledger.node(node).state
-            down = tuple(vm.name for vm in self._ledger.on(node))
+            down = tuple(vm.name for vm in self._ledger.on(node) if vm.running)
             if state != "offline":
                 self._failed[node] = state
                 self._state.restate(node, "offline")
@@ -237,7 +236,7 @@ class Admitter:
         """
         with self._call(time_limit) as budget:
             wanted = self._ledger.wanted(vms)
-            known = [vm.name for vm in wanted if vm.name in self._ledger]
+            known = [vm for vm in wanted if vm.name in self._ledger]
             if node is None:
                 found = start_together(self._state, wanted, budget, keep=True)
             elif len(wanted) == 1:

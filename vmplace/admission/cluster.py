@@ -27,7 +27,7 @@ __all__ = ["ChangingCluster", "Ledger"]
 
 
 Asked = VM | str
-"""A new VM, or the name of one of the cluster's that waits."""
+"""A new VM, or the name of one of the cluster's that does not run."""
 
 
 class ChangingCluster:
@@ -59,10 +59,10 @@ class ChangingCluster:
 
     def survey(self, vm: VM, budget: Budget) -> CandidateSurvey:
         """The survey of candidate nodes for a VM to start."""
-        waits = vm.name in self.ledger
+        waits = vm.name in self.ledger and self.ledger.waits(vm)
         if self.live is not None and bare(vm):
             return self.live.survey(vm, waits=waits, score=self._score, budget=budget)
-        cluster, place = self.ledger.with_vm(evolve(vm, node=None, target=None))
+        cluster, place = self.ledger.with_vm(evolve(vm, node=None, target=None, running=True))
         return RecheckedVM(cluster, place, self._defects_now(budget), None, waits).survey(self._score, budget)
 
     def single(self, vm: VM, budget: Budget) -> Admission:
@@ -222,14 +222,14 @@ class Ledger:
         return self._changed[name] if name in self._changed else self._start.vms[place]
 
     def wanted(self, vms: Asked | Sequence[Asked]) -> list[VM]:
-        """The VMs that are to be started, as they are now; raises InputError for those that are not to be."""
+        """The VMs to start, which wait, are stopped or are new, as they are now; raises InputError for those that run."""
         asked: Sequence[Asked] = vms if isinstance(vms, Sequence) and not isinstance(vms, str) else [vms]
         flaws = [Flaw("vms", "[] names no VM: give one at least", "missing")] if not asked else []
         found = []
         for vm in asked:
             if isinstance(vm, str):
                 known = self.vm(vm, "vm")
-                flaws += [] if self.waits(known) else [Flaw("vm", f"{short(vm)} does not wait: use move", "conflict")]
+                flaws += [] if self.host(known) is None else [Flaw("vm", f"{short(vm)} runs already: use move", "conflict")]
                 found.append(known)
             elif not isinstance(vm, VM):
                 flaws.append(Flaw("vm", f"{short(vm)} is neither a VM nor the name of one: give either", "wrong-type"))
@@ -258,8 +258,8 @@ class Ledger:
         return vm.node if vm.running and not self.waits(vm) else None
 
     def waits(self, vm: VM) -> bool:
-        """Whether a VM is to be started."""
-        return vm.node is None or self._nodes[vm.node].state == "offline"
+        """Whether a VM is to be started; one that is stopped is not."""
+        return vm.running and (vm.node is None or self._nodes[vm.node].state == "offline")
 
     def on(self, node: str) -> list[VM]:
         """The VMs that name a node."""

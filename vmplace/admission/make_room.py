@@ -28,7 +28,7 @@ def room_made(cluster: Cluster, vms: Sequence[VM], refused: Admission, budget: B
         if ledger.waits(vm) and vm.name not in wanted:
             ledger.remove(vm.name)
     for vm in vms:
-        ledger.put(evolve(vm, node=None, target=None))
+        ledger.put(evolve(vm, node=None, target=None, running=True))
     left = None if isinf(budget.limit) else budget.left
     solution = repair(ledger.cluster, time_limit=left, cancel=budget.cancel)
     if solution.placement is None:

@@ -1,7 +1,7 @@
 """Tickets: room held for a while for a scheduler that has not decided yet."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 from uuid import uuid4
@@ -10,6 +10,7 @@ from attrs import evolve
 
 from vmplace.admission.cluster import ChangingCluster
 from vmplace.admission.results import Admission
+from vmplace.model.entities import VM
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
@@ -40,9 +41,15 @@ class Ticket:
     """
 
     def __init__(
-        self, store: "TicketStore", key: str, admission: Admission, expires: float, waiting: Collection[str] = ()
+        self,
+        store: "TicketStore",
+        key: str,
+        admission: Admission,
+        expires: float,
+        waiting: Collection[str] = (),
+        stopped: Mapping[str, str | None] | None = None,
     ) -> None:
-        self._store, self._waiting = store, frozenset(waiting)
+        self._store, self._waiting, self._stopped = store, frozenset(waiting), dict(stopped or {})
         self._state = TicketState.HELD if admission.admitted else TicketState.REFUSED
         self.id, self.admission, self.expires = key, admission, expires
 
@@ -52,7 +59,8 @@ class Ticket:
     def to_dict(self) -> dict[str, Any]:
         """As a snapshot carries it."""
         placement = dict(self.admission.placement)
-        return {"id": self.id, "expires": self.expires, "placement": placement, "waiting": sorted(self._waiting)}
+        before = {"waiting": sorted(self._waiting), "stopped": dict(self._stopped)}
+        return {"id": self.id, "expires": self.expires, "placement": placement, **before}
 
     @property
     def state(self) -> TicketState:
@@ -104,9 +112,10 @@ class TicketStore:
             self.expire()
             return dict(self.held)
 
-    def issue(self, admission: Admission, expires_in: float, waiting: Collection[str]) -> Ticket:
-        """A ticket for VMs that were started, or not; `waiting`: those that had been in the cluster before."""
-        ticket = Ticket(self, uuid4().hex, admission, self._clock() + expires_in, waiting)
+    def issue(self, admission: Admission, expires_in: float, before: Sequence[VM]) -> Ticket:
+        """A ticket for VMs that were started, or not; `before`: those of the cluster, as they were."""
+        waiting, stopped = [vm.name for vm in before if vm.running], {vm.name: vm.node for vm in before if not vm.running}
+        ticket = Ticket(self, uuid4().hex, admission, self._clock() + expires_in, waiting, stopped)
         if admission.admitted:
             self.held[ticket.id] = ticket
         return ticket
@@ -116,7 +125,7 @@ class TicketStore:
         placement = {str(vm): str(node) for vm, node in held["placement"].items()}
         vm, node = next(iter(placement.items()))
         admission = Admission(Status.ADMITTED, vm, node, placement)
-        ticket = Ticket(self, str(held["id"]), admission, float(held["expires"]), held["waiting"])
+        ticket = Ticket(self, str(held["id"]), admission, float(held["expires"]), held["waiting"], held.get("stopped"))
         self.held[ticket.id] = ticket
 
     def close(self, ticket: Ticket, state: TicketState) -> bool:
@@ -129,12 +138,16 @@ class TicketStore:
             return True
 
     def _end(self, ticket: Ticket, state: TicketState) -> None:
-        """Its VMs stay, or are gone, or wait again; those that were moved or removed meanwhile are not its any more."""
+        """Its VMs stay, or are gone, waiting or stopped again; those moved or removed meanwhile are not its any more."""
         del self.held[ticket.id]
         ticket._state = state
         if state is TicketState.COMMITTED:
             return
         ledger = self._cluster.ledger
         for name, node in ticket.admission.placement.items():
-            if name in ledger and (vm := ledger.vm(name)).node == node:
+            if name not in ledger or (vm := ledger.vm(name)).node != node:
+                continue
+            if name in ticket._stopped:
+                self._cluster.replace(name, evolve(vm, node=ticket._stopped[name], running=False))
+            else:
                 self._cluster.replace(name, evolve(vm, node=None) if name in ticket._waiting else None)

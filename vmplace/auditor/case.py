@@ -75,10 +75,10 @@ class Case:
         self.pools = list(pools)
         self.node_pool, self.vm_pool = np.append(nodes.pool.numbered(pools), -1), vms.pool.numbered(pools)
         online, maintenance = (np.append(nodes.state.are(state), False) for state in ("online", "maintenance"))
-        # A VM runs on the node it is on now, or is stopped there, or waits: it has no node, or one that is offline.
+        # A VM runs on the node it is on now, or waits (it has no node, or one that is offline), or is stopped.
         somewhere = online | maintenance
         self.now = vms.node if somewhere[:-1].all() else np.where(somewhere, np.arange(len(online)), -1)[vms.node]
-        self.stopped = (self.now >= 0) & ~vms.running
+        self.stopped = ~vms.running
         self.found: list[Violation] = []
         self.drained, kept = self._among(drained), ~self._among(()) if powered is None else self._among(powered)
         kept &= ~self.drained

@@ -28,9 +28,9 @@ def _blame(case: Case, guilty: IntArray, message: str) -> None:
 
 def _check_stopped(case: Case) -> None:
     absent, stopped = np.flatnonzero(case.at < 0), np.flatnonzero(case.stopped)
-    listed = case.listed[stopped]
+    listed, named = case.listed[stopped], case.vm.node[stopped]
     _blame(case, absent[~case.stopped[absent]], "{vm} is on no node")
-    _blame(case, stopped[(listed >= 0) & (listed != case.now[stopped])], "{vm} must stay on {now}, stopped")
+    _blame(case, stopped[(listed >= 0) & (listed != named)], "{vm} is stopped: it keeps its node, or none")
 
 
 def _check_places(case: Case) -> None:

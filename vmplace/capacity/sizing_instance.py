@@ -45,8 +45,7 @@ def wanted(cluster: Cluster, pool: str, growth: Fraction, kinds: Sequence[Node])
 def _anew(cluster: Cluster, pool: str) -> VMColumns:
     """A pool's VMs that run or are to be started, on no node."""
     held = cluster.vms
-    offline = np.append(cluster.nodes.state.are("offline"), True)
-    chosen = np.flatnonzero((held.running | offline[held.node]) & held.pool.are(pool))
+    chosen = np.flatnonzero(held.running & held.pool.are(pool))
     nowhere = np.broadcast_to(np.int64(-1), len(chosen))
     return evolve(held if len(chosen) == len(held) else held.rows(chosen), node=nowhere, target=nowhere, node_names=())
 

@@ -34,6 +34,7 @@ _OPTIONS: dict[str, tuple[str, str, Any, str]] = {
     "remove_nodes": ("--remove-node", "NAME", str, "What if this node were gone? Its VMs wait."),
     "add_vms": ("--add-vm", "SPEC", parse_spec(VM), "What if there were this VM: db-9:64GiB,node=n1 or 3x16GiB."),
     "remove_vms": ("--remove-vm", "NAME", str, "What if this VM were gone?"),
+    "start": ("--start", "NAME|all", str, "What if this stopped VM were to be started? all: every stopped VM."),
     "resize_vms": ("--resize-vm", "NAME=MEMORY", _parse_resize, "What if this VM had this much memory?"),
 }
 
@@ -106,11 +107,12 @@ def load_changed(path: str, options: dict[str, Any]) -> "Cluster":
         raise RefusedError(*lines) from None
 
 
-def _changed(cluster: "Cluster", add_nodes: Any, add_vms: Any, resize_vms: Any, **removed: Any) -> "Cluster":
+def _changed(cluster: "Cluster", add_nodes: Any, add_vms: Any, resize_vms: Any, start: Any, **others: Any) -> "Cluster":
     return what_if(
         cluster,
         add_nodes=list(made(Node, add_nodes, cluster.nodes.names, "add_nodes")),
         add_vms=list(made(VM, add_vms, cluster.vms.names, "add_vms")),
         resize_vms=dict(resize_vms),
-        **removed,
+        start="all" if "all" in start else start,
+        **others,
     )

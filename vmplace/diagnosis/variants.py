@@ -57,7 +57,7 @@ class Variant:
 
 
 def _adopted(before: Names, problem: Problem, cluster: Cluster) -> Names:
-    """A problem whose `original`, pools and rules are those of one cluster, for another with fewer VMs or rules."""
+    """A problem whose `original` and pools are those of one cluster, for another with fewer VMs and the same rules."""
     place = {name: index for index, name in enumerate(cluster.vms.names)}
     names = before.cluster.vms.names
     if len(place) < len(names):
@@ -67,15 +67,6 @@ def _adopted(before: Names, problem: Problem, cluster: Cluster) -> Names:
     if pools != before.pools:
         number = np.array([pools.index(pool) if pool in pools else -1 for pool in before.pools], dtype=np.int64)
         problem = evolve(problem, pool=number[problem.pool], signature_pool=number[problem.signature_pool])
-    if len(cluster.rules) < len(before.cluster.rules):
-        present = set(place)
-        left = [i for i, rule in enumerate(before.cluster.rules) if what_if.among(rule, present) is not None]
-        shifted = {old: new for new, old in enumerate(left)}
-
-        def renumbered(rules: Sequence[CompiledRule]) -> tuple[CompiledRule, ...]:
-            return tuple(evolve(rule, index=shifted[rule.index]) for rule in rules)
-
-        problem = evolve(problem, compiled_rules=renumbered(problem.compiled_rules), unary_rules=renumbered(problem.unary_rules))
     return Names(cluster, problem)
 
 
@@ -99,25 +90,20 @@ def placed(variant: Variant, solution: Solution) -> Variant:
 
 def _settled(cluster: Cluster, solution: Solution) -> Cluster:
     placement, changes = solution.placement or {}, {}
-    stands = ~cluster.vms.running & ~what_if.waiting(cluster)
     nodes = [*cluster.nodes.names, None]
     for index, (vm, now) in enumerate(zip(cluster.vms.names, cluster.vms.node.tolist(), strict=True)):
         node = placement.get(vm, nodes[now])
-        if node != nodes[now] and not stands[index]:
-            changes[index] = {"node": node, "target": None, "running": True}
+        if node != nodes[now]:
+            changes[index] = {"node": node, "target": None}
     return what_if.with_vms(cluster, changes) if changes else cluster
 
 
 def stopped(names: Names, vms: Collection[int]) -> Variant:
-    """VMs that run stop where they are; waiting VMs are removed, as a VM without a node that does not run would be started."""
-    cluster, waits = names.cluster, what_if.waiting(names.cluster)
-
-    def change() -> Cluster:
-        changed = what_if.with_vms(cluster, {index: {"running": False, "target": None} for index in vms if not waits[index]})
-        gone = {cluster.vms.names[index] for index in vms if waits[index]}
-        return what_if.without(changed, gone) if gone else changed
-
-    return Variant(names, restrict.without(names.problem, vms=np.isin(names.problem.original, list(vms))), change)
+    """VMs that run stop where they are, and those that wait are not started."""
+    changed = restrict.without(names.problem, vms=np.isin(names.problem.original, list(vms)))
+    return Variant(
+        names, changed, lambda: what_if.with_vms(names.cluster, {vm: {"running": False, "target": None} for vm in vms})
+    )
 
 
 def unprotected(names: Names, vms: Collection[int]) -> Variant:

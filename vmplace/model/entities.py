@@ -150,7 +150,8 @@ class VM(Described):
     target
         Where a live migration under way leads.
     running
-        False with a node: stopped there, takes nothing. False without one: to be started.
+        False: stopped, with or without a node. It takes nothing, keeps its node, and no rule sees it. What is to be started
+        runs (True) without a node.
     movable
         False: no live migration; it can still restart elsewhere. ``"cold"``: it moves by being stopped and started.
     protected

@@ -1,9 +1,9 @@
 """Changed clusters: nodes and VMs added, lost or changed, rules relaxed; and the part of a cluster in one pool."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from attrs import evolve, frozen
@@ -30,9 +30,12 @@ __all__ = [
     "with_nodes",
     "with_states",
     "with_vms",
-    "without",
     "yielding",
 ]
+
+
+def _parse_start(value: Any) -> tuple[str, ...] | Literal["all"]:
+    return "all" if isinstance(value, str) and value == "all" else name_list(value)
 
 
 @door(
@@ -41,6 +44,7 @@ __all__ = [
     remove_nodes=name_list,
     remove_vms=name_list,
     resize_vms=optional(a_mapping),
+    start=_parse_start,
 )
 def what_if(
     cluster: Cluster,
@@ -50,13 +54,14 @@ def what_if(
     add_vms: Iterable[VM] = (),
     remove_vms: Iterable[str] = (),
     resize_vms: Mapping[str, int | str] | None = None,
+    start: Iterable[str] | Literal["all"] = (),
     guarantee: Guarantee | Mapping[str, Any] | None = None,
 ) -> Cluster:
-    """The cluster as it would be: what is removed goes first, then VMs are resized, then come the new ones, last in order.
+    """The cluster as it would be: removals come first, then VMs are resized or started, then come the new ones, last in order.
 
-    A VM on a node that is removed waits, and a migration towards it is called off. A stopped VM goes with its node: it takes
-    nothing, and without a node it would be one to start. Rules and homes forget the names of what is removed; a rule that is left
-    without VMs, or without nodes to keep them from, is dropped, so that rules are numbered anew.
+    A VM on a node that is removed waits, and a migration towards it is called off; one that was stopped there stays stopped,
+    without a node. Rules and homes forget the names of what is removed; a rule that is left without VMs, or without nodes to keep
+    them from, is dropped, so that rules are numbered anew.
 
     Parameters
     ----------
@@ -68,6 +73,9 @@ def what_if(
         Names.
     resize_vms
         New memory by the name of the VM: MiB, or a string such as ``"64GiB"``.
+    start
+        Names of stopped VMs that are to be started, or ``"all"``: they wait for a node, as `place` may choose another than the
+        one they were stopped on.
     guarantee
         Another guarantee; or the keys of it that change, ``{"failures": 2}``. A new `restart` ends a policy, unless one is given
         with it.
@@ -84,12 +92,19 @@ def what_if(
         VMColumns.holding(add_vms),
         frozenset(remove_vms),
         dict(resize_vms or {}),
+        _to_start(cluster, start),
     )
     flaws = list(change.flaws())
     if flaws:
         raise error_of(flaws)
     changed = change.made() if change.any() else cluster
     return changed if guarantee is None else evolve(changed, guarantee=amended(changed.guarantee, guarantee))
+
+
+def _to_start(cluster: Cluster, start: Iterable[str] | Literal["all"]) -> frozenset[str]:
+    if start != "all":
+        return frozenset(start)
+    return frozenset(cluster.vms.names[index] for index in np.flatnonzero(~cluster.vms.running).tolist())
 
 
 def fresh_names(prefix: str, taken: Collection[str]) -> Iterator[str]:
@@ -146,10 +161,11 @@ class _Change:
     new_vms: VMColumns
     lost_vms: frozenset[str]
     sizes: Mapping[str, Any]
+    started: frozenset[str]
 
     def any(self) -> bool:
         """Whether anything changes."""
-        return bool(self.new_nodes or self.lost_nodes or self.new_vms or self.lost_vms or self.sizes)
+        return bool(self.new_nodes or self.lost_nodes or self.new_vms or self.lost_vms or self.sizes or self.started)
 
     def flaws(self) -> Iterator[Flaw]:
         """What is wrong with the change itself; what is wrong with its result, the cluster says."""
@@ -157,6 +173,10 @@ class _Change:
         yield from _unknown("remove_nodes", self.lost_nodes, nodes, "node")
         yield from _unknown("remove_vms", self.lost_vms, vms, "VM")
         yield from _unknown("resize_vms", self.sizes, vms - (self.lost_vms & vms), "VM")
+        yield from _unknown("start", self.started, vms - (self.lost_vms & vms), "VM")
+        held = self.cluster.vms
+        for index in np.flatnonzero(_mask(held.names, self.started) & held.running & ~waiting(self.cluster)).tolist():
+            yield Flaw("start", f"{short(held.names[index])} runs on {held[index].node}: name VMs that do not run", "conflict")
         yield from _taken("add_nodes", self.new_nodes.names, nodes - self.lost_nodes, "node")
         yield from _taken("add_vms", self.new_vms.names, vms - self.lost_vms, "VM")
         for name, memory in self.sizes.items():
@@ -165,7 +185,12 @@ class _Change:
             except ValueError as error:
                 yield Flaw("resize_vms", f"{short(name)}: {error}")
         for index, rule in enumerate(self.cluster.rules):
-            if isinstance(rule, OnlyOn) and rule.must and _left(rule.vms, self._gone) and not _left(rule.nodes, self.lost_nodes):
+            if (
+                isinstance(rule, OnlyOn)
+                and rule.must
+                and _left(rule.vms, self.lost_vms)
+                and not _left(rule.nodes, self.lost_nodes)
+            ):
                 yield Flaw(
                     "remove_nodes",
                     f"rules[{index}] leaves its VMs no other node: keep one of them, or drop the rule",
@@ -177,8 +202,8 @@ class _Change:
         nodes, vms = self.cluster.nodes, self.cluster.vms
         kept = np.array([i for i, name in enumerate(nodes.names) if name not in self.lost_nodes], dtype=np.int64)
         nodes = nodes.rows(kept) if self.lost_nodes else nodes
-        vms = self._left_vms() if self.lost_nodes or self.lost_vms or self.sizes else vms
-        rules = (_without(rule, self._gone, self.lost_nodes) for rule in self.cluster.rules)
+        vms = self._left_vms() if self.lost_nodes or self.lost_vms or self.sizes or self.started else vms
+        rules = (_without(rule, self.lost_vms, self.lost_nodes) for rule in self.cluster.rules)
         return evolve(
             self.cluster,
             nodes=nodes.followed_by(self.new_nodes) if self.new_nodes else nodes,
@@ -187,20 +212,14 @@ class _Change:
         )
 
     @cached_property
-    def _gone(self) -> frozenset[str]:
-        """The VMs that are removed, and those that were stopped on a node that is."""
-        vms = self.cluster.vms
-        stopped = np.flatnonzero(~vms.running & self._lost[vms.node]).tolist()
-        return self.lost_vms.union(vms.names[index] for index in stopped)
-
-    @cached_property
     def _lost(self) -> BoolArray:
         """Which nodes are removed, and last that no node is not."""
-        return np.array([*(name in self.lost_nodes for name in self.cluster.nodes.names), False], dtype=np.bool_)
+        return np.append(_mask(self.cluster.nodes.names, self.lost_nodes), False)
 
     def _left_vms(self) -> VMColumns:
-        vms = _without_vms(self.cluster, self._gone)
-        homeless = self._lost[vms.node]
+        vms = _without_vms(self.cluster, self.lost_vms)
+        started = _mask(vms.names, self.started)
+        homeless = self._lost[vms.node] | started
         memory = vms.memory.copy()
         for index, name in enumerate(vms.names if self.sizes else ()):
             memory[index] = parse_memory(self.sizes.get(name, int(memory[index])))
@@ -208,9 +227,15 @@ class _Change:
             vms,
             memory=memory,
             node=np.where(homeless, -1, vms.node),
+            running=vms.running | started,
             target=np.where(homeless | self._lost[vms.target], -1, vms.target),
             home=vms.home.replaced(dict.fromkeys(self.lost_nodes, "")),
         )
+
+
+def _mask(names: Sequence[str], chosen: Collection[str]) -> BoolArray:
+    """Which names are among some, shape (len(names),)."""
+    return np.array([name in chosen for name in names] if chosen else [False] * len(names), dtype=np.bool_)
 
 
 def _unknown(place: str, names: Iterable[str], known: Collection[str], noun: str) -> Iterator[Flaw]:
@@ -269,13 +294,6 @@ def yielding(cluster: Cluster, rules: Collection[int]) -> Cluster:
     return evolve(cluster, rules=[evolve(rule, must=rule.must and i not in rules) for i, rule in enumerate(cluster.rules)])
 
 
-def without(cluster: Cluster, vms: Collection[str]) -> Cluster:
-    """The cluster without some VMs, and without the rules that bind only them."""
-    left = _without_vms(cluster, vms)
-    rules = [among(rule, set(left.names)) for rule in cluster.rules]
-    return evolve(cluster, vms=left, rules=[rule for rule in rules if rule is not None])
-
-
 def less(cluster: Cluster, vms: Collection[str]) -> Cluster:
     """The cluster without some VMs; all rules keep their numbers, even those that then bind no VM."""
     left = _without_vms(cluster, vms)
@@ -294,8 +312,8 @@ def bridged(cluster: Cluster) -> bool:
 
 
 def waiting(cluster: Cluster) -> BoolArray:
-    """Which VMs have no node, or one that is offline, shape (n_vms,)."""
-    waits: BoolArray = np.append(cluster.nodes.state.are("offline"), True)[cluster.vms.node]
+    """Which VMs are to be started: they have no node, or one that is offline, shape (n_vms,)."""
+    waits: BoolArray = np.append(cluster.nodes.state.are("offline"), True)[cluster.vms.node] & cluster.vms.running
     return waits
 
 

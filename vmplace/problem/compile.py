@@ -33,7 +33,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
     where = np.where(offline[vms.node], -1, vms.node) if offline.any() else vms.node
     migrating = _migrating(vms, where, offline)
     # A slice of all leaves the columns as they are.
-    active = slice(None) if vms.running.all() else np.flatnonzero(vms.running | (where < 0))
+    active = slice(None) if vms.running.all() else np.flatnonzero(vms.running)
     original = np.arange(len(vms))[active]
 
     def column(values: IntArray | BoolArray, incoming: Any) -> Any:

@@ -47,8 +47,8 @@ class Figures:
     def of(cls, found: Report | Solution) -> "Figures":
         nodes, vms, node_of = found.cluster.nodes, found.cluster.vms, found.node_of
         assert node_of is not None
-        waited, stopped = _idle(found)
-        charged = (node_of >= 0) & ~stopped
+        waited = _off(found)[vms.node] & vms.running
+        charged = (node_of >= 0) & vms.running
         load = np.zeros(len(nodes), dtype=np.int64)
         np.add.at(load, node_of[charged], vms.memory[charged])
         arriving = charged & ~waited & ~_off(found)[vms.target] & (vms.target != node_of)
@@ -116,13 +116,6 @@ class Figures:
         """Nodes that cannot be lost, then those undecided, then the fullest."""
         rank = {Status.UNSAFE: 0, Status.UNKNOWN: 1}
         return sorted(range(len(self.names)), key=lambda node: (rank.get(self.status(node), 2), -self.share(node)))  # type: ignore[arg-type]
-
-
-def _idle(found: Report | Solution) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Masks of the VMs that wait and of those that are stopped on their node."""
-    vms = found.cluster.vms
-    waited = _off(found)[vms.node]
-    return waited, ~waited & ~vms.running
 
 
 def _off(found: Report | Solution) -> npt.NDArray[np.bool_]:

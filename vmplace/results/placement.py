@@ -192,7 +192,7 @@ class Solution(_Placed):
     conflict: Conflict | None = None
 
     def to_document(self) -> Cluster:
-        """The cluster with this placement: waiting VMs run, stopped VMs keep their nodes.
+        """The cluster with this placement; stopped VMs keep their nodes, or none.
 
         Nodes that were drained are in maintenance; where nodes were to be switched off, all that are not in `powered` are
         offline: the guarantee is that of the others. A VM that moved has no target: a target that was its own node would be a
@@ -208,9 +208,8 @@ class Solution(_Placed):
         off = set(self.cluster.nodes.names).difference(self.powered) if self.powered else ()
         cluster, held = self.cluster.in_state("offline", off).in_state("maintenance", self.drained), self.cluster.vms
         moved = held.node != self.node_of
-        running = held.running if held.running.all() else held.running | moved
         target = np.where(moved, -1, held.target) if moved.any() else held.target
-        return evolve(cluster, vms=evolve(held, node=self.node_of, target=target, running=running))
+        return evolve(cluster, vms=evolve(held, node=self.node_of, target=target))
 
     @property
     def todo(self) -> MigrationPlan:

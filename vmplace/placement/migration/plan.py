@@ -134,11 +134,12 @@ def _target(cluster: Cluster, placement: Target) -> IntArray:
         target = index_array("placement", placement, len(nodes))
         if len(target) != len(vms):
             raise InputError([Flaw("placement", f"{len(target)} entries for {len(vms)} VMs: give one for each", "length")])
-    up = np.append(~nodes.state.are("offline"), False)  # the last is for no node
-    stopped = np.flatnonzero(~vms.running & up[vms.node] & (target >= 0))
+    stopped = np.flatnonzero(~vms.running & (target >= 0))
     moved = [vms.names[vm] for vm in stopped[target[stopped] != vms.node[stopped]].tolist()]
     if moved:
-        raise ConflictError([Flaw(f"placement[{short(vm)}]", "is stopped: it stays where it is", "conflict") for vm in moved])
+        raise ConflictError(
+            [Flaw(f"placement[{short(vm)}]", "is stopped: it keeps its node, or none", "conflict") for vm in moved]
+        )
     return target
 
 
