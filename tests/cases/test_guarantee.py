@@ -1,5 +1,7 @@
 """What a guarantee may say: situations that people described, each with the right answer."""
 
+from pathlib import Path
+
 import pytest
 from attrs import evolve
 from hypothesis import given, settings
@@ -9,6 +11,8 @@ import vmplace
 from vmplace import VM, Cluster, Guarantee, Node
 from vmplace.cli import main
 from vmplace.testing import clusters
+
+CASES = Path(__file__).parent / "guarantee"
 
 
 def five(**asked):
@@ -96,3 +100,30 @@ def test_the_first_vm_of_a_pool_is_refused_where_another_failure_would_cost_the_
     alone = Cluster(nodes, (), (), Guarantee(scope="domain", quorum="majority"))
     assert vmplace.check(alone).status == "safe"
     assert vmplace.admit(alone, VM("v", 1)).status == "refused"
+
+
+# The policy that does not look at memory
+
+
+def test_the_node_that_runs_the_fewest_vms_takes_the_restart_and_is_overfull(capsys):
+    file = str(CASES / "fewest-vms.json")
+    assert main(["check", file]) == 1
+    assert "72 of 64 GiB on n2" in capsys.readouterr().out
+    found = vmplace.check(vmplace.load(file))
+    assert [(loss.scenario, loss.vms) for loss in found.unprotected if loss.scenario == "n1"] == [("n1", ("w",))]
+    assert vmplace.check(vmplace.what_if(found.cluster, guarantee={"policy": "first-fit"})).scenarios["n1"].status == "safe"
+
+
+def test_ties_go_to_the_first_node_by_name_not_by_place():
+    nodes = [Node("z", 8), Node("y", 8), Node("b", 8), Node("a", 8)]
+    cluster = Cluster(nodes, [VM("v", 2, "z"), VM("w", 2, "z")], (), Guarantee(policy="fewest-vms"))
+    found = vmplace.check(cluster)
+    assert (found.status, found.failover["z"]) == ("safe", {"v": "a", "w": "b"})
+    assert vmplace.audit(cluster, found.placement, found.failover) == []
+    assert vmplace.audit(cluster, found.placement, {"z": {"v": "b", "w": "a"}}) != []
+
+
+def test_a_placement_is_found_that_the_policy_leaves_right():
+    found = vmplace.repair(vmplace.load(CASES / "fewest-vms.json"), time_limit=2)
+    assert found.status in ("optimal", "feasible")
+    assert vmplace.check(found.to_document()).status == "safe"

@@ -11,7 +11,8 @@ ORDERS = ("largest-first", "priority", "as-listed", None)
 
 
 def simulate(case, *, policy, order=None, priority=0, **position):
-    return policies.simulate(case, policy=policy, order=order, priority=np.zeros(case.n_vms, dtype=int) + priority, **position)
+    priority = np.zeros(case.n_vms, dtype=int) + priority
+    return policies.simulate(case, policy=policy, order=order, priority=priority, **position)[1]
 
 
 def played(case, policy, order, priority, position):
@@ -53,6 +54,16 @@ def test_it_does_what_the_policy_says(data, case, policy, order):
 def test_policies_choose_among_the_nodes_that_fit(policy, node):
     case = any_order_problem([3], [6, 4, 9, 2])
     assert simulate(case, policy=policy).tolist() == [node]
+
+
+def test_the_fewest_vms_whatever_the_memory_and_of_several_nodes_the_first_by_name():
+    case = any_order_problem([3, 1, 5], [6, 4, 9, 2])
+    zeros = np.zeros(3, dtype=int)
+    asked = {"policy": "fewest-vms", "order": None, "priority": zeros, "rank": np.array([3, 1, 0, 2])}
+    sent, home = policies.simulate(case, **asked, running=np.array([1, 1, 2, 0]))
+    assert (sent.tolist(), home.tolist()) == ([3, 1, 3], [-1, 1, -1])  # the last one of two nodes with one VM each
+    sent, home = policies.simulate(case, **asked, running=np.array([0, 9, 9, 9]))
+    assert (sent.tolist(), home.tolist()) == ([0, 0, 0], [0, 0, -1])
 
 
 def test_ties_are_broken_in_document_order():

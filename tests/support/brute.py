@@ -391,6 +391,8 @@ class World:
         policy, order = self.cluster.guarantee.policy, self.cluster.guarantee.order
         rank = {"largest-first": lambda vm: -vm.memory, "priority": lambda vm: -vm.priority}.get(order or "", lambda _: 0)
         after, restarts = self.after(node_of, failure), {}
+        if policy == "fewest-vms":
+            return self._blindly(node_of, failure, sorted(self.must_restart(node_of, failure), key=rank))
         for vm in sorted(self.must_restart(node_of, failure), key=rank):
             fitting = after.nodes_for(restarts, vm)
             if fitting:
@@ -402,6 +404,23 @@ class World:
                 }
                 restarts[vm.name] = choices[policy]
         return restarts
+
+    def _blindly(self, node_of: Placement, failure: Failure, vms: Sequence[VM]) -> Placement:
+        """To the survivor that runs the fewest, the first by name of several; who finds no room there does not start."""
+        after, sent, started = self.after(node_of, failure), {}, {}
+        survivors = after.survivors.get(failure.pool, ())
+        running = Counter([*node_of.values(), *self.target.values()])
+        for vm in vms:
+            bounds = self.binding[False]
+            open_ = [n for n in survivors if all(b.allows_restart(vm.name, n, sent, after.stay) for b in bounds)]
+            if not open_:
+                continue
+            node = min(open_, key=lambda n: (running[n], n.encode()))
+            if all(need <= after.room(sent, node, resource) for resource, need in self.needs[vm.name].items()):
+                started[vm.name] = node
+            sent[vm.name] = node
+            running[node] += 1
+        return started
 
     # Failures one after the other
 

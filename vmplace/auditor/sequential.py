@@ -8,7 +8,7 @@ from attrs import evolve, field, frozen
 from vmplace.auditor.any_order import counterexample_text, find_counterexample
 from vmplace.auditor.certificate import doubtful_scenarios
 from vmplace.auditor.failures import AuditedFailures, Failure, TooHardError, WorkLimit
-from vmplace.auditor.policy import simulate
+from vmplace.auditor.policy import BLIND, simulate
 from vmplace.model.columns import BoolArray, IntArray
 
 __all__ = ["check_sequence"]
@@ -20,13 +20,14 @@ _MOST_PLACES = 100_000
 def check_sequence(failures: AuditedFailures) -> None:
     """Record ``unprotected`` for pools that do not survive some sequence, ``unverified`` for those too large to tell.
 
-    What survives so many failures at once in any order of restarts survives them in sequence, however the VMs restart. Rules in
-    failover are the exception: a VM bound to another that restarts on the node that fails next has one node less than at once.
+    What survives so many failures at once in any order of restarts survives them in sequence, however the VMs restart, unless a
+    policy does not look at memory. Rules in failover are the exception: a VM bound to one that restarts on the node that fails
+    next has one node less than at once.
     """
     case, scenarios = failures.case, failures.scenarios
     asked = case.cluster.guarantee
     bound = asked.restart == "any-order" and asked.policy is None and bool(failures.bounds)
-    doubtful = np.arange(len(scenarios)) if bound else doubtful_scenarios(failures)
+    doubtful = np.arange(len(scenarios)) if bound or asked.policy == BLIND else doubtful_scenarios(failures)
     pools = scenarios.pool[scenarios.units[doubtful, 0]]
     for pool in np.unique(pools).tolist():
         sequence = _Sequence(failures, pool)

@@ -11,7 +11,7 @@ from vmplace.model.columns import IntArray, NodeColumns
 from vmplace.model.entities import Node, NotOn
 from vmplace.model.guarantee import Guarantee
 from vmplace.problem import restrict
-from vmplace.problem.compile import capacities, compile_problem
+from vmplace.problem.compile import capacities, compile_problem, name_ranks
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem, normal_limit
 from vmplace.problem.rules import CompiledRule
@@ -172,6 +172,7 @@ def added(names: Names, nodes: Sequence[Node]) -> Variant:
         drained=np.append(problem.drained, no),
         pool=np.append(problem.pool, columns.pool.numbered(number)),
         unit=numbered(problem.unit),
+        name_rank=name_ranks([*names.cluster.nodes.names, *columns.names], problem.guarantee),
     )
     return Variant(
         names,

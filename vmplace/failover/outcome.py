@@ -20,7 +20,8 @@ class Reason:
         must be together are too large for any node) and ``apart`` (more VMs to keep apart than there are places for them).
         ``quorum``: so few nodes are left (`free`) that nothing restarts (`need`).
         Where restarts are not planned: ``stranded`` (some order and choices of the HA manager leave one VM no node), ``turns``
-        (so do some when failures come in turn) and ``policy`` (so does what the platform does).
+        (so do some when failures come in turn), ``policy`` (so does what the platform does) and ``overfull`` (the platform starts
+        more on a node than it has room for).
     vms
         The VMs it is about.
     need, free

@@ -39,6 +39,9 @@ def scenario_sentence(reason: Reason, scenarios: Scenarios, number: int, names: 
         return f"{needs}; the most that is free on {other} is {free} on {names.node(reason.node)}"
     if reason.kind == "stranded":
         return f"{named(reason, names)} ({need}) on {scope} {_stranded(reason, names)}"
+    if reason.kind == "overfull":
+        node, policy = names.node(reason.node), problem.guarantee.policy
+        return f"the platform restarts {who} on {node} ({policy}), with or without room: {_of(need, free)} on {node}"
     if reason.kind == "policy":
         asked = problem.guarantee
         order = f", {asked.order}" if asked.order else ""
@@ -58,6 +61,12 @@ def scenario_sentence(reason: Reason, scenarios: Scenarios, number: int, names: 
         f"the {len(reason.vms)} VMs on {scope} need {need}, and {free} is free on {where}, "
         "but no way to divide them among the nodes exists (every one was tried)"
     )
+
+
+def _of(need: str, free: str) -> str:
+    """So much of so much, the unit once where it is the same."""
+    (much, unit), (_, other) = need.rsplit(" ", 1), free.rsplit(" ", 1)
+    return f"{much if unit == other else need} of {free}"
 
 
 def _stranded(reason: Reason, names: Names) -> str:

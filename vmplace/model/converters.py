@@ -15,6 +15,7 @@ from vmplace.model.kinds import listed
 from vmplace.model.units import parse_memory, parse_reserve, short
 
 __all__ = [
+    "FEWEST_VMS",
     "MAJORITY",
     "POLICIES",
     "member_place",
@@ -54,7 +55,10 @@ __all__ = [
 MAJORITY = "majority"
 """The quorum of more than half of a pool's nodes."""
 
-POLICIES = ("first-fit", "most-free", "best-fit")
+FEWEST_VMS = "fewest-vms"
+"""The policy that does not look at memory."""
+
+POLICIES = ("first-fit", "most-free", "best-fit", FEWEST_VMS)
 """How platforms choose the node of a restart."""
 
 _WHOLE_LIMIT = 1_000_000_000

@@ -42,9 +42,11 @@ class Guarantee(Described):
     restart
         ``planned`` (to a plan) or ``any-order`` (as the HA manager pleases).
     policy
-        A platform's own choice of node: ``first-fit``, ``most-free`` or ``best-fit``.
+        A platform's own choice of node: ``first-fit``, ``most-free`` or ``best-fit`` among the nodes with room; or
+        ``fewest-vms``: the survivor that runs the fewest VMs takes each restart, of several the first by name, as basic
+        scheduling of Proxmox VE does. It does not look at memory: a failure that leaves a node overfull is not survived.
     order
-        With `policy`: ``largest-first``, ``priority`` or ``as-listed``.
+        With `policy`: ``largest-first``, ``priority`` or ``as-listed``, as None.
     headroom
         Share of each node's usable memory kept free in normal running, from 0 to below 1; kept as the
         exact fraction of its decimal text.

@@ -1,6 +1,6 @@
 """Compiles a cluster to a `Problem`: names become indices here, and nowhere else (`problem.names` is the way back)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -8,13 +8,15 @@ import numpy as np
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, NodeColumns, VMColumns
+from vmplace.model.converters import FEWEST_VMS
 from vmplace.model.entities import Apart, NotOn, OnlyOn
+from vmplace.model.guarantee import Guarantee
 from vmplace.model.references import resolve
 from vmplace.problem.problem import Problem, normal_limit
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.signatures import numbered, signed
 
-__all__ = ["capacities", "compile_problem", "domains"]
+__all__ = ["capacities", "compile_problem", "domains", "name_ranks"]
 
 
 def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Problem:
@@ -70,9 +72,17 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
             online & ~out,
         ),
         guarantee=cluster.guarantee,
+        name_rank=name_ranks(nodes.names, cluster.guarantee),
         original=np.concatenate([original, migrating]) if len(migrating) else original,
         n_incoming=len(migrating),
     )
+
+
+def name_ranks(names: Sequence[str], guarantee: Guarantee) -> IntArray:
+    """Rank of each node by its name, as bytes, where a policy goes by it, else 0, shape (n_nodes,)."""
+    if guarantee.policy != FEWEST_VMS:
+        return np.broadcast_to(np.int64(0), len(names))
+    return np.argsort(np.array(sorted(range(len(names)), key=lambda i: names[i].encode()), dtype=np.int64))
 
 
 def _migrating(vms: VMColumns, where: IntArray, offline: BoolArray) -> IntArray:

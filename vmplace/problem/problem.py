@@ -93,6 +93,8 @@ class Problem:
         The rules that are in these.
     guarantee
         What must be survived.
+    name_rank
+        Rank of each node by its name, where a policy goes by it, else 0, shape (n_nodes,).
     original
         Index of each VM in the cluster, shape (n_vms,).
     n_incoming
@@ -122,6 +124,7 @@ class Problem:
     compiled_rules: tuple[CompiledRule, ...]
     unary_rules: tuple[CompiledRule, ...]
     guarantee: Guarantee
+    name_rank: IntArray
     original: IntArray
     n_incoming: int
 

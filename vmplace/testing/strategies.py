@@ -16,7 +16,7 @@ __all__ = ["clusters", "nodes"]
 
 _STATES = ("online", "online", "online", "online", "maintenance", "offline")
 _HEADROOMS = (0.0, 0.1, 0.25, 0.5)
-_POLICIES = (None, "first-fit", "most-free", "best-fit")
+_POLICIES = (None, "first-fit", "most-free", "best-fit", "fewest-vms")
 _ORDERS = (None, "largest-first", "priority", "as-listed")
 _MAX_RULES = 3
 

@@ -162,8 +162,12 @@ class RestartState:
 
     def open(self, vm: int) -> BoolArray:
         """Where a VM could restart now, shape (n_nodes,)."""
+        return np.asarray(self.permitted(vm) & (self.left >= self.problem.demand[vm]).all(axis=1))
+
+    def permitted(self, vm: int) -> BoolArray:
+        """Where rules let a VM restart now, shape (n_nodes,)."""
         problem = self.problem
-        nodes: BoolArray = problem.allowed[vm] & (self.left >= problem.demand[vm]).all(axis=1)
+        nodes: BoolArray = problem.allowed[vm].copy()
         for rule in problem._apart_of[vm]:
             nodes &= ~self._taken[rule]
         for rule in problem._together_of[vm]:
