@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vmplace.capacity.headroom import headroom, headroom_table
     from vmplace.capacity.results import Headroom, HeadroomTable, Sizing
     from vmplace.capacity.size import size
+    from vmplace.capacity.tolerance import PoolTolerance, Tolerance, tolerance
     from vmplace.capacity.trend import Course, Forecast, Snapshot, Trend, trend
     from vmplace.diagnosis.explain import explain
     from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack, Stuck
@@ -70,6 +71,7 @@ __all__ = [
     "NotOn",
     "Obstacle",
     "OnlyOn",
+    "PoolTolerance",
     "Progress",
     "Remedy",
     "Report",
@@ -86,6 +88,7 @@ __all__ = [
     "Tag",
     "Ticket",
     "Together",
+    "Tolerance",
     "Trend",
     "Unprotected",
     "VMPlaceError",
@@ -104,6 +107,7 @@ __all__ = [
     "repair",
     "rolling_drain",
     "size",
+    "tolerance",
     "trend",
     "what_if",
 ]
@@ -119,6 +123,7 @@ _NAMES_OF = {
     "vmplace.capacity.headroom": "headroom headroom_table",
     "vmplace.capacity.results": "Headroom HeadroomTable Sizing",
     "vmplace.capacity.size": "size",
+    "vmplace.capacity.tolerance": "PoolTolerance Tolerance tolerance",
     "vmplace.capacity.trend": "Course Forecast Snapshot Trend trend",
     "vmplace.diagnosis.explain": "explain",
     "vmplace.diagnosis.results": "Blame Explanation Obstacle Remedy Slack Stuck",

@@ -26,6 +26,7 @@ _COMMANDS = {
     "repair": "vmplace.cli.place",
     "show": "vmplace.cli.check",
     "size": "vmplace.cli.capacity",
+    "tolerance": "vmplace.cli.tolerance",
     "trend": "vmplace.cli.capacity",
 }
 """The module of each command."""

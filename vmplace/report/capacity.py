@@ -7,11 +7,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vmplace.capacity.results import Headroom, HeadroomTable, Sizing
+from vmplace.capacity.tolerance import PoolTolerance, Tolerance
 from vmplace.model.text import counted, readable
+from vmplace.report.check import report
 from vmplace.report.tables import STYLE, Column, Screen
 from vmplace.results.values import Status
 
-__all__ = ["headroom_report", "sizing_report", "table_report"]
+__all__ = ["headroom_report", "sizing_report", "table_report", "tolerance_report"]
 
 _STYLE = {
     Status.OPTIMAL: STYLE[Status.SAFE],
@@ -69,6 +71,24 @@ def sizing_report(found: Sizing, screen: Screen) -> RenderableType:
         ]
     )
     return Group(first, table, *lines, Text(f"Method: {found.method}"))
+
+
+def tolerance_report(found: Tolerance, screen: Screen) -> RenderableType:
+    """How many failures are survived, in which pool, and what one more would do."""
+    lines = [_verdict(found.status, found.summary())]
+    if len(found.pools) > 1:
+        lines.append(Text(screen.clean("Pools: " + ", ".join(f"{name} {_between(pool)}" for name, pool in found.pools.items()))))
+    worse = found.report if found.status is Status.INFEASIBLE else found.beyond
+    if worse is None or worse.status is Status.SAFE:
+        return Group(*lines)
+    asked = worse.cluster.guarantee.failures
+    return Group(*lines, Text(f"With {counted(asked, 'failure')}:" if asked else "Now:"), report(worse, screen))
+
+
+def _between(pool: PoolTolerance) -> str:
+    if pool.count == pool.bound:
+        return "none, not right now" if pool.count is None else str(pool.count)
+    return f"{pool.count if pool.count is not None else 0} to {pool.bound}"
 
 
 def _verdict(status: Status, text: str) -> Text:

@@ -1,0 +1,197 @@
+"""Tolerance: how many nodes, or failure domains, may fail at once before a protected VM cannot restart."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from attrs import evolve, field, frozen
+
+from vmplace.failover.check import check
+from vmplace.model.cluster import Cluster
+from vmplace.model.text import counted
+from vmplace.model.what_if import part_of
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.problem import Problem
+from vmplace.problem.state import PlacementState
+from vmplace.results.placement import Report
+from vmplace.results.to_dict import ToDict
+from vmplace.results.values import Status
+from vmplace.solvers.budget import Budget, Progress
+
+__all__ = ["PoolTolerance", "Tolerance", "tolerance"]
+
+
+@frozen
+class PoolTolerance(ToDict):
+    """How many failures at once a pool survives: `count` at least, `bound` at most; None where not even the present is right."""
+
+    count: int | None
+    bound: int | None
+
+
+@frozen(kw_only=True, eq=False)
+class Tolerance(ToDict):
+    """How many failures at once are survived.
+
+    Parameters
+    ----------
+    cluster
+        What was asked about.
+    status
+        ``optimal``: `count` and no more, proved. ``feasible``: `count`, and `bound` at most. ``infeasible``: the placement is not
+        right even without a failure. ``unknown``: time ran out before anything was known.
+    scope
+        What fails: ``node`` or ``domain``.
+    count, bound
+        So many are survived, and so is any smaller number; one more than `bound` is not. None where that is unknown.
+    pools
+        The same for each pool by its name; the cluster survives as many as its weakest pool.
+    report, beyond
+        What `check` says of `count` failures, and of one more; None where it was not asked.
+    """
+
+    _keys = "status scope count bound pools report beyond stats"
+
+    cluster: Cluster = field(repr=False)
+    status: Status
+    scope: str
+    count: int | None = None
+    bound: int | None = None
+    pools: Mapping[str, PoolTolerance] = field(factory=dict)
+    report: Report | None = field(default=None, repr=False)
+    beyond: Report | None = field(default=None, repr=False)
+    stats: Mapping[str, Any] = field(factory=dict)
+
+    def summary(self) -> str:
+        """The answer in a sentence."""
+        noun = "node" if self.scope == "node" else "failure domain"
+        if self.status is Status.INFEASIBLE:
+            return f"The placement is not right even while no {noun} fails."
+        if self.count is None or self.bound is None:
+            return f"No number of {noun}s that may fail was decided in time."
+        some = f"Any single {noun} can fail" if self.count == 1 else f"Any {counted(self.count, noun)} can fail at once"
+        told = f"{some}, and every protected VM restarts." if self.count else f"Not every {noun} can fail."
+        if self.count < self.bound:
+            return f"{told} At most {self.bound} could; time ran out before that was decided."
+        return f"{told} Not every {self.count + 1} can at once." if self.count else told
+
+
+def tolerance(
+    cluster: Cluster,
+    *,
+    pool: str | None = None,
+    time_limit: float | None = 60.0,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> Tolerance:
+    """How many nodes (or failure domains, where the guarantee's scope says so) may fail at once.
+
+    Restarts, policy and quorum are those of the guarantee; its number of failures does not matter, and they come at once.
+
+    Parameters
+    ----------
+    cluster
+        What to look at, as it is placed.
+    pool
+        Only this pool; None for all.
+    time_limit
+        Seconds; what is undecided then lies between `Tolerance.count` and `Tolerance.bound`. None: until all is decided.
+    progress, cancel
+        Called now and then; set it to end early, as Ctrl-C does.
+
+    Raises
+    ------
+    InputError
+        (a ValueError) that names the argument that is wrong.
+    """
+    part = cluster if pool is None else part_of(cluster, pool)[0]
+    with Budget(time_limit, cancel, progress).interruptible() as budget:
+        climb = _Climb(part, budget, dict.fromkeys(part.pools if pool is None else (pool,), -1), {}, {})
+        climb.run()
+        return climb.answer()
+
+
+@frozen(eq=False)
+class _Climb:
+    """One failure more at a time, until no pool survives them.
+
+    Parameters
+    ----------
+    count, bound
+        By pool: the most failures that are survived so far, -1 for not even none; and the most that may be.
+    reports
+        What `check` said, by the number of failures.
+    """
+
+    cluster: Cluster
+    budget: Budget
+    count: dict[str, int]
+    bound: dict[str, int]
+    reports: dict[int, Report]
+
+    def run(self) -> None:
+        most, units = _bounds(self.cluster, tuple(self.count))
+        self.bound.update(most)
+        failures = 0
+        while any(self.count[pool] == failures - 1 and self.bound[pool] >= failures for pool in self.count):
+            report = check(_failing(self.cluster, failures), time_limit=self.budget.left, cancel=self.budget.cancel)
+            self.reports[failures] = report
+            for pool in [pool for pool in self.count if self.count[pool] == failures - 1]:
+                if report.pools[pool] is Status.SAFE:
+                    self.count[pool] = failures
+                elif report.pools[pool] is Status.UNSAFE:
+                    self.bound[pool] = failures - 1
+            failures += 1
+            self.budget.tell("tolerance", done=failures, total=max(units.values(), default=0))
+            if self.budget.spent:
+                break
+
+    def answer(self) -> Tolerance:
+        count, bound = min(self.count.values(), default=0), min(self.bound.values(), default=0)
+        if count < bound and count + 1 not in self.reports and not self.budget.spent:
+            raise RuntimeError("a number of failures was left out; this is a defect, please report it")
+        status = Status.UNKNOWN if count < 0 else Status.OPTIMAL if count == bound else Status.FEASIBLE
+        status = Status.INFEASIBLE if bound < 0 else status
+        beyond = self.reports.get(count + 1)
+        if beyond is None and count == bound >= 0 and not self.budget.spent:
+            beyond = check(_failing(self.cluster, count + 1), time_limit=self.budget.left, cancel=self.budget.cancel)
+        return Tolerance(
+            cluster=self.cluster,
+            status=status,
+            scope=self.cluster.guarantee.scope,
+            count=_known(count),
+            bound=_known(bound),
+            pools={pool: PoolTolerance(_known(self.count[pool]), _known(self.bound[pool])) for pool in self.count},
+            report=self.reports.get(max(count, 0)),
+            beyond=beyond,
+            stats={"seconds": round(self.budget.elapsed, 3), "checks": len(self.reports)},
+        )
+
+
+def _known(number: int) -> int | None:
+    return None if number < 0 else number
+
+
+def _failing(cluster: Cluster, failures: int) -> Cluster:
+    return evolve(cluster, guarantee=evolve(cluster.guarantee, failures=failures, sequence="at-once"))
+
+
+def _bounds(cluster: Cluster, pools: tuple[str, ...]) -> tuple[dict[str, int], dict[str, int]]:
+    """By pool: more failures than this are not survived, as sums show; and how many nodes or domains there are."""
+    problem = compile_problem(_failing(cluster, 1))
+    state = PlacementState.of(problem, problem.node_of)
+    number = {pool: index for index, pool in enumerate(cluster.pools)}
+    units = {pool: len(np.unique(problem.unit[problem.pool == number[pool]])) for pool in pools}
+    return {pool: _most(problem, state, number[pool], units[pool]) for pool in pools}, units
+
+
+def _most(problem: Problem, state: PlacementState, pool: int, units: int) -> int:
+    """The failing units that ask for most and have most free, as many as leave enough free; all where nothing has to restart."""
+    mine = problem.pool == pool
+    if not state.displaced[mine].any():
+        return units
+    costs = np.bincount(problem.unit[mine], (state.displaced + state.free)[mine])
+    hosts = np.sum(state.scenarios.pool == pool)
+    enough = np.cumsum(np.sort(costs)[::-1]) <= state.free[mine].sum()
+    return max(0, min(int(np.count_nonzero(enough)), int(hosts) - 1))
