@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from vmplace.placement.drain import drain
     from vmplace.placement.migration.plan import plan_moves
     from vmplace.placement.place import place, repair
-    from vmplace.placement.rolling_drain import RollingDrain, rolling_drain
+    from vmplace.placement.rolling_drain import rolling_drain
     from vmplace.results.migration import MigrationPlan
     from vmplace.results.placement import Report, Solution
+    from vmplace.results.rolling_drain import RollingDrain
     from vmplace.results.values import (
+        Blocker,
         BrokenRule,
         Comparison,
         Conflict,
@@ -49,6 +51,7 @@ __all__ = [
     "Admitter",
     "Apart",
     "Blame",
+    "Blocker",
     "BrokenRule",
     "Candidate",
     "Candidates",
@@ -137,10 +140,11 @@ _NAMES_OF = {
     "vmplace.placement.drain": "drain",
     "vmplace.placement.migration.plan": "plan_moves",
     "vmplace.placement.place": "place repair",
-    "vmplace.placement.rolling_drain": "RollingDrain rolling_drain",
+    "vmplace.placement.rolling_drain": "rolling_drain",
     "vmplace.results.migration": "MigrationPlan",
     "vmplace.results.placement": "Report Solution",
-    "vmplace.results.values": "BrokenRule Comparison Conflict Migration Scenario Start Status Step Unprotected Violation",
+    "vmplace.results.rolling_drain": "RollingDrain",
+    "vmplace.results.values": "Blocker BrokenRule Comparison Conflict Migration Scenario Start Status Step Unprotected Violation",
     "vmplace.solvers.budget": "Progress",
 }
 """The public names by the module that has them: it is loaded when one of them is first asked for."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import vmplace
-from vmplace import VM, Cluster, Guarantee, Node, Status, drain
+from vmplace import VM, Cluster, Guarantee, Node, NotOn, Status, Tag, drain, rolling_drain
 from vmplace.cli import main
 
 FOLDER = Path(__file__).parent / "maintenance"
@@ -94,3 +94,103 @@ def test_no_drain_ends_in_an_error(document, nodes, status, tmp_path, capsys):
     for options in ([], ["--best-effort"]):
         assert main(["drain", str(path), *nodes, *options, "--json"]) == status
         assert json.loads(capsys.readouterr().out)["drained"] == sorted(set(nodes))
+
+
+def test_every_node_of_such_a_cluster_in_turn(capsys):
+    path = str(FOLDER / "k1-n1-pool.json")
+    found = rolling_drain(vmplace.load(path))
+    assert found.nodes == (("A",), ("B",), ("C",), ("D",))
+    assert (found.status, found.suspended) == (Status.OPTIMAL, (1, 2, 3, 4))
+    assert all(group.plan.exposed and group.plan.steps[-1].unprotected for group in found.groups)
+    assert main(["drain", path, "--rolling"]) == 4
+    said = capsys.readouterr().out
+    assert "DONE: every node once, in 4 groups" in said
+    assert "the guarantee is suspended during 4 of them" in said
+    assert "unprotected meanwhile (30 VMs): B-0, B-1" in said
+    assert main(["drain", path, "--rolling", "--strict"]) == 1
+    assert "A: N+1 cannot hold while A is out" in capsys.readouterr().out
+
+
+def test_two_nodes_in_turn():
+    cluster = Cluster([Node("a", "64GiB"), Node("b", "64GiB")], [VM("x", "16GiB", "a"), VM("y", "16GiB", "b")])
+    found = rolling_drain(cluster)
+    assert (found.nodes, found.suspended) == ((("a",), ("b",)), (1, 2))
+
+
+FIVE = Cluster(
+    [Node(f"pve{i}", "256GiB", reserve="16GiB") for i in range(1, 6)],
+    [VM(f"v{i}-{k}", "8GiB", f"pve{i}") for i in range(1, 6) for k in range(4)],
+)
+
+
+def test_never_without_a_majority(tmp_path, capsys):
+    found = rolling_drain(FIVE)
+    assert (found.status, len(found.groups), found.suspended) == (Status.OPTIMAL, 3, ())
+    assert max(map(len, found.nodes)) == 2
+    assert rolling_drain(FIVE, at_once=1).nodes == tuple((f"pve{i}",) for i in range(1, 6))
+    path = tmp_path / "cluster.json"
+    vmplace.dump(FIVE, path)
+    options = ["--at-once", "1", "--order", "pve3,pve1", "--only", "pve1,pve2,pve3", "--home", "--moves", str(tmp_path / "m.sh")]
+    assert main(["drain", str(path), "--rolling", *options]) == 0
+    said = capsys.readouterr().out
+    assert said.index("pve3") < said.index("pve1") < said.index("pve2")
+    assert "Way back" in said
+    lines = [line.split("  #")[0] for line in (tmp_path / "m.sh").read_text().splitlines()]
+    assert [line for line in lines if line.startswith("maintain")] == ["maintain -- pve3", "maintain -- pve1", "maintain -- pve2"]
+    assert "migrate -- v3-0 pve3" in "\n".join(lines[: lines.index("maintain -- pve3")])
+    assert any(
+        line.startswith("migrate -- v3-0 ") and line.endswith(" pve3") for line in lines[lines.index("maintain -- pve3") :]
+    )
+
+
+BAD_POOL = Cluster(
+    [*(Node(f"g1{x}", "64GiB", pool="g1") for x in "ab"), *(Node(f"g2{x}", "64GiB", pool="g2") for x in "abc")],
+    [
+        VM("x", "40GiB", "g1a", pool="g1"),
+        VM("y", "40GiB", "g1b", pool="g1"),
+        VM("z", "16GiB", "g2a", pool="g2"),
+        VM("w", "8GiB", pool="g2"),
+    ],
+)
+
+
+def test_a_bad_pool_does_not_keep_another_from_being_drained(tmp_path, capsys):
+    for strict in (True, False):
+        solution = drain(BAD_POOL, "g2a", strict=strict)
+        assert (solution.status, solution.held, solution.pools) == (
+            Status.OPTIMAL,
+            True,
+            {"g1": Status.UNSAFE, "g2": Status.SAFE},
+        )
+        assert [m.vm for m in solution.migrations] == ["z"]
+        found = rolling_drain(BAD_POOL, strict=strict)
+        assert found.nodes == (("g2a",), ("g2b",), ("g2c",))
+    path = tmp_path / "cluster.json"
+    vmplace.dump(BAD_POOL, path)
+    assert main(["drain", str(path), "g2a"]) == 4
+    assert "g1" in capsys.readouterr().out.splitlines()[0]
+    assert main(["drain", str(path), "--rolling"]) == 1
+    assert "  g1a: the VMs need 80 GiB" in capsys.readouterr().out
+
+
+LIMITED = Cluster(
+    [Node("n0", 12), Node("n1", 41), Node("n2", 31), Node("n3", 28), Node("n4", 48)],
+    [
+        VM("v0", 15, "n1"),
+        VM("v1", 10, "n3", evictable=True, tags=["b"]),
+        VM("v2", 10, "n4"),
+        VM("v3", 6, "n3", tags=["b"]),
+        VM("v4", 6, "n4"),
+        VM("v5", 6, "n3", tags=["b"]),
+    ],
+    [NotOn(("v5", "v0"), ("n2", "n3")), NotOn(Tag("b"), ("n2",))],
+    Guarantee(headroom=0.5),
+)
+
+
+@pytest.mark.parametrize("seconds", [20, 2, 0.5])
+def test_a_bound_holds_for_the_nodes_that_are_in_a_group(seconds):
+    found = rolling_drain(LIMITED, strict=True, time_limit=seconds)
+    assert {name for group in found.nodes for name in group} <= {"n0", "n2", "n3"}
+    assert found.bound <= 2
+    assert found.bound <= len(found.groups)

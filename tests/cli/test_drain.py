@@ -49,11 +49,11 @@ def test_the_report_names_the_nodes(file, capsys):
 def test_rolling(file, tmp_path, capsys):
     out, moves = tmp_path / "out.json", tmp_path / "moves.sh"
     assert main(["drain", file, "--rolling", "-o", str(out), "--moves", str(moves)]) == 0
-    assert capsys.readouterr().out.startswith("DONE: every node once, in 2 groups")
+    assert capsys.readouterr().out.startswith("DONE: every node once, in 4 groups")
     assert {node.state for node in vmplace.load(out).nodes} == {"online"}
-    assert moves.read_text().count("# drain n") == 2
+    assert moves.read_text().count("# drain n") == 4
     assert main(["drain", file, "--rolling", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["bound"] == 2
+    assert json.loads(capsys.readouterr().out)["bound"] == 4
 
 
 @pytest.mark.parametrize("argv", [["n1", "--strict"], ["n1", "n2"], ["--rolling"]])
@@ -95,7 +95,7 @@ def test_without_time_the_status_is_three(file):
     ("argv", "words"),
     [
         ([], "name the nodes to drain, or use --rolling"),
-        (["n1", "--rolling"], "--rolling drains all nodes: name none"),
+        (["n1", "--rolling"], "--rolling drains all nodes: use --only to name some"),
         (["zz"], "nodes: 'zz' is not a node of this cluster"),
         (["n1", "--parallel", "0"], "--parallel"),
         (["n1", "--moves", "x.txt"], "'x.txt' must end in .sh, .csv, .json, .dot or .svg"),
@@ -103,7 +103,9 @@ def test_without_time_the_status_is_three(file):
         (["n1", "--json", "-o", "-"], "would both write to stdout"),
         (["--rolling", "--json", "-o", "-"], "would both write to stdout"),
         (["n1", "--strict", "--best-effort"], "--strict: contradicts best_effort"),
-        (["--rolling", "--best-effort"], "--rolling keeps the guarantee"),
+        (["n1", "--at-once", "2"], "--at-once needs --rolling"),
+        (["n1", "--home"], "--home needs --rolling"),
+        (["--rolling", "--order", "zz"], "--order: 'zz' is not one of the nodes to drain"),
         (["--rolling", "--moves", "x.svg"], "ends in .sh, .csv or .json"),
     ],
 )

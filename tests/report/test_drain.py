@@ -8,7 +8,7 @@ from vmplace import VM, Cluster, Node, RollingDrain, Status, rolling_drain
 from vmplace.report.drain import rolling_report
 from vmplace.report.tables import Screen
 
-CLUSTER = Cluster([Node(f"n{i}", "100GiB") for i in range(4)], [VM(f"v{i}", "20GiB", f"n{i}") for i in range(4)])
+CLUSTER = Cluster([Node(f"n{i}", "100GiB") for i in range(5)], [VM(f"v{i}", "20GiB", f"n{i}") for i in range(5)])
 
 
 def lines_of(found):
@@ -19,22 +19,22 @@ def lines_of(found):
 def test_each_group_has_a_line():
     found = rolling_drain(CLUSTER)
     lines = lines_of(found)
-    assert lines[0].startswith("DONE: every node once, in 2 groups (proved: fewer are impossible); ")
+    assert lines[0].startswith("DONE: every node once, in 3 groups (proved: fewer are impossible); ")
     assert lines[1].split() == ["Group", "Nodes", "Migrated", "Steps"]
     assert len(lines) == 3 + len(found.groups)
     assert lines_of(evolve(found, status=Status.FEASIBLE, bound=1))[0].startswith(
-        "DONE: every node once, in 2 groups (at least 1"
+        "DONE: every node once, in 3 groups (at least 1"
     )
 
 
 def test_nodes_in_no_group_are_named_with_the_reason():
     found = RollingDrain(status=Status.INFEASIBLE, undrained={"n1": "a is not movable"})
     assert lines_of(found) == [
-        "INFEASIBLE: 1 node cannot be drained; the others are in 0 groups",
+        "INFEASIBLE: 1 node cannot be drained; and no other either",
         "In no group:",
         "  n1: a is not movable",
     ]
-    assert lines_of(evolve(found, status=Status.UNKNOWN))[0] == "UNKNOWN: 1 node is in no group; the others are in 0 groups"
+    assert lines_of(evolve(found, status=Status.UNKNOWN))[0] == "UNKNOWN: 1 node is in no group; and no other either"
 
 
 def test_long_lists_are_shortened():
@@ -42,3 +42,19 @@ def test_long_lists_are_shortened():
     assert lines_of(found)[-1].endswith("8 more (--all lists them)")
     screen = Screen(StringIO(), True)
     assert "n19" in screen.render(rolling_report(found, screen))
+
+
+def test_when_the_guarantee_is_suspended_is_told_with_who_is_unprotected():
+    found = rolling_drain(Cluster(CLUSTER.nodes[:2], CLUSTER.vms[:2]))
+    lines = lines_of(found)
+    assert "; the guarantee is suspended during 2 of them; " in lines[0]
+    section = lines.index("Guarantee suspended:")
+    assert lines[section + 1].startswith("  group 1: N+1 cannot hold while n0 is out: ")
+    assert lines[section + 1].endswith("; unprotected meanwhile (2 VMs): v0, v1")
+    assert len(lines) == section + 3
+
+
+def test_the_way_back_has_a_column():
+    lines = lines_of(rolling_drain(CLUSTER, home=True))
+    assert lines[1].split()[-2:] == ["Way", "back"]
+    assert lines[3].split()[-1] == "1"

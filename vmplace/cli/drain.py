@@ -6,7 +6,7 @@ import click
 
 from vmplace.cli.exits import blaming, exit_of, refuse_output
 from vmplace.cli.io import print_result, save, save_text
-from vmplace.cli.options import file_argument, given, order_options, search_options
+from vmplace.cli.options import file_argument, given, order_options, parsed, search_options
 from vmplace.cli.place import solve
 from vmplace.cli.what_if import change_options, load_changed
 from vmplace.report.console import watched
@@ -17,11 +17,21 @@ if TYPE_CHECKING:
 __all__ = ["drain"]
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
+
+
 @click.command("drain")
 @file_argument
 @click.argument("nodes", nargs=-1)
 @click.option("--rolling", is_flag=True, help="Drain every node once, in as few groups as possible, one group after the other.")
-@click.option("--strict", is_flag=True, help="Refuse a drain during which the guarantee would not hold.")
+@click.option("--at-once", type=click.IntRange(min=1), metavar="N", help="With --rolling: at most N nodes out at the same time.")
+@click.option(
+    "--order", callback=parsed(_names), metavar="NODES", help="With --rolling: these nodes first, in this order (n2,n1)."
+)
+@click.option("--only", callback=parsed(_names), metavar="NODES", help="With --rolling: drain these nodes only (n1,n2).")
+@click.option("--home", is_flag=True, help="With --rolling: migrate VMs back after each group.")
+@click.option("--strict", is_flag=True, help="Refuse drains during which the guarantee would not hold.")
 @order_options
 @search_options
 @change_options
@@ -34,17 +44,19 @@ def drain(file: str, nodes: tuple[str, ...], rolling: bool, **options: Any) -> i
     """
     if rolling == bool(nodes):
         raise click.UsageError(
-            "--rolling drains all nodes: name none" if rolling else "name the nodes to drain, or use --rolling"
+            "--rolling drains all nodes: use --only to name some" if rolling else "name the nodes to drain, or use --rolling"
         )
     # Only what is given: left out, it is the opposite of --strict.
     options["best_effort"] = options["best_effort"] or None
-    return _roll(file, **options) if rolling else solve("drain", file, nodes, **options)
+    if rolling:
+        return _roll(file, **options)
+    for name in ("at_once", "order", "only", "home"):
+        if options.pop(name):
+            raise click.UsageError(f"--{name.replace('_', '-')} needs --rolling")
+    return solve("drain", file, nodes, **options)
 
 
 def _roll(file: str, *, output: str | None, moves: str | None, as_json: bool, everything: bool, **options: Any) -> int:
-    options.pop("strict")
-    if options.pop("best_effort"):
-        raise click.UsageError("--rolling keeps the guarantee: leave out --best-effort")
     if moves is not None and not moves.endswith((".sh", ".csv", ".json")):
         raise click.UsageError("--moves with --rolling needs a file that ends in .sh, .csv or .json")
     refuse_output(output, moves, as_json=as_json)
@@ -54,18 +66,18 @@ def _roll(file: str, *, output: str | None, moves: str | None, as_json: bool, ev
     cluster = load_changed(file, options)
     options = given(options)
     with blaming(file, options), watched(_progress) as progress:
-        found = vmplace.rolling_drain(cluster, progress=progress, **options)
-    if found.status.value in ("optimal", "feasible"):
-        if output is not None:
-            save(found.to_document(cluster), output)
-        if moves is not None:
-            from vmplace.results.migration import listed
+        found = vmplace.rolling_drain(cluster, options.pop("only", None), progress=progress, **options)
+    if found.groups and output is not None:
+        save(found.to_document(cluster), output)
+    if found.groups and moves is not None:
+        from vmplace.results.migration import listed
 
-            with blaming(moves):
-                text = listed([group.todo.part(group.drained) for group in found.groups], moves[moves.rindex(".") + 1 :])
-            save_text([text], moves)
+        with blaming(moves):
+            text = listed(found.todo, moves[moves.rindex(".") + 1 :])
+        save_text([text], moves)
     print_result(found, rolling_report, as_json, everything, aside=output == "-")
-    return exit_of(found.status.value)
+    done = found.status.value in ("optimal", "feasible")
+    return exit_of(found.guarantee.value if done else found.status.value, done=done)
 
 
 def _progress(progress: "Progress") -> str:

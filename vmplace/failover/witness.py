@@ -88,9 +88,18 @@ class Witness:
         self._refuse("a failover plan", [violation for violation in self._violations if violation.kind == "failover"])
         return self._plans
 
-    def audit(self, tolerated: Collection[str]) -> None:
-        """Raise RuntimeError if the placement or its plans break anything but what is tolerated, by kind of violation."""
-        self._refuse("the placement", [violation for violation in self._violations if violation.kind not in tolerated])
+    def audit(self, tolerated: Collection[str], faults: Collection[Violation] = ()) -> None:
+        """Raise RuntimeError if the placement or its plans break anything but what is tolerated, by kind of violation, and faults
+        that were there before.
+        """
+        wrong = (violation for violation in self._violations if violation.kind not in tolerated)
+        self._refuse("the placement", [violation for violation in wrong if violation not in faults])
+
+    def faults(self, pools: Collection[str], node_of: IntArray) -> list[Violation]:
+        """What is wrong with the placement, given over the problem's VMs as well, in these pools alone."""
+        found = [v for v in self._violations if v.kind in ("overfull", "rule", "placement", "headroom")]
+        guilty = _pools_at_fault(found, self.names, node_of)
+        return [violation for violation, of in zip(found, guilty, strict=True) if of <= set(pools)]
 
     @property
     def unverified(self) -> list[str]:
@@ -206,28 +215,30 @@ def _fail(names: Names, scenarios: Scenarios, number: int) -> str:
 
 def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Sequence[Violation]) -> dict[str, Status]:
     """Each pool's own verdict, in document order: unsafe by a failure, a fault or a protected VM that waits."""
-    cluster, problem = names.cluster, names.problem
-    nodes, vms = cluster.nodes, cluster.vms
-    pools = names.pools
+    problem, pools = names.problem, names.pools
     waits = (problem.protected | problem.optional) & (node_of < 0)
     condemned = {pools[pool] for pool in np.unique(problem.vm_pool[waits]).tolist()}
-    if faults:
-        pool_of_node, pool_of_vm = (dict(zip(column.names, column.pool, strict=True)) for column in (nodes, vms))
-        condemned.update(*(_pools_of(fault, names, node_of, pool_of_node, pool_of_vm) for fault in faults))
+    condemned.update(*_pools_at_fault(faults, names, node_of))
     fates = {pool: _STATUS[verdict.of_pool(number)] for number, pool in enumerate(pools)}
     return {pool: Status.UNSAFE if pool in condemned else fates[pool] for pool in pools}
 
 
-def _pools_of(
-    fault: Violation, names: Names, node_of: IntArray, pool_of_node: Mapping[str, str], pool_of_vm: Mapping[str, str]
-) -> set[str]:
-    if fault.kind == "overfull":
-        return {pool_of_node[fault.subject]}
-    if fault.kind == "placement":
-        return {pool_of_vm[fault.subject]}
-    # A rule may span pools, and be kept in some.
-    guilty = offenders(names.problem.rule(int(fault.subject.removeprefix("rules[").removesuffix("]"))), node_of)
-    return {names.pools[pool] for pool in names.problem.vm_pool[guilty].tolist()}
+def _pools_at_fault(faults: Sequence[Violation], names: Names, node_of: IntArray) -> list[set[str]]:
+    """The pools that each of some violations is in."""
+    if not faults:
+        return []
+    of_node, of_vm = (dict(zip(c.names, c.pool, strict=True)) for c in (names.cluster.nodes, names.cluster.vms))
+
+    def pools(fault: Violation) -> set[str]:
+        if fault.kind in ("overfull", "headroom"):
+            return {of_node[fault.subject]}
+        if fault.kind == "placement":
+            return {of_vm[fault.subject]}
+        # A rule may span pools, and be kept in some.
+        guilty = offenders(names.problem.rule(int(fault.subject.removeprefix("rules[").removesuffix("]"))), node_of)
+        return {names.pools[pool] for pool in names.problem.vm_pool[guilty].tolist()}
+
+    return [pools(fault) for fault in faults]
 
 
 def by_method(verdict: Verdict) -> dict[str, int]:

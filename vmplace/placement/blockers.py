@@ -12,7 +12,7 @@ from vmplace.model.text import readable
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.reasons import conflict_sentence, impossible_sentence
 from vmplace.problem.names import Names
-from vmplace.problem.restrict import without
+from vmplace.problem.restrict import apart_from, without
 from vmplace.results.values import Blocker
 from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.search.goal import Goal
@@ -73,7 +73,7 @@ class _Search:
         fixed = fixed_on(self.names, drained)
         yield from fixed
         stuck = {name for blocker in fixed for name in blocker.vms}
-        self.gone = np.zeros(self.names.problem.n_vms, dtype=bool)
+        self.gone = apart_from(self.names.problem, self.out)
         if stuck:
             here = np.flatnonzero(self.out[self.names.problem.node_of] & (self.names.problem.node_of >= 0)).tolist()
             self.gone[[vm for vm in here if self.names.vm(vm) in stuck]] = True

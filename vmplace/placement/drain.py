@@ -19,13 +19,13 @@ from vmplace.placement.place import infeasible, solve
 from vmplace.placement.reasons import suspended_sentence
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.restrict import without
+from vmplace.problem.restrict import apart_from, without
 from vmplace.results.placement import Solution
 from vmplace.results.values import Blocker, Conflict, Status
 from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.solvers.budget import Budget, Progress
 
-__all__ = ["drain", "drained_of", "explained"]
+__all__ = ["blocked_sentence", "drain", "drained_of", "explained", "named_nodes"]
 
 
 @door(nodes=name_list)
@@ -69,7 +69,7 @@ def drain(
     InputError
         (a ValueError) that names the node or argument that is wrong.
     """
-    drained, checked = _named(cluster, nodes), PlaceOptions.for_drain(options, strict=strict)
+    drained, checked = named_nodes(cluster, nodes), PlaceOptions.for_drain(options, strict=strict)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         names = Names(cluster, compile_problem(cluster))
         solution = drained_of(names, drained, checked, budget)
@@ -82,6 +82,9 @@ def drained_of(names: Names, drained: tuple[str, ...], options: PlaceOptions, bu
     if fixed:
         return _blocked(names, drained, fixed, options, budget)
     solution = solve(names, options, budget, drained=drained)
+    if solution.held and solution.guarantee is not Status.SAFE:
+        others = listed([pool for pool, status in solution.pools.items() if status is not Status.SAFE], SHOWN_IN_CONFLICT)
+        solution = evolve(solution, suspended=f"drained, and its own pool is safe; not safe, as before: {others}")
     return evolve(solution, warnings=(*solution.warnings, *_stopped(names.cluster, drained)))
 
 
@@ -92,14 +95,20 @@ def explained(solution: Solution, names: Names, options: PlaceOptions, budget: B
         return _blocked(names, solution.drained, blockers, options, budget)
     if options.best_effort or not names.problem.failures:
         return solution
-    rest = Names(names.cluster, without(names.problem, nodes=names.mask(solution.drained)))
+    out = names.mask(solution.drained)
+    rest = Names(names.cluster, without(names.problem, vms=apart_from(names.problem, out), nodes=out))
     bound = impossible(rest.problem, options.goal)
     why = suspended_sentence(Status.INFEASIBLE, bound, rest, solution.drained, searched=solution.reason)
     return evolve(solution, reason=f"{why}; leave --strict out to drain all the same")
 
 
-def _named(cluster: Cluster, nodes: str | Iterable[str]) -> tuple[str, ...]:
-    """The nodes in document order, each once."""
+def blocked_sentence(solution: Solution) -> str:
+    """Why nodes are not drained, with everything that would help."""
+    return "; ".join(f"{blocker.reason}: {blocker.remedy}" for blocker in solution.blockers) or solution.reason
+
+
+def named_nodes(cluster: Cluster, nodes: str | Iterable[str]) -> tuple[str, ...]:
+    """The nodes to drain in document order, each once; InputError for those that cannot be meant."""
     wanted = dict.fromkeys([nodes] if isinstance(nodes, str) else nodes)
     state = dict(zip(cluster.nodes.names, cluster.nodes.state, strict=True))
     flaws = [not_found("nodes", "node", name, state) for name in wanted if name not in state]

@@ -14,14 +14,13 @@ from vmplace.failover.soft_rules import named_broken_rules
 from vmplace.failover.verdict import ScenarioStatus
 from vmplace.failover.witness import (
     NamedScenarios,
-    Witness,
     by_method,
-    pool_verdicts,
     soft_warnings,
     unprotected,
 )
 from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
+from vmplace.placement.judged import JudgedPlacement
 from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.plan import planned
 from vmplace.placement.options import PlaceOptions
@@ -29,7 +28,7 @@ from vmplace.placement.reasons import conflict_sentence, impossible_sentence, su
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
-from vmplace.problem.restrict import in_state, without
+from vmplace.problem.restrict import apart_from, in_state, without
 from vmplace.results.placement import Solution
 from vmplace.results.values import Conflict, Migration, Status
 from vmplace.search.bounds.lower_bounds import impossible, least
@@ -114,15 +113,20 @@ def solve(names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple
     """What `place` returns, with the VMs of some nodes moved away, and these nodes as if they were not there."""
     out = names.mask(drained)
     problem = without(names.problem, nodes=out) if drained else names.problem
+    # Where all that counts is what moves, pools that nothing is drained of stay as they are.
+    aside = apart_from(problem, out) if drained and options.goal.objectives == ("moves",) else np.zeros(0, dtype=bool)
     moving = options.ordered and options.move_running
     searching = budget.share(_SEARCH_SHARE) if moving else budget
-    task = _Task(Names(names.cluster, problem), options, options.goal, searching, drained)
+    asked = without(problem, vms=aside) if aside.any() else problem
+    whole = Names(names.cluster, problem) if aside.any() else None
+    task = _Task(Names(names.cluster, asked), options, options.goal, searching, drained, whole)
     solution = task.best_effort() if options.best_effort else task.strict()
     if not (moving and solution.migrations):
         return solution
     if drained:
         # Nodes to be emptied take in nothing on the way, but fail as long as they host.
-        names = Names(names.cluster.in_state("maintenance", drained), in_state(names.problem, "maintenance", out))
+        problem = in_state(without(names.problem, vms=aside) if aside.any() else names.problem, "maintenance", out)
+        names = Names(names.cluster.in_state("maintenance", drained), problem)
     return _in_order(solution, names, options.limits, budget if options.deterministic else _patience(budget))
 
 
@@ -183,13 +187,20 @@ def solution_of(
 
 @frozen
 class _Task:
-    """One call of `place`; the drained nodes are gone from the problem."""
+    """One call of `place`; the drained nodes are gone from the problem.
+
+    Parameters
+    ----------
+    whole
+        The same with the VMs of pools that stay as they are; None if there are none.
+    """
 
     names: Names
     options: PlaceOptions
     goal: Goal
     budget: Budget
     drained: tuple[str, ...] = ()
+    whole: Names | None = None
 
     def strict(self, *, explained: bool = True) -> Solution:
         """Every failure survived, or none returned; `explained`: with what forbids it."""
@@ -221,7 +232,7 @@ class _Task:
             if finding.best is not None:
                 refuted = first.status is Status.INFEASIBLE and undecided is None
                 found = last._solution(finding, method, strict_refuted=refuted, warnings=given_up)
-                return found if found.guarantee is Status.SAFE else evolve(found, suspended=self._suspended(first))
+                return found if found.held else evolve(found, suspended=self._suspended(first))
             if not finding.infeasible:
                 undecided = self._undecided(finding, method)
         if undecided is not None:
@@ -277,29 +288,30 @@ class _Task:
         strict_refuted: bool = True,
         warnings: Sequence[str] = (),
     ) -> Solution:
-        names, goal, best = self.names, self.goal, finding.best
+        goal, best = self.goal, finding.best
         assert best is not None
-        verdict = best.verdict
-        witness = self._witness(best)
-        values, bounds = _by_objective(goal, names.problem, best.values), _by_objective(goal, names.problem, finding.bounds)
-        guarantee = Status.SAFE if verdict.safe else Status.UNSAFE if verdict.unsafe else Status.UNKNOWN
+        values, bounds = (_by_objective(goal, self.names.problem, each) for each in (best.values, finding.bounds))
+        found = self._judged(best)
+        names, node_of, verdict = found.names, found.node_of, found.verdict
         return Solution(
             cluster=names.cluster,
             status=Status.OPTIMAL if finding.optimal and strict_refuted else Status.FEASIBLE,
-            guarantee=guarantee,
-            node_of=names.hosts(best.node_of),
-            witness=witness,
+            guarantee=found.guarantee,
+            node_of=names.hosts(node_of),
+            witness=found.witness,
             scenarios=NamedScenarios(names, verdict),
             unprotected=unprotected(names, verdict),
-            warnings=(*warnings, *soft_warnings(names, verdict), *witness.unverified),
-            broken_rules=named_broken_rules(names, best.node_of),
-            pools=pool_verdicts(names, verdict, best.node_of, ()),
+            warnings=(*warnings, *soft_warnings(names, verdict), *found.witness.unverified),
+            violations=found.violations,
+            waiting=found.waiting,
+            broken_rules=named_broken_rules(names, node_of),
+            pools=found.pools,
             powered=self._powered(best),
             method=method,
             stats={
                 "seconds": round(self.budget.elapsed, 3),
                 **finding.stats,
-                "bound_by": dict(zip(goal.objectives, _by_objective(goal, names.problem, finding.by), strict=True)),
+                "bound_by": dict(zip(goal.objectives, _by_objective(goal, self.names.problem, finding.by), strict=True)),
                 "scenarios": by_method(verdict),
             },
             objective_name=_one_or_all(goal.objectives),
@@ -310,18 +322,18 @@ class _Task:
             reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy proves nothing",
         )
 
-    def _witness(self, best: CandidatePlacement) -> Witness:
-        """No result without its audit: the plan, re-checked by code that shares nothing with the search."""
-        powered = None if best.powered is None else self._powered(best)
-        witness = Witness(self.names, best.verdict, self.names.hosts(best.node_of), powered, self.drained)
+    def _judged(self, best: CandidatePlacement) -> JudgedPlacement:
+        """The placement on the whole cluster, audited."""
         # What only an exhaustive search tells, the auditor may have to leave open.
         tolerated = set() if self.names.problem.plain else {"unverified"}
         if self.goal.best_effort:
             tolerated.add("unprotected")
         if not self.goal.headroom:
             tolerated.add("headroom")
-        witness.audit(tolerated)
-        return witness
+        powered = None if best.powered is None else self._powered(best)
+        return JudgedPlacement.of(
+            best, self.names, self.whole, powered=powered, drained=self.drained, tolerated=tolerated, budget=self.budget
+        )
 
     def _powered(self, best: CandidatePlacement) -> tuple[str, ...]:
         return () if best.powered is None else tuple(self.names.node(i) for i in np.flatnonzero(best.powered).tolist())

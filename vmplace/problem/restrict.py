@@ -15,7 +15,7 @@ from vmplace.problem.problem import BoolArray, Problem, normal_limit
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.signatures import signed
 
-__all__ = ["in_state", "only", "placed", "promising", "rows_of", "ruled", "rules_of", "without", "yielding"]
+__all__ = ["apart_from", "in_state", "only", "placed", "promising", "rows_of", "ruled", "rules_of", "without", "yielding"]
 
 _COLUMNS = ("demand", "node_of", "protected", "evictable", "optional", "movable", "priority", "signature", "original")
 """Fields of a problem with an entry for each VM."""
@@ -47,6 +47,19 @@ def without(
         out = problem.drained | nodes
         problem = evolve(problem, drained=out, online=problem.online & ~out, maintenance=problem.maintenance & ~out)
     return ruled(problem, [rule for rule in kept if rule.binds], pool)
+
+
+def apart_from(problem: Problem, nodes: BoolArray) -> BoolArray:
+    """VMs that have nothing to do with some nodes, shape (n_vms,): they are in other pools, under no rule with one that has."""
+    near = np.zeros(int(max(problem.pool.max(initial=0), problem.signature_pool.max(initial=0))) + 1, dtype=bool)
+    near[problem.pool[nodes]] = True
+    if near[problem.signature_pool].all():
+        return np.zeros(problem.n_vms, dtype=bool)
+    spans = [np.unique(problem.vm_pool[rule.vms]) for rule in problem.compiled_rules]
+    for _ in spans:
+        for pools in spans:
+            near[pools] |= near[pools].any()
+    return ~near[problem.vm_pool]
 
 
 def rows_of(problem: Problem, vms: IntArray) -> Problem:

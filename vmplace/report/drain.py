@@ -7,18 +7,18 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vmplace.model.text import counted, readable
-from vmplace.placement.rolling_drain import RollingDrain
 from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Column, Screen
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution
+from vmplace.results.rolling_drain import RollingDrain
 from vmplace.results.values import Status
 
 __all__ = ["order_lines", "rolling_report"]
 
 
 def rolling_report(found: RollingDrain, screen: Screen) -> RenderableType:
-    """The groups, what each migrates, and the nodes that are in none."""
-    return Group(*_verdict(found), *_groups(found, screen), *_undrained(found, screen))
+    """The groups, what each migrates, when the guarantee is suspended, and the nodes that are in none."""
+    return Group(*_verdict(found), *_groups(found, screen), *_suspensions(found, screen), *_undrained(found, screen))
 
 
 _WORDS = {
@@ -32,25 +32,46 @@ _WORDS = {
 def _verdict(found: RollingDrain) -> Iterator[Text]:
     word, style = _WORDS[found.status]
     groups = counted(len(found.groups), "group")
+    suspended = len(found.suspended)
+    during = f"; the guarantee is suspended during {suspended} of them" if suspended else ""
     if found.undrained:
         count = len(found.undrained)
         cannot = "cannot be drained" if found.status is Status.INFEASIBLE else f"{'is' if count == 1 else 'are'} in no group"
-        yield Text.assemble((word, style), f": {counted(count, 'node')} {cannot}; the others are in {groups}")
+        others = f"the others are in {groups}{during}" if found.groups else "and no other either"
+        yield Text.assemble((word, style), f": {counted(count, 'node')} {cannot}; {others}")
         return
     proof = "proved: fewer are impossible" if found.status is Status.OPTIMAL else f"at least {found.bound} are needed"
-    yield Text.assemble((word, style), f": every node once, in {groups} ({proof}); {readable(found.migrated)} migrated in all")
+    line = f": every node once, in {groups} ({proof}){during}; {readable(found.migrated)} migrated in all"
+    yield Text.assemble((word, style), line)
 
 
 def _groups(found: RollingDrain, screen: Screen) -> Iterator[RenderableType]:
     if not found.groups:
         return
-    columns = (
+    columns = [
         Column("Group", _cells([str(number + 1) for number in range(len(found.groups))]), "right"),
         Column("Nodes", _cells([screen.few(nodes) for nodes in found.nodes]), folds=20),
         Column("Migrated", _cells([_migrated(group) for group in found.groups]), "right"),
-        Column("Steps", _cells([_steps(group) for group in found.groups]), "right"),
-    )
+        Column("Steps", _cells([_steps(group.plan, len(group.migrations)) for group in found.groups]), "right"),
+    ]
+    if found.returns:
+        columns.append(Column("Way back", _cells([_steps(plan, 0, plan.reason) for plan in found.returns]), "right"))
     yield screen.table(columns)
+
+
+def _suspensions(found: RollingDrain, screen: Screen) -> Iterator[Text]:
+    """The groups during which the guarantee does not hold, why, and who is unprotected then."""
+    if found.suspended:
+        yield Text("Guarantee suspended:")
+    shown = found.suspended if screen.everything else found.suspended[:FEW]
+    for number in shown:
+        group = found.groups[number - 1]
+        vms = list(dict.fromkeys(vm for lost in group.unprotected for vm in lost.vms))
+        lost = f"; unprotected meanwhile ({counted(len(vms), 'VM')}): {screen.few(vms, _FEW_VMS)}" if vms else ""
+        why = group.suspended or "not known to hold"
+        yield Text(f"  group {number}: {screen.clean(why)}{lost}")
+    if len(found.suspended) > len(shown):
+        yield Text(f"  {screen.choose(ELLIPSIS)} {len(found.suspended) - len(shown)} more (--all lists them)")
 
 
 def _cells(texts: Sequence[str]) -> list[Text]:
@@ -61,11 +82,11 @@ def _migrated(group: Solution) -> str:
     return readable(sum(migration.memory for migration in group.migrations))
 
 
-def _steps(group: Solution) -> str:
-    if group.plan is None or not group.plan.steps:
-        return "unordered" if group.migrations else "0"
-    exposed = len(group.plan.exposed)
-    return f"{len(group.plan.steps)}" + (f" ({exposed} leave it unsafe)" if exposed else "")
+def _steps(plan: MigrationPlan | None, unordered: int, reason: str = "") -> str:
+    if plan is None or not plan.steps:
+        return reason or ("unordered" if unordered else "0")
+    exposed = len(plan.exposed)
+    return f"{len(plan.steps)}" + (f" ({exposed} leave it unsafe)" if exposed else "")
 
 
 def _undrained(found: RollingDrain, screen: Screen) -> Iterator[Text]:
@@ -78,7 +99,7 @@ def _undrained(found: RollingDrain, screen: Screen) -> Iterator[Text]:
         yield Text(f"  {screen.choose(ELLIPSIS)} {len(found.undrained) - shown} more (--all lists them)")
 
 
-_FEW_STEPS = 3
+_FEW_STEPS, _FEW_VMS = 3, 4
 
 
 def order_lines(plan: MigrationPlan, screen: Screen) -> Iterator[str]:

@@ -40,6 +40,8 @@ class Part:
     ----------
     drained
         The nodes that they empty.
+    serviced
+        Whether these nodes are serviced after the steps, and are back before what follows.
     missing
         Why there are no steps although there is something to do; else empty.
     """
@@ -47,6 +49,7 @@ class Part:
     steps: tuple[Step, ...]
     drained: tuple[str, ...] = ()
     missing: str = ""
+    serviced: bool = False
 
 
 def actions(step: Step) -> Iterator[Action]:

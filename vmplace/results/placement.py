@@ -231,6 +231,14 @@ class Solution(_Placed):
         return MigrationPlan(status=Status.OPTIMAL, steps=steps)
 
     @property
+    def held(self) -> bool:
+        """Whether the guarantee holds: of a drain, in the pools of the drained nodes."""
+        if self.node_of is None or not self.drained or len(self.pools) < 2:
+            return self.node_of is not None and self.guarantee is Status.SAFE
+        pool_of = dict(zip(self.cluster.nodes.names, self.cluster.nodes.pool, strict=True))
+        return all(self.pools[pool_of[node]] is Status.SAFE for node in self.drained)
+
+    @property
     def gap(self) -> float | tuple[float | None, ...] | None:
         """|value - bound| / value, 0 where they are equal; None without a value."""
         if isinstance(self.objective, tuple) and isinstance(self.bound, tuple):

@@ -14,6 +14,7 @@ __all__ = ["script", "shell_word"]
 _EXAMPLES = {
     "migrate": 'migrate() { shift; echo "live-migrate $1 from $2 to $3"; }',
     "start": 'start() { shift; echo "start $1 on $2"; }',
+    "maintain": 'maintain() { shift; echo "service $*, then press Enter"; read -r _; }',
 }
 """Each command, as a user may define it."""
 
@@ -29,12 +30,14 @@ needs() {
 
 
 def script(parts: Sequence[Part]) -> Iterator[str]:
-    """Lines for any POSIX shell that knows ``migrate -- VM FROM TO`` and ``start -- VM NODE``.
+    """Lines for any POSIX shell that knows ``migrate -- VM FROM TO``, ``start -- VM NODE`` and, between groups of nodes,
+    ``maintain -- NODE...``: it returns once these nodes are back.
 
     All is done in a subshell, so that a script which is sourced leaves the user's shell as it was. It stops at the first command
     that fails. Each step ends with ``wait``: commands may go on in the background until then.
     """
     used = dict.fromkeys(action.action for part in parts for step in part.steps for action in actions(step))
+    used |= {"maintain": None} if any(part.serviced for part in parts) else {}
     yield "#!/bin/sh\n"
     if not used and not any(part.missing for part in parts):
         yield "# nothing to do\n"
@@ -50,6 +53,8 @@ def script(parts: Sequence[Part]) -> Iterator[str]:
         if part.missing:
             said = shlex.quote(printable(f"no order of the migrations: {part.missing}"))
             yield f"printf '%s\\n' {said} >&2\nexit 1\n"
+        if part.serviced:
+            yield f"maintain -- {' '.join(map(shell_word, part.drained))}\n"
     yield ")\n"
 
 

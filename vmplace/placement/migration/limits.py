@@ -36,13 +36,18 @@ class MigrationLimits:
     @classmethod
     def of(cls, **options: Any) -> "MigrationLimits":
         """From what a caller says; raises InputError that names the option that is wrong."""
-        parsed = {name: _parsed(name, value) for name, value in options.items()}
+        parsed = {name: _parsed(name, value, _PARSERS.get(name, parse_count)) for name, value in options.items()}
         return cls(**{name: value for name, value in parsed.items() if value is not None})
 
+    @staticmethod
+    def at_least_one(name: str, value: Any) -> int | None:
+        """A number of things that are done at the same time, as a caller says it; None for any number."""
+        return _parsed(name, value, _parse_parallel)
 
-def _parsed(name: str, value: Any) -> int | None:
+
+def _parsed(name: str, value: Any, parse: Callable[[Any], int]) -> int | None:
     try:
-        return None if value is None else _PARSERS.get(name, parse_count)(value)
+        return None if value is None else parse(value)
     except ValueError as error:
         raise InputError([Flaw(name, str(error))]) from None
 

@@ -1,0 +1,109 @@
+"""The result of `rolling_drain`: groups of nodes drained one after the other."""
+
+from collections.abc import Mapping
+from itertools import zip_longest
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from vmplace.model.cluster import Cluster
+from vmplace.results.actions import Part
+from vmplace.results.migration import MigrationPlan
+from vmplace.results.placement import Solution
+from vmplace.results.to_dict import ToDict
+from vmplace.results.values import Status
+
+__all__ = ["RollingDrain", "back_in_service", "carried_out"]
+
+
+@frozen(kw_only=True)
+class RollingDrain(ToDict):
+    """Groups of nodes, to be drained one after the other.
+
+    Parameters
+    ----------
+    status
+        ``optimal``: every node is in a group, and no fewer groups are possible. ``feasible``: every node is. ``infeasible``: some
+        node cannot be drained, as was proved; the groups are of the others. ``unknown``: of some it was not found out.
+    groups
+        Each a `drain` of some nodes of the cluster as the one before leaves it, whose nodes are back by then. Where the guarantee
+        cannot hold meanwhile, a group is a single node, and its `Solution.suspended` says why.
+    returns
+        With ``home=True``, the way back of the VMs that each group has moved; else empty.
+    bound
+        No fewer groups are possible for the nodes that are in one.
+    undrained
+        Nodes that are in no group, and why.
+    stats
+        Seconds, and how many drains were tried.
+    """
+
+    _keys = "status guarantee bound migrated undrained suspended groups:_groups stats"
+
+    status: Status
+    groups: tuple[Solution, ...] = ()
+    returns: tuple[MigrationPlan, ...] = ()
+    bound: int = 0
+    undrained: Mapping[str, str] = field(factory=dict)
+    stats: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def nodes(self) -> tuple[tuple[str, ...], ...]:
+        """The nodes of each group."""
+        return tuple(group.drained for group in self.groups)
+
+    @property
+    def guarantee(self) -> Status:
+        """``safe`` if it holds while any of the groups is out; ``unsafe`` or ``unknown`` if not, or not known to."""
+        found = {group.guarantee for group in self.groups}
+        return next((status for status in (Status.UNSAFE, Status.UNKNOWN) if status in found), Status.SAFE)
+
+    @property
+    def suspended(self) -> tuple[int, ...]:
+        """The groups, from 1, during which the guarantee does not hold, or is not known to."""
+        return tuple(number for number, group in enumerate(self.groups, 1) if not group.held)
+
+    @property
+    def migrated(self) -> int:
+        """MiB that migrate in all, stop-overs and ways back among them."""
+        there = sum(migration.memory for group in self.groups for migration in group.migrations)
+        return there + sum(migration.memory for plan in self.returns for migration in plan.migrations)
+
+    @property
+    def todo(self) -> tuple[Part, ...]:
+        """What there is to do, in order: each group is emptied and serviced, and with ``home=True`` its VMs are brought back."""
+        found = list[Part]()
+        for group, back in zip_longest(self.groups, self.returns):
+            found.append(evolve(group.todo.part(group.drained), serviced=True))
+            found += [] if back is None else [back.part()]
+        return tuple(found)
+
+    @property
+    def _groups(self) -> list[dict[str, Any]]:
+        groups: list[dict[str, Any]] = [{"nodes": group.drained, "solution": group} for group in self.groups]
+        for group, plan in zip(groups, self.returns, strict=False):
+            group["return"] = plan
+        return groups
+
+    def to_document(self, cluster: Cluster) -> Cluster:
+        """The cluster as the last group leaves it, all nodes back."""
+        if not self.groups:
+            return cluster
+        after = back_in_service(cluster, self.groups[-1])
+        return carried_out(after, self.returns[-1]) if self.returns else after
+
+
+def back_in_service(cluster: Cluster, solution: Solution) -> Cluster:
+    """The cluster as a drain leaves it, its nodes as they were before."""
+    return evolve(solution.to_document(), nodes=cluster.nodes)
+
+
+def carried_out(cluster: Cluster, plan: MigrationPlan) -> Cluster:
+    """The cluster once a plan has been carried out."""
+    if not plan.migrations:
+        return cluster
+    vms, nodes = ({name: i for i, name in enumerate(column.names)} for column in (cluster.vms, cluster.nodes))
+    node = cluster.vms.node.copy()
+    for migration in plan.migrations:
+        node[vms[migration.vm]] = nodes[migration.destination]
+    return evolve(cluster, vms=evolve(cluster.vms, node=node))
