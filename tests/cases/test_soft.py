@@ -34,3 +34,17 @@ def test_four_of_five_on_the_preferred_site(method):
     assert [found.placement[vm][:3] for vm in broken.vms] == ["dc2"]
     if method == "auto":
         assert found.status == "optimal"
+
+
+@pytest.mark.parametrize("method", ["auto", "greedy"])
+@pytest.mark.parametrize("home", [None, "node2"])
+def test_failback(method, home):
+    # 101 restarted on node3 when node2 failed; back it goes, and nothing else moves.
+    vms = [VM("101", "4GiB", "node3", home=home), VM("x", "4GiB", "node1"), VM("y", "4GiB", "node2")]
+    rules = [OnlyOn(["101"], ["node2"], must=False, weight=2), OnlyOn(["101"], ["node2", "node3"], must=False)]
+    cluster = Cluster([Node(f"node{i}", "64GiB") for i in (1, 2, 3)], vms, [] if home else rules)
+    found = vmplace.place(cluster, move_running=True, objective="rules", method=method)
+    assert [(m.vm, m.source, m.destination) for m in found.migrations] == [("101", "node3", "node2")]
+    assert (found.status, found.objective, found.bound, found.broken_rules) == ("optimal", 0, 0, ())
+    assert vmplace.place(cluster, move_running=True).placement["101"] == "node2"
+    assert vmplace.repair(cluster).migrations == ()

@@ -286,3 +286,18 @@ def test_what_cannot_be_mended_is_not():
     assert mended(Cluster(nodes, [VM("a", 6, "n0", movable=False), VM("b", 5, "n0", movable=False)]))[1] is None
     problem = compile_problem(Cluster(nodes, [VM("a", 6, "n0")]))
     assert repair_nodes(problem, MOVES, budget=Budget(0)) is None
+
+
+def test_neighbourhoods_mend_soft_rules():
+    nodes = [Node(f"n{i}", 40) for i in range(5)]
+    vms = [VM(f"v{i}", 2 + i % 3, f"n{i % 5}", home=f"n{(i + 3) % 5}" if i % 5 == 0 else None) for i in range(20)]
+    rules = [
+        Apart([f"v{i}" for i in range(0, 20, 5)], must=False, weight=2),
+        Together([f"v{i}" for i in range(1, 5)], must=False),
+        OnlyOn([f"v{i}" for i in range(6, 10)], ["n0", "n1"], must=False),
+    ]
+    cluster, goal = Cluster(nodes, vms, rules), Goal(("rules",), move_running=True)
+    problem = compile_problem(cluster)
+    start = candidate(problem, goal, {vm.name: vm.node for vm in vms}, cluster)
+    best, _ = improved(problem, goal, start, steps=20)
+    assert (start.values[0], best.values[0]) == (2 * 6 + 3 + 3 + 4, 3)  # of four at home on one node three are apart from it

@@ -205,7 +205,18 @@ class World:
         return [i for i, bound in enumerate(self.rules) if bound.rule.must is must and bound.broken(node_of)]
 
     def should_cost(self, node_of: Placement) -> int:
-        return sum(bound.rule.weight * bound.breaches(node_of) for bound in self.rules if not bound.rule.must)
+        cost = sum(bound.rule.weight * bound.breaches(node_of) for bound in self.rules if not bound.rule.must)
+        return cost + len(self.away(node_of))
+
+    def away(self, node_of: Placement) -> list[str]:
+        """VMs that are not at home, though they could be as far as their home's state and pool and the must-rules go."""
+        return [vm for vm, node in node_of.items() if self.vms[vm].home not in (None, node) and self._is_open(self.vms[vm])]
+
+    def _is_open(self, vm: VM) -> bool:
+        home = self.nodes.get(vm.home)
+        if home is None or home.state != "online" or home.pool != vm.pool or home.name in self.drained:
+            return False
+        return all(bound.allows(vm.name, home.name, {}) for bound in self.rules if bound.rule.must and _has_nodes(bound.rule))
 
     def may_be(self, vm: VM, node: Node) -> bool:
         """Whether the VM may be on the node in normal running, as far as these two alone tell."""
@@ -610,15 +621,17 @@ class World:
         raise AssertionError("all nodes together lose what all nodes lose")
 
     def costs(self, node_of: Placement, objective: str | Sequence[str]) -> tuple[int | Fraction, ...]:
-        """Objectives in their order, with the weight of broken shoulds: first, or right after moves that are first."""
+        """Objectives in their order; what shoulds cost comes first, or right after moves that are first, unless asked for."""
         measure: dict[str, Callable[[Placement], int | Fraction]] = {
             "balance": self.balance,
             "moves": self.migrated,
             "consolidate": self.fewest_powered,
+            "rules": self.should_cost,
         }
         names = [objective] if isinstance(objective, str) else list(objective)
         values = [measure[name](node_of) for name in names]
-        values.insert(1 if names[0] == "moves" else 0, self.should_cost(node_of))
+        if "rules" not in names:
+            values.insert(1 if names[0] == "moves" else 0, self.should_cost(node_of))
         return tuple(values)
 
     # Search
@@ -706,12 +719,12 @@ class World:
         vm = self.vms[name]
         rules = frozenset(i for i, bound in enumerate(self.rules) if name in bound.vms)
         resources = tuple(self.demand(name, resource) for resource in self.resources)
-        same = (vm.protected, vm.evictable, vm.priority, vm.pool, vm.movable, self.now.get(name), self.target.get(name))
+        same = (vm.protected, vm.evictable, vm.priority, vm.pool, vm.movable, vm.home, self.now.get(name), self.target.get(name))
         return resources, same, rules
 
     def _node_kind(self, name: str) -> object:
-        if name in (*self.now.values(), *self.target.values()):
-            return name  # its own kind: who is on it now may stay
+        if name in (*self.now.values(), *self.target.values(), *(vm.home for vm in self.vms.values())):
+            return name  # its own kind: who is on it now may stay, who is at home there wants to
         node = self.nodes[name]
         rules = frozenset(i for i, bound in enumerate(self.rules) if name in bound.nodes)
         return (

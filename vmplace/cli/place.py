@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["place", "repair", "solve"]
 
-_OBJECTIVES = ("balance", "moves", "consolidate")
+_OBJECTIVES = ("balance", "moves", "consolidate", "rules")
 
-_OBJECTIVE_HELP = "balance, moves or consolidate; join several by commas, most important first."
+_OBJECTIVE_HELP = "balance, moves, consolidate or rules (soft rules and homes); join several by commas, most important first."
 
 
 def _objectives(text: str) -> str | tuple[str, ...]:

@@ -158,7 +158,7 @@ def added(names: Names, nodes: Sequence[Node]) -> Variant:
         return np.append(numbers, numbers.max(initial=-1) + 1 + np.arange(count))
 
     def extended(rule: CompiledRule) -> CompiledRule:
-        free = np.full(count, isinstance(names.cluster.rules[rule.index], NotOn))
+        free = np.full(count, rule.kind != "home" and isinstance(names.cluster.rules[rule.index], NotOn))
         zone = None if rule.zone is None else numbered(rule.zone)
         return evolve(rule, nodes=None if rule.nodes is None else np.append(rule.nodes, free), zone=zone)
 

@@ -19,20 +19,19 @@ _FEW = 5
 
 
 def named_broken_rules(names: Names, node_of: IntArray) -> tuple[BrokenRule, ...]:
-    """Soft rules that are broken in normal running."""
-    broken = ((rule, breaches(rule, node_of)) for rule in names.problem.compiled_rules if not rule.must)
-    return tuple(
-        BrokenRule(
-            rule.index,
-            names.rule(rule),
-            rule.weight,
-            rule.weight * times,
-            names.vms(offenders(rule, node_of).tolist()),
-            names.cluster.rules[rule.index].name,
-        )
-        for rule, times in broken
-        if times
-    )
+    """Soft rules that are broken in normal running; at the end, VMs away from home as one."""
+    found, away = [], [np.zeros(0, dtype=np.int64)]
+    for rule in names.problem.compiled_rules:
+        times = 0 if rule.must else breaches(rule, node_of)
+        if times and rule.kind == "home":
+            away.append(offenders(rule, node_of))
+        elif times:
+            kind, vms, name = names.rule(rule), offenders(rule, node_of), names.cluster.rules[rule.index].name
+            found.append(BrokenRule(rule.index, kind, rule.weight, rule.weight * times, names.vms(vms), name))
+    homeless = np.sort(np.concatenate(away))
+    if len(homeless):
+        found.append(BrokenRule(None, "home", 1, len(homeless), names.vms(homeless)))
+    return tuple(found)
 
 
 def breaking_plans(names: Names, verdict: Verdict) -> Iterator[str]:

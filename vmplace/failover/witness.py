@@ -14,6 +14,7 @@ from vmplace.failover.verdict import METHODS, ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.model.entities import Tag
 from vmplace.model.references import resolve
+from vmplace.model.units import short
 from vmplace.problem.names import Names
 from vmplace.problem.rules import offenders
 from vmplace.problem.scenarios import Scenarios
@@ -176,6 +177,9 @@ def soft_warnings(names: Names, verdict: Verdict) -> list[str]:
         for i, rule in enumerate(cluster.rules)
         if isinstance(rule.vms, Tag) and not resolve(rule.vms, cluster.vms)
     ]
+    known = {"", *cluster.nodes.names}
+    lost = [word for word in cluster.vms.home.words if word not in known]
+    found += [f"{short(word)} is the home of VMs, but not a node of this cluster: it is left out" for word in lost]
     return [*found, *breaking_plans(names, verdict), *_in_turn(names, verdict), *_degraded(names, verdict)]
 
 

@@ -32,7 +32,7 @@ from vmplace.problem.restrict import apart_from, in_state, without
 from vmplace.results.placement import Solution
 from vmplace.results.values import Conflict, Migration, Status
 from vmplace.search.bounds.lower_bounds import impossible, least
-from vmplace.search.goal import OBJECTIVES, CandidatePlacement, Goal, faulty, priorities
+from vmplace.search.goal import CandidatePlacement, Goal, faulty, priorities
 from vmplace.search.infeasibility import PartOracle, conflict_of_bound, conflict_of_search, patience
 from vmplace.search.mip.search import Finding
 from vmplace.search.strategy import Strategy
@@ -67,8 +67,10 @@ def place(
 ) -> Solution:
     """Place every VM so that each failure of the guarantee is survived.
 
-    VMs that have a node stay there, unless `move_running`. Soft rules are kept where that costs nothing of the guarantee:
-    by weight, before ``balance`` and ``consolidate``, but after ``moves`` (none causes a migration of its own).
+    VMs that have a node stay there, unless `move_running`. Soft rules, and the homes of VMs, are kept as far as the guarantee
+    allows, at the least cost: a rule costs its weight times the pairs of VMs that share a node or domain (apart), the VMs outside
+    (only-on, not-on, home) or the nodes beyond one (together). They come before ``balance`` and ``consolidate``, but after
+    ``moves`` (none causes a migration by itself).
 
     Parameters
     ----------
@@ -76,7 +78,8 @@ def place(
         What to place.
     objective
         ``balance``: the least highest share of usable memory in use on an online node. ``moves``: the least memory
-        migrated, in MiB. ``consolidate``: the fewest nodes that must stay on. Several: each breaks ties of those before it.
+        migrated, in MiB. ``consolidate``: the fewest nodes that must stay on. ``rules``: the least cost of soft rules, which may
+        then cause migrations: with `move_running`, VMs go home. Several: each breaks ties of those before it.
     method
         ``exact`` (one model of everything, or neighbourhoods where that is too large: the result then says ``improve``),
         ``greedy``, or ``auto``: exact up to 2,000 nodes, above 500 only where greedy leaves a gap of more than 1 %.
@@ -389,7 +392,7 @@ class _Task:
 
 def _by_objective(goal: Goal, problem: Problem, values: Sequence[T]) -> tuple[T, ...]:
     """Of the values of all stages, those of the objectives."""
-    return tuple(value for (name, _), value in zip(goal.stages(problem), values, strict=True) if name in OBJECTIVES)
+    return tuple(value for (name, _), value in zip(goal.stages(problem), values, strict=True) if name in goal.objectives)
 
 
 def _one_or_all(values: tuple[Any, ...]) -> Any:

@@ -1,6 +1,6 @@
 """Compiles a cluster to a `Problem`: names become indices here, and nowhere else (`problem.names` is the way back)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -47,6 +47,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
     resources, n_firm = _resources(cluster, nodes, vms)
     moving = np.isin(np.arange(len(vms)), migrating) if len(migrating) else np.False_
     evictable = column(vms.evictable, vms.evictable[migrating])
+    rules = _compiled_rules(cluster, nodes, vms, original, domain)
     return Problem(
         resources=resources,
         n_firm=n_firm,
@@ -66,7 +67,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
         priority=column(vms.priority, 0),
         **signed(
             column(vm_pool, vm_pool[migrating]),
-            list(_compiled_rules(cluster, nodes, vms, original, domain)),
+            [*rules, *_homes(cluster, rules, original, online & ~out)],
             pool,
             ~offline & ~out,
             online & ~out,
@@ -132,9 +133,10 @@ def _demand(vms: VMColumns, resources: tuple[str, ...]) -> IntArray:
 
 def _compiled_rules(
     cluster: Cluster, nodes: NodeColumns, vms: VMColumns, original: IntArray, domain: IntArray
-) -> Iterator[CompiledRule]:
+) -> list[CompiledRule]:
+    found: list[CompiledRule] = []
     if not cluster.rules:
-        return
+        return found
     node_index = {name: i for i, name in enumerate(nodes.names)}
     # Stopped VMs are in no index: no rule sees them.
     vm_index = {vms.names[i]: k for k, i in enumerate(original.tolist())}
@@ -151,4 +153,23 @@ def _compiled_rules(
         own = np.array(members, dtype=np.int64)
         compiled = CompiledRule(index, kind, own, among, zone, rule.must, rule.weight, rule.during_failover)
         if compiled.binds:
-            yield compiled
+            found.append(compiled)
+    return found
+
+
+def _homes(cluster: Cluster, rules: list[CompiledRule], original: IntArray, target: BoolArray) -> list[CompiledRule]:
+    """The homes of VMs as soft rules, one for each node: those that state, pool and must-rules leave them."""
+    vms, nodes = cluster.vms, cluster.nodes
+    if vms.home.words in ((), ("",)):
+        return []
+    node_index = {name: i for i, name in enumerate(nodes.names) if target[i]}
+    home = vms.home.numbered({word: node_index.get(word, -1) for word in vms.home.words})[original]
+    found: list[CompiledRule] = []
+    for node in np.unique(home[home >= 0]).tolist():
+        mine = np.flatnonzero((home == node) & vms.pool.are(nodes.pool[node])[original])
+        barring = (rule for rule in rules if rule.must and rule.nodes is not None and not rule.nodes[node])
+        mine = np.setdiff1d(mine, np.concatenate([mine[:0], *(rule.vms for rule in barring)]))
+        index, there = len(cluster.rules) + len(found), np.arange(len(nodes)) == node
+        # While its node is down, a VM may restart anywhere.
+        found.append(CompiledRule(index, "home", mine, there, None, must=False, weight=1, during_failover=False))
+    return [rule for rule in found if rule.binds]

@@ -181,6 +181,15 @@ class Problem:
         """The rule of an index in the cluster, of those that bind a VM."""
         return next(rule for rule in (*self.compiled_rules, *self.unary_rules) if rule.index == index)
 
+    @cached_property
+    def alone(self) -> BoolArray:
+        """VMs that no rule binds to other VMs, shape (n_vms,)."""
+        alone = np.ones(self.n_vms, dtype=bool)
+        for rule in self.compiled_rules:
+            if rule.nodes is None:
+                alone[rule.vms] = False
+        return alone
+
     @property
     def n_nodes(self) -> int:
         """Number of nodes."""

@@ -46,6 +46,7 @@ def without(
     if nodes is not None:
         out = problem.drained | nodes
         problem = evolve(problem, drained=out, online=problem.online & ~out, maintenance=problem.maintenance & ~out)
+        kept = [rule for rule in kept if rule.kind != "home" or rule.nodes is None or not out[rule.nodes].all()]
     return ruled(problem, [rule for rule in kept if rule.binds], pool)
 
 

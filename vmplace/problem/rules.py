@@ -17,13 +17,13 @@ class CompiledRule:
     Parameters
     ----------
     index
-        Its index in the cluster.
+        Its index in the cluster; homes have those that follow.
     kind
-        ``apart``, ``together``, or ``only-on`` (which ``not-on`` becomes, too).
+        ``apart``, ``together``, ``only-on`` (which ``not-on`` becomes, too), or ``home``: the VMs of one home.
     vms
         Its VMs that take memory, as indices into the problem.
     nodes
-        For ``only-on``: which nodes it leaves, shape (n_nodes,).
+        For ``only-on`` and ``home``: which nodes it leaves, shape (n_nodes,).
     zone
         For ``apart``: no two of its VMs may be in one of these, shape (n_nodes,): the nodes themselves, or failure domains.
     """
@@ -40,7 +40,7 @@ class CompiledRule:
     @property
     def binds(self) -> bool:
         """Whether it says anything of its VMs: of fewer than two, none is kept apart from others, or together with them."""
-        return len(self.vms) >= (1 if self.kind == "only-on" else 2)
+        return len(self.vms) >= (2 if self.nodes is None else 1)
 
 
 def breaches(rule: CompiledRule, node_of: IntArray) -> int:

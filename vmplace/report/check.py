@@ -28,6 +28,8 @@ def value_text(objective: str, value: Value | float) -> str:
         return f"{float(value):.1%}"
     if objective == "moves":
         return readable(round(value))
+    if objective == "rules":
+        return str(round(value))
     return counted(round(value), "node")
 
 
@@ -268,6 +270,7 @@ _MEANING = {
     "balance": "the fullest online node is {} full",
     "moves": "{} migrated",
     "consolidate": "{} must stay powered on",
+    "rules": "what soft rules cost is {}",
 }
 
 

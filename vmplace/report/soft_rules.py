@@ -11,6 +11,8 @@ __all__ = ["broken_rule_line"]
 
 def broken_rule_line(broken: BrokenRule, found: Report | Solution, screen: Screen) -> str:
     """A soft rule, how far it is broken, and by whom."""
+    if broken.rule is None:
+        return f"{counted(len(broken.vms), 'VM')} away from home: {screen.few(broken.vms)}"
     rule, times = found.cluster.rules[broken.rule], broken.cost // broken.weight
     if isinstance(rule, Apart):
         how = f"{counted(times, 'pair')} {'shares' if times == 1 else 'share'} a {rule.scope}"

@@ -124,17 +124,17 @@ class BrokenRule(ToDict):
     Parameters
     ----------
     rule
-        Its index in the cluster.
+        Its index in the cluster; None for the homes of VMs, whose kind is ``home``.
     cost
         Its weight times the pairs of VMs that share a node or domain (``apart``), the nodes beyond one (``together``), or the VMs
-        outside (``only-on``, ``not-on``).
+        outside (``only-on``, ``not-on``, ``home``).
     vms
         The VMs that break it.
     name
         The rule's name, if it has one.
     """
 
-    rule: int
+    rule: int | None
     kind: str
     weight: int
     cost: int

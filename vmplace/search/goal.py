@@ -16,7 +16,7 @@ from vmplace.solvers.budget import Budget
 
 __all__ = ["OBJECTIVES", "CandidatePlacement", "Goal", "Shares", "Stage", "better", "faulty", "losses", "migrated", "priorities"]
 
-OBJECTIVES = ("balance", "consolidate", "moves")
+OBJECTIVES = ("balance", "consolidate", "moves", "rules")
 
 Stage = tuple[str, int]
 """One thing to minimise, the earlier stages being equal: ``("lost", priority)``, ``("rules", 0)`` or ``(objective, 0)``."""
@@ -87,9 +87,10 @@ class Goal:
         return "consolidate" in self.objectives
 
     def stages(self, problem: Problem) -> list[Stage]:
-        """What is minimised, in order: protection lost, then rules, then the objectives; moves come before rules."""
+        """What is minimised, in order: protection lost, then the objectives; soft rules come first where none asks for them, or
+        after moves that are first."""
         stages: list[Stage] = [(name, 0) for name in self.objectives]
-        if any(not b.must for b in problem.compiled_rules):
+        if "rules" not in self.objectives and any(not b.must for b in problem.compiled_rules):
             stages.insert(1 if self.objectives[0] == "moves" else 0, ("rules", 0))
         lost: list[Stage] = [("lost", p) for p in priorities(problem)] if self.best_effort else []
         return lost + stages
@@ -102,7 +103,7 @@ class Goal:
     @property
     def few_moves(self) -> bool:
         """Whether VMs that may move should rather not."""
-        return self.objectives[0] == "moves" or self.max_moves is not None or self.max_migrated is not None
+        return self.objectives[0] in ("moves", "rules") or self.max_moves is not None or self.max_migrated is not None
 
     def settled(self, problem: Problem) -> IntArray:
         """The placement to start from: the nodes of VMs that stay, or should; -1 for the others, shape (n_vms,)."""

@@ -23,7 +23,7 @@ from attrs import define, evolve, field, frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
-from vmplace.problem.rules import kept
+from vmplace.problem.rules import kept, offenders
 from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.mip.search import search
 from vmplace.solvers.budget import Budget
@@ -37,7 +37,6 @@ _GROW, _SHRINK = 1.15, 0.8
 _MEMORY = 0.8
 _TRIES = 400
 _OTHERS = 2
-_OPERATORS = 4
 
 _REPAIR_EFFORT = 1.0
 _NODES = (4, 8, 16, 32)
@@ -156,16 +155,20 @@ class _LargeNeighbourhoodSearch:
     idle: int = field(default=0, init=False)
     _weight: list[float] = field(init=False)
     _size: list[float] = field(init=False)
+    _operators: list[Callable[[int], IntArray]] = field(init=False)
+    _aims: list[int] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._weight = [1.0] * _OPERATORS
-        self._size = [float(_FIRST)] * _OPERATORS
+        soft = any(not rule.must for rule in self.problem.compiled_rules)
+        self._operators = [self._some_nodes, self._extremes, self._moved, self._scattered, *([self._breaking] if soft else [])]
+        self._weight = [1.0] * len(self._operators)
+        self._size = [float(_FIRST)] * len(self._operators)
 
     def step(self, budget: Budget) -> None:
         """Try one neighbourhood."""
-        kind = self.chance.choices(range(_OPERATORS), self._weight)[0]
-        destroy = (self._some_nodes, self._extremes, self._moved, self._scattered)[kind]
-        chosen = destroy(round(self._size[kind]))
+        kind = self.chance.choices(range(len(self._operators)), self._weight)[0]
+        self._aims = []
+        chosen = self._operators[kind](round(self._size[kind]))
         self.steps += 1
         found = self._anew(chosen, budget) if len(chosen) else None
         helped = found is not None and found.values < self.best.values
@@ -188,7 +191,7 @@ class _LargeNeighbourhoodSearch:
         homes = self.problem.node_of[chosen]
         onto[homes[homes >= 0]] = True
         onto[self.best.node_of[chosen]] = True
-        onto[self._others()] = True
+        onto[[*self._others(), *self._aims]] = True
         found, proved = Neighbourhood(self.problem, self.goal, self.best.node_of, chosen, onto).best(
             budget=budget,
             bounds=self.bounds,
@@ -242,6 +245,20 @@ class _LargeNeighbourhoodSearch:
         self.chance.shuffle(moved)
         others = self._on(self._pool(), 1, at_least=1)
         return np.unique(np.concatenate([np.array(moved[:most], dtype=np.int64), others]))
+
+    def _breaking(self, most: int) -> IntArray:
+        """VMs that break a random soft rule, and all of some random nodes that would suit it."""
+        broken = [rule for rule in self.problem.compiled_rules if not (rule.must or kept(rule, self.best.node_of))]
+        if not broken:
+            return self._scattered(most)
+        rule = self.chance.choice(broken)
+        guilty = offenders(rule, self.best.node_of)
+        guilty = guilty[self._free[guilty]].tolist()
+        self.chance.shuffle(guilty)
+        suiting = self.problem.online if rule.nodes is None else self.problem.online & rule.nodes
+        nodes = np.flatnonzero(suiting).tolist()
+        self._aims = self.chance.sample(nodes, min(_OTHERS, len(nodes)))
+        return np.unique(np.concatenate([np.array(guilty[:most], dtype=np.int64), self._on(self._aims, 1, at_least=1)]))
 
     def _scattered(self, most: int) -> IntArray:
         """Random VMs anywhere."""

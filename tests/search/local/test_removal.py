@@ -110,3 +110,15 @@ def test_of_two_in_one_domain_that_are_to_be_apart_one_leaves():
     vms = [VM("a", 2, "n0"), VM("b", 5, "n1"), VM("c", 9, "n2")]
     assert loosened(nodes, vms, [Apart(["a", "b", "c"], scope="domain")]) == [-1, 1, 2]
     assert loosened(nodes, vms, [Apart(["a", "b", "c"])]) == [0, 1, 2]
+
+
+def test_where_soft_rules_come_first_what_breaks_them_goes_too():
+    asked = Goal(("rules",), move_running=True)
+    nodes = [Node(f"n{i}", 9) for i in range(3)]
+    vms = [VM("a", 1, "n0", home="n2"), VM("b", 2, "n0"), VM("c", 1, "n1")]
+    rules = [Apart(["a", "b"], must=False), NotOn(["c"], ["n1"], must=False), Together(["b", "c"], must=False)]
+    assert loosened(nodes, vms, rules) == [0, 0, 1]
+    assert loosened(nodes, vms, rules[:1], goal=asked) == [-1, 0, 1]
+    assert loosened(nodes, vms, rules[1:2], goal=asked) == [-1, 0, -1]
+    assert loosened(nodes, vms, rules[2:], goal=asked) == [-1, 0, -1]
+    assert loosened(nodes, vms, goal=Goal(("rules",))) == [0, 0, 1]

@@ -11,6 +11,7 @@ from vmplace.admission.incremental.state import LiveVM
 from vmplace.admission.results import Candidates, Rejection
 from vmplace.failover.regression import LostMemory
 from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray
 from vmplace.model.entities import VM
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import Problem
@@ -145,12 +146,21 @@ class LiveCluster:
             vm.memory,
             rejections,
             scores(score, pool.state.free, pool.state.usable, vm.memory),
-            np.zeros(len(rejections), dtype=np.int64),
+            self._away(vm, len(rejections)),
             pool.state.free.copy(),
             np.full(len(rejections), -1, dtype=np.int64),
             part.names.__getitem__,
         )
         return CandidateSurvey(known, lambda index: pool.judge(index, item, budget=budget), lambda: pool.sift(item))
+
+    def _away(self, vm: VM, count: int) -> IntArray:
+        """The penalty of each node of a VM's pool that is not its home, as far as this is online, shape (n_nodes,)."""
+        pool, index = self._place.get(vm.home or "", ("", -1))
+        away = np.zeros(count, dtype=np.int64)
+        if index >= 0 and pool == vm.pool and self._parts[pool].pool.state.online[index]:
+            away[:] = 1
+            away[index] = 0
+        return away
 
 
 def _item(vm: VM, *, waits: bool = False) -> LiveVM:

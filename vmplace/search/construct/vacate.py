@@ -54,9 +54,7 @@ class _VacatePlan:
     _unbound: BoolArray = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._unbound = self.goal.free(self.problem).copy()
-        for rule in self.problem.compiled_rules:
-            self._unbound[rule.vms] = False
+        self._unbound = self.goal.free(self.problem) & self.problem.alone
 
     def run(self, budget: Budget) -> IntArray | None:
         suspects = np.zeros(0, dtype=np.int64)

@@ -4,14 +4,15 @@ import numpy as np
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
+from vmplace.problem.rules import CompiledRule
 from vmplace.search.goal import Goal
 
 __all__ = ["loosen"]
 
 
 def loosen(problem: Problem, goal: Goal, cap: IntArray) -> IntArray:
-    """The present placement without the VMs that must go: those where they may not be, those that break a must-rule, and
-    enough of the others that every node comes down to its cap.
+    """The present placement without the VMs that must go: those where they may not be, those that break a must-rule (or a soft
+    one, where soft rules come first), and enough of the others that every node comes down to its cap.
 
     Parameters
     ----------
@@ -26,21 +27,20 @@ def loosen(problem: Problem, goal: Goal, cap: IntArray) -> IntArray:
     free = goal.free(problem)
     here = np.flatnonzero(free & (node_of >= 0))
     node_of[here[~problem.reachable[problem.signature[here], node_of[here]]]] = -1
-    _part(problem, node_of, free, cap - problem.loads(node_of))
+    rules = [rule for rule in problem.compiled_rules if rule.must or goal.objectives[0] == "rules"]
+    _part(problem, rules, node_of, free, cap - problem.loads(node_of))
     excess = problem.loads(node_of) - cap
     for node in np.flatnonzero((excess > 0).any(axis=1)).tolist():
         _bring_down(problem, node_of, np.flatnonzero((node_of == node) & free), excess[node])
     return node_of
 
 
-def _part(problem: Problem, node_of: IntArray, free: BoolArray, room: IntArray) -> None:
-    """Take off what breaks rules among VMs: of an apart rule all but one per zone, of a split together rule those that can
-    join the others, or all where no node has room."""
-    joined = [rule.vms for rule in problem.compiled_rules if rule.must and rule.kind == "together"]
+def _part(problem: Problem, rules: list[CompiledRule], node_of: IntArray, free: BoolArray, room: IntArray) -> None:
+    """Take off what breaks rules: of an apart rule all but one per zone, of a split together rule those that can join the
+    others, or all where no node has room, and what is away from the nodes that a soft rule leaves."""
+    joined = [rule.vms for rule in rules if rule.kind == "together"]
     ties = np.bincount(np.concatenate(joined), minlength=problem.n_vms) if joined else None
-    for rule in problem.compiled_rules:
-        if not rule.must:
-            continue
+    for rule in rules:
         hosts = node_of[rule.vms]
         if rule.kind == "together" and len(np.unique(hosts[hosts >= 0])) > 1:
             # A VM in two groups may be drawn to two nodes.
@@ -55,6 +55,8 @@ def _part(problem: Problem, node_of: IntArray, free: BoolArray, room: IntArray) 
                     node_of[vm] = -1
                 elif zone is not None:
                     taken.add(zone)
+        elif rule.nodes is not None:
+            node_of[rule.vms[free[rule.vms] & (hosts >= 0) & ~rule.nodes[hosts]]] = -1
 
 
 def _gather(problem: Problem, vms: IntArray, node_of: IntArray, free: BoolArray, room: IntArray) -> int:

@@ -201,10 +201,7 @@ def _movable(problem: Problem, goal: Goal, pool: int) -> BoolArray:
 
 def _unbound(problem: Problem, goal: Goal) -> BoolArray:
     """VMs that may move and are under no rule with others, shape (n_vms,)."""
-    free = goal.free(problem).copy()
-    for rule in problem.compiled_rules:
-        free[rule.vms] = False
-    return free
+    return goal.free(problem) & problem.alone
 
 
 def _glance(problem: Problem, node_of: IntArray) -> Verdict:
