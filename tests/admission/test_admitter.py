@@ -18,7 +18,7 @@ from vmplace.synthetic import generate
 from vmplace.testing import clusters
 
 SAFE = Cluster([Node(f"n{i}", 12) for i in range(4)], [VM(f"v{i}", 4, f"n{i}") for i in range(4)])
-PLAIN = {"rules": False, "max_nodes": 5, "max_vms": 9}
+PLAIN = {"rules": False, "max_nodes": 5, "max_vms": 9, "overhead": True}
 ANY = {
     "max_nodes": 4,
     "max_vms": 6,
@@ -28,6 +28,7 @@ ANY = {
     "resources": True,
     "evictable": True,
     "targets": True,
+    "overhead": True,
     "restart": ("planned", "planned", "any-order"),
     "policies": True,
 }
@@ -85,6 +86,7 @@ class Sequence:
             protected=self.draw(st.sampled_from((True, True, False))),
             priority=self.draw(st.sampled_from((0, 0, 1))),
             evictable=not plain and self.draw(st.sampled_from((False, False, True))),
+            overhead=self.draw(st.sampled_from((0, 0, 2))),
             tags=() if plain else self.draw(st.sampled_from(((), ("red",)))),
             resources={name: self.draw(st.integers(0, 3)) for name in names},
         )

@@ -867,7 +867,14 @@ def test_names_and_columns_are_judged_alike(case):
 # Against the oracle, with every kind of guarantee
 
 
-EVERYTHING = {"domains": True, "resources": True, "evictable": True, "targets": True, "failures": (0, 1, 1, 2, 2, 3)}
+EVERYTHING = {
+    "domains": True,
+    "resources": True,
+    "evictable": True,
+    "targets": True,
+    "overhead": True,
+    "failures": (0, 1, 1, 2, 2, 3),
+}
 FREE = {"states": False, "pools": False, "stopped": False, "headroom": False, "failures": (1, 1, 2)}
 """Clusters that are mostly placed rightly, so that the failures decide."""
 

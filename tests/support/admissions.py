@@ -3,6 +3,7 @@
 from attrs import evolve
 
 import vmplace
+from tests.support.brute import takes
 from vmplace.model.references import resolve
 from vmplace.problem.compile import compile_problem
 
@@ -31,9 +32,9 @@ def allowed(cluster, old, new):
     if node.pool != new.pool or (node.state != "online" and not stays):
         return False
     then = after(cluster, new)
-    if not (stays and new.memory <= old.memory) and not _fits(then, new, stays):
+    if not (stays and takes(new) <= takes(old)) and not _fits(then, new, stays):
         return False
-    credit = (new.pool, {new.priority: new.memory}) if waits and new.protected and not new.evictable else ("", {})
+    credit = (new.pool, {new.priority: takes(new)}) if waits and new.protected and not new.evictable else ("", {})
     return no_worse(cluster, then, credit)
 
 
@@ -74,7 +75,7 @@ def _losses(report):
     for lost in report.unprotected:
         by_rank = found.setdefault(lost.scenario, {})
         for name in lost.vms:
-            by_rank[vms[name].priority] = by_rank.get(vms[name].priority, 0) + vms[name].memory
+            by_rank[vms[name].priority] = by_rank.get(vms[name].priority, 0) + takes(vms[name])
     return found
 
 

@@ -179,7 +179,7 @@ class World:
         return usable - math.ceil(usable * self.cluster.guarantee.headroom) if headroom else usable
 
     def demand(self, vm: str, resource: str | None = None) -> int:
-        return self.vms[vm].memory if resource is None else self.vms[vm].resources.get(resource, 0)
+        return takes(self.vms[vm]) if resource is None else self.vms[vm].resources.get(resource, 0)
 
     def loads(self, node_of: Placement, resource: str | None = None, stopped: Collection[str] = ()) -> Counter[str]:
         """What is taken on each node, also by migrations that lead there, unless the VM is stopped."""
@@ -400,7 +400,7 @@ class World:
     def simulated(self, node_of: Placement, failure: Failure) -> Placement:
         """The restarts that the policy makes."""
         policy, order = self.cluster.guarantee.policy, self.cluster.guarantee.order
-        rank = {"largest-first": lambda vm: -vm.memory, "priority": lambda vm: -vm.priority}.get(order or "", lambda _: 0)
+        rank = {"largest-first": lambda vm: -takes(vm), "priority": lambda vm: -vm.priority}.get(order or "", lambda _: 0)
         after, restarts = self.after(node_of, failure), {}
         if policy == "fewest-vms":
             return self._blindly(node_of, failure, sorted(self.must_restart(node_of, failure), key=rank))
@@ -520,7 +520,7 @@ class World:
         return not any(True for _ in self.lost(node_of, failure))
 
     def vector(self, vms: Collection[VM]) -> Vector:
-        return tuple(sum(vm.memory for vm in vms if vm.priority == p) for p in self.priorities)
+        return tuple(sum(takes(vm) for vm in vms if vm.priority == p) for p in self.priorities)
 
     def loss(self, node_of: Placement, failure: Failure) -> Vector:
         return self.vector([self.vms[vm] for vm in set(self.lost(node_of, failure))])
@@ -596,7 +596,7 @@ class World:
         return [self.vms[vm] for vm, node in node_of.items() if vm in self.now and self.now[vm] != node]
 
     def migrated(self, node_of: Placement) -> int:
-        return sum(vm.memory for vm in self.moved(node_of))
+        return sum(takes(vm) for vm in self.moved(node_of))
 
     def powering(self, nodes: Collection[str]) -> "World":
         world = copy(self)
@@ -662,7 +662,7 @@ class World:
                 if allowed(self, node_of) and (best is None or value(self, node_of) < best[0]):
                     best = value(self, node_of), node_of
             return best
-        order = sorted(self.charged, key=lambda vm: (len(self.choices(vm, move_running)), -vm.memory))
+        order = sorted(self.charged, key=lambda vm: (len(self.choices(vm, move_running)), -takes(vm)))
 
         def extend(node_of: Placement, left: Sequence[VM]) -> None:
             nonlocal best
@@ -845,7 +845,7 @@ class Aftermath:
             for node in self.nodes_for(restarts, left[0], shoulds):
                 yield from extend({**restarts, left[0].name: node}, left[1:])
 
-        return extend({}, sorted(vms, key=lambda vm: -vm.memory))
+        return extend({}, sorted(vms, key=lambda vm: -takes(vm)))
 
     def left_out(self, vms: Sequence[VM]) -> list[VM]:
         """Those whom a best partial plan leaves out."""
@@ -863,7 +863,7 @@ class Aftermath:
                 extend({**restarts, left[0].name: node}, left[1:], out)
             extend(restarts, left[1:], [*out, left[0]])
 
-        extend({}, sorted(vms, key=lambda vm: (-vm.priority, -vm.memory)), [])
+        extend({}, sorted(vms, key=lambda vm: (-vm.priority, -takes(vm))), [])
         return best
 
     def states(self, vms: Sequence[VM], final: bool = False) -> Iterator[Placement]:
@@ -878,7 +878,12 @@ class Aftermath:
                 yield from extend({**restarts, left[0].name: node}, left[1:], out)
             yield from extend(restarts, left[1:], [*out, left[0]])
 
-        return extend({}, sorted(vms, key=lambda vm: -vm.memory), [])
+        return extend({}, sorted(vms, key=lambda vm: -takes(vm)), [])
+
+
+def takes(vm: VM) -> int:
+    """What a VM takes on a node, in MiB: the hypervisor adds the overhead to its memory."""
+    return vm.memory + vm.overhead
 
 
 def _sum(*vectors: Vector) -> Vector:

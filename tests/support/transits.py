@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 from itertools import combinations
 
-from tests.support.brute import Placement, World
+from tests.support.brute import Placement, World, takes
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Apart, NotOn, OnlyOn, Together
 
@@ -98,10 +98,10 @@ class Journey:
         return None
 
     def memory(self, vms: frozenset[str]) -> int:
-        return sum(self.world.vms[vm].memory for vm in vms)
+        return sum(takes(self.world.vms[vm]) for vm in vms)
 
     def direct(self) -> int:
-        return sum(self.world.vms[vm].memory for vm in self.now if self.now[vm] != self.final[vm])
+        return sum(takes(self.world.vms[vm]) for vm in self.now if self.now[vm] != self.final[vm])
 
     def least_exposed(self, parallel: int | None = None) -> int | None:
         """The fewest steps after which some failure is not survived, each party going straight to its goal; None: no way."""
@@ -131,9 +131,9 @@ def replay(cluster, plan, final, *, parallel=None, parallel_per_node=None) -> No
         moving = [m.vm for m in step.migrations]
         assert len(set(moving)) == len(moving)
         for m in step.migrations:
-            assert (at[m.vm], world.vms[m.vm].memory, m.step) == (m.source, m.memory, step.number)
+            assert (at[m.vm], takes(world.vms[m.vm]), m.step) == (m.source, m.memory, step.number)
             assert m.destination != m.source
-        assert all(start.vm not in at and start.memory == world.vms[start.vm].memory for start in step.starts)
+        assert all(start.vm not in at and start.memory == takes(world.vms[start.vm]) for start in step.starts)
         arriving = [(m.vm, m.destination) for m in step.migrations] + [(start.vm, start.node) for start in step.starts]
         assert journey.possible(at, arriving)
         _within(journey, step, parallel, parallel_per_node)

@@ -9,7 +9,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.brute import Failure, World
+from tests.support.brute import Failure, World, takes
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Tag, Together
 from vmplace.model.guarantee import Guarantee
@@ -22,6 +22,7 @@ EVERYTHING = {
     "resources": True,
     "evictable": True,
     "targets": True,
+    "overhead": True,
     "restart": ("planned", "any-order"),
     "policies": True,
     "sequences": ("at-once", "sequential"),
@@ -441,7 +442,7 @@ class Naive:
         )
 
     def amount(self, vm, resource):
-        return self.w.vms[vm].memory if resource is None else self.w.vms[vm].resources.get(resource, 0)
+        return takes(self.w.vms[vm]) if resource is None else self.w.vms[vm].resources.get(resource, 0)
 
     def keeps(self, restarts):
         for rule in self.cluster.rules:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 
 import vmplace
-from tests.support.brute import World
+from tests.support.brute import World, takes
 from tests.whole.test_properties import Law, asked, charged
 from vmplace.testing import clusters
 
@@ -24,6 +24,7 @@ FEATURES: Mapping[str, Mapping[str, Any]] = {
     "resources": {"resources": True},
     "evictable": {"evictable": True},
     "targets": {"targets": True},
+    "overhead": {"overhead": True, "targets": True},
     "any-order": {"restart": ("any-order",), "failures": (1, 1, 1, 2), "domains": True},
     "policies": {"policies": True, "failures": (1, 1, 2)},
     "quorum": {"failures": (1, 1, 2, 3), "domains": True, "quorums": True},
@@ -39,6 +40,7 @@ FEATURES: Mapping[str, Mapping[str, Any]] = {
         "restart": ("planned", "any-order"),
         "sequences": ("at-once", "at-once", "sequential"),
         "quorums": True,
+        "overhead": True,
     },
 }
 
@@ -58,7 +60,7 @@ def check_agrees(cluster: Any) -> None:
     for key, loss in truth.losses.items():
         assert world.vector([world.vms[name] for name in missing.get(key, ())]) == loss
         assert world.plan_holds(world.now, key, report.failover[key])
-        assert report.scenarios[key].displaced == sum(vm.memory for vm in world.displaced(world.now, key))
+        assert report.scenarios[key].displaced == sum(takes(vm) for vm in world.displaced(world.now, key))
 
 
 def placement_is_sound(cluster: Any, options: dict[str, Any], method: str, best_effort: bool) -> None:
@@ -92,7 +94,7 @@ def drawn(feature: str, placed: Any) -> st.SearchStrategy[Any]:
     return clusters(max_nodes=4, max_vms=5, placed=placed, **FEATURES[feature])
 
 
-CONCLUSIVE = ("several", "quorum", "domains", "resources", "evictable", "targets")
+CONCLUSIVE = ("several", "quorum", "domains", "resources", "evictable", "targets", "overhead")
 LAWS = {
     **{f"check-{name}": Law(check_agrees, 20, {"cluster": drawn(name, "all")}) for name in FEATURES},
     **{

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import vmplace
-from tests.support.brute import Best, World
+from tests.support.brute import Best, World, takes
 from tests.support.transits import replay
 from vmplace.testing import clusters
 
@@ -199,7 +199,7 @@ def assert_valued(solution: Any, world: World, node_of: Mapping[str, str], best:
 
 
 def assert_written(solution: Any, world: World, node_of: Mapping[str, str]) -> None:
-    moved = {vm.name: (world.now[vm.name], node_of[vm.name], vm.memory) for vm in world.moved(node_of)}
+    moved = {vm.name: (world.now[vm.name], node_of[vm.name], takes(vm)) for vm in world.moved(node_of)}
     ways: dict[str, tuple[str, str, int]] = {}
     for m in solution.migrations:  # who stops over has several, one after the other
         source, here, _ = ways.get(m.vm, (m.source, m.source, m.memory))
@@ -225,7 +225,7 @@ def check_agrees_with_brute_force(cluster: Any) -> None:
         f: "unsafe" if any(loss) else "safe" for f, loss in truth.losses.items()
     }
     for failed, scenario in report.scenarios.items():
-        assert scenario.displaced == sum(vm.memory for vm in world.displaced(world.now, failed))
+        assert scenario.displaced == sum(takes(vm) for vm in world.displaced(world.now, failed))
     assert {pool: status.value for pool, status in report.pools.items()} == truth.pools
     assert set(report.waiting) == truth.waiting
     assert {v.subject for v in report.violations if v.kind == "overfull"} == truth.overfull

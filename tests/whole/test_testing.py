@@ -96,6 +96,7 @@ POLICIES = {**PLAIN, "policies": True}
 IN_TURN = {**TWO, "sequences": ("sequential",)}
 
 ASKED_FOR = {
+    "overhead": ({"overhead": True}, lambda c: any(vm.overhead > vm.memory for vm in c.vms)),
     "two fail, exact fit": (TWO, full_to_the_last),
     "two fail, survived": (TWO, lambda c: fails(c) and not loses(c)),
     "one may fail, not two": (TWO, lambda c: loses(c) and not loses(asking(c, failures=1))),

@@ -109,7 +109,7 @@ class ChangingCluster:
         stays = vm is not None and vm.node == wanted.node
         if wanted.node is None or not wanted.running or (stays and self.ledger.waits(wanted)):
             return True
-        return vm is not None and stays and self.monotone and wanted.memory <= vm.memory
+        return vm is not None and stays and self.monotone and wanted.charged <= vm.charged
 
     def _weigh(self, vm: VM | None, wanted: VM, budget: Budget) -> tuple[Rejection, int, str]:
         """What speaks against a VM as wanted, what is free there, and which failure is to blame."""
@@ -120,7 +120,7 @@ class ChangingCluster:
             cluster, place = self.ledger.with_vm(wanted)
             names = list(self.ledger.nodes)
             was, index = None if host is None else names.index(host), names.index(node)
-            smaller = vm is not None and wanted.memory <= vm.memory
+            smaller = vm is not None and wanted.charged <= vm.charged
             return RecheckedVM(cluster, place, self._defects_now(budget), was, waits, smaller).weigh(index, budget)
         if host is None:
             return self.live.weigh(wanted, node, waits=waits, stays=False, budget=budget)

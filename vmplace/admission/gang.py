@@ -20,7 +20,7 @@ def start_together(state: ChangingCluster, vms: Sequence[VM], budget: Budget, *,
 
     With `keep` they stay there.
     """
-    order = sorted(range(len(vms)), key=lambda i: -vms[i].memory)
+    order = sorted(range(len(vms)), key=lambda i: -vms[i].charged)
     placed: list[VM] = []
     status = _assigned(state, [vms[i] for i in order], placed, set(), budget, keep=keep)
     first = vms[0].name
@@ -73,7 +73,7 @@ def _likeness(state: ChangingCluster, placed: Sequence[VM]) -> frozenset[Any]:
     """What VMs take of which nodes; without their names, unless rules may name them."""
     named = state.ruled
     alike = Counter(
-        (vm.node, vm.name if named else "", vm.memory, vm.priority, vm.protected, vm.evictable, *sorted(vm.resources.items()))
+        (vm.node, vm.name if named else "", vm.charged, vm.priority, vm.protected, vm.evictable, *sorted(vm.resources.items()))
         for vm in placed
     )
     return frozenset(alike.items())

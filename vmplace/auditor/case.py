@@ -110,7 +110,7 @@ class Case:
     @cached_property
     def memory(self) -> Resource:
         """The resource that there always is."""
-        return self._resource("", self.vm.memory, np.append(self.node.usable, 0))
+        return self._resource("", self.vm.memory + self.vm.overhead, np.append(self.node.usable, 0))
 
     @cached_property
     def resources(self) -> list[Resource]:

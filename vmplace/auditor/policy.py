@@ -89,7 +89,7 @@ def _in_order(case: Case, vms: list[int]) -> list[int]:
     """The VMs in the order of the policy; ties in document order."""
     order = case.cluster.guarantee.order
     if order == "largest-first":
-        return sorted(vms, key=lambda v: -int(case.vm.memory[v]))
+        return sorted(vms, key=lambda v: -int(case.memory.demand[v]))
     if order == "priority":
         return sorted(vms, key=lambda v: -int(case.vm.priority[v]))
     return vms

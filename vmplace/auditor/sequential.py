@@ -143,7 +143,7 @@ class _Sequence:
     def _outcomes(self, failure: Failure) -> Iterator[dict[int, int]]:
         """The ways in which all that must restart do; in any order others may do so too."""
         vms = failure.musts if self.planned else failure.displaced.tolist()
-        order = sorted(vms, key=lambda v: (-int(self.case.vm.memory[v]), self.kind[v]))
+        order = sorted(vms, key=lambda v: (-int(self.case.memory.demand[v]), self.kind[v]))
         yield from self._extend(failure, order, {}, failure.free)
 
     def _extend(self, failure: Failure, vms: list[int], restarts: dict[int, int], free: IntArray) -> Iterator[dict[int, int]]:

@@ -61,7 +61,7 @@ def _refuse_tag(index: int, rule: Rule, kinds: Sequence[Node], vm: str) -> None:
 
 def _grown(vms: VMColumns, growth: Fraction) -> VMColumns:
     """With copies of the largest, the second largest, ..., each time the share of those so far, rounded up, grows by one."""
-    order, copied, copies = np.argsort(-vms.memory, kind="stable").tolist(), 0, []
+    order, copied, copies = np.argsort(-vms.charged, kind="stable").tolist(), 0, []
     for number, index in enumerate(order if growth else (), start=1):
         more = ceil(growth * number) - copied
         copied += more

@@ -15,6 +15,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Node
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.references import resolve
+from vmplace.model.text import with_overhead
 from vmplace.model.units import MAX_MEMORY, spell_memory
 from vmplace.model.what_if import waiting
 from vmplace.results.placement import Solution
@@ -122,7 +123,7 @@ def more_nodes(oracle: RemedyOracle) -> Iterator[Remedy]:
 
 def _more_in(pool: str, oracle: RemedyOracle) -> Iterator[Remedy]:
     cluster, share = oracle.cluster, 1 - oracle.cluster.guarantee.headroom
-    memory = cluster.vms.memory[cluster.vms.pool.are(pool)]
+    memory = cluster.vms.charged[cluster.vms.pool.are(pool)]
     if not len(memory):
         return
     hosts = [node for node in cluster.nodes if node.pool == pool]
@@ -181,7 +182,7 @@ def one_vm_less(oracle: RemedyOracle, suspects: Collection[str], core: Collectio
         if not oracle.helps(gone):
             continue
         vm = oracle.cluster.vms[index]
-        costs: dict[str, Any] = {"given_up": (vm.name,), "forgone": vm.memory}
+        costs: dict[str, Any] = {"given_up": (vm.name,), "forgone": vm.charged}
         if vm.protected and not vm.evictable and not waiting(oracle.cluster)[index]:
             eased = variants.unprotected(oracle.names, [index])
             if oracle.helps(eased):
@@ -206,7 +207,7 @@ def fewer_vms(oracle: RemedyOracle, lost: Collection[str], solution: Solution | 
         ``unprotect`` or ``stop``.
     """
     cluster = oracle.cluster
-    memory, names, pools = cluster.vms.memory, cluster.vms.names, cluster.vms.pool
+    memory, names, pools = cluster.vms.charged, cluster.vms.names, cluster.vms.pool
     mine = (i for i, name in enumerate(names) if name in lost and oracle.concerns(pools[i]))
     chosen = sorted(mine, key=lambda i: (-int(memory[i]), i))
     give_up, say = (variants.unprotected, _stay_down) if kind == "unprotect" else (variants.stopped, _shut_down)
@@ -275,7 +276,7 @@ def _shut_down(cluster: Cluster, vms: Collection[int]) -> str:
 
 def _named(cluster: Cluster, vms: Collection[int]) -> str:
     columns = cluster.vms
-    each = [f"{columns.names[i]} ({spell_memory(int(columns.memory[i]))})" for i in vms]
+    each = [f"{columns.names[i]} ({with_overhead(int(columns.charged[i]), int(columns.overhead[i]))})" for i in vms]
     if len(each) > _NAMED:
         return f"{', '.join(each[:_NAMED])} and {len(each) - _NAMED} more VMs"
     return each[0] if len(each) == 1 else f"{', '.join(each[:-1])} and {each[-1]}"

@@ -116,7 +116,7 @@ def unprotected(names: Names, vms: Collection[int]) -> Variant:
 def shrunk(names: Names, vm: int, memory: int) -> Variant:
     """A VM of less memory."""
     demand = names.problem.demand.copy()
-    demand[names.problem.original == vm, 0] = memory
+    demand[names.problem.original == vm, 0] = memory + names.cluster.vms.overhead[vm]
     return Variant(names, evolve(names.problem, demand=demand), lambda: what_if.with_vms(names.cluster, {vm: {"memory": memory}}))
 
 

@@ -288,6 +288,13 @@ class VMColumns(_Columns[VM]):
             meta=Labels.of([vm.meta for vm in held]),
         )
 
+    @property
+    def charged(self) -> IntArray:
+        """What each takes on a node: its memory and the overhead, in MiB, shape (n_vms,)."""
+        if self.overhead.strides == (0,) and not self.overhead[:1].any():
+            return self.memory
+        return self.memory + self.overhead
+
     def on(self, node_names: Sequence[str]) -> "VMColumns":
         """The VMs with indices into other nodes' names; those whose node is not among these have none."""
         if self.node_names is node_names:

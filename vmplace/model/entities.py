@@ -197,6 +197,11 @@ class VM(Described):
     home: str | None = field(default=None, converter=parse_optional_name, kw_only=True)
     used: int | None = field(default=None, converter=parse_optional_memory, kw_only=True)
 
+    @property
+    def charged(self) -> int:
+        """What it takes on a node: its memory and the overhead, in MiB."""
+        return self.memory + self.overhead
+
 
 @frozen(field_transformer=name_places)
 class Tag:

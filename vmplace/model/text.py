@@ -1,6 +1,6 @@
 """Text and figures for people: names made safe to print, amounts of memory, counted nouns."""
 
-__all__ = ["counted", "printable", "readable"]
+__all__ = ["counted", "printable", "readable", "with_overhead"]
 
 
 def printable(text: str, encoding: str | None = None) -> str:
@@ -23,6 +23,11 @@ def readable(mib: int) -> str:
     if abs(mib) < 1024:
         return f"{mib} MiB"
     return f"{_two_digits(mib / 1024)} GiB" if abs(mib) < 10 * 1024**2 else f"{_two_digits(mib / 1024**2)} TiB"
+
+
+def with_overhead(charged: int, overhead: int) -> str:
+    """What a VM takes, and how much of it the hypervisor adds: ``"8.25 GiB, 256 MiB of it overhead"``."""
+    return f"{readable(charged)}, {readable(overhead)} of it overhead" if overhead else readable(charged)
 
 
 def counted(number: int, noun: str) -> str:

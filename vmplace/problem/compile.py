@@ -126,9 +126,9 @@ def capacities(cluster: Cluster, nodes: NodeColumns, resources: tuple[str, ...])
 
 def _demand(vms: VMColumns, resources: tuple[str, ...]) -> IntArray:
     if not resources:
-        return vms.memory[:, None]
+        return vms.charged[:, None]
     amounts, none = vms.amounts(), np.broadcast_to(np.int64(0), len(vms))
-    return np.column_stack([vms.memory, *(amounts.get(name, none) for name in resources)])
+    return np.column_stack([vms.charged, *(amounts.get(name, none) for name in resources)])
 
 
 def _compiled_rules(

@@ -70,7 +70,7 @@ class Problem:
     pool, unit
         Pool of each node, and which nodes fail as one: those of one number; numbered as they come, shape (n_nodes,).
     demand
-        Shape (n_vms, n_resources), in the order of `capacity`.
+        Shape (n_vms, n_resources), in the order of `capacity`; memory with the overhead.
     node_of
         Node of each VM now, -1 if it waits, shape (n_vms,).
     protected

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack
-from vmplace.model.text import readable
+from vmplace.model.text import readable, with_overhead
 from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Screen
 from vmplace.results.values import Status
 
@@ -111,9 +111,10 @@ def _guilty(blame: Blame, found: Explanation, screen: Screen) -> str:
 def _sized(vms: Sequence[str], found: Explanation) -> list[str]:
     """VMs with their memory."""
     wanted = set(vms)
-    columns = zip(found.cluster.vms.names, found.cluster.vms.memory.tolist(), strict=True)
-    memory = {name: mib for name, mib in columns if name in wanted}
-    return [f"{vm} ({readable(memory[vm])})" for vm in vms]
+    held = found.cluster.vms
+    columns = zip(held.names, held.charged.tolist(), held.overhead.tolist(), strict=True)
+    memory = {name: with_overhead(charged, overhead) for name, charged, overhead in columns if name in wanted}
+    return [f"{vm} ({memory[vm]})" for vm in vms]
 
 
 def _share(minimal: bool, count: int, right: str) -> str:

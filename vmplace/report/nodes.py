@@ -22,7 +22,7 @@ _MANY_NODES = 40
 _WORST_NODES = 20
 _BAR = 20
 _LEAST_NAME, _LEAST_FATE = 8, 13
-_DISPENSABLE = ("Load", "Usable", "VMs", "Used", "Pool", "State", "Free")
+_DISPENSABLE = ("Overhead", "Load", "Usable", "VMs", "Used", "Pool", "State", "Free")
 """Columns that may be dropped, the least important first."""
 
 _FATE = {"node": "If it fails", "domain": "If its domain fails"}
@@ -41,6 +41,7 @@ class Figures:
     waited: npt.NDArray[np.bool_]
     usable: IntArray
     load: IntArray
+    overhead: IntArray
     hosted: IntArray
 
     @classmethod
@@ -48,13 +49,14 @@ class Figures:
         nodes, vms, node_of = found.cluster.nodes, found.cluster.vms, found.node_of
         assert node_of is not None
         waited = _off(found)[vms.node] & vms.running
-        charged = (node_of >= 0) & vms.running
-        load = np.zeros(len(nodes), dtype=np.int64)
-        np.add.at(load, node_of[charged], vms.memory[charged])
-        arriving = charged & ~waited & ~_off(found)[vms.target] & (vms.target != node_of)
-        np.add.at(load, vms.target[arriving], vms.memory[arriving])
-        hosted = np.bincount(node_of[charged], minlength=len(nodes))
-        return cls(found, nodes.names, vms.names, vms.memory, node_of, waited, nodes.usable, load, hosted)
+        here = (node_of >= 0) & vms.running
+        arriving = here & ~waited & ~_off(found)[vms.target] & (vms.target != node_of)
+        load, overhead = (
+            _sums(node_of[here], amounts[here], len(nodes)) + _sums(vms.target[arriving], amounts[arriving], len(nodes))
+            for amounts in (vms.charged, vms.overhead)
+        )
+        hosted = np.bincount(node_of[here], minlength=len(nodes))
+        return cls(found, nodes.names, vms.names, vms.charged, node_of, waited, nodes.usable, load, overhead, hosted)
 
     @cached_property
     def states(self) -> Sequence[str]:
@@ -118,6 +120,12 @@ class Figures:
         return sorted(range(len(self.names)), key=lambda node: (rank.get(self.status(node), 2), -self.share(node)))  # type: ignore[arg-type]
 
 
+def _sums(nodes: IntArray, amounts: IntArray, count: int) -> IntArray:
+    total = np.zeros(count, dtype=np.int64)
+    np.add.at(total, nodes, amounts)
+    return total
+
+
 def _off(found: Report | Solution) -> npt.NDArray[np.bool_]:
     """Which nodes are offline; index -1, no node, reaches the last entry."""
     return np.append(found.cluster.nodes.state.are("offline"), True)
@@ -148,6 +156,8 @@ def _columns(view: Figures, nodes: Sequence[int], screen: Screen) -> list[Column
     figures = [view.figures(node) for node in nodes]
     for position, title in enumerate(("Used", "Usable", "Free", "Share", "VMs")):
         columns.append(Column(title, [Text(row[position]) for row in figures], "right"))
+    if view.overhead.any():
+        columns.insert(-4, Column("Overhead", [Text(readable(int(view.overhead[node]))) for node in nodes], "right"))
     if view.foretold:
         fates = [_fate(view, node, screen) for node in nodes]
         columns.append(Column(_FATE[view.found.cluster.guarantee.scope], fates, folds=_LEAST_FATE))

@@ -220,9 +220,9 @@ class Solution(_Placed):
             return MigrationPlan(status=Status.UNKNOWN, reason="none was asked for")
         vms, nodes = self.cluster.vms, self.cluster.nodes.names
         begun = np.flatnonzero(waiting(self.cluster) & vms.running & (self.node_of >= 0))
-        begun = begun[np.lexsort((begun, -vms.memory[begun], -vms.priority[begun]))]
+        begun = begun[np.lexsort((begun, -vms.charged[begun], -vms.priority[begun]))]
         steps = starting(
-            (int(vms.priority[vm]), Start(vms.names[vm], nodes[self.node_of[vm]], int(vms.memory[vm]))) for vm in begun.tolist()
+            (int(vms.priority[vm]), Start(vms.names[vm], nodes[self.node_of[vm]], int(vms.charged[vm]))) for vm in begun.tolist()
         )
         if steps:
             failures = tuple(dict.fromkeys(loss.scenario for loss in self.unprotected))

@@ -51,6 +51,9 @@ class Features:
     resources: bool
     evictable: bool
     targets: bool
+    overhead: bool
+    node_headroom: bool
+    max_vm: bool
 
 
 @frozen

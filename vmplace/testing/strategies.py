@@ -66,6 +66,9 @@ def clusters(
     resources: bool = False,
     evictable: bool = False,
     targets: bool = False,
+    overhead: bool = False,
+    node_headroom: bool = False,
+    max_vm: bool = False,
     restart: Sequence[str] = ("planned",),
     policies: bool = False,
     sequences: Sequence[str] = ("at-once",),
@@ -101,6 +104,10 @@ def clusters(
         Whether there may be further resources (one or two), with overcommit, some of them soft.
     evictable, targets
         Whether VMs may be evictable, or migrate to a target.
+    overhead
+        Whether VMs may have an overhead.
+    node_headroom, max_vm
+        Whether nodes may have a headroom of their own, or limit the size of VMs.
     restart
         What the guarantee's `restart` is drawn from.
     policies
@@ -134,6 +141,9 @@ def clusters(
         resources=resources,
         evictable=evictable,
         targets=targets,
+        overhead=overhead,
+        node_headroom=node_headroom,
+        max_vm=max_vm,
     )
     guarantees = {"failures": tuple(failures), "restart": tuple(restart), "sequence": tuple(sequences)}
     guarantees |= {"quorum": _QUORUMS} if quorums else {}
@@ -142,7 +152,7 @@ def clusters(
 
 _QUORUMS = (None, "majority", 1, 2, 3)
 _FEATURES = tuple(feature.name for feature in fields(Features))[4:]
-_ASKED_FOR = ("domains", "resources", "evictable", "targets")
+_ASKED_FOR = ("domains", "resources", "evictable", "targets", "overhead", "node_headroom", "max_vm")
 
 
 @st.composite
@@ -197,7 +207,17 @@ def _node(draw: Draw, features: Features, frame: Skeleton, amounts: Sequence[Amo
         domain=frame.domain_of[index],
         pool=frame.pool_of[index],
         resources={amount.name: amount.holdings[index] for amount in amounts if amount.holdings[index]},
+        headroom=draw(st.sampled_from((None, 0, 0.25, 1, 2))) if features.node_headroom and usable > 1 else None,
+        max_vm=_max_vm(draw, frame, amounts) if features.max_vm and frame.sizes and draw(st.booleans()) else {},
     )
+
+
+def _max_vm(draw: Draw, frame: Skeleton, amounts: Sequence[Amount]) -> dict[str, int]:
+    """Limits that some VM is just within, or just beyond."""
+    sizes = {"memory": frame.sizes, **{amount.name: amount.demands for amount in amounts}}
+    named = draw(st.lists(st.sampled_from(sorted(sizes)), min_size=1, unique=True))
+    least = {name: 1 if name == "memory" else 0 for name in named}
+    return {name: max(least[name], draw(st.sampled_from(sizes[name])) - draw(st.sampled_from((0, 0, 0, 1)))) for name in named}
 
 
 def _places(draw: Draw, features: Features, frame: Skeleton, free: list[int]) -> list[int | None]:
@@ -225,9 +245,10 @@ def _place(draw: Draw, way: str, home: int, pool: Sequence[int], free: Sequence[
 def _vm(draw: Draw, features: Features, frame: Skeleton, amounts: Sequence[Amount], index: int, place: int | None) -> VM:
     pool = frame.pool_of[frame.home[index]] if frame.pool_of else "default"
     target = frame.target[index] if place is not None else None
+    overhead = draw(st.integers(0, frame.sizes[index] - 1)) if features.overhead and draw(st.booleans()) else 0
     return VM(
         f"v{index}",
-        frame.sizes[index],
+        frame.sizes[index] - overhead,
         None if place is None else f"n{place}",
         target=None if target is None else f"n{target}",
         running=not (features.stopped and draw(one_in(8))),
@@ -237,6 +258,7 @@ def _vm(draw: Draw, features: Features, frame: Skeleton, amounts: Sequence[Amoun
         priority=draw(st.sampled_from((0, 0, 1, -1))) if features.priorities else 0,
         pool=pool,
         resources={amount.name: amount.demands[index] for amount in amounts if amount.demands[index]},
+        overhead=overhead,
     )
 
 

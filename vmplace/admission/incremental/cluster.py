@@ -130,7 +130,7 @@ class LiveCluster:
         """What speaks against a VM on a node of its pool, what is free there, and which failure is to blame."""
         pool, index = self._found(node)
         free = int(pool.state.usable[index] - pool.state.load[index])
-        told, failure = pool.fits(index, vm.memory, stays=stays), -1
+        told, failure = pool.fits(index, vm.charged, stays=stays), -1
         if told is Rejection.NOTHING:
             told, failure = pool.judge(index, _item(vm, waits=waits), budget=budget, before=before)
         return told, max(free, 0), self._parts[vm.pool].names[failure] if failure >= 0 else ""
@@ -139,13 +139,13 @@ class LiveCluster:
         """What is known of a VM on each node of its pool."""
         part = self._parts.get(vm.pool, _NOWHERE)
         pool, item = part.pool, _item(vm, waits=waits)
-        rejections = pool.rejections(vm.memory)
+        rejections = pool.rejections(vm.charged)
         rejections[rejections == Rejection.NOTHING] = Rejection.DOUBT
         known = Candidates(
             part.names,
-            vm.memory,
+            vm.charged,
             rejections,
-            scores(score, pool.state.free, pool.state.usable, vm.memory),
+            scores(score, pool.state.free, pool.state.usable, vm.charged),
             self._away(vm, len(rejections)),
             pool.state.free.copy(),
             np.full(len(rejections), -1, dtype=np.int64),
@@ -164,4 +164,4 @@ class LiveCluster:
 
 
 def _item(vm: VM, *, waits: bool = False) -> LiveVM:
-    return LiveVM(vm.memory, vm.priority, vm.protected, waits)
+    return LiveVM(vm.charged, vm.priority, vm.protected, waits)
