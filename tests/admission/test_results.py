@@ -25,7 +25,7 @@ def test_candidates_are_made_one_by_one():
         ("n3", "unknown", 5),
     ]
     assert FOUND[-1].node == FOUND[3:][0].node == "n3"
-    assert FOUND[1].reason == "if a failed, not every VM could restart as it can now"
+    assert FOUND[1].reason == "a failure of a is survived now, and would not be with this VM here"
     assert json.loads(json.dumps(FOUND.to_dict()))["candidates"][2]["reason"] == "n2 has 3 MiB free"
 
 
@@ -36,7 +36,7 @@ def test_nodes_of_other_pools_are_refused():
 
 
 def test_every_hindrance_has_a_sentence_and_a_verdict():
-    assert [h.status for h in Rejection] == [Status.ADMITTED, *[Status.REFUSED] * 7, Status.UNKNOWN]
+    assert [h.status for h in Rejection] == [Status.ADMITTED, *[Status.REFUSED] * 8, Status.UNKNOWN]
     assert all(bool(h.sentence("n0", 4, "n1")) is (h is not Rejection.NOTHING) for h in Rejection)
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 import vmplace
-from vmplace import VM, Admitter, Cluster, InputError, Node
+from vmplace import VM, Admitter, Cluster, ConflictError, InputError, Node
 
 CLUSTER = Cluster([Node(f"n{i}", 12) for i in range(3)], [VM("v0", 4, "n0"), VM("w", 4)])
 
@@ -23,14 +23,17 @@ def test_room_is_held_until_it_is_given_back():
     assert admitter.admit(VM("c", 8)).status == "refused"
     assert ticket.rollback()
     assert ticket.state == "rolled back"
-    assert not ticket.commit()
+    with pytest.raises(ConflictError, match="is rolled back: reserve again"):
+        ticket.commit()
     assert admitter.cluster == CLUSTER
 
 
 def test_what_is_committed_stays():
     admitter = Admitter(CLUSTER)
     ticket = admitter.reserve("w", node="n2")
-    assert ticket.commit()
+    ticket.commit()
+    with pytest.raises(ConflictError, match="is committed"):
+        ticket.commit()
     assert not ticket.rollback()
     assert (ticket.state, admitter.tickets) == ("committed", {})
     assert [vm.node for vm in admitter.cluster.vms] == ["n0", "n2"]
@@ -69,6 +72,26 @@ def test_a_node_that_fails_takes_down_only_what_ran_there():
     assert admitter.cluster.vms[1] == VM("off", 4, "n1", running=False)
 
 
+def test_who_waited_for_a_node_that_is_down_waits_for_it_again_unless_it_is_back():
+    for back in (False, True):
+        admitter = Admitter(CLUSTER)
+        admitter.fail("n0")
+        ticket = admitter.reserve("v0")
+        if back:
+            admitter.recover("n0")
+        ticket.rollback()
+        assert admitter.cluster.vms[0].node == (None if back else "n0")
+
+
+def test_a_name_that_was_removed_and_is_new_again_is_no_tickets():
+    admitter = Admitter(CLUSTER)
+    ticket = admitter.reserve(VM("a", 2), node="n0")
+    admitter.remove("a")
+    assert admitter.commit(VM("a", 3), "n0").admitted
+    ticket.rollback()
+    assert [vm.memory for vm in admitter.cluster.vms if vm.name == "a"] == [3]
+
+
 def test_a_ticket_expires():
     clock = Clock()
     admitter = Admitter(CLUSTER, clock=clock)
@@ -77,13 +100,17 @@ def test_a_ticket_expires():
     assert ticket.state == "held"
     clock.now += 1
     assert admitter.cluster == CLUSTER
-    assert (ticket.state, ticket.commit()) == ("expired", False)
+    assert ticket.state == "expired"
+    with pytest.raises(ConflictError, match="is expired"):
+        ticket.commit()
 
 
 def test_a_refused_ticket_holds_nothing():
     admitter = Admitter(CLUSTER)
     ticket = admitter.reserve(VM("a", 13))
-    assert (ticket.state, ticket.commit(), ticket.admission.status) == ("refused", False, "refused")
+    assert (ticket.state, ticket.admission.status) == ("refused", "refused")
+    with pytest.raises(ConflictError, match="is refused"):
+        ticket.commit()
     assert admitter.cluster == CLUSTER
 
 

@@ -15,26 +15,28 @@ def defects(*vms, budget=None, **options):
 
 def test_nothing_is_worse_than_itself():
     for vms in ((), (VM("a", 9, "n0"), VM("b", 9, "n1"), VM("c", 9, "n2"))):
-        assert defects(*vms).failure_worse(defects(*vms), {}, 0) == (False, ())
+        assert defects(*vms).failure_worse(defects(*vms), {}) == (False, ())
 
 
 def test_what_is_left_out_is_weighed_by_priority_then_memory():
     crowd = [VM("b", 6, "n1"), VM("c", 6, "n2")]
     low, high = defects(VM("a", 9, "n0"), *crowd), defects(VM("a", 5, "n0", priority=1), *crowd)
     safe = defects(VM("a", 4, "n0"), *crowd)
-    assert low.failure_worse(safe, {}, 0) == (True, (0,))
-    assert safe.failure_worse(low, {}, 0) == (False, ())
-    assert low.failure_worse(high, {}, 0)[0] is False
-    assert high.failure_worse(low, {}, 0)[0] is True
-    assert low.failure_worse(safe, {0: 9}, 0)[0] is False
-    assert low.failure_worse(safe, {0: 8}, 0)[0] is True
-    assert low.failure_worse(safe, {0: 9}, 1)[0] is True
+    assert low.failure_worse(safe, {}) == (True, (0,))
+    assert safe.failure_worse(low, {}) == (False, ())
+    assert low.failure_worse(high, {})[0] is False
+    assert high.failure_worse(low, {})[0] is True
+    assert low.failure_worse(safe, {0: {0: 9}})[0] is False
+    assert low.failure_worse(safe, {0: {0: 8}})[0] is True
+    assert low.failure_worse(safe, {1: {0: 9}})[0] is True
 
 
-def test_excess_is_worse():
-    overfull = defects(VM("a", 11, "n0", protected=False))
-    assert overfull.resource_worse(defects()) == 0
-    assert defects().resource_worse(overfull) is None
+def test_loads_are_told_by_the_names_of_resources():
+    vms = (VM("a", 4, "n0", resources={"x": 1, "z": 3}), VM("b", 5, "n0", resources={"z": 1}))
+    nodes = [Node("n0", 10, resources={"z": 9}), Node("n1", 10, resources={"x": 9})]
+    problem = compile_problem(Cluster(nodes, vms))
+    found = Defects.of(problem, problem.node_of, budget=Budget())
+    assert found.loads_of(("x", "y", "z")).tolist() == [[9, 1, 0, 4], [0, 0, 0, 0]]
 
 
 def test_what_is_unknown_is_doubtful():
@@ -43,9 +45,9 @@ def test_what_is_unknown_is_doubtful():
     hasty, sure = (Defects.of(problem, problem.node_of, budget=Budget(limit)) for limit in (0, None))
     empty = Defects.of(problem, problem.node_of * 0 - 1, budget=Budget())
     assert (hasty.known, sure.known, empty.known) == (False, True, True)
-    assert hasty.failure_worse(empty, {}, 0)[0] is None
-    assert sure.failure_worse(hasty, {}, 0)[0] is None
-    assert sure.failure_worse(empty, {}, 0)[0] is True
+    assert hasty.failure_worse(empty, {})[0] is None
+    assert sure.failure_worse(hasty, {})[0] is None
+    assert sure.failure_worse(empty, {})[0] is True
 
 
 def test_failures_in_turn_count_by_pool():
@@ -58,8 +60,8 @@ def test_failures_in_turn_count_by_pool():
     at_once = evolve(problem, guarantee=Guarantee(failures=2))
     before = Defects.of(at_once, problem.node_of, budget=Budget())
     assert not before.losses
-    assert now.failure_worse(before, {}, 0)[0] is True
-    assert now.failure_worse(now, {}, 0)[0] is False
+    assert now.failure_worse(before, {})[0] is True
+    assert now.failure_worse(now, {})[0] is False
 
 
 def test_a_higher_priority_counts_first():

@@ -1,110 +1,113 @@
-"""The oracle of admissions: a change is fine if a fresh check finds nothing worse after it than before."""
+"""The oracle of admissions, by enumeration: a change is fine if it fits and no failure ends worse than now.
+
+Judged by `World`, which shares no code with the admission. Any VM that is to restart and is down counts as left out in each
+failure of its pool, before the change and after it.
+"""
+
+from itertools import product
 
 from attrs import evolve
 
-import vmplace
-from tests.support.brute import takes
-from vmplace.model.references import resolve
-from vmplace.problem.compile import compile_problem
+from tests.support.brute import World
 
 WORD = {"admitted": True, "refused": False, "unknown": None}
 
 
-def after(cluster, vm):
-    """The cluster with a VM as given."""
-    if any(other.name == vm.name for other in cluster.vms):
-        return evolve(cluster, vms=[vm if other.name == vm.name else other for other in cluster.vms])
-    return evolve(cluster, vms=[*cluster.vms, vm])
+def after(cluster, *vms):
+    """The cluster with some VMs as given."""
+    changed = {vm.name: vm for vm in vms}
+    kept = [changed.pop(vm.name, vm) for vm in cluster.vms]
+    return evolve(cluster, vms=[*kept, *changed.values()])
 
 
-def allowed_nodes(cluster, vm):
-    """Node by node whether a new VM may start there; None where a fresh check cannot tell."""
-    return {node.name: allowed(cluster, None, evolve(vm, node=node.name)) for node in cluster.nodes}
+def started(vm, node):
+    return evolve(vm, node=node, target=None, running=True)
 
 
-def allowed(cluster, old, new):
-    """Whether a VM may become what it is to be (None before: it is new)."""
-    states = {node.name: node.state for node in cluster.nodes}
-    node = next(node for node in cluster.nodes if node.name == new.node)
-    waits = old is not None and old.running and (old.node is None or states[old.node] == "offline")
-    runs = old is not None and old.running and not waits
-    stays = runs and old.node == new.node
-    if node.pool != new.pool or (node.state != "online" and not stays):
+def contradictory(cluster, *vms):
+    """Whether rules exclude these VMs from all nodes, whatever their sizes: such a cluster cannot be made."""
+    try:
+        after(cluster, *vms)
+    except ValueError:
+        return True
+    return False
+
+
+def assignments(cluster, vms):
+    """All ways to start VMs, each a node per VM, that are fine."""
+    names = [node.name for node in cluster.nodes]
+    if contradictory(cluster, *(evolve(vm, node=None, target=None, running=True) for vm in vms)):
+        return []
+    ways = product(names, repeat=len(vms))
+    return [way for way in ways if allowed(cluster, *map(started, vms, way))]
+
+
+def allowed(cluster, *changed):
+    """Whether some VMs may become what they are to be."""
+    before = World(cluster)
+    if contradictory(cluster, *changed) or not all(_seated(before, vm) for vm in changed):
         return False
-    then = after(cluster, new)
-    if not (stays and takes(new) <= takes(old)) and not _fits(then, new, stays):
-        return False
-    credit = (new.pool, {new.priority: takes(new)}) if waits and new.protected and not new.evictable else ("", {})
-    return no_worse(cluster, then, credit)
+    then = World(after(cluster, *changed))
+    return _fits(before, then) and _rules_kept(before, then) and _no_failure_worse(before, then, changed)
 
 
-def _fits(cluster, vm, stays):
-    problem, index = compile_problem(cluster), [node.name for node in cluster.nodes].index(vm.node)
-    load = problem.loads(problem.node_of)[index].tolist()
-    demands = [vm.resources.get(name, 0) for name in problem.resources]
-    short = any(n and used > most for n, used, most in zip(demands, load[1:], problem.capacity[index, 1:].tolist(), strict=True))
-    return load[0] <= problem.limit[index] and (stays or not short)
+def _seated(before, vm):
+    """Whether a VM is in its pool, on a node that takes VMs or has it already."""
+    node = before.nodes[vm.node]
+    return node.pool == vm.pool and (node.state == "online" or (node.state != "offline" and before.now.get(vm.name) == node.name))
 
 
-def no_worse(before, then, credit=("", {})):
-    """Whether a cluster is no worse than another; None where a fresh check cannot tell."""
-    earlier, later = vmplace.check(before), vmplace.check(then)
-    for report in (earlier, later):
-        if any(not lost.minimal for lost in report.unprotected) or "unknown" in report.pools.values():
-            return None
-    if (_excess(then) > _excess(before)).any():
-        return False
-    broken, was = _broken(then), _broken(before)
-    if any(broken[rule] > was.get(rule, 0) for rule in broken):
-        return False
-    pools = _pools(before)
-    lost, then_lost = _losses(earlier), _losses(later)
-    for scenario, now in then_lost.items():
-        most = dict(lost.get(scenario, {}))
-        if pools.get(scenario.split("+")[0]) == credit[0]:
-            most = {rank: most.get(rank, 0) + credit[1].get(rank, 0) for rank in {*most, *credit[1]}}
-        ranks = sorted({*now, *most}, reverse=True)
-        if [now.get(rank, 0) for rank in ranks] > [most.get(rank, 0) for rank in ranks]:
-            return False
+def _fits(before, then):
+    for resource in then.resources:
+        was, now = (world.loads(world.now, resource) for world in (before, then))
+        for node in then.nodes:
+            most = min(then.capacity(node, headroom, resource) for headroom in (False, True))
+            if now[node] > max(most, was[node]):
+                return False
     return True
 
 
-def _losses(report):
-    vms = {vm.name: vm for vm in report.cluster.vms}
-    found = {}
-    for lost in report.unprotected:
-        by_rank = found.setdefault(lost.scenario, {})
-        for name in lost.vms:
-            by_rank[vms[name].priority] = by_rank.get(vms[name].priority, 0) + takes(vms[name])
-    return found
+def _rules_kept(before, then):
+    return all(_broken(then, bound) <= _broken(before, was) for bound, was in zip(then.rules, before.rules, strict=True))
 
 
-def _pools(cluster):
-    domains = cluster.guarantee.scope == "domain"
-    return {(node.domain if domains and node.domain else node.name): node.pool for node in cluster.nodes}
+def _broken(world, bound):
+    """How far a rule is broken."""
+    homes = [world.now[vm] for vm in bound.vms if vm in world.now]
+    if not bound.rule.must:
+        return 0
+    if bound.rule.kind == "apart":
+        places = [bound.place_of[home] for home in homes]
+        return sum(places[i] == places[j] for i in range(len(places)) for j in range(i))
+    if bound.rule.kind == "together":
+        return max(0, len(set(homes)) - 1)
+    return sum((home in bound.nodes) is not (bound.rule.kind == "only-on") for home in homes)
 
 
-def _excess(cluster):
-    problem = compile_problem(cluster)
-    return (problem.loads(problem.node_of) - problem.capacity).clip(0)
+def _no_failure_worse(before, then, changed):
+    then.priorities = before.priorities = sorted({*before.priorities, *then.priorities}, reverse=True)
+    was, now = ({key: _ends(world, key) for key in world.scenarios(world.now)} for world in (before, then))
+    for key, ends in now.items():
+        for pool, loss in ends.items():
+            if loss > was.get(key, {}).get(pool, _down(before, pool)):
+                return False
+    up = {vm.pool for vm in changed if vm.name in before.vms and _is_down(before, before.vms[vm.name])}
+    bad = up | before.bad_pools(before.now)
+    return all(pool in bad or then.survives_in_turn(then.now, pool) for pool in then.hosts(then.now))
 
 
-def _broken(cluster):
-    """How far each must-rule is broken."""
-    states = {node.name: node.state for node in cluster.nodes}
-    domain = {node.name: node.domain or ("alone", node.name) for node in cluster.nodes}
-    host = {vm.name: vm.node for vm in cluster.vms if vm.running and vm.node and states[vm.node] != "offline"}
-    found = {}
-    for index, rule in enumerate(cluster.rules):
-        members = [name for name in resolve(rule.vms, cluster.vms) if name in host]
-        if not rule.must:
-            continue
-        if rule.kind == "apart":
-            places = [domain[host[name]] if rule.scope == "domain" else host[name] for name in members]
-            found[index] = sum(places[i] == places[j] for i in range(len(places)) for j in range(i))
-        elif rule.kind == "together":
-            found[index] = max(0, len({host[name] for name in members}) - 1)
-        else:
-            nodes = set(resolve(rule.nodes, cluster.nodes))
-            found[index] = sum((host[name] in nodes) is not (rule.kind == "only-on") for name in members)
-    return found
+def _ends(world, key):
+    """What a failure leaves without a restart in each pool that it strikes, those that are down among it."""
+    return {
+        part.pool: tuple(map(sum, zip(world.loss(world.now, part), _down(world, part.pool), strict=True)))
+        for part in world.failures(world.now)[key]
+    }
+
+
+def _down(world, pool):
+    return world.vector([vm for vm in world.cluster.vms if vm.pool == pool and _is_down(world, vm)])
+
+
+def _is_down(world, vm):
+    """Whether a VM that is to restart wherever it can does not run."""
+    return world.waits(vm) and vm.protected and not vm.evictable

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from attrs import evolve
 
 from vmplace.admission.admitter import Admitter
-from vmplace.admission.cluster import Asked, Ledger
+from vmplace.admission.cluster import Asked, Ledger, started
 from vmplace.admission.results import Admission
 from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
@@ -37,7 +37,7 @@ def admit(
     cluster
         What runs.
     vm
-        New VMs, or names of VMs of the cluster that wait; of several, all are admitted or none.
+        New VMs, or names of VMs of the cluster that wait or are stopped; of several, all are admitted or none.
     make_room
         Where they may not as things stand: find the least memory to migrate so that they may, in a cluster that is safe then.
     score
@@ -77,5 +77,5 @@ def applied(cluster: Cluster, vms: Sequence[VM], admission: Admission) -> Cluste
     for migration in admission.migrations:
         ledger.put(evolve(ledger.vm(migration.vm), node=migration.destination))
     for vm in vms:
-        ledger.put(evolve(vm, node=admission.placement[vm.name], running=True))
+        ledger.put(started(vm, admission.placement[vm.name]))
     return ledger.cluster

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve
 
 from vmplace.admission.candidates import SCORES
-from vmplace.admission.cluster import Asked, ChangingCluster
+from vmplace.admission.cluster import Asked, ChangingCluster, started
 from vmplace.admission.gang import start_together
 from vmplace.admission.make_room import room_made
 from vmplace.admission.results import Admission, Candidates
@@ -19,6 +19,7 @@ from vmplace.formats.document import dump, load
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_seconds, parse_state
 from vmplace.model.door import door
+from vmplace.model.entities import VM
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.kinds import a_function, a_text
 from vmplace.model.units import short
@@ -106,7 +107,7 @@ class Admitter:
         Parameters
         ----------
         vms
-            One or several: new ones, or names of VMs of the cluster that wait.
+            One or several: new ones, or names of VMs of the cluster that wait or are stopped.
         make_room
             Where they may not as things stand: find the least memory to migrate so that they may, in a cluster that is safe then.
         time_limit, progress, cancel
@@ -114,8 +115,10 @@ class Admitter:
 
         Raises
         ------
-        InputError
-            (a ValueError) for a VM that runs already, or that has a node.
+        NotFoundError
+            (an InputError) for an unknown name of a VM.
+        ConflictError
+            (an InputError) for a VM that runs already, or a new one that has a node or whose name is taken.
         """
         with self._call(time_limit, progress, cancel) as budget:
             wanted = self._ledger.wanted(vms)
@@ -147,28 +150,36 @@ class Admitter:
 
     @door()
     def commit(self, vm: Asked, node: str, *, force: bool = False, time_limit: float | None = None) -> Admission:
-        """Start a VM on a node, unless that makes anything worse; raises InputError for an unknown node or a VM that runs.
+        """Start a VM on a node, unless that makes anything worse.
 
         Parameters
         ----------
         vm
-            A new one, or the name of one that waits.
+            A new one, or the name of one that waits or is stopped.
         node
             Where.
         force
             It has happened: it is not refused.
         time_limit
             Seconds; by default the admitter's.
+
+        Raises
+        ------
+        NotFoundError
+            (an InputError) for an unknown node, or an unknown name of a VM.
+        ConflictError
+            (an InputError) for a VM that runs already, or a new one whose name is taken.
         """
         with self._call(time_limit) as budget:
             (wanted,) = self._ledger.wanted(vm)
-            return self._state.settle(wanted, evolve(wanted, node=node, running=True), budget, force)
+            return self._started(wanted, node, budget, force)
 
     def remove(self, name: str) -> None:
-        """A VM is gone; raises InputError for an unknown name."""
+        """A VM is gone; raises NotFoundError (an InputError) for an unknown name."""
         with self._call(None):
             self._ledger.vm(name)
             self._state.replace(name, None)
+            self._tickets.release(name)
 
     @door()
     def move(self, name: str, node: str, *, force: bool = False, time_limit: float | None = None) -> Admission:
@@ -178,33 +189,43 @@ class Admitter:
         """
         with self._call(time_limit) as budget:
             vm = self._ledger.vm(name)
+            if self._ledger.waits(vm):
+                return self._started(vm, node, budget, force)
             if not (force or vm.movable or vm.node == node) and self._ledger.host(vm) is not None:
                 self._ledger.node(node)
-                return Admission(Status.REFUSED, name, reason=f"{name} is not movable")
-            return self._state.settle(vm, evolve(vm, node=node, target=None), budget, force)
+                return Admission(Status.REFUSED, name, reason=f"{name} is not movable: stop it and start it there")
+            found = self._state.settle(vm, evolve(vm, node=node, target=None), budget, force)
+            if found.admitted and vm.node != node:
+                self._tickets.release(name)
+            return found
 
     @door()
     def resize(self, name: str, memory: int | str, *, force: bool = False, time_limit: float | None = None) -> Admission:
         """Give a VM more or less memory (MiB, or a string), unless that makes anything worse; else as `commit`."""
         with self._call(time_limit) as budget:
             vm = self._ledger.vm(name)
-            return self._state.settle(vm, evolve(vm, memory=memory), budget, force)
+            idle = self._ledger.host(vm) is None
+            return self._state.settle(vm, evolve(vm, memory=memory), budget, force or idle)
 
     def fail(self, node: str) -> tuple[str, ...]:
-        """A node is down. Its VMs wait until they are started elsewhere, or it recovers; raises InputError for an unknown node.
+        """A node is down. Its VMs wait until they are started elsewhere, or it recovers; live migrations from and to it end.
 
         Returns
         -------
         tuple of str
             The names of the VMs that are down: for `admit` and `commit`.
+
+        Raises
+        ------
+        NotFoundError
+            (an InputError) for an unknown node.
         """
         with self._call(None):
             state = self._ledger.node(node).state
-            down = tuple(vm.name for vm in self._ledger.on(node) if vm.running)
             if state != "offline":
                 self._failed[node] = state
                 self._state.restate(node, "offline")
-            return down
+            return tuple(vm.name for vm in self._ledger.on(node) if self._ledger.waits(vm))
 
     def recover(self, node: str) -> None:
         """A node that is offline is back in the state it failed in, with the VMs that have not been started elsewhere."""
@@ -236,16 +257,26 @@ class Admitter:
         """
         with self._call(time_limit) as budget:
             wanted = self._ledger.wanted(vms)
-            known = [vm for vm in wanted if vm.name in self._ledger]
+            known = {vm.name: vm for vm in wanted if vm.name in self._ledger}
             if node is None:
                 found = start_together(self._state, wanted, budget, keep=True)
             elif len(wanted) == 1:
-                found = self._state.settle(wanted[0], evolve(wanted[0], node=node, running=True), budget, False)
+                found = self._started(wanted[0], node, budget)
             else:
                 raise InputError(
                     [Flaw("node", f"{short(node)} is for one VM, not for {len(wanted)}: leave it out", "contradiction")]
                 )
+            if found.admitted:
+                for name in known:
+                    self._tickets.release(name)
             return self._tickets.issue(found, expires_in, known)
+
+    def _started(self, vm: VM, node: str, budget: Budget, force: bool = False) -> Admission:
+        """Start a VM that is new, waits or is stopped."""
+        found = self._state.settle(vm if vm.name in self._ledger else None, started(vm, node), budget, force)
+        if found.admitted:
+            self._tickets.release(vm.name)
+        return found
 
     # Snapshots
 

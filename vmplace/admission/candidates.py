@@ -31,11 +31,11 @@ class CandidateSurvey:
     Parameters
     ----------
     known
-        What is known so far; its rejections and failures are changed in place.
+        What is known so far; its rejections and causes are changed in place.
     ask
-        Decides one node: its rejection and its failure.
+        Decides one node: its rejection and the cause.
     sift
-        Decides what it can of all nodes at once: the rejections, and the failures.
+        Decides what it can of all nodes at once: the rejections, and the causes.
     """
 
     known: Candidates
@@ -62,6 +62,12 @@ class CandidateSurvey:
             if rejections[index] == Rejection.NOTHING or (not budget.spent and self._asked(index)):
                 yield index
 
+    @property
+    def fitting(self) -> list[int]:
+        """The nodes that only a failure may speak against, the best first."""
+        open_ = (self.known.rejections == Rejection.DOUBT) | (self.known.rejections == Rejection.NOTHING)
+        return self._ordered(np.flatnonzero(open_))
+
     def decide(self, budget: Budget) -> None:
         """Tell of every node, as far as time allows."""
         self._sifted()
@@ -78,12 +84,12 @@ class CandidateSurvey:
         return ordered
 
     def _asked(self, index: int) -> bool:
-        self.known.rejections[index], self.known.failures[index] = self.ask(index)
+        self.known.rejections[index], self.known.causes[index] = self.ask(index)
         return bool(self.known.rejections[index] == Rejection.NOTHING)
 
     def _sifted(self, asked: int = -1) -> None:
         """Sift all nodes but one that was asked about."""
         if self.sift is not None:
             others = np.arange(len(self.known.rejections)) != asked
-            rejections, failures = self.sift()
-            self.known.rejections[others], self.known.failures[others] = rejections[others], failures[others]
+            rejections, causes = self.sift()
+            self.known.rejections[others], self.known.causes[others] = rejections[others], causes[others]

@@ -1,33 +1,57 @@
 """A cluster that changes, with its certificates: kept incrementally where memory alone binds, else certified anew."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 
 import numpy as np
-from attrs import evolve
+from attrs import evolve, frozen
 
 from vmplace.admission.candidates import CandidateSurvey
-from vmplace.admission.incremental.cluster import LiveCluster, bare
+from vmplace.admission.incremental.cluster import LiveCluster, Losses, bare
 from vmplace.admission.recheck import RecheckedVM
 from vmplace.admission.results import Admission, Rejection
 from vmplace.failover.check import check
-from vmplace.failover.regression import Defects
+from vmplace.failover.regression import Defects, LostMemory, added
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import VMColumns
 from vmplace.model.entities import VM, Node, Rule, Tag
 from vmplace.model.errors import Flaw, InputError, NotFoundError, error_of
 from vmplace.model.labels import Labels
 from vmplace.model.lookup import not_found
-from vmplace.model.units import short
+from vmplace.model.units import short, spell_memory
 from vmplace.problem.compile import compile_problem
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
-__all__ = ["ChangingCluster", "Ledger"]
+__all__ = ["Baseline", "ChangingCluster", "Ledger", "started"]
 
 
 Asked = VM | str
-"""A new VM, or the name of one of the cluster's that does not run."""
+"""A new VM, or the name of one of the cluster's that waits or is stopped."""
+
+
+def started(vm: VM, node: str | None = None) -> VM:
+    """A VM once it runs on a node: a live migration that it was in has ended."""
+    return evolve(vm, node=node, target=None, running=True)
+
+
+@frozen(eq=False)
+class Baseline:
+    """What is wrong before VMs are started: after all of them have been, no failure may end worse.
+
+    Parameters
+    ----------
+    credit
+        What each failure of a pool leaves out until they are: those of them that are down.
+    defects
+        What failures do now.
+    losses
+        The same where the cluster is live, the credit included; None where it is not, or where `defects` tells.
+    """
+
+    credit: Mapping[str, LostMemory]
+    defects: Defects | None
+    losses: Mapping[str, Losses] | None = None
 
 
 class ChangingCluster:
@@ -43,7 +67,7 @@ class ChangingCluster:
 
     def __init__(self, cluster: Cluster, score: str, *, budget: Budget) -> None:
         self.ledger = Ledger(cluster)
-        self.ruled = bool(cluster.rules)
+        self.interchangeable = not cluster.rules and cluster.guarantee.policy is None
         self._guarantee = cluster.guarantee
         self.live = LiveCluster.of(cluster, budget=budget)
         self._score = score
@@ -53,17 +77,55 @@ class ChangingCluster:
     def verdicts(self, budget: Budget) -> dict[str, Status]:
         """What would become of each failure now, by its name."""
         if self.live is not None:
-            return self.live.verdicts(budget=budget)
+            told = self.live.verdicts(budget=budget)
+            return {node: told[node] for node in self.ledger.nodes if node in told}
         report = check(self.ledger.cluster, time_limit=budget.left)
         return {name: scenario.status for name, scenario in report.scenarios.items()}
 
-    def survey(self, vm: VM, budget: Budget) -> CandidateSurvey:
-        """The survey of candidate nodes for a VM to start."""
-        waits = vm.name in self.ledger and self.ledger.waits(vm)
-        if self.live is not None and bare(vm):
-            return self.live.survey(vm, waits=waits, score=self._score, budget=budget)
-        cluster, place = self.ledger.with_vm(evolve(vm, node=None, target=None, running=True))
-        return RecheckedVM(cluster, place, self._defects_now(budget), None, waits).survey(self._score, budget)
+    @property
+    def monotone(self) -> bool:
+        """Whether one VM more never makes a failure easier: so it is where restarts are planned for each failure alone."""
+        asked = self._guarantee
+        in_turn = asked.sequence == "sequential" and asked.failures > 1
+        return asked.restart == "planned" and asked.policy is None and not in_turn
+
+    def baseline(self, vms: Sequence[VM], budget: Budget) -> Baseline | None:
+        """What is wrong before VMs are started; None where each of them in turn may be compared with what was before it."""
+        if len(vms) == 1:
+            return None
+        credit = self._credit(vms)
+        if self.live is None or not all(map(bare, vms)):
+            return Baseline(credit, self._defects_now(budget))
+        if not credit:
+            return None
+        return Baseline(credit, None, {pool: self.live.losses(pool, credit.get(pool), budget=budget) for pool in credit})
+
+    def _credit(self, vms: Iterable[VM | None]) -> dict[str, LostMemory]:
+        """What failures leave out because VMs are down, by pool."""
+        credit: dict[str, LostMemory] = {}
+        for vm in vms:
+            if vm is not None and vm.name in self.ledger and self.ledger.waits(vm) and vm.protected and not vm.evictable:
+                credit[vm.pool] = added(credit.get(vm.pool, {}), {vm.priority: vm.charged})
+        return credit
+
+    def survey(self, vm: VM, budget: Budget, since: Baseline | None = None) -> CandidateSurvey:
+        """The survey of candidate nodes for a VM to start; `since`: what to compare with, if not with what is now."""
+        if self.live is not None and bare(started(vm)) and (since is None or since.losses is not None):
+            before = None if since is None or since.losses is None else since.losses.get(vm.pool)
+            waits = before is None and bool(self._credit([vm]))
+            return self.live.survey(vm, waits=waits, score=self._score, budget=budget, before=before)
+        return self._rechecked(vm, started(vm), budget, since).survey(self._score, budget)
+
+    def _rechecked(self, vm: VM | None, wanted: VM, budget: Budget, since: Baseline | None = None) -> RecheckedVM:
+        """A VM as it is now (None: it is new) and as wanted."""
+        if since is None:
+            since = Baseline(self._credit([vm]), self._defects_now(budget))
+        assert since.defects is not None
+        host = None if vm is None or vm.name not in self.ledger else self.ledger.host(vm)
+        was = None if host is None else list(self.ledger.nodes).index(host)
+        excluded = self.ledger.contradiction([wanted])
+        cluster, place = self.ledger.with_vm(evolve(wanted, tags=()) if excluded else wanted)
+        return RecheckedVM(cluster, place, since.defects, since.credit, was, excluded)
 
     def single(self, vm: VM, budget: Budget) -> Admission:
         """Where a VM may be started."""
@@ -74,26 +136,21 @@ class ChangingCluster:
         node = known.names[index]
         return Admission(Status.ADMITTED, vm.name, node, {vm.name: node}, score=known.scores[index].item())
 
-    @property
-    def monotone(self) -> bool:
-        """Whether one VM more never makes a failure easier: so it is where restarts are planned for each failure alone."""
-        asked = self._guarantee
-        in_turn = asked.sequence == "sequential" and asked.failures > 1
-        return asked.restart == "planned" and asked.policy is None and not in_turn
-
-    def settle(self, vm: VM, wanted: VM, budget: Budget, force: bool) -> Admission:
-        """Have a VM as wanted, unless that makes anything worse."""
+    def settle(self, vm: VM | None, wanted: VM, budget: Budget, force: bool) -> Admission:
+        """Have a VM (None: it is new) as wanted, unless that makes anything worse."""
         name, node = wanted.name, wanted.node
         if node is not None:
             self._refuse_pool(wanted)
-        if self.live is None:
-            self.ledger.with_vm(wanted)  # which refuses what contradicts the rules
-        known = name in self.ledger
-        if not (force or self._harmless(vm if known else None, wanted)):
-            told, free, failing = self._weigh(vm if known else None, wanted, budget)
+        if not (force or self._harmless(vm, wanted)):
+            told, reason = self._weigh(vm, wanted, budget)
+            if told in (Rejection.MEMORY, Rejection.HEADROOM):
+                stays = vm is not None and vm.node == node
+                more = wanted.charged - (vm.charged if vm is not None and stays else 0)
+                reason = f"{reason}, and {name} would take {spell_memory(more)}{' more' if stays else ''}"
             if told is not Rejection.NOTHING:
-                assert node is not None
-                return Admission(told.status, name, reason=told.sentence(node, free, failing))
+                return Admission(told.status, name, reason=reason)
+        elif self.live is None:
+            self.ledger.with_vm(wanted)  # which refuses what contradicts the rules
         self.replace(name, wanted)
         return Admission(Status.ADMITTED, name, node, {} if node is None else {name: node})
 
@@ -106,29 +163,27 @@ class ChangingCluster:
 
     def _harmless(self, vm: VM | None, wanted: VM) -> bool:
         """Whether a VM as wanted takes nothing that it does not take already."""
+        if wanted.node is None or self.ledger.node(wanted.node).state == "offline":
+            return wanted.node is None
         stays = vm is not None and vm.node == wanted.node
-        if wanted.node is None or not wanted.running or (stays and self.ledger.waits(wanted)):
-            return True
-        return vm is not None and stays and self.monotone and wanted.charged <= vm.charged
+        return not wanted.running or (vm is not None and stays and self.monotone and wanted.charged <= vm.charged)
 
-    def _weigh(self, vm: VM | None, wanted: VM, budget: Budget) -> tuple[Rejection, int, str]:
-        """What speaks against a VM as wanted, what is free there, and which failure is to blame."""
-        host, waits = None if vm is None else self.ledger.host(vm), vm is not None and self.ledger.waits(vm)
-        node = wanted.node
-        assert node is not None
+    def _weigh(self, vm: VM | None, wanted: VM, budget: Budget) -> tuple[Rejection, str]:
+        """What speaks against a VM as wanted, and that in a sentence."""
+        node, host = str(wanted.node), None if vm is None else self.ledger.host(vm)
+        if self.ledger.node(node).state == "offline":
+            return Rejection.STATE, Rejection.STATE.sentence(node, 0, "")
         if self.live is None or not bare(wanted):
-            cluster, place = self.ledger.with_vm(wanted)
-            names = list(self.ledger.nodes)
-            was, index = None if host is None else names.index(host), names.index(node)
-            smaller = vm is not None and wanted.charged <= vm.charged
-            return RecheckedVM(cluster, place, self._defects_now(budget), was, waits, smaller).weigh(index, budget)
+            return self._rechecked(vm, wanted, budget).weigh(list(self.ledger.nodes).index(node), budget)
         if host is None:
-            return self.live.weigh(wanted, node, waits=waits, stays=False, budget=budget)
+            return self.live.weigh(wanted, node, waits=bool(self._credit([vm])), budget=budget)
         assert vm is not None
         before = self.live.losses(vm.pool, budget=budget)
         self.live.take(vm, host)
         try:
-            return self.live.weigh(wanted, node, waits=False, stays=host == node, budget=budget, before=before)
+            return self.live.weigh(
+                wanted, node, waits=False, held=vm.charged if host == node else 0, budget=budget, before=before
+            )
         finally:
             self.live.put(vm, host)
 
@@ -161,7 +216,9 @@ class ChangingCluster:
             self.live.put(vm, node)
 
     def restate(self, node: str, state: str) -> None:
-        """A node fails, or is back."""
+        """A node fails, or is back: live migrations from it or to it have ended."""
+        for vm in self.ledger.migrating(node):
+            self.replace(vm.name, evolve(vm, target=None))
         self.ledger.set_state(node, state)
         self._defects = None
         if self.live is not None and state == "offline":
@@ -214,6 +271,14 @@ class Ledger:
         except (KeyError, TypeError):
             raise NotFoundError([not_found(argument, "node", name, self._nodes)]) from None
 
+    def migrating(self, node: str) -> list[VM]:
+        """The VMs that migrate from a node, or to it."""
+        index = list(self._nodes).index(node)
+        columns = self._start.vms
+        named = np.flatnonzero((columns.target >= 0) & ((columns.target == index) | (columns.node == index)))
+        vms = {columns.names[i]: columns[i] for i in named.tolist() if self._place.get(columns.names[i]) == i} | self._changed
+        return [vm for vm in vms.values() if vm.target is not None and node in (vm.node, vm.target)]
+
     def vm(self, name: str, argument: str = "name") -> VM:
         """A VM; raises NotFoundError for an unknown name."""
         place = self._place.get(name) if isinstance(name, str) else None
@@ -246,9 +311,8 @@ class Ledger:
 
     def _flaws(self, vm: VM) -> list[Flaw]:
         if vm.name in self:
-            return [
-                Flaw("vm.name", f"{short(vm.name)} is taken: give each its own name, or the name alone if it waits", "duplicate")
-            ]
+            mend = "give each its own name, or the name alone to start a VM of the cluster"
+            return [Flaw("vm.name", f"{short(vm.name)} is taken: {mend}", "conflict")]
         if vm.node is not None or vm.target is not None:
             return [Flaw("vm.node", f"{short(vm.name)} has a node: leave that to the admission, or use commit", "conflict")]
         return []
@@ -276,10 +340,24 @@ class Ledger:
         InputError
             If the rules contradict each other with that VM.
         """
+        cluster = self._with([vm])
+        return cluster, list(cluster.vms.names).index(vm.name)
+
+    def contradiction(self, vms: Sequence[VM]) -> str:
+        """Why rules exclude some VMs, together, from all nodes, as far as the rules alone tell; empty if they do not."""
+        try:
+            if self._start.rules:
+                self._with(vms)
+        except InputError as error:
+            return "; ".join(f"{flaw.place} {flaw.message}" for flaw in error.flaws)
+        return ""
+
+    def _with(self, vms: Iterable[VM]) -> Cluster:
         other = copy(self)
         other._place, other._changed = dict(self._place), dict(self._changed)
-        other.put(vm)
-        return other.cluster, list(other.cluster.vms.names).index(vm.name)
+        for vm in vms:
+            other.put(vm)
+        return other.cluster
 
     def put(self, vm: VM) -> None:
         """A VM is new, or has changed."""

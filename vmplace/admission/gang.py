@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import evolve
+from attrs import define, field
 
-from vmplace.admission.cluster import ChangingCluster
+from vmplace.admission.cluster import Baseline, ChangingCluster, started
 from vmplace.admission.results import Admission
 from vmplace.model.entities import VM
 from vmplace.results.values import Status
@@ -16,62 +16,83 @@ __all__ = ["start_together"]
 
 
 def start_together(state: ChangingCluster, vms: Sequence[VM], budget: Budget, *, keep: bool) -> Admission:
-    """All VMs or none: the largest first, each on its best node, and another where those after it find none.
+    """All VMs or none, where no failure ends worse once all run: the order in which they are given does not matter.
 
-    With `keep` they stay there.
+    The largest first, each on its best node, and another where those after it find none. With `keep` they stay there.
     """
-    order = sorted(range(len(vms)), key=lambda i: -vms[i].charged)
-    placed: list[VM] = []
-    status = _assigned(state, [vms[i] for i in order], placed, set(), budget, keep=keep)
     first = vms[0].name
+    if contradiction := state.ledger.contradiction(vms):
+        return Admission(Status.REFUSED, first, reason=contradiction)
+    gang = _Gang(state, state.baseline(vms, budget), budget, keep)
+    order = sorted(vms, key=lambda vm: (-vm.charged, vm.name))
+    status = gang.assigned(order)
+    if status is not Status.ADMITTED and not state.monotone:
+        status = gang.assigned(order, whole=True)
     if status is Status.ADMITTED:
-        node_of = {vm.name: str(vm.node) for vm in placed}
+        node_of = {vm.name: str(vm.node) for vm in gang.placed}
         return Admission(status, first, node_of[first], {vm.name: node_of[vm.name] for vm in vms})
-    alone = (state.single(vms[i], budget) for i in order)
+    if status is Status.UNKNOWN:
+        return Admission(status, first, reason="time ran out before it was known whether all of them can be started")
+    alone = [state.single(vm, budget) for vm in order]
     hopeless = next((found for found in alone if found.status is Status.REFUSED), None)
-    if hopeless is not None and state.monotone:
-        return hopeless
-    if status is Status.REFUSED and state.monotone:
-        reason = f"each of the {len(vms)} VMs could be started, but not all of them"
-        return Admission(status, first, reason=reason)
-    return Admission(Status.UNKNOWN, first, reason="no way to start all of them was found, nor a proof that there is none")
+    return hopeless or Admission(status, first, reason=f"each of the {len(vms)} VMs could be started, but not all of them")
 
 
-def _assigned(
-    state: ChangingCluster, vms: Sequence[VM], placed: list[VM], vain: set[frozenset[Any]], budget: Budget, *, keep: bool
-) -> Status:
-    """Whether all can be started one after the other; as what, is added to those placed.
+@define(eq=False)
+class _Gang:
+    """VMs on their way: what was tried, and what is placed.
 
-    `vain` is what has been tried: to have VMs that are alike change places leads nowhere either.
+    Parameters
+    ----------
+    since
+        What was wrong before.
+    keep
+        Whether they stay where they are placed.
+    placed
+        As what they run, so far.
     """
-    if not vms:
-        return Status.ADMITTED
-    vm, *others = vms
-    known, survey, status = vm.name in state.ledger, state.survey(vm, budget), Status.REFUSED
-    for index in survey.admitted(budget):
-        placed.append(evolve(vm, node=survey.known.names[index], running=True))
-        likeness, told = _likeness(state, placed), Status.REFUSED
-        if likeness not in vain:
-            state.replace(vm.name, placed[-1])
-            told = Status.UNKNOWN
-            try:
-                told = _assigned(state, others, placed, vain, budget, keep=keep)
-            finally:
-                if told is not Status.ADMITTED or not keep:
-                    state.replace(vm.name, vm if known else None)
-        if told is Status.ADMITTED:
-            return told
-        vain.add(likeness)
-        placed.pop()
-        status = told if told is Status.UNKNOWN else status
-        if budget.spent:
-            return Status.UNKNOWN
-    return Status.UNKNOWN if survey.known.status is Status.UNKNOWN else status
+
+    state: ChangingCluster
+    since: Baseline | None
+    budget: Budget
+    keep: bool
+    placed: list[VM] = field(factory=list)
+    _vain: set[tuple[bool, frozenset[Any]]] = field(factory=set)
+
+    def assigned(self, vms: Sequence[VM], *, whole: bool = False) -> Status:
+        """Whether all can be started, one after the other.
+
+        With `whole`, failures are looked at only once all are placed: a VM more may make one easier.
+        To have VMs that are alike change places leads nowhere: what was tried in vain is not tried again.
+        """
+        if not vms:
+            return Status.ADMITTED
+        vm, *others = vms
+        known, survey, status = vm.name in self.state.ledger, self.state.survey(vm, self.budget, self.since), Status.REFUSED
+        for index in survey.fitting if whole and others else survey.admitted(self.budget):
+            self.placed.append(started(vm, survey.known.names[index]))
+            likeness, told = (whole, _likeness(self.state, self.placed)), Status.REFUSED
+            if likeness not in self._vain:
+                self.state.replace(vm.name, self.placed[-1])
+                told = Status.UNKNOWN
+                try:
+                    told = self.assigned(others, whole=whole)
+                finally:
+                    if told is not Status.ADMITTED or not self.keep:
+                        self.state.replace(vm.name, vm if known else None)
+            if told is Status.ADMITTED:
+                return told
+            self._vain.add(likeness)
+            self.placed.pop()
+            status = told if told is Status.UNKNOWN else status
+            if self.budget.spent:
+                return Status.UNKNOWN
+        return Status.UNKNOWN if survey.known.status is Status.UNKNOWN and not (whole and others) else status
 
 
 def _likeness(state: ChangingCluster, placed: Sequence[VM]) -> frozenset[Any]:
-    """What VMs take of which nodes; without their names, unless rules may name them."""
-    named = state.ruled
+    """What VMs take of which nodes; without their names, unless a rule or a policy tells VMs that are alike apart."""
+    named = not state.interchangeable
     alike = Counter(
         (vm.node, vm.name if named else "", vm.charged, vm.priority, vm.protected, vm.evictable, *sorted(vm.resources.items()))
         for vm in placed

@@ -5,7 +5,7 @@ from math import isinf
 
 from attrs import evolve
 
-from vmplace.admission.cluster import Ledger
+from vmplace.admission.cluster import Ledger, started
 from vmplace.admission.results import Admission
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM
@@ -24,11 +24,13 @@ def room_made(cluster: Cluster, vms: Sequence[VM], refused: Admission, budget: B
     from vmplace.placement.place import repair
 
     ledger, wanted = Ledger(cluster), {vm.name for vm in vms}
+    if ledger.contradiction(vms):
+        return refused
     for vm in cluster.vms:
         if ledger.waits(vm) and vm.name not in wanted:
             ledger.remove(vm.name)
     for vm in vms:
-        ledger.put(evolve(vm, node=None, target=None, running=True))
+        ledger.put(started(vm))
     left = None if isinf(budget.limit) else budget.left
     solution = repair(ledger.cluster, time_limit=left, cancel=budget.cancel)
     if solution.placement is None:

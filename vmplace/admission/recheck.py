@@ -1,5 +1,6 @@
 """Admission of one VM to a cluster of any kind: each node is certified with the VM there, and compared with how it was."""
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -7,9 +8,9 @@ from attrs import define, field
 
 from vmplace.admission.candidates import CandidateSurvey, scores
 from vmplace.admission.results import Candidates, Rejection
-from vmplace.failover.regression import Defects, Key, LostMemory, by_priority
+from vmplace.failover.regression import Defects, LostMemory
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import BoolArray, IntArray
+from vmplace.model.columns import IntArray
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
@@ -30,27 +31,27 @@ class RecheckedVM:
     place
         Of the VM among the cluster's.
     before
-        What was wrong without it, or with it as it was.
+        What was there without it, or with it as it was.
+    credit
+        What failures of each pool may leave out more than before: VMs that are down until they are started.
     was
         The node it was on, by index; None if on none.
-    waits
-        Whether it is to be started: what is down in all failures until then.
-    smaller
-        Whether it takes no more than it did, so that where it was it fits.
+    excluded
+        What excludes it from all nodes, though the cluster does not tell: rules that contradict each other.
     """
 
     cluster: Cluster
     place: int
     before: Defects
+    credit: Mapping[str, LostMemory]
     was: int | None
-    waits: bool
-    smaller: bool = False
-    _failures: list[Key] = field(factory=list)
+    excluded: str = ""
+    _causes: list[str] = field(factory=list)
 
     def survey(self, score: str, budget: Budget) -> CandidateSurvey:
         """What is known of it on each node."""
         free = np.maximum(self.problem.usable - self.problem.load(self._others), 0)
-        rejections = self._rejections()
+        rejections, causes = self._rejections()
         rejections[rejections == Rejection.NOTHING] = Rejection.DOUBT
         memory = int(self.problem.memory[self._vm])
         known = Candidates(
@@ -60,24 +61,32 @@ class RecheckedVM:
             scores(score, free, self.problem.usable, memory),
             self._penalties(),
             free,
-            np.full(len(free), -1, dtype=np.int64),
-            self._failure,
+            causes,
+            self._causes.__getitem__,
         )
         return CandidateSurvey(known, lambda index: self._ask(index, budget))
 
-    def weigh(self, node: int, budget: Budget) -> tuple[Rejection, int, str]:
-        """What speaks against a node, what is free there, and which failure is to blame."""
-        known = self.survey("tightest", Budget(0)).known
-        told, failing = Rejection(int(known.rejections[node])), ""
+    def weigh(self, node: int, budget: Budget) -> tuple[Rejection, str]:
+        """What speaks against a node, and that in a sentence."""
+        known, subject = self.survey("tightest", Budget(0)).known, node
+        told, cause = Rejection(int(known.rejections[node])), int(known.causes[node])
+        elsewhere, causes = self._strained(self.problem.loads(self._others))
+        if elsewhere.any():  # where a migration under way leads: there it takes more, too
+            subject = int(elsewhere.argmax())
+            told, cause = Rejection(int(elsewhere[subject])), int(causes[subject])
         if told is Rejection.DOUBT:
-            told, failure = self._ask(node, budget)
-            failing = self._failure(failure)
-        return told, int(known.free[node]), failing
+            told, cause = self._ask(node, budget)
+        free = max(0, int(self.problem.usable[subject] - self._loads_before[subject, 0]))
+        return told, told.sentence(known.names[subject], free, self._causes[cause] if cause >= 0 else "")
 
     @cached_property
     def problem(self) -> Problem:
         """The cluster in arrays."""
         return compile_problem(self.cluster)
+
+    @cached_property
+    def _names(self) -> Names:
+        return Names(self.cluster, self.problem)
 
     @cached_property
     def _vm(self) -> int:
@@ -90,54 +99,55 @@ class RecheckedVM:
         node_of[self._vm] = -1
         return node_of
 
-    @property
-    def _credit(self) -> LostMemory:
-        """What failures may leave out more than before: the VM, if it is down in all of them until it is started."""
-        down = self.waits and self.problem.protected[self._vm]
-        return by_priority(self.problem, np.array([self._vm])) if down else {}
+    @cached_property
+    def _loads_before(self) -> IntArray:
+        return self.before.loads_of(self.problem.resources)
 
     def _ask(self, node: int, budget: Budget) -> tuple[Rejection, int]:
         node_of = self._others.copy()
         node_of[self._vm] = node
         after = Defects.of(self.problem, node_of, budget=budget)
-        resource, key = after.resource_worse(self.before), Key()
-        if resource is not None:
-            told = Rejection.RESOURCE if resource else Rejection.MEMORY
-        else:
-            worse, key = after.failure_worse(self.before, self._credit, int(self.problem.vm_pool[self._vm]))
-            told = Rejection.of(worse)
-        self._failures.append(key)
-        return told, len(self._failures) - 1
+        numbers = {pool: number for number, pool in enumerate(self._names.pools)}
+        worse, key = after.failure_worse(self.before, {numbers[pool]: lost for pool, lost in self.credit.items()})
+        failing = "+".join(self._names.unit(unit) for unit in key) or "one node after the other"
+        return Rejection.of(worse, survived=key not in self.before.losses), self._cause(failing)
 
-    def _failure(self, index: int) -> str:
-        names, key = Names(self.cluster, self.problem), self._failures[index]
-        return "+".join(names.unit(unit) for unit in key) or "one node after the other"
+    def _cause(self, cause: str) -> int:
+        self._causes.append(cause)
+        return len(self._causes) - 1
 
-    def _rejections(self) -> IntArray:
-        """What keeps it off each node in normal running, shape (n_nodes,)."""
+    def _rejections(self) -> tuple[IntArray, IntArray]:
+        """What keeps it off each node in normal running, and the cause, both of shape (n_nodes,)."""
         problem, vm = self.problem, self._vm
-        demand = problem.demand[vm]
-        after = problem.loads(self._others) + demand
-        found = np.full(problem.n_nodes, int(Rejection.NOTHING))
+        found, causes = np.full(problem.n_nodes, int(Rejection.NOTHING)), np.full(problem.n_nodes, -1)
+        if self.excluded:
+            found[:], causes[:] = Rejection.RULE, self._cause(f"the rules: {self.excluded}")
         for rule in self._rules(must=True):
-            found[self._more(clashes(rule, vm, self._others, problem.n_nodes))] = Rejection.RULE
-        found[self._more(~problem.reachable[problem.signature[vm]])] = Rejection.RULE
-        short = (after[:, 1:] > problem.capacity[:, 1:]) & (demand[1:] > 0)
-        found[np.any(short, axis=1)] = Rejection.RESOURCE
-        found[after[:, 0] > problem.limit] = Rejection.HEADROOM
-        found[after[:, 0] > problem.usable] = Rejection.MEMORY
+            against = clashes(rule, vm, self._others, problem.n_nodes)
+            new = (against > (0 if self.was is None else against[self.was])) & (found == Rejection.NOTHING)
+            if new.any():
+                found[new], causes[new] = Rejection.RULE, self._cause(f"rules[{rule.index}] ({self._names.rule(rule)})")
+        strained, why = self._strained(problem.loads(self._others) + problem.demand[vm])
+        short = strained != Rejection.NOTHING
+        found[short], causes[short] = strained[short], why[short]
         closed = ~problem.online
         if self.was is not None:
             closed[self.was] = False  # there it may stay
         found[closed] = Rejection.STATE
         found[problem.pool != problem.vm_pool[vm]] = Rejection.POOL
-        if self.was is not None and self.smaller:
-            found[self.was] = Rejection.NOTHING
-        return found
+        return found, causes
 
-    def _more(self, clashes: IntArray | BoolArray) -> BoolArray:
-        """Nodes where a rule is broken more than by the VM where it was, shape (n_nodes,)."""
-        return np.asarray(clashes > (0 if self.was is None else clashes[self.was]))
+    def _strained(self, after: IntArray) -> tuple[IntArray, IntArray]:
+        """Which loads are too high, and higher than before, and the resource that causes it, both of shape (n_nodes,)."""
+        problem, more = self.problem, after > self._loads_before
+        found, causes = np.full(problem.n_nodes, int(Rejection.NOTHING)), np.full(problem.n_nodes, -1)
+        over = (after > problem.capacity) & more
+        for number, resource in enumerate(problem.resources, 1):
+            if over[:, number].any():
+                found[over[:, number]], causes[over[:, number]] = Rejection.RESOURCE, self._cause(resource)
+        found[(after[:, 0] > problem.limit) & more[:, 0]] = Rejection.HEADROOM
+        found[over[:, 0]] = Rejection.MEMORY
+        return found, causes
 
     def _penalties(self) -> IntArray:
         """What it adds to the cost of soft rules on each node, shape (n_nodes,)."""
@@ -147,4 +157,5 @@ class RecheckedVM:
         return weight
 
     def _rules(self, *, must: bool) -> list[CompiledRule]:
-        return [b for b in self.problem.compiled_rules if b.must is must and self._vm in b.vms]
+        rules = (*self.problem.compiled_rules, *self.problem.unary_rules)
+        return [rule for rule in rules if rule.must is must and self._vm in rule.vms]

@@ -26,31 +26,34 @@ class Rejection(IntEnum):
     RESOURCE = 5
     RULE = 6
     FAILURE = 7
-    DOUBT = 8
+    WORSE = 8
+    DOUBT = 9
 
     @classmethod
-    def of(cls, worse: bool | None) -> "Rejection":
-        """From whether some failure gets worse; None if that is unknown."""
-        return cls.DOUBT if worse is None else cls.FAILURE if worse else cls.NOTHING
+    def of(cls, worse: bool | None, *, survived: bool) -> "Rejection":
+        """From whether a failure gets worse (None if that is unknown) that is `survived` now, or is not."""
+        harm = cls.FAILURE if survived else cls.WORSE
+        return cls.DOUBT if worse is None else harm if worse else cls.NOTHING
 
     @property
     def status(self) -> Status:
         """What it makes of a request."""
         return {Rejection.NOTHING: Status.ADMITTED, Rejection.DOUBT: Status.UNKNOWN}.get(self, Status.REFUSED)
 
-    def sentence(self, node: str, free: int, failing: str) -> str:
-        """What it is, of a node with so many MiB free; `failing`: what must not fail, if it is a failure."""
+    def sentence(self, node: str, free: int, cause: str) -> str:
+        """What it is, of a node with so many MiB free; `cause`: the resource, the rule or the failure, if it is one of these."""
         has = f"{node} has {spell_memory(free)} free"
         return {
             Rejection.NOTHING: "",
             Rejection.POOL: f"{node} is in another pool",
-            Rejection.STATE: f"{node} takes nothing new",
+            Rejection.STATE: f"{node} is not online: it takes no new VM",
             Rejection.MEMORY: has,
-            Rejection.HEADROOM: f"{has}, and headroom to keep",
-            Rejection.RESOURCE: f"{node} has too little of a further resource",
-            Rejection.RULE: f"a rule keeps it off {node}",
-            Rejection.FAILURE: f"if {failing} failed, not every VM could restart as it can now",
-            Rejection.DOUBT: "time ran out before it was known what failures would do",
+            Rejection.HEADROOM: f"{has}, and its headroom must stay free",
+            Rejection.RESOURCE: f"{node} has too little {cause}",
+            Rejection.RULE: f"{node} is excluded by {cause}",
+            Rejection.FAILURE: f"a failure of {cause} is survived now, and would not be with this VM here",
+            Rejection.WORSE: f"a failure of {cause} would leave more VMs without a restart than now",
+            Rejection.DOUBT: "time ran out before it was known whether every failure could still be survived",
         }[self]
 
 
@@ -130,9 +133,9 @@ class Candidates(ToDict, Sequence[Candidate]):
         As in `Candidate`, shape (n_nodes,).
     free
         Free memory of each node, in MiB, shape (n_nodes,).
-    failures
-        What must not fail then: for nodes that a failure speaks against, an index that `failure` makes a name of,
-        shape (n_nodes,).
+    causes
+        The resource, rule or failure that speaks against a node: an index that `cause` makes a name of, shape (n_nodes,);
+        -1 where it is none of these.
     """
 
     _keys = "candidates:_all"
@@ -143,8 +146,8 @@ class Candidates(ToDict, Sequence[Candidate]):
     scores: Any
     penalties: IntArray
     free: IntArray
-    failures: IntArray
-    failure: Callable[[int], str] = field(repr=False)
+    causes: IntArray
+    cause: Callable[[int], str] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -163,14 +166,17 @@ class Candidates(ToDict, Sequence[Candidate]):
 
     def _made(self, index: int) -> Candidate:
         rejection = Rejection(int(self.rejections[index]))
-        fits = rejection in (Rejection.NOTHING, Rejection.FAILURE, Rejection.DOUBT)
+        fits = rejection is Rejection.NOTHING or rejection >= Rejection.FAILURE
         score = self.scores[index].item() if fits else None
-        return Candidate(self.names[index], rejection.status, score, int(self.penalties[index]), self._reason(index))
+        return Candidate(self.names[index], rejection.status, score, int(self.penalties[index]), self.reason(index))
 
-    def _reason(self, index: int) -> str:
-        rejection = Rejection(int(self.rejections[index]))
-        failing = self.failure(int(self.failures[index])) if rejection is Rejection.FAILURE else ""
-        return rejection.sentence(self.names[index], int(self.free[index]), failing)
+    def reason(self, index: int) -> str:
+        """What speaks against a node, in a sentence."""
+        return Rejection(int(self.rejections[index])).sentence(self.names[index], int(self.free[index]), self._cause(index))
+
+    def _cause(self, index: int) -> str:
+        cause = int(self.causes[index])
+        return self.cause(cause) if cause >= 0 else ""
 
     @property
     def status(self) -> Status:
@@ -199,8 +205,8 @@ class Candidates(ToDict, Sequence[Candidate]):
             spread(self.scores, 0),
             spread(self.penalties, 0),
             spread(self.free, 0),
-            spread(self.failures, -1),
-            self.failure,
+            spread(self.causes, -1),
+            self.cause,
         )
 
     def summary(self) -> str:
@@ -209,17 +215,21 @@ class Candidates(ToDict, Sequence[Candidate]):
         size = spell_memory(self.memory)
         if number := int(counts[Rejection.DOUBT]):
             return f"time ran out before it was known whether one of {_nodes(number)} could take {size}"
-        if number := int(counts[Rejection.FAILURE]):
-            first = int(self._those(Rejection.FAILURE)[0])
-            has, failing = "has" if number == 1 else "have", self.failure(int(self.failures[first]))
-            worse = f"with {self.names[first]}, if {failing} failed"
-            return f"{_nodes(number)} {has} {size} free, but there the guarantee would be worse than now: {worse}"
+        harmed = [*self._those(Rejection.FAILURE).tolist(), *self._those(Rejection.WORSE).tolist()]
+        if harmed:
+            broken = self.rejections[harmed[0]] == int(Rejection.FAILURE)
+            verb, harm = ("break", "not be survived") if broken else ("weaken", "leave more VMs without a restart than now")
+            failing = f"a failure of {self._cause(harmed[0])} could {harm}"
+            if len(harmed) == 1:
+                return f"1 node has {size} free, but the VM would {verb} the guarantee there: {failing}"
+            where = f"on each; on {self.names[harmed[0]]}, for example, {failing}"
+            return f"{_nodes(len(harmed))} have {size} free, but the VM would {verb} the guarantee {where}"
         for rejection, what in _SHORT.items():
             if counts[rejection]:
                 among = self._those(rejection)
                 most = among[self.free[among].argmax()]
-                return f"no node has {what.format(size=size)}: {self._reason(int(most))}"
-        return "no node of its pool takes anything new"
+                return f"no node has {what.format(size=size)}: {self.reason(int(most))}"
+        return "no node of its pool is online"
 
     def _those(self, rejection: Rejection) -> IntArray:
         """The nodes that something speaks against."""
@@ -227,7 +237,7 @@ class Candidates(ToDict, Sequence[Candidate]):
 
 
 _SHORT = {
-    Rejection.RULE: "{size} free and no rule against it",
+    Rejection.RULE: "{size} free where the rules allow the VM",
     Rejection.RESOURCE: "{size} free and enough of everything else",
     Rejection.HEADROOM: "{size} free beside its headroom",
     Rejection.MEMORY: "{size} free",

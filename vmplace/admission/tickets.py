@@ -1,16 +1,17 @@
 """Tickets: room held for a while for a scheduler that has not decided yet."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from vmplace.admission.cluster import ChangingCluster
+from vmplace.admission.cluster import ChangingCluster, Ledger
 from vmplace.admission.results import Admission
 from vmplace.model.entities import VM
+from vmplace.model.errors import ConflictError, Flaw
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
@@ -27,6 +28,19 @@ class TicketState(StrEnum):
     REFUSED = "refused"
 
 
+@frozen
+class Former:
+    """What a VM of the cluster was before a ticket started it: the node that it named, and False if it was stopped there."""
+
+    node: str | None
+    running: bool
+
+    def back(self, vm: VM, ledger: Ledger) -> VM:
+        """The VM as it was; where it waited for a node that is back, it goes on waiting without one."""
+        there = self.node is not None and (not self.running or ledger.node(self.node).state == "offline")
+        return evolve(vm, node=self.node if there else None, running=self.running)
+
+
 class Ticket:
     """VMs whose room is held until they are committed, rolled back, or the time is over.
 
@@ -38,18 +52,15 @@ class Ticket:
         What was granted: where each VM is to go. If it is not ``admitted``, nothing is held.
     expires : float
         When the time is over, in seconds since 1970.
+    holds : dict of str to Former
+        The VMs that it gives back if it is not committed, as they were (None: new); without those that were moved, removed or
+        started elsewhere meanwhile.
     """
 
     def __init__(
-        self,
-        store: "TicketStore",
-        key: str,
-        admission: Admission,
-        expires: float,
-        waiting: Collection[str] = (),
-        stopped: Mapping[str, str | None] | None = None,
+        self, store: "TicketStore", key: str, admission: Admission, expires: float, former: Mapping[str, Former]
     ) -> None:
-        self._store, self._waiting, self._stopped = store, frozenset(waiting), dict(stopped or {})
+        self._store, self.holds = store, {name: former.get(name) for name in admission.placement}
         self._state = TicketState.HELD if admission.admitted else TicketState.REFUSED
         self.id, self.admission, self.expires = key, admission, expires
 
@@ -58,9 +69,8 @@ class Ticket:
 
     def to_dict(self) -> dict[str, Any]:
         """As a snapshot carries it."""
-        placement = dict(self.admission.placement)
-        before = {"waiting": sorted(self._waiting), "stopped": dict(self._stopped)}
-        return {"id": self.id, "expires": self.expires, "placement": placement, **before}
+        former = {name: was and {"node": was.node, "running": was.running} for name, was in self.holds.items()}
+        return {"id": self.id, "expires": self.expires, "placement": dict(self.admission.placement), "former": former}
 
     @property
     def state(self) -> TicketState:
@@ -69,9 +79,16 @@ class Ticket:
             self._store.expire()
             return self._state
 
-    def commit(self) -> bool:
-        """The VMs are there to stay; False if nothing is held any more, or never was."""
-        return self._store.close(self, TicketState.COMMITTED)
+    def commit(self) -> None:
+        """The VMs are there to stay.
+
+        Raises
+        ------
+        ConflictError
+            (an InputError) if nothing is held any more, or never was: the room may be taken by now.
+        """
+        if not self._store.close(self, TicketState.COMMITTED):
+            raise ConflictError([Flaw("ticket", f"{self.id} is {self._state.value}: reserve again", "conflict")])
 
     def rollback(self) -> bool:
         """The room is free again; False if nothing is held any more, or never was."""
@@ -112,10 +129,15 @@ class TicketStore:
             self.expire()
             return dict(self.held)
 
-    def issue(self, admission: Admission, expires_in: float, before: Sequence[VM]) -> Ticket:
-        """A ticket for VMs that were started, or not; `before`: those of the cluster, as they were."""
-        waiting, stopped = [vm.name for vm in before if vm.running], {vm.name: vm.node for vm in before if not vm.running}
-        ticket = Ticket(self, uuid4().hex, admission, self._clock() + expires_in, waiting, stopped)
+    def release(self, name: str) -> None:
+        """A VM is no ticket's any more."""
+        for ticket in self.held.values():
+            ticket.holds.pop(name, None)
+
+    def issue(self, admission: Admission, expires_in: float, known: Mapping[str, VM]) -> Ticket:
+        """A ticket for VMs that were started, or not; `known`: those that had been in the cluster before, as they were."""
+        former = {name: Former(vm.node, vm.running) for name, vm in known.items()}
+        ticket = Ticket(self, uuid4().hex, admission, self._clock() + expires_in, former)
         if admission.admitted:
             self.held[ticket.id] = ticket
         return ticket
@@ -125,7 +147,12 @@ class TicketStore:
         placement = {str(vm): str(node) for vm, node in held["placement"].items()}
         vm, node = next(iter(placement.items()))
         admission = Admission(Status.ADMITTED, vm, node, placement)
-        ticket = Ticket(self, str(held["id"]), admission, float(held["expires"]), held["waiting"], held.get("stopped"))
+        former = {name: Former(was["node"], bool(was["running"])) for name, was in held["former"].items() if was is not None}
+        for was in former.values():
+            if was.node is not None:
+                self._cluster.ledger.node(was.node)
+        ticket = Ticket(self, str(held["id"]), admission, float(held["expires"]), former)
+        ticket.holds = {name: former.get(name) for name in held["former"]}
         self.held[ticket.id] = ticket
 
     def close(self, ticket: Ticket, state: TicketState) -> bool:
@@ -138,16 +165,11 @@ class TicketStore:
             return True
 
     def _end(self, ticket: Ticket, state: TicketState) -> None:
-        """Its VMs stay, or are gone, waiting or stopped again; those moved or removed meanwhile are not its any more."""
+        """Its VMs stay, or are as they were; those that were moved or removed meanwhile are not its any more."""
         del self.held[ticket.id]
         ticket._state = state
         if state is TicketState.COMMITTED:
             return
         ledger = self._cluster.ledger
-        for name, node in ticket.admission.placement.items():
-            if name not in ledger or (vm := ledger.vm(name)).node != node:
-                continue
-            if name in ticket._stopped:
-                self._cluster.replace(name, evolve(vm, node=ticket._stopped[name], running=False))
-            else:
-                self._cluster.replace(name, evolve(vm, node=None) if name in ticket._waiting else None)
+        for name, was in ticket.holds.items():
+            self._cluster.replace(name, None if was is None else was.back(ledger.vm(name), ledger))

@@ -1,10 +1,10 @@
-"""Is a placement no worse than another: for each failure, the memory left without a restart, by priority; and overfull nodes.
+"""Is a placement no worse than another: for each failure, the memory left without a restart, by priority.
 
 A cluster that is not N+1 already is no reason to refuse a change. Refused is what makes some failure worse. Admission and the
 best effort of `place` both decide that here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from attrs import field, frozen
@@ -100,24 +100,24 @@ NOTHING_LOST = FailureLoss()
 
 @frozen(eq=False)
 class Defects:
-    """What is wrong with a placement, rules aside.
+    """What failures do to a placement, and what it has in use.
 
     Parameters
     ----------
     problem
         The cluster.
+    loads
+        What is in use on each node, shape (n_nodes, n_resources).
     losses
         By what fails, the failures that are not survived for certain.
     pools
-        Fate of pools, where it is more than that of their listed failures: in turn, or too many to be listed.
-    excess
-        What is in use beyond what there is, shape (n_nodes, n_resources).
+        Fate of pools, where more than their listed failures count: in turn, or too many to be listed.
     """
 
     problem: Problem
+    loads: IntArray
     losses: Mapping[Key, FailureLoss]
     pools: Mapping[int, ScenarioStatus]
-    excess: IntArray
 
     @classmethod
     def of(cls, problem: Problem, node_of: IntArray, *, budget: Budget) -> "Defects":
@@ -129,36 +129,38 @@ class Defects:
             certain = bool(verdict.fate[number] == ScenarioStatus.UNSAFE)
             # In any order, the VMs that are known to be left out need not be all.
             losses[scenarios.key(number)] = FailureLoss(memory.get(number), exact, exact, certain)
-        return cls(problem, losses, _pools(verdict), np.maximum(problem.loads(node_of) - problem.capacity, 0))
+        return cls(problem, problem.loads(node_of), losses, _pools(verdict))
 
     @property
     def known(self) -> bool:
         """Whether time was enough to tell."""
         return all(loss.memory is not None for loss in self.losses.values())
 
-    def resource_worse(self, before: "Defects") -> int | None:
-        """The first resource of which more is in excess than before on some node of the same nodes, memory first."""
-        return next(iter(np.flatnonzero((self.excess > before.excess).any(axis=0)).tolist()), None)
+    def loads_of(self, resources: Sequence[str]) -> IntArray:
+        """What is in use of memory and of further resources by their names, shape (n_nodes, 1 + len(resources))."""
+        column = {name: self.loads[:, i + 1] for i, name in enumerate(self.problem.resources)}
+        none = np.zeros(len(self.loads), dtype=np.int64)
+        return np.column_stack([self.loads[:, 0], *(column.get(name, none) for name in resources)])
 
-    def failure_worse(self, before: "Defects", credit: LostMemory, pool: int) -> tuple[bool | None, Key]:
+    def failure_worse(self, before: "Defects", credit: Mapping[int, LostMemory]) -> tuple[bool | None, Key]:
         """Whether a failure is worse than before, and which; None if that is unknown.
 
         Parameters
         ----------
         before
             The same nodes, with what was there before.
-        credit, pool
-            What each failure of a pool may leave out more than before.
+        credit
+            What each failure of a pool may leave out more than before, by the pool's number.
         """
         told: tuple[bool | None, Key] = False, ()
         for key, loss in self.losses.items():
-            own = credit if self.problem.unit_pool[key[0]] == pool else {}
+            own = credit.get(int(self.problem.unit_pool[key[0]]), {})
             worse = loss.worse_than(before.losses.get(key, NOTHING_LOST), own)
             if worse:
                 return worse, key
             told = told if worse is False else (worse, key)
         for number, fate in self.pools.items():
-            earlier = before.pools.get(number, ScenarioStatus.SAFE)
+            earlier = ScenarioStatus.UNSAFE if credit.get(number) else before.pools.get(number, ScenarioStatus.SAFE)
             if fate is ScenarioStatus.UNSAFE and earlier is ScenarioStatus.SAFE:
                 return True, ()
             if fate is not ScenarioStatus.SAFE and not earlier is fate is ScenarioStatus.UNSAFE:
@@ -167,9 +169,9 @@ class Defects:
 
 
 def _pools(verdict: Verdict) -> dict[int, ScenarioStatus]:
-    found, scenarios = dict(verdict.turns), verdict.state.scenarios
+    scenarios, problem = verdict.state.scenarios, verdict.state.problem
+    pools = np.unique(scenarios.pool).tolist()
+    found = {pool: verdict.of_pool(pool) for pool in pools} if problem.in_turn and problem.planned else {}
     if not scenarios.complete:
-        for pool in np.unique(scenarios.pool).tolist():
-            if pool not in verdict.certain and found.get(pool) is not ScenarioStatus.UNSAFE:
-                found[pool] = ScenarioStatus.UNKNOWN
+        found.update((pool, ScenarioStatus.UNKNOWN) for pool in pools if pool not in verdict.certain)
     return found

@@ -102,7 +102,7 @@ def clashes(rule: CompiledRule, vm: int, node_of: IntArray, n_nodes: int) -> Int
     hosts = node_of[rule.vms[rule.vms != vm]]
     hosts = hosts[hosts >= 0]
     if rule.zone is not None:
-        return np.bincount(rule.zone[hosts], minlength=int(rule.zone.max()) + 1)[rule.zone]
+        return np.bincount(rule.zone[hosts], minlength=int(rule.zone.max(initial=0)) + 1)[rule.zone]
     alone = np.ones(n_nodes, dtype=np.int64) if len(hosts) else np.zeros(n_nodes, dtype=np.int64)
     alone[hosts] = 0
     return alone

@@ -31,8 +31,8 @@ def test_what_is_lost_may_stay_lost_but_no_more():
     live.put(2, LiveVM(3, protected=False))
     assert live.judge(1, LiveVM(4, protected=False), budget=Budget()) == (Rejection.NOTHING, -1)
     live.put(1, LiveVM(4, protected=False))
-    assert live.judge(2, LiveVM(1, protected=False), budget=Budget()) == (Rejection.FAILURE, 0)
-    assert live.judge(2, LiveVM(1, waits=True), budget=Budget()) == (Rejection.FAILURE, 0)
+    assert live.judge(2, LiveVM(1, protected=False), budget=Budget()) == (Rejection.WORSE, 0)
+    assert live.judge(2, LiveVM(1, waits=True), budget=Budget()) == (Rejection.WORSE, 0)
     assert live.judge(2, LiveVM(2, waits=True), budget=Budget())[0] is Rejection.NOTHING
 
 

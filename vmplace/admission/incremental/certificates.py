@@ -15,17 +15,17 @@ SURE = np.int64(1) << 60
 
 
 class _Tables:
-    """Tables of a pool: each is made when it is asked for, once for each version of the pool."""
+    """What follows from the tables of a pool: each is made when it is asked for, once for each edition of these."""
 
     def __init__(self, state: LiveState) -> None:
         self._state = state
         self._known: dict[object, IntArray] = {}
-        self._version = -1
+        self._edition: object = None
 
     def get(self, key: object, make: Callable[[], IntArray]) -> IntArray:
-        if self._version != self._state.version:
+        if self._edition is not self._state.edition:
             self._known.clear()
-            self._version = self._state.version
+            self._edition = self._state.edition
         table = self._known.get(key)
         if table is None:
             table = self._known[key] = make()

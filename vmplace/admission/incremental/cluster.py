@@ -9,7 +9,7 @@ from vmplace.admission.candidates import CandidateSurvey, scores
 from vmplace.admission.incremental.pool import LivePool
 from vmplace.admission.incremental.state import LiveVM
 from vmplace.admission.results import Candidates, Rejection
-from vmplace.failover.regression import LostMemory
+from vmplace.failover.regression import LostMemory, added
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
 from vmplace.model.entities import VM
@@ -18,7 +18,7 @@ from vmplace.problem.problem import Problem
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
-__all__ = ["LiveCluster", "bare"]
+__all__ = ["LiveCluster", "Losses", "bare"]
 
 Losses = Mapping[int, LostMemory | None]
 
@@ -105,9 +105,14 @@ class LiveCluster:
 
     # What is asked
 
-    def losses(self, pool: str, *, budget: Budget) -> Losses:
-        """What failures of a pool leave without a restart."""
-        return self._parts[pool].pool.losses(budget=budget)
+    def losses(self, pool: str, credit: LostMemory | None = None, *, budget: Budget) -> Losses:
+        """What failures of a pool leave without a restart, and some more in each."""
+        part = self._parts.get(pool, _NOWHERE)
+        lost: Losses = part.pool.losses(budget=budget)
+        if not credit:
+            return lost
+        each = {failure: lost.get(failure, {}) for failure in range(len(part.names))}
+        return {failure: None if loss is None else added(loss, credit) for failure, loss in each.items()}
 
     def verdicts(self, *, budget: Budget) -> dict[str, Status]:
         """What becomes of each failure, by the node that fails."""
@@ -120,23 +125,19 @@ class LiveCluster:
                 found[part.names[index]] = Status.UNKNOWN if lost is None else Status.UNSAFE if lost else Status.SAFE
         return found
 
-    def overfull(self) -> bool:
-        """Whether a node has more than it can hold."""
-        return any(bool((part.pool.state.load > part.pool.state.usable).any()) for part in self._parts.values())
-
     def weigh(
-        self, vm: VM, node: str, *, waits: bool, stays: bool, budget: Budget, before: Losses | None = None
-    ) -> tuple[Rejection, int, str]:
-        """What speaks against a VM on a node of its pool, what is free there, and which failure is to blame."""
+        self, vm: VM, node: str, *, waits: bool, held: int = 0, budget: Budget, before: Losses | None = None
+    ) -> tuple[Rejection, str]:
+        """What speaks against a VM on a node of its pool, and that in a sentence; `held`: what it has there already, in MiB."""
         pool, index = self._found(node)
-        free = int(pool.state.usable[index] - pool.state.load[index])
-        told, failure = pool.fits(index, vm.charged, stays=stays), -1
+        free = int(pool.state.usable[index] - pool.state.load[index]) - held
+        told, failure = pool.fits(index, vm.charged, stays=held > 0), -1
         if told is Rejection.NOTHING:
             told, failure = pool.judge(index, _item(vm, waits=waits), budget=budget, before=before)
-        return told, max(free, 0), self._parts[vm.pool].names[failure] if failure >= 0 else ""
+        return told, told.sentence(node, max(free, 0), self._parts[vm.pool].names[failure] if failure >= 0 else "")
 
-    def survey(self, vm: VM, *, waits: bool, score: str, budget: Budget) -> CandidateSurvey:
-        """What is known of a VM on each node of its pool."""
+    def survey(self, vm: VM, *, waits: bool, score: str, budget: Budget, before: Losses | None = None) -> CandidateSurvey:
+        """What is known of a VM on each node of its pool; `before`: what failures may leave out, if not what they do now."""
         part = self._parts.get(vm.pool, _NOWHERE)
         pool, item = part.pool, _item(vm, waits=waits)
         rejections = pool.rejections(vm.charged)
@@ -151,7 +152,8 @@ class LiveCluster:
             np.full(len(rejections), -1, dtype=np.int64),
             part.names.__getitem__,
         )
-        return CandidateSurvey(known, lambda index: pool.judge(index, item, budget=budget), lambda: pool.sift(item))
+        sift = None if before is not None else lambda: pool.sift(item)
+        return CandidateSurvey(known, lambda index: pool.judge(index, item, budget=budget, before=before), sift)
 
     def _away(self, vm: VM, count: int) -> IntArray:
         """The penalty of each node of a VM's pool that is not its home, as far as this is online, shape (n_nodes,)."""

@@ -163,9 +163,12 @@ class LivePool:
         before
             What failures left out before what is to be judged began; None: what they leave out now.
         """
-        state = self.state
-        if item.protected:
-            state.learn([item.memory])
+        with self.state.supposing(item):
+            return self._judged(node, item, budget, before)
+
+    def _judged(
+        self, node: int, item: LiveVM, budget: Budget, before: Mapping[int, LostMemory | None] | None
+    ) -> tuple[Rejection, int]:
         doubtful = self._doubtful_with(node, item)
         own = item.protected and not item.waits and self._certificates.any_order.slack_with(node, item) <= 0
         if len(doubtful) or own:
@@ -179,9 +182,10 @@ class LivePool:
         for failure in [*doubtful.tolist(), *([node] if own else ())]:
             mine = failure == node
             told = self._joined(node, item, budget, before) if mine else self._shrunk(failure, node, item, budget, before)
-            if told is Rejection.FAILURE:
+            if told is Rejection.DOUBT:
+                doubt = failure
+            elif told is not Rejection.NOTHING:
                 return told, failure
-            doubt = failure if told is Rejection.DOUBT else doubt
         return (Rejection.NOTHING, -1) if doubt < 0 else (Rejection.DOUBT, doubt)
 
     def _doubtful_with(self, node: int, item: LiveVM) -> IntArray:
@@ -241,8 +245,10 @@ class LivePool:
         tuple of IntArray
             A `Rejection` per node, and a failure (-1: none), each of shape (n_nodes,).
         """
-        if item.protected:
-            self.state.learn([item.memory])
+        with self.state.supposing(item):
+            return self._sifted(item)
+
+    def _sifted(self, item: LiveVM) -> tuple[IntArray, IntArray]:
         found = self.rejections(item.memory)
         blamed = np.full(len(found), -1, dtype=np.int64)
         open_ = np.flatnonzero(found == Rejection.NOTHING)
@@ -271,4 +277,4 @@ class LivePool:
 def _weighed(plan: RestartPlan | None, allowed: LostMemory | None, item: LiveVM) -> Rejection:
     """Whether an end is no worse than allowed."""
     now = FailureLoss(None) if plan is None else FailureLoss(plan.lost, exact=plan.proven, certain=bool(plan.lost))
-    return Rejection.of(now.worse_than(FailureLoss(allowed), item.credit))
+    return Rejection.of(now.worse_than(FailureLoss(allowed), item.credit), survived=not allowed)

@@ -1,8 +1,10 @@
 """Incremental admission state of a memory-only pool: arrays that are updated in place as VMs come and go."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from math import gcd
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -16,6 +18,11 @@ __all__ = ["LiveState", "LiveVM"]
 
 _MOST_COUNTED = 64
 """VMs of so many sizes are counted by node; the largest of those that are there at first."""
+
+_MOST_FORGOTTEN = 16
+"""Where more sizes than these, beside as many as there are, are no longer there, tables are made without them."""
+
+_TABLES = ("step", "sizes", "row", "room", "whole", "counts", "totals", "edition")
 
 
 @frozen
@@ -59,7 +66,7 @@ class LiveState:
     whole : IntArray
         Free memory in whole steps, shape (n_nodes,).
     sizes, row : IntArray and dict
-        The sizes of VMs that must restart, or once had to, and the place of each.
+        The sizes of VMs that must restart, or not long ago had to, and the place of each.
     room : IntArray
         The sum of `above` over all nodes for each size, shape (n_sizes,).
     largest : IntArray
@@ -69,7 +76,9 @@ class LiveState:
     totals : IntArray
         The same on all nodes together, shape (n_counted,).
     version : int
-        Another one after each change.
+        Another one after each change of what is there.
+    edition : object
+        Another one after each change of the tables: what follows from them is known anew.
     """
 
     def __init__(self, usable: IntArray, limit: IntArray, online: BoolArray) -> None:
@@ -87,7 +96,8 @@ class LiveState:
         self.largest = np.full(n_nodes, -1, dtype=np.int64)
         self.counts = np.zeros((0, n_nodes), dtype=np.int64)
         self.totals = np.zeros(0, dtype=np.int64)
-        self.version = 0
+        self.version, self.edition = 0, object()
+        self._alive: dict[int, int] = {}
 
     def fill(self, nodes: IntArray, items: Sequence[LiveVM]) -> None:
         """Put many VMs at once, each on its node; nothing is there yet."""
@@ -101,8 +111,6 @@ class LiveState:
         self.free = np.where(self.online, np.maximum(self.usable - self.load, 0), 0)
         self.whole = self.free.copy()
         self.learn(np.unique(memory[protected])[::-1].tolist())
-        for node in np.flatnonzero(self.displaced).tolist():
-            self._renew(node)
 
     def put(self, node: int, item: LiveVM) -> None:
         """A VM more on a node."""
@@ -117,7 +125,8 @@ class LiveState:
     def close(self, node: int) -> None:
         """A node is gone, with all that is on it."""
         self.online[node] = False
-        self.kinds[node] = {}
+        for kind, count in list(self.kinds[node].items()):
+            self._count(node, kind, -count)
         self.displaced[node] = 0
         self._load(node, -int(self.load[node]))
         self._renew(node)
@@ -127,11 +136,37 @@ class LiveState:
         self.online[node] = online
         self._load(node, 0)
 
-    def learn(self, sizes: Sequence[int]) -> None:
-        """VMs of these sizes may have to restart: tables have a row for each."""
-        fresh = [size for size in sizes if size not in self.row]
-        if not fresh:
+    @contextmanager
+    def supposing(self, item: LiveVM) -> Iterator[None]:
+        """Tables as if a VM like this had to restart, too; as they were after that."""
+        if not item.protected or item.memory in self.row:
+            yield
             return
+        kept = {name: getattr(self, name) for name in _TABLES}
+        self.row = dict(self.row)
+        self._learn([item.memory])
+        try:
+            yield
+        finally:
+            for name, table in kept.items():
+                setattr(self, name, table)
+
+    def learn(self, sizes: Sequence[int]) -> None:
+        """VMs of these sizes may have to restart: tables have a row for each, and for few others that are no longer there."""
+        fresh = [size for size in sizes if size not in self.row]
+        if fresh and len(self.row) > 2 * len(self._alive) + _MOST_FORGOTTEN:
+            fresh = list(dict.fromkeys([*self._alive, *sizes]))
+            self._forget()
+        if fresh:
+            self._learn(fresh)
+
+    def _forget(self) -> None:
+        self.step, self.row = 0, {}
+        none = np.zeros(0, dtype=np.int64)
+        self.sizes, self.room, self.totals, self.counts = none, none, none, self.counts[:0]
+
+    def _learn(self, fresh: Sequence[int]) -> None:
+        forgotten = not self.row
         step = gcd(self.step, *fresh)
         for size in fresh:
             self.row[size] = len(self.row)
@@ -145,7 +180,10 @@ class LiveState:
             more = np.zeros((counted - len(self.counts), len(self.usable)), dtype=np.int64)
             self.counts = np.concatenate((self.counts, more))
             self.totals = np.append(self.totals, np.zeros(len(more), dtype=np.int64))
-        self.version += 1
+        if forgotten:
+            for node in np.flatnonzero(self.displaced).tolist():
+                self._renew(node)
+        self.edition = object()
 
     def above(self, size: int) -> IntArray:
         """`blocking_cost` of each node for a VM of a size, shape (n_nodes,)."""
@@ -171,12 +209,8 @@ class LiveState:
         self._load(node, number * item.memory)
 
     def _count(self, node: int, kind: Kind, number: int) -> None:
-        held = self.kinds[node]
-        count = held.get(kind, 0) + number
-        if count:
-            held[kind] = count
-        else:
-            del held[kind]
+        _add(self.kinds[node], kind, number)
+        _add(self._alive, kind[0], number)
 
     def _load(self, node: int, memory: int) -> None:
         """A node carries more, or less, or may be used again or no more; what follows from its free memory follows."""
@@ -186,6 +220,7 @@ class LiveState:
         self.whole[node] = self.floored(int(self.free[node]))
         self.room += self.above_on(node) - before
         self.version += 1
+        self.edition = object()
 
     def _renew(self, node: int) -> None:
         """What follows from the VMs on a node."""
@@ -200,3 +235,10 @@ class LiveState:
     def _largest(self, node: int) -> None:
         held: Mapping[Kind, int] = self.kinds[node]
         self.largest[node] = self.row[max(held)[0]] if held else -1
+
+
+def _add(counts: dict[Any, int], key: object, number: int) -> None:
+    if count := counts.get(key, 0) + number:
+        counts[key] = count
+    else:
+        del counts[key]
