@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmplace.model.units import MAX_MEMORY, format_memory, parse_memory, parse_reserve, short
+from vmplace.model.units import MAX_MEMORY, format_memory, parse_bandwidth, parse_memory, parse_reserve, short
 
 
 @pytest.mark.parametrize(
@@ -150,3 +150,29 @@ def test_short_survives_what_is_nested_deeply() -> None:
     for _ in range(100_000):
         nested = [nested]
     assert short(nested) == "[[[...]]]"
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_per_second"),
+    [
+        ("10Gbit", 1_250_000_000),
+        ("10 Gbit/s", 1_250_000_000),
+        ("10Gb/s", 1_250_000_000),
+        ("10gbps", 1_250_000_000),
+        ("1.25GB/s", 1_250_000_000),
+        ("1.25GB", 1_250_000_000),
+        ("800MiB/s", 800 * 2**20),
+        ("100Mbit", 12_500_000),
+        ("1TiB", 2**40),
+    ],
+)
+def test_bandwidth_in_bits_and_bytes(text: str, bytes_per_second: int) -> None:
+    assert parse_bandwidth(text) * 2**20 == bytes_per_second
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "10", "10G", "10Gb", "0Gbit", "-1Gbit", "10Gibit", "1e9Gbit", "x", None, 10, 1.5, b"10Gbit", "10GHz"]
+)
+def test_what_is_not_a_bandwidth(wrong: object) -> None:
+    with pytest.raises(ValueError, match="is not a bandwidth: write it like 10Gbit"):
+        parse_bandwidth(wrong)

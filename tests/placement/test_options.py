@@ -14,7 +14,7 @@ def test_what_is_asked_becomes_a_goal_and_limits():
         objective=("moves", "balance"), move_running=True, max_moves=3, max_migrated="2GiB", parallel=4, seed=5
     )
     assert (options.goal.objectives, options.goal.move_running, options.goal.max_migrated) == (("moves", "balance"), True, 2048)
-    assert options.limits == MigrationLimits(4, None, 3, 2048, 5)
+    assert options.limits == MigrationLimits(4, 1, 3, 2048, 5)
 
 
 @pytest.mark.parametrize(

@@ -278,7 +278,7 @@ def test_migrations_have_steps(options):
 
 def test_limits_on_parallel_migrations_make_more_steps():
     asked = {"objective": "balance", "move_running": True}
-    assert len(vmplace.place(CROSSED, **asked).plan.steps) == 1
+    assert len(vmplace.place(CROSSED, **asked, parallel_per_node=None).plan.steps) == 1
     steps = vmplace.place(CROSSED, **asked, parallel=1).plan.steps
     assert len(steps) == 2
     assert all(len(step.migrations) == 1 for step in steps)

@@ -52,7 +52,13 @@ def admitter() -> Admitter:
 
 LIMITED: dict[str, Any] = {"time_limit": 1, "progress": None, "cancel": None}
 SOLVED: dict[str, Any] = {"method": "greedy", "seed": 0, "deterministic": False, **LIMITED}
-ORDERED: dict[str, Any] = {"max_moves": None, "max_migrated": None, "parallel": None, "parallel_per_node": None}
+ORDERED: dict[str, Any] = {
+    "max_moves": None,
+    "max_migrated": None,
+    "parallel": None,
+    "parallel_per_node": None,
+    "bandwidth": None,
+}
 PLACED: dict[str, Any] = {"objective": "moves", "ordered": True, **ORDERED, **SOLVED}
 COUNTED: dict[str, Any] = {"pool": None, "resources": None, "move_running": False, **SOLVED}
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from vmplace.model.units import parse_reserve, short
+from vmplace.model.units import parse_bandwidth, parse_reserve, short
 
 __all__ = [
     "SECONDS",
@@ -81,13 +81,24 @@ def _moves_file(text: str) -> str:
     return text
 
 
+def _bandwidth(text: str) -> str:
+    parse_bandwidth(text)
+    return text
+
+
 order_options = combined(
     click.option("--parallel", type=click.IntRange(min=1), metavar="N", help="Migrate at most N VMs at the same time."),
     click.option(
         "--parallel-per-node",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Migrate at most N VMs from or to one node at the same time.",
+        help="Migrate at most N VMs from or to one node at the same time (default 1).",
+    ),
+    click.option(
+        "--bandwidth",
+        callback=parsed(_bandwidth),
+        metavar="SPEED",
+        help="Tell how long migrations take on a network of this speed, such as 10Gbit.",
     ),
     click.option(
         "--moves",

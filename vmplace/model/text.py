@@ -1,6 +1,6 @@
 """Text and figures for people: names made safe to print, amounts of memory, counted nouns."""
 
-__all__ = ["counted", "printable", "readable", "with_overhead"]
+__all__ = ["counted", "lasting", "printable", "readable", "with_overhead"]
 
 
 def printable(text: str, encoding: str | None = None) -> str:
@@ -33,6 +33,13 @@ def with_overhead(charged: int, overhead: int) -> str:
 def counted(number: int, noun: str) -> str:
     """``counted(2, "node") == "2 nodes"``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def lasting(seconds: float) -> str:
+    """A time as people say it, to two digits or so: ``lasting(95) == "95 s"``, ``lasting(600) == "10 min"``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 1 else "1 s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{_two_digits(round(seconds / 3600, 1))} h"
 
 
 def _two_digits(number: float) -> str:

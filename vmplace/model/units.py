@@ -8,11 +8,16 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 
-__all__ = ["MAX_MEMORY", "format_memory", "parse_memory", "parse_reserve", "short", "spell_memory"]
+__all__ = ["MAX_MEMORY", "format_memory", "parse_bandwidth", "parse_memory", "parse_reserve", "short", "spell_memory"]
 
 _MIB_PER_UNIT = {"kib": Fraction(1, 1024), "mib": Fraction(1), "gib": Fraction(1024), "tib": Fraction(1024 * 1024)}
 _UNIT_NAME = {"": "MiB", "k": "KiB", "m": "MiB", "g": "GiB", "t": "TiB"}
 _WITH_UNIT = re.compile(r"\s*([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
+_BANDWIDTH = re.compile(
+    r"\s*(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?P<prefix>[kKmMgGtT])"
+    r"(?:(?P<bits>[bB]it(?:/s|ps)?|b(?:/s|ps))|(?P<binary>i)?B(?:/s|ps)?)\s*",
+    re.ASCII,
+)
 _FORMS = "a whole number of MiB, or a string such as '8GiB'"
 
 _LOG10_OF_2 = math.log10(2)
@@ -67,6 +72,27 @@ def parse_reserve(value: object) -> int:
     if mib < 0:
         raise ValueError(f"{short(value)} is negative: write {_FORMS}, or 0")
     return mib
+
+
+def parse_bandwidth(value: object) -> Fraction:
+    """Bandwidth in MiB per second.
+
+    Parameters
+    ----------
+    value
+        Bits or bytes per second with their unit: ``"10Gbit"``, ``"10Gb/s"``, ``"10Gbps"``, ``"1.25GB/s"``, ``"800MiB/s"``.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else, or zero.
+    """
+    found = _BANDWIDTH.fullmatch(value) if isinstance(value, str) else None
+    if found is None or not Fraction(found["number"]):
+        raise ValueError(f"{short(value)} is not a bandwidth: write it like 10Gbit or 1.25GB/s")
+    step = 1024 if found["binary"] else 1000
+    size: int = step ** ("kmgt".index(found["prefix"].lower()) + 1)
+    return Fraction(found["number"]) * size / (8 if found["bits"] else 1) / 2**20
 
 
 def format_memory(mib: int) -> str:

@@ -1,13 +1,14 @@
 """The options of `place`, `repair`, `drain` and `rolling_drain` as one value, checked."""
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from attrs import field, fields, frozen
 
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
-from vmplace.placement.migration.limits import MigrationLimits
+from vmplace.placement.migration.limits import MigrationLimits, parse_speed
 from vmplace.search.goal import OBJECTIVES, Goal
 from vmplace.search.strategy import METHODS
 
@@ -36,7 +37,8 @@ class PlaceOptions:
     max_migrated: int | str | None = None
     ordered: bool = True
     parallel: int | None = None
-    parallel_per_node: int | None = None
+    parallel_per_node: int | None = 1
+    bandwidth: Fraction | None = field(default=None, converter=parse_speed)
 
     limits: MigrationLimits = field(init=False)
     goal: Goal = field(init=False)

@@ -21,7 +21,6 @@ from vmplace.failover.witness import (
 from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
 from vmplace.placement.judged import JudgedPlacement
-from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.plan import planned
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.reasons import conflict_sentence, impossible_sentence, suspended_sentence
@@ -60,7 +59,8 @@ def place(
     max_migrated: int | str | None = None,
     ordered: bool = True,
     parallel: int | None = None,
-    parallel_per_node: int | None = None,
+    parallel_per_node: int | None = 1,
+    bandwidth: str | None = None,
     time_limit: float | None = 60.0,
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
@@ -92,8 +92,8 @@ def place(
     max_moves, max_migrated
         How many running VMs may migrate, and how much memory: MiB, or a string such as ``"64GiB"``. No order of the migrations
         is given that needs more of them, to make way for others.
-    ordered, parallel, parallel_per_node
-        Whether migrations are put in order, and how many VMs may migrate at the same time; see `plan_moves`.
+    ordered, parallel, parallel_per_node, bandwidth
+        Whether migrations are put in order, how many VMs may migrate at the same time, and how fast; see `plan_moves`.
     time_limit
         Seconds; the best found by then is returned. None: until it is proved.
     progress, cancel
@@ -130,7 +130,7 @@ def solve(names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple
         # Nodes to be emptied take in nothing on the way, but fail as long as they host.
         problem = in_state(without(names.problem, vms=aside) if aside.any() else names.problem, "maintenance", out)
         names = Names(names.cluster.in_state("maintenance", drained), problem)
-    return _in_order(solution, names, options.limits, budget if options.deterministic else _patience(budget))
+    return _in_order(solution, names, options, budget if options.deterministic else _patience(budget))
 
 
 def _patience(budget: Budget) -> Budget:
@@ -139,10 +139,10 @@ def _patience(budget: Budget) -> Budget:
     return budget if budget.left <= seconds else Budget(seconds, budget.cancel)
 
 
-def _in_order(solution: Solution, names: Names, limits: MigrationLimits, budget: Budget) -> Solution:
+def _in_order(solution: Solution, names: Names, options: PlaceOptions, budget: Budget) -> Solution:
     """The same with its migrations in order."""
     assert solution.node_of is not None
-    plan = planned(names, solution.node_of, limits, budget)
+    plan = planned(names, solution.node_of, options.limits, budget).timed(options.bandwidth)
     if plan.steps:
         return evolve(solution, plan=plan, migrations=plan.migrations)
     return evolve(solution, plan=plan, warnings=(*solution.warnings, f"the migrations are not put in order: {plan.reason}"))

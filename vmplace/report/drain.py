@@ -6,7 +6,7 @@ from itertools import islice
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from vmplace.model.text import counted, readable
+from vmplace.model.text import counted, lasting, readable
 from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Column, Screen
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution
@@ -79,7 +79,9 @@ def _cells(texts: Sequence[str]) -> list[Text]:
 
 
 def _migrated(group: Solution) -> str:
-    return readable(sum(migration.memory for migration in group.migrations))
+    seconds = None if group.plan is None else group.plan.seconds
+    moved = readable(sum(migration.memory for migration in group.migrations))
+    return moved if seconds is None else f"{moved}, {lasting(seconds)}"
 
 
 def _steps(plan: MigrationPlan | None, unordered: int, reason: str = "") -> str:
@@ -107,7 +109,8 @@ def order_lines(plan: MigrationPlan, screen: Screen) -> Iterator[str]:
     if not plan.steps:
         return
     best = " (proved: no order is better)" if plan.status is Status.OPTIMAL and (plan.extra or plan.exposed) else ""
-    yield f"In order: {counted(len(plan.steps), 'step')}{_holds(plan, screen)}{best}"
+    time = "" if plan.seconds is None else f", about {lasting(plan.seconds)} of migration"
+    yield f"In order: {counted(len(plan.steps), 'step')}{time}{_holds(plan, screen)}{best}"
     if plan.stopovers:
         yield f"VMs that stop over on another node to make way ({readable(plan.extra)} more): {screen.few(plan.stopovers)}"
     # What the last step leaves is what the placement leaves, and told with it.

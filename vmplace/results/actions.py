@@ -1,14 +1,15 @@
 """What an administrator does in each step of a plan: actions, one after the other."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmplace.model.text import counted, printable
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Status, Step
 
-__all__ = ["Action", "Part", "actions", "afterwards"]
+__all__ = ["Action", "Part", "actions", "afterwards", "timed"]
 
 _FEW = 3
 """So many failures are named after a step."""
@@ -18,13 +19,15 @@ _FEW = 3
 class Action(ToDict):
     """One command: ``migrate`` a VM from a node to another, or ``start`` it on a node; memory in MiB."""
 
-    _keys = "action vm from:source to:destination memory"
+    _keys = "action vm from:source to:destination memory seconds"
+    _if_known = ("seconds",)
 
     action: str
     vm: str
     source: str | None
     destination: str | None
     memory: int
+    seconds: float | None = None
 
     @property
     def operands(self) -> tuple[str, ...]:
@@ -55,9 +58,29 @@ class Part:
 def actions(step: Step) -> Iterator[Action]:
     """The actions of a step in an order in which they may be done one after the other."""
     for moved in step.migrations:
-        yield Action("migrate", moved.vm, moved.source, moved.destination, moved.memory)
+        yield Action("migrate", moved.vm, moved.source, moved.destination, moved.memory, moved.seconds)
     for start in step.starts:
         yield Action("start", start.vm, None, start.node, start.memory)
+
+
+def timed(step: Step, bandwidth: Fraction) -> Step:
+    """The step with the seconds that its migrations take, each alone and all together.
+
+    Parameters
+    ----------
+    bandwidth
+        Of each node in each direction, in MiB per second. Migrations from one node, or to one, share it.
+    """
+    busy = dict[tuple[bool, str], int]()
+    for moved in step.migrations:
+        for end in ((False, moved.source), (True, moved.destination)):
+            busy[end] = busy.get(end, 0) + moved.memory
+    migrations = tuple(evolve(moved, seconds=_seconds(moved.memory, bandwidth)) for moved in step.migrations)
+    return evolve(step, migrations=migrations, seconds=_seconds(max(busy.values(), default=0), bandwidth))
+
+
+def _seconds(memory: int, bandwidth: Fraction) -> float:
+    return round(float(memory / bandwidth), 1)
 
 
 def afterwards(step: Step) -> Iterator[str]:

@@ -12,7 +12,7 @@ from vmplace.results.values import Step
 
 __all__ = ["json_listing", "table"]
 
-_COLUMNS = ("drain", "step", "action", "vm", "from", "to", "memory_mib")
+_COLUMNS = ("drain", "step", "action", "vm", "from", "to", "memory_mib", "seconds")
 
 
 def table(parts: Sequence[Part]) -> Iterator[str]:
@@ -22,7 +22,7 @@ def table(parts: Sequence[Part]) -> Iterator[str]:
         for step in part.steps:
             for action in actions(step):
                 ends = (action.source or "", action.destination or "")
-                yield _line((" ".join(part.drained), step.number, action.action, action.vm, *ends, action.memory))
+                yield _line((" ".join(part.drained), step.number, action.action, action.vm, *ends, action.memory, action.seconds))
 
 
 def _line(cells: Sequence[object]) -> str:

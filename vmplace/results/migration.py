@@ -1,13 +1,14 @@
 """A plan of live migrations: steps in order, each with the state of the guarantee after it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
-from vmplace.results.actions import Part
+from vmplace.results.actions import Part, timed
 from vmplace.results.drawings import dot, svg
 from vmplace.results.listings import json_listing, table
 from vmplace.results.shell import script
@@ -42,7 +43,8 @@ class MigrationPlan(ToDict):
         Seconds, and what was searched.
     """
 
-    _keys = "status steps extra exposed stopovers reason stats"
+    _keys = "status steps extra exposed stopovers seconds reason stats"
+    _if_known = ("seconds",)
 
     status: Status
     steps: tuple[Step, ...] = ()
@@ -72,6 +74,16 @@ class MigrationPlan(ToDict):
         for migration in self.migrations:
             seen[migration.vm] = seen.get(migration.vm, 0) + 1
         return tuple(vm for vm, count in seen.items() if count > 1)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the steps take, where a bandwidth is given; memory that VMs write meanwhile, and starts, come on top."""
+        times = [step.seconds for step in self.steps if step.seconds is not None]
+        return round(sum(times), 1) if times else None
+
+    def timed(self, bandwidth: Fraction | None) -> "MigrationPlan":
+        """The same with the seconds that its migrations take; None: as it is."""
+        return self if bandwidth is None else evolve(self, steps=tuple(timed(step, bandwidth) for step in self.steps))
 
     def drawn(self, form: str = "sh") -> str:
         """The plan as text.

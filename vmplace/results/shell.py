@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from vmplace.model.errors import Flaw, InputError
-from vmplace.model.text import counted, printable, readable
+from vmplace.model.text import counted, lasting, printable, readable
 from vmplace.model.units import short
 from vmplace.results.actions import Part, actions, afterwards
 from vmplace.results.values import Step
@@ -62,6 +62,7 @@ def _commands(step: Step) -> Iterator[str]:
     moved = sum(migration.memory for migration in step.migrations)
     did = [f"{counted(len(step.migrations), 'migration')} ({readable(moved)})"] if step.migrations else []
     did += [f"{counted(len(step.starts), 'VM')} started"] if step.starts else []
+    did += [f"about {lasting(step.seconds)}"] if step.seconds else []
     yield f"# step {step.number}: {'; '.join([', '.join(did), *afterwards(step)])}\n"
     for action in actions(step):
         words = " ".join(map(shell_word, action.operands))

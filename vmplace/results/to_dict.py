@@ -18,12 +18,13 @@ class ToDict:
     """Base of all results: frozen attrs classes, each a dictionary of its fields by their names.
 
     A subclass whose dictionary is another lists its keys, in order, in `_keys`: each is the name of a field or a property, or
-    ``key:name`` where they differ.
+    ``key:name`` where they differ. Those in `_if_known` are left out where they are None.
     """
 
     __slots__ = ()
 
     _keys: ClassVar[str] = ""
+    _if_known: ClassVar[tuple[str, ...]] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON carries it; statuses are words, shares and prices are numbers."""
@@ -32,7 +33,11 @@ class ToDict:
     def parts(self) -> dict[str, Any]:
         """The same, but members of mappings are made one by one, when they are asked for: for writing without holding all."""
         kind: Any = type(self)
-        return {key: _part(getattr(self, name)) for key, name in _names(kind)}
+        parts = {key: _part(getattr(self, name)) for key, name in _names(kind)}
+        for key in self._if_known:
+            if parts[key] is None:
+                del parts[key]
+        return parts
 
 
 @cache

@@ -105,16 +105,19 @@ class Unprotected(ToDict):
 class Migration(ToDict):
     """One live migration of a VM; `memory` in MiB, `step` None where migrations are not ordered.
 
-    Steps begin at 1, and migrations of equal steps run in parallel. A VM with a stop-over has two migrations.
+    Steps begin at 1, and migrations of equal steps run in parallel. A VM with a stop-over has two migrations. `seconds`: how long
+    it takes by itself, where a bandwidth is given.
     """
 
-    _keys = "vm from:source to:destination memory step"
+    _keys = "vm from:source to:destination memory step seconds"
+    _if_known = ("seconds",)
 
     vm: str
     source: str
     destination: str
     memory: int
     step: int | None = None
+    seconds: float | None = None
 
 
 @frozen
@@ -258,9 +261,12 @@ class Step(ToDict):
         The VMs that some of these failures would leave without a node.
     crowded
         The nodes that have less free than the headroom during the step, and receive something.
+    seconds
+        How long the migrations take, where a bandwidth is given.
     """
 
-    _keys = "step:number migrations starts guarantee exposed unprotected crowded"
+    _keys = "step:number migrations starts guarantee exposed unprotected crowded seconds"
+    _if_known = ("seconds",)
 
     number: int
     migrations: tuple[Migration, ...]
@@ -269,6 +275,7 @@ class Step(ToDict):
     exposed: tuple[str, ...] = ()
     crowded: tuple[str, ...] = ()
     unprotected: tuple[str, ...] = ()
+    seconds: float | None = None
 
     @property
     def suspended(self) -> bool:

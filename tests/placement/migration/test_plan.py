@@ -210,7 +210,7 @@ def tasks(draw, **features):
 
 def judged(task):
     cluster, final, parallel = task
-    plan, journey = plan_moves(cluster, final, parallel=parallel), Journey(cluster, final)
+    plan, journey = plan_moves(cluster, final, parallel=parallel, parallel_per_node=None), Journey(cluster, final)
     least = journey.least()
     assert (plan.status is Status.INFEASIBLE) == (least is None)
     if least is None:
@@ -297,3 +297,34 @@ def test_a_thousand_random_pairs_of_full_placements(part):
     found = replayed(range(130 * part, 130 * (part + 1)))
     assert sum(found.values()) >= 125
     assert found.get(Status.UNKNOWN, 0) <= 2
+
+
+def test_one_migration_a_node_at_a_time_unless_asked():
+    cluster = Cluster([Node(n, 64) for n in ("n0", "n1", "n2", "n3")], [VM(f"v{i}", 8, "n0") for i in range(3)])
+    to = {"v0": "n1", "v1": "n2", "v2": "n3"}
+    assert [len(step.migrations) for step in plan_moves(cluster, to).steps] == [1, 1, 1]
+    assert [len(step.migrations) for step in plan_moves(cluster, to, parallel_per_node=None).steps] == [3]
+
+
+def test_how_long_it_takes():
+    vms = [VM("a", 2000, "n0"), VM("b", 1000, "n0"), VM("c", 500, "n2")]
+    cluster = Cluster([Node(n, 8000) for n in ("n0", "n1", "n2", "n3")], vms)
+    to = {"a": "n1", "b": "n3", "c": "n3"}
+    alone = plan_moves(cluster, to, bandwidth="100MiB/s")
+    assert {m.vm: m.seconds for m in alone.migrations} == {"a": 20, "b": 10, "c": 5}
+    assert alone.seconds == 30  # c while a or b is on its way
+    shared = plan_moves(cluster, to, parallel_per_node=None, bandwidth="100MiB/s")
+    assert [step.seconds for step in shared.steps] == [30]  # a and b share what n0 can send
+    untold = plan_moves(cluster, to)
+    assert untold.seconds is None
+    assert "seconds" not in untold.to_dict() | untold.to_dict()["steps"][0]["migrations"][0]
+    written = alone.to_dict()
+    assert (written["seconds"], written["steps"][0]["seconds"]) == (30, alone.steps[0].seconds)
+    assert any(", about " in line for line in alone.drawn().splitlines())
+    assert {row.rpartition(",")[2] for row in alone.drawn("csv").splitlines()[1:]} == {"20.0", "10.0", "5.0"}
+
+
+@pytest.mark.parametrize("bandwidth", ["10", 10, "0Gbit", "fast"])
+def test_what_is_not_a_bandwidth_is_named(bandwidth):
+    with pytest.raises(InputError, match=r"bandwidth: .+ is not a bandwidth: write it like 10Gbit"):
+        plan_moves(Cluster([Node("n", 8)]), {}, bandwidth=bandwidth)

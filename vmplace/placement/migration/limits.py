@@ -1,15 +1,17 @@
 """Limits of a migration plan: how many VMs migrate at the same time and in all, and how much memory."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from attrs import frozen
 
-from vmplace.model.converters import parse_count
+from vmplace.model.converters import parse_count, placed
 from vmplace.model.errors import Flaw, InputError
-from vmplace.model.units import parse_reserve, short
+from vmplace.model.kinds import optional
+from vmplace.model.units import parse_bandwidth, parse_reserve, short
 
-__all__ = ["MigrationLimits"]
+__all__ = ["MigrationLimits", "parse_speed"]
 
 
 @frozen
@@ -43,6 +45,14 @@ class MigrationLimits:
     def at_least_one(name: str, value: Any) -> int | None:
         """A number of things that are done at the same time, as a caller says it; None for any number."""
         return _parsed(name, value, _parse_parallel)
+
+
+def parse_speed(bandwidth: str | Fraction | None) -> Fraction | None:
+    """The bandwidth that a caller says, in MiB per second; raises InputError that names the option. A fraction is one already."""
+    if isinstance(bandwidth, Fraction):
+        return bandwidth
+    speed: Fraction | None = placed("bandwidth", optional(parse_bandwidth))(bandwidth)
+    return speed
 
 
 def _parsed(name: str, value: Any, parse: Callable[[Any], int]) -> int | None:

@@ -18,7 +18,7 @@ from vmplace.model.errors import ConflictError, Flaw, InputError, error_of
 from vmplace.model.lookup import not_found
 from vmplace.model.units import short, spell_memory
 from vmplace.placement.migration.batches import Batch
-from vmplace.placement.migration.limits import MigrationLimits
+from vmplace.placement.migration.limits import MigrationLimits, parse_speed
 from vmplace.placement.migration.ordering import GuaranteeWatch, MigrationOrder, order
 from vmplace.placement.migration.starts import Starting
 from vmplace.placement.migration.transit import MigrationProblem, MigrationState
@@ -41,7 +41,8 @@ def plan_moves(
     placement: Target,
     *,
     parallel: int | None = None,
-    parallel_per_node: int | None = None,
+    parallel_per_node: int | None = 1,
+    bandwidth: str | None = None,
     max_moves: int | None = None,
     max_migrated: int | str | None = None,
     seed: int = 0,
@@ -65,7 +66,9 @@ def plan_moves(
         VM to node, or the index of each VM's node; a VM that is left out, or has None or -1, stays where it is.
     parallel, parallel_per_node
         How many VMs may migrate at the same time, in all and from or to any one node. VMs that must be together migrate at the
-        same time even if they are more.
+        same time even if they are more. None: any number.
+    bandwidth
+        Of each node for migrations, such as ``"10Gbit"``: the plan then says how long they take.
     max_moves, max_migrated
         How many migrations, and how much memory in MiB or as ``"64GiB"``, stop-overs among them.
     seed
@@ -88,9 +91,10 @@ def plan_moves(
     limits = MigrationLimits.of(
         parallel=parallel, parallel_per_node=parallel_per_node, max_moves=max_moves, max_migrated=max_migrated, seed=seed
     )
+    speed = parse_speed(bandwidth)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         names = Names(cluster, compile_problem(cluster))
-        return planned(names, _target(cluster, placement), limits, budget)
+        return planned(names, _target(cluster, placement), limits, budget).timed(speed)
 
 
 def planned(names: Names, target: IntArray, limits: MigrationLimits, budget: Budget) -> MigrationPlan:
