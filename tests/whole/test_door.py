@@ -74,6 +74,7 @@ CALLS: dict[str, tuple[Callable[[], Callable[..., Any]], dict[str, Any]]] = {
     "headroom_table": (lambda: vmplace.headroom_table, {"cluster": CLUSTER, "sizes": [8], **COUNTED}),
     "size": (lambda: vmplace.size, {"cluster": CLUSTER, "node": 64, "most": None, "growth": 0, "pool": None, **SOLVED}),
     "explain": (lambda: vmplace.explain, {"cluster": CLUSTER, **LIMITED}),
+    "tolerance": (lambda: vmplace.tolerance, {"cluster": CLUSTER, "pool": None, **LIMITED}),
     "trend": (lambda: vmplace.trend, {"clusters": [CLUSTER], **LIMITED}),
     "what_if": (
         lambda: vmplace.what_if,

@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from vmplace.failover.check import check
 from vmplace.model.cluster import Cluster
+from vmplace.model.door import door
 from vmplace.model.text import counted
 from vmplace.model.what_if import part_of
 from vmplace.problem.compile import compile_problem
@@ -77,6 +78,7 @@ class Tolerance(ToDict):
         return f"{told} Not every {self.count + 1} can at once." if self.count else told
 
 
+@door()
 def tolerance(
     cluster: Cluster,
     *,
