@@ -26,10 +26,16 @@ NUL_NODE = {
 }
 
 
-def test_the_script_of_a_rolling_drain_is_valid_whatever_nodes_are_called(tmp_path: Path) -> None:
+def test_the_script_of_a_rolling_drain_is_valid_or_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     moves = tmp_path / "m.sh"
-    assert main(["drain", written(tmp_path, NUL_NODE), "--rolling", "--time-limit", "5", "--moves", str(moves)]) in (0, 1, 3, 4)
-    assert b"\0" not in moves.read_bytes()
+    assert main(["drain", written(tmp_path, NUL_NODE), "--rolling", "--time-limit", "5", "--moves", str(moves)]) == 2
+    assert capsys.readouterr().err.endswith("moves: '\\x00' holds a NUL character, which no shell passes on: write .json\n")
+    assert not moves.exists()
+    hostile = json.loads(json.dumps(NUL_NODE).replace("\\u0000", "\\u001b[2J\\n'; rm -rf /"))
+    assert main(["drain", written(tmp_path, hostile), "--rolling", "--time-limit", "5", "--moves", str(moves)]) in (0, 1, 3, 4)
+    assert b"\x1b" not in moves.read_bytes()
     assert subprocess.run(["sh", "-n", str(moves)], check=False).returncode == 0
 
 
