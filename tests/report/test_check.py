@@ -123,7 +123,7 @@ def test_soft_rules_are_called_by_name_and_say_how_far_they_are_broken():
         "  rule sql (apart): 1 pair shares a domain: a, b",
         "  rule 1 (together, weight 2): on 3 nodes: a, b, c",
         "  rule 2 (only-on): 2 VMs on other nodes: a, b",
-        "  rule 3 (not-on): 1 VM on other nodes: a",
+        "  rule 3 (not-on): 1 VM on nodes to avoid: a",
     ]
     lines = drawn(solution_report, vmplace.place(cluster)).splitlines()
     assert "Soft rules that this placement breaks:" in lines

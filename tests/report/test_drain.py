@@ -4,7 +4,7 @@ from io import StringIO
 
 from attrs import evolve
 
-from vmplace import VM, Cluster, Node, RollingDrain, Status, rolling_drain
+from vmplace import VM, Apart, Cluster, Node, OnlyOn, RollingDrain, Status, rolling_drain
 from vmplace.report.drain import rolling_report
 from vmplace.report.tables import Screen
 
@@ -58,3 +58,12 @@ def test_the_way_back_has_a_column():
     lines = lines_of(rolling_drain(CLUSTER, home=True))
     assert lines[1].split()[-2:] == ["Way", "back"]
     assert lines[3].split()[-1] == "2"
+
+
+def test_soft_rules_that_a_group_breaks_are_named():
+    rules = [Apart(["v0", "v1", "v2"], must=False, name="sql"), OnlyOn(["v0"], ["n0"], must=False)]
+    nodes, vms = CLUSTER.nodes[:3], CLUSTER.vms[:3]
+    lines = lines_of(rolling_drain(Cluster(nodes, vms, rules), at_once=1))
+    told = lines[lines.index("Soft rules that are broken meanwhile:") + 1 :]
+    assert any(line.startswith("  while n0 is out, rule sql (apart): 1 pair shares a node: ") for line in told)
+    assert any(line.startswith("  while n0 is out, rule 1 (only-on): 1 VM on other nodes: v0") for line in told)

@@ -1,12 +1,13 @@
 """Terminal reports of `drain --rolling`, and of the order of live migrations."""
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vmplace.model.text import counted, lasting, readable
+from vmplace.report.soft_rules import broken_rule_line
 from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Column, Screen
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution
@@ -18,7 +19,8 @@ __all__ = ["order_lines", "rolling_report"]
 
 def rolling_report(found: RollingDrain, screen: Screen) -> RenderableType:
     """The groups, what each migrates, when the guarantee is suspended, and the nodes that are in none."""
-    return Group(*_verdict(found), *_groups(found, screen), *_suspensions(found, screen), *_undrained(found, screen))
+    parts = (_suspensions, _soft_rules, _undrained)
+    return Group(*_verdict(found), *_groups(found, screen), *chain.from_iterable(part(found, screen) for part in parts))
 
 
 _WORDS = {
@@ -72,6 +74,19 @@ def _suspensions(found: RollingDrain, screen: Screen) -> Iterator[Text]:
         yield Text(f"  group {number}: {screen.clean(why)}{lost}")
     if len(found.suspended) > len(shown):
         yield Text(f"  {screen.choose(ELLIPSIS)} {len(found.suspended) - len(shown)} more (--all lists them)")
+
+
+def _soft_rules(found: RollingDrain, screen: Screen) -> Iterator[Text]:
+    """Soft rules that are broken while a group is out."""
+    broken = [(group, rule) for group in found.groups for rule in group.broken_rules]
+    if broken:
+        yield Text("Soft rules that are broken meanwhile:")
+    shown = broken if screen.everything else broken[:FEW]
+    for group, rule in shown:
+        out = f"while {screen.few(group.drained)} {'is' if len(group.drained) == 1 else 'are'} out"
+        yield Text(f"  {out}, {screen.clean(broken_rule_line(rule, group, screen))}")
+    if len(broken) > len(shown):
+        yield Text(f"  {screen.choose(ELLIPSIS)} {len(broken) - len(shown)} more (--all lists them)")
 
 
 def _cells(texts: Sequence[str]) -> list[Text]:

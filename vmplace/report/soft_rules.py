@@ -1,6 +1,6 @@
 """Soft rules in reports: how far each is broken, and by whom."""
 
-from vmplace.model.entities import Apart, Together
+from vmplace.model.entities import Apart, NotOn, Together
 from vmplace.model.text import counted
 from vmplace.report.tables import Screen
 from vmplace.results.placement import Report, Solution
@@ -19,7 +19,7 @@ def broken_rule_line(broken: BrokenRule, found: Report | Solution, screen: Scree
     elif isinstance(rule, Together):
         how = f"on {times + 1} nodes"
     else:
-        how = f"{counted(times, 'VM')} on other nodes"
+        how = f"{counted(times, 'VM')} on {'nodes to avoid' if isinstance(rule, NotOn) else 'other nodes'}"
     weight = f", weight {broken.weight}" if broken.weight > 1 else ""
     label = broken.rule if broken.name is None else broken.name
     return f"rule {label} ({broken.kind}{weight}): {how}: {screen.few(broken.vms)}"

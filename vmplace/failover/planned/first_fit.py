@@ -25,9 +25,10 @@ def pack_all(restart: RestartProblem, *, soft: bool = False) -> Assignment | Non
 
 def pack_softest(restart: RestartProblem) -> Assignment | None:
     """Of such plans the one in which soft rules cost least."""
-    if not restart.has_soft:
-        return pack_all(restart)
-    plans = [plan for plan in (pack_all(restart, soft=True), pack_all(restart)) if plan is not None]
+    kept = pack_all(restart, soft=restart.has_soft)
+    if not restart.has_soft or (kept is not None and soft_cost(restart, kept) <= restart.least_soft_cost):
+        return kept
+    plans = [plan for plan in (kept, pack_all(restart)) if plan is not None]
     return min(plans, key=lambda plan: soft_cost(restart, plan), default=None)
 
 
