@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vmplace.results.placement import Report, Solution
     from vmplace.results.rolling_drain import RollingDrain
     from vmplace.results.values import (
+        AnyOrder,
         Blocker,
         BrokenRule,
         Comparison,
@@ -49,6 +50,7 @@ __all__ = [
     "VM",
     "Admission",
     "Admitter",
+    "AnyOrder",
     "Apart",
     "Blame",
     "Blocker",
@@ -144,7 +146,8 @@ _NAMES_OF = {
     "vmplace.results.migration": "MigrationPlan",
     "vmplace.results.placement": "Report Solution",
     "vmplace.results.rolling_drain": "RollingDrain",
-    "vmplace.results.values": "Blocker BrokenRule Comparison Conflict Migration Scenario Start Status Step Unprotected Violation",
+    "vmplace.results.values": "AnyOrder Blocker BrokenRule Comparison Conflict Migration Scenario Start Status Step "
+    "Unprotected Violation",
     "vmplace.solvers.budget": "Progress",
 }
 """The public names by the module that has them: it is loaded when one of them is first asked for."""

@@ -1,5 +1,8 @@
 """What a guarantee may say: situations that people described, each with the right answer."""
 
+import json
+import random
+import time
 from pathlib import Path
 
 import pytest
@@ -8,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vmplace
-from vmplace import VM, Cluster, Guarantee, Node
+from vmplace import VM, Apart, Cluster, Guarantee, Node
 from vmplace.cli import main
+from vmplace.failover.outlook import AnyOrderOutlook
 from vmplace.testing import clusters
 
 CASES = Path(__file__).parent / "guarantee"
@@ -127,3 +131,122 @@ def test_a_placement_is_found_that_the_policy_leaves_right():
     found = vmplace.repair(vmplace.load(CASES / "fewest-vms.json"), time_limit=2)
     assert found.status in ("optimal", "feasible")
     assert vmplace.check(found.to_document()).status == "safe"
+
+
+# An answer as soon as the verdict is known
+
+
+def test_a_vm_that_is_certainly_lost_in_turn_is_listed():
+    nodes, asked = [Node("n0", 8), Node("n2", 8)], Guarantee(failures=2, restart="any-order", sequence="sequential")
+    vms = [VM("v0", 4, "n0"), VM("v1", 4, "n2")]
+    for rules in ([], [Apart(["v0", "v1"])]):
+        found = vmplace.check(Cluster(nodes, [*vms, VM("new3", 3, "n0")], rules, asked))
+        assert [(loss.scenario, set(loss.vms), loss.minimal) for loss in found.unprotected] == [
+            ("n0+n2", {"v0", "v1", "new3"}, True)
+        ]
+        candidates = vmplace.Admitter(Cluster(nodes, vms, rules, asked)).candidates(VM("new3", 3))
+        assert {node.status.value for node in candidates} == {"refused"}
+
+
+def odd_sizes():
+    """Twelve nodes with 900 VMs of odd sizes, so full that no failure is survived."""
+    chance, vms = random.Random(3), []
+    for node in range(12):
+        left = 92_600
+        while (memory := chance.randrange(800, 1600)) <= left:
+            vms.append(VM(f"v{len(vms)}", memory, f"n{node}"))
+            left -= memory
+    return Cluster([Node(f"n{i}", 100_000) for i in range(12)], vms)
+
+
+def test_how_little_is_left_out_is_looked_for_no_longer_than_a_second():
+    begun = time.monotonic()
+    found = vmplace.check(odd_sizes())
+    assert time.monotonic() - begun < 20  # it was never
+    assert found.status == "unsafe"
+    assert len(found.unprotected) == 12
+    assert not all(loss.minimal for loss in found.unprotected)
+
+
+def test_the_least_is_proved_where_that_is_asked(tmp_path, capsys):
+    cluster = Cluster(
+        [Node("n1", 100), *(Node(f"m{i}", 20) for i in range(2))],
+        [*(VM(f"a{i}", m, "n1") for i, m in enumerate((2, 3, 3, 4, 6, 7))), VM("b", 9, "m0"), VM("c", 11, "m1")],
+    )
+    found = vmplace.check(cluster, thorough=True)
+    assert [(loss.scenario, loss.minimal) for loss in found.unprotected] == [("n1", True)]
+    vmplace.dump(cluster, tmp_path / "c.json")
+    assert main(["check", str(tmp_path / "c.json"), "--thorough"]) == 1
+    assert "perhaps fewer" not in capsys.readouterr().out
+
+
+NO_TIME = [
+    (["check", "no-time-policy.yaml", "--time-limit", "0", "--json"], 3),
+    (["show", "no-time-shown.json", "--time-limit", "0", "--json"], 3),
+    (["explain", "no-time-explained.yaml", "--time-limit", "0.3", "--json"], 0),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status"), NO_TIME)
+def test_without_time_under_a_policy_the_answer_is_unknown_and_whole(arguments, status, capsys):
+    command, file, *options = arguments
+    assert main([command, str(CASES / file), *options]) in (status, 3)
+    out, err = capsys.readouterr()
+    assert "internal error" not in err
+    assert json.loads(out)["status"] in ("unknown", "unsafe", "infeasible", "optimal", "feasible", "safe")
+
+
+def test_a_policy_without_time_is_unknown_not_an_error():
+    one = Cluster([Node("n1", 1), Node("n2", 1)], [VM("vm1", 1, "n2")], (), Guarantee(policy="first-fit"))
+    found = vmplace.check(one, time_limit=0)
+    assert (found.status, dict(found.failover)) == ("unknown", {"n1": {}})
+    two = Cluster([Node("n1", 1), Node("n2", 3)], [VM("vm1", 1), VM("vm2", 1)], (), Guarantee(policy="best-fit"))
+    assert vmplace.explain(two).status == "infeasible"
+    assert vmplace.explain(two, time_limit=0).status in ("infeasible", "unknown")
+
+
+# Which restarts are meant
+
+
+TIGHT = Cluster([Node("n1", 10), Node("n2", 4), Node("n3", 5)], [VM("a", 4, "n1"), VM("b", 5, "n1")])
+
+
+@pytest.mark.parametrize(
+    ("cluster", "status", "line"),
+    [
+        (five(), "safe", "In any order of restarts, too: yes."),
+        (
+            TIGHT,
+            "unsafe",
+            "In any order of restarts: no. n1: b (5 MiB) on n1 finds no node if the HA manager restarts a on n3 first",
+        ),
+    ],
+)
+def test_a_safe_report_says_whether_it_would_hold_in_any_order(cluster, status, line, tmp_path, capsys):
+    found = vmplace.check(cluster)
+    assert (found.status, found.any_order.status, found.to_dict()["any_order"]["status"]) == ("safe", status, status)
+    vmplace.dump(cluster, tmp_path / "c.json")
+    assert main(["check", str(tmp_path / "c.json")]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "SAFE: any single node can fail and every VM restarts (planned restarts)",
+        line,
+    ]
+
+
+def test_without_time_for_it_the_other_restarts_are_left_open():
+    found = vmplace.check(TIGHT)
+    assert AnyOrderOutlook(found.witness.names, found.witness.verdict, 0)().status == "unknown"
+
+
+def test_where_restarts_are_not_planned_or_not_safe_nothing_is_said_beside():
+    for asked in ({"restart": "any-order"}, {"policy": "first-fit"}, {"failures": 0}):
+        assert vmplace.check(five(**asked)).any_order is None
+    assert vmplace.check(five(failures=5)).any_order is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(clusters(max_nodes=4, max_vms=5, placed="all", failures=(1, 1, 2), evictable=True, domains=True))
+def test_what_is_said_beside_is_what_a_check_of_any_order_says(cluster):
+    found = vmplace.check(cluster)
+    if found.any_order is not None and found.any_order.status != "unknown":
+        assert found.any_order.status == vmplace.check(vmplace.what_if(cluster, guarantee={"restart": "any-order"})).status

@@ -53,7 +53,7 @@ def test_each_node_has_its_figures():
     assert row(text, "n1").split() == ["n1", "█" * 6 + "░" * 14, *figures, "✓", "all", "restart"]
     assert "100 MiB" in row(text, "n2")
     assert "0 MiB" in row(text, "n3")
-    assert "SAFE: any single node can fail and every VM restarts" in text.splitlines()
+    assert "SAFE: any single node can fail and every VM restarts (planned restarts)" in text.splitlines()
 
 
 def test_reserve_is_not_usable():
@@ -84,7 +84,7 @@ def test_what_fails_is_said_in_words_and_in_the_verdict():
     text = drawn(node_report, result)
     assert "✗ 1 VM does not restart" in row(text, "n2")
     assert "? undecided" in row(text, "n3")
-    assert text.splitlines()[-1] == "UNSAFE: n2: db-1 needs 64 GiB, the most free is 40 GiB"
+    assert text.splitlines()[-1] == "UNSAFE: n2: db-1 needs 64 GiB, the most free is 40 GiB (planned restarts)"
 
 
 def test_several_reasons_are_counted_and_listed():
@@ -99,7 +99,7 @@ def test_several_reasons_are_counted_and_listed():
         broken_rules=(BrokenRule(0, "apart", 3, 3, ("a1", "b1")),),
     )
     lines = drawn(report, result).splitlines()
-    assert lines[0] == "UNSAFE: 2 of 3 single failures are not survived, 1 violation now, 1 VM waiting"
+    assert lines[0] == "UNSAFE: 2 of 3 single failures are not survived, 1 violation now, 1 VM waiting (planned restarts)"
     assert "  n1: no room [2 VMs cannot restart: a1, b1]" in lines
     assert "  n2: no room [2 VMs cannot restart (perhaps fewer): a2, b2]" in lines
     assert "  n3: 70 GiB on 64 GiB" in lines
@@ -133,7 +133,7 @@ def test_soft_rules_are_called_by_name_and_say_how_far_they_are_broken():
 
 def test_an_undecided_report_counts_what_is_open():
     text = drawn(report, found(cluster_of(), [Status.SAFE, Status.UNKNOWN, Status.UNKNOWN]))
-    assert text == "UNKNOWN: 2 of 3 single failures are not decided in time\n"
+    assert text == "UNKNOWN: 2 of 3 single failures are not decided in time (planned restarts)\n"
 
 
 def test_what_is_promised_names_its_limits():
@@ -166,14 +166,15 @@ PROMISES = [
 @pytest.mark.parametrize(("asked", "words"), PROMISES)
 def test_what_is_promised_is_what_was_asked(asked, words):
     text = drawn(report, found(cluster_of(VM("a", 1, "n1"), guarantee=Guarantee(**asked))))
-    assert text == f"SAFE: {words}\n"
+    meant = " (planned restarts)" if asked.get("restart") is None and asked.get("policy") is None else ""
+    assert text == f"SAFE: {words}{meant}\n"
 
 
 def test_a_promise_for_several_nodes_is_of_each_pool_and_leaves_the_evictable_out():
     cluster = cluster_of(VM("a", 1, "n1", evictable=True), guarantee=Guarantee(failures=2))
     pools = {"default": Status.SAFE, "gpu": Status.SAFE}
     line = drawn(report, found(cluster, pools=pools)).splitlines()[0]
-    assert line == "SAFE: any 2 nodes of a pool can fail at once and every VM that is not evictable restarts"
+    assert line == "SAFE: any 2 nodes of a pool can fail at once and every VM that is not evictable restarts (planned restarts)"
 
 
 @pytest.mark.parametrize(
@@ -189,25 +190,28 @@ def test_failures_are_counted_as_what_they_are(asked, words):
     cluster = cluster_of(guarantee=Guarantee(**asked))
     lost = tuple(Unprotected(name, ("a",), "no room", minimal=True) for name in ("n1", "n2"))
     unsafe = found(cluster, [Status.UNSAFE] * 2 + [Status.SAFE], unprotected=lost)
-    assert drawn(report, unsafe).splitlines()[0] == f"UNSAFE: {words} not survived"
+    assert drawn(report, unsafe).splitlines()[0] == f"UNSAFE: {words} not survived (planned restarts)"
     unknown = found(cluster, [Status.UNKNOWN] * 2 + [Status.SAFE])
-    assert drawn(report, unknown) == f"UNKNOWN: {words} not decided in time\n"
+    assert drawn(report, unknown) == f"UNKNOWN: {words} not decided in time (planned restarts)\n"
 
 
 def test_failures_in_turn_may_be_what_is_not_survived_or_not_decided():
     cluster = cluster_of(guarantee=Guarantee(failures=2, sequence="sequential"))
     text = drawn(report, found(cluster, verdict=Status.UNSAFE))
-    assert text == "UNSAFE: some 2 nodes cannot fail one after the other, whatever the plans\n"
+    assert text == "UNSAFE: some 2 nodes cannot fail one after the other, whatever the plans (planned restarts)\n"
     text = drawn(report, found(cluster, verdict=Status.UNKNOWN))
-    assert text == "UNKNOWN: whether any 2 nodes can fail one after the other was not decided in time\n"
+    assert text == "UNKNOWN: whether any 2 nodes can fail one after the other was not decided in time (planned restarts)\n"
     careless = evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order"))
     text = drawn(report, found(careless, [Status.UNKNOWN, Status.SAFE, Status.SAFE]))
-    assert text == "UNKNOWN: 1 of 3 failures of 2 nodes is not decided\n"
+    assert text == "UNKNOWN: 1 of 3 failures of 2 nodes is not decided (restarts in any order)\n"
 
 
 def test_too_many_failures_are_not_called_undecided_one_by_one():
     text = drawn(report, found(cluster_of(guarantee=Guarantee(failures=3)), verdict=Status.UNKNOWN))
-    assert text == "UNKNOWN: too many sets of 3 nodes to examine all: the 3 that displace most memory are survived\n"
+    assert (
+        text
+        == "UNKNOWN: too many sets of 3 nodes to examine all: the 3 that displace most memory are survived (planned restarts)\n"
+    )
 
 
 def test_whom_some_order_strands_may_be_left():

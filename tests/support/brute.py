@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
 from fractions import Fraction
 from functools import cached_property
-from itertools import combinations, product
+from itertools import chain, combinations, product
 
 from attrs import evolve, frozen
 
@@ -507,7 +507,12 @@ class World:
         """
         if not self.quorate(node_of, failure):
             return iter([vm.name for vm in self.must_restart(node_of, failure)])
-        return self._lost_in_turn(node_of, failure) if self.in_turn and not self.planned else self._lost_at_once(node_of, failure)
+        if not self.in_turn or self.planned:
+            return self._lost_at_once(node_of, failure)
+        # Who fits nowhere once all have failed is lost whatever comes before.
+        last = self.after(node_of, failure)
+        hopeless = [vm.name for vm in self.must_restart(node_of, failure) if not last.nodes_for({}, vm)]
+        return chain(hopeless, self._lost_in_turn(node_of, failure))
 
     def survivable(self, node_of: Placement, key: str) -> bool:
         return all(self._survived(node_of, failure) for failure in self.failures(node_of)[key])

@@ -19,13 +19,16 @@ __all__ = ["audit", "check", "show"]
 @click.command("check")
 @file_argument
 @click.option("--compare", is_flag=True, help="Also show what other platforms' policies would promise, and which are wrong.")
+@click.option("--thorough", is_flag=True, help="Look for the fewest VMs that each failure leaves out, as long as it takes.")
 @combined(time_limit_option, json_option, all_option)
 @change_options
-def check(file: str, compare: bool, time_limit: float | None, as_json: bool, everything: bool, **changes: Any) -> int:
+def check(
+    file: str, compare: bool, thorough: bool, time_limit: float | None, as_json: bool, everything: bool, **changes: Any
+) -> int:
     """Say whether the cluster survives every failure of the guarantee, and if not, why."""
     from vmplace.report.check import report
 
-    found = _checked(file, time_limit, changes, compare=compare)
+    found = _checked(file, time_limit, changes, compare=compare, thorough=thorough)
     print_result(found, report, as_json, everything)
     return exit_of(found.status.value)
 
@@ -74,10 +77,12 @@ def audit(cluster: str, result: str, as_json: bool, **asked: Any) -> int:
     return exit_of(verdict)
 
 
-def _checked(file: str, time_limit: float | None, changes: dict[str, Any], *, compare: bool = False) -> "Report":
+def _checked(
+    file: str, time_limit: float | None, changes: dict[str, Any], *, compare: bool = False, thorough: bool = False
+) -> "Report":
     import vmplace
 
     cluster = load_changed(file, changes)
     limit = given({"time_limit": time_limit})
     with blaming(file, limit), watched(progress_text("balance")) as progress:
-        return vmplace.check(cluster, compare=compare, progress=progress, **limit)
+        return vmplace.check(cluster, compare=compare, thorough=thorough, progress=progress, **limit)

@@ -1,5 +1,6 @@
 """N+1 check of a placement: is every failure survived? Exactly, with a plan for each failure or the reason why there is none."""
 
+import math
 import threading
 from collections.abc import Callable
 
@@ -8,6 +9,7 @@ from attrs import evolve
 
 from vmplace.auditor.audit import audit_running
 from vmplace.failover.certify import certify
+from vmplace.failover.outlook import any_order_outlook
 from vmplace.failover.platforms import compare as compared
 from vmplace.failover.soft_rules import named_broken_rules
 from vmplace.failover.verdict import Verdict
@@ -30,12 +32,16 @@ from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["check", "verdict_now"]
 
+_REFINING = 1.0
+"""Seconds in all to look for how little can be left out, once that something is left out is known."""
+
 
 @door()
 def check(
     cluster: Cluster,
     *,
     compare: bool = False,
+    thorough: bool = False,
     time_limit: float | None = None,
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
@@ -48,6 +54,9 @@ def check(
         What to check.
     compare
         Also say what the usual policies would promise of it, and who of them would be wrong (`Report.comparison`).
+    thorough
+        Look as long as there is time for the fewest VMs that a failure must leave out. Otherwise the answer comes as soon as the
+        verdict is known, and a second later at most; `Unprotected.minimal` says where no plan leaves out fewer.
     time_limit
         Seconds; scenarios undecided then are ``unknown``. None: until all are decided.
     progress
@@ -67,6 +76,7 @@ def check(
         (a ValueError) if the time limit is not a time.
     """
     with Budget(time_limit, cancel, progress).interruptible() as budget:
+        budget.patience = [math.inf if thorough else _REFINING]
         problem = compile_problem(cluster)
         names = Names(cluster, problem)
         report, verdict = verdict_now(names, budget)
@@ -82,6 +92,7 @@ def check(
             report,
             warnings=(*report.warnings, *soft_warnings(names, verdict)),
             broken_rules=named_broken_rules(names, problem.node_of),
+            outlook=any_order_outlook(names, verdict, budget) if report.status is Status.SAFE else None,
             comparison=compared(problem, list(report.pools), judged) if compare else (),
             stats={"seconds": round(budget.elapsed, 3), "scenarios": by_method(verdict)},
         )

@@ -87,9 +87,10 @@ def decide_policy(state: PlacementState, scenario: int, *, budget: Budget) -> Pl
         node_of, lost, reason = _follow(state, [units])
         vms = displaced[~np.isin(displaced, lost)]
         return Plan(not len(lost), "policy", vms, node_of[vms], _loss(lost, reason))
-    gone, reasons, complete = [displaced[:0]], list[Reason](), True
+    gone, reasons, complete, begun = [displaced[:0]], list[Reason](), True, budget.elapsed
     for followed, turn in enumerate(permutations(units)):
-        if followed == _MOST_TURNS or budget.spent:
+        refined = reasons and budget.elapsed - begun > budget.patience[0]
+        if followed == _MOST_TURNS or budget.spent or refined:
             complete = False
             break
         _, left_out, reason = _follow(state, [(unit,) for unit in turn])

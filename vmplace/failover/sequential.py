@@ -43,24 +43,37 @@ class _StateLimit:
 
 def decide_any_order_in_turn(state: PlacementState, scenario: int, *, budget: Budget) -> Plan:
     """Whether, in every order of failures and of the restarts in between, all VMs that must restart can."""
-    lost, limit, known = set[int](), _StateLimit(budget, state), True
+    vms, _, failure = any_order_problem(state, state.scenarios.failing(scenario), state.node_of)
+    # Who fits nowhere once all have failed is lost in any turn.
+    hopeless = failure.must & ~(failure.allowed & (failure.free >= failure.demand[:, None]).all(axis=2)).any(axis=1)
+    lost, limit, known = set(vms[hopeless].tolist()), _StateLimit(budget, state), True
     none = np.zeros(0, dtype=np.int64)
+    turns = permutations(state.scenarios.key(scenario))
     try:
-        for turn in permutations(state.scenarios.key(scenario)):
-            _collect_lost(state, turn, 1, state.node_of, lost, limit)
+        for turn in turns if not lost else ():
+            known &= _collect_lost(state, turn, 1, state.node_of, lost, limit)
+            if lost:
+                break
+        with budget.refining() as limit.budget:
+            for turn in turns:
+                known &= _collect_lost(state, turn, 1, state.node_of, lost, limit)
     except OutOfTimeError:
         known = False
     if not lost:
         return Plan(True, "adversary", none, none) if known else Plan(None, "time", none, none)
     gone = np.array(sorted(lost), dtype=np.int64)
+    known |= len(lost) == np.count_nonzero(failure.must)
     reason = Reason("turns", (int(gone[0]),), int(state.problem.memory[gone[0]]))
     return Plan(False, "adversary", none, none, Loss(gone, reason, minimal=known))
 
 
 def _collect_lost(
     state: PlacementState, turn: tuple[int, ...], done: int, node_of: IntArray, lost: set[int], limit: _StateLimit
-) -> None:
-    """Add the VMs that the failures from number `done` on may cost a restart."""
+) -> bool:
+    """Add the VMs that the failures from number `done` on may cost a restart; whether these are all.
+
+    A VM that is stranded ends the story: what the failures after it would cost is not looked at.
+    """
     failed = np.flatnonzero(np.isin(state.problem.unit, turn[:done]))
     vms, nodes, failure = any_order_problem(state, failed, node_of)
     found = strand(failure, budget=limit.budget, every=True)
@@ -68,11 +81,13 @@ def _collect_lost(
     if found.open.any():
         raise OutOfTimeError
     if done == len(turn):
-        return
+        return True
+    known = not found.lost.any()
     for home in _outcomes(failure, 0, RestartState(failure), limit):
         then = np.where(np.isin(node_of, failed), -1, node_of)
         then[vms[home >= 0]] = nodes[home[home >= 0]]
-        _collect_lost(state, turn, done + 1, then, lost, limit)
+        known &= _collect_lost(state, turn, done + 1, then, lost, limit)
+    return known
 
 
 def _outcomes(failure: AnyOrderProblem, vm: int, restarts: RestartState, limit: _StateLimit) -> Iterator[IntArray]:

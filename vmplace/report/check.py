@@ -40,7 +40,8 @@ def node_report(found: Report, screen: Screen) -> RenderableType:
 
 def report(found: Report, screen: Screen) -> RenderableType:
     """The verdict and its reasons, and the comparison with other policies if asked for."""
-    return Group(_verdict(found, screen), *_grounds(found, screen), *_compared(found, screen))
+    first = _verdict(found, screen).append(_meant(found))
+    return Group(first, *_outlook(found, screen), *_grounds(found, screen), *_compared(found, screen))
 
 
 def solution_report(found: Solution, screen: Screen) -> RenderableType:
@@ -123,6 +124,31 @@ def _manner(found: Report | Solution) -> str:
     if asked.policy is not None:
         return f", as the platform chooses nodes ({asked.policy}, {asked.order or 'as-listed'})"
     return ", in any order and on any node with room" if asked.restart == "any-order" else ""
+
+
+def _meant(found: Report) -> str:
+    """Which restarts a verdict is about, where it does not say so itself."""
+    asked = found.cluster.guarantee
+    if not asked.failures:
+        return ""
+    if asked.policy is None and asked.restart == "planned":
+        return " (planned restarts)"
+    if found.guarantee is Status.SAFE:
+        return ""
+    return f" (restarts by policy: {asked.policy}, {asked.order or 'as-listed'})" if asked.policy else " (restarts in any order)"
+
+
+def _outlook(found: Report, screen: Screen) -> Iterator[Text]:
+    """Whether plans are needed for what is survived."""
+    other = found.any_order
+    if other is None:
+        return
+    if other.status is Status.SAFE:
+        yield Text("In any order of restarts, too: yes.")
+    elif other.status is Status.UNSAFE:
+        yield Text(screen.clean(f"In any order of restarts: no. {other.scenario}: {other.reason}"))
+    else:
+        yield Text("In any order of restarts: not decided within a second.")
 
 
 def _doubt(found: Report | Solution) -> str:

@@ -16,6 +16,7 @@ from vmplace.results.failover import FailoverPlans
 from vmplace.results.migration import MigrationPlan, starting
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import (
+    AnyOrder,
     Blocker,
     BrokenRule,
     Comparison,
@@ -139,9 +140,19 @@ class Report(_Placed):
     """
 
     comparison: tuple[Comparison, ...] = ()
+    outlook: Callable[[], AnyOrder] | None = field(default=None, repr=False)
+
+    @cached_property
+    def any_order(self) -> AnyOrder | None:
+        """Whether it would be safe with restarts in any order, too; None unless it is safe with planned restarts.
+
+        It is found out when it is first asked for, in a second at most.
+        """
+        return None if self.outlook is None else self.outlook()
 
     def parts(self) -> dict[str, Any]:
         parts = super().parts()
+        parts["any_order"] = None if self.any_order is None else self.any_order.parts()
         if self.comparison:
             parts["comparison"] = [row.parts() for row in self.comparison]
         parts |= {"objective": None, "migrations": [], "powered": [], "drained": []}

@@ -8,6 +8,7 @@ from attrs import frozen
 from vmplace.results.to_dict import ToDict
 
 __all__ = [
+    "AnyOrder",
     "Blocker",
     "BrokenRule",
     "Comparison",
@@ -99,6 +100,23 @@ class Unprotected(ToDict):
     vms: tuple[str, ...]
     reason: str
     minimal: bool
+
+
+@frozen
+class AnyOrder(ToDict):
+    """Whether what is survived with plans would be survived whichever order and nodes the HA manager chooses.
+
+    Parameters
+    ----------
+    status
+        ``safe``; ``unsafe``, with an example; ``unknown`` if a second was too short to tell.
+    scenario, reason
+        A failure that some order of restarts does not survive, and how that comes; empty otherwise.
+    """
+
+    status: Status
+    scenario: str = ""
+    reason: str = ""
 
 
 @frozen

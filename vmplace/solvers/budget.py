@@ -64,6 +64,8 @@ class Budget:
     ----------
     work : float
         What deterministic searches may do, in the solver's measure of work: so little that the clock seldom ends them first.
+    patience : list of float
+        Seconds left in all for what refines an answer that is known already (see `refining`); shared with all shares.
 
     Raises
     ------
@@ -80,6 +82,7 @@ class Budget:
         self.start = time.monotonic()
         self.limit = math.inf if time_limit is None else _seconds(time_limit)
         self.work = self.limit * _WORK_PER_SECOND
+        self.patience = [math.inf]
         self._cancel = cancel
         self._progress = progress
 
@@ -134,7 +137,18 @@ class Budget:
         inner = Budget(None, self.cancel, self._progress)
         inner.start, inner.limit = self.start, self.elapsed + self.left * part
         inner.work = self.work * part  # not of what the clock has left: that differs from run to run
+        inner.patience = self.patience
         return inner
+
+    @contextmanager
+    def refining(self) -> Iterator["Budget"]:
+        """A budget for what refines an answer that is known already: it ends with `patience`, too, which it uses up."""
+        inner, begun = self.share(1.0), self.elapsed
+        inner.limit = min(inner.limit, begun + self.patience[0])
+        try:
+            yield inner
+        finally:
+            self.patience[0] = max(0.0, self.patience[0] - (self.elapsed - begun))
 
     def silent(self) -> "Budget":
         """The same time without progress reports: for searches of parts, whose figures are not the whole's."""

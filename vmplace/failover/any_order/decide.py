@@ -80,12 +80,19 @@ class Stranding:
 
 
 def strand(problem: AnyOrderProblem, *, budget: Budget, every: bool = False) -> Stranding:
-    """Look for states in which a VM that must restart cannot; `every`: for all VMs, not for the first that can be stranded."""
+    """Look for states in which a VM that must restart cannot; `every`: for all VMs, not for the first that can be stranded.
+
+    For all only as long as the budget's patience lasts, once there is a first.
+    """
     kinds, sure = problem.kinds, certified(problem)
     adversary = _AdversarySearch(problem, [k for k, vms in enumerate(kinds.vms) if kinds.must[k] and not sure[vms[0]]])
     with suppress(OutOfTimeError):
-        adversary.quickly(budget, every)
-        adversary.exactly(budget, every)
+        adversary.quickly(budget, False)
+        adversary.exactly(budget, False)
+    if every and adversary.stories:
+        with suppress(OutOfTimeError), budget.refining() as inner:
+            adversary.quickly(inner, True)
+            adversary.exactly(inner, True)
     return adversary.result()
 
 

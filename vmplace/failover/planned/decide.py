@@ -53,8 +53,9 @@ def _with_loss(restart: RestartProblem, reason: Reason, budget: Budget) -> Plan:
     hopeless = {vm for item in restart.single_items if not restart.fitting(item).any() for vm in item.vms}
     # VMs that fit on no node at all are lost in any plan: if no others are, nothing is left to prove.
     minimal = set(restart.vms.tolist()) - placed <= hopeless
-    if not minimal:
-        most, minimal = search_most(restart, most, budget=budget)
+    with budget.refining() as inner:
+        if not minimal and not inner.spent:
+            most, minimal = search_most(restart, most, budget=inner)
     plan = _plan(restart, False, _METHOD.get(reason.kind, reason.kind), most)
     return Plan(False, plan.method, plan.vms, plan.nodes, Loss(restart.vms[~np.isin(restart.vms, plan.vms)], reason, minimal))
 
