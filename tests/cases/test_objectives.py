@@ -60,3 +60,20 @@ def test_too_short_a_time_is_no_defect(time_limit):
     vmplace.repair(case("policy-two-failures"), **options)
     objective = ("consolidate", "moves", "balance")
     vmplace.place(case("policy-maintenance"), objective=objective, move_running=True, method="exact", **options)
+
+
+@pytest.mark.parametrize("method", ["auto", "greedy"])
+def test_a_better_balance_takes_no_more_migrations_than_it_needs(method):
+    solution = vmplace.place(case("balance-20-nodes"), move_running=True, method=method)
+    assert (solution.status, solution.objective) == ("optimal", Fraction(53, 128))
+    assert len(solution.migrations) <= 9
+    assert sum(migration.memory for migration in solution.migrations) == 48 * 1024
+
+
+@pytest.mark.parametrize("method", ["auto", "greedy"])
+def test_what_leaves_a_node_is_spread(method):
+    solution = vmplace.drain(case("drain-lopsided"), "node1", method=method)
+    small = {solution.placement[f"10{number}"] for number in range(2, 10)}
+    assert {*small, solution.placement["101"]} == {"node2", "node3"}
+    assert len(small) == 1
+    assert len(solution.migrations) == 9

@@ -22,6 +22,10 @@ class Option:
     asked: Value
     ties: Value
 
+    @property
+    def worth(self) -> Value:
+        return *self.asked, *self.ties
+
 
 def options(
     cluster: Cluster,

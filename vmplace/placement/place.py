@@ -41,6 +41,9 @@ __all__ = ["attempt", "infeasible", "place", "repair", "solution_of", "solve"]
 
 T = TypeVar("T")
 
+_FIND_SHARE, _TIES_SHARE, _TIES_SECONDS = 0.9, 0.25, 3.0
+"""Of the time, that to find a placement; of what is left then, that to break ties; and what that may take in any case."""
+
 _SEARCH_SHARE, _ORDER_SECONDS = 0.9, 2.0
 """Of the time, where migrations are to be put in order then; and what that may take in any case."""
 
@@ -80,6 +83,8 @@ def place(
         ``balance``: the least highest share of usable memory in use on an online node. ``moves``: the least memory
         migrated, in MiB. ``consolidate``: the fewest nodes that must stay on. ``rules``: the least cost of soft rules, which may
         then cause migrations: with `move_running`, VMs go home. Several: each breaks ties of those before it.
+        Of placements that are equal by what is asked, the one with the least memory migrated is returned, then the best
+        balanced one; ``stats["ties"]`` says whether that is proved.
     method
         ``exact`` (one model of everything, or neighbourhoods where that is too large: the result then says ``improve``),
         ``greedy``, or ``auto``: exact up to 2,000 nodes, above 500 only where greedy leaves a gap of more than 1 %.
@@ -163,8 +168,8 @@ def repair(cluster: Cluster, **options: Any) -> Solution:
 
 
 def attempt(names: Names, options: PlaceOptions, budget: Budget) -> Solution:
-    """As `place`, but without a word on why there is no placement, if there is none."""
-    return _Task(names, options, options.goal, budget).strict(explained=False)
+    """As `place`, but any placement as good as asked, and without a word on why there is none, if there is none."""
+    return _Task(names, options, options.goal, budget).strict(explained=False, ties=False)
 
 
 def infeasible(
@@ -205,8 +210,8 @@ class _Task:
     drained: tuple[str, ...] = ()
     whole: Names | None = None
 
-    def strict(self, *, explained: bool = True) -> Solution:
-        """Every failure survived, or none returned; `explained`: with what forbids it."""
+    def strict(self, *, explained: bool = True, ties: bool = True) -> Solution:
+        """Every failure survived, or none returned; `explained`: with what forbids it; `ties`: the best of those as good."""
         reason = impossible(self.names.problem, self.goal)
         if reason is not None:
             return self._refused(reason, explained=explained)
@@ -215,7 +220,7 @@ class _Task:
             return self._refuted(finding.stats, method) if explained else self._empty(Status.INFEASIBLE)
         if finding.best is None:
             return self._undecided(finding, method)
-        return self._solution(finding, method)
+        return self._solution(self._settled(finding) if ties else finding, method)
 
     def best_effort(self) -> Solution:
         """As `strict`; where that is impossible, or not found, every VM placed and the least unprotected."""
@@ -234,7 +239,7 @@ class _Task:
             finding, method = last._find()
             if finding.best is not None:
                 refuted = first.status is Status.INFEASIBLE and undecided is None
-                found = last._solution(finding, method, strict_refuted=refuted, warnings=given_up)
+                found = last._solution(last._settled(finding), method, strict_refuted=refuted, warnings=given_up)
                 return found if found.held else evolve(found, suspended=self._suspended(first))
             if not finding.infeasible:
                 undecided = self._undecided(finding, method)
@@ -276,10 +281,20 @@ class _Task:
         }
         return found if any(found.values()) or faulty(problem) else None
 
+    @property
+    def _strategy(self) -> Strategy:
+        return Strategy(self.options.method, self.options.seed, self.options.deterministic)
+
     def _find(self) -> tuple[Finding, str]:
-        return Strategy(self.options.method, self.options.seed, self.options.deterministic).find(
-            self.names.problem, self.goal, budget=self.budget
-        )
+        return self._strategy.find(self.names.problem, self.goal, budget=self.budget.share(_FIND_SHARE))
+
+    def _settled(self, finding: Finding) -> Finding:
+        """The best of what is as good as the finding; it ends by work done, so that the clock only guards."""
+        budget = self.budget.share(_TIES_SHARE)
+        seconds = max(_TIES_SECONDS, self.budget.elapsed / 2)
+        if not self.options.deterministic and seconds < budget.left:
+            budget = Budget(seconds, budget.cancel)
+        return self._strategy.break_ties(self.names.problem, self.goal, finding, budget=budget)
 
     # Results
 

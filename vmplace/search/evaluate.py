@@ -39,7 +39,13 @@ class Evaluator:
         """The placement, if it is accepted; where nodes are to be switched off, with those that stay on."""
         if self.goal.consolidates:
             return self._with_spares(node_of)
-        return self._accepted(node_of, None, self._verdict(node_of, None))
+        return self.powering(node_of, None)
+
+    def powering(self, node_of: IntArray, powered: BoolArray | None) -> CandidatePlacement | None:
+        """The placement with just these nodes on, if it is accepted."""
+        if powered is not None and not powered[node_of].all():
+            return None
+        return self._accepted(node_of, powered, self._verdict(node_of, powered))
 
     def _with_spares(self, node_of: IntArray) -> CandidatePlacement | None:
         """The placement with idle nodes switched on, the largest first, until every failure is survived; if it is accepted."""

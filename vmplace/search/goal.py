@@ -5,7 +5,7 @@ from fractions import Fraction
 from math import gcd, inf, lcm
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from vmplace.failover.regression import Key, LostMemory, by_priority, lost_memory, no_worse
 from vmplace.failover.verdict import ScenarioStatus, Verdict
@@ -85,6 +85,13 @@ class Goal:
     def consolidates(self) -> bool:
         """Whether nodes are switched off."""
         return "consolidate" in self.objectives
+
+    @property
+    def finer(self) -> "Goal":
+        """The same with what breaks ties as further objectives: the least memory migrated, then the best balance."""
+        ties = ("moves", "balance") if self.move_running else ("balance",)
+        further = tuple(name for name in ties if name not in self.objectives)
+        return evolve(self, objectives=(*self.objectives, *further)) if further else self
 
     def stages(self, problem: Problem) -> list[Stage]:
         """What is minimised, in order: protection lost, then the objectives; soft rules come first where none asks for them, or

@@ -16,6 +16,7 @@ from vmplace.search.lns import improve, repair_nodes
 from vmplace.search.mip import best_effort
 from vmplace.search.mip.relaxation import CoarseModel
 from vmplace.search.mip.search import Finding, search
+from vmplace.search.ties import break_ties
 from vmplace.solvers.budget import Budget, OutOfTimeError
 from vmplace.solvers.highs import Highs, HighsRun
 from vmplace.solvers.portfolio import Portfolio
@@ -42,6 +43,9 @@ _GREEDY_SHARE, _PACKING_SHARE, _SEARCH_SHARE, _IMPROVE_SHARE = 0.5, 0.5, 0.75, 0
 
 _COARSE_SHARE = 0.3
 
+_TIES_COUNTS, _TIES_EFFORT = 600, 0.3
+"""Up to so many counts ties are broken exactly, with so much work: a measure that ends in the same place on every run."""
+
 _STEPS_PER_WORK = 10
 """Neighbourhoods for each unit of `Budget.work`, where the clock must not end them."""
 
@@ -55,11 +59,14 @@ class Strategy:
     method
         One of `METHODS`. ``auto`` is ``exact`` up to 2,000 nodes, ``greedy`` above, and above 500 where greedy leaves a gap of
         1 % or less; ``exact`` is greedy, too, where classes of VMs times nodes are more than 2,000,000.
+    effort
+        As for `Portfolio`: how much each exact search may work.
     """
 
     method: str
     seed: int
     deterministic: bool
+    effort: float | None = None
 
     def find(self, problem: Problem, goal: Goal, *, budget: Budget) -> tuple[Finding, str]:
         """What the methods found, and the name of the one that the answer rests on: ``greedy``, ``exact``, or ``improve``
@@ -90,6 +97,15 @@ class Strategy:
             if known.optimal or known.infeasible:
                 return known, "exact"
         return self._search(problem, goal, known, budget)
+
+    def break_ties(self, problem: Problem, goal: Goal, found: Finding, *, budget: Budget) -> Finding:
+        """The finding with the best of the placements that are as good as its own: see `vmplace.search.ties`."""
+        modelled = not goal.best_effort or (problem.failures <= 1 and problem.plain) or best_effort.applies(problem, goal)
+        exact = self.method != "greedy" and modelled and len(problem.classes) * problem.n_nodes <= _TIES_COUNTS
+        settling = evolve(self, effort=_TIES_EFFORT)
+        return break_ties(
+            problem, goal, found, budget=budget, exact=(lambda *asked: settling._exact(problem, *asked)) if exact else None
+        )
 
     def _search(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> tuple[Finding, str]:
         counts = len(problem.classes) * problem.n_nodes
@@ -134,7 +150,7 @@ class Strategy:
         return evolve(found, by=by, stats={**known.stats, **found.stats})
 
     def _searched(self, problem: Problem, goal: Goal, known: Finding, budget: Budget, *, relaxed: bool) -> Finding:
-        portfolio = Portfolio(self.seed, self.deterministic)
+        portfolio = Portfolio(self.seed, self.deterministic, self.effort)
         return search(problem, goal, budget=budget, start=known.best, bounds=known.bounds, portfolio=portfolio, relaxed=relaxed)
 
     def _improved(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:

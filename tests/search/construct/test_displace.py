@@ -6,6 +6,7 @@ from vmplace import VM, Apart, Cluster, Node
 from vmplace.problem.compile import compile_problem
 from vmplace.search.construct.displace import displace
 from vmplace.search.goal import Goal
+from vmplace.solvers.budget import Budget
 
 GOAL = Goal(("moves",), move_running=True)
 
@@ -15,7 +16,7 @@ def displaced(usable, vms, rules=(), movable=True):
     cluster = Cluster(nodes, [VM(f"v{k}", m, node, movable=movable) for k, (m, node) in enumerate(vms)], rules)
     problem = compile_problem(cluster)
     bound = np.isin(np.arange(problem.n_vms), [vm for b in problem.compiled_rules for vm in b.vms])
-    found = displace(problem, problem.node_of, GOAL.limits(problem), GOAL.free(problem) & ~bound)
+    found = displace(problem, problem.node_of, GOAL.limits(problem), GOAL.free(problem) & ~bound, budget=Budget())
     return None if found is None else found.tolist()
 
 

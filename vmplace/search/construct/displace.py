@@ -6,6 +6,7 @@ import numpy as np
 
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.problem.problem import Problem
+from vmplace.solvers.budget import Budget
 
 __all__ = ["displace"]
 
@@ -13,7 +14,7 @@ _NODES = 64
 """So many nodes with most room are looked at for each VM."""
 
 
-def displace(problem: Problem, node_of: IntArray, cap: IntArray, free: BoolArray) -> IntArray | None:
+def displace(problem: Problem, node_of: IntArray, cap: IntArray, free: BoolArray, *, budget: Budget) -> IntArray | None:
     """Place the VMs that have no node, the largest first: best fit, or else where the least memory is displaced.
 
     Parameters
@@ -25,7 +26,7 @@ def displace(problem: Problem, node_of: IntArray, cap: IntArray, free: BoolArray
     free
         VMs that may move and that no rule binds to others, shape (n_vms,); only these make way.
 
-    Returns None where a VM under rules with others has no node, or where no room can be made.
+    Returns None where a VM under rules with others has no node, where no room can be made, or where the budget is spent.
     """
     node_of, room = node_of.copy(), cap - problem.loads(node_of)
     waiting = np.flatnonzero(node_of < 0)
@@ -34,6 +35,8 @@ def displace(problem: Problem, node_of: IntArray, cap: IntArray, free: BoolArray
     queue = [(-int(problem.memory[vm]), vm) for vm in waiting.tolist()]
     heapify(queue)
     while queue:
+        if budget.spent:
+            return None
         _, vm = heappop(queue)
         need = problem.demand[vm]
         open_ = np.flatnonzero(problem.online & problem.reachable[problem.signature[vm]])

@@ -53,7 +53,7 @@ def repair_locally(problem: Problem, goal: Goal, *, budget: Budget, thorough: bo
     if goal.best_effort or goal.consolidates:
         return None
     least, best = least_moved(problem), None
-    for node_of in _starts(problem, goal):
+    for node_of in _starts(problem, goal, budget):
         if budget.spent:
             break
         best = better(best, _repaired(problem, goal, node_of, budget, least if thorough else None))
@@ -62,7 +62,7 @@ def repair_locally(problem: Problem, goal: Goal, *, budget: Budget, thorough: bo
     return best
 
 
-def _starts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
+def _starts(problem: Problem, goal: Goal, budget: Budget) -> Iterator[IntArray]:
     """Placements in which what can stay does: those that wait do not care for holes, or keep off them.
 
     Online nodes are first left as full as they are, to be relieved with an eye on slots.
@@ -78,7 +78,7 @@ def _starts(problem: Problem, goal: Goal) -> Iterator[IntArray]:
             filling.place_all()
             if filling.complete:
                 yield filling.node_of
-            elif (made := displace(problem, filling.node_of, limit, _unbound(problem, goal))) is not None:
+            elif (made := displace(problem, filling.node_of, limit, _unbound(problem, goal), budget=budget)) is not None:
                 yield made
             if np.all(kept >= 0):
                 break
