@@ -27,6 +27,7 @@ ANY = {
     "evictable": True,
     "targets": True,
     "overhead": True,
+    "quorums": True,
     "restart": ("planned", "planned", "any-order"),
     "policies": True,
     "sequences": ("at-once", "at-once", "at-once", "sequential"),
