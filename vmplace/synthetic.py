@@ -266,7 +266,7 @@ def _best_fit(capacity: IntArray, memory: IntArray) -> IntArray:
     nodes = sorted(free * count + index for index, free in enumerate(capacity.tolist()))  # the least free first
     order = np.argsort(-memory, kind="stable")
     sizes, starts = np.unique(-memory[order], return_index=True)
-    for size, vms in zip((-sizes).tolist(), np.split(order, starts[1:]), strict=True):
+    for size, vms in zip((-sizes).tolist(), np.split(order, starts)[1:], strict=True):
         while len(vms) and (position := bisect_left(nodes, size * count)) < len(nodes):
             free, node = divmod(nodes.pop(position), count)
             fitting = min(free // size, len(vms))  # it stays the fullest that is sufficient until it is not

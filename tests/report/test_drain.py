@@ -57,7 +57,7 @@ def test_when_the_guarantee_is_suspended_is_told_with_who_is_unprotected():
 def test_the_way_back_has_a_column():
     lines = lines_of(rolling_drain(CLUSTER, home=True))
     assert lines[1].split()[-2:] == ["Way", "back"]
-    assert lines[3].split()[-1] == "2"
+    assert lines[3].split()[-1] == "1"
 
 
 def test_soft_rules_that_a_group_breaks_are_named():

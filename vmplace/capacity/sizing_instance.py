@@ -112,6 +112,7 @@ class SizingInstance:
             return (1,), Fraction(1)
         step = Fraction(1, lcm(*(kind.price.denominator for kind in self.kinds)))
         prices = tuple(int(kind.price / step) for kind in self.kinds)
-        if sum(price * limit for price, limit in zip(prices, self.most, strict=True)) > _LARGEST_PRICE:
+        dearest = sum(price * max(1, limit) for price, limit in zip(prices, self.most, strict=True))
+        if dearest > _LARGEST_PRICE:
             raise InputError([Flaw("node", "the prices have too many digits to be added up: round them")])
         return prices, step

@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import chain
+from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from vmplace.cli.exits import blaming, touching
@@ -84,6 +86,12 @@ def _printed(text: Iterable[str], *, aside: bool = False) -> None:
         emit(text, sys.stderr if aside else sys.stdout)
 
 
+_PAGE = 1 << 16
+
+
 def print_json(parts: Mapping[str, Any]) -> None:
-    """Print a mapping whose parts may be lazy: they are made as they are printed."""
-    _printed(chain(pieces(parts), "\n"))
+    """Print a mapping whose parts may be lazy: all are made before the first is printed; many of them wait in a file."""
+    with SpooledTemporaryFile(max_size=1 << 24, mode="w+", encoding="utf-8") as whole:
+        whole.writelines(chain(pieces(parts), "\n"))
+        whole.seek(0)
+        _printed(iter(partial(whole.read, _PAGE), ""))

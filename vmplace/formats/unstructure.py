@@ -175,13 +175,21 @@ _GUARANTEE = _writer(Guarantee)
 _RULES: Mapping[type, Write] = {kind: _writer(kind) for kind in (Apart, Together, OnlyOn, NotOn)}
 
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_ENCODE, _ASCII = (json.JSONEncoder(ensure_ascii=plain, allow_nan=False).encode for plain in (False, True))
+
+
+def _encoded(value: Any) -> str:
+    """As JSON, with escapes for all that a terminal might obey."""
+    return _shown(_ENCODE(value), lambda code: _ASCII(chr(code))[1:-1])
+
+
+def _shown(text: str, escape: Callable[[int], str]) -> str:
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else escape(ord(character)) for character in text)
 
 
 _UNQUOTED = re.compile(r"(?!(?i:y|n|yes|no|on|off|true|false|null)\Z)[A-Za-z_][A-Za-z0-9_.-]*|[0-9]+[KMGT]iB")
-
-
-_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 _LONGEST_KEY = 500
@@ -203,8 +211,8 @@ def lines(document: Mapping[str, Any], form: Form) -> Iterator[str]:
 def _json(document: Mapping[str, Any]) -> Iterator[str]:
     before = "{\n"
     for key, value in document.items():
-        yield f"{before}  {_ENCODE(key)}: "
-        yield from _json_table(value) if _is_table(value) else (_ENCODE(value),)
+        yield f"{before}  {_encoded(key)}: "
+        yield from _json_table(value) if _is_table(value) else (_encoded(value),)
         before = ",\n"
     yield "\n}\n"
 
@@ -212,7 +220,7 @@ def _json(document: Mapping[str, Any]) -> Iterator[str]:
 def _json_table(entries: Iterable[Any]) -> Iterator[str]:
     before = "[\n    "
     for entry in entries:
-        yield before + _ENCODE(entry)
+        yield before + _encoded(entry)
         before = ",\n    "
     yield "\n  ]"
 
@@ -249,7 +257,7 @@ def _key(key: str) -> str:
 def _text(text: str) -> str:
     if _UNQUOTED.fullmatch(text):
         return text
-    return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", _ENCODE(text))
+    return _shown(_ENCODE(text), lambda code: f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
 
 
 def _number(number: float) -> str:

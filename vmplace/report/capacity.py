@@ -8,7 +8,7 @@ from rich.text import Text
 
 from vmplace.capacity.results import Headroom, HeadroomTable, Sizing
 from vmplace.capacity.tolerance import PoolTolerance, Tolerance
-from vmplace.model.text import counted, readable
+from vmplace.model.text import counted, printable, readable
 from vmplace.report.check import report
 from vmplace.report.tables import STYLE, Column, Screen
 from vmplace.results.values import Status
@@ -53,13 +53,13 @@ def sizing_report(found: Sizing, screen: Screen) -> RenderableType:
         fate = "no number of these nodes is enough" if found.status is Status.INFEASIBLE else "no answer in time"
         bound = f"; no fewer than {_amount(found.bound)}" if found.bound and found.status is Status.UNKNOWN else ""
         why = found.reason if found.status is Status.INFEASIBLE else f"{fate}{bound}"
-        return Group(_verdict(found.status, screen.clean(why)), *lines)
+        return Group(_verdict(found.status, why), *lines)
     assert found.nodes is not None
     promise = f"run {counted(found.n_vms, 'VM')} while the guarantee holds"
     first = _verdict(found.status, f"{counted(found.nodes, 'node')} {promise}{_proof(found)}")
     kinds = [kind for kind in found.kinds if found.counts[kind.name]]
     if len(found.kinds) == 1:
-        each = [Text(f"Each with {readable(kind.usable)} for VMs{_amounts(kind.resources)}") for kind in kinds]
+        each = [Text(screen.clean(f"Each with {readable(kind.usable)} for VMs{_amounts(kind.resources)}")) for kind in kinds]
         return Group(first, *each, *lines, Text(f"Method: {found.method}"))
     table = screen.table(
         [
@@ -92,7 +92,7 @@ def _between(pool: PoolTolerance) -> str:
 
 
 def _verdict(status: Status, text: str) -> Text:
-    return Text.assemble((status.value.upper(), _STYLE[status]), ": ", text)
+    return Text.assemble((status.value.upper(), _STYLE[status]), ": ", printable(text))
 
 
 def _more(found: Headroom) -> str:

@@ -1,12 +1,13 @@
 """Terminal tables: columns that fit the width, colours and character set of the terminal or pipe."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from typing import Literal, TextIO
 
 from attrs import field, frozen
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -76,10 +77,10 @@ class Screen:
 
     @console.default
     def _open(self) -> Console:
-        plain = Console(file=_Shadow(self.file), highlight=False, markup=False, emoji=False)
+        plain = _Console(file=_Shadow(self.file), highlight=False, markup=False, emoji=False)
         if plain.is_terminal:
             return plain
-        return Console(file=plain.file, highlight=False, markup=False, emoji=False, width=_ENDLESS)
+        return _Console(file=plain.file, highlight=False, markup=False, emoji=False, width=_ENDLESS)
 
     @property
     def ascii(self) -> bool:
@@ -122,6 +123,18 @@ class Screen:
         with self.console.capture() as captured:
             self.console.print(content, soft_wrap=not self.console.is_terminal)
         return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+class _Console(Console):
+    """Shows what a terminal might obey, wherever it comes from; only rich itself sends control codes."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                lines = "\n".join(map(printable, segment.text.split("\n")))
+                yield segment._replace(text=lines)
 
 
 class _Shadow(StringIO):

@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +14,6 @@ __all__ = ["CpSat", "together"]
 
 _INFINITY = 2**62
 _TICK = 0.01
-_GRACE = 0.3
 
 
 @define
@@ -162,37 +160,27 @@ class _Run:
         if self.budget.spent:
             return Answer(Outcome.UNKNOWN, None, None)
         result: list[Any] = []
-        done = threading.Event()
-
-        def run() -> None:
-            try:
-                result.append(solver.solve(self.model, self._listener(cp_model)))
-            finally:
-                done.set()
-
-        threading.Thread(target=run, daemon=True).start()
+        thread = threading.Thread(target=lambda: result.append(solver.solve(self.model, self._listener(cp_model))), daemon=True)
+        thread.start()
         try:
-            while not done.wait(_TICK) and not self.budget.spent:
+            while _running(thread) and not self.budget.spent:
                 if self.enough is not None and self.enough(self._latest):
                     break
                 if self.on_progress is not None and self._latest is not None:
                     self.on_progress(*self._progress)
         finally:  # what the callback raises must not leave the search running
-            self._stop(solver, done)
+            self._stop(solver, thread)
         if not result:
-            if done.is_set():
-                raise RuntimeError("the solver failed; this is a defect, please report it")
-            return Answer(Outcome.FEASIBLE if self._latest else Outcome.UNKNOWN, self._latest, None)
+            raise RuntimeError("the solver failed; this is a defect, please report it")
         if result[0] == cp_model.MODEL_INVALID:
             raise OverflowError(f"the model's numbers are too large for the solver: {self.model.validate()}")
         return self._answer(solver, Outcome[solver.status_name(result[0])])
 
-    def _stop(self, solver: Any, done: threading.Event) -> None:
-        """Ask until it is heard: a search that has only just begun misses the first call."""
-        patience = time.monotonic() + _GRACE
-        while not done.is_set() and time.monotonic() < patience:
+    def _stop(self, solver: Any, thread: threading.Thread) -> None:
+        """Ask until it has ended, so that no search outlives its call: one that has only just begun misses the first call."""
+        while thread.is_alive():
             solver.stop_search()
-            done.wait(_TICK)
+            thread.join(_TICK)
 
     def _listener(self, cp_model: Any) -> Any:
         run = self
@@ -215,6 +203,11 @@ class _Run:
         if self.program.objective and outcome is not Outcome.INFEASIBLE and math.isfinite(solver.best_objective_bound):
             bound = solver.response_proto.inner_objective_lower_bound
         return Answer(outcome, values, bound)
+
+
+def _running(thread: threading.Thread) -> bool:
+    thread.join(_TICK)
+    return thread.is_alive()
 
 
 def _build(program: IntegerProgram, hint: Sequence[int] | None, budget: Budget) -> Any:
