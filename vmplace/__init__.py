@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Start,
         Status,
         Step,
+        Stop,
         Unprotected,
         Violation,
     )
@@ -89,6 +90,7 @@ __all__ = [
     "Start",
     "Status",
     "Step",
+    "Stop",
     "Stuck",
     "Tag",
     "Ticket",
@@ -146,7 +148,7 @@ _NAMES_OF = {
     "vmplace.results.migration": "MigrationPlan",
     "vmplace.results.placement": "Report Solution",
     "vmplace.results.rolling_drain": "RollingDrain",
-    "vmplace.results.values": "AnyOrder Blocker BrokenRule Comparison Conflict Migration Scenario Start Status Step "
+    "vmplace.results.values": "AnyOrder Blocker BrokenRule Comparison Conflict Migration Scenario Start Status Step Stop "
     "Unprotected Violation",
     "vmplace.solvers.budget": "Progress",
 }

@@ -194,3 +194,27 @@ def test_a_bound_holds_for_the_nodes_that_are_in_a_group(seconds):
     assert {name for group in found.nodes for name in group} <= {"n0", "n2", "n3"}
     assert found.bound <= 2
     assert found.bound <= len(found.groups)
+
+
+def test_a_container_is_stopped_and_started_elsewhere(tmp_path, capsys):
+    nodes = [Node(f"n{i}", "64GiB") for i in (1, 2, 3)]
+    vms = [VM("ct", "16GiB", "n1", movable="cold"), VM("v", "16GiB", "n1"), VM("w", "16GiB", "n2")]
+    cluster = Cluster(nodes, vms)
+    solution = drain(cluster, "n1")
+    assert (solution.status, solution.guarantee) == (Status.OPTIMAL, Status.SAFE)
+    step = next(step for step in solution.plan.steps if step.stops)
+    assert ([stop.vm for stop in step.stops], [(m.vm, m.cold) for m in step.migrations]) == (["ct"], [("ct", True)])
+    path, moves = tmp_path / "cluster.json", tmp_path / "m.sh"
+    vmplace.dump(cluster, path)
+    assert main(["drain", str(path), "n1", "--moves", str(moves)]) == 0
+    said = capsys.readouterr().out
+    assert "1 VM stopped and started elsewhere (16 GiB)" in said
+    assert "down, step 2" in said
+    lines = [line.split("  #")[0] for line in moves.read_text().splitlines()]
+    begin = lines.index("stop -- ct n1")
+    assert lines[begin + 1] == "wait"
+    assert lines[begin + 2] in ("start -- ct n2", "start -- ct n3")
+    saved = tmp_path / "result.json"
+    assert main(["drain", str(path), "n1", "--json"]) == 0
+    saved.write_text(capsys.readouterr().out)
+    assert main(["audit", str(path), str(saved)]) == 0

@@ -255,7 +255,9 @@ def audited(cluster, names, solution):
     """The document that is written is what is told of it; and what is called safe is."""
     assert vmplace.check(solution.to_document(), time_limit=20).status is solution.guarantee
     if solution.guarantee is Status.SAFE:
-        assert vmplace.audit(cluster, solution.placement, solution.failover, drained=names) == []
+        found = vmplace.audit(cluster, solution.placement, solution.failover, drained=names)
+        crowded = any("headroom" in warning for warning in solution.warnings)
+        assert {violation.kind for violation in found} == ({"headroom"} if crowded else set())
 
 
 def suspended(task):
@@ -307,3 +309,58 @@ def test_drains_against_the_oracle(task):
 @given(tasks(domains=True, resources=True, evictable=True) | tasks(failures=(0, 1, 2), rules=False, states=False))
 def test_many_drains_against_the_oracle(task):
     judged(task)
+
+
+@st.composite
+def cold_tasks(draw):
+    cluster, names = draw(tasks(states=False, pools=False))
+    cold = draw(st.sets(st.integers(0, max(0, len(cluster.vms) - 1)), min_size=1))
+    vms = [evolve(vm, movable="cold") if i in cold else vm for i, vm in enumerate(cluster.vms)]
+    return evolve(cluster, vms=vms), names
+
+
+@settings(max_examples=25, **QUIET)
+@given(cold_tasks())
+def test_as_few_cold_moves_as_can_be(task):
+    cluster, names = task
+    if not names:
+        return
+    solution = drain(cluster, names, strict=True, time_limit=20)
+    world = World(cluster, drained=names)
+    assert (solution.status is Status.INFEASIBLE) == (world.optimum("moves", move_running=True) is None)
+    if solution.node_of is None:
+        return
+    assert world.all_survivable(held(world, solution))
+    moved = {m.vm for m in solution.migrations if m.cold}
+    assert moved == {m.vm for m in solution.migrations if world.vms[m.vm].movable == "cold"}
+    # Those that may stay where they are do so if that is enough.
+    staying = [evolve(vm, movable=vm.node in names) if vm.movable == "cold" else vm for vm in cluster.vms]
+    if World(evolve(cluster, vms=staying), drained=names).optimum("moves", move_running=True) is not None:
+        assert all(world.vms[vm].node in names for vm in moved)
+    if solution.plan is not None and solution.plan.steps:
+        resting = evolve(cluster, nodes=[evolve(n, state="maintenance") if n.name in names else n for n in cluster.nodes])
+        replay(resting, solution.plan, held(world, solution))
+    audited(cluster, names, solution)
+
+
+def test_what_moves_cold_elsewhere_does_so_only_where_nothing_else_helps():
+    # What is on n3 finds room only if something makes way.
+    nodes, asked = [Node(f"n{i}", 100) for i in (0, 1, 3)], Guarantee(failures=0)
+    vms = [VM("c", 50, "n0", movable="cold"), VM("big", 70, "n3")]
+    solution = drain(Cluster(nodes, [*vms, VM("d", 30, "n1"), VM("e", 30, "n1")], guarantee=asked), "n3")
+    assert sorted((m.vm, m.cold) for m in solution.migrations) in ([("big", False), (vm, False)] for vm in "de")
+    solution = drain(Cluster(nodes, [*vms, VM("d", 40, "n1", movable=False)], guarantee=asked), "n3")
+    assert {m.vm: m.cold for m in solution.migrations} == {"c": True, "big": False}
+
+
+def test_rolling_and_repair_move_cold_too():
+    vms = [VM(f"c{i}", 20, f"n{i}", movable="cold") for i in range(4)]
+    cluster = Cluster(FOUR, vms)
+    found = vmplace.rolling_drain(cluster)
+    assert (found.status, len(found.groups)) == (Status.OPTIMAL, 4)
+    assert all(m.cold for group in found.groups for m in group.migrations)
+    sizes = [("a", 50, "n0"), ("b", 50, "n0"), ("c", 60, "n1"), ("d", 60, "n2"), ("e", 10, "n3")]
+    crowded = Cluster(FOUR, [VM(*each, movable="cold") for each in sizes])
+    assert vmplace.check(crowded).status is Status.UNSAFE
+    solution = vmplace.repair(crowded)
+    assert (solution.guarantee, [(m.vm, m.cold) for m in solution.migrations]) == (Status.SAFE, [("e", True)])

@@ -28,7 +28,7 @@ def test_what_a_plan_tells():
 def test_a_plan_is_json():
     written = PLAN.to_dict()
     assert json.loads(json.dumps(written)) == written
-    assert written["steps"][0]["migrations"][0] == {"vm": "b", "from": "n1", "to": "n2", "memory": 1024, "step": 1}
+    assert written["steps"][0]["migrations"][0] == {"vm": "b", "from": "n1", "to": "n2", "memory": 1024, "step": 1, "cold": False}
     assert written["steps"][1]["starts"] == [{"vm": "w", "node": "n2", "memory": 512}]
     assert (written["exposed"], written["stopovers"], written["extra"]) == ([1], ["b"], 1024)
     assert PLAN.parts() == written

@@ -48,6 +48,7 @@ def test_a_migration_is_from_one_node_to_another():
         ("to", "b"),
         ("memory", 7),
         ("step", None),
+        ("cold", False),
     ]
 
 

@@ -123,35 +123,45 @@ class Journey:
 def replay(cluster, plan, final, *, parallel=None, parallel_per_node=None) -> None:
     """Go through a plan, and hold every step to what it has to keep."""
     journey = Journey(cluster, final)
-    world, at = journey.world, dict(journey.now)
+    world, at, down = journey.world, dict(journey.now), dict[str, str]()
     assert [step.number for step in plan.steps] == list(range(1, len(plan.steps) + 1))
     migrated = 0
     for step in plan.steps:
-        assert step.migrations or step.starts
+        assert step.migrations or step.starts or step.stops
+        for stop in step.stops:
+            assert (at.pop(stop.vm), takes(world.vms[stop.vm])) == (stop.node, stop.memory)
+            down[stop.vm] = stop.node
         moving = [m.vm for m in step.migrations]
         assert len(set(moving)) == len(moving)
+        live, cold = ([m for m in step.migrations if m.cold is kind] for kind in (False, True))
         for m in step.migrations:
-            assert (at[m.vm], takes(world.vms[m.vm]), m.step) == (m.source, m.memory, step.number)
+            source = down.pop(m.vm) if m.cold else at[m.vm]
+            assert (source, takes(world.vms[m.vm]), m.step) == (m.source, m.memory, step.number)
             assert m.destination != m.source
+            assert world.vms[m.vm].movable == ("cold" if m.cold else True)
         assert all(start.vm not in at and start.memory == takes(world.vms[start.vm]) for start in step.starts)
-        arriving = [(m.vm, m.destination) for m in step.migrations] + [(start.vm, start.node) for start in step.starts]
+        arriving = [(m.vm, m.destination) for m in live] + [(start.vm, start.node) for start in step.starts]
         assert journey.possible(at, arriving)
-        _within(journey, step, parallel, parallel_per_node)
+        _within(journey, live, parallel, parallel_per_node)
         migrated += sum(m.memory for m in step.migrations)
         at.update(arriving)
+        restarted = [(m.vm, m.destination) for m in cold]
+        assert journey.possible(at, restarted)
+        at.update(restarted)
         assert not any(bound.broken(at) for bound in journey.lasting)
-    assert at == journey.final
+    assert (at, down) == (journey.final, {})
     assert plan.extra == migrated - journey.direct()
 
 
-def _within(journey, step, parallel, parallel_per_node) -> None:
+def _within(journey, live, parallel, parallel_per_node) -> None:
     """The limits, which a party that is too large for one exceeds alone."""
-    moving = {m.vm for m in step.migrations}
-    parties = [party for party in journey.parties if party & moving]
+    moving = {m.vm for m in live}
+    parties = [frozenset(vm for vm in party if journey.world.vms[vm].movable != "cold") for party in journey.parties]
+    parties = [party for party in parties if party & moving]
     assert all(party <= moving for party in parties)
     assert parallel is None or len(moving) <= parallel or len(parties) == 1
     for node in journey.world.nodes if parallel_per_node else ():
-        here = {m.vm for m in step.migrations if node in (m.source, m.destination)}
+        here = {m.vm for m in live if node in (m.source, m.destination)}
         assert len(here) <= parallel_per_node or len([party for party in parties if party & here]) == 1
 
 
@@ -160,6 +170,7 @@ def guaranteed(cluster, plan) -> None:
     world = World(cluster)
     at = dict(world.now)
     for step in plan.steps:
+        at = {vm: node for vm, node in at.items() if vm not in {stop.vm for stop in step.stops}}
         at |= {m.vm: m.destination for m in step.migrations} | {start.vm: start.node for start in step.starts}
         assert step.guarantee.value == ("safe" if world.all_survivable(at) else "unsafe")
         failing = {key for key in world.scenarios(at) if not world.survivable(at, key)}

@@ -48,7 +48,7 @@ def _check_moves(case: Case) -> None:
     """A migration under way binds its VM more than any other reason to stay: it does not end elsewhere."""
     moved = np.flatnonzero((case.at != case.now) & (case.at >= 0) & (case.now >= 0))
     busy = case.target[moved] >= 0
-    fixed = ~busy & ~case.vm.movable[moved] & ~case.drained[case.now[moved]]
+    fixed = ~busy & ~(case.vm.movable | case.vm.cold)[moved] & ~case.drained[case.now[moved]]
     _blame(case, moved[fixed], "{vm} is on {at}, but must not move from {now}")
     _blame(case, moved[busy], "{vm} is on {at}, but must stay on {now} while its migration is under way")
 

@@ -12,7 +12,7 @@ from vmplace.model.text import readable
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.reasons import conflict_sentence, impossible_sentence
 from vmplace.problem.names import Names
-from vmplace.problem.restrict import apart_from, without
+from vmplace.problem.restrict import apart_from, warmed, without
 from vmplace.results.values import Blocker
 from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.search.goal import Goal
@@ -28,7 +28,7 @@ _STOP = "shut it down for the maintenance"
 def fixed_on(names: Names, nodes: Iterable[str]) -> list[Blocker]:
     """The VMs that cannot leave some nodes, wherever they would go: not movable, or half of a migration under way."""
     problem, out = names.problem, names.mask(nodes)
-    here = np.flatnonzero((problem.node_of >= 0) & ~problem.movable)
+    here = np.flatnonzero((problem.node_of >= 0) & ~problem.movable & ~problem.cold)
     here = here[out[problem.node_of[here]]] if len(out) else here
     halves = problem.original[problem.incoming]
     leads = dict(zip(halves.tolist(), problem.node_of[problem.incoming].tolist(), strict=True))
@@ -88,7 +88,8 @@ class _Search:
             self._take(culprits)
 
     def _restrict(self) -> None:
-        problem = without(self.names.problem, vms=self.gone, nodes=self.out)
+        problem = warmed(self.names.problem, self.names.problem.cold)
+        problem = without(problem, vms=self.gone, nodes=self.out)
         self.rest = Names(self.names.cluster, problem)
 
     def _take(self, vms: IntArray) -> None:

@@ -94,3 +94,8 @@ class JudgedPlacement:
     def violations(self) -> tuple[Violation, ...]:
         """The faults, but for VMs that wait."""
         return tuple(fault for fault in self.faults if fault.kind != "headroom" and fault.subject not in self.waiting)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong in pools that nothing was asked of without harm, and what the audit left open."""
+        return (*(fault.message for fault in self.faults if fault.kind == "headroom"), *self.witness.unverified)

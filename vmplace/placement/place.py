@@ -20,6 +20,7 @@ from vmplace.failover.witness import (
 )
 from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
+from vmplace.placement.cold import fewest_cold
 from vmplace.placement.judged import JudgedPlacement
 from vmplace.placement.migration.plan import planned
 from vmplace.placement.options import PlaceOptions
@@ -127,8 +128,12 @@ def solve(names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple
     searching = budget.share(_SEARCH_SHARE) if moving else budget
     asked = without(problem, vms=aside) if aside.any() else problem
     whole = Names(names.cluster, problem) if aside.any() else None
-    task = _Task(Names(names.cluster, asked), options, options.goal, searching, drained, whole)
-    solution = task.best_effort() if options.best_effort else task.strict()
+
+    def search(problem: Problem, within: Budget) -> Solution:
+        task = _Task(Names(names.cluster, problem), options, options.goal, within, drained, whole)
+        return task.best_effort() if options.best_effort else task.strict()
+
+    solution = fewest_cold(Names(names.cluster, asked), out, search, moving=options.move_running, budget=searching)
     if not (moving and solution.migrations):
         return solution
     if drained:
@@ -319,7 +324,7 @@ class _Task:
             witness=found.witness,
             scenarios=NamedScenarios(names, verdict),
             unprotected=unprotected(names, verdict),
-            warnings=(*warnings, *soft_warnings(names, verdict), *found.witness.unverified),
+            warnings=(*warnings, *soft_warnings(names, verdict), *found.warnings),
             violations=found.violations,
             waiting=found.waiting,
             broken_rules=named_broken_rules(names, node_of),
@@ -358,8 +363,11 @@ class _Task:
 
     def _migrations(self, best: CandidatePlacement) -> tuple[Migration, ...]:
         names, now, then = self.names, self.names.problem.node_of, best.node_of
+        problem = names.problem
         return tuple(
-            Migration(names.vm(vm), names.node(now[vm]), names.node(then[vm]), int(self.names.problem.memory[vm]))
+            Migration(
+                names.vm(vm), names.node(now[vm]), names.node(then[vm]), int(problem.memory[vm]), cold=bool(problem.cold[vm])
+            )
             for vm in np.flatnonzero((now >= 0) & (now != then)).tolist()
         )
 

@@ -64,6 +64,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
         evictable=evictable,
         optional=column(vms.protected & vms.evictable if evictable.any() else vms.evictable, False),
         movable=column(vms.movable & ~moving if len(migrating) else vms.movable, False),
+        cold=column(vms.cold & ~moving if len(migrating) else vms.cold, False),
         priority=column(vms.priority, 0),
         **signed(
             column(vm_pool, vm_pool[migrating]),

@@ -77,8 +77,9 @@ class Problem:
         VMs that must restart, shape (n_vms,): evictable ones need not.
     evictable, optional
         VMs that may be stopped in a failover, and those of them that restart where that harms no other VM, shape (n_vms,).
-    movable, priority
-        Shape (n_vms,).
+    movable, cold, priority
+        VMs that may migrate live, those that move by being stopped and started (`restrict.warmed` makes them movable), and
+        priorities, shape (n_vms,).
     signature
         VMs of one signature are in one pool and under the same rules, shape (n_vms,).
     signature_pool
@@ -116,6 +117,7 @@ class Problem:
     evictable: BoolArray
     optional: BoolArray
     movable: BoolArray
+    cold: BoolArray
     priority: IntArray
     signature: IntArray
     signature_pool: IntArray

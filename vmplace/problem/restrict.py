@@ -15,9 +15,21 @@ from vmplace.problem.problem import BoolArray, Problem, normal_limit
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.signatures import signed
 
-__all__ = ["apart_from", "in_state", "only", "placed", "promising", "rows_of", "ruled", "rules_of", "without", "yielding"]
+__all__ = [
+    "apart_from",
+    "in_state",
+    "only",
+    "placed",
+    "promising",
+    "rows_of",
+    "ruled",
+    "rules_of",
+    "warmed",
+    "without",
+    "yielding",
+]
 
-_COLUMNS = ("demand", "node_of", "protected", "evictable", "optional", "movable", "priority", "signature", "original")
+_COLUMNS = ("demand", "node_of", "protected", "evictable", "optional", "movable", "cold", "priority", "signature", "original")
 """Fields of a problem with an entry for each VM."""
 
 
@@ -87,6 +99,12 @@ def in_state(problem: Problem, state: str, nodes: BoolArray) -> Problem:
     else:
         maintenance |= nodes
     return ruled(evolve(problem, online=online, maintenance=maintenance), rules_of(problem), problem.vm_pool)
+
+
+def warmed(problem: Problem, vms: BoolArray) -> Problem:
+    """The problem in which some VMs may move that otherwise stay, as far as they can be stopped and started, shape (n_vms,)."""
+    more = problem.cold & vms
+    return evolve(problem, movable=problem.movable | more) if more.any() else problem
 
 
 def placed(problem: Problem, hosts: IntArray) -> Problem:

@@ -344,8 +344,11 @@ def _changes(found: Solution, screen: Screen) -> Iterator[RenderableType]:
 
 
 def _counts(moved: Sequence[Migration], started: int) -> Iterator[str]:
-    if moved:
-        yield f"{counted(len(moved), 'migration')} ({readable(sum(m.memory for m in moved))})"
+    live, cold = ([m for m in moved if m.cold is kind] for kind in (False, True))
+    if live:
+        yield f"{counted(len(live), 'migration')} ({readable(sum(m.memory for m in live))})"
+    if cold:
+        yield f"{counted(len(cold), 'VM')} stopped and started elsewhere ({readable(sum(m.memory for m in cold))})"
     if started:
         yield f"{counted(started, 'VM')} started"
 
@@ -356,7 +359,8 @@ _Row = tuple[str, int, str, str]
 
 def _migration(moved: Migration) -> _Row:
     step = "" if moved.step is None else f"step {moved.step}"
-    return moved.vm, moved.memory, f"{moved.source} -> {moved.destination}", step
+    down = "down, " if moved.cold and step else "down" if moved.cold else ""
+    return moved.vm, moved.memory, f"{moved.source} -> {moved.destination}", f"{down}{step}"
 
 
 def _start(view: Figures, vm: int) -> _Row:

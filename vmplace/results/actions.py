@@ -17,7 +17,7 @@ _FEW = 3
 
 @frozen
 class Action(ToDict):
-    """One command: ``migrate`` a VM from a node to another, or ``start`` it on a node; memory in MiB."""
+    """One command: ``migrate`` a VM from a node to another, ``stop`` it on a node, or ``start`` it on one; memory in MiB."""
 
     _keys = "action vm from:source to:destination memory seconds"
     _if_known = ("seconds",)
@@ -57,14 +57,20 @@ class Part:
 
 def actions(step: Step) -> Iterator[Action]:
     """The actions of a step in an order in which they may be done one after the other."""
+    for stop in step.stops:
+        yield Action("stop", stop.vm, stop.node, None, stop.memory)
     for moved in step.migrations:
-        yield Action("migrate", moved.vm, moved.source, moved.destination, moved.memory, moved.seconds)
+        if not moved.cold:
+            yield Action("migrate", moved.vm, moved.source, moved.destination, moved.memory, moved.seconds)
+    for moved in step.migrations:
+        if moved.cold:
+            yield Action("start", moved.vm, None, moved.destination, moved.memory)
     for start in step.starts:
         yield Action("start", start.vm, None, start.node, start.memory)
 
 
 def timed(step: Step, bandwidth: Fraction) -> Step:
-    """The step with the seconds that its migrations take, each alone and all together.
+    """The step with the seconds that its live migrations take, each alone and all together.
 
     Parameters
     ----------
@@ -72,10 +78,12 @@ def timed(step: Step, bandwidth: Fraction) -> Step:
         Of each node in each direction, in MiB per second. Migrations from one node, or to one, share it.
     """
     busy = dict[tuple[bool, str], int]()
-    for moved in step.migrations:
+    for moved in (migration for migration in step.migrations if not migration.cold):
         for end in ((False, moved.source), (True, moved.destination)):
             busy[end] = busy.get(end, 0) + moved.memory
-    migrations = tuple(evolve(moved, seconds=_seconds(moved.memory, bandwidth)) for moved in step.migrations)
+    migrations = tuple(
+        moved if moved.cold else evolve(moved, seconds=_seconds(moved.memory, bandwidth)) for moved in step.migrations
+    )
     return evolve(step, migrations=migrations, seconds=_seconds(max(busy.values(), default=0), bandwidth))
 
 

@@ -13,6 +13,7 @@ __all__ = ["script", "shell_word"]
 
 _EXAMPLES = {
     "migrate": 'migrate() { shift; echo "live-migrate $1 from $2 to $3"; }',
+    "stop": 'stop() { shift; echo "stop $1 on $2"; }',
     "start": 'start() { shift; echo "start $1 on $2"; }',
     "maintain": 'maintain() { shift; echo "service $*, then press Enter"; read -r _; }',
 }
@@ -30,8 +31,8 @@ needs() {
 
 
 def script(parts: Sequence[Part]) -> Iterator[str]:
-    """Lines for any POSIX shell that knows ``migrate -- VM FROM TO``, ``start -- VM NODE`` and, between groups of nodes,
-    ``maintain -- NODE...``: it returns once these nodes are back.
+    """Lines for any POSIX shell that knows ``migrate -- VM FROM TO``, ``stop -- VM NODE``, ``start -- VM NODE`` and, between
+    groups of nodes, ``maintain -- NODE...``: it returns once these nodes are back.
 
     All is done in a subshell, so that a script which is sourced leaves the user's shell as it was. It stops at the first command
     that fails. Each step ends with ``wait``: commands may go on in the background until then.
@@ -59,13 +60,19 @@ def script(parts: Sequence[Part]) -> Iterator[str]:
 
 
 def _commands(step: Step) -> Iterator[str]:
-    moved = sum(migration.memory for migration in step.migrations)
-    did = [f"{counted(len(step.migrations), 'migration')} ({readable(moved)})"] if step.migrations else []
+    live = [migration for migration in step.migrations if not migration.cold]
+    cold = len(step.migrations) - len(live)
+    did = [f"{counted(len(live), 'migration')} ({readable(sum(m.memory for m in live))})"] if live else []
+    did += [f"{counted(len(step.stops), 'VM')} stopped: down until started"] if step.stops else []
+    did += [f"{counted(cold, 'VM')} started on another node"] if cold else []
     did += [f"{counted(len(step.starts), 'VM')} started"] if step.starts else []
     did += [f"about {lasting(step.seconds)}"] if step.seconds else []
     yield f"# step {step.number}: {'; '.join([', '.join(did), *afterwards(step)])}\n"
+    before = ""
     for action in actions(step):
-        words = " ".join(map(shell_word, action.operands))
+        if "stop" == before != action.action:
+            yield "wait\n"
+        words, before = " ".join(map(shell_word, action.operands)), action.action
         yield f"{action.action} -- {words}  # {readable(action.memory)}, step {step.number}\n"
     yield "wait\n"
 

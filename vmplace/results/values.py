@@ -18,6 +18,7 @@ __all__ = [
     "Start",
     "Status",
     "Step",
+    "Stop",
     "Unprotected",
     "Violation",
     "relative_gap",
@@ -124,10 +125,11 @@ class Migration(ToDict):
     """One live migration of a VM; `memory` in MiB, `step` None where migrations are not ordered.
 
     Steps begin at 1, and migrations of equal steps run in parallel. A VM with a stop-over has two migrations. `seconds`: how long
-    it takes by itself, where a bandwidth is given.
+    it takes by itself, where a bandwidth is given. A `cold` one is no live migration: the VM is stopped, in this step or before
+    (`Step.stops`), and started on the other node.
     """
 
-    _keys = "vm from:source to:destination memory step seconds"
+    _keys = "vm from:source to:destination memory step cold seconds"
     _if_known = ("seconds",)
 
     vm: str
@@ -136,6 +138,7 @@ class Migration(ToDict):
     memory: int
     step: int | None = None
     seconds: float | None = None
+    cold: bool = False
 
 
 @frozen
@@ -262,6 +265,15 @@ class Start(ToDict):
 
 
 @frozen
+class Stop(ToDict):
+    """A VM that is stopped on a node, to be started on another; `memory` in MiB."""
+
+    vm: str
+    node: str
+    memory: int
+
+
+@frozen
 class Step(ToDict):
     """Migrations and starts that run in parallel; the next step begins when all of them are done.
 
@@ -269,8 +281,9 @@ class Step(ToDict):
     ----------
     number
         From 1.
-    migrations, starts
-        What is done. A migration takes its memory on both nodes until the step ends.
+    stops, migrations, starts
+        What is done: first VMs are stopped that move cold; then the others. A live migration takes its memory on both nodes
+        until the step ends; cold ones, and starts, come last.
     guarantee
         ``safe``, ``unsafe`` or ``unknown``: of what runs then, after the step. None where no guarantee is asked for.
     exposed
@@ -283,7 +296,7 @@ class Step(ToDict):
         How long the migrations take, where a bandwidth is given.
     """
 
-    _keys = "step:number migrations starts guarantee exposed unprotected crowded seconds"
+    _keys = "step:number stops migrations starts guarantee exposed unprotected crowded seconds"
     _if_known = ("seconds",)
 
     number: int
@@ -294,6 +307,7 @@ class Step(ToDict):
     crowded: tuple[str, ...] = ()
     unprotected: tuple[str, ...] = ()
     seconds: float | None = None
+    stops: tuple[Stop, ...] = ()
 
     @property
     def suspended(self) -> bool:

@@ -37,9 +37,6 @@ def test_who_would_cost_the_guarantee_starts_later():
     assert found.step.tolist() == [-1, -1, 1]
 
 
-def test_what_is_free_in_each_batch():
+def test_where_who_has_started_is_in_each_batch():
     found = starting([(6, "n0"), (6, "n1"), (2, None)], [1, 2, 2])
-    assert found.free(0).tolist() == [4, 4, 2]
-    assert found.free(1).tolist() == [4, 4, 2]
-    assert found.free(2).tolist() == [10, 4, 2]
     assert np.array_equal(found.placed(found.transit.goal, 0), [1, 2, 2])

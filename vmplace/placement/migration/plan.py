@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,18 +17,23 @@ from vmplace.model.errors import ConflictError, Flaw, InputError, error_of
 from vmplace.model.lookup import not_found
 from vmplace.model.units import short, spell_memory
 from vmplace.placement.migration.batches import Batch
+from vmplace.placement.migration.cold_moves import ColdMoves, after_all, cold_movers, removed
 from vmplace.placement.migration.limits import MigrationLimits, parse_speed
 from vmplace.placement.migration.ordering import GuaranteeWatch, MigrationOrder, order
 from vmplace.placement.migration.starts import Starting
 from vmplace.placement.migration.transit import MigrationProblem, MigrationState
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
+from vmplace.problem.problem import Problem
 from vmplace.problem.rules import kept
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.values import Migration, Start, Status, Step
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["plan_moves", "planned"]
+
+_COLD_SHARE = 0.5
+"""Of the time, for each way to have VMs move cold."""
 
 Target = Mapping[str, str | None] | IntArray
 """VM to node, or the index of each VM's node, shape (n_vms,)."""
@@ -56,7 +60,8 @@ def plan_moves(
     where there is a choice, headroom is left free, too. A must-rule that holds now and at the end holds all the way: VMs that
     must be together migrate at the same time, and those that must be apart never share a node, a migrating VM being on both
     of its own. Where moves wait for each other in a circle, some VM stops over on another node. VMs that wait are started as soon
-    as they are in no move's way, and cost no step the guarantee.
+    as they are in no move's way, and cost no step the guarantee. What moves cold is stopped and started in a step of its own
+    after all others; if its memory is needed before, it is down for as few steps as can be.
 
     Parameters
     ----------
@@ -102,16 +107,28 @@ def planned(names: Names, target: IntArray, limits: MigrationLimits, budget: Bud
     problem = names.problem
     final = np.where(problem.incoming, -1, target[problem.original])
     final = np.where(final < 0, problem.node_of, final)
-    transit, watch = MigrationProblem.of(problem, final), GuaranteeWatch(problem, budget)
-    obstacle = next(chain(_obstacles(names, final), _immovable(names, transit)), "")
+    obstacle = next(_obstacles(names, final), "")
     if obstacle:
         return MigrationPlan(status=Status.INFEASIBLE, reason=obstacle, stats=_stats(budget))
-    found = order(transit, watch, limits, budget=budget)
-    if found.batches is None:
-        status = Status.INFEASIBLE if found.impossible else Status.UNKNOWN
-        reason = found.impossible or "no order was found" + (" before time ran out" if budget.spent else "")
-        return MigrationPlan(status=status, reason=reason, stats=_stats(budget, found))
-    return _NamedPlan(names, transit, watch, budget).plan(found, found.batches)
+    plans = list[MigrationPlan]()
+    movers, watch = cold_movers(problem, final), GuaranteeWatch(problem, budget)
+    for transit in _transits(problem, final, movers):
+        plans.append(_NamedPlan(names, transit, final, movers, watch, budget).best(limits))
+        if plans[-1].steps and not plans[-1].extra:
+            break
+    done = [plan for plan in plans if plan.status in (Status.OPTIMAL, Status.FEASIBLE)]
+    return min(done, key=lambda plan: plan.extra) if done else plans[-1]
+
+
+def _transits(problem: Problem, final: IntArray, movers: IntArray) -> Iterator[MigrationProblem]:
+    """What is to migrate live: beside VMs that move cold when all is done, or while these are down."""
+    if not len(movers):
+        yield MigrationProblem.of(problem, final)
+        return
+    between = after_all(problem, final, movers)
+    if between is not None:
+        yield MigrationProblem.of(problem, between)
+    yield MigrationProblem.of(evolve(problem, node_of=removed(problem.node_of, movers)), final)
 
 
 def _stats(budget: Budget, found: MigrationOrder | None = None) -> dict[str, Any]:
@@ -152,7 +169,7 @@ def _obstacles(names: Names, final: IntArray) -> Iterator[str]:
     problem, now = names.problem, names.problem.node_of
     changed = np.flatnonzero(final != now)
     moved = changed[now[changed] >= 0]
-    for vm in moved[~problem.movable[moved]].tolist():
+    for vm in moved[~(problem.movable | problem.cold)[moved]].tolist():
         busy = np.any(problem.original[problem.incoming] == problem.original[vm])
         why = "is being migrated already" if busy else "must not move"
         yield f"{names.vm(vm)} would have to leave {names.node(now[vm])}, but {why}"
@@ -197,19 +214,44 @@ class _NamedPlan:
 
     names: Names
     transit: MigrationProblem
+    final: IntArray
+    movers: IntArray
     watch: GuaranteeWatch
     budget: Budget
 
-    def plan(self, found: MigrationOrder, batches: list[Batch]) -> MigrationPlan:
+    def best(self, limits: MigrationLimits) -> MigrationPlan:
+        """The best order that is found, as a plan."""
+        obstacle = next(_immovable(self.names, self.transit), "")
+        if obstacle:
+            return MigrationPlan(status=Status.INFEASIBLE, reason=obstacle, stats=_stats(self.budget))
+        budget = self.budget.share(_COLD_SHARE) if len(self.movers) else self.budget
+        found = order(self.transit, self.watch, limits, budget=budget)
+        if found.batches is None:
+            status = Status.INFEASIBLE if found.impossible else Status.UNKNOWN
+            reason = found.impossible or "no order was found" + (" before time ran out" if budget.spent else "")
+            return MigrationPlan(status=status, reason=reason, stats=_stats(budget, found))
+        return self._plan(found, found.batches)
+
+    def _plan(self, found: MigrationOrder, batches: list[Batch]) -> MigrationPlan:
         starting = Starting(self.transit, batches)
-        starting.postpone(self.watch.holds)
+        starting.postpone(self.watch.holds, self.movers)
+        early = bool(np.any(starting.step[self.movers] >= 0))
         if np.any(starting.step == len(batches)):
             batches = [*batches, ()]
-        steps, at, crowded = [], self.transit.source.copy(), self._crowded(batches, starting)
+        problem, last = self.names.problem, len(batches)
+        if early:
+            cold = ColdMoves.early(problem, self.final, self.movers, starting)
+        else:
+            cold = ColdMoves.last(problem, self.final, self.movers, last)
+            batches = [*batches, ()] if len(self.movers) else batches
+        steps, at, before = list[Step](), self.transit.source.copy(), problem.node_of
         for number, batch in enumerate(batches):
             for unit, _, node in batch:
                 at[unit] = node
-            steps.append(self._step(number, batch, starting, at, crowded[number]))
+            after = cold.placed(starting.placed(at, number), number)
+            step = self._step(number, batch, starting, cold, self._crowded(cold.stopped(before, number), after))
+            steps.append(step if self.watch.holds(after) else self._suspended(step, after))
+            before = after
         open_ = sum(step.suspended for step in steps)
         best = found.extra_proved and (not open_ or (found.exposed_proved and not np.any(starting.step >= 0)))
         return MigrationPlan(
@@ -220,9 +262,9 @@ class _NamedPlan:
             stats=_stats(self.budget, found),
         )
 
-    def _step(self, number: int, batch: Batch, starting: Starting, at: IntArray, crowded: tuple[str, ...]) -> Step:
+    def _step(self, number: int, batch: Batch, starting: Starting, cold: ColdMoves, crowded: tuple[str, ...]) -> Step:
         names, memory = self.names, self.names.problem.memory
-        migrations = tuple(
+        live = (
             Migration(names.vm(vm), names.node(source), names.node(node), int(memory[vm]), number + 1)
             for unit, source, node in batch
             for vm in self.transit.members(unit).tolist()
@@ -230,10 +272,16 @@ class _NamedPlan:
         starts = tuple(
             Start(names.vm(vm), names.node(int(self.transit.final[vm])), int(memory[vm]))
             for vm in np.flatnonzero(starting.step == number).tolist()
+            if vm not in self.movers
         )
-        step = Step(number + 1, migrations, starts, Status.SAFE if names.problem.failures else None, crowded=crowded)
-        node_of = starting.placed(at, number)
-        return step if self.watch.holds(node_of) else self._suspended(step, node_of)
+        return Step(
+            number + 1,
+            (*live, *cold.arrivals(names, number)),
+            starts,
+            Status.SAFE if names.problem.failures else None,
+            crowded=crowded,
+            stops=cold.stops(names, number),
+        )
 
     def _suspended(self, step: Step, node_of: IntArray) -> Step:
         """The step with what failures do after it."""
@@ -249,17 +297,15 @@ class _NamedPlan:
             unprotected=names.vms(lost.tolist()),
         )
 
-    def _crowded(self, batches: list[Batch], starting: Starting) -> list[tuple[str, ...]]:
-        """The nodes that have less than the headroom free during each batch, and receive something."""
+    def _crowded(self, before: IntArray, after: IntArray) -> tuple[str, ...]:
+        """The nodes that have less than the headroom free during a step, and receive something: both placements take memory."""
         problem = self.names.problem
-        headroom = problem.usable - problem.limit
-        found = []
-        for number, batch in enumerate(batches):
-            begun = self.transit.final[starting.step == number]
-            receiving = np.unique([*(node for _, _, node in batch), *begun.tolist()]).astype(np.int64)
-            free = starting.free(number)
-            found.append(tuple(self.names.node(node) for node in receiving[free[receiving] < headroom[receiving]].tolist()))
-        return found
+        arriving = np.flatnonzero((after != before) & (after >= 0))
+        if not len(arriving) or problem.limit is problem.usable:
+            return ()
+        load = problem.load(before) + problem.load(np.where(np.isin(np.arange(len(after)), arriving), after, -1))
+        receiving = np.unique(after[arriving])
+        return tuple(self.names.node(node) for node in receiving[load[receiving] > problem.limit[receiving]].tolist())
 
 
 def _doubt(found: MigrationOrder) -> str:

@@ -50,6 +50,17 @@ class Starting:
         for room in self._tight[first:]:
             room[node] -= need
 
+    def leave(self, vm: int, node: int) -> int:
+        """The batch at whose beginning a VM that starts elsewhere leaves a node at the latest: it is charged there until then."""
+        need, batch = self.transit.problem.demand[vm], 0
+        while batch < min(int(self.step[vm]), len(self._tight)):
+            room = self._tight[batch][node]
+            if not bool(((need <= room) | (need == 0)).all()):
+                break
+            room -= need
+            batch += 1
+        return batch if batch < len(self._tight) else int(self.step[vm])
+
     def _keeps_rules(self, vm: int, batch: int) -> bool:
         """Whether it can run before and after a batch, with those that have started by then."""
         mine = [rule for rule in self.transit.lasting if vm in rule.vms]
@@ -65,18 +76,14 @@ class Starting:
         started = (self.step >= 0) & (self.step <= batch)
         return np.where(started, self.transit.final, self.transit.node_of(at))
 
-    def free(self, batch: int) -> IntArray:
-        """Usable memory that is free on each node during a batch, in MiB, shape (n_nodes,)."""
-        problem = self.transit.problem
-        last = problem.usable - problem.load(self.transit.node_of(self._states[-1]))
-        moving = self._moving[batch][:, 0] if batch < len(self.batches) else last
-        started = (self.step >= 0) & (self.step <= batch)
-        return np.asarray(moving - problem.load(np.where(started, self.transit.final, -1)))
+    def postpone(self, safe: Callable[[IntArray], bool], down: IntArray | Sequence[int] = ()) -> None:
+        """Start VMs later that would cost a batch the guarantee, but those that are down for the plan's sake at once.
 
-    def postpone(self, safe: Callable[[IntArray], bool]) -> None:
-        """Start VMs later that would cost a batch the guarantee; `safe` tells of a placement."""
+        `safe` tells of a placement.
+        """
+        patient = ~np.isin(np.arange(len(self.step)), np.array(down, dtype=np.int64))
         for batch, at in enumerate(self._states[1:]):
-            early = (self.step >= 0) & (self.step <= batch)
+            early = (self.step >= 0) & (self.step <= batch) & patient
             if early.any() and not safe(self.placed(at, batch)) and safe(self.transit.node_of(at)):
                 self.step[early] = batch + 1
 

@@ -10,7 +10,7 @@ from vmplace.model.columns import BoolArray, IntArray
 from vmplace.problem.problem import Problem
 from vmplace.problem.rules import CompiledRule, kept
 
-__all__ = ["Hop", "MigrationProblem", "MigrationState"]
+__all__ = ["Hop", "MigrationProblem", "MigrationState", "lasting_rules"]
 
 Hop = tuple[int, int, int]
 """A unit, the node it leaves and the one it goes to."""
@@ -41,7 +41,7 @@ class MigrationProblem:
         """The transit from the problem's present placement to another."""
         runs = problem.node_of >= 0
         leader = np.arange(problem.n_vms)
-        for rule in _lasting(problem, final):
+        for rule in lasting_rules(problem, final):
             if rule.kind == "together":
                 vms = rule.vms[runs[rule.vms]]
                 joined = np.isin(leader, leader[vms])
@@ -58,7 +58,7 @@ class MigrationProblem:
     @cached_property
     def lasting(self) -> tuple[CompiledRule, ...]:
         """The must-rules that both placements keep."""
-        return _lasting(self.problem, self.final)
+        return lasting_rules(self.problem, self.final)
 
     @cached_property
     def _grouped(self) -> tuple[IntArray, IntArray]:
@@ -145,7 +145,8 @@ class MigrationProblem:
         return int(self.memory[self.source != self.goal].sum())
 
 
-def _lasting(problem: Problem, final: IntArray) -> tuple[CompiledRule, ...]:
+def lasting_rules(problem: Problem, final: IntArray) -> tuple[CompiledRule, ...]:
+    """The must-rules that the present placement and another keep."""
     return tuple(b for b in problem.compiled_rules if b.must and kept(b, problem.node_of) and kept(b, final))
 
 
