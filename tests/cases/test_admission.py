@@ -65,6 +65,13 @@ def test_nothing_starts_on_its_own_offline_node():
     assert admitter.resize("v", 5).admitted  # it takes nothing yet
 
 
+def test_a_stopped_vm_takes_memory_anew_where_it_starts():
+    admitter = Admitter(Cluster([Node("n0", 10), Node("n1", 10)], [VM("off", 4, "n0", running=False), VM("v", 8, "n0")]))
+    found = admitter.commit("off", "n0")
+    assert (found.status, found.reason) == ("refused", "n0 has 2 MiB free, and off would take 4 MiB")
+    assert admitter.commit("off", "n1").status == "refused"  # v restarts there
+
+
 def test_the_order_in_which_vms_are_asked_for_does_not_matter():
     nodes = [Node("n0", 2), Node("n1", 2, state="offline"), Node("n2", 2)]
     admitter = Admitter(Cluster(nodes, [VM("v0", 2, "n1")]))

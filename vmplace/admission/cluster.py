@@ -144,7 +144,7 @@ class ChangingCluster:
         if not (force or self._harmless(vm, wanted)):
             told, reason = self._weigh(vm, wanted, budget)
             if told in (Rejection.MEMORY, Rejection.HEADROOM):
-                stays = vm is not None and vm.node == node
+                stays = vm is not None and self.ledger.host(vm) == node
                 more = wanted.charged - (vm.charged if vm is not None and stays else 0)
                 reason = f"{reason}, and {name} would take {spell_memory(more)}{' more' if stays else ''}"
             if told is not Rejection.NOTHING:
@@ -165,7 +165,7 @@ class ChangingCluster:
         """Whether a VM as wanted takes nothing that it does not take already."""
         if wanted.node is None or self.ledger.node(wanted.node).state == "offline":
             return wanted.node is None
-        stays = vm is not None and vm.node == wanted.node
+        stays = vm is not None and self.ledger.host(vm) == wanted.node
         return not wanted.running or (vm is not None and stays and self.monotone and wanted.charged <= vm.charged)
 
     def _weigh(self, vm: VM | None, wanted: VM, budget: Budget) -> tuple[Rejection, str]:
