@@ -43,5 +43,5 @@ def test_every_hindrance_has_a_sentence_and_a_verdict():
 def test_an_admission_is_json():
     found = Admission(Status.ADMITTED, "a", "n0", {"a": "n0"}, 3, "why", (Migration("b", "n0", "n1", 4),))
     told = json.loads(json.dumps(found.to_dict()))
-    assert told["migrations"] == [{"vm": "b", "from": "n0", "to": "n1", "memory": 4, "step": None}]
+    assert told["migrations"] == [{"vm": "b", "from": "n0", "to": "n1", "memory": 4, "step": None, "cold": False}]
     assert (told["status"], told["placement"], told["score"]) == ("admitted", {"a": "n0"}, 3)
