@@ -36,7 +36,7 @@ def test_nodes_of_other_pools_are_refused():
 
 
 def test_every_hindrance_has_a_sentence_and_a_verdict():
-    assert [h.status for h in Rejection] == [Status.ADMITTED, *[Status.REFUSED] * 8, Status.UNKNOWN]
+    assert [h.status for h in Rejection] == [Status.ADMITTED, *[Status.REFUSED] * 9, Status.UNKNOWN]
     assert all(bool(h.sentence("n0", 4, "n1")) is (h is not Rejection.NOTHING) for h in Rejection)
 
 

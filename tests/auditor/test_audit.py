@@ -873,6 +873,8 @@ EVERYTHING = {
     "evictable": True,
     "targets": True,
     "overhead": True,
+    "node_headroom": True,
+    "max_vm": True,
     "failures": (0, 1, 1, 2, 2, 3),
 }
 FREE = {"states": False, "pools": False, "stopped": False, "headroom": False, "failures": (1, 1, 2)}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 import vmplace
 from vmplace import Cluster
@@ -53,3 +54,79 @@ def test_the_overhead_is_shown_apart(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "256 MiB" in shown
     main(["explain", str(path)])
     assert "v (8.25 GiB, 256 MiB of it overhead)" in capsys.readouterr().out
+
+
+SMALL_HOST: dict[str, Any] = {
+    "nodes": [
+        {"name": "s05", "memory": "256GiB", "resources": {"vcpu": 32}},
+        {"name": "s06", "memory": "256GiB", "resources": {"vcpu": 32}},
+        {"name": "quorum", "memory": "128GiB", "resources": {"vcpu": 4}, "max_vm": {"vcpu": 4}},
+    ],
+    "vms": [
+        {"name": "w", "memory": "16GiB", "resources": {"vcpu": 8}, "node": "s05"},
+        {"name": "x", "memory": "100GiB", "resources": {"vcpu": 8}, "node": "s05"},
+        {"name": "y", "memory": "100GiB", "resources": {"vcpu": 8}, "node": "s06"},
+    ],
+    "overcommit": {"vcpu": 4},
+}
+
+
+def test_no_vm_restarts_on_a_host_with_fewer_cores_than_it_has() -> None:
+    wide = cluster(**SMALL_HOST)
+    report = vmplace.check(wide)
+    assert report.status == "safe"
+    assert all("quorum" not in plan.values() for plan in report.failover.values())
+    narrow = vmplace.what_if(wide, remove_nodes=["s06"], add_nodes=[vmplace.Node("s06", "200GiB", resources={"vcpu": 32})])
+    narrow = vmplace.what_if(narrow, remove_vms=["y"], add_vms=[vmplace.VM("y", "100GiB", "s06", resources={"vcpu": 8})])
+    report = vmplace.check(narrow)
+    assert (report.status, [loss.vms for loss in report.unprotected]) == ("unsafe", [("w",)])
+    assert "quorum does not take a VM of 8 vcpu: max_vm" in report.unprotected[0].reason
+    free = evolve(narrow, nodes=[evolve(node, max_vm={}) for node in narrow.nodes])
+    assert vmplace.check(free).failover["s05"]["w"] == "quorum"
+    refused = vmplace.audit(narrow, report.placement or {}, {"s05": {"w": "quorum", "x": "s06"}, "s06": {"y": "s05"}})
+    assert [v.message for v in refused] == [
+        "if s05 fails, w cannot restart on quorum, which takes no VM of more than 4 vcpu (max_vm)"
+    ]
+
+
+def test_a_vm_larger_than_any_node_takes_is_unsafe_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = [{"name": f"node{i}", "memory": "252GiB", "reserve": "16GiB", "max_vm": {"memory": "64GiB"}} for i in (1, 2, 3)]
+    vms = [{"name": "big", "memory": "96GiB", "node": "node1"}, {"name": "b", "memory": "32GiB", "node": "node2"}]
+    found = cluster(nodes, vms)
+    report = vmplace.check(found)
+    assert (report.status, [loss.vms for loss in report.unprotected]) == ("unsafe", [("big",)])
+    assert [(v.kind, v.subject) for v in report.violations] == [("placement", "big")]
+    assert report.violations[0].message == "big is on node1, which takes no VM of more than 64 GiB (max_vm)"
+    assert "no node takes a VM of 96 GiB: max_vm" in report.unprotected[0].reason
+    assert vmplace.place(found, move_running=True).status == "infeasible"
+    assert vmplace.admit(found, vmplace.VM("c", "65GiB")).reason == "no node takes a VM of 65 GiB: max_vm"
+    assert vmplace.admit(found, vmplace.VM("c", "64GiB", overhead="1GiB")).admitted
+    path = tmp_path / "cluster.json"
+    vmplace.dump(found, path)
+    main(["explain", str(path)])
+    said = capsys.readouterr().out
+    assert "missing: another node that takes VMs of that size" in said
+    assert "1 VM is too large for its node" in said
+
+
+def test_a_node_may_keep_more_or_less_free_than_the_guarantee_asks_for() -> None:
+    nodes: list[dict[str, Any]] = [{"name": name, "memory": "10GiB"} for name in "abc"]
+    nodes[1]["headroom"], nodes[2]["headroom"] = "4GiB", 0
+    vms = [{"name": f"v{name}", "memory": "9GiB", "node": name} for name in "abc"]
+    report = vmplace.check(cluster(nodes, vms, guarantee={"failures": 0, "headroom": 0.1}))
+    assert report.warnings == ("b holds 9 GiB, 3 GiB more than its 6 GiB without headroom",)
+    waiting = cluster(nodes, [{"name": f"w{i}", "memory": "6GiB"} for i in range(3)], guarantee={"failures": 0})
+    assert set((vmplace.place(waiting).placement or {}).values()) == {"a", "b", "c"}
+    assert vmplace.place(vmplace.what_if(waiting, resize_vms={f"w{i}": "7GiB" for i in range(3)})).status == "infeasible"
+
+
+def test_what_is_missing_is_named_where_memory_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = [{"name": "t7920", "memory": "128GiB", "resources": {"gpu": 1}}]
+    nodes += [{"name": name, "memory": "128GiB"} for name in ("n2", "n3")]
+    gpu = {"name": "gpu-vm", "memory": "22GiB", "resources": {"gpu": 1}, "movable": False, "node": "t7920"}
+    path = tmp_path / "cluster.json"
+    vmplace.dump(cluster(nodes, [gpu, {"name": "a", "memory": "16GiB", "node": "n2"}]), path)
+    main(["explain", str(path)])
+    said = capsys.readouterr().out
+    assert "missing: 1 gpu on one more node" in said
+    assert "in pieces" not in said

@@ -296,8 +296,8 @@ def test_its_problem_has_nothing_else():
     problem, _ = oracle._asked(part([0, 1, 2, 3], [0]))
     assert ([rule.index for rule in problem.compiled_rules], problem.unary_rules) == ([0], ())
     assert (problem.guarantee, problem.limit.tolist()) == (CLUSTER.guarantee, [6, 6, 6])
-    problem, _ = trial(Goal(("balance",), best_effort=True, headroom=False))._asked(part([0]))
-    assert (problem.failures, problem.limit.tolist()) == (0, [8, 8, 8])
+    problem, goal = trial(Goal(("balance",), best_effort=True, headroom=False))._asked(part([0]))
+    assert (problem.failures, goal.limit(problem).tolist()) == (0, [8, 8, 8])
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ def allowed(cluster, *changed):
     if contradictory(cluster, *changed) or not all(_seated(before, vm) for vm in changed):
         return False
     then = World(after(cluster, *changed))
+    if any(over > _beyond(before, vm.name).get(limit, 0) for vm in changed for limit, over in _beyond(then, vm.name).items()):
+        return False
     return _fits(before, then) and _rules_kept(before, then) and _no_failure_worse(before, then, changed)
 
 
@@ -55,6 +57,15 @@ def _seated(before, vm):
     """Whether a VM is in its pool, on a node that takes VMs or has it already."""
     node = before.nodes[vm.node]
     return node.pool == vm.pool and (node.state == "online" or (node.state != "offline" and before.now.get(vm.name) == node.name))
+
+
+def _beyond(world, name):
+    """By how much a VM exceeds which limits of its node on the size of VMs."""
+    if name not in world.now:
+        return {}
+    vm, most = world.vms[name], world.nodes[world.now[name]].max_vm
+    sizes = {resource: vm.memory if resource == "memory" else vm.resources.get(resource, 0) for resource in most}
+    return {(resource, limit): sizes[resource] - limit for resource, limit in most.items() if sizes[resource] > limit}
 
 
 def _fits(before, then):
@@ -87,23 +98,19 @@ def _broken(world, bound):
 def _no_failure_worse(before, then, changed):
     then.priorities = before.priorities = sorted({*before.priorities, *then.priorities}, reverse=True)
     was, now = ({key: _ends(world, key) for key in world.scenarios(world.now)} for world in (before, then))
-    up = {vm.pool for vm in changed if vm.name in before.vms and _is_down(before, before.vms[vm.name])}
     for key, ends in now.items():
-        for pool, (loss, survived) in ends.items():
-            most, as_now = was.get(key, {}).get(pool, (_down(before, pool), True))
-            if loss > most or (as_now and not survived and pool not in up):
+        for pool, loss in ends.items():
+            if loss > was.get(key, {}).get(pool, _down(before, pool)):
                 return False
+    up = {vm.pool for vm in changed if vm.name in before.vms and _is_down(before, before.vms[vm.name])}
     bad = up | before.bad_pools(before.now)
     return all(pool in bad or then.survives_in_turn(then.now, pool) for pool in then.hosts(then.now))
 
 
 def _ends(world, key):
-    """What a failure leaves without a restart in each pool that it strikes, those that are down among it; is it survived?"""
+    """What a failure leaves without a restart in each pool that it strikes, those that are down among it."""
     return {
-        part.pool: (
-            tuple(map(sum, zip(world.loss(world.now, part), _down(world, part.pool), strict=True))),
-            world._survived(world.now, part),
-        )
+        part.pool: tuple(map(sum, zip(world.loss(world.now, part), _down(world, part.pool), strict=True)))
         for part in world.failures(world.now)[key]
     }
 

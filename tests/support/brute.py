@@ -175,8 +175,11 @@ class World:
         if resource is not None:
             ratio = self.cluster.overcommit.get(resource, Fraction(1))
             return math.floor(self.nodes[node].resources.get(resource, 0) * ratio)
-        usable = self.nodes[node].memory - self.nodes[node].reserve
-        return usable - math.ceil(usable * self.cluster.guarantee.headroom) if headroom else usable
+        usable, own = self.nodes[node].memory - self.nodes[node].reserve, self.nodes[node].headroom
+        if not headroom:
+            return usable
+        asked = self.cluster.guarantee.headroom if own is None else own
+        return usable - (asked if isinstance(asked, int) else math.ceil(usable * asked))
 
     def demand(self, vm: str, resource: str | None = None) -> int:
         return takes(self.vms[vm]) if resource is None else self.vms[vm].resources.get(resource, 0)
@@ -223,6 +226,8 @@ class World:
         there = self.now.get(vm.name) == node.name
         bears = node.state == "online" or (node.state == "maintenance" and there)
         if not bears or node.pool != vm.pool or node.name in self.drained or node.name not in self.powered:
+            return False
+        if not small_enough(vm, node):
             return False
         return there or (vm.name not in self.target and (vm.movable or self.now.get(vm.name) in {None, *self.drained}))
 
@@ -580,6 +585,7 @@ class World:
         waiting = frozenset(vm.name for vm in self.cluster.vms if self.waits(vm))
         bad_pools = self.bad_pools(self.now) | {self.nodes[name].pool for name in overfull}
         bad_pools |= {vm.pool for vm in self.cluster.vms if vm.name in waiting and vm.protected}
+        bad_pools |= {self.vms[vm].pool for vm, node in self.now.items() if not small_enough(self.vms[vm], self.nodes[node])}
         broken = frozenset(self.broken(self.now, must=True))
         bad_pools |= {self.vms[vm].pool for i in broken for vm in self.now if self._breaks(self.rules[i], vm)}
         pools = {thing.pool for thing in (*self.cluster.nodes, *self.cluster.vms)}
@@ -823,6 +829,7 @@ class Aftermath:
         """Whether the VM can restart on the node after these restarts; what it needs nothing of does not keep it away."""
         return (
             node in self.survivors.get(vm.pool, ())
+            and small_enough(vm, self.world.nodes[node])
             and all(need <= self.room(restarts, node, resource) for resource, need in self.world.needs[vm.name].items())
             and all(bound.allows_restart(vm.name, node, restarts, self.stay) for bound in self.world.binding[shoulds])
         )
@@ -884,6 +891,11 @@ class Aftermath:
             yield from extend(restarts, left[1:], [*out, left[0]])
 
         return extend({}, sorted(vms, key=lambda vm: -takes(vm)), [])
+
+
+def small_enough(vm: VM, node: Node) -> bool:
+    """Whether the node takes VMs of this size: `max_vm` is of a VM's own memory, and of further resources."""
+    return all((vm.memory if name == "memory" else vm.resources.get(name, 0)) <= most for name, most in node.max_vm.items())
 
 
 def takes(vm: VM) -> int:

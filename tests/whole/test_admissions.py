@@ -17,7 +17,7 @@ from tests.support.brute import World, takes
 from vmplace import VM, Admitter, ConflictError, InputError
 from vmplace.testing import clusters
 
-PLAIN = {"rules": False, "max_nodes": 5, "max_vms": 9, "overhead": True}
+PLAIN = {"rules": False, "max_nodes": 5, "max_vms": 9, "overhead": True, "node_headroom": True}
 ANY = {
     "max_nodes": 4,
     "max_vms": 6,
@@ -27,7 +27,8 @@ ANY = {
     "evictable": True,
     "targets": True,
     "overhead": True,
-    "quorums": True,
+    "node_headroom": True,
+    "max_vm": True,
     "restart": ("planned", "planned", "any-order"),
     "policies": True,
     "sequences": ("at-once", "at-once", "at-once", "sequential"),

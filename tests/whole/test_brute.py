@@ -23,6 +23,8 @@ EVERYTHING = {
     "evictable": True,
     "targets": True,
     "overhead": True,
+    "node_headroom": True,
+    "max_vm": True,
     "restart": ("planned", "any-order"),
     "policies": True,
     "sequences": ("at-once", "sequential"),

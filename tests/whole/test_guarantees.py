@@ -25,6 +25,8 @@ FEATURES: Mapping[str, Mapping[str, Any]] = {
     "evictable": {"evictable": True},
     "targets": {"targets": True},
     "overhead": {"overhead": True, "targets": True},
+    "node-headroom": {"node_headroom": True},
+    "max-vm": {"max_vm": True, "resources": True, "evictable": True},
     "any-order": {"restart": ("any-order",), "failures": (1, 1, 1, 2), "domains": True},
     "policies": {"policies": True, "failures": (1, 1, 2)},
     "quorum": {"failures": (1, 1, 2, 3), "domains": True, "quorums": True},
@@ -41,6 +43,8 @@ FEATURES: Mapping[str, Mapping[str, Any]] = {
         "sequences": ("at-once", "at-once", "sequential"),
         "quorums": True,
         "overhead": True,
+        "node_headroom": True,
+        "max_vm": True,
     },
 }
 
@@ -94,7 +98,7 @@ def drawn(feature: str, placed: Any) -> st.SearchStrategy[Any]:
     return clusters(max_nodes=4, max_vms=5, placed=placed, **FEATURES[feature])
 
 
-CONCLUSIVE = ("several", "quorum", "domains", "resources", "evictable", "targets", "overhead")
+CONCLUSIVE = ("several", "quorum", "domains", "resources", "evictable", "targets", "overhead", "node-headroom", "max-vm")
 LAWS = {
     **{f"check-{name}": Law(check_agrees, 20, {"cluster": drawn(name, "all")}) for name in FEATURES},
     **{

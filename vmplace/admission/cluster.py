@@ -125,7 +125,8 @@ class ChangingCluster:
         was = None if host is None else list(self.ledger.nodes).index(host)
         excluded = self.ledger.contradiction([wanted])
         cluster, place = self.ledger.with_vm(evolve(wanted, tags=()) if excluded else wanted)
-        return RecheckedVM(cluster, place, since.defects, since.credit, was, excluded)
+        grown = vm is not None and wanted.memory > vm.memory
+        return RecheckedVM(cluster, place, since.defects, since.credit, was, excluded, grown)
 
     def single(self, vm: VM, budget: Budget) -> Admission:
         """Where a VM may be started."""

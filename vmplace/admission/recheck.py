@@ -15,6 +15,7 @@ from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.problem.rules import CompiledRule, clashes
+from vmplace.problem.size_limits import barred_by_size
 from vmplace.solvers.budget import Budget
 
 __all__ = ["RecheckedVM"]
@@ -38,6 +39,8 @@ class RecheckedVM:
         The node it was on, by index; None if on none.
     excluded
         What excludes it from all nodes, though the cluster does not tell: rules that contradict each other.
+    grown
+        Whether it has more memory of its own than before.
     """
 
     cluster: Cluster
@@ -46,6 +49,7 @@ class RecheckedVM:
     credit: Mapping[str, LostMemory]
     was: int | None
     excluded: str = ""
+    grown: bool = False
     _causes: list[str] = field(factory=list)
 
     def survey(self, score: str, budget: Budget) -> CandidateSurvey:
@@ -125,7 +129,11 @@ class RecheckedVM:
         for rule in self._rules(must=True):
             against = clashes(rule, vm, self._others, problem.n_nodes)
             new = (against > (0 if self.was is None else against[self.was])) & (found == Rejection.NOTHING)
-            if new.any():
+            if rule.kind == "max-vm":
+                if self.was is not None and self._outgrows(self.was):
+                    new[self.was] = True
+                found[new], causes[new] = Rejection.SIZE, self._cause(barred_by_size(self.cluster, self.place))
+            elif new.any():
                 found[new], causes[new] = Rejection.RULE, self._cause(f"rules[{rule.index}] ({self._names.rule(rule)})")
         strained, why = self._strained(problem.loads(self._others) + problem.demand[vm])
         short = strained != Rejection.NOTHING
@@ -148,6 +156,11 @@ class RecheckedVM:
         found[(after[:, 0] > problem.limit) & more[:, 0]] = Rejection.HEADROOM
         found[over[:, 0]] = Rejection.MEMORY
         return found, causes
+
+    def _outgrows(self, node: int) -> bool:
+        """Whether it has grown beyond the largest VM that a node takes."""
+        most = self.cluster.nodes.max_vm[node].get("memory")
+        return self.grown and most is not None and int(self.cluster.vms.memory[self.place]) > most
 
     def _penalties(self) -> IntArray:
         """What it adds to the cost of soft rules on each node, shape (n_nodes,)."""

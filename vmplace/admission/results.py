@@ -27,7 +27,8 @@ class Rejection(IntEnum):
     RULE = 6
     FAILURE = 7
     WORSE = 8
-    DOUBT = 9
+    SIZE = 9
+    DOUBT = 10
 
     @classmethod
     def of(cls, worse: bool | None, *, survived: bool) -> "Rejection":
@@ -51,6 +52,7 @@ class Rejection(IntEnum):
             Rejection.HEADROOM: f"{has}, and its headroom must stay free",
             Rejection.RESOURCE: f"{node} has too little {cause}",
             Rejection.RULE: f"{node} is excluded by {cause}",
+            Rejection.SIZE: f"{node} takes no VM of that size: max_vm",
             Rejection.FAILURE: f"a failure of {cause} is survived now, and would not be with this VM here",
             Rejection.WORSE: f"a failure of {cause} would leave more VMs without a restart than now",
             Rejection.DOUBT: "time ran out before it was known whether every failure could still be survived",
@@ -134,8 +136,8 @@ class Candidates(ToDict, Sequence[Candidate]):
     free
         Free memory of each node, in MiB, shape (n_nodes,).
     causes
-        The resource, rule or failure that speaks against a node: an index that `cause` makes a name of, shape (n_nodes,);
-        -1 where it is none of these.
+        The resource, rule, limit on size or failure that speaks against a node: an index that `cause` makes a name of, -1 where
+        it is none of these; shape (n_nodes,).
     """
 
     _keys = "candidates:_all"
@@ -227,6 +229,8 @@ class Candidates(ToDict, Sequence[Candidate]):
         for rejection, what in _SHORT.items():
             if counts[rejection]:
                 among = self._those(rejection)
+                if rejection is Rejection.SIZE and len(among) == len(self.names):
+                    return self.cause(int(self.causes[among[0]]))
                 most = among[self.free[among].argmax()]
                 return f"no node has {what.format(size=size)}: {self.reason(int(most))}"
         return "no node of its pool is online"
@@ -237,6 +241,7 @@ class Candidates(ToDict, Sequence[Candidate]):
 
 
 _SHORT = {
+    Rejection.SIZE: "{size} free and takes a VM of that size",
     Rejection.RULE: "{size} free where the rules allow the VM",
     Rejection.RESOURCE: "{size} free and enough of everything else",
     Rejection.HEADROOM: "{size} free beside its headroom",

@@ -53,10 +53,19 @@ def _check_moves(case: Case) -> None:
     _blame(case, moved[busy], "{vm} is on {at}, but must stay on {now} while its migration is under way")
 
 
+def _kept_free(case: Case) -> list[int]:
+    """The headroom of each node in MiB: its own, or else what the guarantee asks for; shares are rounded up."""
+    shared = case.cluster.guarantee.headroom
+    kept = []
+    for usable, own in zip(case.node.usable.tolist(), case.node.headroom, strict=True):
+        asked = shared if own is None else own
+        kept.append(asked if isinstance(asked, int) else -(-usable * asked.numerator // asked.denominator))
+    return kept
+
+
 def _check_memory(case: Case) -> None:
-    share, memory = case.cluster.guarantee.headroom, case.memory
-    kept_free = [-(-c * share.numerator // share.denominator) for c in memory.capacity.tolist()] if share else 0  # rounded up
-    limit = memory.capacity - np.array(kept_free)
+    memory = case.memory
+    limit = memory.capacity - np.append(np.array(_kept_free(case), np.int64), 0)
     for i in np.flatnonzero(memory.load > limit).tolist():
         name, over = case.nodes[i], memory.load[i] > memory.capacity[i]
         excess = memory.excess(int(memory.load[i]), int(memory.capacity[i] if over else limit[i]))

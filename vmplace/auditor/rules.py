@@ -12,6 +12,7 @@ from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Apart, NotOn, OnlyOn, Rule, Together
 from vmplace.model.references import resolve
+from vmplace.model.units import spell_memory
 
 __all__ = ["AuditedRule", "check_rules", "musts"]
 
@@ -26,7 +27,7 @@ class AuditedRule:
     Parameters
     ----------
     number
-        Of the rule in its cluster.
+        Of the rule in its cluster; -1 for a limit on the size of VMs, which is the rule's name then.
     rule
         With its members as they are named.
     members
@@ -67,14 +68,30 @@ class AuditedRule:
 
 
 def musts(case: Case) -> Iterator[AuditedRule]:
-    """The must-rules of a cluster."""
-    return (AuditedRule.of(case, r, rule) for r, rule in enumerate(case.cluster.rules) if rule.must)
+    """The must-rules of a cluster, and the limits on the size of VMs as such."""
+    yield from (AuditedRule.of(case, r, rule) for r, rule in enumerate(case.cluster.rules) if rule.must)
+    yield from _size_limits(case)
+
+
+def _size_limits(case: Case) -> Iterator[AuditedRule]:
+    """For each limit that nodes have (`Node.max_vm`), that larger VMs are not on them."""
+    hosts: dict[tuple[str, int], list[str]] = {}
+    for name, most in zip(case.node.names, case.node.max_vm, strict=True) if any(case.node.max_vm.words) else ():
+        for resource, amount in most.items():
+            hosts.setdefault((resource, amount), []).append(name)
+    amounts = {**case.vm.amounts(), "memory": case.vm.memory} if hosts else {}
+    for (resource, amount), names in hosts.items():
+        larger = np.flatnonzero(amounts[resource] > amount).tolist() if resource in amounts else []
+        if larger:
+            size = spell_memory(amount) if resource == "memory" else f"{amount} {resource}"
+            yield AuditedRule.of(case, -1, NotOn([case.vm.names[v] for v in larger], names, name=size))
 
 
 def check_rules(case: Case, plans: AuditedPlans | None = None, scenarios: AuditedScenarios | None = None) -> None:
     """Record the must-rules that the placement breaks, and those that the restarts of the plans break."""
-    restarts = None if plans is None or scenarios is None or not case.cluster.rules else _RestartedMembers(case, plans, scenarios)
-    for bound in musts(case):
+    bounds = list(musts(case))
+    restarts = None if plans is None or scenarios is None or not bounds else _RestartedMembers(case, plans, scenarios)
+    for bound in bounds:
         placed: MembersByNode = {}
         for v, at in zip(bound.members.tolist(), case.at[bound.members].tolist(), strict=True):
             if at >= 0:
@@ -135,5 +152,13 @@ def _broken(bound: AuditedRule, members_on: MembersByNode, taken: Collection[int
 
 
 def _blame(case: Case, bound: AuditedRule, kind: str, subject: str, members_on: MembersByNode, bad: list[int]) -> None:
+    if bound.number < 0:
+        for vm, node in [(case.vm.names[v], case.nodes[i]) for i in bad for v in members_on[i]]:
+            takes = f"{node}, which takes no VM of more than {bound.rule.name} (max_vm)"
+            if kind == "failover":
+                case.blame(kind, subject, f"if {subject} fails, {vm} cannot restart on {takes}")
+            else:
+                case.blame("placement", vm, f"{vm} is on {takes}")
+        return
     places = "; ".join(f"{', '.join(case.vm.names[v] for v in members_on[i])} on {case.nodes[i]}" for i in bad)
     case.blame(kind, subject, f"rules[{bound.number}] ({bound.rule.kind}) is broken by {places}")

@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 from vmplace.diagnosis.results import Blame, Stuck
 from vmplace.failover.certify import certify, certify_failure
 from vmplace.failover.outcome import Loss
-from vmplace.failover.reasons import scenario_sentence
+from vmplace.failover.reasons import missing_beside_memory, scenario_sentence
 from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.model.units import spell_memory
@@ -159,6 +159,7 @@ class _Failure:
             minimal,
             stuck,
             self.budget.spent,
+            "" if shortfall is not None or self.budget.spent else missing_beside_memory(loss.reason, names),
         )
 
     @cached_property

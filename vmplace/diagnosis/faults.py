@@ -21,11 +21,20 @@ def faults_now(report: Report, names: Names) -> Iterator[Blame]:
     problem = names.problem
     yield from _overfull(names)
     for fault in report.violations:
+        if fault.kind == "placement":
+            yield _too_large(fault, report, names)
         if fault.kind == "rule":
             yield from _broken(fault, names)
     for vm in np.flatnonzero((problem.protected | problem.optional) & (problem.node_of < 0)).tolist():
         reason = f"{names.vm(vm)} ({spell_memory(int(problem.memory[vm]))}) waits for a node: it does not run"
         yield Blame("waiting", names.vm(vm), _pool_of_vm(names, vm), reason, (names.vm(vm),), minimal=True)
+
+
+def _too_large(fault: Violation, report: Report, names: Names) -> Blame:
+    """A VM that is larger than its node takes."""
+    node = (report.placement or {})[fault.subject]
+    pool = names.cluster.nodes.pool[names.cluster.nodes.names.index(node)]
+    return Blame("size", fault.subject, pool, fault.message, (fault.subject,), nodes=(node,), minimal=True)
 
 
 def _overfull(names: Names) -> Iterator[Blame]:

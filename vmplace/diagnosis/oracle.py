@@ -96,7 +96,9 @@ class RemedyOracle:
         names, goal = Names(self.cluster, problem), Goal(("rules",), move_running=self.moving)
         oracle = PartOracle(names, goal, step, self.options.seed, self.options.deterministic)
         whole = np.flatnonzero(~problem.incoming).tolist()
-        return oracle.fits(Demands(frozenset(whole), frozenset(rule.index for rule in rules_of(problem) if rule.must)))
+        return oracle.fits(
+            Demands(frozenset(whole), frozenset(rule.index for rule in rules_of(problem) if rule.must and rule.kind != "max-vm"))
+        )
 
     def _stands(self, problem: Problem) -> bool | None:
         """Whether each failure is survived as a problem stands."""

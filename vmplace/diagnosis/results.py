@@ -66,6 +66,8 @@ class Blame(ToDict):
         Of a failure: each VM that the best plan leaves without a restart.
     late
         Whether time ran out before all of this was found; `vms` may then be no more than those without a restart.
+    missing
+        Of a failure: what is missing where more memory is no help, in words; else empty.
     """
 
     kind: str
@@ -82,6 +84,7 @@ class Blame(ToDict):
     minimal: bool = False
     stuck: tuple[Stuck, ...] = ()
     late: bool = False
+    missing: str = ""
 
 
 @frozen

@@ -11,7 +11,7 @@ from vmplace.model.columns import IntArray, NodeColumns
 from vmplace.model.entities import Node, NotOn
 from vmplace.model.guarantee import Guarantee
 from vmplace.problem import restrict
-from vmplace.problem.compile import capacities, compile_problem, name_ranks
+from vmplace.problem.compile import capacities, compile_problem, name_ranks, own_limits
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem, normal_limit
 from vmplace.problem.rules import CompiledRule
@@ -158,15 +158,19 @@ def added(names: Names, nodes: Sequence[Node]) -> Variant:
         return np.append(numbers, numbers.max(initial=-1) + 1 + np.arange(count))
 
     def extended(rule: CompiledRule) -> CompiledRule:
-        free = np.full(count, rule.kind != "home" and isinstance(names.cluster.rules[rule.index], NotOn))
+        free = np.full(
+            count, rule.kind == "max-vm" or (rule.kind != "home" and isinstance(names.cluster.rules[rule.index], NotOn))
+        )
         zone = None if rule.zone is None else numbered(rule.zone)
         return evolve(rule, nodes=None if rule.nodes is None else np.append(rule.nodes, free), zone=zone)
 
+    own = own_limits(columns)
     no, capacity = np.zeros(count, dtype=bool), capacities(names.cluster, columns, problem.resources)
     larger = evolve(
         problem,
         capacity=np.vstack([problem.capacity, capacity]),
-        limit=np.append(problem.limit, normal_limit(columns.usable, problem.guarantee)),
+        limit=np.append(problem.limit, normal_limit(columns.usable, own, problem.guarantee)),
+        own_limit=np.append(problem.own_limit, own),
         online=np.append(problem.online, ~no),
         maintenance=np.append(problem.maintenance, no),
         drained=np.append(problem.drained, no),

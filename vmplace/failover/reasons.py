@@ -9,8 +9,9 @@ from vmplace.model.units import spell_memory
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.problem.scenarios import Scenarios
+from vmplace.problem.size_limits import barred_by_size
 
-__all__ = ["SHOWN_IN_CONFLICT", "amount", "listed", "named", "scenario_sentence"]
+__all__ = ["SHOWN_IN_CONFLICT", "amount", "listed", "missing_beside_memory", "named", "scenario_sentence"]
 
 _SHOWN = 4
 SHOWN_IN_CONFLICT = 12
@@ -29,14 +30,16 @@ def scenario_sentence(reason: Reason, scenarios: Scenarios, number: int, names: 
         why = "a single node can never be N+1" if lone else "no other node is there to take them"
         return f"{who} on {scope} would have nowhere to restart: {why}"
     if reason.kind == "rules":
-        return f"{who} on {scope} may restart on no other node: the rules leave none"
+        return f"{who} on {scope} may restart on no other node: {_leaves_none(reason, names)}"
     if reason.kind == "blend":
         wanted = " and ".join(("memory", *problem.resources[: problem.n_firm - 1]))
         return f"{who} on {scope} needs more {wanted} together than is free on any one other node that the rules allow"
     if reason.kind in ("size", "barred"):
+        barred = barred_by_size(names.cluster, int(names.problem.original[reason.vms[0]]))
         needs = f"{who} needs {need}" if len(reason.vms) == 1 else f"{who} need {need} together"
         other = "one other node" if reason.kind == "size" else "one other node that the rules allow"
-        return f"{needs}; the most that is free on {other} is {free} on {names.node(reason.node)}"
+        most = f"{needs}; the most that is free on {other} is {free} on {names.node(reason.node)}"
+        return f"{most}; {barred}" if barred else most
     if reason.kind == "stranded":
         return f"{named(reason, names)} ({need}) on {scope} {_stranded(reason, names)}"
     if reason.kind == "overfull":
@@ -59,8 +62,33 @@ def scenario_sentence(reason: Reason, scenarios: Scenarios, number: int, names: 
     where = f"the {reason.among} other nodes with the most" if few else "the other nodes"
     return (
         f"the {len(reason.vms)} VMs on {scope} need {need}, and {free} is free on {where}, "
-        "but no way to divide them among the nodes exists (every one was tried)"
+        f"but no way to divide them among the nodes exists (every one was tried){_some_barred(reason, names)}"
     )
+
+
+def _some_barred(reason: Reason, names: Names) -> str:
+    """That some nodes do not take one of the VMs for its size."""
+    original = names.problem.original[list(reason.vms)].tolist() if any(names.cluster.nodes.max_vm.words) else []
+    barred = next((why for vm in original if (why := barred_by_size(names.cluster, vm))), "")
+    return f"; {barred}" if barred else ""
+
+
+def missing_beside_memory(reason: Reason, names: Names) -> str:
+    """What is missing where memory is not, or not only; empty where nothing else is known to be."""
+    if reason.kind == "rules":
+        barred = barred_by_size(names.cluster, int(names.problem.original[reason.vms[0]]))
+        return f"another node that {'takes VMs of that size' if barred else 'the rules allow'}"
+    if not reason.resource:
+        return ""
+    lacking = amount(reason.need - reason.free, reason, names.problem)
+    if reason.kind in ("size", "barred"):
+        return f"{lacking} on one more node{' that the rules allow' if reason.kind == 'barred' else ''}"
+    return f"{lacking} on the other nodes" if reason.kind == "sums" else f"{names.problem.resources[reason.resource - 1]}"
+
+
+def _leaves_none(reason: Reason, names: Names) -> str:
+    barred = barred_by_size(names.cluster, int(names.problem.original[reason.vms[0]]))
+    return f"{barred}, and rules leave none of the others" if barred and names.cluster.rules else barred or "the rules leave none"
 
 
 def _of(need: str, free: str) -> str:

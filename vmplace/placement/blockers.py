@@ -13,6 +13,7 @@ from vmplace.placement.options import PlaceOptions
 from vmplace.placement.reasons import conflict_sentence, impossible_sentence
 from vmplace.problem.names import Names
 from vmplace.problem.restrict import apart_from, warmed, without
+from vmplace.problem.size_limits import barred_by_size
 from vmplace.results.values import Blocker
 from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.search.goal import Goal
@@ -122,7 +123,11 @@ class _Search:
 
     def _ruled_out(self, vm: int) -> Blocker:
         name, node, problem = self.rest.vm(vm), self.rest.node(self.rest.problem.node_of[vm]), self.rest.problem
-        rules = tuple(rule.index for rule in problem.unary_rules if vm in rule.vms)
+        rules = tuple(rule.index for rule in problem.unary_rules if vm in rule.vms and rule.kind != "max-vm")
+        barred = barred_by_size(self.rest.cluster, int(problem.original[vm]))
+        if barred:
+            why = f"{barred}{'; rules and states leave no other' if rules or 'no node' not in barred else ''}"
+            return Blocker("size", (name,), node, f"{name} on {node}: {why}", f"add a node that takes it, or {_STOP}", rules)
         if not rules:
             pool = self.rest.pools[int(problem.vm_pool[vm])]
             why = f"no other node of pool {pool} is online"

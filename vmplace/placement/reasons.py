@@ -8,6 +8,7 @@ from vmplace.failover.outcome import Reason
 from vmplace.failover.reasons import SHOWN_IN_CONFLICT, amount, listed, named
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
+from vmplace.problem.size_limits import barred_by_size
 from vmplace.results.values import Conflict, Status
 from vmplace.search.goal import Goal
 
@@ -71,7 +72,9 @@ def impossible_sentence(reason: Reason, names: Names) -> str:
         places = f"{reason.among} places, one of which may fail" if reason.among else f"{reason.free} places"
         return f"the rules keep {named(reason, names)} apart: {reason.need} VMs on {places}"
     if reason.kind == "rules":
-        return f"{named(reason, names)} may be on no node: its rules and the nodes' states leave none"
+        barred = barred_by_size(names.cluster, int(names.problem.original[reason.vms[0]]))
+        why = f"{barred}; rules and the nodes' states leave no other" if barred else "its rules and the nodes' states leave none"
+        return f"{named(reason, names)} may be on no node: {why}"
     if reason.kind == "size":
         return f"{named(reason, names)} needs {need}; the most that any node it may be on can hold is {free}"
     if reason.kind == "group":
@@ -116,7 +119,9 @@ def conflict_sentence(conflict: Conflict, goal: Goal, names: Names) -> str:
     fewer = "without any one of these it could be done" if conflict.minimal else "perhaps fewer of these are to blame"
     cannot = "cannot be placed" if len(conflict.vms) == 1 else "cannot all be placed"
     stuck = f"{listed(conflict.vms, SHOWN_IN_CONFLICT)} {cannot}{under}{survived}{_staying(conflict, goal, names)}"
-    return f"{stuck}: every combination was tried; {fewer}"
+    index = {name: i for i, name in enumerate(names.cluster.vms.names)}
+    barred = [sentence for vm in conflict.vms[:SHOWN_IN_CONFLICT] if (sentence := barred_by_size(names.cluster, index[vm]))]
+    return f"{stuck}: every combination was tried; {fewer}{f' ({barred[0]})' if barred else ''}"
 
 
 def _staying(conflict: Conflict, goal: Goal, names: Names) -> str:

@@ -12,11 +12,12 @@ from vmplace.model.converters import FEWEST_VMS
 from vmplace.model.entities import Apart, NotOn, OnlyOn
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.references import resolve
-from vmplace.problem.problem import Problem, normal_limit
+from vmplace.problem.problem import Problem, less_share, normal_limit
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.signatures import numbered, signed
+from vmplace.problem.size_limits import size_limits
 
-__all__ = ["capacities", "compile_problem", "domains", "name_ranks"]
+__all__ = ["capacities", "compile_problem", "domains", "name_ranks", "own_limits"]
 
 
 def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Problem:
@@ -47,12 +48,14 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
     resources, n_firm = _resources(cluster, nodes, vms)
     moving = np.isin(np.arange(len(vms)), migrating) if len(migrating) else np.False_
     evictable = column(vms.evictable, vms.evictable[migrating])
-    rules = _compiled_rules(cluster, nodes, vms, original, domain)
+    rules = [*_compiled_rules(cluster, nodes, vms, original, domain), *size_limits(cluster, original)]
+    own = own_limits(nodes)
     return Problem(
         resources=resources,
         n_firm=n_firm,
         capacity=capacities(cluster, nodes, resources),
-        limit=normal_limit(nodes.usable, cluster.guarantee),
+        limit=normal_limit(nodes.usable, own, cluster.guarantee),
+        own_limit=own,
         online=online & ~out,
         maintenance=~online & ~offline & ~out,
         drained=out,
@@ -114,6 +117,17 @@ def _resources(cluster: Cluster, nodes: NodeColumns, vms: VMColumns) -> tuple[tu
     return (*firm, *cluster.soft_resources), 1 + len(firm)
 
 
+def own_limits(nodes: NodeColumns) -> IntArray:
+    """What nodes with a headroom of their own leave to normal running, in MiB, -1 for the others, shape (n_nodes,)."""
+    if nodes.headroom.words in ((), (None,)):
+        return np.broadcast_to(np.int64(-1), len(nodes))
+    limits = (
+        -1 if headroom is None else usable - headroom if isinstance(headroom, int) else less_share(usable, headroom)
+        for usable, headroom in zip(nodes.usable.tolist(), nodes.headroom, strict=True)
+    )
+    return np.array(list(limits), dtype=np.int64)
+
+
 def capacities(cluster: Cluster, nodes: NodeColumns, resources: tuple[str, ...]) -> IntArray:
     """What VMs may use of some nodes: memory, and the further resources overcommitted, shape (n_nodes, n_resources)."""
     none = np.broadcast_to(np.int64(0), len(nodes))
@@ -165,12 +179,12 @@ def _homes(cluster: Cluster, rules: list[CompiledRule], original: IntArray, targ
         return []
     node_index = {name: i for i, name in enumerate(nodes.names) if target[i]}
     home = vms.home.numbered({word: node_index.get(word, -1) for word in vms.home.words})[original]
-    found: list[CompiledRule] = []
+    found, limits = list[CompiledRule](), [rule for rule in rules if rule.kind == "max-vm"]
     for node in np.unique(home[home >= 0]).tolist():
         mine = np.flatnonzero((home == node) & vms.pool.are(nodes.pool[node])[original])
         barring = (rule for rule in rules if rule.must and rule.nodes is not None and not rule.nodes[node])
         mine = np.setdiff1d(mine, np.concatenate([mine[:0], *(rule.vms for rule in barring)]))
-        index, there = len(cluster.rules) + len(found), np.arange(len(nodes)) == node
+        index, there = len(cluster.rules) + len(limits) + len(found), np.arange(len(nodes)) == node
         # While its node is down, a VM may restart anywhere.
         found.append(CompiledRule(index, "home", mine, there, None, must=False, weight=1, during_failover=False))
     return [rule for rule in found if rule.binds]

@@ -96,7 +96,7 @@ class Names:
 
     def rule(self, rule: CompiledRule) -> str:
         """A rule's kind as the document has it."""
-        return rule.kind if rule.kind == "home" else self.cluster.rules[rule.index].kind
+        return rule.kind if rule.kind in ("home", "max-vm") else self.cluster.rules[rule.index].kind
 
     def rule_label(self, rule: CompiledRule) -> str:
         """How messages call a rule: by its name, or its number."""

@@ -1,5 +1,6 @@
 """The compiled problem: VMs and nodes of a cluster as arrays, its rules, and its classes of interchangeable VMs."""
 
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -10,7 +11,7 @@ from vmplace.model.guarantee import Guarantee
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.sizes import SizeCounts
 
-__all__ = ["BoolArray", "Classes", "Problem", "normal_limit"]
+__all__ = ["BoolArray", "Classes", "Problem", "less_share", "normal_limit"]
 
 
 @frozen(eq=False)
@@ -63,6 +64,8 @@ class Problem:
         What VMs may use, shape (n_nodes, n_resources): memory in MiB first, then the others, overcommitted.
     limit
         The memory that normal running may use (headroom taken off), in MiB, shape (n_nodes,).
+    own_limit
+        The same of nodes that have a headroom of their own, -1 for the others, shape (n_nodes,).
     online, maintenance
         State, shape (n_nodes,): a node that is neither hosts nothing.
     drained
@@ -106,6 +109,7 @@ class Problem:
     n_firm: int
     capacity: IntArray
     limit: IntArray
+    own_limit: IntArray
     online: BoolArray
     maintenance: BoolArray
     drained: BoolArray
@@ -306,10 +310,19 @@ class Problem:
         return np.bincount(flat, minlength=size).reshape(len(self.classes), self.n_nodes).astype(np.int64)
 
 
-def normal_limit(usable: IntArray, guarantee: Guarantee) -> IntArray:
-    """What normal running may use of each node's memory, in MiB: headroom is taken off, rounded up; shape (n_nodes,)."""
+def normal_limit(usable: IntArray, own: IntArray, guarantee: Guarantee) -> IntArray:
+    """What normal running may use of each node's memory, in MiB: headroom is taken off, rounded up; shape (n_nodes,).
+
+    Parameters
+    ----------
+    own
+        The limits of nodes that have a headroom of their own, -1 for the others, shape (n_nodes,).
+    """
     share = guarantee.headroom
-    if not share:
-        return usable
-    top, bottom = share.numerator, share.denominator
-    return np.array([c - -(-c * top // bottom) for c in usable.tolist()], dtype=np.int64)
+    shared = np.array([less_share(c, share) for c in usable.tolist()], dtype=np.int64) if share else usable
+    return np.where(own < 0, shared, own) if own.max(initial=-1) >= 0 else shared
+
+
+def less_share(amount: int, share: Fraction) -> int:
+    """An amount without a share of it, which is rounded up."""
+    return amount - -(-amount * share.numerator // share.denominator)

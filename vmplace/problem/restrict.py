@@ -123,7 +123,8 @@ def placed(problem: Problem, hosts: IntArray) -> Problem:
 def promising(problem: Problem, guarantee: Guarantee) -> Problem:
     """The problem with another guarantee of the same scope."""
     assert guarantee.scope == problem.guarantee.scope
-    limit = problem.limit if guarantee.headroom == problem.guarantee.headroom else normal_limit(problem.usable, guarantee)
+    same = guarantee.headroom == problem.guarantee.headroom
+    limit = problem.limit if same else normal_limit(problem.usable, problem.own_limit, guarantee)
     return evolve(problem, guarantee=guarantee, limit=limit)
 
 

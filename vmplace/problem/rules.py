@@ -17,13 +17,14 @@ class CompiledRule:
     Parameters
     ----------
     index
-        Its index in the cluster; homes have those that follow.
+        Its index in the cluster; limits on size, then homes, have those that follow.
     kind
-        ``apart``, ``together``, ``only-on`` (which ``not-on`` becomes, too), or ``home``: the VMs of one home.
+        ``apart``, ``together``, ``only-on`` (which ``not-on`` becomes, too); ``max-vm``: the VMs that are too large for some
+        nodes; ``home``: the VMs of one home.
     vms
         Its VMs that take memory, as indices into the problem.
     nodes
-        For ``only-on`` and ``home``: which nodes it leaves, shape (n_nodes,).
+        For ``only-on``, ``max-vm`` and ``home``: which nodes it leaves, shape (n_nodes,).
     zone
         For ``apart``: no two of its VMs may be in one of these, shape (n_nodes,): the nodes themselves, or failure domains.
     """

@@ -27,13 +27,13 @@ def signed(
         Nodes that VMs may be on in normal running, and restart on, as far as their state goes, shape (n_nodes,).
     """
     signature, signatures = _signatures(vm_pool, rules)
-    unary = [rule for rule in rules if rule.must and rule.kind == "only-on"]
+    unary = [rule for rule in rules if rule.must and rule.nodes is not None]
     return {
         "signature": signature,
         "signature_pool": np.array([pool for pool, _ in signatures], dtype=np.int64),
         "reachable": _masks(signatures, pool, hosting, unary),
         "restartable": _masks(signatures, pool, target, [rule for rule in unary if rule.during_failover]),
-        "compiled_rules": tuple(rule for rule in rules if not (rule.must and rule.kind == "only-on")),
+        "compiled_rules": tuple(rule for rule in rules if not (rule.must and rule.nodes is not None)),
         "unary_rules": tuple(unary),
     }
 

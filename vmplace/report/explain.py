@@ -20,6 +20,7 @@ _HEADLINE = {
     "turns": ("pool cannot lose its nodes one after the other", "pools cannot lose their nodes one after the other"),
     "overfull": ("node is overfull", "nodes are overfull"),
     "rule": ("broken rule", "broken rules"),
+    "size": ("VM is too large for its node", "VMs are too large for their nodes"),
     "waiting": ("VM waits for a node", "VMs wait for a node"),
 }
 """Singular and plural of each kind of flaw."""
@@ -49,6 +50,7 @@ def _lines(found: Explanation, screen: Screen) -> Iterator[RenderableType]:
 _TITLES = {
     "overfull": "Overfull now",
     "rule": "Rules broken now",
+    "size": "Too large for their nodes now (max_vm)",
     "failure": "Why it is not safe",
     "turns": "Why it is not safe, one failure after the other",
 }
@@ -87,7 +89,8 @@ def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
         lines = [f"pool {blame.subject}: {blame.reason}" if blame.kind == "turns" else blame.reason]
         return [*lines, _guilty(blame, found, screen)]
     lines = [f"if {_fails(blame.subject)}: {blame.reason}"]
-    if blame.displaced is not None and blame.free is not None and blame.displaced <= blame.free and not blame.rules:
+    in_pieces = blame.shortfall is not None and not blame.rules
+    if in_pieces and blame.displaced is not None and blame.free is not None and blame.displaced <= blame.free:
         lines.append(f"{readable(blame.displaced)} must restart; the other nodes have {readable(blame.free)} free, but in pieces")
     others = [stuck.reason for stuck in blame.stuck if stuck.reason != blame.reason]
     shown = others if screen.everything else others[:FEW]
@@ -97,6 +100,8 @@ def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
     lines.append(_guilty(blame, found, screen))
     if blame.shortfall is not None:
         lines.append(f"missing: with {readable(blame.shortfall)} more on {blame.on} the cluster would survive it")
+    elif blame.missing:
+        lines.append(f"missing: {blame.missing}")
     return lines
 
 

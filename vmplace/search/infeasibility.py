@@ -144,15 +144,15 @@ class PartOracle:
         """The problem of just this much, with no guarantee where the goal does without."""
         # No soft rule is left, so that the first placement found is as good as any: the search ends with it.
         limits = {limit: getattr(self.goal, limit) for limit in part.limits}
-        goal = Goal(("rules",), move_running=self.goal.move_running, **limits)
+        goal = Goal(("rules",), move_running=self.goal.move_running, headroom=self.goal.headroom, **limits)
         whole = self.names.problem
         # What no plan can do, nothing else can.
         asked = whole.eased.guarantee
         if self.goal.best_effort:
             asked = evolve(asked, failures=0)
-        asked = asked if self.goal.headroom else evolve(asked, headroom=0)
         gone = ~np.isin(np.arange(whole.n_vms), list(part.vms)) & ~whole.incoming
-        dropped = {rule.index for rule in (*whole.compiled_rules, *whole.unary_rules)} - part.rules
+        given = {rule.index for rule in (*whole.compiled_rules, *whole.unary_rules) if rule.kind != "max-vm"}
+        dropped = given - part.rules
         return promising(without(whole, vms=gone, rules=dropped), asked), goal
 
 

@@ -31,7 +31,13 @@ def bare(vm: VM) -> bool:
 def _bare(cluster: Cluster, problem: Problem) -> bool:
     """Whether only memory counts, and single nodes fail, under their own names."""
     alone = problem.guarantee.scope == "node" or bool(cluster.nodes.domain.are("").all())
-    nothing_else = not cluster.rules and not problem.resources and not problem.evictable.any() and not problem.n_incoming
+    nothing_else = (
+        not cluster.rules
+        and not any(cluster.nodes.max_vm.words)
+        and not problem.resources
+        and not problem.evictable.any()
+        and not problem.n_incoming
+    )
     return problem.failures == 1 and problem.plain and alone and nothing_else and problem.guarantee.quorum is None
 
 
