@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vmplace
-from vmplace import VM, Apart, Cluster, Guarantee, Node
+from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node
 from vmplace.cli import main
 from vmplace.failover.outlook import AnyOrderOutlook
 from vmplace.testing import clusters
@@ -250,3 +250,60 @@ def test_what_is_said_beside_is_what_a_check_of_any_order_says(cluster):
     found = vmplace.check(cluster)
     if found.any_order is not None and found.any_order.status != "unknown":
         assert found.any_order.status == vmplace.check(vmplace.what_if(cluster, guarantee={"restart": "any-order"})).status
+
+
+# One domain and one more node; some VMs only
+
+
+def test_a_site_and_one_more_node_at_once(capsys):
+    file = str(CASES / "site-and-node.json")
+    assert main(["check", file]) == 1
+    assert "failures of 1 failure domain and 1 further node are not survived" in capsys.readouterr().out
+    seven = vmplace.load(file)
+    assert list(vmplace.check(seven).scenarios)[:2] == ["dc1-+dc2-0", "dc1-0+dc2-"]
+    six = vmplace.what_if(seven, remove_vms=[vm.name for vm in seven.vms if vm.name.endswith("-v6")])
+    found = vmplace.check(six)
+    assert (found.status, len(found.scenarios)) == ("safe", 10)
+    assert vmplace.audit(six, found.placement, found.failover) == []
+    assert main(["tolerance", file, "--scope", "domain"]) == 0  # the number of failures in the document does not matter
+
+
+def test_a_site_and_a_node_may_be_asked_for_by_option(tmp_path):
+    path, out = str(CASES / "site-and-node.json"), str(tmp_path / "out.json")
+    assert main(["convert", path, "--failures", "1", "-o", out]) == 0
+    assert vmplace.load(out).guarantee == Guarantee()
+    assert main(["convert", out, "--failures", "domain=1,node=1", "-o", out]) == 0
+    assert vmplace.load(out) == vmplace.load(path)
+    assert json.loads(Path(out).read_text())["guarantee"] == {"failures": {"domain": 1, "node": 1}}
+
+
+def test_kinds_of_failures():
+    assert Guarantee(failures={"domain": 2}) == Guarantee(failures=2, scope="domain")
+    assert Guarantee(failures={"node": 2}) == Guarantee(failures=2)
+    both = Guarantee(failures={"domain": 1, "node": 2})
+    assert (both.failures, both.domains, both.scope) == (3, 1, "node")
+    assert vmplace.what_if(five(failures={"domain": 1, "node": 1}), guarantee={"failures": 2}).guarantee == Guarantee(failures=2)
+    for wrong in ({"rack": 1}, {}, {"domain": -1}, {"domain": 1, "node": True}):
+        with pytest.raises(InputError, match=r"^failures"):
+            Guarantee(failures=wrong)
+    with pytest.raises(InputError, match=r"^sequence"):
+        Guarantee(failures={"domain": 1, "node": 1}, sequence="sequential")
+
+
+@pytest.mark.parametrize("vms", [{"tag": "hana"}, ["hana0", "hana1"]])
+def test_only_the_vms_that_are_named_are_protected(vms, tmp_path):
+    cluster = vmplace.load(CASES / "per-vm-failures.json")
+    tagged = [evolve(vm, tags=["hana"]) if vm.name.startswith("hana") else vm for vm in cluster.vms]
+    asked = evolve(cluster, vms=tagged, guarantee=Guarantee(failures=2, vms=vms))
+    found = vmplace.check(asked)
+    assert (found.status, set(found.failover["k0+k1"])) == ("safe", {"hana0", "hana1"})
+    assert vmplace.audit(asked, found.placement, found.failover) == []
+    assert vmplace.audit(asked, found.placement, {**found.failover, "k0+k2": {"hana0": "k3", "m2": "k3"}}) != []
+    assert vmplace.check(evolve(asked, guarantee=Guarantee(failures=2))).status == "unsafe"
+    vmplace.dump(asked, tmp_path / "c.yaml")
+    assert vmplace.load(tmp_path / "c.yaml") == asked
+
+
+def test_a_vm_that_is_named_and_not_there_is_warned_about():
+    assert vmplace.check(five(vms=["a", "ghost"])).warnings == ("guarantee.vms: no VM is called 'ghost'",)
+    assert vmplace.check(five(vms={"tag": "none"})).warnings == ("guarantee.vms: no VM has the tag 'none'",)

@@ -274,6 +274,8 @@ class World:
 
     def _list_failures(self, node_of: Placement) -> dict[str, list[Failure]]:
         most = self.cluster.guarantee.failures
+        if self.cluster.guarantee.domains:
+            return self._list_mixed(node_of)
         found = [
             ([self.position[unit] for unit in names], "+".join(names), Failure(pool, tuple(units[unit] for unit in names)))
             for pool, units in self.hosts(node_of).items()
@@ -283,6 +285,30 @@ class World:
         joined: dict[str, list[Failure]] = {}
         for _, key, failure in sorted(found, key=lambda entry: entry[0]):
             joined.setdefault(key, []).append(failure)
+        return joined
+
+    def _list_mixed(self, node_of: Placement) -> dict[str, list[Failure]]:
+        """Whole domains and further nodes; of equal sets of nodes the first."""
+        asked, index = self.cluster.guarantee, {node.name: i for i, node in enumerate(self.cluster.nodes)}
+        first: dict[str, int] = {}
+        for i, node in enumerate(self.cluster.nodes):
+            first.setdefault(node.domain or node.name, i)
+        found: dict[frozenset[str], tuple[list[tuple[int, str]], Failure]] = {}
+        for pool in {node.pool: None for node in self.cluster.nodes}:
+            mine = [node for node in self.cluster.nodes if node.pool == pool]
+            used = set(node_of.values())
+            hosts = [n for n in mine if self.alive(n) and (n.state == "online" or (n.state == "maintenance" and n.name in used))]
+            domains = [d for d in {n.domain or n.name: None for n in mine} if any((n.domain or n.name) == d for n in hosts)]
+            for chosen in combinations(domains, min(asked.domains, len(domains))) if hosts else ():
+                inside = [n.name for n in mine if (n.domain or n.name) in chosen]
+                others = [n.name for n in hosts if n.name not in inside]
+                for more in combinations(others, min(asked.failures - asked.domains, len(others))):
+                    names = sorted([(first[d], d) for d in chosen] + [(index[n], n) for n in more])
+                    nodes = frozenset({*inside, *more})
+                    found.setdefault(nodes, (names, Failure(pool, tuple(frozenset({n}) for n in sorted(nodes)))))
+        joined: dict[str, list[Failure]] = {}
+        for names, failure in sorted(found.values(), key=lambda entry: [place for place, _ in entry[0]]):
+            joined.setdefault("+".join(name for _, name in names), []).append(failure)
         return joined
 
     def scenarios(self, node_of: Placement) -> list[str]:
@@ -489,7 +515,7 @@ class World:
         mine = [node for node in self.cluster.nodes if node.pool == failure.pool]
         asked = self.cluster.guarantee.quorum
         needed = len(mine) // 2 + 1 if asked == "majority" else asked or 0
-        gone = {self.unit(node) for node in mine if node.name in failure.nodes}
+        gone = {self.unit(node) for node in mine if node.name in failure.nodes}  # mixed failures name every node that is gone
         left = sum(n.state != "offline" and n.name in self.powered and self.unit(n) not in gone for n in mine)
         must = [vm.name for vm in self.cluster.vms if vm.protected and not vm.evictable]
         busy = any(node_of[vm] in {node.name for node in mine} for vm in must if vm in node_of)

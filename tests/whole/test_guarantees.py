@@ -30,6 +30,8 @@ FEATURES: Mapping[str, Mapping[str, Any]] = {
     "any-order": {"restart": ("any-order",), "failures": (1, 1, 1, 2), "domains": True},
     "policies": {"policies": True, "failures": (1, 1, 2)},
     "quorum": {"failures": (1, 1, 2, 3), "domains": True, "quorums": True},
+    "domains-and-nodes": {"domains": True, "mixed": True, "quorums": True, "failures": ()},
+    "domains-and-nodes-any-order": {"domains": True, "mixed": True, "failures": (), "restart": ("any-order",), "policies": True},
     "in-turn": {"sequences": ("sequential",), "failures": (2, 2, 3)},
     "in-turn-unplanned": {"sequences": ("sequential",), "failures": (2,), "policies": True, "restart": ("planned", "any-order")},
     "mixed": {
@@ -98,7 +100,18 @@ def drawn(feature: str, placed: Any) -> st.SearchStrategy[Any]:
     return clusters(max_nodes=4, max_vms=5, placed=placed, **FEATURES[feature])
 
 
-CONCLUSIVE = ("several", "quorum", "domains", "resources", "evictable", "targets", "overhead", "node-headroom", "max-vm")
+CONCLUSIVE = (
+    "several",
+    "quorum",
+    "domains-and-nodes",
+    "domains",
+    "resources",
+    "evictable",
+    "targets",
+    "overhead",
+    "node-headroom",
+    "max-vm",
+)
 LAWS = {
     **{f"check-{name}": Law(check_agrees, 20, {"cluster": drawn(name, "all")}) for name in FEATURES},
     **{

@@ -88,7 +88,9 @@ def audit_plans(
 def _check_crowded(failures: AuditedFailures) -> None:
     """Record pools with too many failures to look at each, unless arithmetic shows that all are survived."""
     case = failures.case
-    for pool in doubtful_pools(failures):
+    mixed = failures.scenarios.named is not None  # no sums of single units bound what fails
+    every = [int(failures.scenarios.pool[hosts[0]]) for hosts in failures.scenarios.crowded]
+    for pool in every if mixed else doubtful_pools(failures):
         name, number = case.pools[pool], failures.scenarios.failures
         case.blame("unverified", name, f"pool {name} has too many sets of {number} that may fail to look at each")
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import BoolArray, IntArray
+from vmplace.model.columns import BoolArray, IntArray, VMColumns
+from vmplace.model.entities import Tag
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short, spell_memory
 from vmplace.results.values import Violation
@@ -70,7 +71,7 @@ class Case:
 
     def __init__(self, cluster: Cluster, placement: Placement, powered: Names | None, drained: Names) -> None:
         self.cluster = cluster
-        self.node, self.vm = nodes, vms = cluster.nodes, cluster.vms
+        self.node, self.vm = nodes, vms = cluster.nodes, covered(cluster)
         pools = {pool: i for i, pool in enumerate(sorted({*nodes.pool.words, *vms.pool.words}))}
         self.pools = list(pools)
         self.node_pool, self.vm_pool = np.append(nodes.pool.numbered(pools), -1), vms.pool.numbered(pools)
@@ -186,6 +187,18 @@ class Case:
             if node not in index and vm not in odd:
                 self.blame("placement", vm, f"{short(node)}, given for {vm}, is not a node of this cluster")
         return np.array([index.get(placement.get(vm), -1) for vm in self.vm.names], np.int64)
+
+
+def covered(cluster: Cluster) -> VMColumns:
+    """The VMs; those that the guarantee does not name are as good as unprotected."""
+    asked, vms = cluster.guarantee.vms, cluster.vms
+    if asked is None:
+        return vms
+    if isinstance(asked, Tag):
+        among = np.array([asked.tag in tags for tags in vms.tags], dtype=bool)
+    else:
+        among = np.array([name in asked for name in vms.names], dtype=bool)
+    return evolve(vms, protected=vms.protected & among)
 
 
 def node_column(kind: str, given: Any, case: Case) -> IntArray:

@@ -40,6 +40,8 @@ class AuditedScenarios:
         Units of each pool that has too many scenarios to list.
     failures
         How many units fail together where there are so many.
+    named
+        The keys, where failure domains fail and further nodes with them; None where the units' names tell.
     """
 
     names: Sequence[str] = field(repr=False)
@@ -49,6 +51,7 @@ class AuditedScenarios:
     units: IntArray = field(repr=False)
     crowded: list[IntArray] = field(repr=False)
     failures: int
+    named: Sequence[str] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, case: Case) -> "AuditedScenarios":
@@ -62,6 +65,8 @@ class AuditedScenarios:
         pool[unit[:-1]] = case.node_pool[:-1]
         hosts = np.flatnonzero(np.bincount(unit[hosting]))
         failures = case.cluster.guarantee.failures
+        if case.cluster.guarantee.domains:
+            return _mixed(case, names, unit, hosting)
         listed, crowded = _listed([hosts[pool[hosts] == p] for p in range(len(case.pools))], failures)
         return cls(names, np.where(hosting, unit, _NO_UNIT), unit, pool, _sets(listed, failures), crowded, failures)
 
@@ -70,12 +75,14 @@ class AuditedScenarios:
 
     def key(self, scenario: int) -> str:
         """The key of a scenario."""
+        if self.named is not None:
+            return self.named[scenario]
         return "+".join([self.names[unit] for unit in self.units[scenario].tolist() if unit >= 0])
 
     @cached_property
     def keys(self) -> list[str]:
         """The keys of all scenarios."""
-        if self.units.shape[1] > 1:
+        if self.units.shape[1] > 1 or self.named is not None:
             return [self.key(scenario) for scenario in range(len(self))]
         return [self.names[unit] for unit in self.units.ravel().tolist()]
 
@@ -124,6 +131,38 @@ class AuditedScenarios:
         places = ({self.names[unit]: place for place, unit in enumerate(hosts.tolist())} for hosts in self.crowded)
         ranks = ([place.get(name, -1) for name in names] for place in places)
         return any(len(rank) == self.failures and min(rank) >= 0 and rank == sorted(set(rank)) for rank in ranks)
+
+
+def _mixed(case: Case, names: Sequence[str], unit: IntArray, hosting: BoolArray) -> AuditedScenarios:
+    """Domains and further nodes that fail at once: sets of nodes, each under the first names that tell it."""
+    asked, nodes = case.cluster.guarantee, case.cluster.nodes
+    called = [domain or name for name, domain in zip(nodes.names, nodes.domain, strict=True)]
+    first = {name: i for i, name in reversed(list(enumerate(called)))}
+    place = [first[name] for name in called]  # of each node's domain: where it comes first
+    found: dict[tuple[int, ...], tuple[list[int], str]] = {}
+    crowded: list[IntArray] = []
+    more = asked.failures - asked.domains
+    for p in range(len(case.pools)):
+        members = [i for i in range(len(called)) if case.node_pool[i] == p]
+        hosts = [i for i in members if hosting[i]]
+        # In the order in which the pool's nodes bring them up.
+        domains = [at for at in dict.fromkeys(place[i] for i in members) if any(place[i] == at for i in hosts)]
+        if comb(len(domains), min(asked.domains, len(domains))) * comb(len(hosts), min(more, len(hosts))) > MOST_SCENARIOS:
+            crowded.append(np.array(hosts, np.int64))
+            continue
+        for chosen in combinations(domains, min(asked.domains, len(domains))) if hosts else ():
+            inside = {i for i in members if place[i] in chosen}
+            others = [i for i in hosts if i not in inside]
+            for further in combinations(others, min(more, len(others))):
+                ranked = sorted([(at, called[at]) for at in chosen] + [(i, nodes.names[i]) for i in further])
+                key = "+".join(name for _, name in ranked)
+                found.setdefault(tuple(sorted(inside.union(further))), ([at for at, _ in ranked], key))
+    order = sorted(found, key=lambda failing: found[failing][0])
+    width = max(map(len, order), default=1)
+    units = np.array([[*failing, *[_PADDING] * (width - len(failing))] for failing in order], np.int64).reshape(len(order), width)
+    keys = [found[failing][1] for failing in order]
+    unit_of = np.where(hosting, unit, _NO_UNIT)
+    return AuditedScenarios(names, unit_of, unit, case.node_pool[:-1], units, crowded, asked.failures, keys)
 
 
 def unit_names(cluster: Cluster) -> list[str]:

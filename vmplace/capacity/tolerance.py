@@ -176,7 +176,7 @@ def _known(number: int) -> int | None:
 
 
 def _failing(cluster: Cluster, failures: int) -> Cluster:
-    return evolve(cluster, guarantee=evolve(cluster.guarantee, failures=failures, sequence="at-once"))
+    return evolve(cluster, guarantee=evolve(cluster.guarantee, failures=failures, domains=0, sequence="at-once"))
 
 
 def _bounds(cluster: Cluster, pools: tuple[str, ...]) -> tuple[dict[str, int], dict[str, int]]:

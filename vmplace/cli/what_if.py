@@ -10,7 +10,7 @@ from vmplace.cli.exits import RefusedError
 from vmplace.cli.io import load
 from vmplace.cli.options import combined, parsed, several
 from vmplace.cli.specs import made, parse_spec
-from vmplace.model.converters import POLICIES, parse_quorum
+from vmplace.model.converters import POLICIES, parse_count, parse_quorum
 from vmplace.model.entities import VM, Node
 from vmplace.model.errors import InputError
 from vmplace.model.units import short
@@ -47,6 +47,15 @@ def _parse_share(text: str) -> Fraction:
     return Fraction(share)
 
 
+def _parse_failures(text: str) -> int | dict[str, int]:
+    if text.isascii() and text.isdigit():
+        return parse_count(int(text[:20]))
+    parts = [part.partition("=") for part in text.split(",")]
+    if not all(kind in ("domain", "node") and number.isascii() and number.isdigit() for kind, _, number in parts):
+        raise ValueError(f"{short(text)} is not a number of failures: write 2, or domain=1,node=1")
+    return {kind: parse_count(int(number[:20])) for kind, _, number in parts}
+
+
 def _parse_quorum(text: str) -> int | str | None:
     if text == _NONE:
         return text
@@ -57,7 +66,10 @@ _DECIMAL = re.compile(r"\d{0,9}\.?\d{1,9}", re.ASCII)
 _NONE = "none"
 
 _GUARANTEE: dict[str, tuple[str, dict[str, Any]]] = {
-    "failures": ("How many nodes (or domains) fail at once.", {"type": click.IntRange(0, 10**9), "metavar": "N"}),
+    "failures": (
+        "How many nodes (or domains) fail at once; domain=1,node=1: both.",
+        {"callback": parsed(_parse_failures), "metavar": "N"},
+    ),
     "scope": ("What fails as one.", {"type": click.Choice(["node", "domain"])}),
     "sequence": ("Whether several fail at once or one after the other.", {"type": click.Choice(["at-once", "sequential"])}),
     "restart": ("What is assumed of restarts; ends a policy.", {"type": click.Choice(["planned", "any-order"])}),

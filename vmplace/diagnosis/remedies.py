@@ -110,7 +110,7 @@ def less_promised(oracle: RemedyOracle) -> Iterator[Remedy]:
         fewer = asked.failures - 1
         left = f"{fewer} failure" if fewer == 1 else f"{fewer} failures"
         action = f"guarantee no more than {left} at the same time (failures: {fewer})"
-        weaker.append((action, evolve(asked, failures=fewer)))
+        weaker.append((action, evolve(asked, failures=fewer, domains=0)))
     for action, guarantee in weaker:
         yield from _if_it_helps(oracle, "promise", action, variants.promising(oracle.names, guarantee))
 

@@ -175,6 +175,7 @@ def added(names: Names, nodes: Sequence[Node]) -> Variant:
         maintenance=np.append(problem.maintenance, no),
         drained=np.append(problem.drained, no),
         pool=np.append(problem.pool, columns.pool.numbered(number)),
+        domain=numbered(problem.domain),
         unit=numbered(problem.unit),
         name_rank=name_ranks([*names.cluster.nodes.names, *columns.names], problem.guarantee),
     )

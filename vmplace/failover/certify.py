@@ -77,7 +77,8 @@ def judge(
     unbound = state.unbound & trial.open
     if unbound.any() and state.problem.guarantee.policy is None:
         trial.settle(certificates.any_order & unbound, ScenarioStatus.SAFE, "certificate")
-    if not state.scenarios.complete and state.unruled and state.problem.guarantee.policy is None:
+    mixed = state.scenarios.parts is not None  # of which the heaviest are not known
+    if not state.scenarios.complete and not mixed and state.unruled and state.problem.guarantee.policy is None:
         trial.verdict.certain.update(set(certificates.certain_pools) - _perhaps_without_quorum(state))
     if planned:
         trial.plan_together(certificates)

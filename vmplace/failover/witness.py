@@ -180,7 +180,18 @@ def soft_warnings(names: Names, verdict: Verdict) -> list[str]:
     known = {"", *cluster.nodes.names}
     lost = [word for word in cluster.vms.home.words if word not in known]
     found += [f"{short(word)} is the home of VMs, but not a node of this cluster: it is left out" for word in lost]
+    found += _unknown_vms(names)
     return [*found, *breaking_plans(names, verdict), *_in_turn(names, verdict), *_degraded(names, verdict)]
+
+
+def _unknown_vms(names: Names) -> Iterator[str]:
+    """VMs that the guarantee names and the cluster lacks."""
+    asked = names.problem.guarantee.vms
+    if isinstance(asked, tuple):
+        known = set(names.cluster.vms.names)
+        yield from (f"guarantee.vms: no VM is called {short(name)}" for name in asked if name not in known)
+    elif asked is not None and not resolve(asked, names.cluster.vms):
+        yield f"guarantee.vms: no VM has the tag {short(asked.tag)}"
 
 
 def _in_turn(names: Names, verdict: Verdict) -> Iterator[str]:

@@ -50,7 +50,7 @@ def document_parts(cluster: Cluster) -> dict[str, Any]:
         "nodes": _nodes(cluster.nodes, flaws),
         "vms": _entries(cluster.vms, ("name", "memory", "node", "running")) if cluster.vms else [],
         "rules": list(map(_rule, cluster.rules)),
-        "guarantee": _careful("guarantee", _GUARANTEE, cluster.guarantee, flaws),
+        "guarantee": _careful("guarantee", _guarantee, cluster.guarantee, flaws),
         "overcommit": _careful("overcommit", _ratios, cluster.overcommit, flaws),
         "soft_resources": list(cluster.soft_resources),
     }
@@ -151,7 +151,7 @@ def _writer(kind: type) -> Write:
 def _hook(field: "attrs.Attribute[Any]") -> Callable[[Any], Any] | None:
     if field.type is Fraction:
         return lambda fraction: _decimal(field.name, fraction)
-    if field.type == Members:
+    if field.type in (Members, Members | None):
         return _members
     return _HOOKS.get(field.name)
 
@@ -171,7 +171,19 @@ _HOOKS: Mapping[str, Callable[[Any], Any]] = {
 }
 _USUAL: Mapping[type, NodeColumns | VMColumns] = {Node: NodeColumns.of([1]), VM: VMColumns.of([1], None, None, ())}
 """One entry of each kind in which all is as by default."""
-_GUARANTEE = _writer(Guarantee)
+_WRITE_GUARANTEE = _writer(Guarantee)
+
+
+def _guarantee(asked: Guarantee) -> dict[str, Any]:
+    """A guarantee as a document has it."""
+    members = _WRITE_GUARANTEE(asked)
+    if members.pop("domains", 0):
+        members = {"failures": {"domain": asked.domains, "node": asked.failures - asked.domains}, **members} | {
+            "failures": {"domain": asked.domains, "node": asked.failures - asked.domains}
+        }
+    return members
+
+
 _RULES: Mapping[type, Write] = {kind: _writer(kind) for kind in (Apart, Together, OnlyOn, NotOn)}
 
 

@@ -79,7 +79,7 @@ class Cluster:
 
     def __attrs_post_init__(self) -> None:
         flaws = broken_references(self.nodes, self.vms, list(enumerate(self.rules)))
-        if self.guarantee.scope == "domain":
+        if self.guarantee.scope == "domain" or self.guarantee.domains:
             flaws += ambiguous_domains(self.nodes)
         if flaws:
             raise InputError(flaws)

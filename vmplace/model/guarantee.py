@@ -18,13 +18,28 @@ from vmplace.model.converters import (
     parse_restart,
     parse_scope,
     parse_sequence,
+    placed,
     within,
 )
-from vmplace.model.entities import Described
+from vmplace.model.entities import Described, Members, parse_members
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 
 __all__ = ["Guarantee", "amended"]
+
+
+def _parse_failures(value: object) -> Any:
+    """A number, or how many domains and nodes."""
+    if not isinstance(value, Mapping):
+        return parse_count(value)
+    odd = next((key for key in value if key not in ("domain", "node")), None)
+    if odd is not None or not value:
+        raise ValueError(f"{short(dict(value))} is not a number of failures: write 2, or {{'domain': 1, 'node': 1}}")
+    return {key: placed(key, parse_count)(number) for key, number in value.items()}
+
+
+def _parse_vms(value: object) -> Members | None:
+    return None if value is None else parse_members(value)
 
 
 @frozen(kw_only=True, field_transformer=name_places)
@@ -34,7 +49,8 @@ class Guarantee(Described):
     Parameters
     ----------
     failures
-        How many nodes (or domains) of a pool fail at once.
+        How many nodes (or domains) of a pool fail at once; or ``{"domain": 1, "node": 1}``: so many domains and so many further
+        nodes at once, which sets `domains`, too.
     scope
         ``node`` or ``domain``.
     sequence
@@ -54,9 +70,13 @@ class Guarantee(Described):
         How many nodes of a pool must be up for anything to restart: None (any), a number, or ``majority``: more than half of all
         nodes that the pool has in the document. A node is up unless it is offline. A failure that leaves fewer is not survived,
         unless nothing protected runs in the pool.
+    vms
+        Protect only these VMs: their names, or a `Tag`. None: all that are protected. The others take memory, as ever.
+    domains
+        Of the failures, how many are whole failure domains, where nodes fail beside them; else 0.
     """
 
-    failures: int = field(default=1, converter=parse_count)
+    failures: int = field(default=1, converter=_parse_failures)
     scope: str = field(default="node", converter=parse_scope)
     sequence: str = field(default="at-once", converter=parse_sequence)
     restart: str = field(default="planned", converter=parse_restart)
@@ -64,6 +84,20 @@ class Guarantee(Described):
     order: str | None = field(default=None, converter=parse_order)
     headroom: Fraction = field(default=Fraction(0), converter=parse_headroom)
     quorum: int | str | None = field(default=None, converter=parse_quorum)
+    vms: Members | None = field(default=None, converter=_parse_vms)
+    domains: int = field(default=0, converter=parse_count)
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.failures, Mapping):
+            domains, nodes = self.failures.get("domain", 0), self.failures.get("node", 0)
+            both = bool(domains and nodes)
+            object.__setattr__(self, "failures", domains + nodes)
+            object.__setattr__(self, "domains", domains if both else 0)
+            object.__setattr__(self, "scope", "domain" if domains and not nodes else "node")
+        if self.domains and self.sequence != "at-once":
+            raise InputError([Flaw("sequence", f"{short(self.sequence)}: domains and nodes fail at once: write at-once")])
+        if self.domains >= self.failures or self.scope != "node":
+            object.__setattr__(self, "domains", 0)  # not even a node fails beside them
 
     def quorum_of(self, nodes: int) -> int:
         """How many of a pool's nodes must be up, of so many in the document; 0 where any number will do."""
@@ -88,6 +122,8 @@ def amended(asked: Guarantee, changes: "Guarantee | Mapping[str, Any]") -> Guara
     odd = next((key for key in changes if key not in known), None)
     if odd is not None:
         raise InputError([Flaw("guarantee", f"{short(odd)} is not a key of a guarantee: write one of {', '.join(known)}")])
+    if "failures" in changes:
+        changes = {"domains": 0, **changes}
     if "restart" in changes and "policy" not in changes:
         changes = {**changes, "policy": None, "order": None}
     try:

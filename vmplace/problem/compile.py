@@ -48,6 +48,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
     resources, n_firm = _resources(cluster, nodes, vms)
     moving = np.isin(np.arange(len(vms)), migrating) if len(migrating) else np.False_
     evictable = column(vms.evictable, vms.evictable[migrating])
+    protected = _protected(cluster, cluster.guarantee)
     rules = [*_compiled_rules(cluster, nodes, vms, original, domain), *size_limits(cluster, original)]
     own = own_limits(nodes)
     return Problem(
@@ -60,12 +61,13 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
         maintenance=~online & ~offline & ~out,
         drained=out,
         pool=pool,
+        domain=_units(pool, domain),
         unit=_units(pool, domain if cluster.guarantee.scope == "domain" else np.arange(len(nodes))),
         demand=_demand(vms, resources)[np.concatenate([original, migrating]) if len(migrating) else active],
         node_of=column(where, vms.target[migrating]),
-        protected=column(vms.protected & ~vms.evictable if evictable.any() else vms.protected, False),
+        protected=column(protected & ~vms.evictable if evictable.any() else protected, False),
         evictable=evictable,
-        optional=column(vms.protected & vms.evictable if evictable.any() else vms.evictable, False),
+        optional=column(protected & vms.evictable if evictable.any() else vms.evictable, False),
         movable=column(vms.movable & ~moving if len(migrating) else vms.movable, False),
         cold=column(vms.cold & ~moving if len(migrating) else vms.cold, False),
         priority=column(vms.priority, 0),
@@ -88,6 +90,14 @@ def name_ranks(names: Sequence[str], guarantee: Guarantee) -> IntArray:
     if guarantee.policy != FEWEST_VMS:
         return np.broadcast_to(np.int64(0), len(names))
     return np.argsort(np.array(sorted(range(len(names)), key=lambda i: names[i].encode()), dtype=np.int64))
+
+
+def _protected(cluster: Cluster, asked: Guarantee) -> BoolArray:
+    """Which VMs a guarantee protects, shape (n_vms,)."""
+    if asked.vms is None:
+        return cluster.vms.protected
+    named = set(resolve(asked.vms, cluster.vms))
+    return np.asarray(cluster.vms.protected & np.array([name in named for name in cluster.vms.names], dtype=bool))
 
 
 def _migrating(vms: VMColumns, where: IntArray, offline: BoolArray) -> IntArray:

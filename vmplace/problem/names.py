@@ -46,13 +46,28 @@ class Names:
 
     def scenario(self, scenarios: Scenarios, number: int) -> str:
         """The names of what fails in a scenario, joined."""
+        if scenarios.parts is not None:
+            return "+".join(name for _, name in self._parts(*scenarios.parts[number]))
         units = [unit for unit in scenarios.units[number].tolist() if unit >= 0]
         if len(units) > 1:
             units.sort(key=self._rank.__getitem__)
         return "+".join(self._units[unit] for unit in units)
 
+    def _parts(self, domains: Sequence[int], nodes: Sequence[int]) -> list[tuple[int, str]]:
+        """Failure domains and nodes that fail together, with their places in the document."""
+        first = [int(np.argmax(self.problem.domain == domain)) for domain in domains]
+        named = [(self.cluster.nodes.domain[node] or self._nodes[node]) for node in first]
+        whole = {name: place for place, name in reversed(list(enumerate(self.cluster.nodes.domain))) if name}
+        return sorted(
+            [(whole.get(name, node), name) for node, name in zip(first, named, strict=True)]
+            + [(node, self._nodes[node]) for node in nodes]
+        )
+
     def in_order(self, scenarios: Scenarios) -> Sequence[int]:
         """The scenarios in document order of what fails."""
+        if scenarios.parts is not None:
+            places = [[place for place, _ in self._parts(*parts)] for parts in scenarios.parts]
+            return sorted(range(len(scenarios)), key=places.__getitem__)
         if np.all(np.diff(self._rank) > 0):
             return range(len(scenarios))
         none = len(self._units)

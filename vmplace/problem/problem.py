@@ -70,8 +70,9 @@ class Problem:
         State, shape (n_nodes,): a node that is neither hosts nothing.
     drained
         Nodes to be emptied, which are neither, shape (n_nodes,).
-    pool, unit
-        Pool of each node, and which nodes fail as one: those of one number; numbered as they come, shape (n_nodes,).
+    pool, domain, unit
+        Pool of each node, the nodes of one failure domain in it, and which nodes fail as one: those of one number; numbered as
+        they come, shape (n_nodes,).
     demand
         Shape (n_vms, n_resources), in the order of `capacity`; memory with the overhead.
     node_of
@@ -114,6 +115,7 @@ class Problem:
     maintenance: BoolArray
     drained: BoolArray
     pool: IntArray
+    domain: IntArray
     unit: IntArray
     demand: IntArray
     node_of: IntArray

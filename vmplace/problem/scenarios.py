@@ -1,6 +1,6 @@
 """Which nodes fail together: the scenarios that a guarantee speaks of, for one placement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import combinations
 from math import comb
@@ -29,11 +29,14 @@ class Scenarios:
         Which units fail in each, ascending, -1 where there are fewer; shape (n_scenarios, width).
     total
         How many scenarios there are; more than `units` has where these are too many.
+    parts
+        Where failure domains fail and further nodes with them: which domains, and which nodes, in each; None elsewhere.
     """
 
     problem: Problem
     units: IntArray
     total: int
+    parts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]] | None = None
 
     @classmethod
     def of(cls, problem: Problem, hosts: BoolArray, weight: IntArray) -> "Scenarios":
@@ -52,6 +55,8 @@ class Scenarios:
         mine = np.unique(problem.unit[hosts])
         if k == 0 or not len(mine):
             return cls(problem, np.zeros((0, 1), dtype=np.int64), 0)
+        if problem.guarantee.domains:
+            return _mixed(problem, hosts)
         if k == 1:
             return cls(problem, mine[:, None], len(mine))
         heavy = np.zeros(len(problem.unit_pool), dtype=np.int64)
@@ -130,6 +135,28 @@ class Scenarios:
     def hit(self, scenarios: IntArray, nodes: IntArray) -> BoolArray:
         """Whether a node fails in a scenario, pair by pair; both of one shape."""
         return np.asarray((self.units[scenarios] == self.problem.unit[nodes][..., None]).any(axis=-1))
+
+
+def _mixed(problem: Problem, hosts: BoolArray) -> Scenarios:
+    """So many failure domains of a pool, and so many further nodes of it; of equal sets of nodes, the first in document order."""
+    asked, total = problem.guarantee, 0
+    found: dict[tuple[int, ...], tuple[tuple[int, ...], tuple[int, ...]]] = {}
+    for pool in np.unique(problem.pool[hosts]).tolist():
+        mine = problem.pool == pool
+        domains = np.unique(problem.domain[hosts & mine]).tolist()
+        for chosen in combinations(domains, min(asked.domains, len(domains))):
+            gone = mine & np.isin(problem.domain, chosen)
+            inside, others = np.flatnonzero(gone).tolist(), np.flatnonzero(hosts & mine & ~gone).tolist()
+            for further in combinations(others, min(asked.failures - asked.domains, len(others))):
+                total += 1
+                if len(found) < MOST_SCENARIOS and (len(found) + 1) * (len(inside) + len(further)) <= _MOST_UNITS:
+                    found.setdefault(tuple(sorted((*inside, *further))), (chosen, further))
+                elif total > 2 * MOST_SCENARIOS:
+                    break
+    width = max(map(len, found), default=1)
+    units = np.array([[*nodes, *[-1] * (width - len(nodes))] for nodes in found], dtype=np.int64).reshape(len(found), width)
+    listed = total <= MOST_SCENARIOS and total * width <= _MOST_UNITS
+    return Scenarios(problem, units, len(found) if listed else max(total, len(found) + 1), list(found.values()))
 
 
 def _heaviest(units: IntArray, weight: IntArray, k: int, most: int) -> IntArray:

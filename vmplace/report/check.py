@@ -95,6 +95,7 @@ def _promise(found: Report | Solution) -> str:
         return "every running VM fits (failures: 0, so no failure is considered)"
     vms = found.cluster.vms
     who = "VM" if vms.protected.all() else "protected VM"
+    who = who if asked.vms is None else "VM that the guarantee names"
     spared = " that is not evictable" if vms.evictable.any() else ""
     return f"any {_units(found)} can fail{_together(found)} and every {who}{spared} restarts{_manner(found)}"
 
@@ -103,6 +104,8 @@ def _units(found: Report | Solution) -> str:
     """The noun for what fails."""
     asked = found.cluster.guarantee
     noun = "node" if asked.scope == "node" else "failure domain"
+    if asked.domains:
+        return f"{counted(asked.domains, 'failure domain')} and {counted(asked.failures - asked.domains, 'further node')}"
     if asked.failures == 1:
         return f"single {noun}"
     return f"{asked.failures} {noun}s{' of a pool' if len(found.pools) > 1 else ''}"

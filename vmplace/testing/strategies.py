@@ -73,6 +73,7 @@ def clusters(
     policies: bool = False,
     sequences: Sequence[str] = ("at-once",),
     quorums: bool = False,
+    mixed: bool = False,
 ) -> st.SearchStrategy[Cluster]:
     """Valid clusters on the border between what can be survived and what cannot.
 
@@ -116,6 +117,8 @@ def clusters(
         What the guarantee's `sequence` is drawn from.
     quorums
         Whether the guarantee may ask for a quorum.
+    mixed
+        Whether failure domains may fail and further nodes with them; needs `domains`.
 
     Examples
     --------
@@ -147,9 +150,11 @@ def clusters(
     )
     guarantees = {"failures": tuple(failures), "restart": tuple(restart), "sequence": tuple(sequences)}
     guarantees |= {"quorum": _QUORUMS} if quorums else {}
+    guarantees |= {"failures": (*failures, *_MIXED)} if mixed else {}
     return _clusters(features, guarantees | ({"policy": _POLICIES, "order": _ORDERS} if policies else {}))
 
 
+_MIXED = ({"domain": 1, "node": 1}, {"domain": 1, "node": 1}, {"domain": 1, "node": 2})
 _QUORUMS = (None, "majority", 1, 2, 3)
 _FEATURES = tuple(feature.name for feature in fields(Features))[4:]
 _ASKED_FOR = ("domains", "resources", "evictable", "targets", "overhead", "node_headroom", "max_vm")
