@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from vmplace.admission.results import Admission, Candidate, Candidates
     from vmplace.admission.tickets import Ticket
     from vmplace.auditor.audit import audit
+    from vmplace.auditor.claims.result import audit_result
     from vmplace.capacity.headroom import headroom, headroom_table
     from vmplace.capacity.results import Headroom, HeadroomTable, Sizing
     from vmplace.capacity.size import size
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from vmplace.placement.migration.plan import plan_moves
     from vmplace.placement.place import place, repair
     from vmplace.placement.rolling_drain import rolling_drain
+    from vmplace.results.audit import Audit, Unchecked
     from vmplace.results.migration import MigrationPlan
     from vmplace.results.placement import Report, Solution
     from vmplace.results.rolling_drain import RollingDrain
@@ -53,6 +55,7 @@ __all__ = [
     "Admitter",
     "AnyOrder",
     "Apart",
+    "Audit",
     "Blame",
     "Blocker",
     "BrokenRule",
@@ -97,11 +100,13 @@ __all__ = [
     "Together",
     "Tolerance",
     "Trend",
+    "Unchecked",
     "Unprotected",
     "VMPlaceError",
     "Violation",
     "admit",
     "audit",
+    "audit_result",
     "check",
     "drain",
     "dump",
@@ -127,6 +132,7 @@ _NAMES_OF = {
     "vmplace.admission.results": "Admission Candidate Candidates",
     "vmplace.admission.tickets": "Ticket",
     "vmplace.auditor.audit": "audit",
+    "vmplace.auditor.claims.result": "audit_result",
     "vmplace.capacity.headroom": "headroom headroom_table",
     "vmplace.capacity.results": "Headroom HeadroomTable Sizing",
     "vmplace.capacity.size": "size",
@@ -145,6 +151,7 @@ _NAMES_OF = {
     "vmplace.placement.migration.plan": "plan_moves",
     "vmplace.placement.place": "place repair",
     "vmplace.placement.rolling_drain": "rolling_drain",
+    "vmplace.results.audit": "Audit Unchecked",
     "vmplace.results.migration": "MigrationPlan",
     "vmplace.results.placement": "Report Solution",
     "vmplace.results.rolling_drain": "RollingDrain",

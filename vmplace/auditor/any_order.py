@@ -17,7 +17,15 @@ from vmplace.auditor.rules import AuditedRule
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Apart, Together
 
-__all__ = ["Counterexample", "check_any_order", "counterexample_text", "find_counterexample", "least_sums_above", "subset_sums"]
+__all__ = [
+    "Counterexample",
+    "check_any_order",
+    "counterexample_text",
+    "find_counterexample",
+    "least_sums_above",
+    "strandable",
+    "subset_sums",
+]
 
 _MOST_COUNTS = 20_000_000
 """The search keeps no more numbers than these in memory."""
@@ -68,6 +76,11 @@ def find_counterexample(failure: Failure, effort: WorkLimit) -> Counterexample |
     return _Adversary(failure, effort).find()
 
 
+def strandable(failure: Failure, effort: WorkLimit) -> set[int]:
+    """All VMs that must restart and that some order of restarts strands; raises TooHardError as `find_counterexample` does."""
+    return _Adversary(failure, effort).stranded()
+
+
 class _Adversary:
     """Depth-first search over states of one failure: how many VMs of each class have restarted on each node."""
 
@@ -108,6 +121,11 @@ class _Adversary:
                 vm = next(v for v in self.classes[c] if must[v])
                 return Counterexample(vm, self._named(state, vm))
         return None
+
+    def stranded(self) -> set[int]:
+        must = self.failure.all.case.must
+        targets = (c for c, members in enumerate(self.classes) if must[members].any())
+        return {v for c in targets if self._strand(c) is not None for v in self.classes[c] if must[v]}
 
     def _is_easier(self, target: int, targets: list[int]) -> bool:
         """Whether what strands the target, free of rules as it is, strands another that needs no less in its stead."""

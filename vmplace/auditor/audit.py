@@ -1,32 +1,28 @@
-"""The independent checker of witnesses: is a placement right, do its failover plans hold, and are a result's claims true?
+"""The independent checker of witnesses: is a placement right, and do its failover plans hold?
 
 Whole numbers only, no solver, and no code shared with the search but the cluster as columns.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from attrs import frozen
 
 from vmplace.auditor.any_order import check_any_order
 from vmplace.auditor.case import Case, Names, Placement
 from vmplace.auditor.certificate import doubtful_pools
 from vmplace.auditor.failures import AuditedFailures
 from vmplace.auditor.placement import check_placement
-from vmplace.auditor.plans import Failover, check_plans, check_sums
+from vmplace.auditor.plans import AuditedPlans, Failover, check_plans, check_sums
 from vmplace.auditor.policy import check_policy
 from vmplace.auditor.quorum import check_quorum
 from vmplace.auditor.rules import check_rules
-from vmplace.auditor.scenarios import AuditedScenarios, unit_names
+from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.auditor.sequential import check_sequence
 from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.kinds import name_list, optional
-from vmplace.model.units import short
 from vmplace.results.values import Violation
 
-__all__ = ["audit", "audit_plans", "audit_running", "false_claims"]
-
-Plan = Mapping[str, str | None]
-"""VM to node; None for a VM that has no node."""
+__all__ = ["Audited", "audit", "audit_plans", "audit_running"]
 
 
 @door(powered=optional(name_list), drained=name_list)
@@ -53,26 +49,45 @@ def audit(
         If an array has the wrong shape or type, or an index that is no node; or if a node without a domain is called like
         one where domains fail. Unknown names are violations.
     """
-    case = Case(cluster, placement, powered, drained)
-    check_placement(case)
-    scenarios, plans, asked = AuditedScenarios.of(case), None, cluster.guarantee
-    in_turn = _in_turn(asked)
-    simulated, planned = asked.policy is not None and not in_turn, asked.policy is None and asked.restart == "planned"
-    if failover is not None:
-        plans = check_plans(case, scenarios, failover, complete=not simulated)
-    elif planned:
-        check_sums(case, scenarios)
-    check_rules(case, plans, scenarios)
-    stopped = check_quorum(case, scenarios)
-    failures = AuditedFailures(case, scenarios)
-    _check_crowded(failures)
-    if simulated:
-        check_policy(failures, plans, stopped)
-    elif in_turn and not (planned and plans is None):
-        check_sequence(failures)
-    elif not planned:
-        check_any_order(failures)
-    return case.found
+    audited = Audited.of(cluster, placement, failover, powered, drained)
+    audited.check_promise()
+    return audited.case.found
+
+
+@frozen(eq=False)
+class Audited:
+    """A placement and its plans, audited as far as they go by themselves; what they have to achieve is not."""
+
+    case: Case
+    plans: AuditedPlans | None
+    failures: AuditedFailures
+
+    @classmethod
+    def of(
+        cls, cluster: Cluster, placement: Placement, failover: Failover | None, powered: Names | None, drained: Names
+    ) -> "Audited":
+        """What was found is in the case; arguments as for `audit`."""
+        case = Case(cluster, placement, powered, drained)
+        check_placement(case)
+        scenarios, plans, asked = AuditedScenarios.of(case), None, cluster.guarantee
+        if failover is not None:
+            plans = check_plans(case, scenarios, failover, complete=not _simulated(asked))
+        elif _planned(asked):
+            check_sums(case, scenarios)
+        check_rules(case, plans, scenarios)
+        return cls(case, plans, AuditedFailures(case, scenarios))
+
+    def check_promise(self) -> None:
+        """Record what keeps the guarantee from holding where plans do not tell."""
+        asked = self.case.cluster.guarantee
+        stopped = check_quorum(self.case, self.failures.scenarios)
+        _check_crowded(self.failures)
+        if _simulated(asked):
+            check_policy(self.failures, self.plans, stopped)
+        elif _in_turn(asked) and not (_planned(asked) and self.plans is None):
+            check_sequence(self.failures)
+        elif not _planned(asked):
+            check_any_order(self.failures)
 
 
 def audit_plans(
@@ -103,36 +118,12 @@ def audit_running(cluster: Cluster, placement: Placement, *, drained: Names = ()
     return case.found
 
 
-def false_claims(
-    cluster: Cluster, placement: Plan, failover: Mapping[str, Plan], unprotected: Iterable[tuple[str, str]]
-) -> Iterator[Violation]:
-    """The claims that a VM is unprotected which the plans of the same result, or the cluster, contradict.
-
-    Parameters
-    ----------
-    placement
-        VM to node.
-    failover
-        Per failure scenario, VM to restart node.
-    unprotected
-        Pairs of failure scenario and VM.
-    """
-    known = set(cluster.vms.names)
-    unit_of: dict[str | None, str] = dict(zip(cluster.nodes.names, unit_names(cluster), strict=True))
-    for scenario, vm in unprotected:
-        restart = failover.get(scenario, {}).get(vm)
-        if vm not in known:
-            yield Violation("failover", scenario, f"{short(vm)}, listed as unprotected, is not a VM of this cluster")
-        elif restart is not None and _one_plan_decides(cluster):
-            yield Violation("failover", scenario, f"{vm} is listed as unprotected, but the plan restarts it on {restart}")
-        elif unit_of.get(placement.get(vm)) not in scenario.split("+"):
-            yield Violation("failover", scenario, f"{vm} is listed as unprotected, but is not on {scenario}")
+def _planned(asked: Guarantee) -> bool:
+    return asked.policy is None and asked.restart == "planned"
 
 
-def _one_plan_decides(cluster: Cluster) -> bool:
-    """Whether a plan that holds shows that its VMs are protected; else a VM may be lost although the plan holds."""
-    asked = cluster.guarantee
-    return not _in_turn(asked) and (asked.policy is not None or asked.restart == "planned")
+def _simulated(asked: Guarantee) -> bool:
+    return asked.policy is not None and not _in_turn(asked)
 
 
 def _in_turn(asked: Guarantee) -> bool:

@@ -114,6 +114,15 @@ class Case:
         return self._resource("", self.vm.memory + self.vm.overhead, np.append(self.node.usable, 0))
 
     @cached_property
+    def limit(self) -> IntArray:
+        """The memory that normal running may use of each node: without its own headroom, or that of the guarantee, rounded up."""
+        shared, kept_free = self.cluster.guarantee.headroom, list[int]()
+        for usable, own in zip(self.node.usable.tolist(), self.node.headroom, strict=True):
+            asked = shared if own is None else own
+            kept_free.append(asked if isinstance(asked, int) else -(-usable * asked.numerator // asked.denominator))
+        return np.asarray(self.memory.capacity - np.array([*kept_free, 0], np.int64))
+
+    @cached_property
     def resources(self) -> list[Resource]:
         """Memory, and the further resources in the order of their names."""
         cluster, nodes, vms = self.cluster, self.node.amounts(), self.vm.amounts()
@@ -124,6 +133,12 @@ class Case:
             rated = [amount * ratio.numerator // ratio.denominator for amount in nodes.get(name, none[1]).tolist()]
             found.append(self._resource(name, vms.get(name, none[0]), np.array([*rated, 0])))
         return found
+
+    @property
+    def waiting(self) -> IntArray:
+        """The VMs that are on no node and should be on one."""
+        absent = np.flatnonzero(self.at < 0)
+        return absent[~self.stopped[absent]]
 
     @cached_property
     def must(self) -> BoolArray:

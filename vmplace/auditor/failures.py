@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -60,6 +61,15 @@ class AuditedFailures:
             for v in bound.members.tolist():
                 found.setdefault(v, []).append(bound)
         return found
+
+    @cached_property
+    def kind(self) -> dict[int, tuple[Any, ...]]:
+        """Of each VM that may be displaced: its demands, whether it must restart, its rules. Those of equal kinds are alike."""
+        demand, must = self.demand, self.case.must
+        return {
+            v: (*demand[:, v].tolist(), bool(must[v]), tuple(bound.number for bound in self.bounds_of.get(v, ())))
+            for v in self.bearing.tolist()
+        }
 
     @cached_property
     def _by_unit(self) -> tuple[IntArray, IntArray]:

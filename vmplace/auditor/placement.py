@@ -27,9 +27,9 @@ def _blame(case: Case, guilty: IntArray, message: str) -> None:
 
 
 def _check_stopped(case: Case) -> None:
-    absent, stopped = np.flatnonzero(case.at < 0), np.flatnonzero(case.stopped)
+    stopped = np.flatnonzero(case.stopped)
     listed, named = case.listed[stopped], case.vm.node[stopped]
-    _blame(case, absent[~case.stopped[absent]], "{vm} is on no node")
+    _blame(case, case.waiting, "{vm} is on no node")
     _blame(case, stopped[(listed >= 0) & (listed != named)], "{vm} is stopped: it keeps its node, or none")
 
 
@@ -53,19 +53,8 @@ def _check_moves(case: Case) -> None:
     _blame(case, moved[busy], "{vm} is on {at}, but must stay on {now} while its migration is under way")
 
 
-def _kept_free(case: Case) -> list[int]:
-    """The headroom of each node in MiB: its own, or else what the guarantee asks for; shares are rounded up."""
-    shared = case.cluster.guarantee.headroom
-    kept = []
-    for usable, own in zip(case.node.usable.tolist(), case.node.headroom, strict=True):
-        asked = shared if own is None else own
-        kept.append(asked if isinstance(asked, int) else -(-usable * asked.numerator // asked.denominator))
-    return kept
-
-
 def _check_memory(case: Case) -> None:
-    memory = case.memory
-    limit = memory.capacity - np.append(np.array(_kept_free(case), np.int64), 0)
+    memory, limit = case.memory, case.limit
     for i in np.flatnonzero(memory.load > limit).tolist():
         name, over = case.nodes[i], memory.load[i] > memory.capacity[i]
         excess = memory.excess(int(memory.load[i]), int(memory.capacity[i] if over else limit[i]))

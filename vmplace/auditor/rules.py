@@ -14,7 +14,7 @@ from vmplace.model.entities import Apart, NotOn, OnlyOn, Rule, Together
 from vmplace.model.references import resolve
 from vmplace.model.units import spell_memory
 
-__all__ = ["AuditedRule", "check_rules", "musts"]
+__all__ = ["AuditedRule", "breakers", "check_rules", "musts"]
 
 MembersByNode = dict[int, list[int]]
 """Members of a rule by the node that they run or restart on."""
@@ -92,15 +92,26 @@ def check_rules(case: Case, plans: AuditedPlans | None = None, scenarios: Audite
     bounds = list(musts(case))
     restarts = None if plans is None or scenarios is None or not bounds else _RestartedMembers(case, plans, scenarios)
     for bound in bounds:
-        placed: MembersByNode = {}
-        for v, at in zip(bound.members.tolist(), case.at[bound.members].tolist(), strict=True):
-            if at >= 0:
-                placed.setdefault(at, []).append(v)
+        placed = _placed(case, bound)
         bad = _broken(bound, placed)
         if bad:
             _blame(case, bound, "rule", f"rules[{bound.number}]", placed, bad)
         if restarts is not None and bound.rule.during_failover:
             restarts.judge(bound)
+
+
+def breakers(case: Case, bound: AuditedRule) -> list[int]:
+    """The members that break a rule in normal running."""
+    placed = _placed(case, bound)
+    return [v for i in _broken(bound, placed) for v in placed[i]]
+
+
+def _placed(case: Case, bound: AuditedRule) -> MembersByNode:
+    placed: MembersByNode = {}
+    for v, at in zip(bound.members.tolist(), case.at[bound.members].tolist(), strict=True):
+        if at >= 0:
+            placed.setdefault(at, []).append(v)
+    return placed
 
 
 class _RestartedMembers:

@@ -9,6 +9,7 @@ from vmplace.auditor.any_order import counterexample_text, find_counterexample
 from vmplace.auditor.certificate import doubtful_scenarios
 from vmplace.auditor.failures import AuditedFailures, Failure, TooHardError, WorkLimit
 from vmplace.auditor.policy import BLIND, simulate
+from vmplace.auditor.restarts import Restarts
 from vmplace.model.columns import BoolArray, IntArray
 
 __all__ = ["check_sequence"]
@@ -82,12 +83,8 @@ class _Sequence:
         self.policy, self.planned = asked.policy is not None, asked.policy is None and asked.restart == "planned"
         unit = self.scenarios.unit
         self.hosts = np.unique(unit[(unit >= 0) & (self.scenarios.pool[unit] == pool)]).tolist()
-        self.kind: dict[int, tuple[object, ...]] = {}
-        for v in failures.bearing.tolist():
-            rules = tuple(bound.number for bound in failures.bounds_of.get(v, ()))
-            self.kind[v] = (*failures.demand[:, v].tolist(), bool(self.case.must[v]), rules)
         # Each state is told apart by where every VM is.
-        self.effort = WorkLimit(_MOST_PLACES // max(1, len(self.kind)))
+        self.effort = WorkLimit(_MOST_PLACES // max(1, len(failures.kind)))
         self.known: dict[object, _Loss | None] = {}
 
     def begin(self) -> _State:
@@ -107,7 +104,9 @@ class _Sequence:
 
     def _key(self, state: _State) -> object:
         """What tells states apart, up to VMs of one kind that change places."""
-        there = [(int(state.at[v]), kind) for v, kind in self.kind.items() if state.at[v] >= 0 and not state.failed[state.at[v]]]
+        there = [
+            (int(state.at[v]), kind) for v, kind in self.all.kind.items() if state.at[v] >= 0 and not state.failed[state.at[v]]
+        ]
         return frozenset(state.units), tuple(sorted(there))
 
     def _unit_loss(self, state: _State, unit: int, left: int) -> _Loss | None:
@@ -142,26 +141,7 @@ class _Sequence:
 
     def _outcomes(self, failure: Failure) -> Iterator[dict[int, int]]:
         """The ways in which all that must restart do; in any order others may do so too."""
-        vms = failure.musts if self.planned else failure.displaced.tolist()
-        order = sorted(vms, key=lambda v: (-int(self.case.memory.demand[v]), self.kind[v]))
-        yield from self._extend(failure, order, {}, failure.free)
-
-    def _extend(self, failure: Failure, vms: list[int], restarts: dict[int, int], free: IntArray) -> Iterator[dict[int, int]]:
-        self.effort.spend()
-        if len(restarts) == len(vms):
-            yield {v: i for v, i in restarts.items() if i >= 0}
-            return
-        v, made = vms[len(restarts)], {u: i for u, i in restarts.items() if i >= 0}
-        twin = vms[len(restarts) - 1] if restarts else v
-        least = restarts.get(twin, -1) if self.kind[twin] == self.kind[v] else -1
-        for place in np.flatnonzero(failure.fitting(v, free, made)).tolist():
-            i = int(failure.nodes[place])
-            if i >= least:
-                left = free.copy()
-                left[:, place] -= self.all.demand[:, v]
-                yield from self._extend(failure, vms, {**restarts, v: i}, left)
-        if not self.case.must[v] and least < 0:
-            yield from self._extend(failure, vms, {**restarts, v: -1}, free)
+        return Restarts(failure, self.effort).of(failure.musts if self.planned else failure.displaced.tolist())
 
 
 _NO_WAY = ", not all that must can restart"

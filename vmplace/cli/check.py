@@ -1,19 +1,19 @@
-"""``vmplace check``, ``show`` and ``audit``: commands that change nothing."""
+"""``vmplace check`` and ``show``: commands that change nothing."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vmplace.cli.exits import answered, blaming, exit_of, touching
-from vmplace.cli.io import drawn, print_json, print_result, progress_text
+from vmplace.cli.exits import answered, blaming, exit_of
+from vmplace.cli.io import print_result, progress_text
 from vmplace.cli.options import all_option, combined, file_argument, given, json_option, time_limit_option
-from vmplace.cli.what_if import change_options, guarantee_options, load_changed
+from vmplace.cli.what_if import change_options, load_changed
 from vmplace.report.console import watched
 
 if TYPE_CHECKING:
     from vmplace.results.placement import Report
 
-__all__ = ["audit", "check", "show"]
+__all__ = ["check", "show"]
 
 
 @click.command("check")
@@ -44,37 +44,6 @@ def show(file: str, time_limit: float | None, as_json: bool, everything: bool, *
     found = _checked(file, time_limit, changes)
     print_result(found, node_report, as_json, everything)
     return answered(found.status.value)
-
-
-@click.command("audit")
-@click.argument("cluster")
-@click.argument("result")
-@combined(guarantee_options, json_option)
-def audit(cluster: str, result: str, as_json: bool, **asked: Any) -> int:
-    """Check a saved --json result without the search.
-
-    RESULT is what check, place or repair printed for CLUSTER; - is stdin for one of the two.
-    """
-    if cluster == result == "-":
-        raise click.UsageError("CLUSTER and RESULT cannot both be stdin")
-    import vmplace
-    from vmplace.auditor.audit import false_claims
-    from vmplace.formats.result import SavedResult
-    from vmplace.report.check import violation_report
-
-    document = load_changed(cluster, asked)
-    with blaming(result), touching(result):
-        saved = SavedResult.read(result)
-        violations = vmplace.audit(document, saved.placement, saved.failover, powered=saved.powered, drained=saved.drained)
-    violations += false_claims(document, saved.placement, saved.failover, saved.unprotected)
-    # As for `check`, broken headroom is a warning.
-    kinds = {violation.kind for violation in violations} - {"headroom"}
-    verdict = "safe" if not kinds else "unknown" if kinds == {"unverified"} else "unsafe"
-    if as_json:
-        print_json({"status": verdict, "violations": [violation.to_dict() for violation in violations]})
-    else:
-        drawn(violation_report, violations)
-    return exit_of(verdict)
 
 
 def _checked(

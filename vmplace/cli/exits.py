@@ -11,9 +11,11 @@ from vmplace.model.errors import Flaw, InputError
 __all__ = ["BAD_INPUT", "DONE", "UNKNOWN", "RefusedError", "answered", "blaming", "exit_of", "refuse_output", "touching"]
 
 DONE, NOT_SAFE, BAD_INPUT, UNKNOWN, SUSPENDED = range(5)
-_EXIT_OF = {"safe": DONE, "optimal": DONE, "feasible": DONE, "admitted": DONE, "unknown": UNKNOWN} | dict.fromkeys(
-    ("unsafe", "infeasible", "refused"), NOT_SAFE
-)
+_EXIT_OF = {
+    **dict.fromkeys(("safe", "optimal", "feasible", "admitted", "confirmed"), DONE),
+    **dict.fromkeys(("unsafe", "infeasible", "refused", "refuted"), NOT_SAFE),
+    "unknown": UNKNOWN,
+}
 
 _MOST_FLAWS = 20
 

@@ -15,7 +15,7 @@ __all__ = ["cli", "main"]
 
 _COMMANDS = {
     "admit": "vmplace.cli.admit",
-    "audit": "vmplace.cli.check",
+    "audit": "vmplace.cli.audit",
     "check": "vmplace.cli.check",
     "convert": "vmplace.cli.generate",
     "drain": "vmplace.cli.drain",

@@ -16,7 +16,7 @@ from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Column, Screen
 from vmplace.results.placement import Report, Solution, Value
 from vmplace.results.values import Migration, Status, Unprotected, Violation
 
-__all__ = ["Draw", "node_report", "report", "solution_report", "value_text", "violation_report"]
+__all__ = ["Draw", "node_report", "report", "solution_report", "value_text", "violation_text"]
 
 Draw = Callable[[Any, Screen], RenderableType]
 """Makes a report of a result."""
@@ -58,13 +58,6 @@ def solution_report(found: Solution, screen: Screen) -> RenderableType:
         *(Text(line) for line in (order_lines(found.plan, screen) if found.plan else ())),
         *_grounds(found, screen),
     )
-
-
-def violation_report(violations: Sequence[Violation], screen: Screen) -> RenderableType:
-    """The violations that an audit found."""
-    if not violations:
-        return Text("No violations: the placement and its failover plans hold.")
-    return Group(*(Text(screen.clean(f"{found.kind}: {_violation(found)}")) for found in violations))
 
 
 def _verdict(found: Report | Solution, screen: Screen) -> Text:
@@ -168,7 +161,7 @@ def _doubt(found: Report | Solution) -> str:
 def _blame(found: Report | Solution) -> str:
     """The only flaw, or how many there are of each kind."""
     if _one_flaw(found):
-        return next(iter([*map(_loss, found.unprotected), *map(_violation, found.violations)]))
+        return next(iter([*map(_loss, found.unprotected), *map(violation_text, found.violations)]))
     counts = []
     if lost := _failures(found, Status.UNSAFE):
         counts.append(f"{_of_failures(lost, found)} not survived")
@@ -204,7 +197,8 @@ def _loss(loss: Unprotected) -> str:
     return f"{loss.scenario}: {loss.reason}"
 
 
-def _violation(violation: Violation) -> str:
+def violation_text(violation: Violation) -> str:
+    """What is wrong, in a sentence that names where."""
     return violation.message if violation.subject in violation.message else f"{violation.subject}: {violation.message}"
 
 
@@ -218,7 +212,7 @@ def _grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
         fate = "that may not restart" if asked.restart == "any-order" and not asked.policy else "cannot restart"
         losses = (_lost_vms(loss, screen, fate) for loss in found.unprotected)
         yield from _section(f"Not survived{meanwhile}", losses, len(found.unprotected), screen)
-        yield from _section("Violations now", map(_violation, found.violations), len(found.violations), screen)
+        yield from _section("Violations now", map(violation_text, found.violations), len(found.violations), screen)
     if found.waiting:
         yield Text(f"Waiting: {screen.few(found.waiting)}")
     broken = (broken_rule_line(rule, found, screen) for rule in found.broken_rules)

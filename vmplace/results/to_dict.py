@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import attrs
 from attrs import field, frozen
 
-__all__ = ["ToDict"]
+__all__ = ["ToDict", "keys_of"]
 
 _SCALARS = {str, int, float, bool, type(None)}
 
@@ -33,7 +33,7 @@ class ToDict:
     def parts(self) -> dict[str, Any]:
         """The same, but members of mappings are made one by one, when they are asked for: for writing without holding all."""
         kind: Any = type(self)
-        parts = {key: _part(getattr(self, name)) for key, name in _names(kind)}
+        parts = {key: _part(getattr(self, name)) for key, name in keys_of(kind)}
         for key in self._if_known:
             if parts[key] is None:
                 del parts[key]
@@ -41,7 +41,7 @@ class ToDict:
 
 
 @cache
-def _names(kind: Any) -> tuple[tuple[str, str], ...]:
+def keys_of(kind: Any) -> tuple[tuple[str, str], ...]:
     """The keys of a class, each with the attribute it is of."""
     keys = kind._keys.split() or [each.name for each in attrs.fields(kind)]
     return tuple((key.partition(":")[0], key.rpartition(":")[2]) for key in keys)

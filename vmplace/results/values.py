@@ -36,6 +36,8 @@ class Status(StrEnum):
     INFEASIBLE = "infeasible"
     ADMITTED = "admitted"
     REFUSED = "refused"
+    CONFIRMED = "confirmed"
+    REFUTED = "refuted"
 
 
 @frozen
@@ -46,10 +48,11 @@ class Violation(ToDict):
     ----------
     kind
         ``placement`` (a VM without a node, or on one that it may not use), ``overfull``, ``headroom``, ``rule``,
-        ``failover`` (a failover plan that breaks something), ``unprotected`` (a plan that leaves a VM out) or ``unverified``
-        (no violation found, but no plan was given, or the search reached its limit).
+        ``failover`` (a failover plan that breaks something), ``unprotected`` (a plan that leaves a VM out), ``unverified``
+        (no violation found, but no plan was given, or the search reached its limit) or ``claim`` (a saved result says what is
+        not so).
     subject
-        The node, the VM, the rule (``rules[3]``) or the failure scenario.
+        The node, the VM, the rule (``rules[3]``), the failure scenario or the place of the claim (``objective.value``).
     message
         What is wrong, in a sentence with figures.
     """

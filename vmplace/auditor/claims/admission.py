@@ -1,0 +1,82 @@
+"""The claims of `admit`: a node for a VM, and that nothing becomes worse by it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vmplace.auditor.audit import Audited
+from vmplace.auditor.case import Case
+from vmplace.auditor.claims.claims import Claims
+from vmplace.auditor.claims.migrations import check_migrations
+from vmplace.auditor.failures import WorkLimit
+from vmplace.auditor.survival import Survival
+from vmplace.model.cluster import Cluster
+from vmplace.model.units import short
+from vmplace.results.values import Status
+
+__all__ = ["check_admission"]
+
+
+def check_admission(claims: Claims, cluster: Cluster) -> None:
+    """Re-check an admission; what the VM needs is known only if the cluster has it, as one that waits."""
+    status, vm, node = (claims.read(key, kind) for key, kind in (("status", Status), ("vm", str), ("node", str | None)))
+    placement: Mapping[str, str] = claims.read("placement", Mapping[str, str], {})
+    for key in ("status", "node", "placement"):
+        claims.right(key)
+    claims.read("score", Any)
+    claims.leave("score", "depends on the method that was asked for, which the result does not say")
+    if status not in (Status.ADMITTED, Status.REFUSED, Status.UNKNOWN):
+        claims.wrong("status", f"says {short(status and status.value)}: admitted, refused or unknown is meant")
+    if (status is Status.ADMITTED) != bool(placement) or placement.get(vm) != node:
+        claims.wrong("placement", f"has {vm} on {placement.get(vm)}; the node is {node}, the status {status}")
+    for name, at in placement.items():
+        if at not in cluster.nodes.names:
+            claims.wrong("placement", f"{short(at)}, given for {name}, is not a node of this cluster")
+    _check_placement(claims, cluster, placement)
+    if status is not Status.ADMITTED:
+        claims.leave("status", "that no node can take it has no certificate in the result")
+
+
+def _check_placement(claims: Claims, cluster: Cluster, placement: Mapping[str, str]) -> None:
+    """Where it leads: the cluster with the VM and the migrations made."""
+    now = dict(zip(cluster.vms.names, _now(cluster), strict=True))
+    then = dict(now)
+    for entry in claims.members.get("migrations") or ():
+        if isinstance(entry, Mapping) and entry.get("vm") in then:
+            then[entry["vm"]] = entry.get("to")
+    known = {name: node for name, node in placement.items() if name in now}
+    before = Audited.of(cluster, now, {}, None, ())
+    after = Audited.of(cluster, then | known, {}, None, ())
+    check_migrations(claims, after.case)
+    if len(known) < len(placement):
+        claims.leave("placement", "the cluster does not have the VM: add it as one that waits (--add-vm NAME:MEMORY)")
+    elif placement:
+        _compare(claims, before, after)
+
+
+def _now(cluster: Cluster) -> list[str | None]:
+    case = Case(cluster, np.full(len(cluster.vms), -1), None, ())
+    return [case.nodes[i] if i >= 0 else None for i in case.now.tolist()]
+
+
+def _compare(claims: Claims, before: Audited, after: Audited) -> None:
+    """Nothing becomes wrong, and no failure that is survived before is not afterwards."""
+    wrong = {(violation.kind, violation.subject) for violation in before.case.found}
+    claims.take(
+        violation
+        for violation in after.case.found
+        if violation.kind != "unprotected" and (violation.kind, violation.subject) not in wrong
+    )
+    asked = after.case.cluster.guarantee
+    if asked.sequence == "sequential" and asked.failures > 1:
+        claims.leave("status", "what failures one after the other do is too hard to tell again")
+        return
+    survivals = [Survival(audited.failures, WorkLimit()) for audited in (before, after)]
+    for key in survivals[1].failures.scenarios.by_key:
+        fate = survivals[1].survives(key)
+        held = fate is True or key not in survivals[0].failures.scenarios.by_key or survivals[0].survives(key)
+        if fate is False and held:
+            claims.wrong("status", f"says admitted, but then {key} is not survived any more")
+        elif fate is None and held is not False:
+            claims.leave("status", f"whether {key} is survived with it is too hard to tell")

@@ -1,0 +1,140 @@
+"""The claims of `explain`: what is wrong, what a failure leaves, and that a remedy's migrations can be made."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vmplace.auditor.audit import Audited
+from vmplace.auditor.case import Case
+from vmplace.auditor.claims.claims import Claims
+from vmplace.auditor.claims.migrations import check_migrations
+from vmplace.auditor.failures import WorkLimit
+from vmplace.auditor.survival import Survival
+from vmplace.model.cluster import Cluster
+from vmplace.model.units import short
+from vmplace.results.values import Status
+
+__all__ = ["check_explanation"]
+
+_FLAWS = ("overfull", "rule", "placement")
+
+
+def check_explanation(claims: Claims, cluster: Cluster) -> None:
+    """Re-check an explanation."""
+    status = claims.read("status", Status)
+    now = Case(cluster, np.full(len(cluster.vms), -1), None, ()).now
+    audited = Audited.of(cluster, now, {}, None, ())
+    survival = Survival(audited.failures, WorkLimit())
+    blames = claims.read("blames", tuple[Mapping[str, Any], ...], ())
+    for number, members in enumerate(blames):
+        _check_blame(claims.within(f"blames[{number}]", members), audited, survival)
+    for number, members in enumerate(claims.read("tightest", tuple[Mapping[str, Any], ...], ())):
+        _check_slack(claims.within(f"tightest[{number}]", members), survival)
+    for number, members in enumerate(claims.read("remedies", tuple[Mapping[str, Any], ...], ())):
+        _check_remedy(claims.within(f"remedies[{number}]", members), cluster, now)
+    for key in ("obstacles", "futile", "unfinished"):
+        if claims.read(key, Any):
+            claims.leave(key, "has no certificate in the result")
+    _check_status(claims, status, bool(blames), audited, survival)
+
+
+def _check_status(claims: Claims, status: Status | None, blamed: bool, audited: Audited, survival: Survival) -> None:
+    claims.right("status")
+    if status not in (Status.SAFE, Status.UNSAFE, Status.INFEASIBLE, Status.UNKNOWN):
+        claims.wrong("status", f"says {short(status and status.value)}: safe, unsafe, infeasible or unknown is meant")
+    if blamed and status is Status.SAFE:
+        claims.wrong("status", "says safe, but something is blamed")
+    if not blamed and status in (Status.UNSAFE, Status.INFEASIBLE):
+        claims.wrong("status", f"says {status}, but nothing is blamed")
+    if (status is Status.INFEASIBLE) != bool(claims.members.get("obstacles")):
+        claims.wrong("status", f"says {status}, which does not go with the obstacles listed")
+    asked = audited.case.cluster.guarantee
+    flawed = [v for v in audited.case.found if v.kind in _FLAWS and v.message]
+    alone = asked.failures <= 1 or asked.sequence != "sequential"
+    fate = survival.survives_all() if alone else None
+    right = False if flawed or fate is False else fate
+    if (status is Status.SAFE and right is False) or (status in (Status.UNSAFE, Status.INFEASIBLE) and right is True):
+        claims.wrong("status", f"says {status}, but the cluster is {'safe' if right else 'not'}")
+    elif right is None and status is not Status.UNKNOWN:
+        claims.leave("status", "whether every failure is survived is too hard to tell again")
+
+
+def _check_blame(blame: Claims, audited: Audited, survival: Survival) -> None:
+    """One thing that is said to be wrong as the cluster stands."""
+    kind, subject, case = blame.read("kind", str), blame.read("subject", str), audited.case
+    vms = blame.read("vms", tuple[str, ...], ())
+    blame.right("kind")
+    for vm in vms:
+        if vm not in case.vm_index:
+            blame.wrong("vms", f"{short(vm)} is not a VM of this cluster")
+    if kind == "failure":
+        if subject not in survival.failures.scenarios.by_key:
+            blame.wrong("subject", f"{short(subject)} is not a failure scenario of this cluster")
+        else:
+            fate = survival.survives(subject)
+            if fate:
+                blame.wrong("kind", f"says that {subject} is not survived, but it is")
+            _check_figures(blame, survival, subject, "displaced", "free")
+    elif kind in _FLAWS and (kind, subject) not in {(v.kind, v.subject) for v in case.found}:
+        blame.wrong("kind", f"says {kind} of {short(subject)}, which is not so")
+    elif kind == "waiting" and subject not in {case.vm.names[v] for v in case.waiting.tolist()}:
+        blame.wrong("subject", f"{short(subject)} does not wait")
+    for key in ("pool", "rules", "nodes", "shortfall", "on", "minimal", "stuck", "late"):
+        if blame.read(key, Any) and key in ("shortfall", "minimal", "rules", "nodes"):
+            blame.leave(key, "has no certificate in the result")
+    blame.rest()
+
+
+def _check_figures(part: Claims, survival: Survival, key: str, displaced: str, free: str) -> None:
+    """What a failure displaces, and what is free then, in MiB."""
+    failures = [survival.failures.at_once(s) for s in survival.failures.scenarios.by_key[key]]
+    memory = survival.failures.case.memory.demand
+    if len(failures) == 1:
+        need = int(memory[failures[0].musts].sum())
+        left = int(np.maximum(failures[0].free[0], 0).sum())
+        for name, right in ((displaced, need), (free, left if free == "free" else left - need)):
+            says = part.read(name, int | None)
+            if says is not None:
+                part.expect(name, says, right, " MiB")
+
+
+def _check_slack(slack: Claims, survival: Survival) -> None:
+    """What a failure that is survived leaves."""
+    key = slack.read("scenario", str)
+    slack.right("scenario")
+    if key not in survival.failures.scenarios.by_key:
+        slack.wrong("scenario", f"{short(key)} is not a failure scenario of this cluster")
+    else:
+        _check_figures(slack, survival, key, "displaced", "left")
+    slack.read("pool", Any)
+    slack.read("piece", Any)
+    slack.rest()
+
+
+def _check_remedy(remedy: Claims, cluster: Cluster, now: Any) -> None:
+    """A remedy of migrations alone: they can be made, and leave nothing wrong."""
+    kind, moved = remedy.read("kind", str), remedy.read("moved", int, 0)
+    entries = remedy.members.get("migrations") or ()
+    names = dict(zip(cluster.vms.names, now.tolist(), strict=True))
+    index = {name: i for i, name in enumerate(cluster.nodes.names)}
+    for entry in entries if isinstance(entries, list | tuple) else ():
+        if isinstance(entry, Mapping) and entry.get("vm") in names and entry.get("to") in index:
+            names[entry["vm"]] = index[entry["to"]]
+    if kind == "move":
+        audited = Audited.of(cluster, np.array(list(names.values()), np.int64), {}, None, ())
+        made = check_migrations(remedy, audited.case)
+        remedy.expect("moved", moved, sum(m.memory for m in made), " MiB")
+        if not remedy.read("pool", str, ""):
+            remedy.take(v for v in audited.case.found if v.kind in _FLAWS)
+            fate = Survival(audited.failures, WorkLimit()).survives_all()
+            if fate is False:
+                remedy.wrong("verified", "says true, but then some failure is not survived")
+            elif fate is None:
+                remedy.leave("verified", "whether every failure is survived then is too hard to tell")
+            remedy.right("verified")
+    else:
+        remedy.leave("kind", f"what {short(kind)} changes is told in words")
+    for key in ("pool", "action", "bought", "forgone", "least", "verified", "how", "given_up", "migrations", "moved"):
+        remedy.read(key, Any)
+    remedy.rest()

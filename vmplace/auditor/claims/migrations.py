@@ -1,0 +1,83 @@
+"""The claims about migrations: each VM's way from the node it is on to the one that the placement gives it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vmplace.auditor.case import Case
+from vmplace.auditor.claims.claims import Claims
+from vmplace.model.units import short
+from vmplace.results.values import Migration
+
+__all__ = ["check_migrations"]
+
+
+def check_migrations(claims: Claims, case: Case) -> tuple[Migration, ...]:
+    """Re-check that the migrations lead from the cluster to the placement, and migrate nothing that may not."""
+    migrations: tuple[Migration, ...] = claims.read("migrations", tuple[Migration, ...], ())
+    claims.right("migrations")
+    at = dict[int, str]()
+    for number, migration in enumerate(migrations):
+        v = _known(claims, case, number, migration)
+        if v is None:
+            continue
+        begin = at.get(v, case.nodes[case.now[v]])
+        if migration.source != begin:
+            claims.wrong(f"migrations[{number}].from", f"says {short(migration.source)}, but {migration.vm} is on {begin} then")
+        if migration.memory != int(case.memory.demand[v]):
+            right = int(case.memory.demand[v])
+            claims.wrong(f"migrations[{number}].memory", f"says {migration.memory} MiB; {migration.vm} has {right}")
+        if migration.destination == begin:
+            claims.wrong(f"migrations[{number}].to", f"says {migration.destination}, where {migration.vm} is already")
+        at[v] = migration.destination
+    _check_ends(claims, case, at)
+    _check_numbers(claims, migrations)
+    return migrations
+
+
+def _known(claims: Claims, case: Case, number: int, migration: Migration) -> int | None:
+    """The VM that migrates, if it may."""
+    place, v = f"migrations[{number}]", case.vm_index.get(migration.vm)
+    for key, node in (("from", migration.source), ("to", migration.destination)):
+        if node not in case.node_index:
+            claims.wrong(f"{place}.{key}", f"{short(node)} is not a node of this cluster")
+            return None
+    if v is None:
+        claims.wrong(f"{place}.vm", f"{short(migration.vm)} is not a VM of this cluster")
+    elif case.now[v] < 0 or case.stopped[v]:
+        claims.wrong(f"{place}.vm", f"{migration.vm} does not run: it cannot migrate")
+    elif case.target[v] >= 0:
+        claims.wrong(f"{place}.vm", f"{migration.vm} is being migrated already")
+    elif not case.vm.movable[v]:
+        claims.wrong(f"{place}.vm", f"{migration.vm} must not move")
+    else:
+        to = case.node_index[migration.destination]
+        if not case.online[to]:
+            claims.wrong(f"{place}.to", f"{migration.destination} takes nothing: it is not online, or drained or not powered")
+        if case.node_pool[to] != case.vm_pool[v]:
+            claims.wrong(f"{place}.to", f"{migration.destination} is in another pool than {migration.vm}")
+        return v
+    return None
+
+
+def _check_ends(claims: Claims, case: Case, at: dict[int, str]) -> None:
+    """Who is elsewhere afterwards has migrated there, and nobody else has."""
+    moved = np.flatnonzero((case.now >= 0) & (case.at >= 0) & (case.at != case.now)).tolist()
+    for v in sorted({*moved, *at}):
+        end, name = case.nodes[case.at[v]], case.vm.names[v]
+        if v not in at:
+            claims.wrong("migrations", f"does not list {name}, which goes from {case.nodes[case.now[v]]} to {end}")
+        elif at[v] != end:
+            claims.wrong("migrations", f"leads {name} to {at[v]}, but the placement has it on {end}")
+
+
+def _check_numbers(claims: Claims, migrations: Sequence[Migration]) -> None:
+    """Steps start at 1 and follow one another, or there are none."""
+    steps = [migration.step for migration in migrations]
+    numbers = [step for step in steps if step is not None]
+    if not numbers:
+        return
+    if len(numbers) < len(steps):
+        claims.wrong("migrations", "has a step for some, and none for others")
+    elif numbers != sorted(numbers) or numbers[0] < 1:
+        claims.wrong("migrations", "is not in the order of its steps, from 1")

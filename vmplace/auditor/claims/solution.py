@@ -1,0 +1,93 @@
+"""The claims of `check`, `place`, `repair` and `drain`: one placement with all that is said of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vmplace.auditor.audit import Audited
+from vmplace.auditor.case import Case
+from vmplace.auditor.claims.bounds import infeasible
+from vmplace.auditor.claims.claims import Claims
+from vmplace.auditor.claims.migrations import check_migrations
+from vmplace.auditor.claims.placement import PlacedClaims, Plan
+from vmplace.auditor.claims.score import check_scores
+from vmplace.auditor.claims.steps import check_steps
+from vmplace.auditor.claims.verdicts import check_verdicts
+from vmplace.auditor.failures import WorkLimit
+from vmplace.auditor.survival import Survival
+from vmplace.model.cluster import Cluster
+from vmplace.model.units import short
+from vmplace.results.values import Status
+
+__all__ = ["check_solution"]
+
+_DECIDED = (Status.OPTIMAL, Status.FEASIBLE, Status.SAFE, Status.UNSAFE)
+
+
+def check_solution(claims: Claims, cluster: Cluster) -> Plan | None:
+    """Re-check a result with one placement, or none; returns the placement."""
+    status = claims.read("status", Status)
+    placement: Plan | None = claims.read("placement", Mapping[str, str | None] | None)
+    if placement is None:
+        _check_absent(claims, cluster, status)
+        return None
+    if status in (Status.INFEASIBLE, Status.REFUSED):
+        claims.wrong("status", f"says {status}, but there is a placement")
+    placed = PlacedClaims.of(claims, cluster, placement)
+    placed.check()
+    check_verdicts(placed)
+    _check_status(claims, status)
+    case = placed.audited.case
+    migrations = check_migrations(claims, case)
+    check_steps(claims, case, migrations, placed.drained)
+    check_scores(claims, case, placed.powered, placed.drained)
+    if claims.read("conflict", Any) is not None:
+        claims.wrong("conflict", "says why there is no placement, but there is one")
+    return placement
+
+
+def _check_status(claims: Claims, status: Status | None) -> None:
+    """The status of a report is its guarantee; a solution is optimal or feasible."""
+    guarantee = claims.read("guarantee", Status)
+    claims.right("status")
+    if status in (Status.SAFE, Status.UNSAFE, Status.UNKNOWN) and guarantee is not None and status is not guarantee:
+        claims.wrong("status", f"says {status}, but the guarantee is called {guarantee}")
+    solved = "objective" in claims.members and claims.members["objective"] is not None
+    if solved and status not in (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE):
+        claims.wrong("status", f"says {short(status and status.value)}, but there is a placement with an objective")
+    if not solved and status in (Status.OPTIMAL, Status.FEASIBLE):
+        claims.wrong("objective", f"is null, but the status is {status}")
+
+
+def _check_absent(claims: Claims, cluster: Cluster, status: Status | None) -> None:
+    """Re-check a result without a placement."""
+    claims.right("placement")
+    claims.right("status")
+    for key in ("failover", "migrations", "powered", "unprotected", "scenarios", "pools", "broken_rules", "plan"):
+        if claims.read(key, Any):
+            claims.wrong(key, "is given, but there is no placement")
+    for key in ("waiting", "violations", "conflict"):
+        claims.read(key, Any)
+    drained = claims.read("drained", tuple[str, ...], ())
+    guarantee = claims.read("guarantee", Status)
+    objective: Mapping[str, Any] = claims.read("objective", Mapping[str, Any] | None) or {}
+    value = objective.get("value")
+    if any(each is not None for each in (value if isinstance(value, list | tuple) else [value])):
+        claims.wrong("objective.value", f"says {short(value)}, but there is no placement")
+    if status not in (Status.INFEASIBLE, Status.UNKNOWN):
+        claims.wrong("status", f"says {short(status and status.value)}, but there is no placement")
+    right = Status.UNSAFE if status is Status.INFEASIBLE else Status.UNKNOWN
+    if guarantee is not None and status in (Status.INFEASIBLE, Status.UNKNOWN):
+        claims.expect("guarantee", guarantee.value, right.value)
+    if status is Status.INFEASIBLE:
+        _check_infeasible(claims, cluster, drained)
+
+
+def _check_infeasible(claims: Claims, cluster: Cluster, drained: tuple[str, ...]) -> None:
+    """That there is no placement is shown by sums, refuted by the placement of now, or left open."""
+    audited = Audited.of(cluster, Case(cluster, {}, None, ()).now, {}, None, drained)
+    case = audited.case
+    flawed = any(violation.kind != "unprotected" for violation in case.found)
+    if not flawed and Survival(audited.failures, WorkLimit()).survives_all():
+        claims.wrong("status", "says infeasible, but nothing is wrong with the cluster as it stands")
+    elif not list(infeasible(case)):
+        claims.leave("status", "that no placement is safe has no certificate in the result, and sums do not show it")

@@ -1,0 +1,244 @@
+"""The claims about steps: replayed, with the memory on both nodes during each, its rules, and the guarantee after it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import define, field, frozen
+
+from vmplace.auditor.case import Case, Resource, sums
+from vmplace.auditor.claims.claims import Claims
+from vmplace.auditor.failures import AuditedFailures, WorkLimit
+from vmplace.auditor.rules import AuditedRule, breakers, musts
+from vmplace.auditor.scenarios import AuditedScenarios
+from vmplace.auditor.survival import Survival
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray
+from vmplace.model.entities import Apart
+from vmplace.model.units import short
+from vmplace.results.values import Migration, Start, Status, Step
+
+__all__ = ["check_steps"]
+
+
+def check_steps(claims: Claims, case: Case, migrations: Sequence[Migration], drained: tuple[str, ...]) -> None:
+    """Re-check the order of a result's migrations.
+
+    Parameters
+    ----------
+    case
+        The placement that they lead to.
+    drained
+        Nodes that are emptied: they take nothing in on the way, but fail as long as they host.
+    """
+    outline: Mapping[str, Any] | None = claims.read("plan", Mapping[str, Any] | None)
+    if outline is None:
+        if any(migration.step is not None for migration in migrations):
+            claims.wrong("migrations", "has steps, but there is no plan")
+        return
+    part = claims.within("plan", outline)
+    status = part.read("status", Status)
+    steps = _with_migrations(part, migrations)
+    claims.right("plan")
+    ordered = all(migration.step is not None for migration in migrations)
+    if status in (Status.INFEASIBLE, Status.UNKNOWN):
+        if steps or (migrations and ordered):
+            part.wrong("status", f"says {status}, but there are steps")
+        elif status is Status.INFEASIBLE:
+            part.leave("status", "that there is no order has no certificate in the result")
+    elif not ordered:
+        part.wrong("status", f"says {status}, but not every migration has a step")
+    else:
+        _check_figures(part, case, steps)
+        _Replay(part, case, drained).run(steps)
+        if status is Status.OPTIMAL and (part.members.get("extra") or part.members.get("exposed")):
+            part.leave("status", "that no other order is better has no certificate in the result")
+    part.rest()
+
+
+def _with_migrations(part: Claims, migrations: Sequence[Migration]) -> list[Step]:
+    """The steps, each with its migrations, which the result lists elsewhere."""
+    steps = []
+    for number, members in enumerate(part.read("steps", tuple[Mapping[str, Any], ...], ())):
+        one = part.within(f"steps[{number}]", {"migrations": [], **members})
+        step = one.read("step", int)
+        if step != number + 1:
+            one.wrong("step", f"says {short(step)}; {number + 1} is right")
+        mine = tuple(migration for migration in migrations if migration.step == step)
+        starts, guarantee = one.read("starts", tuple[Start, ...], ()), one.read("guarantee", Status | None)
+        exposed, crowded, lost = (one.read(key, tuple[str, ...], ()) for key in ("exposed", "crowded", "unprotected"))
+        one.read("migrations", tuple[Any, ...])
+        one.rest()
+        steps.append(Step(number + 1, mine, starts, guarantee, exposed, crowded, lost))
+    for migration in migrations:
+        if migration.step is not None and not 1 <= migration.step <= len(steps):
+            part.wrong("steps", f"has no step {migration.step}, in which {migration.vm} migrates")
+    return steps
+
+
+def _check_figures(part: Claims, case: Case, steps: Sequence[Step]) -> None:
+    """What is summed up over all steps."""
+    moves = [migration for step in steps for migration in step.migrations]
+    direct = (case.now >= 0) & (case.at >= 0) & (case.at != case.now)
+    extra = sum(migration.memory for migration in moves) - int(case.memory.demand[direct].sum())
+    count = Counter(migration.vm for migration in moves)
+    part.expect("extra", part.read("extra", int, 0), extra, " MiB")
+    part.expect("stopovers", list(part.read("stopovers", tuple[str, ...], ())), [vm for vm in count if count[vm] > 1])
+    exposed = [step.number for step in steps if step.suspended]
+    part.expect("exposed", list(part.read("exposed", tuple[int, ...], ())), exposed)
+
+
+@frozen(eq=False)
+class _Moment:
+    """A step while it lasts: VMs on the node they come from, and those that arrive, which take memory there as well."""
+
+    at: IntArray
+    vms: IntArray
+    to: IntArray
+
+    def free(self, case: Case, resource: Resource) -> IntArray:
+        """What is left of a resource on each node, shape (n_nodes + 1,)."""
+        count = len(resource.capacity)
+        load = sums(self.at, resource.demand, count) + sums(self.to, resource.demand[self.vms], count)
+        load += sums(case.target[case.moving], resource.demand[case.moving], count)
+        return resource.capacity - load
+
+
+@define(eq=False)
+class _Replay:
+    """The steps one after the other.
+
+    Parameters
+    ----------
+    claims, case, drained
+        As `check_steps` takes them.
+    """
+
+    claims: Claims
+    case: Case
+    drained: tuple[str, ...]
+    at: IntArray = field(init=False)
+    on_the_way: Cluster = field(init=False)
+    lasting: list[AuditedRule] = field(init=False)
+    effort: WorkLimit = field(factory=WorkLimit, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        case = self.case
+        self.at = np.where(case.stopped, -1, case.now)
+        self.on_the_way = case.cluster.in_state("maintenance", self.drained)
+        before = Case(self.on_the_way, case.now, None, ())
+        self.lasting = [bound for bound in musts(case) if not breakers(before, bound) and not breakers(case, bound)]
+
+    def run(self, steps: Sequence[Step]) -> None:
+        started = Counter(start.vm for step in steps for start in step.starts)
+        due = [v for v in np.flatnonzero(self.at < 0).tolist() if self.case.at[v] >= 0]
+        for v in due:
+            if started[self.case.vm.names[v]] != 1:
+                self.claims.wrong("steps", f"start {self.case.vm.names[v]} {started[self.case.vm.names[v]]} times, not once")
+        for step in steps:
+            self._run(step)
+
+    def _run(self, step: Step) -> None:
+        place, case = f"steps[{step.number - 1}]", self.case
+        starts = [start for start in step.starts if self._may_start(place, start)]
+        moves = [m for m in step.migrations if m.vm in case.vm_index and m.destination in case.node_index]
+        arriving = [(m.vm, m.destination) for m in moves] + [(start.vm, start.node) for start in starts]
+        vms = np.array([case.vm_index[vm] for vm, _ in arriving], np.int64)
+        to = np.array([case.node_index[node] for _, node in arriving], np.int64)
+        if len(set(vms.tolist())) < len(vms):
+            self.claims.wrong(place, "has a VM that migrates or starts twice at the same time")
+        moment = _Moment(self.at.copy(), vms, to)
+        self._check_room(place, moment)
+        self._check_crowded(place, step, moment)
+        self.at[vms] = to
+        self._check_rules(place, moment)
+        self._check_guarantee(place, step)
+
+    def _may_start(self, place: str, start: Start) -> bool:
+        case, v, to = self.case, self.case.vm_index.get(start.vm), self.case.node_index.get(start.node, -1)
+        if v is None or to < 0:
+            self.claims.wrong(place, f"starts {short(start.vm)} on {short(start.node)}: not of this cluster")
+        elif self.at[v] >= 0:
+            self.claims.wrong(place, f"starts {start.vm}, which runs already")
+        elif case.at[v] != to:
+            self.claims.wrong(place, f"starts {start.vm} on {start.node}, but the placement has it on {case.nodes[case.at[v]]}")
+        elif start.memory != int(case.memory.demand[v]):
+            self.claims.wrong(place, f"says that {start.vm} has {start.memory} MiB, not {int(case.memory.demand[v])}")
+        else:
+            return True
+        return False
+
+    def _check_room(self, place: str, moment: _Moment) -> None:
+        """A node that takes something in is not overfull while it does."""
+        for resource in self.case.resources:
+            free, arriving = moment.free(self.case, resource), moment.to[resource.demand[moment.vms] > 0]
+            for i in np.unique(arriving).tolist():
+                if free[i] < 0:
+                    excess = resource.excess(int(resource.capacity[i] - free[i]), int(resource.capacity[i]))
+                    self.claims.wrong(place, f"has {self.case.nodes[i]} hold {excess} while it lasts")
+
+    def _check_crowded(self, place: str, step: Step, moment: _Moment) -> None:
+        """The nodes that take something in and keep less than the headroom free meanwhile."""
+        memory = self.case.memory
+        tight = memory.capacity - self.case.limit > moment.free(self.case, memory)
+        right = [self.case.nodes[i] for i in np.unique(moment.to).tolist() if tight[i]]
+        self.claims.expect(f"{place}.crowded", sorted(step.crowded), sorted(right))
+
+    def _check_rules(self, place: str, moment: _Moment) -> None:
+        """Rules that are kept now and at the end are kept on the way; a VM that migrates is on both of its nodes."""
+        after = Case(self.on_the_way, self.at, None, ())
+        for bound in self.lasting:
+            bad = bool(breakers(after, bound))
+            if isinstance(bound.rule, Apart):
+                bad = bad or self._meet(bound, moment)
+            if bad:
+                self.claims.wrong(place, f"breaks rules[{bound.number}] ({bound.rule.kind}), which is kept before and at the end")
+
+    def _meet(self, bound: AuditedRule, moment: _Moment) -> bool:
+        """Whether two members share a place during a step."""
+        seen: dict[int, int] = {}
+        arriving = dict(zip(moment.vms.tolist(), moment.to.tolist(), strict=True))
+        for v in bound.members.tolist():
+            for place in {int(bound.place[i]) for i in (int(moment.at[v]), arriving.get(v, -1)) if i >= 0}:
+                if seen.setdefault(place, v) != v:
+                    return True
+        return False
+
+    def _check_guarantee(self, place: str, step: Step) -> None:
+        """The failures that are survived by what runs after a step."""
+        after = Case(self.on_the_way, self.at, None, ())
+        survival = Survival(AuditedFailures(after, AuditedScenarios.of(after)), self.effort)
+        claims, says, key = self.claims, step.guarantee, f"{place}.guarantee"
+        if says is None:
+            if after.cluster.guarantee.failures:
+                claims.wrong(key, "is null, but a guarantee is asked for")
+            return
+        if (says is Status.SAFE) == bool(step.exposed):
+            claims.wrong(key, f"says {says}, with {len(step.exposed)} failures exposed")
+        asked = after.cluster.guarantee
+        if asked.sequence == "sequential" and asked.failures > 1:
+            claims.leave(key, "what failures one after the other do between two steps is too hard to tell")
+            return
+        keys = survival.failures.scenarios.by_key
+        for name in step.exposed:
+            if name not in keys:
+                claims.wrong(f"{place}.exposed", f"{short(name)} is not a failure scenario then")
+        if says is Status.SAFE:
+            fate = survival.survives_all()
+            if fate is None:
+                claims.leave(key, "whether every failure is survived then is too hard to tell")
+            else:
+                claims.expect(key, says.value, (Status.SAFE if fate else Status.UNSAFE).value)
+            return
+        self._check_exposed(place, step, {name: survival.survives(name) for name in keys})
+
+    def _check_exposed(self, place: str, step: Step, fates: Mapping[str, bool | None]) -> None:
+        wrong = [name for name in fates if fates[name] is (name in step.exposed)]
+        if step.guarantee is Status.UNKNOWN:
+            wrong = [name for name in wrong if fates[name] is False]  # a failure that was not decided is exposed, too
+        for name in wrong:
+            self.claims.wrong(f"{place}.exposed", f"{name} is {'' if fates[name] else 'not '}survived then")
+        if None in fates.values():
+            self.claims.leave(f"{place}.exposed", "which failures are survived then is too hard to tell for some")
+        self.claims.right(f"{place}.exposed")

@@ -1,0 +1,70 @@
+"""Whether failures are survived, without plans to go by: from certificates, sums, and searches of limited work."""
+
+from functools import cached_property
+
+from attrs import define, field
+
+from vmplace.auditor.any_order import find_counterexample
+from vmplace.auditor.certificate import doubtful_scenarios
+from vmplace.auditor.failures import AuditedFailures, TooHardError, WorkLimit
+from vmplace.auditor.policy import simulate
+from vmplace.auditor.quorum import without_quorum
+from vmplace.auditor.restarts import Restarts, is_impossible
+
+__all__ = ["Survival"]
+
+
+@define(eq=False)
+class Survival:
+    """What each failure scenario does to a placement, decided when it is asked for.
+
+    Parameters
+    ----------
+    failures, effort
+        Of the placement, and the states that may be visited in all.
+    """
+
+    failures: AuditedFailures
+    effort: WorkLimit
+    _known: dict[int, bool | None] = field(factory=dict, init=False)
+
+    def survives(self, key: str) -> bool | None:
+        """Whether the scenarios of a key are survived; None if that is too hard to tell."""
+        fates = [self.fate(scenario) for scenario in self.failures.scenarios.by_key[key]]
+        return False if False in fates else None if None in fates else True
+
+    def survives_all(self) -> bool | None:
+        """Whether all failures are survived; None if that is too hard to tell."""
+        fates = {self.fate(scenario) for scenario in sorted(self._doubtful | self._stopped.keys())}
+        return False if False in fates else None if None in fates or self.failures.scenarios.crowded else True
+
+    def fate(self, scenario: int) -> bool | None:
+        """Whether one scenario is survived; None if that is too hard to tell."""
+        if scenario in self._stopped:
+            return False
+        if scenario not in self._doubtful:
+            return True  # in any order of restarts, so by any plan, too
+        if scenario not in self._known:
+            self._known[scenario] = self._decided(scenario)
+        return self._known[scenario]
+
+    @cached_property
+    def _doubtful(self) -> frozenset[int]:
+        return frozenset(doubtful_scenarios(self.failures).tolist())
+
+    @cached_property
+    def _stopped(self) -> dict[int, int]:
+        return without_quorum(self.failures.case, self.failures.scenarios)
+
+    def _decided(self, scenario: int) -> bool | None:
+        failure, asked = self.failures.at_once(scenario), self.failures.case.cluster.guarantee
+        if is_impossible(failure):
+            return False
+        try:
+            if asked.policy is not None:
+                return set(failure.musts) <= set(simulate(failure))
+            if asked.restart == "planned":
+                return next(Restarts(failure, self.effort).of(failure.musts), None) is not None
+            return find_counterexample(failure, self.effort) is None
+        except TooHardError:
+            return None
