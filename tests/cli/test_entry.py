@@ -451,7 +451,8 @@ def test_audit_agrees_with_what_was_saved(command, run, write, tmp_path):
     path = write(SAFE)
     result = saved(run, tmp_path, command, path)
     assert run("audit", path, result)[::2] == (0, "")
-    assert strict(run("audit", path, result, "--json")[1]) == {"status": "safe", "violations": []}
+    told = strict(run("audit", path, result, "--json")[1])
+    assert (told["status"], told["guarantee"], told["violations"]) == ("confirmed", "safe", [])
 
 
 def test_audit_minds_the_nodes_left_on(run, write, tmp_path):
@@ -482,9 +483,11 @@ def tampered(result, change):
         lambda result: result["failover"]["n1"].pop("vm1"),
         lambda result: result["failover"].pop("n1"),
         lambda result: result["failover"].update(n9={"vm1": "n2"}),
-        lambda result: result["unprotected"].append({"scenario": "n1", "vms": ["vm1"]}),
-        lambda result: result["unprotected"].append({"scenario": "n1", "vms": ["ghost"]}),
-        lambda result: result["unprotected"].append({"scenario": "n1", "vms": ["vm2"]}),
+        lambda result: result["unprotected"].append({"scenario": "n1", "vms": ["vm1"], "reason": "", "minimal": False}),
+        lambda result: result["unprotected"].append({"scenario": "n1", "vms": ["ghost"], "reason": "", "minimal": False}),
+        lambda result: result["unprotected"].append({"scenario": "n1", "vms": ["vm2"], "reason": "", "minimal": False}),
+        lambda result: result.update(status="infeasible"),
+        lambda result: result.update(placement=None),
     ],
 )
 def test_audit_finds_every_lie(change, run, write, tmp_path):
@@ -493,14 +496,14 @@ def test_audit_finds_every_lie(change, run, write, tmp_path):
     status, out, err = run("audit", path, result)
     assert (status, err) == (1, "")
     assert out.strip()
-    assert strict(run("audit", path, result, "--json")[1])["status"] == "unsafe"
+    assert strict(run("audit", path, result, "--json")[1])["status"] == "refuted"
 
 
-def test_audit_of_an_unsafe_result_is_status_1(run, write, tmp_path):
+def test_an_unsafe_result_that_is_right_is_confirmed(run, write, tmp_path):
     path = write(FRAGMENTED)
     status, out, _ = run("audit", path, saved(run, tmp_path, "check", path))
-    assert status == 1
-    assert "erp-db" in out
+    assert status == 0
+    assert out.startswith("RIGHT: every claim that can be verified holds; the result says unsafe\n")
 
 
 @pytest.mark.parametrize(
@@ -510,17 +513,16 @@ def test_audit_of_an_unsafe_result_is_status_1(run, write, tmp_path):
         ("{", "line 1, column 2: not JSON"),
         ("[]", "is not a mapping"),
         ("{}", "has no placement"),
-        ('{"placement": null, "status": "infeasible"}', "there is nothing to audit"),
         ('{"placement": {}, "placement": {}}', "placement: stands twice"),
         ('{"placement": []}', "placement: [] is not a mapping"),
-        ('{"placement": {"vm1": 7}}', "placement['vm1']: 7 is not the name of a node"),
-        ('{"placement": {}, "failover": {"n1": 3}}', "failover['n1']: 3 is not a mapping"),
+        ('{"placement": {"vm1": 7}}', "placement.vm1: 7 is not a string"),
+        ('{"placement": {}, "failover": {"n1": 3}}', "failover.n1: 3 is not a mapping"),
         ('{"placement": {}, "powered": "n1"}', "powered: 'n1' is not a list"),
         ('{"placement": {}, "unprotected": {}}', "unprotected: {} is not a list"),
         ('{"placement": {}, "unprotected": [5]}', "unprotected[0]: 5 is not a mapping"),
-        ('{"placement": {}, "unprotected": [{}]}', "unprotected[0].scenario: None"),
+        ('{"placement": {}, "unprotected": [{}]}', "unprotected[0].scenario: is missing"),
         ('{"placement": {}, "unprotected": [{"scenario": "n1", "vms": ["a", 7]}]}', "unprotected[0].vms[1]: 7 is not a string"),
-        ('{"placement": {"vm1": ' + "9" * 5000 + "}}", "not the name of a node"),
+        ('{"placement": {"vm1": ' + "9" * 5000 + "}}", "is not a string"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )

@@ -13,7 +13,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Together
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.text import readable
-from vmplace.report.check import node_report, report, solution_report, value_text, violation_report
+from vmplace.report.check import node_report, report, solution_report, value_text
 from vmplace.report.tables import Screen
 from vmplace.results.placement import Report, Solution
 from vmplace.results.values import BrokenRule, Comparison, Migration, Scenario, Status, Unprotected, Violation
@@ -476,15 +476,6 @@ def test_without_a_placement_the_reason_is_the_report():
     assert text == "INFEASIBLE: too much\n"
     text = drawn(solution_report, solved(**nothing, status=Status.UNKNOWN, guarantee=Status.UNKNOWN))
     assert text == "UNKNOWN: no placement was found\n"
-
-
-def test_an_audit_lists_what_it_found():
-    assert "No violations" in drawn(violation_report, [])
-    found = [Violation("overfull", "n1", "70 GiB on 64 GiB"), Violation("rule", "rules[0]", "rules[0] keeps a and b apart")]
-    assert drawn(violation_report, found).splitlines() == [
-        "overfull: n1: 70 GiB on 64 GiB",
-        "rule: rules[0] keeps a and b apart",
-    ]
 
 
 @pytest.mark.parametrize(

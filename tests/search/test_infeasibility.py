@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import vmplace
 from tests.support.brute import World
-from vmplace import VM, Apart, Cluster, Conflict, Guarantee, InputError, Node, NotOn, OnlyOn, Tag, Together
-from vmplace.formats.result import SavedResult
+from vmplace import VM, Apart, Cluster, Conflict, Guarantee, Node, NotOn, OnlyOn, Tag, Together
+from vmplace.formats.result import read_result
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.search.goal import Goal
@@ -250,12 +250,11 @@ def test_it_is_json():
 
 def test_a_saved_result_that_has_one_is_read(tmp_path):
     saved = tmp_path / "result.json"
-    saved.write_text(json.dumps(vmplace.place(Cluster(nodes(8, 8, 8), [VM("a", 9)])).to_dict()))
-    with pytest.raises(InputError, match="'infeasible': there is nothing to audit"):
-        SavedResult.read(str(saved))
-    fine = vmplace.place(Cluster(nodes(8, 8, 8), [VM("a", 8)]))
-    saved.write_text(json.dumps(fine.to_dict()))
-    assert SavedResult.read(str(saved)).placement == fine.placement
+    cluster = Cluster(nodes(8, 8, 8), [VM("a", 9)])
+    saved.write_text(json.dumps(vmplace.place(cluster).to_dict()))
+    audit = vmplace.audit_result(cluster, read_result(str(saved)))
+    assert (audit.status, audit.says) == ("confirmed", "infeasible")
+    assert "conflict" in {left.claim for left in audit.unchecked}
 
 
 CLUSTER = Cluster(

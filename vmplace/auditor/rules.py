@@ -14,7 +14,7 @@ from vmplace.model.entities import Apart, NotOn, OnlyOn, Rule, Together
 from vmplace.model.references import resolve
 from vmplace.model.units import spell_memory
 
-__all__ = ["AuditedRule", "breakers", "check_rules", "musts"]
+__all__ = ["AuditedRule", "breakers", "check_rules", "degree", "musts"]
 
 MembersByNode = dict[int, list[int]]
 """Members of a rule by the node that they run or restart on."""
@@ -104,6 +104,15 @@ def breakers(case: Case, bound: AuditedRule) -> list[int]:
     """The members that break a rule in normal running."""
     placed = _placed(case, bound)
     return [v for i in _broken(bound, placed) for v in placed[i]]
+
+
+def degree(case: Case, bound: AuditedRule) -> int:
+    """How far normal running breaks a rule: pairs that share a place, nodes beyond one, or VMs outside."""
+    placed = _placed(case, bound)
+    if isinstance(bound.rule, Apart):
+        crowd = np.unique([bound.place[i] for i, members in placed.items() for _ in members], return_counts=True)[1]
+        return int((crowd * (crowd - 1) // 2).sum())
+    return max(0, len(placed) - 1) if isinstance(bound.rule, Together) else len(breakers(case, bound))
 
 
 def _placed(case: Case, bound: AuditedRule) -> MembersByNode:

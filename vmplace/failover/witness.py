@@ -103,9 +103,10 @@ class Witness:
         return [violation for violation, of in zip(found, guilty, strict=True) if of <= set(pools)]
 
     @property
-    def unverified(self) -> list[str]:
-        """What the audit could neither confirm nor refute."""
-        return [f"not re-checked: {v.message}" for v in self._violations if v.kind == "unverified"]
+    def warnings(self) -> list[str]:
+        """The headroom that is not kept, and what the audit could neither confirm nor refute."""
+        prefix = {"headroom": "", "unverified": "not re-checked: "}
+        return [f"{prefix[v.kind]}{v.message}" for v in self._violations if v.kind in prefix]
 
     @cached_property
     def _plans(self) -> FailoverPlans:

@@ -97,5 +97,5 @@ class JudgedPlacement:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is wrong in pools that nothing was asked of without harm, and what the audit left open."""
-        return (*(fault.message for fault in self.faults if fault.kind == "headroom"), *self.witness.unverified)
+        """The headroom that is not kept, and what the audit left open."""
+        return tuple(self.witness.warnings)

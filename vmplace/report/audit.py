@@ -24,6 +24,7 @@ def audit_report(found: Audit, screen: Screen) -> RenderableType:
     """The verdict on a result, and each claim that is wrong or could not be re-checked."""
     lines = [_verdict(found)]
     lines += [Text(screen.clean(f"{violation.kind}: {violation_text(violation)}")) for violation in found.violations]
+    lines += [Text(screen.clean(warning)) for warning in found.warnings]
     lines += [Text(screen.clean(line)) for line in _checked(found, screen)]
     return Group(*lines)
 

@@ -43,6 +43,8 @@ class Audit(ToDict):
         The claims that could not be.
     violations
         What is wrong, of the kinds of `Violation`; ``unverified`` for what could not be decided.
+    warnings
+        What the result admits, such as headroom that is not kept.
     """
 
     status: Status
@@ -52,3 +54,4 @@ class Audit(ToDict):
     checked: tuple[str, ...] = ()
     unchecked: tuple[Unchecked, ...] = ()
     violations: tuple[Violation, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -31,6 +31,7 @@ def check_headroom(claims: Claims, cluster: Cluster) -> None:
     scores = read_scores(claims)
     each = sum(bundle.values())
     for score in scores:
+        claims.expect("objective.name", score.name, "headroom")
         count = len(new) // each if each else 0
         if placement and new:
             claims.expect("objective.value", score.value, count)
@@ -67,18 +68,17 @@ def _enlarged(
     return what_if(cluster, add_vms=vms), new
 
 
-_FIGURES = ("objective", "bundle", "resources", "limits", "binding", "where", "counts", "nodes", "price", "vms")
-
-
 def _check_placed(claims: Claims, cluster: Cluster) -> None:
     """Re-check the placement as if it were that of a report: the objective is another one, and looked at elsewhere."""
     status = claims.read("status", Status)
     solved = claims.members.get("placement") is not None and status in (Status.OPTIMAL, Status.FEASIBLE)
     said = claims.members.get("guarantee" if solved else "status")
-    check_solution(claims.within("", {**claims.members, "objective": None, "status": said}), cluster)
-    for key in claims.members:
-        if key not in _FIGURES:
-            claims.read(key, Any)
+    if status not in (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.UNKNOWN):
+        claims.wrong("status", f"says {short(status and status.value)}: optimal, feasible, infeasible or unknown is meant")
+        said = claims.members.get("guarantee")
+    inner = claims.within("", {**claims.members, "objective": None, "status": said})
+    check_solution(inner, cluster)
+    claims.adopt(inner)
 
 
 def _check_most(claims: Claims, score: Score, cluster: Cluster, bundle: Mapping[int, int]) -> None:
@@ -134,11 +134,13 @@ def check_size(claims: Claims, cluster: Cluster) -> None:
         return
     true = _counts(cluster, counts)
     claims.expect("counts", dict(counts), true)
+    claims.expect("counts", sum(counts.values()), len(cluster.nodes), " in all")
     claims.expect("nodes", nodes, len(cluster.nodes))
     claims.expect("vms", claims.read("vms", int), len(cluster.vms))
     cost = sum(node.price for node in cluster.nodes)
     claims.expect("price", float(price) if price is not None else None, float(cost))
     for score in scores:
+        claims.expect("objective.name", score.name, "price" if score.name == "price" else "nodes")
         claims.expect("objective.value", score.value, len(cluster.nodes) if score.name == "nodes" else score.value)
         case = Case(cluster, np.full(len(cluster.vms), -1), None, ())
         check_bound(claims, score, fewest_of_one_size(case) if score.name == "nodes" and len(counts) == 1 else 0)

@@ -11,9 +11,9 @@ from vmplace.results.audit import Unchecked
 from vmplace.results.from_dict import structure
 from vmplace.results.values import Violation
 
-__all__ = ["Claims"]
+__all__ = ["TEXT", "Claims"]
 
-_TEXT = "says how the result was found, or why; nothing depends on it"
+TEXT = "says how the result was found, or why; nothing depends on it"
 _NO_CLAIM = ("method", "stats", "reason", "warnings")
 
 
@@ -27,7 +27,7 @@ class Claims:
         As JSON carries them.
     place
         Of the part in the result.
-    found, checked, unchecked
+    found, checked, unchecked, warnings
         The findings, shared by all parts.
     """
 
@@ -36,11 +36,12 @@ class Claims:
     found: list[Violation] = field(factory=list)
     checked: list[str] = field(factory=list)
     unchecked: list[Unchecked] = field(factory=list)
+    warnings: list[str] = field(factory=list)
     _read: set[str] = field(factory=set, init=False)
 
     def within(self, place: str, members: Mapping[str, Any]) -> "Claims":
         """The claims of a part."""
-        return Claims(members, self._at(place), self.found, self.checked, self.unchecked)
+        return Claims(members, self._at(place), self.found, self.checked, self.unchecked, self.warnings)
 
     def read(self, key: str, kind: Any, default: Any = None) -> Any:
         """The value of a key, of a kind that `structure` knows; raises InputError if it is of another."""
@@ -75,11 +76,15 @@ class Claims:
         """Note a claim as one that cannot be re-checked."""
         self.unchecked.append(Unchecked(self._at(claim), reason))
 
+    def adopt(self, other: "Claims") -> None:
+        """Take for read what was read of the same members elsewhere."""
+        self._read |= other._read
+
     def rest(self) -> None:
         """Note all keys that nobody has read."""
         for key in self.members:
             if key in _NO_CLAIM and key not in self._read:
-                self.leave(key, _TEXT)
+                self.leave(key, TEXT)
             elif key not in self._read:
                 self.leave(key, "is a key that this audit does not know")
 

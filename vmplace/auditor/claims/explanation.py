@@ -12,11 +12,14 @@ from vmplace.auditor.claims.migrations import check_migrations
 from vmplace.auditor.failures import WorkLimit
 from vmplace.auditor.survival import Survival
 from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray
 from vmplace.model.units import short
 from vmplace.results.values import Status
 
 __all__ = ["check_explanation"]
 
+_KINDS = ("failure", "turns", "overfull", "rule", "placement", "waiting")
+_NO_CERTIFICATE = "has no certificate in the result"
 _FLAWS = ("overfull", "rule", "placement")
 
 
@@ -32,10 +35,17 @@ def check_explanation(claims: Claims, cluster: Cluster) -> None:
     for number, members in enumerate(claims.read("tightest", tuple[Mapping[str, Any], ...], ())):
         _check_slack(claims.within(f"tightest[{number}]", members), survival)
     for number, members in enumerate(claims.read("remedies", tuple[Mapping[str, Any], ...], ())):
-        _check_remedy(claims.within(f"remedies[{number}]", members), cluster, now)
+        if members.get("kind") == "move" and not members.get("pool"):
+            _check_remedy(claims.within(f"remedies[{number}]", members), cluster, now)
+        else:
+            claims.leave(f"remedies[{number}]", f"what {short(members.get('kind'))} changes is told in words")
     for key in ("obstacles", "futile", "unfinished"):
         if claims.read(key, Any):
-            claims.leave(key, "has no certificate in the result")
+            claims.leave(key, _NO_CERTIFICATE)
+    blamed = {blame.get("subject") for blame in blames}
+    for key in survival.failures.scenarios.by_key if "turns" not in {blame.get("kind") for blame in blames} else ():
+        if key not in blamed and survival.survives(key) is False:
+            claims.wrong("blames", f"do not name {key}, which is not survived")
     _check_status(claims, status, bool(blames), audited, survival)
 
 
@@ -49,8 +59,11 @@ def _check_status(claims: Claims, status: Status | None, blamed: bool, audited: 
         claims.wrong("status", f"says {status}, but nothing is blamed")
     if (status is Status.INFEASIBLE) != bool(claims.members.get("obstacles")):
         claims.wrong("status", f"says {status}, which does not go with the obstacles listed")
-    asked = audited.case.cluster.guarantee
-    flawed = [v for v in audited.case.found if v.kind in _FLAWS and v.message]
+    case, waiting = audited.case, audited.case.waiting
+    asked = case.cluster.guarantee
+    idle = {case.vm.names[v] for v in waiting.tolist()}
+    flawed = any(v.kind in _FLAWS and not (v.kind == "placement" and v.subject in idle) for v in case.found)
+    flawed = flawed or bool((case.must | case.vm.evictable)[waiting].any())
     alone = asked.failures <= 1 or asked.sequence != "sequential"
     fate = survival.survives_all() if alone else None
     right = False if flawed or fate is False else fate
@@ -68,6 +81,8 @@ def _check_blame(blame: Claims, audited: Audited, survival: Survival) -> None:
     for vm in vms:
         if vm not in case.vm_index:
             blame.wrong("vms", f"{short(vm)} is not a VM of this cluster")
+    if kind not in _KINDS:
+        blame.wrong("kind", f"says {short(kind)}: one of {', '.join(_KINDS)} is meant")
     if kind == "failure":
         if subject not in survival.failures.scenarios.by_key:
             blame.wrong("subject", f"{short(subject)} is not a failure scenario of this cluster")
@@ -80,9 +95,12 @@ def _check_blame(blame: Claims, audited: Audited, survival: Survival) -> None:
         blame.wrong("kind", f"says {kind} of {short(subject)}, which is not so")
     elif kind == "waiting" and subject not in {case.vm.names[v] for v in case.waiting.tolist()}:
         blame.wrong("subject", f"{short(subject)} does not wait")
-    for key in ("pool", "rules", "nodes", "shortfall", "on", "minimal", "stuck", "late"):
-        if blame.read(key, Any) and key in ("shortfall", "minimal", "rules", "nodes"):
-            blame.leave(key, "has no certificate in the result")
+    pool = blame.read("pool", str)
+    if pool not in case.pools:
+        blame.wrong("pool", f"{short(pool)} is not a pool of this cluster")
+    for key in ("vms", "rules", "nodes", "shortfall", "on", "minimal", "stuck", "late"):
+        blame.read(key, Any)
+        blame.leave(key, _NO_CERTIFICATE)
     blame.rest()
 
 
@@ -107,34 +125,40 @@ def _check_slack(slack: Claims, survival: Survival) -> None:
         slack.wrong("scenario", f"{short(key)} is not a failure scenario of this cluster")
     else:
         _check_figures(slack, survival, key, "displaced", "left")
-    slack.read("pool", Any)
+        scenarios = survival.failures.scenarios
+        pools = {survival.failures.case.pools[scenarios.pool[scenarios.units[s, 0]]] for s in scenarios.by_key[key]}
+        pool = slack.read("pool", str)
+        if pool not in pools:
+            slack.wrong("pool", f"says {short(pool)}, where {key} is not")
     slack.read("piece", Any)
+    slack.leave("piece", _NO_CERTIFICATE)
     slack.rest()
 
 
-def _check_remedy(remedy: Claims, cluster: Cluster, now: Any) -> None:
-    """A remedy of migrations alone: they can be made, and leave nothing wrong."""
-    kind, moved = remedy.read("kind", str), remedy.read("moved", int, 0)
-    entries = remedy.members.get("migrations") or ()
+def _check_remedy(remedy: Claims, cluster: Cluster, now: IntArray) -> None:
+    """Migrations that make the whole cluster safe."""
+    entries = remedy.members.get("migrations")
     names = dict(zip(cluster.vms.names, now.tolist(), strict=True))
     index = {name: i for i, name in enumerate(cluster.nodes.names)}
     for entry in entries if isinstance(entries, list | tuple) else ():
         if isinstance(entry, Mapping) and entry.get("vm") in names and entry.get("to") in index:
             names[entry["vm"]] = index[entry["to"]]
-    if kind == "move":
-        audited = Audited.of(cluster, np.array(list(names.values()), np.int64), {}, None, ())
-        made = check_migrations(remedy, audited.case)
-        remedy.expect("moved", moved, sum(m.memory for m in made), " MiB")
-        if not remedy.read("pool", str, ""):
-            remedy.take(v for v in audited.case.found if v.kind in _FLAWS)
-            fate = Survival(audited.failures, WorkLimit()).survives_all()
-            if fate is False:
-                remedy.wrong("verified", "says true, but then some failure is not survived")
-            elif fate is None:
-                remedy.leave("verified", "whether every failure is survived then is too hard to tell")
-            remedy.right("verified")
-    else:
-        remedy.leave("kind", f"what {short(kind)} changes is told in words")
-    for key in ("pool", "action", "bought", "forgone", "least", "verified", "how", "given_up", "migrations", "moved"):
+    audited = Audited.of(cluster, np.array(list(names.values()), np.int64), {}, None, ())
+    made = check_migrations(remedy, audited.case)
+    remedy.expect("moved", remedy.read("moved", int, 0), sum(migration.memory for migration in made), " MiB")
+    remedy.take(violation for violation in audited.case.found if violation.kind in _FLAWS)
+    fate = Survival(audited.failures, WorkLimit()).survives_all()
+    if fate is False:
+        remedy.wrong("verified", "cannot be: then some failure is not survived")
+    elif fate is None:
+        remedy.leave("verified", "whether every failure is survived then is too hard to tell")
+    remedy.expect("verified", remedy.read("verified", bool), True)
+    for key in ("bought", "forgone"):
+        remedy.expect(key, remedy.read(key, int, 0), 0)
+    remedy.expect("given_up", list(remedy.read("given_up", tuple[str, ...], ())), [])
+    for key in ("kind", "pool"):
+        remedy.read(key, str)
+    for key in ("least", "action", "how"):
         remedy.read(key, Any)
+        remedy.leave(key, _NO_CERTIFICATE)
     remedy.rest()

@@ -6,8 +6,9 @@ from attrs import field, frozen
 
 from vmplace.auditor.audit import Audited
 from vmplace.auditor.claims.claims import Claims
-from vmplace.auditor.rules import AuditedRule, breakers
+from vmplace.auditor.rules import AuditedRule, breakers, degree
 from vmplace.model.cluster import Cluster
+from vmplace.model.units import short
 from vmplace.results.values import BrokenRule, Violation
 
 __all__ = ["PlacedClaims"]
@@ -89,6 +90,7 @@ class PlacedClaims:
             )
             if violation.kind == "headroom":
                 told = violation.message in warnings
+                self.claims.warnings.append(f"headroom: {violation.message}")
             if not told and violation.kind not in ("unprotected", "unverified"):
                 self.claims.take([violation])
         self.claims.right("violations")
@@ -110,6 +112,9 @@ class PlacedClaims:
             if (says.kind, says.weight, set(says.vms)) != right:
                 broken_by = ", ".join(sorted(right[2]))
                 self.claims.wrong("broken_rules", f"rules[{says.rule}] is {right[0]} of weight {right[1]}, broken by {broken_by}")
+            cost = bound.rule.weight * degree(case, bound)
+            if (says.cost, says.name) != (cost, bound.rule.name):
+                self.claims.wrong("broken_rules", f"rules[{says.rule}] is called {short(bound.rule.name)} and costs {cost}")
         for number in broken:
             self.claims.wrong("broken_rules", f"does not list rules[{number}], which is broken")
         self.claims.right("broken_rules")

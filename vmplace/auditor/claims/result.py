@@ -58,6 +58,7 @@ def audit_result(cluster: Cluster, result: Mapping[str, Any] | ToDict) -> Audit:
         checked=tuple(claims.checked),
         unchecked=tuple(dict.fromkeys(claims.unchecked)),
         violations=tuple(dict.fromkeys(claims.found)),
+        warnings=tuple(claims.warnings),
     )
 
 

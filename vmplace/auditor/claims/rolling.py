@@ -76,6 +76,8 @@ def _check_left(claims: Claims, cluster: Cluster, told: set[str]) -> None:
 
 def _check_status(claims: Claims, status: Status | None, groups: int, undrained: bool) -> None:
     claims.right("status")
+    if status not in (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.UNKNOWN):
+        claims.wrong("status", f"says {short(status and status.value)}: optimal, feasible, infeasible or unknown is meant")
     bound = claims.read("bound", int, 0)
     if status in (Status.OPTIMAL, Status.FEASIBLE) and undrained:
         claims.wrong("status", f"says {status}, but some nodes are not drained")

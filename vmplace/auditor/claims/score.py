@@ -13,7 +13,7 @@ from vmplace.auditor.claims.claims import Claims
 from vmplace.model.units import short
 from vmplace.results.values import Status, relative_gap
 
-__all__ = ["Score", "check_scores", "read_scores"]
+__all__ = ["Score", "check_names", "check_scores", "read_scores"]
 
 _CLOSE = 1e-9
 """Fractions come as floating-point numbers."""
@@ -80,17 +80,25 @@ _LEAST: Mapping[str, Callable[[Case], int | Fraction]] = {
 def check_scores(claims: Claims, case: Case, powered: tuple[str, ...] | None, drained: Names) -> None:
     """Re-check the objectives of a placement."""
     scores = read_scores(claims)
+    check_names(claims, claims.members.get("objective") or {})
     before = Case(case.cluster, case.now, None, drained)
     for score in scores:
         value = value_of(case, score.name, powered)
         if value is None:
-            claims.leave("objective.value", f"{score.name} is an objective that this audit does not know")
-            continue
+            continue  # whose name is wrong
         if score.value is None or not _equal(score.value, value):
             claims.wrong("objective.value", f"says {score.name} {short(score.value)}; {_shown(value)} is right")
         claims.right("objective.value")
         check_bound(claims, score, _LEAST[score.name](before))
     check_optimal(claims, scores)
+
+
+def check_names(claims: Claims, objective: Mapping[str, Any]) -> None:
+    """Objectives that a placement can have."""
+    names = objective.get("name")
+    for name in names if isinstance(names, list | tuple) else [names] * bool(objective):
+        if name not in _LEAST:
+            claims.wrong("objective.name", f"{short(name)} is not an objective of a placement")
 
 
 def check_bound(claims: Claims, score: Score, least: int | Fraction) -> None:

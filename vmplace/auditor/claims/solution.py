@@ -6,10 +6,10 @@ from typing import Any
 from vmplace.auditor.audit import Audited
 from vmplace.auditor.case import Case
 from vmplace.auditor.claims.bounds import infeasible
-from vmplace.auditor.claims.claims import Claims
+from vmplace.auditor.claims.claims import TEXT, Claims
 from vmplace.auditor.claims.migrations import check_migrations
 from vmplace.auditor.claims.placement import PlacedClaims, Plan
-from vmplace.auditor.claims.score import check_scores
+from vmplace.auditor.claims.score import check_names, check_scores
 from vmplace.auditor.claims.steps import check_steps
 from vmplace.auditor.claims.verdicts import check_verdicts
 from vmplace.auditor.failures import WorkLimit
@@ -20,8 +20,6 @@ from vmplace.results.values import Status
 
 __all__ = ["check_solution"]
 
-_DECIDED = (Status.OPTIMAL, Status.FEASIBLE, Status.SAFE, Status.UNSAFE)
-
 
 def check_solution(claims: Claims, cluster: Cluster) -> Plan | None:
     """Re-check a result with one placement, or none; returns the placement."""
@@ -30,8 +28,6 @@ def check_solution(claims: Claims, cluster: Cluster) -> Plan | None:
     if placement is None:
         _check_absent(claims, cluster, status)
         return None
-    if status in (Status.INFEASIBLE, Status.REFUSED):
-        claims.wrong("status", f"says {status}, but there is a placement")
     placed = PlacedClaims.of(claims, cluster, placement)
     placed.check()
     check_verdicts(placed)
@@ -40,8 +36,9 @@ def check_solution(claims: Claims, cluster: Cluster) -> Plan | None:
     migrations = check_migrations(claims, case)
     check_steps(claims, case, migrations, placed.drained)
     check_scores(claims, case, placed.powered, placed.drained)
-    if claims.read("conflict", Any) is not None:
-        claims.wrong("conflict", "says why there is no placement, but there is one")
+    for key in ("conflict", "blockers"):
+        if claims.read(key, Any):
+            claims.wrong(key, "says why there is no placement, but there is one")
     return placement
 
 
@@ -51,25 +48,31 @@ def _check_status(claims: Claims, status: Status | None) -> None:
     claims.right("status")
     if status in (Status.SAFE, Status.UNSAFE, Status.UNKNOWN) and guarantee is not None and status is not guarantee:
         claims.wrong("status", f"says {status}, but the guarantee is called {guarantee}")
-    solved = "objective" in claims.members and claims.members["objective"] is not None
-    if solved and status not in (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE):
-        claims.wrong("status", f"says {short(status and status.value)}, but there is a placement with an objective")
-    if not solved and status in (Status.OPTIMAL, Status.FEASIBLE):
-        claims.wrong("objective", f"is null, but the status is {status}")
+    solved = claims.members.get("objective") is not None
+    if status not in ((Status.OPTIMAL, Status.FEASIBLE) if solved else (Status.SAFE, Status.UNSAFE, Status.UNKNOWN)):
+        claims.wrong(
+            "status", f"says {short(status and status.value)}, with a placement and {'an' if solved else 'no'} objective"
+        )
+    if claims.read("suspended", str, ""):
+        claims.leave("suspended", TEXT)
+        if guarantee is Status.SAFE:
+            claims.wrong("suspended", "says why the guarantee does not hold, but it is called safe")
 
 
 def _check_absent(claims: Claims, cluster: Cluster, status: Status | None) -> None:
     """Re-check a result without a placement."""
     claims.right("placement")
     claims.right("status")
-    for key in ("failover", "migrations", "powered", "unprotected", "scenarios", "pools", "broken_rules", "plan"):
+    for key in ("failover", "migrations", "powered", "unprotected", "scenarios", "pools", "broken_rules", "plan", "suspended"):
         if claims.read(key, Any):
             claims.wrong(key, "is given, but there is no placement")
-    for key in ("waiting", "violations", "conflict"):
-        claims.read(key, Any)
+    for key in ("waiting", "violations", "conflict", "blockers"):
+        if claims.read(key, Any):
+            claims.leave(key, "there is no placement that it could be compared with")
     drained = claims.read("drained", tuple[str, ...], ())
     guarantee = claims.read("guarantee", Status)
     objective: Mapping[str, Any] = claims.read("objective", Mapping[str, Any] | None) or {}
+    check_names(claims, objective)
     value = objective.get("value")
     if any(each is not None for each in (value if isinstance(value, list | tuple) else [value])):
         claims.wrong("objective.value", f"says {short(value)}, but there is no placement")

@@ -47,6 +47,8 @@ def check_steps(claims: Claims, case: Case, migrations: Sequence[Migration], dra
             part.wrong("status", f"says {status}, but there are steps")
         elif status is Status.INFEASIBLE:
             part.leave("status", "that there is no order has no certificate in the result")
+    elif status not in (Status.OPTIMAL, Status.FEASIBLE):
+        part.wrong("status", f"says {short(status and status.value)}: optimal, feasible, infeasible or unknown is meant")
     elif not ordered:
         part.wrong("status", f"says {status}, but not every migration has a step")
     else:

@@ -6,8 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from vmplace.auditor.any_order import strandable
+from vmplace.auditor.claims.claims import TEXT
 from vmplace.auditor.claims.placement import PlacedClaims
 from vmplace.auditor.failures import TooHardError, WorkLimit
+from vmplace.auditor.quorum import without_quorum
 from vmplace.auditor.survival import Survival
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.text import counted
@@ -41,8 +43,10 @@ class _Verdicts:
         asked = self.case.cluster.guarantee
         self.in_turn = asked.sequence == "sequential" and asked.failures > 1
         self.planned = asked.policy is None and asked.restart == "planned"
+        self.simulated = asked.policy is not None
         self.lost: dict[str, dict[str, bool]] = {}
         self.open = set[str]()
+        self.stopped = {self.failures.scenarios.key(s) for s in without_quorum(self.case, self.failures.scenarios)}
 
     def check(self) -> None:
         claims = self.claims
@@ -59,10 +63,16 @@ class _Verdicts:
         for key in self.keys:
             if key in claimed:
                 self._check_scenario(key, claimed[key], blamed.get(key), key in doubtful)
-            if self.planned and key not in self.open:
+            safe = key in claimed and claimed[key].status is Status.SAFE
+            whole = self.planned or (not self.in_turn and (safe or self.simulated))
+            if whole and key not in self.open:
                 self._check_lost(key)
         self._check_promise(promise, claimed)
         claims.right("unprotected")
+        if claimed:
+            claims.leave("scenarios[].method", TEXT)
+        if self.lost:
+            claims.leave("unprotected[].reason", TEXT)
         self._check_pools(claimed)
 
     def _read_loss(self, loss: Unprotected) -> None:
@@ -84,7 +94,7 @@ class _Verdicts:
                 self._wrong_loss(key, f"{name} is listed as unprotected, but is not on {key}")
             elif not self.case.must[v]:
                 self._wrong_loss(key, f"{name} is listed as unprotected, but need not restart")
-        if not loss.vms:
+        if not loss.vms and key not in self.stopped:
             self._wrong_loss(key, "no VM is listed")
 
     def _wrong_loss(self, key: str, message: str) -> None:
@@ -107,7 +117,7 @@ class _Verdicts:
         displaced = int(self.displaced[self.keys[key]].sum())
         if says.displaced != displaced:
             self.claims.wrong("scenarios", f"{key} displaces {displaced} MiB, not {says.displaced}")
-        if (says.method == "empty") != (displaced == 0) and says.method != "time":
+        if (says.method == "empty") != (displaced == 0) and says.method != "time" and key not in self.stopped:
             self.claims.wrong("scenarios", f"{key} displaces {displaced} MiB, but its method is {short(says.method)}")
         if status is Status.UNKNOWN:
             if key in self.placed.failover:
@@ -115,8 +125,10 @@ class _Verdicts:
             return
         if status is Status.SAFE:
             self._check_safe(key, blamed)
+            self._check_plan(key)
         elif status is Status.UNSAFE:
             self._check_unsafe(key, blamed, doubtful, place)
+            self._check_plan(key)
         else:
             self.claims.wrong("scenarios", f"{key} is {status}: safe, unsafe or unknown is meant")
 
@@ -127,15 +139,17 @@ class _Verdicts:
         return scenarios.total(scenarios.by_unit(self.case.at[musts], self.case.memory.demand[musts]))
 
     def _check_safe(self, key: str, blamed: Violation | None) -> None:
-        if self.lost.get(key):
+        if key in self.lost:
             self.claims.wrong("scenarios", f"{key} is called safe, but unprotected lists VMs for it")
         elif blamed is not None and not self.in_turn:
             self.claims.wrong("scenarios", f"{key} is called safe, but {blamed.message}")
-        elif key not in self.placed.failover:
-            self.claims.wrong("failover", f"has no plan for {key}, which is called safe")
+
+    def _check_plan(self, key: str) -> None:
+        if key not in self.placed.failover:
+            self.claims.wrong("failover", f"has no plan for {key}, not even an empty one")
 
     def _check_unsafe(self, key: str, blamed: Violation | None, doubtful: bool, place: str) -> None:
-        if not self.lost.get(key) and not self.in_turn:
+        if key not in self.lost and not self.in_turn:
             self.claims.wrong("unprotected", f"lists no VM for {key}, which is called unsafe")
         open_ = doubtful or (self.in_turn and not self.planned)
         survives = False if blamed is not None else None if open_ else self.survival.survives(key)
@@ -193,9 +207,9 @@ class _Verdicts:
                 status = claimed[key].status if key in claimed else None
                 if status is Status.SAFE or (status is None and self.placed.claims.members.get("guarantee") == Status.SAFE.value):
                     self.claims.take([violation])
-            elif violation.kind == "failover" or (violation.kind == "unprotected" and not self._is_admitted(key)):
+            elif key not in self.open and (violation.kind == "failover" or not self._is_admitted(key)):
                 self.claims.take([violation])
-        if not self.planned and self.case.cluster.guarantee.policy is None and not self.in_turn:
+        if not (self.planned or self.simulated or self.in_turn):
             for key in self.lost:
                 self._check_stranded(key)
 

@@ -1,0 +1,202 @@
+"""Saved results of every kind: the audit confirms them as they are, and objects to every claim that is changed."""
+
+import copy
+import json
+import re
+
+import pytest
+from attrs import evolve
+from hypothesis import HealthCheck, given, settings
+
+import vmplace
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import VM, Apart, Node, OnlyOn
+from vmplace.model.errors import InputError
+from vmplace.testing import clusters
+
+
+def saved(result):
+    """As ``--json`` prints it and a file keeps it."""
+    return json.loads(json.dumps(result.to_dict()))
+
+
+# What is changed: small clusters on which every command has something to say.
+
+TIGHT = Cluster(
+    [Node("n1", 100), Node("n2", 100), Node("n3", 100)],
+    [VM("a", 60, "n1"), VM("b", 30, "n1"), VM("c", 50, "n2"), VM("d", 20, "n3"), VM("e", 10, "n3", protected=False)],
+    [Apart(["b", "d"]), OnlyOn(["c"], ["n1"], must=False)],
+)
+WAITING = evolve(TIGHT, vms=[*(VM(vm.name, vm.memory, vm.node, priority=1) for vm in TIGHT.vms), VM("w", 5), VM("x", 70)])
+BIG = Cluster([Node(f"n{i}", 64) for i in range(4)], [VM(f"v{i}", 8 + i, f"n{i % 2}") for i in range(8)])
+ANY = evolve(TIGHT, guarantee=evolve(TIGHT.guarantee, restart="any-order"))
+POLICY = evolve(TIGHT, guarantee=evolve(TIGHT.guarantee, policy="first-fit"))
+FEW = Cluster([Node(f"n{i}", 64) for i in range(3)], [VM("a", 8, "n0"), VM("b", 9, "n1")])
+LOST = Cluster([Node("n1", 10), Node("n2", 8)], [VM("a", 5, "n1"), VM("b", 5, "n1"), VM("c", 2, "n2")])
+
+
+def sized():
+    result = vmplace.size(BIG, Node("node", 64), time_limit=2)
+    return result.to_document(), result
+
+
+RESULTS = {
+    "check": lambda: (BIG, vmplace.check(BIG)),
+    "check, unsafe": lambda: (LOST, vmplace.check(LOST)),
+    "check, waiting": lambda: (WAITING, vmplace.check(WAITING)),
+    "check, any order": lambda: (ANY, vmplace.check(ANY)),
+    "check, policy": lambda: (POLICY, vmplace.check(POLICY)),
+    "repair": lambda: (TIGHT, vmplace.repair(TIGHT)),
+    "place": lambda: (BIG, vmplace.place(BIG, objective=("balance", "moves"), move_running=True)),
+    "place, waiting": lambda: (BIG2, vmplace.place(BIG2, move_running=True)),
+    "place, consolidate": lambda: (BIG, vmplace.place(BIG, objective="consolidate", move_running=True)),
+    "place, best effort": lambda: (LOST, vmplace.place(LOST, best_effort=True)),
+    "place, infeasible": lambda: (LOST, vmplace.place(LOST)),
+    "drain": lambda: (BIG, vmplace.drain(BIG, "n1")),
+    "rolling drain": lambda: (FEW, vmplace.rolling_drain(FEW, time_limit=10)),
+    "admit": lambda: (BIG2, vmplace.admit(BIG2, "w")),
+    "headroom": lambda: (BIG, vmplace.headroom(BIG, 8)),
+    "size": sized,
+    "explain, unsafe": lambda: (LOST, vmplace.explain(LOST, time_limit=5)),
+    "explain": lambda: (TIGHT, vmplace.explain(TIGHT, time_limit=5)),
+}
+BIG2 = evolve(BIG, vms=[*BIG.vms, VM("w", 12), VM("x", 3, priority=2)])
+
+
+def leaves(value, place=()):
+    """The places of all scalars, and of all lists and mappings."""
+    if place:
+        yield place
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        yield from leaves(member, (*place, key))
+
+
+def name_of(place):
+    """As the audit spells it."""
+    parts = [f"[{key}]" if isinstance(key, int) else f".{key}" for key in place]
+    return "".join(parts).removeprefix(".")
+
+
+def changes(value):
+    """Other values of the same kind."""
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int | float):
+        yield value + 1
+        yield value - 1
+    elif isinstance(value, str) and value in STATUSES:
+        yield from sorted(STATUSES - {value})
+    elif isinstance(value, str):
+        yield "nobody"
+    elif isinstance(value, list):
+        yield from (value[:i] + value[i + 1 :] for i in range(len(value)))
+    elif isinstance(value, dict) and not FIXED & set(value):  # a mapping by names
+        yield from ({k: v for k, v in value.items() if k != key} for key in value)
+
+
+FIXED = {"status", "name", "vm", "kind", "step", "rule", "scenario", "nodes", "seconds"}
+STATUSES = {"safe", "unsafe", "unknown", "optimal", "feasible", "infeasible", "admitted", "refused"}
+
+
+def changed(document, place, value):
+    document = copy.deepcopy(document)
+    inner = document
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    return document
+
+
+def objects(cluster, document):
+    try:
+        return vmplace.audit_result(cluster, document).status != "confirmed"
+    except InputError:
+        return True
+
+
+@pytest.mark.parametrize("kind", RESULTS)
+def test_every_claim_that_is_changed_is_found(kind):
+    cluster, result = RESULTS[kind]()
+    document = saved(result)
+    audit = vmplace.audit_result(cluster, document)
+    assert audit.status == "confirmed", audit.violations
+    open_ = {re.sub(r"\[\d+\]", "[]", left.claim) for left in audit.unchecked}
+    missed = []
+    for place in leaves(document):
+        name = re.sub(r"(scenarios|unprotected)(\.[^.]+|\[\d+\])", r"\1[]", name_of(place))
+        name = re.sub(r"\[\d+\]", "[]", name)
+        if any(name == claim or name.startswith((f"{claim}.", f"{claim}[")) for claim in open_):
+            continue
+        value = document
+        for key in place:
+            value = value[key]
+        for other in changes(value):
+            if not claims_less(name, value, other) and not objects(cluster, changed(document, place, other)):
+                missed.append((name, value, other))
+    assert missed == []
+
+
+def claims_less(name, value, other):
+    """Whether a change leaves a claim that is as right, or only weaker."""
+    return (
+        (name.endswith("status") and (value, other) in {("optimal", "feasible"), ("safe", "unknown")})
+        or (name.endswith("minimal") and other is False)
+        or name in {"migrations[].step", "groups[].solution.migrations[].step", "tightest", "remedies"}
+    )
+
+
+def test_nothing_that_is_asserted_is_left_out_of_the_listing():
+    """A key that the audit does not know is listed, wherever it stands."""
+    document = saved(vmplace.repair(TIGHT)) | {"novel": 1}
+    document["objective"]["extra"] = 2
+    left = {entry.claim for entry in vmplace.audit_result(TIGHT, document).unchecked}
+    assert {"novel", "objective.extra"} <= left
+
+
+CALLS = {
+    "check": vmplace.check,
+    "check, no time": lambda cluster: vmplace.check(cluster, time_limit=0),
+    "place": vmplace.place,
+    "balance": lambda cluster: vmplace.place(cluster, objective=("balance", "moves"), move_running=True),
+    "consolidate": lambda cluster: vmplace.place(cluster, objective=("consolidate", "moves"), move_running=True),
+    "best effort": lambda cluster: vmplace.place(cluster, best_effort=True, move_running=True),
+    "repair": lambda cluster: vmplace.repair(cluster, method="greedy"),
+    "drain": lambda cluster: vmplace.drain(cluster, cluster.nodes.names[0]),
+    "rolling drain": lambda cluster: vmplace.rolling_drain(cluster, time_limit=1),
+    "headroom": lambda cluster: vmplace.headroom(cluster, {2: 1, 3: 1}, pool=cluster.pools[0], time_limit=1),
+    "explain": lambda cluster: vmplace.explain(cluster, time_limit=0.3),
+}
+
+DRAWN = clusters(
+    min_nodes=1,
+    max_vms=5,
+    domains=True,
+    resources=True,
+    evictable=True,
+    targets=True,
+    policies=True,
+    failures=(1, 1, 1, 0, 2),
+    restart=("planned", "planned", "any-order"),
+    sequences=("at-once", "at-once", "sequential"),
+)
+
+
+def what_is_right_is_never_refuted(name, cluster):
+    try:
+        result = CALLS[name](cluster)
+    except InputError:
+        return
+    audit = vmplace.audit_result(cluster, saved(result))
+    assert audit.status != "refuted", audit.violations
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("examples", [6, pytest.param(150, marks=pytest.mark.slow)])
+def test_what_is_right_is_never_refuted(name, examples):
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(DRAWN)
+    def trial(cluster):
+        what_is_right_is_never_refuted(name, cluster)
+
+    trial()
