@@ -10,7 +10,7 @@ from vmplace.auditor.claims.claims import Claims
 from vmplace.auditor.claims.solution import check_solution
 from vmplace.model.cluster import Cluster
 from vmplace.model.units import short
-from vmplace.results.values import Status
+from vmplace.results.values import Migration, Status, Step
 
 __all__ = ["check_rolling"]
 
@@ -29,6 +29,12 @@ def check_rolling(claims: Claims, cluster: Cluster) -> None:
         claims.leave("undrained", "that a node cannot be drained has no certificate in the result")
     _check_left(claims, cluster, {*drained, *undrained})
     _check_status(claims, status, len(groups), bool(undrained))
+    suspended = claims.read("suspended", tuple[int, ...], ())
+    if any(not 1 <= number <= len(groups) for number in suspended):
+        claims.wrong("suspended", f"names a group that there is not: there are {len(groups)}")
+    claims.leave("suspended", "how long the guarantee is suspended follows from the steps, which are verified one by one")
+    claims.read("guarantee", Status)
+    claims.leave("guarantee", "follows from the groups, whose guarantees are verified one by one")
 
 
 def _check_groups(claims: Claims, cluster: Cluster, groups: tuple[Mapping[str, Any], ...]) -> list[str]:
@@ -48,10 +54,12 @@ def _check_groups(claims: Claims, cluster: Cluster, groups: tuple[Mapping[str, A
         for node in set(nodes) & set(drained):
             group.wrong("nodes", f"has {node}, which an earlier group has drained")
         solution.rest()
-        group.rest()
         drained += nodes
         migrated += sum(entry["memory"] for entry in solution.members.get("migrations", ()))
         state = _afterwards(state, placement)
+        back = _returned(group)
+        migrated += sum(migration.memory for migration in back)
+        state = _carried_out(state, back)
     claims.expect("migrated", claims.read("migrated", int, migrated), migrated, " MiB")
     return drained
 
@@ -62,6 +70,27 @@ def _afterwards(cluster: Cluster, placement: Mapping[str, str | None]) -> Cluste
     node = np.array([index.get(placement.get(name) or "", -1) for name in vms.names], np.int64)
     moved = node != vms.node
     return evolve(cluster, vms=evolve(vms, node=node, target=np.where(moved, -1, vms.target), running=vms.running | moved))
+
+
+def _returned(group: Claims) -> list[Migration]:
+    """The migrations by which VMs come back after a group."""
+    plan: Mapping[str, Any] = group.read("return", Mapping[str, Any] | None) or {}
+    back = group.within("return", plan)
+    steps = back.read("steps", tuple[Step, ...], ())
+    if plan:
+        group.leave("return", "what failures would do on the way back is not looked at")
+    group.rest()
+    return [migration for step in steps for migration in step.migrations]
+
+
+def _carried_out(cluster: Cluster, migrations: list[Migration]) -> Cluster:
+    node = {m.vm: m.destination for m in migrations}
+    return _afterwards(cluster, dict(zip(cluster.vms.names, _hosts(cluster), strict=True)) | node) if node else cluster
+
+
+def _hosts(cluster: Cluster) -> list[str | None]:
+    names = [*cluster.nodes.names, None]
+    return [names[i] for i in cluster.vms.node.tolist()]
 
 
 def _check_left(claims: Claims, cluster: Cluster, told: set[str]) -> None:
