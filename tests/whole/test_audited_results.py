@@ -40,6 +40,8 @@ def sized():
     return result.to_document(), result
 
 
+COLD = Cluster([Node(f"n{i}", 100) for i in range(3)], [VM("ct", 30, "n0", movable="cold"), VM("a", 40, "n0"), VM("b", 30, "n1")])
+
 RESULTS = {
     "check": lambda: (BIG, vmplace.check(BIG)),
     "check, unsafe": lambda: (LOST, vmplace.check(LOST)),
@@ -53,6 +55,7 @@ RESULTS = {
     "place, best effort": lambda: (LOST, vmplace.place(LOST, best_effort=True)),
     "place, infeasible": lambda: (LOST, vmplace.place(LOST)),
     "drain": lambda: (BIG, vmplace.drain(BIG, "n1")),
+    "drain, cold": lambda: (COLD, vmplace.drain(COLD, "n0")),
     "rolling drain": lambda: (FEW, vmplace.rolling_drain(FEW, time_limit=10)),
     "admit": lambda: (BIG2, vmplace.admit(BIG2, "w")),
     "headroom": lambda: (BIG, vmplace.headroom(BIG, 8)),

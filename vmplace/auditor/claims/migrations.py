@@ -27,6 +27,11 @@ def check_migrations(claims: Claims, case: Case) -> tuple[Migration, ...]:
         if migration.memory != int(case.memory.demand[v]):
             right = int(case.memory.demand[v])
             claims.wrong(f"migrations[{number}].memory", f"says {migration.memory} MiB; {migration.vm} has {right}")
+        cold = bool(case.vm.cold[v] and not case.vm.movable[v])
+        if migration.cold is not cold and (migration.cold or migration.step is not None):
+            claims.wrong(
+                f"migrations[{number}].cold", f"says {migration.cold}; {migration.vm} moves {'cold' if cold else 'live'}"
+            )
         if migration.destination == begin:
             claims.wrong(f"migrations[{number}].to", f"says {migration.destination}, where {migration.vm} is already")
         at[v] = migration.destination
@@ -48,7 +53,7 @@ def _known(claims: Claims, case: Case, number: int, migration: Migration) -> int
         claims.wrong(f"{place}.vm", f"{migration.vm} does not run: it cannot migrate")
     elif case.target[v] >= 0:
         claims.wrong(f"{place}.vm", f"{migration.vm} is being migrated already")
-    elif not case.vm.movable[v]:
+    elif not (case.vm.movable[v] or case.vm.cold[v]):
         claims.wrong(f"{place}.vm", f"{migration.vm} must not move")
     else:
         to = case.node_index[migration.destination]

@@ -17,7 +17,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
 from vmplace.model.entities import Apart
 from vmplace.model.units import short
-from vmplace.results.values import Migration, Start, Status, Step
+from vmplace.results.values import Migration, Start, Status, Step, Stop
 
 __all__ = ["check_steps"]
 
@@ -71,8 +71,10 @@ def _with_migrations(part: Claims, migrations: Sequence[Migration]) -> list[Step
         starts, guarantee = one.read("starts", tuple[Start, ...], ()), one.read("guarantee", Status | None)
         exposed, crowded, lost = (one.read(key, tuple[str, ...], ()) for key in ("exposed", "crowded", "unprotected"))
         one.read("migrations", tuple[Any, ...])
+        stops = one.read("stops", tuple[Stop, ...], ())
+        one.read("seconds", float | None)
         one.rest()
-        steps.append(Step(number + 1, mine, starts, guarantee, exposed, crowded, lost))
+        steps.append(Step(number + 1, mine, starts, guarantee, exposed, crowded, lost, stops=stops))
     for migration in migrations:
         if migration.step is not None and not 1 <= migration.step <= len(steps):
             part.wrong("steps", f"has no step {migration.step}, in which {migration.vm} migrates")
@@ -143,6 +145,7 @@ class _Replay:
 
     def _run(self, step: Step) -> None:
         place, case = f"steps[{step.number - 1}]", self.case
+        self._stop(place, step)
         starts = [start for start in step.starts if self._may_start(place, start)]
         moves = [m for m in step.migrations if m.vm in case.vm_index and m.destination in case.node_index]
         arriving = [(m.vm, m.destination) for m in moves] + [(start.vm, start.node) for start in starts]
@@ -156,6 +159,23 @@ class _Replay:
         self.at[vms] = to
         self._check_rules(place, moment)
         self._check_guarantee(place, step)
+
+    def _stop(self, place: str, step: Step) -> None:
+        """VMs that move cold are down from the beginning of a step until they arrive."""
+        case = self.case
+        for stop in step.stops:
+            v, node = case.vm_index.get(stop.vm), case.node_index.get(stop.node, -1)
+            right = (
+                v is not None and node >= 0 and self.at[v] == node and case.vm.cold[v] and stop.memory == case.memory.demand[v]
+            )
+            if v is None or not right:
+                self.claims.wrong(place, f"stops {short(stop.vm)} on {short(stop.node)}, where no such VM runs that moves cold")
+            else:
+                self.at[v] = -1
+        for migration in step.migrations:
+            v = case.vm_index.get(migration.vm)
+            if v is not None and migration.cold is not bool(self.at[v] < 0):
+                self.claims.wrong(place, f"moves {migration.vm} {'without a stop' if migration.cold else 'while it is down'}")
 
     def _may_start(self, place: str, start: Start) -> bool:
         case, v, to = self.case, self.case.vm_index.get(start.vm), self.case.node_index.get(start.node, -1)
@@ -223,6 +243,8 @@ class _Replay:
             claims.leave(key, "what failures one after the other do between two steps is too hard to tell")
             return
         keys = survival.failures.scenarios.by_key
+        if step.unprotected:
+            claims.leave(f"{place}.unprotected", "whom the failures leave without a node then has no certificate in the result")
         for name in step.exposed:
             if name not in keys:
                 claims.wrong(f"{place}.exposed", f"{short(name)} is not a failure scenario then")
