@@ -218,3 +218,43 @@ def test_a_container_is_stopped_and_started_elsewhere(tmp_path, capsys):
     assert main(["drain", str(path), "n1", "--json"]) == 0
     saved.write_text(capsys.readouterr().out)
     assert main(["audit", str(path), str(saved)]) == 0
+
+
+HOSTS = Cluster(
+    [Node(f"h{i}", "128GiB", reserve="8GiB") for i in range(4)],
+    [VM(f"v{i}-{k}", "18GiB", f"h{i}") for i in range(4) for k in range(3)],
+)
+
+
+def test_what_would_place_the_vms_that_a_change_leaves_waiting(tmp_path, capsys):
+    path = tmp_path / "cluster.json"
+    vmplace.dump(HOSTS, path)
+    assert main(["check", str(path), "--remove-node", "h2"]) == 1
+    said = capsys.readouterr().out
+    assert "Waiting: v2-0, v2-1, v2-2" in said
+    assert (
+        "Next: vmplace place, with the same options, starts all 3 VMs, and every failure of the guarantee is survived then"
+        in said
+    )
+    assert main(["place", str(path), "--remove-node", "h2"]) == 0
+    capsys.readouterr()
+    assert main(["check", str(path)]) == 0
+    assert "Next:" not in capsys.readouterr().out
+
+
+def test_what_to_start_after_a_node_has_failed(tmp_path, capsys):
+    nodes = [Node(f"n{i}", "128GiB", state="offline" if i == 3 else "online") for i in range(4)]
+    vms = [VM(f"v{i}-{k}", "30GiB", f"n{i}", priority=k) for i in range(4) for k in range(3)]
+    path, moves = tmp_path / "cluster.json", tmp_path / "m.sh"
+    vmplace.dump(Cluster(nodes, vms), path)
+    assert main(["check", str(path)]) == 1
+    said = capsys.readouterr().out
+    assert (
+        "Next: vmplace place --best-effort, with the same options, starts all 3 VMs if there is room, the highest priority"
+        in said
+    )
+    assert main(["place", str(path), "--best-effort", "--moves", str(moves)]) == 4
+    said = capsys.readouterr().out
+    assert said.startswith("UNSAFE: N+1 cannot hold: 360 GiB needed, 256 GiB there if the largest node fails")
+    starts = [line.split()[2] for line in moves.read_text().splitlines() if line.startswith("start ")]
+    assert starts == ["v3-2", "v3-1", "v3-0"]

@@ -264,9 +264,11 @@ def test_groups_that_may_suspend_the_guarantee(cluster, at_once):
     kept(cluster, found)
     assert all(within(cluster, group) and len(group) <= (at_once or 9) for group in found.nodes)
     for name in found.undrained:
-        assert World(concerned(cluster, [name]), drained=[name]).optimum(
-            "moves", move_running=True, best_effort=True
-        ) is None or (any(World(cluster).waits(vm) and not vm.movable for vm in cluster.vms))
+        settled = any(World(cluster).waits(vm) and not vm.movable for vm in cluster.vms)
+        # Nor does a VM come back that has left a node in maintenance; that is not called proved.
+        settled |= found.status is Status.UNKNOWN and any(node.state == "maintenance" for node in cluster.nodes)
+        world = World(concerned(cluster, [name]), drained=[name])
+        assert settled or world.optimum("moves", move_running=True, best_effort=True) is None
 
 
 @settings(max_examples=10, **QUIET)
@@ -277,3 +279,13 @@ def test_bounds_hold_for_the_nodes_in_groups_however_little_time_there_is(cluste
     drained = [name for group in found.nodes for name in group]
     if drained:
         assert found.bound <= fewest(cluster, drained) <= len(found.groups)
+
+
+def test_who_is_not_at_home_goes_home_if_there_is_room():
+    vms = [VM("a", 20, "n0", home="n1"), VM("b", 20, "n1"), VM("c", 20, "n2", home="gone"), VM("d", 20, "n3", home="n3")]
+    cluster = evolve(even(5, 0), vms=vms)
+    found = rolling_drain(cluster, home=True)
+    assert {vm.name: vm.node for vm in found.to_document(cluster).vms} == {"a": "n1", "b": "n1", "c": "n2", "d": "n3"}
+    full = evolve(cluster, vms=[evolve(vms[0], memory=90), *vms[1:]])  # beside b, n1 has no room for it
+    found = rolling_drain(full, home=True)
+    assert found.to_document(full) == full

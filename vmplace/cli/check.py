@@ -11,9 +11,15 @@ from vmplace.cli.what_if import change_options, load_changed
 from vmplace.report.console import watched
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from vmplace.report.tables import Screen
     from vmplace.results.placement import Report
 
 __all__ = ["check", "show"]
+
+_PLACE_SECONDS = 2.0
+"""So long it is tried to place the VMs that wait, to say what to do next."""
 
 
 @click.command("check")
@@ -26,10 +32,23 @@ def check(
     file: str, compare: bool, thorough: bool, time_limit: float | None, as_json: bool, everything: bool, **changes: Any
 ) -> int:
     """Say whether the cluster survives every failure of the guarantee, and if not, why."""
+    from rich.console import Group
+
+    import vmplace
     from vmplace.report.check import report
+    from vmplace.report.next_steps import next_steps
 
     found = _checked(file, time_limit, changes, compare=compare, thorough=thorough)
-    print_result(found, report, as_json, everything)
+
+    def drawn_with_next(found: "Report", screen: "Screen") -> "RenderableType":
+        if not found.waiting:
+            return report(found, screen)
+        placed = vmplace.place(
+            found.cluster, time_limit=_PLACE_SECONDS if time_limit is None else min(time_limit, _PLACE_SECONDS)
+        )
+        return Group(report(found, screen), *next_steps(found, placed, screen))
+
+    print_result(found, drawn_with_next, as_json, everything)
     return exit_of(found.status.value)
 
 

@@ -24,7 +24,7 @@ from vmplace.problem.names import Names
 from vmplace.problem.restrict import apart_from, placed, without
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution
-from vmplace.results.rolling_drain import RollingDrain, back_in_service, carried_out
+from vmplace.results.rolling_drain import RollingDrain, back_in_service, carried_out, homeward
 from vmplace.results.values import Status
 from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.search.goal import Goal
@@ -68,7 +68,7 @@ def rolling_drain(
     strict
         Whether to leave out nodes that cannot be drained without suspending the guarantee.
     home
-        Whether VMs migrate back once a group is done, to where they were before it.
+        Whether VMs migrate back once a group is done: to where they were before it, or home if the guarantee holds then.
     time_limit, progress, cancel
         As for `place`.
     **options
@@ -163,7 +163,9 @@ class _Rolling:
     def _lasting(self) -> bool:
         """Whether what cannot be drained now cannot be later: where VMs are by then makes no difference."""
         limits = self.options.limits
-        return not self._settling and limits.max_moves is None and limits.max_migrated is None
+        # What has left a node in maintenance does not come back.
+        bound = self._settling or bool(self.now.problem.on_maintenance.any())
+        return not bound and limits.max_moves is None and limits.max_migrated is None
 
     @property
     def _settling(self) -> bool:
@@ -340,7 +342,11 @@ class _Rolling:
         concerned = without(after.problem, vms=apart_from(after.problem, after.mask(solution.drained)))
         # A VM that waited stays where it has been started.
         target = state.hosts(state.problem.node_of)
-        plan = planned(Names(after.cluster, concerned), target, self.options.limits, budget)
+        plan, names = MigrationPlan(status=Status.UNKNOWN), Names(after.cluster, concerned)
+        for goal in (homeward(after.cluster, target), target):
+            plan = planned(names, goal, self.options.limits, budget)
+            if plan.status is not Status.INFEASIBLE and not any(step.suspended for step in plan.steps[-1:]):
+                break
         returns.append(plan)
         cluster = carried_out(after.cluster, plan)
         return Names(cluster, placed(after.problem, cluster.vms.node))

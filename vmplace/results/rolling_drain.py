@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Any
 
+import numpy as np
 from attrs import evolve, field, frozen
 
 from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray
 from vmplace.results.actions import Part
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Status
 
-__all__ = ["RollingDrain", "back_in_service", "carried_out"]
+__all__ = ["RollingDrain", "back_in_service", "carried_out", "homeward"]
 
 
 @frozen(kw_only=True)
@@ -107,3 +109,13 @@ def carried_out(cluster: Cluster, plan: MigrationPlan) -> Cluster:
     for migration in plan.migrations:
         node[vms[migration.vm]] = nodes[migration.destination]
     return evolve(cluster, vms=evolve(cluster.vms, node=node))
+
+
+def homeward(cluster: Cluster, target: IntArray) -> IntArray:
+    """A placement with those VMs at home that run and have one which is online, shape (n_vms,)."""
+    vms, nodes = cluster.vms, cluster.nodes
+    if vms.home.words in ((), ("",)):
+        return target
+    online = {name: i for i, name in enumerate(nodes.names) if nodes.state[i] == "online"}
+    home = vms.home.numbered({word: online.get(word, -1) for word in vms.home.words})
+    return np.where((home >= 0) & vms.running & (target >= 0), home, target)

@@ -271,7 +271,7 @@ class _NamedPlan:
         )
         starts = tuple(
             Start(names.vm(vm), names.node(int(self.transit.final[vm])), int(memory[vm]))
-            for vm in np.flatnonzero(starting.step == number).tolist()
+            for vm in starting.begun(number)
             if vm not in self.movers
         )
         return Step(

@@ -71,6 +71,12 @@ class Starting:
         node_of[vm] = self.transit.final[vm]
         return node_of
 
+    def begun(self, batch: int) -> list[int]:
+        """The VMs that start with a batch: those of higher priority first, then the larger."""
+        problem, vms = self.transit.problem, np.flatnonzero(self.step == batch)
+        ordered: list[int] = vms[np.lexsort((vms, -problem.memory[vms], -problem.priority[vms]))].tolist()
+        return ordered
+
     def placed(self, at: IntArray, batch: int) -> IntArray:
         """The placement with the units where they are, and the VMs that have started with a batch or before, shape (n_vms,)."""
         started = (self.step >= 0) & (self.step <= batch)
