@@ -14,7 +14,7 @@ import vmplace
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.entities import VM, Apart, Node
-from vmplace.model.errors import InputError
+from vmplace.model.errors import InputError, NotFoundError
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.labels import Labels
 
@@ -134,3 +134,16 @@ def test_pools_as_they_come() -> None:
     cluster = Cluster([Node("n", 9, pool="b"), Node("m", 9, pool="a")], [VM("v", 1, pool="c"), VM("w", 1, pool="a")])
     assert cluster.pools == ("b", "a", "c")
     assert Cluster([]).pools == ()
+
+
+def test_nodes_and_vms_are_found_by_name() -> None:
+    cluster = Cluster([Node("node1", 9), Node("node2", 8)], [VM("db", 1)])
+    assert cluster.node("node2") == Node("node2", 8)
+    assert cluster.vm("db") == VM("db", 1)
+    with pytest.raises(NotFoundError, match="did you mean"):
+        cluster.node("nod1")
+    with pytest.raises(LookupError, match="name: 'x' is not a VM of this cluster: name one"):
+        cluster.vm("x")
+    with pytest.raises(NotFoundError):
+        cluster.vm(3)  # type: ignore[arg-type]
+    assert cluster == Cluster([Node("node1", 9), Node("node2", 8)], [VM("db", 1)])

@@ -133,7 +133,7 @@ class ChangingCluster:
         survey = self.survey(vm, budget)
         known, index = survey.known, next(survey.admitted(budget), None)
         if index is None:
-            return Admission(known.status, vm.name, reason=known.summary())
+            return Admission(known.status, vm.name, reason=known.refusal())
         node = known.names[index]
         return Admission(Status.ADMITTED, vm.name, node, {vm.name: node}, score=known.scores[index].item())
 

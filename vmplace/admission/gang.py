@@ -35,7 +35,9 @@ def start_together(state: ChangingCluster, vms: Sequence[VM], budget: Budget, *,
         return Admission(status, first, reason="time ran out before it was known whether all of them can be started")
     alone = [state.single(vm, budget) for vm in order]
     hopeless = next((found for found in alone if found.status is Status.REFUSED), None)
-    return hopeless or Admission(status, first, reason=f"each of the {len(vms)} VMs could be started, but not all of them")
+    if hopeless is not None:
+        return hopeless
+    return Admission(status, first, reason=f"each of the {len(vms)} VMs could be started, but not all of them")
 
 
 @define(eq=False)

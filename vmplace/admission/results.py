@@ -8,7 +8,9 @@ import numpy as np
 from attrs import field, frozen
 
 from vmplace.model.columns import IntArray
+from vmplace.model.text import counted
 from vmplace.model.units import spell_memory
+from vmplace.results.result import Result
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Migration, Status
 
@@ -59,8 +61,8 @@ class Rejection(IntEnum):
         }[self]
 
 
-@frozen
-class Admission(ToDict):
+@frozen(eq=False, repr=False)
+class Admission(Result):
     """Whether something may be done to a cluster without harm to its guarantee.
 
     Parameters
@@ -94,6 +96,16 @@ class Admission(ToDict):
         """Whether the status is ``admitted``."""
         return self.status is Status.ADMITTED
 
+    @property
+    def safe(self) -> bool:
+        """Whether it is admitted: the guarantee is kept, or no worse than before."""
+        return self.admitted
+
+    def summary(self) -> str:
+        """The answer in a line."""
+        where = ", ".join(f"{vm} on {node}" for vm, node in self.placement.items())
+        return f"{self.status}: {where if self.admitted else self.reason}"
+
 
 @frozen
 class Candidate(ToDict):
@@ -119,8 +131,8 @@ class Candidate(ToDict):
     reason: str = ""
 
 
-@frozen(eq=False)
-class Candidates(ToDict, Sequence[Candidate]):
+@frozen(eq=False, repr=False)
+class Candidates(Result, Sequence[Candidate]):
     """All nodes in document order, each a `Candidate` made when it is asked for.
 
     Parameters
@@ -211,7 +223,7 @@ class Candidates(ToDict, Sequence[Candidate]):
             self.cause,
         )
 
-    def summary(self) -> str:
+    def refusal(self) -> str:
         """Why no node is admitted, in a sentence with figures."""
         counts = np.bincount(self.rejections, minlength=len(Rejection))
         size = spell_memory(self.memory)
@@ -238,6 +250,16 @@ class Candidates(ToDict, Sequence[Candidate]):
     def _those(self, rejection: Rejection) -> IntArray:
         """The nodes that something speaks against."""
         return np.flatnonzero(self.rejections == int(rejection))
+
+    @property
+    def safe(self) -> bool:
+        """Whether the VM is admitted on any node."""
+        return any(node.status is Status.ADMITTED for node in self)
+
+    def summary(self) -> str:
+        """The answer in a line."""
+        admitted = sum(node.status is Status.ADMITTED for node in self)
+        return f"{admitted} of {counted(len(self), 'node')} may take {spell_memory(self.memory)}"
 
 
 _SHORT = {

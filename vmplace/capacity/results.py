@@ -9,15 +9,16 @@ from attrs import evolve, field, frozen
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Node
 from vmplace.model.errors import ConflictError, Flaw
+from vmplace.model.text import counted, readable
 from vmplace.results.placement import Solution
-from vmplace.results.to_dict import ToDict
+from vmplace.results.result import Result
 from vmplace.results.values import Status, relative_gap
 
 __all__ = ["Headroom", "HeadroomTable", "Sizing"]
 
 
-@frozen(kw_only=True, eq=False)
-class _Answer(ToDict):
+@frozen(kw_only=True, eq=False, repr=False)
+class _Answer(Result):
     """An answer, with the placement that shows it.
 
     Parameters
@@ -50,8 +51,13 @@ class _Answer(ToDict):
         placed = _nothing_placed(self.status) if self.solution is None else self.solution.parts()
         return {**placed, **self.figures()}
 
+    @property
+    def safe(self) -> bool:
+        """Whether there is a placement, and the guarantee is known to hold with it."""
+        return self.solution is not None and self.solution.safe
 
-@frozen(kw_only=True, eq=False)
+
+@frozen(kw_only=True, eq=False, repr=False)
 class Headroom(_Answer):
     """How many more VMs there can be.
 
@@ -132,9 +138,16 @@ class Headroom(_Answer):
     def _score(self) -> dict[str, Any]:
         return {"name": "headroom", "value": self.count, "bound": self.bound, "gap": self.gap}
 
+    def summary(self) -> str:
+        """The answer in a line."""
+        what = " + ".join(f"{number} x {readable(memory)}" for memory, number in self.bundle.items())
+        most = f"at most {self.bound}" if self.bound is not None and self.bound != self.count else ""
+        told = [f"{self.count} more of {what}"] if self.count is not None else [f"unknown how many more of {what}"]
+        return f"{self.status}: {', '.join(filter(None, [*told, most]))}"
 
-@frozen(kw_only=True, eq=False)
-class HeadroomTable(ToDict):
+
+@frozen(kw_only=True, eq=False, repr=False)
+class HeadroomTable(Result):
     """How many more VMs of each of some sizes there can be, one size at a time."""
 
     _keys = "status rows:_rows"
@@ -153,8 +166,18 @@ class HeadroomTable(ToDict):
     def _rows(self) -> list[dict[str, Any]]:
         return [row.figures() for row in self.rows]
 
+    @property
+    def safe(self) -> bool:
+        """Whether the guarantee is known to hold as it is, and with as many more VMs as each row says."""
+        return all(row.safe for row in self.rows)
 
-@frozen(kw_only=True, eq=False)
+    def summary(self) -> str:
+        """The answer in a line."""
+        rows = (f"{readable(sum(m * n for m, n in row.bundle.items()))}: {row.count}" for row in self.rows)
+        return f"{self.status}: {', '.join(rows)}"
+
+
+@frozen(kw_only=True, eq=False, repr=False)
 class Sizing(_Answer):
     """How many nodes the VMs need.
 
@@ -232,6 +255,13 @@ class Sizing(_Answer):
     @property
     def _warnings(self) -> tuple[str, ...]:
         return self.warnings if self.solution is None else (*self.warnings, *self.solution.warnings)
+
+    def summary(self) -> str:
+        """The answer in a line."""
+        if self.counts is None:
+            return f"{self.status}: {self.reason or 'no answer'}"
+        which = " + ".join(f"{number} x {name}" for name, number in self.counts.items() if number)
+        return f"{self.status}: {counted(self.nodes or 0, 'node')} ({which}) for {counted(self.n_vms, 'VM')}"
 
 
 def _whole(value: int | Fraction | None) -> int | Fraction | None:

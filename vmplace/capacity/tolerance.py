@@ -16,6 +16,7 @@ from vmplace.problem.compile import compile_problem
 from vmplace.problem.problem import Problem
 from vmplace.problem.state import PlacementState
 from vmplace.results.placement import Report
+from vmplace.results.result import Result
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget, Progress
@@ -31,8 +32,8 @@ class PoolTolerance(ToDict):
     bound: int | None
 
 
-@frozen(kw_only=True, eq=False)
-class Tolerance(ToDict):
+@frozen(kw_only=True, eq=False, repr=False)
+class Tolerance(Result):
     """How many failures at once are survived.
 
     Parameters
@@ -64,8 +65,13 @@ class Tolerance(ToDict):
     beyond: Report | None = field(default=None, repr=False)
     stats: Mapping[str, Any] = field(factory=dict)
 
+    @property
+    def safe(self) -> bool:
+        """Whether at least one failure is known to be survived."""
+        return bool(self.count)
+
     def summary(self) -> str:
-        """The answer in a sentence."""
+        """The answer in a line."""
         noun = "node" if self.scope == "node" else "failure domain"
         if self.status is Status.INFEASIBLE:
             return f"The placement is not right even while no {noun} fails."

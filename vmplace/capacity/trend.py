@@ -14,8 +14,10 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.kinds import each
+from vmplace.model.text import counted
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
+from vmplace.results.result import Result
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget, Progress
@@ -91,8 +93,8 @@ class Course(ToDict):
     forecast: Forecast | None
 
 
-@frozen(kw_only=True)
-class Trend(ToDict):
+@frozen(kw_only=True, eq=False, repr=False)
+class Trend(Result):
     """What `trend` found: the pools over time.
 
     Parameters
@@ -106,6 +108,24 @@ class Trend(ToDict):
     courses: tuple[Course, ...]
     warnings: tuple[str, ...] = ()
     stats: Mapping[str, Any] = field(factory=dict, hash=False)
+
+    @property
+    def safe(self) -> bool:
+        """Whether the guarantee is known to hold in every pool on the last date."""
+        return all(course.snapshots[-1].status is Status.SAFE for course in self.courses)
+
+    def summary(self) -> str:
+        """The answer in a line."""
+        lost = [f"{course.pool}: {_lost(course.forecast)}" for course in self.courses]
+        return f"{counted(max((len(c.snapshots) for c in self.courses), default=0), 'date')}; {'; '.join(lost)}"
+
+
+def _lost(forecast: Forecast | None) -> str:
+    if forecast is None:
+        return "one date shows no growth"
+    if forecast.lost:
+        return "no headroom is left"
+    return "no end of the headroom in sight" if forecast.date is None else f"headroom until about {forecast.date}"
 
 
 @door(clusters=each(Cluster, "Cluster"))

@@ -6,6 +6,8 @@ from typing import Any
 from attrs import field, frozen
 
 from vmplace.model.cluster import Cluster
+from vmplace.model.text import counted
+from vmplace.results.result import Result
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Conflict, Migration, Status
 
@@ -176,8 +178,8 @@ class Remedy(ToDict):
     how: str = "check of the changed cluster: safe"
 
 
-@frozen(kw_only=True, eq=False)
-class Explanation(ToDict):
+@frozen(kw_only=True, eq=False, repr=False)
+class Explanation(Result):
     """What `explain` found.
 
     Parameters
@@ -209,6 +211,11 @@ class Explanation(ToDict):
     futile: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
     stats: Mapping[str, Any] = field(factory=dict)
+
+    def summary(self) -> str:
+        """The answer in a line."""
+        remedy = f"; first remedy: {self.remedies[0].action}" if self.remedies else ""
+        return f"{self.status}: {counted(len(self.blames), 'thing')} wrong, {len(self.remedies)} remedies found{remedy}"
 
 
 def ranked(remedies: list[Remedy]) -> tuple[Remedy, ...]:

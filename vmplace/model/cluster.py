@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.converters import name_places, parse_date, parse_meta, parse_names, parse_ratios
 from vmplace.model.dataframe import read_nodes, read_vms
 from vmplace.model.entities import VM, Node, Rule
-from vmplace.model.errors import InputError
+from vmplace.model.errors import InputError, NotFoundError
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.kinds import each, of_type
+from vmplace.model.lookup import not_found
 from vmplace.model.references import ambiguous_domains, broken_references
 
 __all__ = ["Cluster"]
@@ -84,6 +86,28 @@ class Cluster:
         if flaws:
             raise InputError(flaws)
         object.__setattr__(self, "vms", self.vms.on(self.nodes.names))
+
+    def node(self, name: str) -> Node:
+        """The node of a name; raises NotFoundError, which suggests the nearest name, if there is none."""
+        return self.nodes[self._found("node", name, self._node_index)]
+
+    def vm(self, name: str) -> VM:
+        """The VM of a name; raises NotFoundError, which suggests the nearest name, if there is none."""
+        return self.vms[self._found("VM", name, self._vm_index)]
+
+    @staticmethod
+    def _found(noun: str, name: object, index: Mapping[str, int]) -> int:
+        if not isinstance(name, str) or name not in index:
+            raise NotFoundError([not_found("name", noun, name, index)])
+        return index[name]
+
+    @cached_property
+    def _node_index(self) -> Mapping[str, int]:
+        return {name: index for index, name in enumerate(self.nodes.names)}
+
+    @cached_property
+    def _vm_index(self) -> Mapping[str, int]:
+        return {name: index for index, name in enumerate(self.vms.names)}
 
     @property
     def pools(self) -> tuple[str, ...]:

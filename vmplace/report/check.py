@@ -55,7 +55,7 @@ def solution_report(found: Solution, screen: Screen) -> RenderableType:
         _verdict(found, screen),
         *(Text(line) for line in _chosen(found, screen)),
         *_changes(found, screen),
-        *(Text(line) for line in (order_lines(found.plan, screen) if found.plan else ())),
+        *(Text(line) for line in (() if found.plan is None else order_lines(found.plan, screen))),
         *_grounds(found, screen),
     )
 

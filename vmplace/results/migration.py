@@ -7,12 +7,13 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.text import counted, readable
 from vmplace.model.units import short
 from vmplace.results.actions import Part, timed
 from vmplace.results.drawings import dot, svg
 from vmplace.results.listings import json_listing, table
+from vmplace.results.result import Result
 from vmplace.results.shell import script
-from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Migration, Start, Status, Step
 
 __all__ = ["MigrationPlan", "listed", "starting"]
@@ -21,8 +22,8 @@ _LISTS = {"sh": script, "csv": table, "json": json_listing}
 _PICTURES = {"dot": dot, "svg": svg}
 
 
-@frozen(kw_only=True)
-class MigrationPlan(ToDict):
+@frozen(kw_only=True, eq=False, repr=False)
+class MigrationPlan(Result):
     """The order of the migrations from the current placement to another.
 
     It minimises first the memory that migrates for stop-overs (`extra`), then the number of steps after which the guarantee is
@@ -113,6 +114,19 @@ class MigrationPlan(ToDict):
         for step in whole["steps"]:
             del step["migrations"]
         return whole
+
+    @property
+    def safe(self) -> bool:
+        """Whether there is an order, and the guarantee is known to hold after every step."""
+        return self.status in (Status.OPTIMAL, Status.FEASIBLE) and not self.exposed
+
+    def summary(self) -> str:
+        """The answer in a line."""
+        if self.status in (Status.INFEASIBLE, Status.UNKNOWN):
+            return f"{self.status}: {self.reason or 'no order'}"
+        moved = sum(migration.memory for migration in self.migrations)
+        exposed = f", the guarantee does not hold after {len(self.exposed)} of them" if self.exposed else ""
+        return f"{self.status}: {counted(len(self.steps), 'step')}, {readable(moved)} migrated{exposed}"
 
 
 def listed(parts: Sequence[Part], form: str) -> str:

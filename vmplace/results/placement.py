@@ -11,10 +11,11 @@ from attrs import evolve, field, frozen
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
 from vmplace.model.errors import ConflictError, Flaw
+from vmplace.model.text import counted, readable
 from vmplace.model.what_if import waiting
 from vmplace.results.failover import FailoverPlans
 from vmplace.results.migration import MigrationPlan, starting
-from vmplace.results.to_dict import ToDict
+from vmplace.results.result import Result
 from vmplace.results.values import (
     AnyOrder,
     Blocker,
@@ -37,8 +38,8 @@ Value = int | Fraction
 _KEYS = "status guarantee placement failover unprotected violations waiting warnings broken_rules pools scenarios"
 
 
-@frozen(kw_only=True, eq=False)
-class _Placed(ToDict):
+@frozen(kw_only=True, eq=False, repr=False)
+class _Placed(Result):
     """A placement with its failover plans, as columns and as names.
 
     Parameters
@@ -131,7 +132,7 @@ class Failover(Mapping[str, dict[str, str | None]]):
         return repr(dict(self))
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class Report(_Placed):
     """What `check` found of the current placement.
 
@@ -158,8 +159,18 @@ class Report(_Placed):
         parts |= {"objective": None, "migrations": [], "powered": [], "drained": []}
         return parts | {"method": self.method, "stats": self.stats}
 
+    def summary(self) -> str:
+        """The answer in a line."""
+        fates = [scenario.status for scenario in self.scenarios.values()]
+        lost, open_ = fates.count(Status.UNSAFE), fates.count(Status.UNKNOWN)
+        told = [f"{lost} of {counted(len(fates), 'failure')} not survived"] if lost else []
+        told += [f"{open_} of {counted(len(fates), 'failure')} not decided in time"] if open_ else []
+        told += [counted(len(self.violations), "violation")] if self.violations else []
+        told += [f"{counted(len(self.waiting), 'VM')} without a node"] if self.waiting else []
+        return f"{self.status}: {', '.join(told or [f'{len(fates)} of {len(fates)} failures survived'])}"
 
-@frozen(kw_only=True, eq=False)
+
+@frozen(kw_only=True, eq=False, repr=False)
 class Solution(_Placed):
     """What `place` and `repair` found.
 
@@ -226,7 +237,7 @@ class Solution(_Placed):
     def todo(self) -> MigrationPlan:
         """What there is to do, in order: `plan`; where VMs only start, a step for each priority, the highest first."""
         if self.plan is not None or self.node_of is None:
-            return self.plan or MigrationPlan(status=self.status, reason=self.reason)
+            return MigrationPlan(status=self.status, reason=self.reason) if self.plan is None else self.plan
         if self.migrations:
             return MigrationPlan(status=Status.UNKNOWN, reason="none was asked for")
         vms, nodes = self.cluster.vms, self.cluster.nodes.names
@@ -265,3 +276,17 @@ class Solution(_Placed):
     @property
     def _outline(self) -> dict[str, Any] | None:
         return None if self.plan is None else self.plan.outline()
+
+    def summary(self) -> str:
+        """The answer in a line."""
+        if self.node_of is None:
+            return f"{self.status}: {self.reason or 'no placement'}"
+        moved = sum(migration.memory for migration in self.migrations)
+        scores = zip(_all(self.objective_name), _all(self.objective), strict=False)
+        told = [f"{name} {float(value):.1%}" if isinstance(value, Fraction) else f"{name} {value}" for name, value in scores]
+        told = [f"guarantee {self.guarantee}", *told, f"{counted(len(self.migrations), 'migration')} ({readable(moved)})"]
+        return f"{self.status}: {', '.join(told)}"
+
+
+def _all(values: Any) -> tuple[Any, ...]:
+    return values if isinstance(values, tuple) else (values,)

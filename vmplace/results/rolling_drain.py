@@ -9,17 +9,18 @@ from attrs import evolve, field, frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
+from vmplace.model.text import counted, readable
 from vmplace.results.actions import Part
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution
-from vmplace.results.to_dict import ToDict
+from vmplace.results.result import Result
 from vmplace.results.values import Status
 
 __all__ = ["RollingDrain", "back_in_service", "carried_out", "homeward"]
 
 
-@frozen(kw_only=True)
-class RollingDrain(ToDict):
+@frozen(kw_only=True, eq=False, repr=False)
+class RollingDrain(Result):
     """Groups of nodes, to be drained one after the other.
 
     Parameters
@@ -93,6 +94,17 @@ class RollingDrain(ToDict):
             return cluster
         after = back_in_service(cluster, self.groups[-1])
         return carried_out(after, self.returns[-1]) if self.returns else after
+
+    @property
+    def safe(self) -> bool:
+        """Whether every node is in a group, and the guarantee is known to hold while any group is out."""
+        return not self.undrained and self.guarantee is Status.SAFE
+
+    def summary(self) -> str:
+        """The answer in a line."""
+        drained = f"{counted(sum(map(len, self.nodes)), 'node')} in {counted(len(self.groups), 'group')}"
+        left = f", {counted(len(self.undrained), 'node')} in none" if self.undrained else ""
+        return f"{self.status}: {drained}{left}, {readable(self.migrated)} migrated, guarantee {self.guarantee}"
 
 
 def back_in_service(cluster: Cluster, solution: Solution) -> Cluster:
