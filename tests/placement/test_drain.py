@@ -364,3 +364,17 @@ def test_rolling_and_repair_move_cold_too():
     assert vmplace.check(crowded).status is Status.UNSAFE
     solution = vmplace.repair(crowded)
     assert (solution.guarantee, [(m.vm, m.cold) for m in solution.migrations]) == (Status.SAFE, [("e", True)])
+
+
+def test_where_little_more_could_be_protected_only_what_has_to_leave_moves():
+    nodes = [Node(f"n{i}", 1000) for i in range(4)]
+    vms = [VM(f"v{i}-{k}", 10 + (i + k) % 5, f"n{i}") for i in range(4) for k in range(58)]
+    solution = drain(Cluster(nodes, vms), "n1", time_limit=20)
+    assert solution.guarantee is Status.UNSAFE
+    assert {m.vm for m in solution.migrations} == {vm.name for vm in vms if vm.node == "n1"}
+    assert {m.source for m in solution.migrations} == {"n1"}
+    lost = sum(next(vm.memory for vm in vms if vm.name == name) for u in solution.unprotected for name in u.vms)
+    whole = sum(vm.memory for vm in vms)
+    least = whole - 2 * (3000 - whole)
+    assert least <= lost <= least * 1.01
+    assert solution.status is (Status.OPTIMAL if lost == least else Status.FEASIBLE)

@@ -42,3 +42,10 @@ def test_who_is_unprotected_on_the_way_is_named():
     told = [line for line in lines if line.startswith("  after step")]
     assert told[0] == "  after step 1: not restarted if n0, n2 fails: a, b"
     assert len(told) == 3  # of four: the last is told with the placement
+
+
+def test_steps_that_follow_each_other_are_told_as_one():
+    safe, bad = SAFE.steps[0], OPEN.steps[0]
+    steps = tuple(evolve(step, number=number) for number, step in enumerate([safe, bad, bad, bad, safe, bad, safe], 1))
+    (first, *_) = order_lines(evolve(PLAN, steps=steps), Screen(StringIO()))
+    assert first == "In order: 7 steps, safe after every step except 2 to 4, 6"

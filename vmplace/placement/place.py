@@ -2,16 +2,14 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, TypeVar
 
 import numpy as np
 from attrs import evolve, frozen
 
-from vmplace.failover.certify import certify
 from vmplace.failover.outcome import Reason
-from vmplace.failover.regression import Key, LostMemory, added, by_priority, lost_memory
 from vmplace.failover.soft_rules import named_broken_rules
-from vmplace.failover.verdict import ScenarioStatus
 from vmplace.failover.witness import (
     NamedScenarios,
     by_method,
@@ -25,6 +23,7 @@ from vmplace.placement.judged import JudgedPlacement
 from vmplace.placement.migration.plan import planned
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.reasons import conflict_sentence, impossible_sentence, suspended_sentence
+from vmplace.placement.relaxations import relaxations
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
@@ -32,7 +31,7 @@ from vmplace.problem.restrict import apart_from, in_state, without
 from vmplace.results.placement import Solution
 from vmplace.results.values import Conflict, Migration, Status
 from vmplace.search.bounds.lower_bounds import impossible, least
-from vmplace.search.goal import CandidatePlacement, Goal, faulty, priorities
+from vmplace.search.goal import CandidatePlacement, Goal, priorities
 from vmplace.search.infeasibility import PartOracle, conflict_of_bound, conflict_of_search, patience
 from vmplace.search.mip.search import Finding
 from vmplace.search.strategy import Strategy
@@ -44,6 +43,9 @@ T = TypeVar("T")
 
 _FIND_SHARE, _TIES_SHARE, _TIES_SECONDS = 0.9, 0.25, 3.0
 """Of the time, that to find a placement; of what is left then, that to break ties; and what that may take in any case."""
+
+_LEAVING_SHARE, _SLIGHT = 0.5, Fraction(1, 100)
+"""Of the time, for a drain in which only what has to leave moves; and how much less it may protect than the best."""
 
 _SEARCH_SHARE, _ORDER_SECONDS = 0.9, 2.0
 """Of the time, where migrations are to be put in order then; and what that may take in any case."""
@@ -233,8 +235,11 @@ class _Task:
         first = share.strict(explained=False)
         if first.node_of is not None:
             return first
+        done = self._only_leaving(first)
+        if done is not None:
+            return done
         last, undecided = self, None
-        for goal, given_up in self._relaxations():
+        for goal, given_up in relaxations(self.names.problem, self.goal, self.budget, drained=bool(self.drained)):
             if undecided is not None and goal.worst is not last.goal.worst:
                 return undecided  # that no failure gets worse is not given up without a proof
             last = evolve(self, goal=goal)
@@ -252,39 +257,36 @@ class _Task:
             return undecided
         return last._refuted(finding.stats, method) if reason is None else last._refused(reason)
 
+    def _only_leaving(self, strict: Solution) -> Solution | None:
+        """A drain in which nothing else moves than what has to leave, if a bound shows that no other protects much more."""
+        if not self.drained or self.goal.objectives != ("moves",):
+            return None
+        problem, goal = self.names.problem, evolve(self.goal, best_effort=True)
+        leaving = problem.movable & problem.drained[problem.node_of] & (problem.node_of >= 0)
+        names = Names(self.names.cluster, evolve(problem, movable=leaving))
+        if len(priorities(problem)) != 1 or impossible(names.problem, goal) is not None:
+            return None
+        task = evolve(self, names=names, goal=goal, budget=self.budget.share(_LEAVING_SHARE))
+        finding, method = task._find()
+        if finding.best is None:
+            return None
+        lost, least_lost = finding.best.values[0], least(problem, goal, goal.stages(problem)[0])
+        if lost > least_lost * (1 + _SLIGHT):
+            return None
+        proved = strict.status is Status.INFEASIBLE and lost == least_lost
+        found = task._solution(task._settled(finding), method, strict_refuted=proved)
+        if found.held:
+            return found
+        more = (
+            f"to move more could leave {float(lost / least_lost - 1):.1%} less unprotected at most" if lost > least_lost else ""
+        )
+        return evolve(found, suspended=self._suspended(strict), reason="; ".join(filter(None, (more, found.reason))))
+
     def _suspended(self, strict: Solution) -> str:
         """Why the guarantee does not hold, from what came of the search that insisted on it."""
         reason = impossible(self.names.problem, self.goal) if strict.status is Status.INFEASIBLE else None
         sentence = suspended_sentence(strict.status, reason, self.names, self.drained)
         return f"{sentence}; drained all the same; --strict refuses" if self.drained else sentence
-
-    def _relaxations(self) -> list[tuple[Goal, list[str]]]:
-        """What a best effort gives up, in order: protection; then headroom; then that no scenario gets worse; then both."""
-        least_effort = evolve(self.goal, best_effort=True)
-        goals: list[tuple[Goal, list[str]]] = [(least_effort, [])]
-        # What nodes that are taken away leave unprotected has no measure in what they protect now.
-        now = None if self.drained else self._losses_now()
-        if now is not None:
-            worse = "not every VM can be placed without making some failure worse than it is now"
-            goals = [(evolve(least_effort, worst=now), []), (least_effort, [worse])]
-        if np.any(self.names.problem.limit < self.names.problem.usable):
-            crowded = "the headroom is not kept everywhere: no placement of every VM within it was found"
-            goals = [pair for goal, lost in goals for pair in ((goal, lost), (evolve(goal, headroom=False), [*lost, crowded]))]
-        return goals
-
-    def _losses_now(self) -> dict[Key, LostMemory] | None:
-        """What each failure would leave unprotected as things stand, waiting VMs among it; None unless the cluster is unsafe."""
-        problem = self.names.problem
-        verdict = certify(problem, problem.node_of, budget=self.budget)
-        scenarios, lost = verdict.state.scenarios, lost_memory(verdict)
-        down = problem.protected & (problem.node_of < 0)
-        waiting = {pool: by_priority(problem, np.flatnonzero(down & (problem.vm_pool == pool))) for pool in problem.pools}
-        anything = dict.fromkeys(priorities(problem), int(problem.memory.sum()))
-        found = {
-            scenarios.key(number): anything if fate == ScenarioStatus.UNKNOWN else added(lost.get(number, {}), waiting[pool])
-            for number, (fate, pool) in enumerate(zip(verdict.fate.tolist(), scenarios.pool.tolist(), strict=True))
-        }
-        return found if any(found.values()) or faulty(problem) else None
 
     @property
     def _strategy(self) -> Strategy:

@@ -140,13 +140,24 @@ def order_lines(plan: MigrationPlan, screen: Screen) -> Iterator[str]:
 
 def _holds(plan: MigrationPlan, screen: Screen) -> str:
     """After which steps the guarantee holds."""
-    exposed = [str(number) for number in plan.exposed]
+    exposed = _runs(plan.exposed)
     if all(step.guarantee is None for step in plan.steps):
         return "; no guarantee is asked for (failures: 0)"
     if not exposed:
         return ", safe after every step"
-    if len(exposed) < len(plan.steps):
+    if len(plan.exposed) < len(plan.steps):
         return f", safe after every step except {screen.few(exposed)}"
     unsafe = all(step.guarantee is Status.UNSAFE for step in plan.steps)
     holds = "does not hold" if unsafe else "is not known to hold"
-    return f". The guarantee {holds} after {'any of them' if len(exposed) > 1 else 'it'}"
+    return f". The guarantee {holds} after {'any of them' if len(plan.exposed) > 1 else 'it'}"
+
+
+def _runs(numbers: Sequence[int]) -> list[str]:
+    """Numbers in words, those that follow each other as one: ``4 to 75``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return [" to ".join(map(str, run)) for run in runs]

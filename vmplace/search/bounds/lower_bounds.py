@@ -11,7 +11,7 @@ from vmplace.problem.problem import Problem
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.sizes import SizeCounts, evenly
 from vmplace.search.bounds.slots import least_moved, least_peak
-from vmplace.search.goal import Goal, Stage
+from vmplace.search.goal import Goal, Stage, priorities
 
 __all__ = ["impossible", "least"]
 
@@ -21,6 +21,8 @@ _MOST_SIZES = 64
 def least(problem: Problem, goal: Goal, stage: Stage) -> int | Fraction:
     """A lower bound on one stage of a goal, whatever the other stages are."""
     name, _ = stage
+    if name == "lost":
+        return _least_lost(problem)
     survives = problem.failures > 0 and not goal.best_effort
     if name == "balance":
         return least_peak(problem, _mean_peak(problem)) if survives else _mean_peak(problem)
@@ -32,6 +34,23 @@ def least(problem: Problem, goal: Goal, stage: Stage) -> int | Fraction:
     if name == "rules":
         return _least_cost(problem, goal)
     return 0
+
+
+def _least_lost(problem: Problem) -> int:
+    """The memory that all single failures together leave without a restart at least, where all VMs have one priority.
+
+    A failure of f leaves no less than the load of f minus what is free elsewhere. Summed over n nodes, that is the whole load
+    minus n - 1 times all that is free, wherever VMs are.
+    """
+    single = problem.failures == 1 and problem.guarantee.scope == "node" and problem.plain
+    if not single or problem.maintenance.any() or len(priorities(problem)) != 1:
+        return 0
+    lost = 0
+    for pool in problem.pools:
+        mine, open_ = problem.vm_pool == pool, problem.online & (problem.pool == pool)
+        free = int(problem.usable[open_].sum()) - int(problem.memory[mine & ~problem.evictable].sum())
+        lost += max(0, int(problem.memory[mine & problem.protected].sum()) - (int(open_.sum()) - 1) * free)
+    return lost
 
 
 def impossible(problem: Problem, goal: Goal) -> Reason | None:
