@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vmplace
+from tests.support.brute import World
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node
 from vmplace.cli import main
 from vmplace.failover.outlook import AnyOrderOutlook
+from vmplace.formats.structure import from_document
 from vmplace.testing import clusters
 
 CASES = Path(__file__).parent / "guarantee"
@@ -255,7 +257,7 @@ def test_what_is_said_beside_is_what_a_check_of_any_order_says(cluster):
 # One domain and one more node; some VMs only
 
 
-def test_a_site_and_one_more_node_at_once(capsys):
+def test_a_site_and_one_more_node_at_once(tmp_path, capsys):
     file = str(CASES / "site-and-node.json")
     assert main(["check", file]) == 1
     assert "failures of 1 failure domain and 1 further node are not survived" in capsys.readouterr().out
@@ -265,6 +267,9 @@ def test_a_site_and_one_more_node_at_once(capsys):
     found = vmplace.check(six)
     assert (found.status, len(found.scenarios)) == ("safe", 10)
     assert vmplace.audit(six, found.placement, found.failover) == []
+    assert main(["check", file, "--json"]) == 1
+    (tmp_path / "r.json").write_text(capsys.readouterr().out)
+    assert main(["audit", file, str(tmp_path / "r.json")]) == 0
     assert main(["tolerance", file, "--scope", "domain"]) == 0  # the number of failures in the document does not matter
 
 
@@ -307,3 +312,135 @@ def test_only_the_vms_that_are_named_are_protected(vms, tmp_path):
 def test_a_vm_that_is_named_and_not_there_is_warned_about():
     assert vmplace.check(five(vms=["a", "ghost"])).warnings == ("guarantee.vms: no VM is called 'ghost'",)
     assert vmplace.check(five(vms={"tag": "none"})).warnings == ("guarantee.vms: no VM has the tag 'none'",)
+
+
+# Several guarantees
+
+
+def per_vm():
+    """Two VMs that are to survive two failures, and all that are to survive one."""
+    cluster = vmplace.load(CASES / "per-vm-failures.json")
+    tagged = [evolve(vm, tags=["hana"]) if vm.name.startswith("hana") else vm for vm in cluster.vms]
+    return evolve(cluster, vms=tagged, guarantee=[Guarantee(), Guarantee(failures=2, vms={"tag": "hana"})])
+
+
+def test_all_of_several_guarantees_hold(tmp_path, capsys):
+    asked = per_vm()
+    found = vmplace.check(asked)
+    assert (found.status, [part.status.value for part in found.guarantees]) == ("safe", ["safe", "safe"])
+    assert next(key for key in found.scenarios if key.startswith("2++")) == "2++k0+k1"
+    assert set(found.failover["2++k0+k1"]) == {"hana0", "hana1"}
+    assert vmplace.audit(asked, found.placement, found.failover) == []
+    path, result = tmp_path / "c.json", tmp_path / "r.json"
+    vmplace.dump(asked, path)
+    assert vmplace.load(path) == asked
+    assert main(["check", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "SAFE: 2 of 2 guarantees hold",
+        "guarantee 1: SAFE: any single node can fail and every VM restarts (planned restarts)",
+        "guarantee 2: SAFE: any 2 nodes can fail at once and every VM that the guarantee names restarts (planned restarts)",
+    ]
+    assert main(["check", str(path), "--json"]) == 0
+    result.write_text(capsys.readouterr().out)
+    assert json.loads(result.read_text())["guarantees"] == [{"status": "safe", "pools": {"default": "safe"}}] * 2
+    assert main(["audit", str(path), str(result)]) == 0
+
+
+def test_one_of_several_that_does_not_hold_is_told_with_its_number(tmp_path, capsys):
+    asked = vmplace.what_if(per_vm(), guarantee=[Guarantee(), Guarantee(failures=2)])
+    found = vmplace.check(asked)
+    assert (found.status, [part.status.value for part in found.guarantees]) == ("unsafe", ["safe", "unsafe"])
+    assert {loss.scenario[:3] for loss in found.unprotected} == {"2++"}
+    lost = vmplace.audit(asked, found.placement, found.failover)
+    assert {(v.kind, v.subject[:3], v.message[:13]) for v in lost} == {("unprotected", "2++", "guarantee 2: ")}
+    path, result = tmp_path / "c.json", tmp_path / "r.json"
+    vmplace.dump(asked, path)
+    assert main(["check", str(path)]) == 1
+    assert capsys.readouterr().out.startswith("UNSAFE: 1 of 2 guarantees hold")
+    assert main(["check", str(path), "--guarantee", "1"]) == 0
+    assert main(["check", str(path), "--guarantee", "3"]) == 2
+    assert main(["check", str(path), "--failures", "1"]) == 0  # in each
+    capsys.readouterr()
+    assert main(["check", str(path), "--json"]) == 1
+    result.write_text(capsys.readouterr().out)
+    assert main(["audit", str(path), str(result)]) == 0  # what it says is right
+    told = json.loads(result.read_text())
+    told["guarantees"][1] = told["guarantees"][0]
+    result.write_text(json.dumps(told | {"status": "safe", "guarantee": "safe", "pools": {"default": "safe"}}))
+    assert main(["audit", str(path), str(result)]) == 1
+    assert "guarantee 2: " in capsys.readouterr().out
+
+
+def test_what_takes_one_guarantee_says_so(tmp_path, capsys):
+    path = str(tmp_path / "c.json")
+    vmplace.dump(per_vm(), path)
+    for command in (
+        ["place"],
+        ["repair"],
+        ["drain", "k3"],
+        ["headroom", "1GiB"],
+        ["explain"],
+        ["admit", "--name", "z", "--memory", "1GiB"],
+    ):
+        assert main([command[0], path, *command[1:]]) == 2
+        assert "guarantee: 2 guarantees: check and audit take a list; choose one here" in capsys.readouterr().err
+        assert main([command[0], path, *command[1:], "--guarantee", "1"]) in (0, 1, 4)
+        capsys.readouterr()
+
+
+def test_a_list_of_guarantees_is_checked_one_by_one():
+    for wrong in ([], [Guarantee(), "planned"]):
+        with pytest.raises(InputError, match=r"^guarantee"):
+            Cluster([Node("n", 8)], guarantee=wrong)
+    assert Cluster([Node("n", 8)], guarantee=[Guarantee(failures=2)]) == Cluster([Node("n", 8)], guarantee=Guarantee(failures=2))
+    with pytest.raises(InputError) as refused:
+        from_document({"nodes": [], "vms": [], "guarantee": [{"failures": 1}, {"failure": 2, "scope": "x"}]})
+    assert [flaw.place for flaw in refused.value.flaws] == ["guarantee[1].scope", "guarantee[1]"] or all(
+        flaw.place.startswith("guarantee[1]") for flaw in refused.value.flaws
+    )
+
+
+one = clusters(
+    max_nodes=4, max_vms=5, placed="all", failures=(0, 1, 1, 2), domains=True, evictable=True, mixed=True, quorums=True
+)
+DIFFERENT = (
+    Guarantee(),
+    Guarantee(failures=2),
+    Guarantee(scope="domain", quorum=2),
+    Guarantee(restart="any-order", vms=["v0", "v1"]),
+    Guarantee(policy="fewest-vms"),
+    Guarantee(failures={"domain": 1, "node": 1}, vms=["v0"]),
+)
+
+
+def alone(cluster, asked):
+    """What the oracle says of one guarantee."""
+    named = None if asked.vms is None else set(asked.vms)
+    vms = [vm if named is None else evolve(vm, protected=vm.protected and vm.name in named) for vm in cluster.vms]
+    return World(evolve(cluster, vms=vms, guarantee=evolve(asked, vms=None), further=()))
+
+
+@settings(max_examples=40, deadline=None)
+@given(one, st.lists(st.sampled_from(DIFFERENT), min_size=1, max_size=2))
+def test_a_list_is_what_the_oracle_says_of_each(cluster, more):
+    try:
+        asked = evolve(cluster, guarantee=[cluster.guarantee, *more])
+    except InputError:  # of names that do not tell domains and nodes apart
+        return
+    found, worlds = vmplace.check(asked), [alone(asked, each) for each in asked.guarantees]
+    assert found.status == ("safe" if all(world.verdict().status == "safe" for world in worlds) else "unsafe")
+    expected = {
+        (f"{number}++" if number > 1 else "") + key: "safe" if world.survivable(world.now, key) else "unsafe"
+        for number, world in enumerate(worlds, 1)
+        for key in world.scenarios(world.now)
+    }
+    assert {key: scenario.status.value for key, scenario in found.scenarios.items()} == expected
+    assert list(found.failover) == list(expected)
+    for number, world in enumerate(worlds, 1):
+        for key in world.scenarios(world.now):
+            if world.planned:
+                assert world.plan_holds(world.now, key, found.failover[(f"{number}++" if number > 1 else "") + key])
+    wrong = {
+        v.subject for v in vmplace.audit(asked, found.placement or {}, found.failover) if v.kind in ("failover", "unprotected")
+    }
+    assert wrong == {key for key, status in expected.items() if status == "unsafe"}

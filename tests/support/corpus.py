@@ -390,7 +390,10 @@ _RULES: Mapping[str, Broken] = {
 }
 
 _GUARANTEE: Mapping[str, Broken] = {
-    "guarantee-list": _json("guarantee", to=["n+1"], says="['n+1'] is not a mapping"),
+    "guarantee-list": _json("guarantee", to=["n+1"], place="guarantee[0]", says="'n+1' is not a mapping"),
+    "guarantee-list-empty": _json("guarantee", to=[], says="[] asks for nothing: write one guarantee at least"),
+    "guarantee-failures-kinds": _json("guarantee", "failures", to={"rack": 1}, says="{'rack': 1} is not a number of failures"),
+    "guarantee-quorum": _json("guarantee", "quorum", to=0, says="0 is below 1"),
     "guarantee-null": _json("guarantee", to=None, says="None is not a mapping"),
     "guarantee-misspelt-key": _json("guarantee", "head_room", to=0.1, place="guarantee", says="did you mean 'headroom'?"),
     "guarantee-failures-negative": _json("guarantee", "failures", to=-1, says="-1 is below 0"),

@@ -3,7 +3,9 @@
 Whole numbers only, no solver, and no code shared with the search but the cluster as columns.
 """
 
-from attrs import frozen
+from collections.abc import Iterator, Mapping
+
+from attrs import evolve, frozen
 
 from vmplace.auditor.any_order import check_any_order
 from vmplace.auditor.case import Case, Names, Placement
@@ -18,6 +20,7 @@ from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.auditor.sequential import check_sequence
 from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
+from vmplace.model.errors import Flaw, InputError
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.kinds import name_list, optional
 from vmplace.results.values import Violation
@@ -49,6 +52,8 @@ def audit(
         If an array has the wrong shape or type, or an index that is no node; or if a node without a domain is called like
         one where domains fail. Unknown names are violations.
     """
+    if cluster.further:
+        return list(_audit_each(cluster, placement, failover, powered, drained))
     audited = Audited.of(cluster, placement, failover, powered, drained)
     audited.check_promise()
     return audited.case.found
@@ -88,6 +93,32 @@ class Audited:
             check_sequence(self.failures)
         elif not _planned(asked):
             check_any_order(self.failures)
+
+
+def _audit_each(
+    cluster: Cluster, placement: Placement, failover: Failover | None, powered: Names | None, drained: Names
+) -> Iterator[Violation]:
+    """What each of several guarantees finds, with its number; what is wrong in normal running is told once."""
+    if failover is not None and not isinstance(failover, Mapping):
+        raise InputError([Flaw("failover", "one node a VM does not tell the plans of several guarantees: give them by scenario")])
+    seen, kept = set[Violation](), None if powered is None else list(powered)
+    for number, asked in enumerate(cluster.guarantees, 1):
+        plans = None if failover is None else _plans_of(number, len(cluster.guarantees), failover)
+        for found in audit(evolve(cluster, guarantee=asked, further=()), placement, plans, powered=kept, drained=list(drained)):
+            failure = found.kind in ("failover", "unprotected", "unverified")
+            subject = f"{number}++{found.subject}" if failure and number > 1 else found.subject
+            told = Violation(found.kind, subject, f"guarantee {number}: {found.message}" if failure else found.message)
+            if told not in seen:
+                seen.add(told)
+                yield told
+
+
+def _plans_of(number: int, count: int, failover: Mapping[str, Mapping[str, str | None]]) -> dict[str, Mapping[str, str | None]]:
+    """The plans of one of several guarantees: the second one's keys begin with ``2++``; the first has those of no other."""
+    others = {f"{other}++" for other in range(2, count + 1)}
+    if number > 1:
+        return {key.removeprefix(f"{number}++"): plan for key, plan in failover.items() if key.startswith(f"{number}++")}
+    return {key: plan for key, plan in failover.items() if not key.startswith(tuple(others))}
 
 
 def audit_plans(

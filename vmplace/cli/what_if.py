@@ -86,10 +86,13 @@ _GUARANTEE: dict[str, tuple[str, dict[str, Any]]] = {
 """What replaces each key of the guarantee: the help and the kind of option."""
 
 guarantee_options = combined(
+    click.option(
+        "--guarantee", "asked_one", type=click.IntRange(min=1), metavar="N", help="Which one, if FILE has a list of guarantees."
+    ),
     *(
         click.option(f"--{key}", f"asked_{key}", help=f"{text} [replaces the document's]", **kind)
         for key, (text, kind) in _GUARANTEE.items()
-    )
+    ),
 )
 
 _cluster_options = combined(
@@ -106,10 +109,11 @@ def load_changed(path: str, options: dict[str, Any]) -> "Cluster":
     """The cluster in a file with the what-if options applied; they are removed from `options`."""
     changes = {name: options.pop(name, ()) for name in _OPTIONS}
     asked = {key: options.pop(f"asked_{key}", None) for key in _GUARANTEE}
+    one = options.pop("asked_one", None)
     guarantee = {key: None if value == _NONE else value for key, value in asked.items() if value is not None}
     cluster = load(path)
     try:
-        return _changed(cluster, **changes, guarantee=guarantee or None)
+        return _changed(_chosen(cluster, one), **changes, guarantee=guarantee or None)
     except InputError as error:
         shown = "stdin" if path == "-" else path
         lines = (
@@ -117,6 +121,15 @@ def load_changed(path: str, options: dict[str, Any]) -> "Cluster":
             for flaw in error.flaws
         )
         raise RefusedError(*lines) from None
+
+
+def _chosen(cluster: "Cluster", one: int | None) -> "Cluster":
+    """The cluster under one of its guarantees."""
+    if one is None:
+        return cluster
+    if one > len(cluster.guarantees):
+        raise RefusedError(f"--guarantee: {one} is too many: write a number from 1 to {len(cluster.guarantees)}")
+    return what_if(cluster, guarantee=cluster.guarantees[one - 1])
 
 
 def _changed(cluster: "Cluster", add_nodes: Any, add_vms: Any, resize_vms: Any, start: Any, **others: Any) -> "Cluster":

@@ -9,6 +9,7 @@ from attrs import evolve
 
 from vmplace.auditor.audit import audit_running
 from vmplace.failover.certify import certify
+from vmplace.failover.joint import joined
 from vmplace.failover.outlook import any_order_outlook
 from vmplace.failover.platforms import compare as compared
 from vmplace.failover.soft_rules import named_broken_rules
@@ -77,25 +78,32 @@ def check(
     """
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         budget.patience = [math.inf if thorough else _REFINING]
-        problem = compile_problem(cluster)
-        names = Names(cluster, problem)
-        report, verdict = verdict_now(names, budget)
+        parts = cluster.one_by_one()
+        found = [_checked(part, budget.share(1 / (len(parts) - done)), compare=compare) for done, part in enumerate(parts)]
+        return found[0] if len(found) == 1 else joined(cluster, found)
 
-        def judged(guarantee: Guarantee, part: float) -> tuple[Report, Verdict]:
-            if guarantee == problem.guarantee:
-                return report, verdict
-            # One story is enough of what may happen in any order.
-            other, losses = Names(cluster, evolve(problem, guarantee=guarantee)), guarantee.restart == "planned"
-            return verdict_now(other, budget.share(part), losses=losses)
 
-        return evolve(
-            report,
-            warnings=(*report.warnings, *soft_warnings(names, verdict)),
-            broken_rules=named_broken_rules(names, problem.node_of),
-            outlook=any_order_outlook(names, verdict, budget) if report.status is Status.SAFE else None,
-            comparison=compared(problem, list(report.pools), judged) if compare else (),
-            stats={"seconds": round(budget.elapsed, 3), "scenarios": by_method(verdict)},
-        )
+def _checked(cluster: Cluster, budget: Budget, *, compare: bool) -> Report:
+    """The report on one guarantee."""
+    problem = compile_problem(cluster)
+    names = Names(cluster, problem)
+    report, verdict = verdict_now(names, budget)
+
+    def judged(guarantee: Guarantee, part: float) -> tuple[Report, Verdict]:
+        if guarantee == problem.guarantee:
+            return report, verdict
+        # One story is enough of what may happen in any order.
+        other, losses = Names(cluster, evolve(problem, guarantee=guarantee)), guarantee.restart == "planned"
+        return verdict_now(other, budget.share(part), losses=losses)
+
+    return evolve(
+        report,
+        warnings=(*report.warnings, *soft_warnings(names, verdict)),
+        broken_rules=named_broken_rules(names, problem.node_of),
+        outlook=any_order_outlook(names, verdict, budget) if report.status is Status.SAFE else None,
+        comparison=compared(problem, list(report.pools), judged) if compare else (),
+        stats={"seconds": round(budget.elapsed, 3), "scenarios": by_method(verdict)},
+    )
 
 
 def verdict_now(names: Names, budget: Budget, *, losses: bool = True) -> tuple[Report, Verdict]:

@@ -97,9 +97,17 @@ def _parse_list(value: object) -> Sequence[Any]:
     return value
 
 
-def _parse_guarantee(value: object) -> Guarantee:
+def _parse_guarantee(value: object) -> Any:
     if isinstance(value, Guarantee):
         return value  # the default
+    if isinstance(value, list | tuple):
+        if not value:
+            raise ValueError("[] asks for nothing: write one guarantee at least, or leave the key out")
+        read = [_read(Guarantee, one) for one in value]
+        wrong = [flaw for index, (_, own, _) in enumerate(read) for flaw in within(f"[{index}]", own)]
+        if wrong:
+            raise InputError(wrong)
+        return [one for one, _, _ in read]
     guarantee, flaws, _ = _read(Guarantee, value)
     if guarantee is None:
         raise InputError(flaws)

@@ -50,13 +50,19 @@ def document_parts(cluster: Cluster) -> dict[str, Any]:
         "nodes": _nodes(cluster.nodes, flaws),
         "vms": _entries(cluster.vms, ("name", "memory", "node", "running")) if cluster.vms else [],
         "rules": list(map(_rule, cluster.rules)),
-        "guarantee": _careful("guarantee", _guarantee, cluster.guarantee, flaws),
+        "guarantee": _guarantees(cluster, flaws),
         "overcommit": _careful("overcommit", _ratios, cluster.overcommit, flaws),
         "soft_resources": list(cluster.soft_resources),
     }
     if flaws:
         raise InputError(flaws)
     return {"format": 1, **{key: part for key, part in parts.items() if part or key in ("nodes", "vms")}}
+
+
+def _guarantees(cluster: Cluster, flaws: list[Flaw]) -> dict[str, Any] | list[dict[str, Any]]:
+    if not cluster.further:
+        return _careful("guarantee", _guarantee, cluster.guarantee, flaws)
+    return [_careful(f"guarantee[{i}]", _guarantee, asked, flaws) for i, asked in enumerate(cluster.guarantees)]
 
 
 def _nodes(nodes: NodeColumns, flaws: list[Flaw]) -> list[dict[str, Any]]:

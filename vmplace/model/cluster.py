@@ -35,12 +35,21 @@ def _parse_rules(value: Iterable[Rule]) -> tuple[Rule, ...]:
     return rules
 
 
-def _parse_guarantee(value: Guarantee) -> Guarantee:
-    guarantee: Guarantee = _GUARANTEE(value)
-    return guarantee
+def _parse_guarantee(value: Guarantee | Sequence[Guarantee]) -> Any:
+    if not isinstance(value, list | tuple):
+        return _GUARANTEE(value)
+    if not value:
+        raise ValueError("[] asks for nothing: give one guarantee at least, or leave the key out")
+    return _GUARANTEES(value)
+
+
+def _parse_further(value: Iterable[Guarantee]) -> tuple[Guarantee, ...]:
+    further: tuple[Guarantee, ...] = _GUARANTEES(value)
+    return further
 
 
 _RULES, _GUARANTEE = each(Rule, "rule"), of_type(Guarantee, "a Guarantee", "give one")
+_GUARANTEES = each(Guarantee, "Guarantee")
 
 
 @frozen(field_transformer=name_places)
@@ -54,7 +63,9 @@ class Cluster:
     rules
         What binds VMs to nodes and to each other.
     guarantee
-        What must be survivable.
+        What must be survivable; or a list of guarantees, all of which must hold: this is then the first of them.
+    further
+        The others of such a list.
     overcommit
         Ratio per further resource.
     soft_resources
@@ -76,12 +87,16 @@ class Cluster:
     guarantee: Guarantee = field(factory=Guarantee, converter=_parse_guarantee)
     overcommit: Mapping[str, Fraction] = field(factory=dict, converter=parse_ratios, hash=False, kw_only=True)
     soft_resources: tuple[str, ...] = field(default=(), converter=parse_names, kw_only=True)
+    further: tuple[Guarantee, ...] = field(default=(), converter=_parse_further, kw_only=True)
     date: str | None = field(default=None, converter=parse_date, kw_only=True)
     meta: Mapping[str, Any] = field(factory=dict, converter=parse_meta, hash=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
+        if isinstance(self.guarantee, tuple):
+            object.__setattr__(self, "further", self.guarantee[1:])
+            object.__setattr__(self, "guarantee", self.guarantee[0])
         flaws = broken_references(self.nodes, self.vms, list(enumerate(self.rules)))
-        if self.guarantee.scope == "domain" or self.guarantee.domains:
+        if any(asked.scope == "domain" or asked.domains for asked in self.guarantees):
             flaws += ambiguous_domains(self.nodes)
         if flaws:
             raise InputError(flaws)
@@ -108,6 +123,15 @@ class Cluster:
     @cached_property
     def _vm_index(self) -> Mapping[str, int]:
         return {name: index for index, name in enumerate(self.vms.names)}
+
+    @property
+    def guarantees(self) -> tuple[Guarantee, ...]:
+        """All guarantees that must hold."""
+        return (self.guarantee, *self.further)
+
+    def one_by_one(self) -> "list[Cluster]":
+        """The same under each of its guarantees alone."""
+        return [evolve(self, guarantee=asked, further=()) for asked in self.guarantees] if self.further else [self]
 
     @property
     def pools(self) -> tuple[str, ...]:

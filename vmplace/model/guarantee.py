@@ -25,7 +25,7 @@ from vmplace.model.entities import Described, Members, parse_members
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 
-__all__ = ["Guarantee", "amended"]
+__all__ = ["Guarantee", "amended", "scenario_key"]
 
 
 def _parse_failures(value: object) -> Any:
@@ -102,6 +102,14 @@ class Guarantee(Described):
     def quorum_of(self, nodes: int) -> int:
         """How many of a pool's nodes must be up, of so many in the document; 0 where any number will do."""
         return nodes // 2 + 1 if self.quorum == MAJORITY else int(self.quorum or 0)
+
+
+def scenario_key(number: int, key: str) -> str:
+    """The key of a scenario of the guarantee of an index: those of the first as ever, ``2++n1+n2`` of the second.
+
+    No name is empty or holds a "+", so that no two scenarios share a key.
+    """
+    return key if number == 0 else f"{number + 1}++{key}"
 
 
 def amended(asked: Guarantee, changes: "Guarantee | Mapping[str, Any]") -> Guarantee:

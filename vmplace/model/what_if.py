@@ -55,7 +55,7 @@ def what_if(
     remove_vms: Iterable[str] = (),
     resize_vms: Mapping[str, int | str] | None = None,
     start: Iterable[str] | Literal["all"] = (),
-    guarantee: Guarantee | Mapping[str, Any] | None = None,
+    guarantee: Guarantee | Sequence[Guarantee] | Mapping[str, Any] | None = None,
 ) -> Cluster:
     """The cluster as it would be: removals come first, then VMs are resized or started, then come the new ones, last in order.
 
@@ -77,8 +77,8 @@ def what_if(
         Names of stopped VMs that are to be started, or ``"all"``: they wait for a node, as `place` may choose another than the
         one they were stopped on.
     guarantee
-        Another guarantee; or the keys of it that change, ``{"failures": 2}``. A new `restart` ends a policy, unless one is given
-        with it.
+        Another guarantee, or list of them; or the keys that change in each, ``{"failures": 2}``. A new `restart` ends a policy,
+        unless one is given with it.
 
     Raises
     ------
@@ -98,7 +98,11 @@ def what_if(
     if flaws:
         raise error_of(flaws)
     changed = change.made() if change.any() else cluster
-    return changed if guarantee is None else evolve(changed, guarantee=amended(changed.guarantee, guarantee))
+    if guarantee is None:
+        return changed
+    if isinstance(guarantee, Mapping):
+        return evolve(changed, guarantee=[amended(asked, guarantee) for asked in changed.guarantees], further=())
+    return evolve(changed, guarantee=guarantee, further=())
 
 
 def _to_start(cluster: Cluster, start: Iterable[str] | Literal["all"]) -> frozenset[str]:

@@ -10,6 +10,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, NodeColumns, VMColumns
 from vmplace.model.converters import FEWEST_VMS
 from vmplace.model.entities import Apart, NotOn, OnlyOn
+from vmplace.model.errors import Flaw, InputError
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.references import resolve
 from vmplace.problem.problem import Problem, less_share, normal_limit
@@ -30,6 +31,9 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
     drained
         Nodes to be emptied, shape (n_nodes,): their VMs are there now, but may not stay; nothing else is there for anyone.
     """
+    if cluster.further:
+        told = f"{len(cluster.guarantees)} guarantees: check and audit take a list; choose one here, with --guarantee or what_if"
+        raise InputError([Flaw("guarantee", told)])
     nodes, vms = cluster.nodes, cluster.vms
     online, offline = nodes.state.are("online"), nodes.state.are("offline")
     out = np.zeros(len(nodes), dtype=bool) if drained is None else drained

@@ -40,6 +40,12 @@ def node_report(found: Report, screen: Screen) -> RenderableType:
 
 def report(found: Report, screen: Screen) -> RenderableType:
     """The verdict and its reasons, and the comparison with other policies if asked for."""
+    if found.guarantees:
+        each = (
+            Text(f"guarantee {number}: ").append(_verdict(part, screen)).append(_meant(part))
+            for number, part in enumerate(found.guarantees, 1)
+        )
+        return Group(_of_all(found), *each, *_grounds(found, screen))
     first = _verdict(found, screen).append(_meant(found))
     return Group(first, *_outlook(found, screen), *_grounds(found, screen), *_compared(found, screen))
 
@@ -120,6 +126,13 @@ def _manner(found: Report | Solution) -> str:
     if asked.policy is not None:
         return f", as the platform chooses nodes ({asked.policy}, {asked.order or 'as-listed'})"
     return ", in any order and on any node with room" if asked.restart == "any-order" else ""
+
+
+def _of_all(found: Report) -> Text:
+    """The verdict on several guarantees."""
+    kept = sum(part.guarantee is Status.SAFE for part in found.guarantees)
+    line = Text.assemble((found.guarantee.value.upper(), STYLE[found.guarantee]), ": ")
+    return line.append(f"{kept} of {len(found.guarantees)} guarantees hold")
 
 
 def _meant(found: Report) -> str:

@@ -33,7 +33,7 @@ class FailoverPlans(Mapping[str, dict[str, str | None]]):
     scenario: IntArray
     vm: IntArray
     node: IntArray
-    single: "Callable[[int], FailoverPlans] | None" = None
+    single: Callable[[int], Mapping[str, dict[str, str | None]]] | None = None
 
     @cached_property
     def column(self) -> IntArray:

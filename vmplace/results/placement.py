@@ -138,8 +138,10 @@ class Report(_Placed):
 
     `status` is ``safe``, ``unsafe`` or ``unknown``; `guarantee` is the same. `placement` is the cluster's own.
     `comparison` is what the policies of other platforms say of it, where ``compare=True`` asked for it.
+    `guarantees` are the reports on each of several guarantees. The keys of the second one's scenarios are like ``2++n1+n2``.
     """
 
+    guarantees: "tuple[Report, ...]" = field(default=(), repr=False)
     comparison: tuple[Comparison, ...] = ()
     outlook: Callable[[], AnyOrder] | None = field(default=None, repr=False)
 
@@ -154,6 +156,11 @@ class Report(_Placed):
     def parts(self) -> dict[str, Any]:
         parts = super().parts()
         parts["any_order"] = None if self.any_order is None else self.any_order.parts()
+        if self.guarantees:
+            pools = [{pool: status.value for pool, status in report.pools.items()} for report in self.guarantees]
+            parts["guarantees"] = [
+                {"status": report.status.value, "pools": own} for report, own in zip(self.guarantees, pools, strict=True)
+            ]
         if self.comparison:
             parts["comparison"] = [row.parts() for row in self.comparison]
         parts |= {"objective": None, "migrations": [], "powered": [], "drained": []}

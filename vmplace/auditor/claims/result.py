@@ -1,7 +1,9 @@
 """The audit of a saved result: which command it is of, and all of its claims re-checked without the search."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from attrs import evolve
 
 from vmplace.auditor.claims.admission import check_admission
 from vmplace.auditor.claims.capacity import check_headroom, check_headroom_table, check_size
@@ -14,7 +16,7 @@ from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 from vmplace.results.audit import Audit
 from vmplace.results.to_dict import ToDict
-from vmplace.results.values import Status
+from vmplace.results.values import Status, Violation
 
 __all__ = ["audit_result"]
 
@@ -42,6 +44,8 @@ def audit_result(cluster: Cluster, result: Mapping[str, Any] | ToDict) -> Audit:
     members = result.to_dict() if isinstance(result, ToDict) else result
     if not isinstance(members, Mapping):
         raise InputError([Flaw("", f"{short(members)} is not a mapping")])
+    if cluster.further:
+        return _audit_each(cluster, members)
     claims, kind = Claims(members), _kind_of(members)
     if kind == "headroom table":
         check_headroom_table(claims)
@@ -60,6 +64,57 @@ def audit_result(cluster: Cluster, result: Mapping[str, Any] | ToDict) -> Audit:
         violations=tuple(dict.fromkeys(claims.found)),
         warnings=tuple(claims.warnings),
     )
+
+
+def _audit_each(cluster: Cluster, members: Mapping[str, Any]) -> Audit:
+    """The audit of a report on several guarantees: what it says of each, and that it says the worst of them."""
+    claims, said = Claims(members), members.get("guarantees")
+    if not isinstance(said, list) or len(said) != len(cluster.guarantees) or not all(isinstance(one, Mapping) for one in said):
+        raise InputError([Flaw("guarantees", f"{short(said)} is not a verdict on each of {len(cluster.guarantees)} guarantees")])
+    one_by_one = [evolve(cluster, guarantee=asked, further=()) for asked in cluster.guarantees]
+    parts = [audit_result(one, _part(members, i, said[i])) for i, one in enumerate(one_by_one)]
+    worst = _worst(part.says for part in parts)
+    for key in ("status", "guarantee"):
+        claims.expect(key, claims.read(key, Status), worst)
+    pools = {pool: _worst(one["pools"].get(pool) for one in said) for pool in said[0]["pools"]}
+    claims.expect("pools", dict(claims.read("pools", dict[str, Status], {})), pools)
+    found = [
+        Violation(v.kind, v.subject, f"guarantee {i}: {v.message}") for i, part in enumerate(parts, 1) for v in part.violations
+    ]
+    statuses = [part.status for part in parts] + [Status.REFUTED for _ in claims.found]
+    return evolve(
+        parts[0],
+        status=next((status for status in (Status.REFUTED, Status.UNKNOWN) if status in statuses), Status.CONFIRMED),
+        says=claims.read("status", Status),
+        guarantee=claims.read("guarantee", Status),
+        checked=tuple(dict.fromkeys([*claims.checked, *(claim for part in parts for claim in part.checked)])),
+        unchecked=tuple(dict.fromkeys([*claims.unchecked, *(claim for part in parts for claim in part.unchecked)])),
+        violations=tuple(dict.fromkeys([*claims.found, *found])),
+        warnings=tuple(dict.fromkeys(warning for part in parts for warning in part.warnings)),
+    )
+
+
+def _worst(statuses: Iterable[Any]) -> Status:
+    """The one that counts for all."""
+    held = set(statuses)
+    return next((status for status in (Status.UNSAFE, Status.UNKNOWN) if status in held), Status.SAFE)
+
+
+def _part(members: Mapping[str, Any], index: int, said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report on several guarantees says of one: the second one's scenarios begin with ``2++``."""
+    mine = f"{index + 1}++" if index else ""
+
+    def own(key: str) -> bool:
+        return key.startswith(mine) if mine else "++" not in key
+
+    part = {key: value for key, value in members.items() if key != "guarantees"}
+    for name in ("scenarios", "failover"):
+        if isinstance(part.get(name), Mapping):
+            part[name] = {key.removeprefix(mine): value for key, value in part[name].items() if own(key)}
+    if isinstance(part.get("unprotected"), list):
+        rows = [row for row in part["unprotected"] if isinstance(row, Mapping) and own(str(row.get("scenario")))]
+        part["unprotected"] = [{**row, "scenario": str(row["scenario"]).removeprefix(mine)} for row in rows]
+    return part | {"status": said.get("status"), "guarantee": said.get("status"), "pools": said.get("pools")}
 
 
 _CHECKS: Mapping[str, Any] = {

@@ -36,6 +36,8 @@ def check_solution(claims: Claims, cluster: Cluster) -> Plan | None:
     migrations = check_migrations(claims, case)
     check_steps(claims, case, migrations, placed.drained)
     check_scores(claims, case, placed.powered, placed.drained)
+    if claims.read("any_order", Any):
+        claims.leave("any_order", "says what other restarts than those of the guarantee would do")
     for key in ("conflict", "blockers"):
         if claims.read(key, Any):
             claims.wrong(key, "says why there is no placement, but there is one")
