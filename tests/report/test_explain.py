@@ -199,3 +199,16 @@ def test_a_process_explains():
     )
     assert told.returncode == 0
     assert told.stdout.startswith(b"UNSAFE: 1 failure is not survived")
+
+
+def test_soft_rules_and_homes_are_told_with_what_mends_them(told):
+    vms = [VM("a", 4, "n0", home="n1"), VM("b", 4, "n0")]
+    cluster = Cluster([Node("n0", 20), Node("n1", 20)], vms, [Apart(["a", "b"], must=False, name="sql")])
+    found = vmplace.explain(cluster)
+    assert [broken["kind"] for broken in found.to_dict()["broken_rules"]] == ["apart", "home"]
+    lines = told(cluster).splitlines()
+    start = lines.index("Soft rules that are broken now (mended by: place --move-running --objective rules):")
+    assert lines[start + 1 : start + 3] == [
+        "  rule sql (apart): 1 pair shares a node: a, b",
+        "  1 VM away from home: a",
+    ]

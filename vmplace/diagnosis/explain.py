@@ -22,6 +22,7 @@ from vmplace.diagnosis.remedies import (
 from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack, ranked
 from vmplace.diagnosis.variants import Variant, left_out
 from vmplace.failover.check import verdict_now
+from vmplace.failover.soft_rules import named_broken_rules
 from vmplace.failover.verdict import Verdict
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_count, placed
@@ -90,6 +91,7 @@ def explain(
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         names = Names(cluster, compile_problem(cluster))
         report, verdict = verdict_now(names, budget.share(_VERDICT))
+        broken = named_broken_rules(names, names.problem.node_of)
         found = Explanation(cluster=cluster, status=report.status)
         if report.status is Status.SAFE:
             found = evolve(found, tightest=_tightest(names, verdict))
@@ -99,7 +101,7 @@ def explain(
         if undecided or report.status is Status.UNKNOWN:
             late = f"whether {undecided or 'all'} of the failures are survived"
             found = evolve(found, unfinished=(late, *found.unfinished))
-        return evolve(found, stats={"seconds": round(budget.elapsed, 3), **found.stats})
+        return evolve(found, broken_rules=broken, stats={"seconds": round(budget.elapsed, 3), **found.stats})
 
 
 def _tightest(names: Names, verdict: Verdict) -> tuple[Slack, ...]:

@@ -9,7 +9,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.text import counted
 from vmplace.results.result import Result
 from vmplace.results.to_dict import ToDict
-from vmplace.results.values import Conflict, Migration, Status
+from vmplace.results.values import BrokenRule, Conflict, Migration, Status
 
 __all__ = ["KINDS", "Blame", "Explanation", "Obstacle", "Remedy", "Slack", "Stuck", "ranked"]
 
@@ -198,9 +198,11 @@ class Explanation(Result):
         Kinds of remedies that were all tried without success: none of them helps alone.
     unfinished
         What is not decided, as time ran out or a search left it open, in sentences.
+    broken_rules
+        Soft rules that are broken as it stands, VMs away from home among them.
     """
 
-    _keys = "status blames obstacles tightest remedies futile unfinished stats"
+    _keys = "status blames obstacles tightest remedies futile unfinished broken_rules stats"
 
     cluster: Cluster = field(repr=False)
     status: Status
@@ -210,6 +212,7 @@ class Explanation(Result):
     remedies: tuple[Remedy, ...] = ()
     futile: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
+    broken_rules: tuple[BrokenRule, ...] = ()
     stats: Mapping[str, Any] = field(factory=dict)
 
     def summary(self) -> str:

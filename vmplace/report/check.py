@@ -228,7 +228,7 @@ def _grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
         yield from _section("Violations now", map(violation_text, found.violations), len(found.violations), screen)
     if found.waiting:
         yield Text(f"Waiting: {screen.few(found.waiting)}")
-    broken = (broken_rule_line(rule, found, screen) for rule in found.broken_rules)
+    broken = (broken_rule_line(rule, found.cluster, screen) for rule in found.broken_rules)
     breaking = "are broken now" if isinstance(found, Report) else f"are broken{meanwhile}" if out else "this placement breaks"
     yield from _section(f"Soft rules that {breaking}", broken, len(found.broken_rules), screen)
     yield from _section("Warnings", found.warnings, len(found.warnings), screen)

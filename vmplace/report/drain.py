@@ -84,7 +84,7 @@ def _soft_rules(found: RollingDrain, screen: Screen) -> Iterator[Text]:
     shown = broken if screen.everything else broken[:FEW]
     for group, rule in shown:
         out = f"while {screen.few(group.drained)} {'is' if len(group.drained) == 1 else 'are'} out"
-        yield Text(f"  {out}, {screen.clean(broken_rule_line(rule, group, screen))}")
+        yield Text(f"  {out}, {screen.clean(broken_rule_line(rule, group.cluster, screen))}")
     if len(broken) > len(shown):
         yield Text(f"  {screen.choose(ELLIPSIS)} {len(broken) - len(shown)} more (--all lists them)")
 

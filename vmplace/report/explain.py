@@ -8,6 +8,7 @@ from rich.text import Text
 
 from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack
 from vmplace.model.text import readable, with_overhead
+from vmplace.report.soft_rules import broken_rule_line
 from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Screen
 from vmplace.results.values import Status
 
@@ -44,6 +45,8 @@ def _lines(found: Explanation, screen: Screen) -> Iterator[RenderableType]:
     remedies = [_remedy(number, remedy, screen) for number, remedy in enumerate(found.remedies, start=1)]
     yield from _section(_REMEDIES, remedies, screen)
     yield from _section("Tried, and not enough alone", [[way] for way in found.futile], screen)
+    broken = [[broken_rule_line(rule, found.cluster, screen)] for rule in found.broken_rules]
+    yield from _section("Soft rules that are broken now (mended by: place --move-running --objective rules)", broken, screen)
     yield from _section("Not decided", [[what] for what in found.unfinished], screen)
 
 

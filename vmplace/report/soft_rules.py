@@ -1,19 +1,19 @@
 """Soft rules in reports: how far each is broken, and by whom."""
 
+from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Apart, NotOn, Together
 from vmplace.model.text import counted
 from vmplace.report.tables import Screen
-from vmplace.results.placement import Report, Solution
 from vmplace.results.values import BrokenRule
 
 __all__ = ["broken_rule_line"]
 
 
-def broken_rule_line(broken: BrokenRule, found: Report | Solution, screen: Screen) -> str:
+def broken_rule_line(broken: BrokenRule, cluster: Cluster, screen: Screen) -> str:
     """A soft rule, how far it is broken, and by whom."""
     if broken.rule is None:
         return f"{counted(len(broken.vms), 'VM')} away from home: {screen.few(broken.vms)}"
-    rule, times = found.cluster.rules[broken.rule], broken.cost // broken.weight
+    rule, times = cluster.rules[broken.rule], broken.cost // broken.weight
     if isinstance(rule, Apart):
         how = f"{counted(times, 'pair')} {'shares' if times == 1 else 'share'} a {rule.scope}"
     elif isinstance(rule, Together):
