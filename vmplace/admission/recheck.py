@@ -134,7 +134,7 @@ class RecheckedVM:
                     new[self.was] = True
                 found[new], causes[new] = Rejection.SIZE, self._cause(barred_by_size(self.cluster, self.place))
             elif new.any():
-                found[new], causes[new] = Rejection.RULE, self._cause(f"rules[{rule.index}] ({self._names.rule(rule)})")
+                found[new], causes[new] = Rejection.RULE, self._cause(self._names.rule_label(rule.index))
         strained, why = self._strained(problem.loads(self._others) + problem.demand[vm])
         short = strained != Rejection.NOTHING
         found[short], causes[short] = strained[short], why[short]

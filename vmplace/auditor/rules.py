@@ -12,6 +12,7 @@ from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Apart, NotOn, OnlyOn, Rule, Together
 from vmplace.model.references import resolve
+from vmplace.model.text import rule_label
 from vmplace.model.units import spell_memory
 
 __all__ = ["AuditedRule", "breakers", "check_rules", "degree", "musts"]
@@ -181,4 +182,4 @@ def _blame(case: Case, bound: AuditedRule, kind: str, subject: str, members_on: 
                 case.blame("placement", vm, f"{vm} is on {takes}")
         return
     places = "; ".join(f"{', '.join(case.vm.names[v] for v in members_on[i])} on {case.nodes[i]}" for i in bad)
-    case.blame(kind, subject, f"rules[{bound.number}] ({bound.rule.kind}) is broken by {places}")
+    case.blame(kind, subject, f"{rule_label(bound.number, bound.rule.kind, bound.rule.name)} is broken by {places}")

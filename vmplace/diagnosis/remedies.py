@@ -15,7 +15,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Node
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.references import resolve
-from vmplace.model.text import with_overhead
+from vmplace.model.text import rule_label, with_overhead
 from vmplace.model.units import MAX_MEMORY, spell_memory
 from vmplace.model.what_if import waiting
 from vmplace.results.placement import Solution
@@ -78,7 +78,7 @@ def fewer_rules(oracle: RemedyOracle, suspects: Collection[int]) -> Iterator[Rem
 
 
 def _be_preferences(cluster: Cluster, rules: list[int]) -> str:
-    named = " and ".join(f"rules[{i}] ({cluster.rules[i].kind})" for i in rules)
+    named = " and ".join(rule_label(i, cluster.rules[i].kind, cluster.rules[i].name) for i in rules)
     return f"make {named} {'a preference' if len(rules) == 1 else 'preferences'} (must: false)"
 
 

@@ -47,7 +47,12 @@ def breaking_plans(names: Names, verdict: Verdict) -> Iterator[str]:
             if len(vms):
                 key = names.scenario(scenarios, number)
                 fails = f"{key} fail, their" if "+" in key else f"{key} fails, its"
-                yield f"If {fails} failover plan breaks soft {names.rule_label(rule)}: {_places(names, rule, vms, nodes)}"
+                yield f"If {fails} failover plan breaks {_label(names, rule)}: {_places(names, rule, vms, nodes)}"
+
+
+def _label(names: Names, rule: CompiledRule) -> str:
+    name = names.cluster.rules[rule.index].name
+    return f"soft rule {rule.index if name is None else name} ({names.rule(rule)})"
 
 
 def _broken_by(rule: CompiledRule, vms: IntArray, to: IntArray, node_of: IntArray, failed: IntArray) -> tuple[IntArray, IntArray]:

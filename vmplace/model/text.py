@@ -1,6 +1,6 @@
 """Text and figures for people: names made safe to print, amounts of memory, counted nouns."""
 
-__all__ = ["counted", "lasting", "printable", "readable", "with_overhead"]
+__all__ = ["counted", "lasting", "printable", "readable", "rule_label", "with_overhead"]
 
 
 def printable(text: str, encoding: str | None = None) -> str:
@@ -40,6 +40,11 @@ def lasting(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s" if seconds >= 1 else "1 s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{_two_digits(round(seconds / 3600, 1))} h"
+
+
+def rule_label(index: int, kind: str, name: str | None) -> str:
+    """How messages call a rule: by its name, if it has one, else by its place in the document."""
+    return f"rules[{index}] ({kind})" if name is None else f"rule {name} ({kind})"
 
 
 def _two_digits(number: float) -> str:

@@ -132,7 +132,7 @@ class _Search:
             pool = self.rest.pools[int(problem.vm_pool[vm])]
             why = f"no other node of pool {pool} is online"
             return Blocker("rules", (name,), node, f"{name} on {node}: {why}", f"bring one back online, or {_STOP}")
-        blamed = listed([f"rules[{rule}] ({self.names.cluster.rules[rule].kind})" for rule in rules], _SHOWN)
+        blamed = listed([self.names.rule_label(rule) for rule in rules], _SHOWN)
         leave = "leaves" if len(rules) == 1 else "leave"
         remedy = f"allow another node in {listed([f'rules[{rule}]' for rule in rules], _SHOWN)}, or {_STOP}"
         return Blocker("rules", (name,), node, f"{name} on {node}: {blamed} {leave} no other node that is online", remedy, rules)
@@ -176,7 +176,7 @@ class _Search:
                 if rule.must and (rule.zone is not None) == (kind == "apart") and set(reason.vms) <= set(rule.vms.tolist())
             )
             rules, members = (rule.index,), rule.vms
-            sentence = f"rules[{rule.index}] ({self.rest.rule(rule)}): {sentence}"
+            sentence = f"{self.rest.rule_label(rule.index)}: {sentence}"
         leaving = self._leaving(members)
         who = self.rest.vms((leaving if len(leaving) and kind != "capacity" else members).tolist())
         down = f"shut {listed(who, _SHOWN)} down for the maintenance"

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray
+from vmplace.model.text import rule_label
 from vmplace.problem.problem import Problem
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.scenarios import Scenarios
@@ -113,10 +114,10 @@ class Names:
         """A rule's kind as the document has it."""
         return rule.kind if rule.kind in ("home", "max-vm") else self.cluster.rules[rule.index].kind
 
-    def rule_label(self, rule: CompiledRule) -> str:
-        """How messages call a rule: by its name, or its number."""
-        name = self.cluster.rules[rule.index].name
-        return f"rule {rule.index if name is None else name} ({self.rule(rule)})"
+    def rule_label(self, index: int) -> str:
+        """How messages call a rule."""
+        rule = self.cluster.rules[index]
+        return rule_label(index, rule.kind, rule.name)
 
     def column(self, of_vms: IntArray) -> IntArray:
         """A column over the problem's VMs as one over the cluster's; -1 for those that are stopped."""

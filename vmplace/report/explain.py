@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack
-from vmplace.model.text import readable, with_overhead
+from vmplace.model.text import readable, rule_label, with_overhead
 from vmplace.report.soft_rules import broken_rule_line
 from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Screen
 from vmplace.results.values import Status
@@ -109,11 +109,16 @@ def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
 
 
 def _guilty(blame: Blame, found: Explanation, screen: Screen) -> str:
-    rules = [f"rules[{index}] ({found.cluster.rules[index].kind})" for index in blame.rules]
+    rules = _rules(blame.rules, found)
     nodes = [f"the memory of {screen.few(blame.nodes)}"] if blame.nodes and blame.kind == "failure" else []
     guilty = "; ".join([screen.few(_sized(blame.vms, found)), *rules, *nodes])
     right = "the cluster would survive it" if blame.kind in ("failure", "turns") else "this would be right"
     return f"to blame: {guilty}{_share(blame.minimal, len(blame.vms) + len(rules) + len(nodes), right)}"
+
+
+def _rules(indices: Sequence[int], found: Explanation) -> list[str]:
+    rules = found.cluster.rules
+    return [rule_label(index, rules[index].kind, rules[index].name) for index in indices]
 
 
 def _sized(vms: Sequence[str], found: Explanation) -> list[str]:
@@ -133,7 +138,7 @@ def _share(minimal: bool, count: int, right: str) -> str:
 
 def _obstacle(obstacle: Obstacle, found: Explanation, screen: Screen) -> list[str]:
     conflict = obstacle.conflict
-    rules = [f"rules[{index}] ({found.cluster.rules[index].kind})" for index in conflict.rules]
+    rules = _rules(conflict.rules, found)
     guilty = "; ".join([screen.few(_sized(conflict.vms, found)), *rules])
     lines = [f"pool {obstacle.pool}: {obstacle.reason}" if obstacle.pool else obstacle.reason]
     if obstacle.shortfall and conflict.kind != "slots":

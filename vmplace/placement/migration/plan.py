@@ -181,7 +181,7 @@ def _obstacles(names: Names, final: IntArray) -> Iterator[str]:
         yield f"{names.node(node)} would be overfull at the end"
     for rule in problem.compiled_rules:
         if rule.must and kept(rule, now) and not kept(rule, final):
-            yield f"rules[{rule.index}] ({names.rule(rule)}) would be broken at the end"
+            yield f"{names.rule_label(rule.index)} would be broken at the end"
 
 
 def _immovable(names: Names, transit: MigrationProblem) -> Iterator[str]:
