@@ -41,8 +41,10 @@ def breaking_plans(names: Names, verdict: Verdict) -> Iterator[str]:
         if rule.must or not rule.during_failover:
             continue
         mine = verdict.planned[np.isin(verdict.planned.vm, rule.vms)]
-        for number in np.unique(mine.scenario).tolist():
-            here = mine[mine.scenario == number]
+        mine = mine[np.argsort(mine.scenario, kind="stable")]
+        numbers, first = np.unique(mine.scenario, return_index=True)
+        for number, start, stop in zip(numbers.tolist(), first, np.append(first[1:], len(mine.scenario)), strict=True):
+            here = mine[np.arange(start, stop)]
             vms, nodes = _broken_by(rule, here.vm, here.node, verdict.state.node_of, scenarios.failing(number))
             if len(vms):
                 key = names.scenario(scenarios, number)

@@ -34,8 +34,9 @@ def count_pairs(
     """
     there = [0] * len(coming) if standing is None else list(standing)
     most = [min(total, sum(factor * program.upper[v] for v, factor in terms)) for terms in coming]
-    pairs = np.add.outer(np.arange(total), np.array(there, dtype=np.int64))
-    wanted = (pairs > 0) & np.less.outer(np.arange(total), np.array(most, dtype=np.int64))
+    step = np.arange(max(most, default=0))
+    pairs = np.add.outer(step, np.array(there, dtype=np.int64))
+    wanted = (pairs > 0) & np.less.outer(step, np.array(most, dtype=np.int64))
     if total <= 3 and not any(there):
         each = program.variables(np.any(wanted, axis=1).astype(np.int64))
         steps, cost = np.where(wanted, each[:, None], -1), [(v, k) for k, v in enumerate(each.tolist()) if v >= 0]
