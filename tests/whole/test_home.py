@@ -1,9 +1,11 @@
 """Homes of VMs: where they go back to when asked, and what keeps them away."""
 
+import json
+
 import pytest
 
 import vmplace
-from vmplace import VM, Cluster, Node, NotOn
+from vmplace import VM, Cluster, Node, NotOn, OnlyOn
 from vmplace.cli import main
 
 
@@ -82,3 +84,26 @@ def test_the_command_line(tmp_path, capsys):
     assert "a  4 GiB  n1 -> n2" in capsys.readouterr().out
     assert main(["check", file]) == 0
     assert "home" not in capsys.readouterr().out
+
+
+def test_saved_results_are_audited(tmp_path, capsys):
+    file, saved = str(tmp_path / "cluster.json"), tmp_path / "result.json"
+    vmplace.dump(cluster(rules=[OnlyOn(["b"], ["n1"], must=False, weight=2)]), file)
+    for command in (["check", file], ["explain", file], ["place", file, "--move-running", "--objective", "rules"]):
+        assert main([*command, "--json"]) == 0
+        saved.write_text(capsys.readouterr().out)
+        assert main(["audit", file, str(saved)]) == 0
+        assert "RIGHT" in capsys.readouterr().out
+    assert main(["check", file, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    away = told["broken_rules"].pop()
+    for entries in ([], [{**away, "cost": 2}], [{**away, "vms": ["b"]}], [away, away]):
+        saved.write_text(json.dumps({**told, "broken_rules": told["broken_rules"] + entries}))
+        assert main(["audit", file, str(saved)]) == 1
+        assert "claim: broken_rules: " in capsys.readouterr().out
+    assert main(["place", file, "--move-running", "--objective", "rules", "--json"]) == 0
+    placed = json.loads(capsys.readouterr().out)
+    placed["objective"] |= {"value": 1, "bound": 1}
+    saved.write_text(json.dumps(placed))
+    assert main(["audit", file, str(saved)]) == 1
+    assert "says rules 1; 0 is right" in capsys.readouterr().out

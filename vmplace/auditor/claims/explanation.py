@@ -7,6 +7,7 @@ import numpy as np
 
 from vmplace.auditor.audit import Audited
 from vmplace.auditor.case import Case
+from vmplace.auditor.claims.broken_rules import check_broken_rules
 from vmplace.auditor.claims.claims import Claims
 from vmplace.auditor.claims.migrations import check_migrations
 from vmplace.auditor.failures import WorkLimit
@@ -46,6 +47,7 @@ def check_explanation(claims: Claims, cluster: Cluster) -> None:
     for key in survival.failures.scenarios.by_key if "turns" not in {blame.get("kind") for blame in blames} else ():
         if key not in blamed and survival.survives(key) is False:
             claims.wrong("blames", f"do not name {key}, which is not survived")
+    check_broken_rules(claims, audited.case)
     _check_status(claims, status, bool(blames), audited, survival)
 
 

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from vmplace.auditor.audit import Audited
+from vmplace.auditor.claims.broken_rules import check_broken_rules
 from vmplace.auditor.claims.claims import Claims
-from vmplace.auditor.rules import AuditedRule, breakers, degree
 from vmplace.model.cluster import Cluster
-from vmplace.model.units import short
-from vmplace.results.values import BrokenRule, Violation
+from vmplace.results.values import Violation
 
 __all__ = ["PlacedClaims"]
 
@@ -59,7 +58,7 @@ class PlacedClaims:
     def check(self) -> None:
         """Re-check what is claimed of normal running."""
         self._check_violations(self._check_waiting())
-        self._check_broken_rules()
+        check_broken_rules(self.claims, self.audited.case)
         if self.drained and self.powered and set(self.drained) & set(self.powered):
             self.claims.wrong("drained", "names a node that is in powered, too")
 
@@ -94,30 +93,6 @@ class PlacedClaims:
             if not told and violation.kind not in ("unprotected", "unverified"):
                 self.claims.take([violation])
         self.claims.right("violations")
-
-    def _check_broken_rules(self) -> None:
-        """Soft rules that are broken now; which of their VMs break them is the claim's choice among the members."""
-        case, claimed = self.audited.case, self.claims.read("broken_rules", tuple[BrokenRule, ...], ())
-        broken = dict[int, AuditedRule]()
-        for number, rule in enumerate(case.cluster.rules):
-            bound = AuditedRule.of(case, number, rule)
-            if not rule.must and breakers(case, bound):
-                broken[number] = bound
-        for says in claimed:
-            if says.rule not in broken:
-                self.claims.wrong("broken_rules", f"lists rules[{says.rule}], which is kept, a must, or no rule")
-                continue
-            bound = broken.pop(says.rule)
-            right = (bound.rule.kind, bound.rule.weight, {case.vm.names[v] for v in breakers(case, bound)})
-            if (says.kind, says.weight, set(says.vms)) != right:
-                broken_by = ", ".join(sorted(right[2]))
-                self.claims.wrong("broken_rules", f"rules[{says.rule}] is {right[0]} of weight {right[1]}, broken by {broken_by}")
-            cost = bound.rule.weight * degree(case, bound)
-            if (says.cost, says.name) != (cost, bound.rule.name):
-                self.claims.wrong("broken_rules", f"rules[{says.rule}] is called {short(bound.rule.name)} and costs {cost}")
-        for number in broken:
-            self.claims.wrong("broken_rules", f"does not list rules[{number}], which is broken")
-        self.claims.right("broken_rules")
 
 
 def _consolidates(claims: Claims) -> bool:

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from vmplace.auditor.case import Case, Names
 from vmplace.auditor.claims.bounds import fewest_powered, least_moved, least_peak
+from vmplace.auditor.claims.broken_rules import soft_cost
 from vmplace.auditor.claims.claims import Claims
 from vmplace.model.units import short
 from vmplace.results.values import Status, relative_gap
@@ -67,6 +68,8 @@ def value_of(case: Case, name: str, powered: tuple[str, ...] | None) -> int | Fr
     if name == "moves":
         moved = (case.now >= 0) & (case.at >= 0) & (case.at != case.now)
         return int(case.memory.demand[moved].sum())
+    if name == "rules":
+        return soft_cost(case)
     return len(powered or ()) if name == "consolidate" else None
 
 
@@ -74,6 +77,7 @@ _LEAST: Mapping[str, Callable[[Case], int | Fraction]] = {
     "balance": least_peak,
     "moves": least_moved,
     "consolidate": fewest_powered,
+    "rules": lambda _: 0,
 }
 
 
