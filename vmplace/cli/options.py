@@ -115,7 +115,29 @@ time_limit_option = click.option("--time-limit", **SECONDS, help="Stop deciding 
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every random choice."
 )
+
+
+def _objectives(text: str) -> str | tuple[str | tuple[str, str], ...]:
+    """One name, or several, each with its slack after a colon, if it has any."""
+    parts = [entry.partition(":") for entry in text.split(",")]
+    odd = next((name for name, _, _ in parts if name not in _OBJECTIVES), None)
+    if odd is not None:
+        raise ValueError(f"{short(odd)} is not one of {', '.join(_OBJECTIVES)}")
+    entries = tuple((name, slack) if colon else name for name, colon, slack in parts)
+    return text if entries == (text,) else entries
+
+
+_OBJECTIVES = ("balance", "moves", "consolidate", "rules")
+
 search_options = combined(
+    click.option(
+        "--objective",
+        callback=parsed(_objectives),
+        metavar="NAMES",
+        help="balance, moves, consolidate or rules (soft rules and homes), several joined by commas, most important first."
+        " balance:5% may be 5% worse for the sake of those after it; 'balance:<=80%' is good enough at 80%."
+        " By default, place balances; the other commands migrate the least memory.",
+    ),
     click.option("--method", type=click.Choice(["auto", "exact", "greedy"]), default="auto", show_default=True),
     click.option("--time-limit", **SECONDS, help="Return the best found within this time (default 60); inf: until proved."),
     seed_option,

@@ -6,9 +6,8 @@ import click
 
 from vmplace.cli.exits import blaming, exit_of, refuse_output
 from vmplace.cli.io import print_result, progress_text, save, save_text
-from vmplace.cli.options import file_argument, given, order_options, parsed, search_options
+from vmplace.cli.options import file_argument, given, order_options, search_options
 from vmplace.cli.what_if import change_options, load_changed
-from vmplace.model.units import short
 from vmplace.report.console import watched
 
 if TYPE_CHECKING:
@@ -16,22 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["place", "repair", "solve"]
 
-_OBJECTIVES = ("balance", "moves", "consolidate", "rules")
-
-_OBJECTIVE_HELP = "balance, moves, consolidate or rules (soft rules and homes); join several by commas, most important first."
-
-
-def _objectives(text: str) -> str | tuple[str, ...]:
-    names = tuple(text.split(","))
-    odd = next((name for name in names if name not in _OBJECTIVES), None)
-    if odd is not None:
-        raise ValueError(f"{short(odd)} is not one of {', '.join(_OBJECTIVES)}")
-    return names if len(names) > 1 else names[0]
-
 
 @click.command("place")
 @file_argument
-@click.option("--objective", callback=parsed(_objectives), default="balance", show_default=True, help=_OBJECTIVE_HELP)
 @click.option("--move-running", is_flag=True, help="Let running VMs migrate, too.")
 @order_options
 @search_options
@@ -68,9 +54,9 @@ def solve(
 
     cluster = load_changed(file, options)
     options = given(options)
-    objective = options.get("objective", "moves")
+    objective = options.get("objective", "balance" if name == "place" else "moves")
     first = objective if isinstance(objective, str) else objective[0]
-    with blaming(file, options), watched(progress_text(first)) as progress:
+    with blaming(file, options), watched(progress_text(first if isinstance(first, str) else first[0])) as progress:
         solution: Solution = getattr(vmplace, name)(cluster, *nodes, progress=progress, **options)
     if solution.node_of is not None and output is not None:
         save(solution.to_document(), output)

@@ -9,7 +9,8 @@ from attrs import field, fields, frozen
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 from vmplace.placement.migration.limits import MigrationLimits, parse_speed
-from vmplace.search.goal import OBJECTIVES, Goal
+from vmplace.placement.objectives import Objective, parse_objectives
+from vmplace.search.goal import Goal
 from vmplace.search.strategy import METHODS
 
 __all__ = ["PlaceOptions"]
@@ -27,7 +28,7 @@ class PlaceOptions:
         What the search is after, were protection to be complete.
     """
 
-    objective: str | Sequence[str] = "balance"
+    objective: Objective | Sequence[Objective] = "balance"
     method: str = "auto"
     seed: int = 0
     deterministic: bool = False
@@ -64,10 +65,7 @@ class PlaceOptions:
 
     @goal.default
     def _goal(self) -> Goal:
-        names = (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
-        if not names or not all(map(OBJECTIVES.__contains__, names)) or len(set(names)) < len(names):
-            raise InputError(
-                [Flaw("objective", f"{short(self.objective)} is not one or several different ones of {', '.join(OBJECTIVES)}")]
-            )
-        limits = self.limits
-        return Goal(names, move_running=self.move_running, max_moves=limits.max_moves, max_migrated=limits.max_migrated)
+        (names, slack), limits = parse_objectives(self.objective), self.limits
+        return Goal(
+            names, move_running=self.move_running, max_moves=limits.max_moves, max_migrated=limits.max_migrated, slack=slack
+        )

@@ -21,6 +21,7 @@ from vmplace.model.door import door
 from vmplace.placement.cold import fewest_cold
 from vmplace.placement.judged import JudgedPlacement
 from vmplace.placement.migration.plan import planned
+from vmplace.placement.objectives import Objective
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.reasons import conflict_sentence, impossible_sentence, suspended_sentence
 from vmplace.placement.relaxations import relaxations
@@ -55,7 +56,7 @@ _SEARCH_SHARE, _ORDER_SECONDS = 0.9, 2.0
 def place(
     cluster: Cluster,
     *,
-    objective: str | Sequence[str] = "balance",
+    objective: Objective | Sequence[Objective] = "balance",
     method: str = "auto",
     seed: int = 0,
     deterministic: bool = False,
@@ -85,7 +86,9 @@ def place(
     objective
         ``balance``: the least highest share of usable memory in use on an online node. ``moves``: the least memory
         migrated, in MiB. ``consolidate``: the fewest nodes that must stay on. ``rules``: the least cost of soft rules, which may
-        then cause migrations: with `move_running`, VMs go home. Several: each breaks ties of those before it.
+        then cause migrations: with `move_running`, VMs go home. Several: each breaks ties of those before it. A pair
+        has slack: ``("balance", 0.05)`` may be worse by that share, and ``("balance", "<=80%")`` up to that value, for the
+        sake of those after it. Its bound is that of the best, so that a gap is left.
         Of placements that are equal by what is asked, the one with the least memory migrated is returned, then the best
         balanced one; ``stats["ties"]`` says whether that is proved.
     method

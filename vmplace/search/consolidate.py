@@ -80,6 +80,7 @@ def applies(problem: Problem, goal: Goal) -> bool:
         and not goal.best_effort
         and goal.max_moves is None
         and goal.max_migrated is None
+        and goal.max_share is None
         and np.all(goal.free(problem))
         and np.all(problem.protected)
         # Where a VM may be, it may restart: rules that hold in a failover hold in normal running.

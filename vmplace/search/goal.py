@@ -14,7 +14,19 @@ from vmplace.problem.problem import BoolArray, Problem
 from vmplace.problem.rules import kept, soft_cost
 from vmplace.solvers.budget import Budget
 
-__all__ = ["OBJECTIVES", "CandidatePlacement", "Goal", "Shares", "Stage", "better", "faulty", "losses", "migrated", "priorities"]
+__all__ = [
+    "OBJECTIVES",
+    "CandidatePlacement",
+    "Goal",
+    "Shares",
+    "Slack",
+    "Stage",
+    "better",
+    "faulty",
+    "losses",
+    "migrated",
+    "priorities",
+]
 
 OBJECTIVES = ("balance", "consolidate", "moves", "rules")
 
@@ -54,6 +66,27 @@ class CandidatePlacement:
 
 
 @frozen
+class Slack:
+    """How much worse an objective may be for the sake of those after it.
+
+    Parameters
+    ----------
+    share
+        By this share of its best.
+    enough
+        In any case up to this value; None where none is good enough.
+    """
+
+    share: Fraction = Fraction(0)
+    enough: int | Fraction | None = None
+
+    def most(self, best: int | Fraction) -> Fraction:
+        """What it may come to."""
+        worse = best * (1 + self.share)
+        return Fraction(worse if self.enough is None else max(worse, self.enough))
+
+
+@frozen
 class Goal:
     """What is asked of a placement.
 
@@ -71,6 +104,10 @@ class Goal:
         With `best_effort`: what each failure may leave out, so that none gets worse; None for no such limit.
     headroom
         Whether normal running keeps to `Problem.limit`; otherwise to `Problem.usable`.
+    slack
+        Objectives that may be worse, in order.
+    max_share, max_powered
+        Limits on the share of an online node's memory in use, and on the nodes that stay on; None for none.
     """
 
     objectives: tuple[str, ...]
@@ -80,11 +117,14 @@ class Goal:
     max_migrated: int | None = None
     worst: Mapping[Key, LostMemory] | None = field(default=None, hash=False)
     headroom: bool = True
+    slack: tuple[tuple[str, Slack], ...] = ()
+    max_share: Fraction | None = None
+    max_powered: int | None = None
 
     @property
     def consolidates(self) -> bool:
         """Whether nodes are switched off."""
-        return "consolidate" in self.objectives
+        return "consolidate" in self.objectives or self.max_powered is not None
 
     @property
     def finer(self) -> "Goal":
@@ -118,7 +158,12 @@ class Goal:
 
     def limit(self, problem: Problem) -> IntArray:
         """What normal running may use of each node, in MiB."""
-        return problem.limit if self.headroom else problem.usable
+        limit = problem.limit if self.headroom else problem.usable
+        if self.max_share is None:
+            return limit
+        share = self.max_share
+        most = np.array([share.numerator * c // share.denominator for c in problem.usable.tolist()], dtype=np.int64)
+        return np.where(problem.online, np.minimum(limit, most), limit)
 
     def limits(self, problem: Problem) -> IntArray:
         """What normal running may use of each node, shape (n_nodes, n_resources)."""
@@ -141,7 +186,12 @@ class Goal:
         )
 
     def accepts(self, problem: Problem, verdict: Verdict) -> bool:
-        """Whether the failures are survived as far as asked."""
+        """Whether the failures are survived as far as asked, with no more nodes on than may be."""
+        if self.max_powered is not None:
+            hosting = np.zeros(problem.n_nodes + 1, dtype=bool)
+            hosting[verdict.state.node_of] = True
+            if int((verdict.state.target | (problem.maintenance & hosting[:-1])).sum()) > self.max_powered:
+                return False
         if not self.best_effort:
             return verdict.safe
         if self.worst is None:

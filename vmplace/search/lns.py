@@ -134,7 +134,7 @@ def improve(
     Returns the best, and how many steps were taken and how many helped.
     """
     walk = _LargeNeighbourhoodSearch(problem, goal, start, bounds, Random(seed))
-    while problem.online.any() and walk.idle < _TRIES and walk.steps != steps and not budget.spent and walk.best.values != bounds:
+    while problem.online.any() and walk.idle < _TRIES and walk.steps != steps and not budget.spent and not walk.done:
         if enough(walk.best):
             break
         walk.step(budget)
@@ -163,6 +163,11 @@ class _LargeNeighbourhoodSearch:
         self._operators = [self._some_nodes, self._extremes, self._moved, self._scattered, *([self._breaking] if soft else [])]
         self._weight = [1.0] * len(self._operators)
         self._size = [float(_FIRST)] * len(self._operators)
+
+    @property
+    def done(self) -> bool:
+        """Whether the incumbent meets all bounds."""
+        return all(value <= bound for value, bound in zip(self.best.values, self.bounds, strict=True))
 
     def step(self, budget: Budget) -> None:
         """Try one neighbourhood."""

@@ -16,6 +16,7 @@ from vmplace.search.lns import improve, repair_nodes
 from vmplace.search.mip import best_effort
 from vmplace.search.mip.relaxation import CoarseModel
 from vmplace.search.mip.search import Finding, search
+from vmplace.search.slack import Bounds, find_with_slack
 from vmplace.search.ties import break_ties
 from vmplace.solvers.budget import Budget, OutOfTimeError
 from vmplace.solvers.highs import Highs, HighsRun
@@ -71,10 +72,22 @@ class Strategy:
     def find(self, problem: Problem, goal: Goal, *, budget: Budget) -> tuple[Finding, str]:
         """What the methods found, and the name of the one that the answer rests on: ``greedy``, ``exact``, or ``improve``
         where neighbourhoods were searched but never the whole."""
+
+        def search(part: Goal, share: Budget, start: CandidatePlacement | None, bounds: Bounds) -> tuple[Finding, str]:
+            return self._find(problem, part, share, start, bounds)
+
+        return find_with_slack(problem, goal, search, budget=budget, start=None, bounds={})
+
+    def _find(
+        self, problem: Problem, goal: Goal, budget: Budget, found: CandidatePlacement | None, known_bounds: Bounds
+    ) -> tuple[Finding, str]:
         large = self.method == "auto" and problem.n_nodes > _IMPROVED_NODES
         greedy = self.method == "greedy" or large or len(problem.classes) * problem.n_nodes > _IMPROVED_COUNTS
         start = construct(problem, goal, budget=budget if greedy else budget.share(_GREEDY_SHARE), thorough=greedy)
-        bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
+        bounds = tuple(max(least(problem, goal, stage), known_bounds.get(stage, 0)) for stage in goal.stages(problem))
+        if found is not None:
+            values = goal.values(problem, found.node_of, found.verdict, found.powered)
+            start = better(evolve(found, values=values, anew=False), start)
         if start is not None:
             start.tell(budget, bounds)
         if not greedy and goal.few_moves and (start is None or start.anew):

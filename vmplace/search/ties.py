@@ -47,23 +47,23 @@ def break_ties(problem: Problem, goal: Goal, found: Finding, *, budget: Budget, 
     exact
         The exact search; None where no model takes the cluster.
     """
-    best, finer = found.best, goal.finer
+    best, aim = found.best, found.aim or goal
+    finer = aim.finer
     # Without a VM that migrates or starts there is but one placement.
-    if best is None or np.array_equal(best.node_of, problem.node_of) or (finer is goal and found.optimal):
+    if best is None or np.array_equal(best.node_of, problem.node_of) or (finer is aim and found.optimal):
         return found
     start = evolve(best, values=finer.values(problem, best.node_of, best.verdict, best.powered))
-    local = _LocalSearch(problem, finer, start, "balance" in goal.objectives, budget.share(_LOCAL_SHARE if exact else 1.0))
+    local = _LocalSearch(problem, finer, start, "balance" in aim.objectives, budget.share(_LOCAL_SHARE if exact else 1.0))
     local.run()
-    asked, stages = len(best.values), finer.stages(problem)
+    asked, stages = len(aim.stages(problem)), finer.stages(problem)
     bounds = (*local.best.values[:asked], *(least(problem, finer, stage) for stage in stages[asked:]))
     settled = Finding(local.best, bounds, False, {}, ("bounds",) * len(bounds))
-    if finer is goal:
-        return evolve(found, best=local.best)
-    if exact is not None and not settled.optimal and not budget.spent:
+    if exact is not None and finer is not aim and not settled.optimal and not budget.spent:
         settled = exact(finer, settled, budget)
     assert settled.best is not None
     told = {name: value for (name, _), value in zip(stages[asked:], settled.best.values[asked:], strict=True)}
-    best = evolve(settled.best, values=settled.best.values[:asked])
+    best = settled.best
+    best = evolve(best, values=goal.values(problem, best.node_of, best.verdict, best.powered))
     return evolve(found, best=best, stats={**found.stats, "ties": {**told, "proved": settled.optimal}})
 
 
@@ -128,7 +128,7 @@ class _LocalSearch:
         kept = evolve(problem, limit=np.ascontiguousarray(self._limits[:, 0]))
         if powered is not None:
             kept = without(kept, nodes=problem.online & ~powered)
-        goal = evolve(self.goal, objectives=("moves",), headroom=True)
+        goal = evolve(self.goal, objectives=("moves",), headroom=True, max_powered=None)
         found = repair_locally(kept, goal, budget=self.budget, thorough=True)
         if found is not None:
             self._try(found.node_of)

@@ -63,6 +63,8 @@ class CountModel:
         bound_loads(self.variables)
         self.losses = Losses(self.variables) if goal.best_effort else None
         self._out = count_moves(self.variables)
+        if goal.max_powered is not None and self.variables.powered is not None:
+            self.program.row(terms(self.variables.powered), upper=goal.max_powered)
         self._breaches = [(state_rule(self.variables, rule), rule.weight * (not rule.must)) for rule in problem.compiled_rules]
         self._peak = Peak(self.variables, Fraction(least_peak)) if "balance" in goal.objectives else None
         self.restarts = RestartRows(self.variables, self.losses)

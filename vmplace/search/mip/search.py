@@ -49,6 +49,10 @@ class Finding:
         Numbers of searches, of scenarios written out, deterministic time.
     by
         What gave each bound: ``bounds``, ``cp-sat``, ``highs`` or ``bin packing``.
+    proved
+        Whether the candidate is proved best, where that does not show in values and bounds.
+    aim
+        The goal that was searched last, where slack of the one that was given has become limits.
     """
 
     best: CandidatePlacement | None
@@ -56,11 +60,15 @@ class Finding:
     infeasible: bool
     stats: dict[str, Any]
     by: tuple[str, ...]
+    proved: bool | None = None
+    aim: Goal | None = None
 
     @property
     def optimal(self) -> bool:
-        """Whether the candidate is proved best."""
-        return self.best is not None and self.best.values == self.bounds
+        """Whether the candidate is proved best, or good enough."""
+        if self.best is None or self.proved is not None:
+            return bool(self.proved)
+        return all(value <= bound for value, bound in zip(self.best.values, self.bounds, strict=True))
 
 
 def search(

@@ -1,0 +1,78 @@
+from fractions import Fraction
+
+import pytest
+
+import vmplace
+from vmplace import VM, Cluster, InputError, Node
+from vmplace.placement.objectives import parse_objectives
+from vmplace.search.goal import Slack
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "slack"),
+    [
+        ("balance", ("balance",), ()),
+        (("balance", "moves"), ("balance", "moves"), ()),
+        (("balance", 0.05), ("balance",), (("balance", Slack(Fraction(1, 20))),)),
+        ([("balance", "5%"), "moves"], ("balance", "moves"), (("balance", Slack(Fraction(1, 20))),)),
+        ((["moves", "<=64GiB"], "balance"), ("moves", "balance"), (("moves", Slack(enough=65536)),)),
+        ((("balance", "<= 80%"), ("consolidate", "<=12")), ("balance", "consolidate"),
+         (("balance", Slack(enough=Fraction(4, 5))), ("consolidate", Slack(enough=12)))),
+    ],
+)  # fmt: skip
+def test_names_and_their_slack(given, names, slack):
+    assert parse_objectives(given) == (names, slack)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("speed", "'speed' is not one or several different ones of"),
+        ((), "is not one or several"),
+        (("moves", ("moves", 0.1)), "is not one or several different ones"),
+        ((("balance", -0.1), "moves"), "-0.1 is no slack for balance: write a share such as 5%, or <=80%"),
+        ((("moves", "<=8G"), "balance"), "'<=8G' is no slack for moves: write a share such as 5%, or <=64GiB"),
+        ((("consolidate", True), "moves"), "True is no slack for consolidate"),
+        ((("balance", float("nan")), "moves"), "nan is no slack"),
+        ((("balance", "1/0"), "moves"), "'1/0' is no slack"),
+        ((("rules", 0.1), "moves"), "rules has no slack"),
+    ],
+)
+def test_what_is_no_objective_is_refused_by_name(given, message):
+    with pytest.raises(InputError) as refused:
+        parse_objectives(given)
+    (flaw,) = refused.value.flaws
+    assert flaw.place == "objective"
+    assert message in flaw.message
+
+
+NODES = [Node(f"n{i}", 100) for i in range(3)]
+LOPSIDED = Cluster(NODES, [VM("a", 20, "n0"), VM("b", 16, "n0"), VM("c", 10, "n1"), VM("d", 10, "n2")])
+
+
+@pytest.mark.parametrize(
+    ("objective", "value", "bound", "gap"),
+    [
+        (("balance", "moves"), (Fraction(1, 5), 26), (Fraction(1, 5), 26), (0, 0)),
+        ((("balance", 0.3), "moves"), (Fraction(26, 100), 16), None, None),
+        ((("balance", 0.8), "moves"), (Fraction(36, 100), 0), (Fraction(1, 5), 0), (pytest.approx(16 / 36), 0)),
+        ((("balance", "<=36%"), "moves"), (Fraction(36, 100), 0), None, None),
+        ((("balance", "<=35%"), "moves"), (Fraction(26, 100), 16), None, None),
+    ],
+)
+def test_an_objective_may_be_worse_for_those_after_it(objective, value, bound, gap):
+    solution = vmplace.place(LOPSIDED, objective=objective, move_running=True)
+    assert (solution.status, solution.objective) == ("optimal", value)
+    assert solution.objective_name == ("balance", "moves")
+    if bound is not None:
+        assert (solution.bound, solution.gap) == (bound, gap)
+        score = solution.to_dict()["objective"]
+        assert score == {
+            "name": ["balance", "moves"], "value": [float(value[0]), value[1]], "bound": [float(bound[0]), bound[1]],
+            "gap": list(gap),
+        }  # fmt: skip
+
+
+def test_slack_of_the_only_objective_is_for_the_sake_of_fewer_migrations():
+    solution = vmplace.place(LOPSIDED, objective=("balance", 0.8), move_running=True)
+    assert (solution.status, solution.objective, solution.migrations) == ("optimal", Fraction(36, 100), ())

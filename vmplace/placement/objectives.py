@@ -1,0 +1,66 @@
+"""The `objective` of a call: names, each perhaps with the slack that it has for the sake of those after it."""
+
+from fractions import Fraction
+from typing import Any
+
+from vmplace.model.errors import Flaw, InputError
+from vmplace.model.units import parse_reserve, short
+from vmplace.search.goal import OBJECTIVES, Slack
+
+__all__ = ["Objective", "parse_objectives"]
+
+Objective = str | tuple[str, float | int | Fraction | str]
+"""A name, or a pair of a name and its slack: a share such as 0.05 or ``"5%"``, or what is good enough, such as ``"<=80%"``."""
+
+
+def parse_objectives(given: Any) -> tuple[tuple[str, ...], tuple[tuple[str, Slack], ...]]:
+    """The names in order of importance, and the slack of those that have one; raises InputError."""
+    entries = (given,) if isinstance(given, str) or _is_pair(given) else tuple(given)
+    pairs: list[tuple[Any, Any]] = [entry if _is_pair(entry) else (entry, None) for entry in entries]
+    names = tuple(name for name, _ in pairs)
+    known = all(isinstance(name, str) and name in OBJECTIVES for name in names)
+    if not names or not known or len(set(names)) < len(names):
+        allowed = ", ".join(OBJECTIVES)
+        raise InputError([Flaw("objective", f"{short(given)} is not one or several different ones of {allowed}")])
+    return names, tuple((name, _parse_slack(name, slack)) for name, slack in pairs if slack is not None)
+
+
+def _is_pair(entry: Any) -> bool:
+    """Whether it is a name with its slack, rather than two names."""
+    if not isinstance(entry, tuple | list) or len(entry) != 2:
+        return False
+    name, slack = entry
+    return isinstance(name, str) and not isinstance(slack, tuple | list) and slack not in OBJECTIVES
+
+
+def _parse_slack(name: str, slack: object) -> Slack:
+    if name == "rules":
+        raise InputError([Flaw("objective", "rules has no slack: leave it out, or lower the weights of rules")])
+    try:
+        if isinstance(slack, str) and slack.startswith("<="):
+            return Slack(enough=_parse_value(name, slack[2:].strip()))
+        share = _parse_share(slack)
+    except (ValueError, ZeroDivisionError):
+        share = Fraction(-1)
+    if share < 0:
+        example = {"balance": "<=80%", "moves": "<=64GiB"}.get(name, "<=12")
+        raise InputError([Flaw("objective", f"{short(slack)} is no slack for {name}: write a share such as 5%, or {example}")])
+    return Slack(share)
+
+
+def _parse_share(slack: object) -> Fraction:
+    """A share: 0.05, or ``5%``."""
+    if isinstance(slack, bool) or not isinstance(slack, int | float | Fraction | str):
+        raise ValueError(slack)
+    if isinstance(slack, str):
+        return Fraction(slack.removesuffix("%")) / 100 if slack.endswith("%") else Fraction(slack)
+    return Fraction(str(slack))
+
+
+def _parse_value(name: str, text: str) -> int | Fraction:
+    """A value of the objective: a share of memory in use, memory, or a number of nodes."""
+    if name == "balance":
+        return _parse_share(text)
+    if name == "moves":
+        return parse_reserve(int(text) if text.isascii() and text.isdigit() else text)
+    return int(text)
