@@ -21,8 +21,8 @@ def test_amounts_are_spelled_in_their_own_unit():
     assert (memory.capacity.tolist(), vcpu.capacity.tolist()) == ([64 * GIB, 0], [4, 0])
 
 
-def test_every_resource_that_is_named_anywhere_counts():
-    nodes, vms = [Node("n1", 1, resources={"d": 1})], [VM("a", 1, "n1", resources={"c": 1})]
+def test_every_resource_counts_and_soft_ones_do_not_bind():
+    nodes, vms = [Node("n1", 1, resources={"d": 1, "b": 1, "a": 1, "c": 1})], [VM("a", 1, "n1", resources={"c": 1})]
     case = Case(Cluster(nodes, vms, overcommit={"b": 2}, soft_resources=["a", "c"]), {"a": "n1"}, None, ())
     assert [(resource.name, resource.binding) for resource in case.resources] == [
         ("", True),
@@ -31,11 +31,6 @@ def test_every_resource_that_is_named_anywhere_counts():
         ("c", False),
         ("d", True),
     ]
-
-
-def test_a_soft_resource_called_like_nothing_leaves_memory_binding():
-    case = Case(Cluster([Node("n1", 1)], [], soft_resources=["memory"]), {}, None, ())
-    assert [(resource.name, resource.binding) for resource in case.resources] == [("", True), ("memory", False)]
 
 
 def test_what_evictable_vms_hold_is_load_but_not_fixed():

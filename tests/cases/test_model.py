@@ -1,6 +1,7 @@
 """Situations that went wrong once: what the keys of nodes, VMs and rules mean."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from attrs import evolve
 import vmplace
 from vmplace import Cluster
 from vmplace.cli import main
-from vmplace.formats.document import from_document
+from vmplace.formats.document import from_document, to_document
 
 
 def cluster(nodes: list[dict[str, Any]], vms: list[dict[str, Any]], **more: Any) -> Cluster:
@@ -130,3 +131,50 @@ def test_what_is_missing_is_named_where_memory_is_not(tmp_path: Path, capsys: py
     said = capsys.readouterr().out
     assert "missing: 1 gpu on one more node" in said
     assert "in pieces" not in said
+
+
+TWO: list[dict[str, Any]] = [{"name": name, "memory": "64GiB", "resources": {"vcpu": 8}} for name in ("n1", "n2")]
+FULL: list[dict[str, Any]] = [{"name": name, "memory": "48GiB", "node": node} for name, node in (("a", "n1"), ("b", "n2"))]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "place", "said"),
+    [
+        ("overcommit", {"memory": 2}, "overcommit.memory", "reserved memory is never overcommitted: leave it out"),
+        ("soft_resources", ["memory"], "soft_resources[0]", "memory binds in every failover: leave it out"),
+        ("overcommit", {"vpcu": 2}, "overcommit.vpcu", "no node has 'vpcu', so this has no effect; did you mean 'vcpu'?"),
+        ("soft_resources", ["vcpu", "gpu"], "soft_resources[1]", "no node has 'gpu', so this has no effect: leave it out"),
+    ],
+)
+def test_a_resource_without_effect_is_an_error(key: str, value: Any, place: str, said: str) -> None:
+    with pytest.raises(vmplace.InputError) as caught:
+        cluster(TWO, FULL, **{key: value})
+    ((flaw),) = caught.value.flaws
+    assert (flaw.place, flaw.code) == (place, "no-effect")
+    assert flaw.message.startswith(said)
+    assert cluster(TWO, FULL, overcommit={"vcpu": 2}, soft_resources=["vcpu"])
+
+
+def test_a_limit_on_a_resource_that_no_node_has_is_an_error_but_not_once_its_node_is_removed() -> None:
+    limited = [{**TWO[0], "max_vm": {"gpu": 1, "memory": "50GiB"}}, {**TWO[1], "resources": {"gpu": 1}}]
+    found = cluster(limited, FULL, overcommit={"vcpu": 2, "gpu": 1}, soft_resources=["gpu"])
+    with pytest.raises(vmplace.InputError, match=r"nodes\[0\].max_vm.gpu: no node has 'gpu'"):
+        cluster(limited[:1], FULL[:1])
+    left = vmplace.what_if(found, remove_nodes=["n2"])
+    assert (dict(left.overcommit), left.soft_resources) == ({"vcpu": Fraction(2)}, ())
+    assert left.nodes[0].max_vm == {"memory": 51200}
+    assert from_document(to_document(left)) == left
+
+
+def test_an_evictable_vm_may_be_evicted_even_if_it_is_not_protected() -> None:
+    vms = [vmplace.VM("a", 1, "n2"), vmplace.VM("b", 1, "n2"), vmplace.VM("u", 1, "n1", protected=False, evictable=True)]
+    found = Cluster([vmplace.Node("n1", 2), vmplace.Node("n2", 5)], vms)
+    report = vmplace.check(found)
+    assert (report.status, dict(report.failover)) == ("safe", {"n1": {}, "n2": {"a": "n1", "b": "n1", "u": None}})
+    placement = report.placement or {}
+    assert vmplace.audit(found, placement, report.failover) == []
+    kept: dict[str, Any] = {**report.failover, "n2": {"a": "n1", "b": "n1"}}
+    assert [violation.subject for violation in vmplace.audit(found, placement, kept)] == ["n2"]
+    stays = evolve(found, vms=[*vms[:2], evolve(vms[2], evictable=False)])
+    assert vmplace.check(stays).status == "unsafe"
+    assert vmplace.audit(stays, placement, report.failover)

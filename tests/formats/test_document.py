@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -303,7 +304,11 @@ class TestWriting:
 
     def test_all_that_is_no_default(self) -> None:
         cluster = Cluster(
-            [Node("n", 1024, reserve=1, price=1.25, tags=["b", "a"], state="maintenance", meta={"k": [1]})],
+            [
+                Node(
+                    "n", 1024, reserve=1, resources={"vcpu": 8}, price=1.25, tags=["b", "a"], state="maintenance", meta={"k": [1]}
+                )
+            ],
             [VM("a", 1, "n", protected=False, tags=["y", "x"], resources={"vcpu": 2}, meta={"z": 1})],
             [NotOn(Tag("x"), Tag("c"), must=False, weight=3, meta={"why": "x"}, name="r"), Apart(["a"], scope="domain")],
             Guarantee(failures=2, headroom=0.125),
@@ -322,6 +327,7 @@ class TestWriting:
                 "state": "maintenance",
                 "tags": ["a", "b"],
                 "price": 1.25,
+                "resources": {"vcpu": 8},
                 "meta": {"k": [1]},
             }
         ]
@@ -348,14 +354,18 @@ class TestWriting:
 
     def test_amounts_are_written_with_their_unit_and_shares_without(self) -> None:
         cluster = Cluster(
-            [Node("a", 4096, headroom=0.125, max_vm={"vcpu": 4, "memory": 2048}), Node("b", 4096, headroom=1024), Node("c", 9)],
+            [
+                Node("a", 4096, headroom=0.125, max_vm={"vcpu": 4, "memory": 2048}),
+                Node("b", 4096, headroom=1024),
+                Node("c", 9, resources={"vcpu": 8}),
+            ],
             [VM("v", 1, overhead=1024, used=0, home="b", movable="cold"), VM("w", 1, movable=False)],
         )
         document = to_document(cluster)
         assert [list(node.items())[2:] for node in document["nodes"]] == [
             [("headroom", 0.125), ("max_vm", {"vcpu": 4, "memory": "2GiB"})],
             [("headroom", "1GiB")],
-            [],
+            [("resources", {"vcpu": 8})],
         ]
         assert [list(vm.items())[4:] for vm in document["vms"]] == [
             [("movable", "cold"), ("overhead", "1GiB"), ("home", "b"), ("used", "0MiB")],
@@ -421,12 +431,13 @@ class TestWriting:
 
     @pytest.mark.parametrize("value", [0.1, 0.30000000000000004, 1e-9, 123456.789, 2.5e-300, 3])
     def test_fractions_are_the_shortest_decimal(self, value: float) -> None:
-        document = to_document(Cluster([Node("n", 1, price=value)], [], overcommit={"x": value}))
+        document = to_document(Cluster([Node("n", 1, price=value, resources={"x": 1})], [], overcommit={"x": value}))
         assert repr(document["nodes"][0]["price"]) == repr(document["overcommit"]["x"]) == repr(value)
 
     def test_what_is_no_decimal_is_refused_not_rounded(self, tmp_path: Path) -> None:
         third = Fraction(1, 3)
-        cluster = Cluster([Node("n", 1), Node("m", 1, price=third)], [], (), Guarantee(headroom=third), overcommit={"x": third})
+        nodes = [Node("n", 1, resources={"x": 1}), Node("m", 1, price=third)]
+        cluster = Cluster(nodes, [], (), Guarantee(headroom=third), overcommit={"x": third})
         with pytest.raises(InputError) as caught:
             dump(cluster, tmp_path / "x.json")
         assert {flaw.place for flaw in caught.value.flaws} == {"nodes[1].price", "guarantee.headroom", "overcommit.x"}
@@ -598,6 +609,9 @@ def documented(draw: st.DrawFn) -> Cluster:
     pools = draw(st.lists(words, min_size=1, max_size=2, unique=True))
     nodes = [draw(_nodes(name, pools)) for name in draw(st.lists(words, max_size=3, unique=True))]
     vms = [draw(_vms(name, pools, nodes)) for name in draw(st.lists(words, max_size=4, unique=True))]
+    present = sorted({name for node in nodes for name in node.resources if name != "memory"})
+    named, most = (st.sampled_from(present), 2) if present else (st.nothing(), 0)
+    nodes = [evolve(node, max_vm=draw(st.dictionaries(named, st.integers(0, 9), max_size=most))) for node in nodes]
     unmistakable = {node.name for node in nodes}.isdisjoint(node.domain for node in nodes)
     return Cluster(
         nodes,
@@ -611,8 +625,8 @@ def documented(draw: st.DrawFn) -> Cluster:
             headroom=draw(st.floats(0, 1, exclude_max=True)),
             meta=draw(metas),
         ),
-        overcommit=draw(st.dictionaries(words, numbers, max_size=2)),
-        soft_resources=draw(st.lists(words, max_size=2, unique=True)),
+        overcommit=draw(st.dictionaries(named, numbers, max_size=most)),
+        soft_resources=draw(st.lists(named, max_size=most, unique=True)),
         date=draw(st.none() | st.dates() | st.datetimes()),
         meta=draw(metas),
     )
@@ -631,7 +645,6 @@ def _nodes(name: str, pools: list[str]) -> st.SearchStrategy[Node]:
         price=numbers,
         resources=resources,
         headroom=st.none() | st.integers(0, 1) | st.floats(0, 1, exclude_max=True),
-        max_vm=st.dictionaries(words, st.integers(1, 2**26), max_size=2),
         meta=metas,
     )
 

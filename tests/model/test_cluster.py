@@ -20,7 +20,7 @@ from vmplace.model.labels import Labels
 
 
 def small(**more: Any) -> Cluster:
-    return Cluster([Node("n", 9)], [VM("a", 1, "n"), VM("b", 1)], [Apart(["a", "b"])], **more)
+    return Cluster([Node("n", 9, resources={"vcpu": 4})], [VM("a", 1, "n"), VM("b", 1)], [Apart(["a", "b"])], **more)
 
 
 def test_defaults() -> None:

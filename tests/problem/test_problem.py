@@ -125,13 +125,16 @@ def with_resources(nodes, vms=(), **options):
 
 def test_resources_are_columns_those_that_bind_in_a_failover_first():
     cluster = with_resources(
-        [{"disk": 5, "vcpu": 4}, {}], [{"vcpu": 2}, {"gpu": 1}], overcommit={"iops": 2.0}, soft_resources=["vcpu", "net"]
+        [{"disk": 5, "vcpu": 4}, {"iops": 1, "net": 2}],
+        [{"vcpu": 2}, {"gpu": 1}],
+        overcommit={"iops": 2.0},
+        soft_resources=["vcpu", "net"],
     )
     problem = compile_problem(cluster)
-    assert problem.resources == ("disk", "gpu", "iops", "vcpu", "net")
+    assert problem.resources == ("disk", "iops", "gpu", "vcpu", "net")
     assert problem.n_firm == 4
-    assert problem.capacity.tolist() == [[10, 5, 0, 0, 4, 0], [10, 0, 0, 0, 0, 0]]
-    assert problem.demand.tolist() == [[1, 0, 0, 0, 2, 0], [1, 0, 1, 0, 0, 0]]
+    assert problem.capacity.tolist() == [[10, 5, 0, 0, 4, 0], [10, 0, 2, 0, 0, 2]]
+    assert problem.demand.tolist() == [[1, 0, 0, 0, 2, 0], [1, 0, 0, 1, 0, 0]]
     assert problem.usable.tolist() == [10, 10]
     assert problem.memory.tolist() == [1, 1]
 

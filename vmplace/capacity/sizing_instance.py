@@ -13,7 +13,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.entities import Apart, Node, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.model.errors import Flaw, InputError
-from vmplace.model.references import resolve
+from vmplace.model.references import present_resources, resolve
 from vmplace.model.what_if import fresh_names
 from vmplace.problem.compile import compile_problem
 
@@ -39,7 +39,15 @@ def wanted(cluster: Cluster, pool: str, growth: Fraction, kinds: Sequence[Node])
             _refuse_tag(index, rule, kinds, bound[0])
             rules.append(evolve(rule, vms=rule.vms if isinstance(rule.vms, Tag) else bound))
     none = NodeColumns.holding(())
-    return evolve(cluster, nodes=none, vms=evolve(_grown(vms, growth), node_names=none.names), rules=rules), tuple(warnings)
+    had = present_resources(NodeColumns.holding(kinds))
+    return evolve(
+        cluster,
+        overcommit={name: ratio for name, ratio in cluster.overcommit.items() if name in had},
+        soft_resources=[name for name in cluster.soft_resources if name in had],
+        nodes=none,
+        vms=evolve(_grown(vms, growth), node_names=none.names),
+        rules=rules,
+    ), tuple(warnings)
 
 
 def _anew(cluster: Cluster, pool: str) -> VMColumns:

@@ -14,7 +14,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from vmplace.formats.parse import Parsed, uncollected
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
-from vmplace.model.converters import name_places, parse_date, parse_meta, parse_names, parse_ratios, within
+from vmplace.model.converters import name_places, parse_date, parse_meta, parse_ratios, parse_soft_resources, within
 from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Rule, Together
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.guarantee import Guarantee
@@ -126,7 +126,7 @@ class _Frame:
     rules: Sequence[Any] = field(default=(), converter=_parse_list)
     guarantee: Guarantee = field(factory=Guarantee, converter=_parse_guarantee)
     overcommit: Mapping[str, Any] = field(factory=dict, converter=parse_ratios)
-    soft_resources: tuple[str, ...] = field(default=(), converter=parse_names)
+    soft_resources: tuple[str, ...] = field(default=(), converter=parse_soft_resources)
 
     def cluster(self, nodes: NodeColumns, vms: VMColumns, rules: Sequence[Rule]) -> Cluster:
         return Cluster(

@@ -10,14 +10,14 @@ import numpy.typing as npt
 from attrs import evolve, field, frozen
 
 from vmplace.model.columns import NodeColumns, VMColumns
-from vmplace.model.converters import name_places, parse_date, parse_meta, parse_names, parse_ratios
+from vmplace.model.converters import name_places, parse_date, parse_meta, parse_ratios, parse_soft_resources
 from vmplace.model.dataframe import read_nodes, read_vms
 from vmplace.model.entities import VM, Node, Rule
 from vmplace.model.errors import InputError, NotFoundError
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.kinds import each, of_type
 from vmplace.model.lookup import not_found
-from vmplace.model.references import ambiguous_domains, broken_references
+from vmplace.model.references import ambiguous_domains, broken_references, without_effect
 
 __all__ = ["Cluster"]
 
@@ -67,9 +67,9 @@ class Cluster:
     further
         The others of such a list.
     overcommit
-        Ratio per further resource.
+        Ratio per further resource that a node has.
     soft_resources
-        Further resources that a failover may exceed.
+        Further resources, of those that nodes have, that a failover may exceed.
     date
         ISO date of the snapshot.
     meta
@@ -86,7 +86,7 @@ class Cluster:
     rules: tuple[Rule, ...] = field(default=(), converter=_parse_rules)
     guarantee: Guarantee = field(factory=Guarantee, converter=_parse_guarantee)
     overcommit: Mapping[str, Fraction] = field(factory=dict, converter=parse_ratios, hash=False, kw_only=True)
-    soft_resources: tuple[str, ...] = field(default=(), converter=parse_names, kw_only=True)
+    soft_resources: tuple[str, ...] = field(default=(), converter=parse_soft_resources, kw_only=True)
     further: tuple[Guarantee, ...] = field(default=(), converter=_parse_further, kw_only=True)
     date: str | None = field(default=None, converter=parse_date, kw_only=True)
     meta: Mapping[str, Any] = field(factory=dict, converter=parse_meta, hash=False, kw_only=True)
@@ -96,6 +96,7 @@ class Cluster:
             object.__setattr__(self, "further", self.guarantee[1:])
             object.__setattr__(self, "guarantee", self.guarantee[0])
         flaws = broken_references(self.nodes, self.vms, list(enumerate(self.rules)))
+        flaws += without_effect(self.nodes, self.overcommit, self.soft_resources)
         if any(asked.scope == "domain" or asked.domains for asked in self.guarantees):
             flaws += ambiguous_domains(self.nodes)
         if flaws:

@@ -43,6 +43,7 @@ __all__ = [
     "parse_scope",
     "parse_seconds",
     "parse_sequence",
+    "parse_soft_resources",
     "parse_state",
     "parse_text",
     "parse_weight",
@@ -323,8 +324,20 @@ def parse_max_vm(value: object) -> Mapping[str, int]:
 
 
 def parse_ratios(value: object) -> Mapping[str, Fraction]:
-    """Overcommit ratios: names of resources to numbers above zero."""
-    return _values(parse_mapping(value), positive_number)
+    """Overcommit ratios: names of further resources to numbers above zero."""
+    mapping = parse_mapping(value)
+    if "memory" in mapping:
+        raise InputError([Flaw("memory", "reserved memory is never overcommitted: leave it out", "no-effect")])
+    return _values(mapping, positive_number)
+
+
+def parse_soft_resources(value: object) -> tuple[str, ...]:
+    """A list of further resources, none twice."""
+    names = parse_names(value)
+    if "memory" in names:
+        place = f"[{names.index('memory')}]"
+        raise InputError([Flaw(place, "memory binds in every failover: leave it out", "no-effect")])
+    return names
 
 
 def parse_date(value: object) -> str | None:

@@ -157,7 +157,7 @@ class VM(Described):
     protected
         False: takes memory everywhere, but need not restart when its node fails.
     evictable
-        True: may be stopped to make room in a failover.
+        True: may be stopped to make room in a failover, protected or not.
     priority
         Higher restarts first where not all can.
     pool

@@ -8,11 +8,13 @@ import numpy as np
 from attrs import field, frozen
 
 from vmplace.model.columns import NodeColumns, VMColumns
+from vmplace.model.converters import member_place
 from vmplace.model.entities import VM, Apart, Members, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.model.errors import Flaw
+from vmplace.model.lookup import closest, did_you_mean
 from vmplace.model.units import short
 
-__all__ = ["Unreadable", "ambiguous_domains", "broken_references", "resolve"]
+__all__ = ["Unreadable", "ambiguous_domains", "broken_references", "present_resources", "resolve", "without_effect"]
 
 Unreadable = Mapping[int, str] | None
 """Names of entries that could not be read, by index; None where a whole section could not be."""
@@ -102,6 +104,24 @@ class _Names:
         if not self.named:
             return {}
         return {name: index for index, name in enumerate(self.vms.names) if name in self.named}
+
+
+def without_effect(nodes: NodeColumns, overcommit: Iterable[str], soft_resources: Sequence[str]) -> Iterator[Flaw]:
+    """Keys that name a resource which no node has: they have no effect, and mean another. Without nodes, all may be meant."""
+    known = present_resources(nodes)
+    named = [(member_place("overcommit", name), name) for name in overcommit]
+    named += [(f"soft_resources[{index}]", name) for index, name in enumerate(soft_resources)]
+    for index, limits in enumerate(nodes.max_vm) if any(nodes.max_vm.words) else ():
+        named += [(member_place(f"nodes[{index}].max_vm", name), name) for name in limits if name != "memory"]
+    for place, name in named if len(nodes) else ():
+        if name not in known:
+            mend = did_you_mean(closest(name, known)) or ": leave it out, or give a node some of it"
+            yield Flaw(place, f"no node has {short(name)}, so this has no effect{mend}", "no-effect")
+
+
+def present_resources(nodes: NodeColumns) -> frozenset[str]:
+    """The further resources that nodes have, if only none of."""
+    return frozenset(nodes.amounts())
 
 
 def ambiguous_domains(nodes: NodeColumns) -> Iterator[Flaw]:

@@ -15,8 +15,9 @@ from vmplace.model.entities import VM, Apart, Members, Node, OnlyOn, Rule, Tag, 
 from vmplace.model.errors import Flaw, InputError, NotFoundError, error_of
 from vmplace.model.guarantee import Guarantee, amended
 from vmplace.model.kinds import a_mapping, each, name_list, optional
+from vmplace.model.labels import Labels
 from vmplace.model.lookup import not_found
-from vmplace.model.references import resolve
+from vmplace.model.references import present_resources, resolve
 from vmplace.model.units import parse_memory, short
 
 __all__ = [
@@ -208,9 +209,13 @@ class _Change:
         nodes = nodes.rows(kept) if self.lost_nodes else nodes
         vms = self._left_vms() if self.lost_nodes or self.lost_vms or self.sizes or self.started else vms
         rules = (_without(rule, self.lost_vms, self.lost_nodes) for rule in self.cluster.rules)
+        nodes = nodes.followed_by(self.new_nodes) if self.new_nodes else nodes
+        left = present_resources(nodes) if self.lost_nodes else present_resources(self.cluster.nodes)
         return evolve(
             self.cluster,
-            nodes=nodes.followed_by(self.new_nodes) if self.new_nodes else nodes,
+            nodes=_limiting(nodes, left) if self.lost_nodes else nodes,
+            overcommit={name: ratio for name, ratio in self.cluster.overcommit.items() if name in left},
+            soft_resources=[name for name in self.cluster.soft_resources if name in left],
             vms=vms.followed_by(self.new_vms) if self.new_vms else vms,
             rules=[rule for rule in rules if rule is not None],
         )
@@ -235,6 +240,14 @@ class _Change:
             target=np.where(homeless | self._lost[vms.target], -1, vms.target),
             home=vms.home.replaced(dict.fromkeys(self.lost_nodes, "")),
         )
+
+
+def _limiting(nodes: NodeColumns, resources: Collection[str]) -> NodeColumns:
+    """The nodes with limits on the size of VMs in memory and some resources only."""
+    if all(name == "memory" or name in resources for word in nodes.max_vm.words for name in word):
+        return nodes
+    limits = [{name: most for name, most in word.items() if name == "memory" or name in resources} for word in nodes.max_vm]
+    return evolve(nodes, max_vm=Labels.of(limits))
 
 
 def _mask(names: Sequence[str], chosen: Collection[str]) -> BoolArray:

@@ -173,14 +173,15 @@ def _clusters(draw: Draw, features: Features, guarantees: Mapping[str, tuple[Any
         hosts, vms = _tagged(draw, hosts), _tagged(draw, vms)
         drawn = [_rule(draw, hosts, vms, features.domains) for _ in range(draw(st.integers(1, _MAX_RULES)))]
         rules = _consistent(hosts, vms, drawn)
+    present = [amount for amount in amounts if any(amount.holdings)]
     share = draw(st.sampled_from(_HEADROOMS)) if features.headroom else 0.0
     return Cluster(
         hosts,
         vms,
         rules,
         evolve(frame.guarantee, headroom=share),
-        overcommit={amount.name: amount.ratio for amount in amounts if amount.ratio is not None},
-        soft_resources=[amount.name for amount in amounts if amount.soft],
+        overcommit={amount.name: amount.ratio for amount in present if amount.ratio is not None},
+        soft_resources=[amount.name for amount in present if amount.soft],
     )
 
 
@@ -219,7 +220,7 @@ def _node(draw: Draw, features: Features, frame: Skeleton, amounts: Sequence[Amo
 
 def _max_vm(draw: Draw, frame: Skeleton, amounts: Sequence[Amount]) -> dict[str, int]:
     """Limits that some VM is just within, or just beyond."""
-    sizes = {"memory": frame.sizes, **{amount.name: amount.demands for amount in amounts}}
+    sizes = {"memory": frame.sizes, **{amount.name: amount.demands for amount in amounts if any(amount.holdings)}}
     named = draw(st.lists(st.sampled_from(sorted(sizes)), min_size=1, unique=True))
     least = {name: 1 if name == "memory" else 0 for name in named}
     return {name: max(least[name], draw(st.sampled_from(sizes[name])) - draw(st.sampled_from((0, 0, 0, 1)))) for name in named}
