@@ -11,6 +11,7 @@ from vmplace.auditor.claims.claims import Claims
 from vmplace.auditor.claims.explanation import check_explanation
 from vmplace.auditor.claims.rolling import check_rolling
 from vmplace.auditor.claims.solution import check_solution
+from vmplace.auditor.claims.tolerance import check_tolerance
 from vmplace.model.cluster import Cluster
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
@@ -123,6 +124,7 @@ _CHECKS: Mapping[str, Any] = {
     "headroom": check_headroom,
     "rolling drain": check_rolling,
     "size": check_size,
+    "tolerance": check_tolerance,
 }
 
 _MARKS = (
@@ -132,6 +134,7 @@ _MARKS = (
     ("groups", "rolling drain"),
     ("blames", "explain"),
     ("node", "admit"),
+    ("beyond", "tolerance"),
 )
 """A key that only the results of one command have."""
 
