@@ -1,11 +1,13 @@
 """What is under audit, as columns."""
 
 import numpy as np
+import pytest
 
 from vmplace.auditor.case import Case, sums
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.entities import VM, Node
+from vmplace.model.errors import InputError
 from vmplace.model.labels import Labels
 
 GIB = 1024
@@ -59,3 +61,11 @@ def test_nodes_by_domain():
 
 def test_sums_by_group():
     assert sums(np.array([2, 0, 2]), np.array([5, 7, 1]), 3).tolist() == [7, 0, 6]
+
+
+@pytest.mark.parametrize("column", [[0, 2], [-2, 0], [2, 2], [0], [[0, 0]], [0.5, 0]])
+def test_a_column_of_nodes_has_an_index_for_each_vm(column):
+    cluster = Cluster([Node("n1", 4), Node("n2", 4)], [VM("a", 1), VM("b", 1)])
+    with pytest.raises(InputError, match="give 2 whole numbers from -1 to 1"):
+        Case(cluster, column, None, ())
+    assert Case(cluster, [-1, 1], None, ()).at.tolist() == [-1, 1]

@@ -106,3 +106,13 @@ def test_so_many_states_and_no_more():
         effort.spend()
     with pytest.raises(TooHardError):
         effort.spend()
+
+
+def test_survivors_of_another_pool_take_nothing():
+    """Even a VM that is on a node of another pool restarts only in its own."""
+    vms = [VM("b", 2, "n1"), VM("s", 1, "n1", pool="x")]
+    case = Case(Cluster(NODES, [VM("b", 2, "n1"), VM("s", 1, pool="x")]), {vm.name: vm.node for vm in vms}, None, ())
+    scenarios = AuditedScenarios.of(case)
+    found = AuditedFailures(case, scenarios).at_once(scenarios.by_key["n1"][0])
+    assert nodes_for(found, "b") == ["n2", "n3", "n4"]
+    assert nodes_for(found, "s") == []

@@ -103,3 +103,11 @@ def test_who_is_being_migrated_stays(drained):
     assert [v.message for v in audit(cluster, {"a": "n1"}, drained=drained)] == [
         "a is on n1, offline, drained or unpowered" for _ in drained
     ]
+
+
+@pytest.mark.parametrize(("listed", "wrong"), [("n1", True), ("n2", False), (None, False)])
+def test_a_stopped_vm_stays_where_it_is(listed, wrong):
+    """The first node's index is 0: it is a node as well."""
+    vms = [VM("s", 1, "n2", running=False)]
+    told = found(host(), vms, {"s": listed})
+    assert [kind for kind, *_ in told] == ["placement"] * wrong

@@ -3,6 +3,8 @@
 import pytest
 
 from vmplace.auditor.audit import audit
+from vmplace.auditor.case import Case
+from vmplace.auditor.rules import AuditedRule
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Together
 from vmplace.model.guarantee import Guarantee
@@ -140,3 +142,11 @@ def test_pools_that_share_a_domain_fail_each_by_itself():
     assert judge(rules, evictable, {"a": {"x": "p2", "y": None}}, nodes=nodes, scope="domain") == []
     both = {"a+b": {"x": None, "y": None}}
     assert {v[:2] for v in judge(rules, evictable, both, nodes=nodes, scope="domain", failures=2)} == {("unprotected", "a+b")}
+
+
+def test_a_rule_of_vms_bans_no_node_not_even_none():
+    cluster = Cluster(RACKS, [VM("a", 1, "a1"), VM("b", 1, "a2")], [Apart(["a", "b"]), OnlyOn(["a"], ["a1"])])
+    case = Case(cluster, {"a": "a1", "b": "a2"}, None, ())
+    apart, only_on = (AuditedRule.of(case, number, rule) for number, rule in enumerate(cluster.rules))
+    assert apart.banned.tolist() == [False] * (len(RACKS) + 1)
+    assert only_on.banned.tolist() == [False] + [True] * len(RACKS)

@@ -9,6 +9,7 @@ from tests.support.placements import placements, standing_of, state
 from tests.support.plans import backups
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn
 from vmplace.failover.certify import certify, judge
+from vmplace.failover.check import check
 from vmplace.failover.planned.decide import decide
 from vmplace.failover.restart import RestartProblem
 from vmplace.failover.verdict import METHODS, ScenarioStatus
@@ -326,3 +327,17 @@ def test_a_second_resource_is_looked_at_failure_by_failure():
     assert verdict.losses[0].reason.resource == 1
     soft = judged(standing_of(evolve(cluster, soft_resources=["vcpu"])))
     assert soft.safe
+
+
+def test_in_any_order_those_that_need_not_restart_take_room_too():
+    """Planned restarts leave the unprotected VM down; a manager that takes no orders may start it first."""
+    vms = [VM("a", 4, "n1"), VM("u", 4, "n1", protected=False)]
+    for order, safe in (("planned", True), ("any-order", False)):
+        problem = compile_problem(Cluster([Node("n1", 8), Node("n2", 4)], vms, (), Guarantee(restart=order)))
+        assert certify(problem, problem.node_of, budget=Budget()).safe is safe
+
+
+def test_plans_name_who_is_stopped_though_not_all_may_be():
+    vms = [VM("a", 6, "n1"), VM("e", 6, "n2", evictable=True), VM("k", 4, "n2")]
+    report = check(Cluster([Node("n1", 10), Node("n2", 10)], vms))
+    assert report.failover["n1"] == {"a": "n2", "e": None}

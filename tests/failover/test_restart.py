@@ -1,10 +1,11 @@
 import numpy as np
+import pytest
 from attrs import evolve
 from hypothesis import given, settings
 
 from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
 from vmplace.failover.planned.decide import decide
-from vmplace.failover.restart import RestartProblem
+from vmplace.failover.restart import RestartProblem, _kinds
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
@@ -110,3 +111,22 @@ def test_an_unprotected_member_that_vanishes_keeps_nobody_away():
     found = restart(Cluster(nodes, vms, [Apart(["a", "gone", "stays"])]))
     (item,) = found.single_items
     assert found.nodes[item.allowed].tolist() == [2]
+
+
+def test_kinds_tell_apart_whatever_some_pattern_does():
+    first, second = np.array([0, 1, 2, 2, 0]), np.array([2, 1, 0, 1, 2])
+    assert _kinds([first, second]).tolist() == [0, 1, 2, 3, 0]
+    assert len(np.unique(_kinds([np.array([True, False, True]), np.array([1, 1, 0])]))) == 3
+
+
+@pytest.mark.parametrize(("room", "least"), [(6, 0), (5, 1)])
+def test_a_soft_rule_that_one_node_can_just_keep_need_not_be_broken(room, least):
+    nodes = [Node("n1", 10), Node("n2", room), Node("n3", 5)]
+    cluster = Cluster(nodes, [VM("a", 3, "n1"), VM("b", 3, "n1")], [Together(["a", "b"], must=False)])
+    assert [broken for _, broken in restart(cluster)._least_breaches] == [least]
+
+
+def test_a_soft_rule_of_another_kind_is_not_taken_for_together():
+    nodes = [Node("n1", 10), Node("n2", 10), Node("n3", 2)]
+    cluster = Cluster(nodes, [VM("a", 3, "n1"), VM("b", 3, "n1")], [Apart(["a", "b"], must=False)])
+    assert [broken for _, broken in restart(evolve(cluster, rules=[Apart(["a", "b"], must=False)]))._least_breaches] == [1]

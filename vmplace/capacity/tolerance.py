@@ -145,7 +145,7 @@ class _Climb:
         while any(self.count[pool] == failures - 1 and self.bound[pool] >= failures for pool in self.count):
             report = check(_failing(self.cluster, failures), time_limit=self.budget.left, cancel=self.budget.cancel)
             self.reports[failures] = report
-            for pool in [pool for pool in self.count if self.count[pool] == failures - 1]:
+            for pool in [pool for pool in self.count if self.count[pool] == failures - 1 < self.bound[pool]]:
                 if report.pools[pool] is Status.SAFE:
                     self.count[pool] = failures
                 elif report.pools[pool] is Status.UNSAFE:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vmplace import VM, Apart, Cluster, Guarantee, Node, Together
+from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.placement.migration.transit import MigrationProblem, MigrationState
 from vmplace.problem.compile import compile_problem
 
@@ -73,3 +73,19 @@ def test_what_a_vm_needs_nothing_of_does_not_keep_it_away():
     migration_state = MigrationState.of(MigrationProblem.of(compile_problem(Cluster(nodes, vms)), np.array([1, 0, 1])))
     assert migration_state.holds(0, 1)
     assert not migration_state.holds(1, 1)
+
+
+def test_a_unit_moves_only_if_all_of_it_may():
+    nodes = [Node(f"n{i}", 10) for i in range(3)]
+    vms = [VM("a", 1, "n0"), VM("b", 1, "n0", movable=False), VM("c", 1, "n1"), VM("d", 1, "n2", movable=False), VM("w", 1)]
+    problem = compile_problem(Cluster(nodes, vms, [Together(("a", "b"))], Guarantee()))
+    found = MigrationProblem.of(problem, np.array([0, 0, 1, 2, 0]))
+    assert found.unit_of.tolist() == [0, 0, 1, 2, -1]
+    assert found.movable.tolist() == [False, True, False]
+
+
+def test_only_rules_that_keep_several_units_apart_count():
+    vms = [(1, "n0"), (1, "n0"), (1, "n1"), (1, None)]
+    assert transit(vms, [0, 0, 1, 2], [OnlyOn(("v0", "v2"), ("n0", "n1"))]).apart == []
+    assert transit(vms, [0, 0, 1, 2], [Apart(("v2", "v3"))]).apart == []
+    assert [units.tolist() for units, _ in transit(vms, [0, 0, 1, 2], [Apart(("v1", "v2"))]).apart] == [[1, 2]]
