@@ -131,3 +131,29 @@ def test_what_rules_forbid_is_refused_with_that_reason():
     assert admitter.commit(vm, "n2").status == "refused"
     assert admitter.admit([vm, VM("x", 1)]).status == "refused"
     assert vmplace.admit(cluster, vm, make_room=True).status == "refused"
+
+
+BAD_POOL = Cluster(
+    [*(Node(f"g1{x}", "64GiB", pool="g1") for x in "ab"), *(Node(f"g2{x}", "64GiB", pool="g2") for x in "abc")],
+    [
+        VM("x", "40GiB", "g1a", pool="g1"),
+        VM("y", "40GiB", "g1b", pool="g1"),
+        VM("z", "16GiB", "g2a", pool="g2"),
+        VM("w", "8GiB", pool="g2"),
+    ],
+)
+
+
+@pytest.mark.parametrize("call", [vmplace.place, vmplace.repair])
+def test_a_bad_pool_does_not_keep_another_from_being_placed(call):
+    found = call(BAD_POOL)
+    assert (found.status, found.placement["w"][:2], list(found.unsolved)) == ("infeasible", "g2", ["g1"])
+    assert found.reason == "pool g1: the protected VMs need 80 GiB; the nodes without the largest have 64 GiB"
+    assert {vm: found.placement[vm] for vm in "xyz"} == {"x": "g1a", "y": "g1b", "z": "g2a"}
+
+
+def test_a_bad_pool_does_not_keep_room_from_being_made_in_another():
+    found = vmplace.admit(BAD_POOL, VM("new", "56GiB", pool="g2"), make_room=True)
+    assert found.admitted
+    assert found.node.startswith("g2")
+    assert vmplace.admit(BAD_POOL, VM("new", "40GiB", pool="g1"), make_room=True).status == "refused"

@@ -134,6 +134,9 @@ def assert_sound(solution: Any, best: Best | None, *, best_effort: bool = False,
     if solution.placement is None:
         assert_empty(solution, best)
         return
+    if solution.unsolved:  # some pools are as they were: see tests.placement.test_pools
+        assert (solution.status in ("infeasible", "unknown"), best is None or solution.status == "unknown") == (True, True)
+        return
     assert best is not None
     node_of = charged(world, solution.placement)
     assert_placed(world, node_of, best_effort=best_effort, **options)

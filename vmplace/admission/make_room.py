@@ -33,7 +33,7 @@ def room_made(cluster: Cluster, vms: Sequence[VM], refused: Admission, budget: B
         ledger.put(started(vm))
     left = None if isinf(budget.limit) else budget.left
     solution = repair(ledger.cluster, time_limit=left, cancel=budget.cancel)
-    if solution.placement is None:
+    if solution.placement is None or any(vm.pool in solution.unsolved for vm in vms):
         status = Status.REFUSED if solution.status is Status.INFEASIBLE else Status.UNKNOWN
         return evolve(refused, status=status, reason=f"{refused.reason}; with migrations: {solution.reason}")
     placement = {vm.name: solution.placement[vm.name] for vm in vms}

@@ -63,7 +63,7 @@ def solve(
     if solution.node_of is not None and moves is not None:
         save_moves(solution, moves)
     print_result(solution, solution_report, as_json, everything, aside=output == "-")
-    done = solution.node_of is not None
+    done = solution.node_of is not None and not solution.unsolved
     return exit_of(solution.guarantee.value if done else solution.status.value, done=done)
 
 

@@ -69,7 +69,7 @@ class JudgedPlacement:
             return cls(searched, best.node_of, best.verdict, witness, (), pools)
         problem = placed(whole.problem, searched.hosts(best.node_of))
         names, node_of = Names(whole.cluster, problem), problem.node_of
-        verdict = certify(problem, node_of, budget=budget)
+        verdict = certify(problem, node_of, budget=budget, powered=best.powered)
         aside = ~np.isin(problem.original, searched.problem.original)
         untouched = {names.pools[pool] for pool in np.unique(problem.vm_pool[aside]).tolist()}
         witness = Witness(names, verdict, names.hosts(node_of), powered, drained)

@@ -17,12 +17,14 @@ from vmplace.failover.witness import (
     unprotected,
 )
 from vmplace.model.cluster import Cluster
+from vmplace.model.columns import BoolArray
 from vmplace.model.door import door
 from vmplace.placement.cold import fewest_cold
 from vmplace.placement.judged import JudgedPlacement
 from vmplace.placement.migration.plan import planned
 from vmplace.placement.objectives import Objective
 from vmplace.placement.options import PlaceOptions
+from vmplace.placement.pools import bounds_with, left_on, solved_apart
 from vmplace.placement.reasons import conflict_sentence, impossible_sentence, suspended_sentence
 from vmplace.placement.relaxations import relaxations
 from vmplace.problem.compile import compile_problem
@@ -115,30 +117,41 @@ def place(
     Solution
         ``optimal``, ``feasible``, ``infeasible`` or ``unknown``. A placement returned has passed `audit`. What is infeasible
         comes with a `Conflict`; to make that small takes no longer than the proof (or 2 s), nor than half of the time left.
+        Pools stand alone: where one has no placement, what can be done in the others is done, and `Solution.unsolved` says why.
 
     Raises InputError (a ValueError) that names the argument that is wrong.
     """
     options = PlaceOptions.of_call(locals())
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        return solve(Names(cluster, compile_problem(cluster)), options, budget)
+        return solve(Names(cluster, compile_problem(cluster)), options, budget, alone=True)
 
 
-def solve(names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple[str, ...] = ()) -> Solution:
-    """What `place` returns, with the VMs of some nodes moved away, and these nodes as if they were not there."""
+def solve(names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple[str, ...] = (), alone: bool = False) -> Solution:
+    """What `place` returns, with the VMs of some nodes moved away, and these nodes as if they were not there.
+
+    `alone`: whether pools stand alone, so that what can be done in some is done where others have no placement.
+    """
     out = names.mask(drained)
     problem = without(names.problem, nodes=out) if drained else names.problem
     # Where all that counts is what moves, pools that nothing is drained of stay as they are.
     aside = apart_from(problem, out) if drained and options.goal.objectives == ("moves",) else np.zeros(0, dtype=bool)
     moving = options.ordered and options.move_running
     searching = budget.share(_SEARCH_SHARE) if moving else budget
-    asked = without(problem, vms=aside) if aside.any() else problem
-    whole = Names(names.cluster, problem) if aside.any() else None
+    whole = Names(names.cluster, problem)
 
-    def search(problem: Problem, within: Budget) -> Solution:
-        task = _Task(Names(names.cluster, problem), options, options.goal, within, drained, whole)
-        return task.best_effort() if options.best_effort else task.strict()
+    def run(aside: BoolArray) -> Solution:
+        asked = Names(names.cluster, without(problem, vms=aside)) if aside.any() else whole
 
-    solution = fewest_cold(Names(names.cluster, asked), out, search, moving=options.move_running, budget=searching)
+        def search(part: Problem, within: Budget) -> Solution:
+            task = _Task(Names(names.cluster, part), options, options.goal, within, drained, whole if aside.any() else None)
+            return task.best_effort() if options.best_effort else task.strict()
+
+        return fewest_cold(asked, out, search, moving=options.move_running, budget=searching)
+
+    solution = run(aside)
+    if alone and solution.node_of is None:
+        solution, aside = solved_apart(whole, solution, run)
+        names = Names(names.cluster, without(problem, vms=aside)) if aside.any() else names
     if not (moving and solution.migrations):
         return solution
     if drained:
@@ -319,7 +332,12 @@ class _Task:
         goal, best = self.goal, finding.best
         assert best is not None
         values, bounds = (_by_objective(goal, self.names.problem, each) for each in (best.values, finding.bounds))
+        best = self._with_others(best)
         found = self._judged(best)
+        if self.whole is not None:
+            stages = goal.values(self.whole.problem, found.node_of, found.verdict, best.powered)
+            together = _by_objective(goal, self.whole.problem, stages)
+            values, bounds = together, bounds_with(goal.objectives, values, bounds, together)
         names, node_of, verdict = found.names, found.node_of, found.verdict
         return Solution(
             cluster=names.cluster,
@@ -349,6 +367,13 @@ class _Task:
             drained=self.drained,
             reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy proves nothing",
         )
+
+    def _with_others(self, best: CandidatePlacement) -> CandidatePlacement:
+        """The same with the nodes on that pools which stay as they are may need."""
+        if self.whole is None or best.powered is None:
+            return best
+        others = ~np.isin(self.whole.problem.original, self.names.problem.original)
+        return evolve(best, powered=best.powered | left_on(self.whole.problem, others))
 
     def _judged(self, best: CandidatePlacement) -> JudgedPlacement:
         """The placement on the whole cluster, audited."""

@@ -58,12 +58,21 @@ def solution_report(found: Solution, screen: Screen) -> RenderableType:
         line = Text.assemble((word, style), f": {screen.clean(reason)}")
         return Group(line, *_obstacles(found, screen), *_grounds(found, screen))
     return Group(
-        _verdict(found, screen),
+        *(_apart(found, screen) if found.unsolved else (_verdict(found, screen),)),
         *(Text(line) for line in _chosen(found, screen)),
         *_changes(found, screen),
         *(Text(line) for line in (() if found.plan is None else order_lines(found.plan, screen))),
         *_grounds(found, screen),
     )
+
+
+def _apart(found: Solution, screen: Screen) -> Iterator[Text]:
+    """Which pools have no placement and why, and what was done in the others."""
+    yield Text.assemble((found.status.value.upper(), STYLE[found.guarantee]), f": {screen.clean(found.reason)}")
+    done = [f"{pool} ({status.value})" for pool, status in found.pools.items() if pool not in found.unsolved]
+    noun = "pool" if len(found.unsolved) == 1 else "pools"
+    left = f"VMs of {noun} {screen.few(list(found.unsolved))} stay as they are"
+    yield Text(f"The other pools are done: {screen.few(done)}; {left}.")
 
 
 def _verdict(found: Report | Solution, screen: Screen) -> Text:
@@ -292,7 +301,7 @@ def _chosen(found: Solution, screen: Screen) -> Iterator[str]:
     """The objectives with value and proof, and the nodes that stay on."""
     for name, value, bound in _objectives(found):
         yield f"{name}: {_MEANING[name].format(value_text(name, value))}{_proof(name, value, bound)}"
-    if found.reason:
+    if found.reason and not found.unsolved:
         yield screen.clean(found.reason)
     if found.powered:
         total = counted(len(found.cluster.nodes), "node")

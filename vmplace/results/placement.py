@@ -185,7 +185,7 @@ class Solution(_Placed):
     ----------
     status
         ``optimal`` (proved), ``feasible`` (see `gap`), ``infeasible`` (proved) or ``unknown``; in the last two
-        there is no placement.
+        there is no placement, unless some pools could be placed and others (`unsolved`) not.
     guarantee
         ``safe``, ``unsafe`` or ``unknown``: of the placement returned, or, without one, ``unsafe`` if infeasible.
     objective_name, objective, bound
@@ -205,9 +205,15 @@ class Solution(_Placed):
         Why there is no placement, or no more than ``feasible``.
     conflict
         If ``infeasible``: what forbids a placement.
+    unsolved
+        The pools without a placement, with the reason, where others have one: their VMs stay as they are, and those that wait go
+        on waiting.
     """
 
-    _keys = f"{_KEYS} objective:_score suspended reason conflict blockers migrations plan:_outline powered drained method stats"
+    _keys = (
+        f"{_KEYS} objective:_score suspended reason conflict unsolved blockers "
+        "migrations plan:_outline powered drained method stats"
+    )
 
     objective_name: str | tuple[str, ...]
     objective: Value | tuple[Value, ...] | None = None
@@ -219,6 +225,7 @@ class Solution(_Placed):
     blockers: tuple[Blocker, ...] = ()
     reason: str = ""
     conflict: Conflict | None = None
+    unsolved: Mapping[str, str] = field(factory=dict)
 
     def to_document(self) -> Cluster:
         """The cluster with this placement; stopped VMs keep their nodes, or none.

@@ -31,7 +31,8 @@ def check_solution(claims: Claims, cluster: Cluster) -> Plan | None:
     placed = PlacedClaims.of(claims, cluster, placement)
     placed.check()
     check_verdicts(placed)
-    _check_status(claims, status)
+    unsolved = _unsolved(claims, cluster, placement)
+    _check_status(claims, status, unsolved=bool(unsolved))
     case = placed.audited.case
     migrations = check_migrations(claims, case)
     check_steps(claims, case, migrations, placed.drained)
@@ -39,19 +40,41 @@ def check_solution(claims: Claims, cluster: Cluster) -> Plan | None:
     if claims.read("any_order", Any):
         claims.leave("any_order", "says what other restarts than those of the guarantee would do")
     for key in ("conflict", "blockers"):
-        if claims.read(key, Any):
+        if claims.read(key, Any) and unsolved:
+            claims.leave(key, _NO_CERTIFICATE)
+        elif claims.read(key, Any):
             claims.wrong(key, "says why there is no placement, but there is one")
     return placement
 
 
-def _check_status(claims: Claims, status: Status | None) -> None:
-    """The status of a report is its guarantee; a solution is optimal or feasible."""
+_NO_CERTIFICATE = "that a pool has no placement has no certificate in the result"
+
+
+def _unsolved(claims: Claims, cluster: Cluster, placement: Plan) -> Mapping[str, str]:
+    """The pools that are said to have no placement: their VMs must be where they were."""
+    unsolved: Mapping[str, str] = claims.read("unsolved", Mapping[str, str], {}) or {}
+    if not unsolved:
+        return unsolved
+    claims.leave("unsolved", _NO_CERTIFICATE)
+    for pool in unsolved:
+        if pool not in cluster.pools:
+            claims.wrong("unsolved", f"names {short(pool)}, which is not a pool of the cluster")
+    for vm in cluster.vms:
+        if vm.pool in unsolved and placement.get(vm.name) not in (None, vm.node):
+            claims.wrong("unsolved", f"{short(vm.name)} of pool {short(vm.pool)} does not stay as it is")
+    return unsolved
+
+
+def _check_status(claims: Claims, status: Status | None, *, unsolved: bool) -> None:
+    """The status of a report is its guarantee; a solution is optimal or feasible, unless some pools have none."""
     guarantee = claims.read("guarantee", Status)
     claims.right("status")
-    if status in (Status.SAFE, Status.UNSAFE, Status.UNKNOWN) and guarantee is not None and status is not guarantee:
+    reported = (Status.SAFE, Status.UNSAFE, Status.UNKNOWN)
+    if not unsolved and status in reported and guarantee is not None and status is not guarantee:
         claims.wrong("status", f"says {status}, but the guarantee is called {guarantee}")
     solved = claims.members.get("objective") is not None
-    if status not in ((Status.OPTIMAL, Status.FEASIBLE) if solved else (Status.SAFE, Status.UNSAFE, Status.UNKNOWN)):
+    meant = (Status.INFEASIBLE, Status.UNKNOWN) if unsolved else (Status.OPTIMAL, Status.FEASIBLE)
+    if status not in (meant if solved else (Status.SAFE, Status.UNSAFE, Status.UNKNOWN)):
         claims.wrong(
             "status", f"says {short(status and status.value)}, with a placement and {'an' if solved else 'no'} objective"
         )
@@ -68,7 +91,7 @@ def _check_absent(claims: Claims, cluster: Cluster, status: Status | None) -> No
     for key in ("failover", "migrations", "powered", "unprotected", "scenarios", "pools", "broken_rules", "plan", "suspended"):
         if claims.read(key, Any):
             claims.wrong(key, "is given, but there is no placement")
-    for key in ("waiting", "violations", "conflict", "blockers"):
+    for key in ("waiting", "violations", "conflict", "unsolved", "blockers"):
         if claims.read(key, Any):
             claims.leave(key, "there is no placement that it could be compared with")
     drained = claims.read("drained", tuple[str, ...], ())
