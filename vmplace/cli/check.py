@@ -21,9 +21,6 @@ __all__ = ["check", "show"]
 _PLACE_SECONDS = 2.0
 """So long it is tried to place the VMs that wait, to say what to do next."""
 
-_PLACE_SECONDS = 2.0
-"""So long it is tried to place the VMs that wait, to say what to do next."""
-
 
 @click.command("check")
 @file_argument

@@ -251,9 +251,9 @@ class _Task:
         first = share.strict(explained=False)
         if first.node_of is not None:
             return first
-        done = self._only_leaving(first)
-        if done is not None:
-            return done
+        calm = self._only_leaving(first)
+        if calm is not None and self._good(calm, None):
+            return calm
         last, undecided = self, None
         for goal, given_up in relaxations(self.names.problem, self.goal, self.budget, drained=bool(self.drained)):
             if undecided is not None and goal.worst is not last.goal.worst:
@@ -266,15 +266,17 @@ class _Task:
             if finding.best is not None:
                 refuted = first.status is Status.INFEASIBLE and undecided is None
                 found = last._solution(last._settled(finding), method, strict_refuted=refuted, warnings=given_up)
+                if calm is not None and found.status is not Status.OPTIMAL and self._good(calm, found):
+                    return calm
                 return found if found.held else evolve(found, suspended=self._suspended(first))
             if not finding.infeasible:
                 undecided = self._undecided(finding, method)
         if undecided is not None:
-            return undecided
+            return undecided if calm is None else calm
         return last._refuted(finding.stats, method) if reason is None else last._refused(reason)
 
     def _only_leaving(self, strict: Solution) -> Solution | None:
-        """A drain in which nothing else moves than what has to leave, if a bound shows that no other protects much more."""
+        """A drain in which nothing else moves than what has to leave, if there is one."""
         if not self.drained or self.goal.objectives != ("moves",):
             return None
         problem, goal = self.names.problem, evolve(self.goal, best_effort=True)
@@ -286,17 +288,28 @@ class _Task:
         finding, method = task._find()
         if finding.best is None:
             return None
-        lost, least_lost = finding.best.values[0], least(problem, goal, goal.stages(problem)[0])
-        if lost > least_lost * (1 + _SLIGHT):
-            return None
-        proved = strict.status is Status.INFEASIBLE and lost == least_lost
-        found = task._solution(task._settled(finding), method, strict_refuted=proved)
+        lost, bound = finding.best.values[0], least(problem, goal, goal.stages(problem)[0])
+        found = task._solution(
+            task._settled(finding), method, strict_refuted=strict.status is Status.INFEASIBLE and lost == bound
+        )
         if found.held:
             return found
-        more = (
-            f"to move more could leave {float(lost / least_lost - 1):.1%} less unprotected at most" if lost > least_lost else ""
-        )
+        more = f"to move more could leave {float(1 - bound / lost):.1%} less unprotected at most" if lost > bound else ""
         return evolve(found, suspended=self._suspended(strict), reason="; ".join(filter(None, (more, found.reason))))
+
+    def _good(self, calm: Solution, other: Solution | None) -> bool:
+        """Whether a drain that moves only what has to leave protects all but as much as another, or as a bound allows."""
+        if calm.held:
+            return True
+        goal = evolve(self.goal, best_effort=True)
+        bound = least(self.names.problem, goal, goal.stages(self.names.problem)[0]) if other is None else self._lost(other)
+        return self._lost(calm) <= bound * (1 + _SLIGHT)
+
+    def _lost(self, found: Solution) -> int:
+        """The memory that failures leave unprotected in all, in MiB."""
+        problem = self.names.problem
+        memory = dict(zip(self.names.vms(range(problem.n_vms)), problem.memory.tolist(), strict=True))
+        return sum(memory.get(vm, 0) for entry in found.unprotected for vm in entry.vms)
 
     def _suspended(self, strict: Solution) -> str:
         """Why the guarantee does not hold, from what came of the search that insisted on it."""
