@@ -178,3 +178,23 @@ def test_an_evictable_vm_may_be_evicted_even_if_it_is_not_protected() -> None:
     stays = evolve(found, vms=[*vms[:2], evolve(vms[2], evictable=False)])
     assert vmplace.check(stays).status == "unsafe"
     assert vmplace.audit(stays, placement, report.failover)
+
+
+def test_messages_call_a_rule_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = [
+        {"kind": "apart", "name": "sql pair", "vms": ["a", "c"]},
+        {"kind": "only-on", "name": "licence", "vms": ["a"], "nodes": ["n2"]},
+        {"kind": "apart", "name": "spare", "vms": {"tag": "none"}},
+    ]
+    vms = [{"name": name, "memory": "4GiB", "node": "n1"} for name in ("a", "c")]
+    found = cluster(TWO, vms, rules=rules)
+    report = vmplace.check(found)
+    said = [violation.message for violation in report.violations]
+    assert said == ["rule sql pair (apart) is broken by a, c on n1", "rule licence (only-on) is broken by a on n1"]
+    assert "rule spare: no VM has the tag 'none'" in report.warnings
+    path = tmp_path / "cluster.json"
+    vmplace.dump(found, path)
+    for command in (["check"], ["explain"], ["place"], ["drain", "n1"], ["size", "--node-memory", "64GiB"]):
+        main([command[0], str(path), *command[1:]])
+        shown = capsys.readouterr()
+        assert "rules[" not in shown.out + shown.err, command

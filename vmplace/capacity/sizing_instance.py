@@ -14,6 +14,7 @@ from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.entities import Apart, Node, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.references import present_resources, resolve
+from vmplace.model.text import rule_label, rule_name
 from vmplace.model.what_if import fresh_names
 from vmplace.problem.compile import compile_problem
 
@@ -32,7 +33,7 @@ def wanted(cluster: Cluster, pool: str, growth: Fraction, kinds: Sequence[Node])
     present = set(vms.names) if cluster.rules else set()
     for index, rule in enumerate(cluster.rules):
         if isinstance(rule, OnlyOn | NotOn) and not isinstance(rule.nodes, Tag):
-            warnings.append(f"rules[{index}] ({rule.kind}) names nodes of the cluster, and is left out")
+            warnings.append(f"{rule_label(index, rule.kind, rule.name)} names nodes of the cluster, and is left out")
             continue
         bound = [name for name in resolve(rule.vms, cluster.vms) if name in present]
         if bound:
@@ -64,7 +65,15 @@ def _refuse_tag(index: int, rule: Rule, kinds: Sequence[Node], vm: str) -> None:
         return
     if not any((rule.nodes.tag in kind.tags) is isinstance(rule, OnlyOn) for kind in kinds):
         which = f"has the tag {rule.nodes.tag!r}" if isinstance(rule, OnlyOn) else f"is without the tag {rule.nodes.tag!r}"
-        raise InputError([Flaw("node", f"none {which}, which rules[{index}] asks for {vm}: give one that does", "contradiction")])
+        raise InputError(
+            [
+                Flaw(
+                    "node",
+                    f"none {which}, which {rule_name(index, rule.name)} asks for {vm}: give one that does",
+                    "contradiction",
+                )
+            ]
+        )
 
 
 def _grown(vms: VMColumns, growth: Fraction) -> VMColumns:

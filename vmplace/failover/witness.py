@@ -14,6 +14,7 @@ from vmplace.failover.verdict import METHODS, ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.model.entities import Tag
 from vmplace.model.references import resolve
+from vmplace.model.text import rule_name
 from vmplace.model.units import short
 from vmplace.problem.names import Names
 from vmplace.problem.rules import offenders
@@ -174,7 +175,7 @@ def soft_warnings(names: Names, verdict: Verdict) -> list[str]:
     """Warnings: rules without members, soft rules and soft resources that failover plans break, pools that fail in turn."""
     cluster = names.cluster
     found = [
-        f"rules[{i}]: no VM has the tag {rule.vms.tag!r}"
+        f"{rule_name(i, rule.name)}: no VM has the tag {rule.vms.tag!r}"
         for i, rule in enumerate(cluster.rules)
         if isinstance(rule.vms, Tag) and not resolve(rule.vms, cluster.vms)
     ]

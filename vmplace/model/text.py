@@ -1,6 +1,6 @@
 """Text and figures for people: names made safe to print, amounts of memory, counted nouns."""
 
-__all__ = ["counted", "lasting", "printable", "readable", "rule_label", "with_overhead"]
+__all__ = ["counted", "lasting", "printable", "readable", "rule_label", "rule_name", "with_overhead"]
 
 
 def printable(text: str, encoding: str | None = None) -> str:
@@ -42,9 +42,14 @@ def lasting(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{_two_digits(round(seconds / 3600, 1))} h"
 
 
+def rule_name(index: int, name: str | None) -> str:
+    """What messages call a rule: its name, or else its number."""
+    return f"rules[{index}]" if name is None else f"rule {name}"
+
+
 def rule_label(index: int, kind: str, name: str | None) -> str:
     """How messages call a rule: by its name, if it has one, else by its place in the document."""
-    return f"rules[{index}] ({kind})" if name is None else f"rule {name} ({kind})"
+    return f"{rule_name(index, name)} ({kind})"
 
 
 def _two_digits(number: float) -> str:

@@ -8,7 +8,7 @@ from attrs import define, evolve, field
 from vmplace.failover.outcome import Reason
 from vmplace.failover.reasons import amount, listed
 from vmplace.model.columns import BoolArray, IntArray
-from vmplace.model.text import readable
+from vmplace.model.text import readable, rule_name
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.reasons import conflict_sentence, impossible_sentence
 from vmplace.problem.names import Names
@@ -134,7 +134,8 @@ class _Search:
             return Blocker("rules", (name,), node, f"{name} on {node}: {why}", f"bring one back online, or {_STOP}")
         blamed = listed([self.names.rule_label(rule) for rule in rules], _SHOWN)
         leave = "leaves" if len(rules) == 1 else "leave"
-        remedy = f"allow another node in {listed([f'rules[{rule}]' for rule in rules], _SHOWN)}, or {_STOP}"
+        called = [rule_name(rule, self.names.cluster.rules[rule].name) for rule in rules]
+        remedy = f"allow another node in {listed(called, _SHOWN)}, or {_STOP}"
         return Blocker("rules", (name,), node, f"{name} on {node}: {blamed} {leave} no other node that is online", remedy, rules)
 
     def _too_large(self, vm: int, most: IntArray) -> Blocker:

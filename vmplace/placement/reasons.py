@@ -6,6 +6,7 @@ import numpy as np
 
 from vmplace.failover.outcome import Reason
 from vmplace.failover.reasons import SHOWN_IN_CONFLICT, amount, listed, named
+from vmplace.model.text import rule_name
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.problem.size_limits import barred_by_size
@@ -113,7 +114,7 @@ def _largest(problem: Problem) -> str:
 
 def conflict_sentence(conflict: Conflict, goal: Goal, names: Names) -> str:
     """Why no placement exists, if only a search shows it."""
-    terms = [*(f"rules[{rule}]" for rule in conflict.rules), *conflict.limits]
+    terms = [*(rule_name(rule, names.cluster.rules[rule].name) for rule in conflict.rules), *conflict.limits]
     under = f" under {listed(terms, SHOWN_IN_CONFLICT)}" if terms else ""
     survived = "" if goal.best_effort or not names.problem.failures else " so that each failure is survived"
     fewer = "without any one of these it could be done" if conflict.minimal else "perhaps fewer of these are to blame"

@@ -221,7 +221,8 @@ def _loss(loss: Unprotected) -> str:
 
 def violation_text(violation: Violation) -> str:
     """What is wrong, in a sentence that names where."""
-    return violation.message if violation.subject in violation.message else f"{violation.subject}: {violation.message}"
+    named = violation.kind == "rule" or violation.subject in violation.message  # a rule's message begins with its name
+    return violation.message if named else f"{violation.subject}: {violation.message}"
 
 
 def _grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
