@@ -43,7 +43,7 @@ def breaking_plans(names: Names, verdict: Verdict) -> Iterator[str]:
         mine = verdict.planned[np.isin(verdict.planned.vm, rule.vms)]
         mine = mine[np.argsort(mine.scenario, kind="stable")]
         numbers, first = np.unique(mine.scenario, return_index=True)
-        for number, start, stop in zip(numbers.tolist(), first, np.append(first[1:], len(mine.scenario)), strict=True):
+        for number, start, stop in zip(numbers.tolist(), first, np.append(first, len(mine.scenario))[1:], strict=True):
             here = mine[np.arange(start, stop)]
             vms, nodes = _broken_by(rule, here.vm, here.node, verdict.state.node_of, scenarios.failing(number))
             if len(vms):
