@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         Violation,
     )
     from vmplace.solvers.budget import Progress
+    from vmplace.synthetic import generate
 
 __all__ = [
     "VM",
@@ -111,6 +112,7 @@ __all__ = [
     "drain",
     "dump",
     "explain",
+    "generate",
     "headroom",
     "headroom_table",
     "load",
@@ -158,6 +160,7 @@ _NAMES_OF = {
     "vmplace.results.values": "AnyOrder Blocker BrokenRule Comparison Conflict Migration Scenario Start Status Step Stop "
     "Unprotected Violation",
     "vmplace.solvers.budget": "Progress",
+    "vmplace.synthetic": "generate",
 }
 """The public names by the module that has them: it is loaded when one of them is first asked for."""
 

@@ -6,7 +6,7 @@ import pytest
 import vmplace
 from vmplace import InputError
 from vmplace.placement.migration.limits import MigrationLimits
-from vmplace.placement.options import PlaceOptions
+from vmplace.placement.options import DrainKeywords, PlaceOptions, RepairKeywords
 
 
 def test_what_is_asked_becomes_a_goal_and_limits():
@@ -46,3 +46,9 @@ def test_place_has_the_same_options_with_the_same_defaults():
     options = {option.name: option.default for option in attrs.fields(PlaceOptions) if option.init}
     assert options == {name: signature[name].default for name in options}
     assert set(signature) - set(options) == {"cluster", "time_limit", "progress", "cancel"}
+
+
+def test_the_keywords_of_repair_and_drain_are_those_of_place():
+    known = set(inspect.signature(vmplace.place).parameters) - {"cluster"}
+    assert set(RepairKeywords.__annotations__) == known
+    assert set(DrainKeywords.__annotations__) == known - {"move_running", "time_limit", "progress", "cancel"}

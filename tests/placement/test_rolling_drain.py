@@ -254,7 +254,7 @@ def test_a_bad_pool_does_not_condemn_another():
         assert (found.suspended, set(found.undrained)) == ((), {"a0", "a1"})
         assert all("capacity" not in why and "80 MiB" in why for why in found.undrained.values()) or strict
         assert found.groups[0].pools == {"a": Status.UNSAFE, "b": Status.SAFE}
-        assert all(step.guarantee is Status.SAFE for group in found.groups if group.plan for step in group.plan.steps)
+        assert all(step.guarantee is Status.SAFE for group in found.groups if group.plan is not None for step in group.plan.steps)
 
 
 @settings(max_examples=10, **QUIET)

@@ -102,3 +102,9 @@ def test_a_silent_budget_has_the_same_time_and_tells_nobody():
     assert inner.left == pytest.approx(budget.left, abs=0.1)
     budget.cancel.set()
     assert inner.spent
+
+
+def test_progress_is_logged_for_those_who_ask(caplog):
+    with caplog.at_level("DEBUG", logger="vmplace"):
+        Budget(5).tell("search", done=1, total=2, value=3, bound=2)
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == ["search, done 1 of 2, value 3, bound 2"]

@@ -14,7 +14,6 @@ import pytest
 import vmplace
 from vmplace import VM, Admitter, Apart, Cluster, Guarantee, InputError, Node, NotOn, OnlyOn, Tag, Together, VMPlaceError
 from vmplace.formats.document import dumps
-from vmplace.synthetic import generate
 
 NODES = [Node("n1", 64), Node("n2", 64), Node("n3", 64)]
 VMS = [VM("a", 8, "n1"), VM("b", 16, "n2"), VM("w", 4)]
@@ -95,7 +94,7 @@ CALLS: dict[str, tuple[Callable[[], Callable[..., Any]], dict[str, Any]]] = {
     "dump": (lambda: vmplace.dump, {"cluster": CLUSTER, "path": "out.json", "form": None}),
     "load": (lambda: vmplace.load, {"path": "in.json"}),
     "generate": (
-        lambda: generate,
+        lambda: vmplace.generate,
         {"nodes": 4, "node_memory": "64GiB", "fill": 0.5, "profile": "azure", "seed": 1, "placed": "none"},
     ),
     "Admitter": (lambda: Admitter, {"cluster": CLUSTER, "score": "tightest", "time_limit": 1, "clock": time.time}),

@@ -1,5 +1,7 @@
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +50,8 @@ assert not {"vmplace.placement.place", "ortools", "pandas"} & set(sys.modules)
 from vmplace import *
 assert place(cluster).status == "optimal"
 """)
+
+
+def test_the_documentation_lists_every_public_name_once():
+    text = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
+    assert sorted(re.findall(r"^\| `(\w+)` \| .+ \|$", text, re.MULTILINE)) == sorted(vmplace.__all__)

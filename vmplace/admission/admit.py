@@ -12,6 +12,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
 from vmplace.model.entities import VM
 from vmplace.model.errors import ConflictError, Flaw
+from vmplace.model.words import Score
 from vmplace.solvers.budget import Progress
 
 __all__ = ["admit", "applied"]
@@ -23,7 +24,7 @@ def admit(
     vm: Asked | Sequence[Asked],
     *,
     make_room: bool = False,
-    score: str = "tightest",
+    score: Score = "tightest",
     time_limit: float | None = 60.0,
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,

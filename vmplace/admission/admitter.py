@@ -23,6 +23,7 @@ from vmplace.model.entities import VM
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.kinds import a_function, a_text
 from vmplace.model.units import short
+from vmplace.model.words import Score
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget, Progress
 
@@ -59,7 +60,7 @@ class Admitter:
         self,
         cluster: Cluster,
         *,
-        score: str = "tightest",
+        score: Score = "tightest",
         time_limit: float | None = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:

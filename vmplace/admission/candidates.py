@@ -1,18 +1,19 @@
 """Candidate nodes for one VM: what is known of each, and questions about those that are undecided."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from attrs import define
 
 from vmplace.admission.results import Candidates, Rejection
 from vmplace.model.columns import IntArray
+from vmplace.model.words import Score
 from vmplace.solvers.budget import Budget
 
 __all__ = ["SCORES", "CandidateSurvey", "scores"]
 
-SCORES = ("tightest", "balance")
+SCORES = get_args(Score)
 
 
 def scores(name: str, free: IntArray, usable: IntArray, memory: int) -> Any:

@@ -20,6 +20,7 @@ from vmplace.model.errors import Flaw, InputError
 from vmplace.model.kinds import each
 from vmplace.model.units import parse_memory, short
 from vmplace.model.what_if import part_of
+from vmplace.model.words import Method
 from vmplace.placement.place import solution_of
 from vmplace.placement.reasons import impossible_sentence
 from vmplace.problem.names import Names
@@ -48,7 +49,7 @@ def headroom(
     resources: Mapping[str, int] | None = None,
     pool: str | None = None,
     move_running: bool = False,
-    method: str = "auto",
+    method: Method = "auto",
     seed: int = 0,
     deterministic: bool = False,
     time_limit: float | None = 60.0,
@@ -104,7 +105,7 @@ def headroom_table(
     resources: Mapping[str, int] | None = None,
     pool: str | None = None,
     move_running: bool = False,
-    method: str = "auto",
+    method: Method = "auto",
     seed: int = 0,
     deterministic: bool = False,
     time_limit: float | None = 60.0,

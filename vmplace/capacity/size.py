@@ -20,6 +20,7 @@ from vmplace.model.errors import Flaw, InputError, NotFoundError
 from vmplace.model.kinds import a_mapping, optional
 from vmplace.model.units import parse_memory, short
 from vmplace.model.what_if import part_of
+from vmplace.model.words import Method
 from vmplace.placement.place import solution_of
 from vmplace.placement.reasons import impossible_sentence
 from vmplace.problem.compile import compile_problem
@@ -56,7 +57,7 @@ def size(
     most: Mapping[str, int] | None = None,
     growth: float | Fraction | str = 0,
     pool: str | None = None,
-    method: str = "auto",
+    method: Method = "auto",
     seed: int = 0,
     deterministic: bool = False,
     time_limit: float | None = 60.0,

@@ -40,7 +40,7 @@ def admit(
     unprotected: bool,
     make_room: bool,
     candidates: bool,
-    score: str,
+    score: Any,
     time_limit: float | None,
     output: str | None,
     as_json: bool,

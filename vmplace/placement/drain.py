@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Unpack
 
 from attrs import evolve
 
@@ -14,7 +14,7 @@ from vmplace.model.kinds import name_list
 from vmplace.model.lookup import not_found
 from vmplace.model.units import short
 from vmplace.placement.blockers import blockers_of, fixed_on
-from vmplace.placement.options import PlaceOptions
+from vmplace.placement.options import DrainKeywords, PlaceOptions
 from vmplace.placement.place import infeasible, solve
 from vmplace.placement.reasons import suspended_sentence
 from vmplace.problem.compile import compile_problem
@@ -37,7 +37,7 @@ def drain(
     time_limit: float | None = 60.0,
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
-    **options: Any,
+    **options: Unpack[DrainKeywords],
 ) -> Solution:
     """Empty nodes with the least memory migrated, so that the rest is safe without them: no failover targets, and no failures.
 

@@ -1,19 +1,47 @@
 """The options of `place`, `repair`, `drain` and `rolling_drain` as one value, checked."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypedDict
 
 from attrs import field, fields, frozen
 
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
+from vmplace.model.words import Method
 from vmplace.placement.migration.limits import MigrationLimits, parse_speed
 from vmplace.placement.objectives import Objective, parse_objectives
 from vmplace.search.goal import Goal
 from vmplace.search.strategy import METHODS
+from vmplace.solvers.budget import Progress
 
-__all__ = ["PlaceOptions"]
+__all__ = ["DrainKeywords", "PlaceOptions", "RepairKeywords"]
+
+
+class DrainKeywords(TypedDict, total=False):
+    """The options of `place` that `drain` and `rolling_drain` take, too."""
+
+    objective: Objective | Sequence[Objective]
+    method: Method
+    seed: int
+    deterministic: bool
+    best_effort: bool
+    max_moves: int | None
+    max_migrated: int | str | None
+    ordered: bool
+    parallel: int | None
+    parallel_per_node: int | None
+    bandwidth: str | None
+
+
+class RepairKeywords(DrainKeywords, total=False):
+    """The options of `place`, all of which `repair` takes."""
+
+    move_running: bool
+    time_limit: float | None
+    progress: Callable[[Progress], None] | None
+    cancel: threading.Event | None
 
 
 @frozen(kw_only=True)

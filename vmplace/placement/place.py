@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 from attrs import evolve, frozen
@@ -19,11 +19,12 @@ from vmplace.failover.witness import (
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray
 from vmplace.model.door import door
+from vmplace.model.words import Method
 from vmplace.placement.cold import fewest_cold
 from vmplace.placement.judged import JudgedPlacement
 from vmplace.placement.migration.plan import planned
 from vmplace.placement.objectives import Objective
-from vmplace.placement.options import PlaceOptions
+from vmplace.placement.options import PlaceOptions, RepairKeywords
 from vmplace.placement.pools import bounds_with, left_on, solved_apart
 from vmplace.placement.reasons import conflict_sentence, impossible_sentence, suspended_sentence
 from vmplace.placement.relaxations import relaxations
@@ -59,7 +60,7 @@ def place(
     cluster: Cluster,
     *,
     objective: Objective | Sequence[Objective] = "balance",
-    method: str = "auto",
+    method: Method = "auto",
     seed: int = 0,
     deterministic: bool = False,
     move_running: bool = False,
@@ -177,7 +178,7 @@ def _in_order(solution: Solution, names: Names, options: PlaceOptions, budget: B
 
 
 @door()
-def repair(cluster: Cluster, **options: Any) -> Solution:
+def repair(cluster: Cluster, **options: Unpack[RepairKeywords]) -> Solution:
     """The least memory migrated that makes a cluster safe: `place` with ``objective="moves", move_running=True``.
 
     Parameters
@@ -187,7 +188,8 @@ def repair(cluster: Cluster, **options: Any) -> Solution:
     **options
         As for `place`.
     """
-    return place(cluster, **{"objective": "moves", "move_running": True, **options})
+    asked: dict[str, Any] = {"objective": "moves", "move_running": True, **options}
+    return place(cluster, **asked)
 
 
 def attempt(names: Names, options: PlaceOptions, budget: Budget) -> Solution:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from attrs import define, evolve, field
@@ -17,7 +17,7 @@ from vmplace.placement.drain import blocked_sentence, drained_of, explained, nam
 from vmplace.placement.groups import Division, GroupLimits, lonely
 from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.plan import planned
-from vmplace.placement.options import PlaceOptions
+from vmplace.placement.options import DrainKeywords, PlaceOptions
 from vmplace.placement.reasons import impossible_sentence
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
@@ -47,7 +47,7 @@ def rolling_drain(
     time_limit: float | None = 60.0,
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
-    **options: Any,
+    **options: Unpack[DrainKeywords],
 ) -> RollingDrain:
     """Take nodes for maintenance once each, in as few groups as are found, the guarantee kept among the others meanwhile.
 

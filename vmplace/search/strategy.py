@@ -2,10 +2,12 @@
 
 from contextlib import suppress
 from fractions import Fraction
+from typing import get_args
 
 from attrs import evolve, frozen
 
 from vmplace.failover.certify import certify
+from vmplace.model.words import Method
 from vmplace.problem.problem import Problem
 from vmplace.search.bounds.lower_bounds import least
 from vmplace.search.consolidate import Consolidation, spare_packing
@@ -24,7 +26,7 @@ from vmplace.solvers.portfolio import Portfolio
 
 __all__ = ["METHODS", "Strategy"]
 
-METHODS = ("auto", "exact", "greedy")
+METHODS = get_args(Method)
 
 _WHOLE_NODES, _WHOLE_COUNTS = 500, 20_000
 """Up to so many nodes, and classes of VMs times nodes, one model of everything is searched first."""

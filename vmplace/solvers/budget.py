@@ -1,5 +1,6 @@
 """The time budget of a call: time limit, cancellation, Ctrl-C, and the progress callback."""
 
+import logging
 import math
 import signal
 import threading
@@ -16,6 +17,9 @@ __all__ = ["Budget", "OutOfTimeError", "Progress"]
 _WORK_PER_SECOND = 0.06
 """The work that a deterministic search may do for each second of the limit: a core under load does several times as much."""
 
+
+_LOG = logging.getLogger("vmplace")
+_LOG.addHandler(logging.NullHandler())
 
 _seconds = placed("time_limit", parse_seconds)
 
@@ -129,6 +133,8 @@ class Budget:
         bound: float | None = None,
     ) -> None:
         """Report progress to the callback, if there is one."""
+        if _LOG.isEnabledFor(logging.DEBUG):
+            _LOG.debug("%.2f s: %s, done %s of %s, value %s, bound %s", self.elapsed, phase, done, total, value, bound)
         if self._progress is not None:
             self._progress(Progress(phase, self.elapsed, done, total, value, bound))
 
