@@ -13,7 +13,9 @@ from vmplace.auditor.claims.rolling import check_rolling
 from vmplace.auditor.claims.solution import check_solution
 from vmplace.auditor.claims.tolerance import check_tolerance
 from vmplace.model.cluster import Cluster
+from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.kinds import of_type
 from vmplace.model.units import short
 from vmplace.results.audit import Audit
 from vmplace.results.to_dict import ToDict
@@ -22,6 +24,7 @@ from vmplace.results.values import Status, Violation
 __all__ = ["audit_result"]
 
 
+@door(result=of_type((Mapping, ToDict), "a mapping", "give what a call returned, or what --json printed"))
 def audit_result(cluster: Cluster, result: Mapping[str, Any] | ToDict) -> Audit:
     """Re-check every claim of a result, without the search that found it.
 
@@ -43,8 +46,6 @@ def audit_result(cluster: Cluster, result: Mapping[str, Any] | ToDict) -> Audit:
         (a ValueError) that names the place, if it is no result, or a value is of the wrong kind.
     """
     members = result.to_dict() if isinstance(result, ToDict) else result
-    if not isinstance(members, Mapping):
-        raise InputError([Flaw("", f"{short(members)} is not a mapping")])
     if cluster.further:
         return _audit_each(cluster, members)
     claims, kind = Claims(members), _kind_of(members)
