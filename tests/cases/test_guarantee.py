@@ -388,6 +388,11 @@ def test_what_takes_one_guarantee_says_so(tmp_path, capsys):
         capsys.readouterr()
 
 
+def test_policies_are_compared_under_one_guarantee_only():
+    with pytest.raises(InputError, match=r"^compare"):
+        vmplace.check(per_vm(), compare=True)
+
+
 def test_a_list_of_guarantees_is_checked_one_by_one():
     for wrong in ([], [Guarantee(), "planned"]):
         with pytest.raises(InputError, match=r"^guarantee"):

@@ -71,6 +71,6 @@ def _checked(
     import vmplace
 
     cluster = load_changed(file, changes)
-    limit = given({"time_limit": time_limit})
+    limit = given({"time_limit": time_limit, "compare": compare})
     with blaming(file, limit), watched(progress_text("balance")) as progress:
-        return vmplace.check(cluster, compare=compare, thorough=thorough, progress=progress, **limit)
+        return vmplace.check(cluster, thorough=thorough, progress=progress, **limit)

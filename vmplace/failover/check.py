@@ -24,6 +24,7 @@ from vmplace.failover.witness import (
 )
 from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
+from vmplace.model.errors import Flaw, InputError
 from vmplace.model.guarantee import Guarantee
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
@@ -79,6 +80,8 @@ def check(
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         budget.patience = [math.inf if thorough else _REFINING]
         parts = cluster.one_by_one()
+        if compare and len(parts) > 1:
+            raise InputError([Flaw("compare", f"there are {len(parts)} guarantees: choose one with --guarantee or what_if")])
         found = [_checked(part, budget.share(1 / (len(parts) - done)), compare=compare) for done, part in enumerate(parts)]
         return found[0] if len(found) == 1 else joined(cluster, found)
 

@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 from attrs import define, field
@@ -10,7 +11,7 @@ from attrs import define, field
 from vmplace.solvers.budget import Budget, OutOfTimeError
 from vmplace.solvers.program import Answer, IntegerProgram, Outcome
 
-__all__ = ["CpSat", "together"]
+__all__ = ["CpSat", "load_solver", "together"]
 
 _INFINITY = 2**62
 _TICK = 0.01
@@ -203,6 +204,11 @@ class _Run:
         if self.program.objective and outcome is not Outcome.INFEASIBLE and math.isfinite(solver.best_objective_bound):
             bound = solver.response_proto.inner_objective_lower_bound
         return Answer(outcome, values, bound)
+
+
+def load_solver() -> None:
+    """Import the solver, which is slow the first time, so that no time limit of a search pays for it."""
+    import_module("ortools.sat.python.cp_model")
 
 
 def _running(thread: threading.Thread) -> bool:

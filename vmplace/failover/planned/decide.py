@@ -8,6 +8,7 @@ from vmplace.failover.planned.first_fit import Assignment, pack_most, pack_softe
 from vmplace.failover.restart import Item, RestartProblem
 from vmplace.model.columns import IntArray
 from vmplace.solvers.budget import Budget
+from vmplace.solvers.cpsat import load_solver
 from vmplace.solvers.program import Outcome
 
 __all__ = ["decide"]
@@ -53,8 +54,9 @@ def _with_loss(restart: RestartProblem, reason: Reason, budget: Budget) -> Plan:
     hopeless = {vm for item in restart.single_items if not restart.fitting(item).any() for vm in item.vms}
     # VMs that fit on no node at all are lost in any plan: if no others are, nothing is left to prove.
     minimal = set(restart.vms.tolist()) - placed <= hopeless
-    with budget.refining() as inner:
-        if not minimal and not inner.spent:
+    if not minimal and budget.patience[0] > 0 and not budget.spent:
+        load_solver()  # which takes as long as many a search
+        with budget.refining() as inner:
             most, minimal = search_most(restart, most, budget=inner)
     plan = _plan(restart, False, _METHOD.get(reason.kind, reason.kind), most)
     return Plan(False, plan.method, plan.vms, plan.nodes, Loss(restart.vms[~np.isin(restart.vms, plan.vms)], reason, minimal))
