@@ -55,3 +55,8 @@ def test_many_places_are_not_all_listed():
     (line,) = warned([OnlyOn([vm.name for vm in vms], ["n0"], must=False)], vms, nodes)
     assert line.count(" on n") == 5
     assert line.endswith("; 3 more")
+
+
+def test_a_rule_none_of_whose_vms_restarts_breaks_no_plan():
+    vms = [VM("v", 2, "n1"), VM("w", 2, "n2", protected=False)]
+    assert warned([OnlyOn(["w"], ["n1"], must=False)], vms) == []
