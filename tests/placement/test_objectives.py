@@ -4,8 +4,9 @@ import pytest
 
 import vmplace
 from vmplace import VM, Cluster, InputError, Node
-from vmplace.placement.objectives import parse_objectives
+from vmplace.placement.objectives import parse_gap, parse_objectives
 from vmplace.search.goal import Slack
+from vmplace.synthetic import generate
 
 
 @pytest.mark.parametrize(
@@ -76,3 +77,34 @@ def test_an_objective_may_be_worse_for_those_after_it(objective, value, bound, g
 def test_slack_of_the_only_objective_is_for_the_sake_of_fewer_migrations():
     solution = vmplace.place(LOPSIDED, objective=("balance", 0.8), move_running=True)
     assert (solution.status, solution.objective, solution.migrations) == ("optimal", Fraction(36, 100), ())
+
+
+@pytest.mark.parametrize(("given", "gap"), [(0, 0), (0.01, Fraction(1, 100)), ("5%", Fraction(1, 20)), ("0.5", Fraction(1, 2))])
+def test_a_gap_is_a_share(given, gap):
+    assert parse_gap(given) == gap
+
+
+@pytest.mark.parametrize("given", [-0.1, 1, "100%", "wide", True, None, float("nan")])
+def test_what_is_no_gap_is_refused(given):
+    with pytest.raises(InputError) as refused:
+        vmplace.place(LOPSIDED, gap=given)
+    assert refused.value.flaws[0].place == "gap"
+
+
+HARD = generate(nodes=16, fill=0.97, profile="flavors", placed="worst-fit", seed=3)
+
+
+@pytest.mark.parametrize("objective", ["moves", ("moves", "balance"), "balance"])
+def test_a_search_ends_within_the_gap(objective):
+    solution = vmplace.place(HARD, objective=objective, move_running=True, gap=0.9, ordered=False)
+    gaps = solution.gap if isinstance(solution.gap, tuple) else (solution.gap,)
+    assert all(gap <= 0.9 for gap in gaps)
+    assert (solution.status == "optimal") == (solution.objective == solution.bound)
+    assert solution.guarantee == "safe"
+    assert solution.stats["seconds"] < 20
+
+
+def test_a_gap_spares_the_proof():
+    wide = vmplace.repair(HARD, gap=0.9, ordered=False)
+    assert (wide.status, wide.stats.get("searches", 0)) == ("feasible", 0)
+    assert 0 < wide.gap <= 0.9

@@ -138,6 +138,7 @@ search_options = combined(
         " balance:5% may be 5% worse for the sake of those after it; 'balance:<=80%' is good enough at 80%."
         " By default, place balances; the other commands migrate the least memory.",
     ),
+    click.option("--gap", metavar="SHARE", help="End the search once it is known to be that close to the best: 1%."),
     click.option("--method", type=click.Choice(["auto", "exact", "greedy"]), default="auto", show_default=True),
     click.option("--time-limit", **SECONDS, help="Return the best found within this time (default 60); inf: until proved."),
     seed_option,

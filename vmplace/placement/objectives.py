@@ -7,7 +7,7 @@ from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import parse_reserve, short
 from vmplace.search.goal import OBJECTIVES, Slack
 
-__all__ = ["Objective", "parse_objectives"]
+__all__ = ["Objective", "parse_gap", "parse_objectives"]
 
 Objective = str | tuple[str, float | int | Fraction | str]
 """A name, or a pair of a name and its slack: a share such as 0.05 or ``"5%"``, or what is good enough, such as ``"<=80%"``."""
@@ -46,6 +46,17 @@ def _parse_slack(name: str, slack: object) -> Slack:
         example = {"balance": "<=80%", "moves": "<=64GiB"}.get(name, "<=12")
         raise InputError([Flaw("objective", f"{short(slack)} is no slack for {name}: write a share such as 5%, or {example}")])
     return Slack(share)
+
+
+def parse_gap(given: Any) -> Fraction:
+    """A share below 1, such as 0.01 or ``"1%"``; raises InputError."""
+    try:
+        gap = _parse_share(given)
+    except (ValueError, ZeroDivisionError):
+        gap = Fraction(-1)
+    if not 0 <= gap < 1:
+        raise InputError([Flaw("gap", f"{short(given)} is not a gap: write a share from 0 to below 1, such as 0.01 or 1%")])
+    return gap
 
 
 def _parse_share(slack: object) -> Fraction:

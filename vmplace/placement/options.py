@@ -11,7 +11,7 @@ from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 from vmplace.model.words import Method
 from vmplace.placement.migration.limits import MigrationLimits, parse_speed
-from vmplace.placement.objectives import Objective, parse_objectives
+from vmplace.placement.objectives import Objective, parse_gap, parse_objectives
 from vmplace.search.goal import Goal
 from vmplace.search.strategy import METHODS
 from vmplace.solvers.budget import Progress
@@ -23,6 +23,7 @@ class DrainKeywords(TypedDict, total=False):
     """The options of `place` that `drain` and `rolling_drain` take, too."""
 
     objective: Objective | Sequence[Objective]
+    gap: float | Fraction | str
     method: Method
     seed: int
     deterministic: bool
@@ -57,6 +58,7 @@ class PlaceOptions:
     """
 
     objective: Objective | Sequence[Objective] = "balance"
+    gap: Fraction = field(default=Fraction(0), converter=parse_gap)
     method: str = "auto"
     seed: int = 0
     deterministic: bool = False
@@ -95,5 +97,10 @@ class PlaceOptions:
     def _goal(self) -> Goal:
         (names, slack), limits = parse_objectives(self.objective), self.limits
         return Goal(
-            names, move_running=self.move_running, max_moves=limits.max_moves, max_migrated=limits.max_migrated, slack=slack
+            names,
+            move_running=self.move_running,
+            max_moves=limits.max_moves,
+            max_migrated=limits.max_migrated,
+            slack=slack,
+            gap=self.gap,
         )

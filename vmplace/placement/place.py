@@ -60,6 +60,7 @@ def place(
     cluster: Cluster,
     *,
     objective: Objective | Sequence[Objective] = "balance",
+    gap: float | Fraction | str = 0,
     method: Method = "auto",
     seed: int = 0,
     deterministic: bool = False,
@@ -94,6 +95,9 @@ def place(
         sake of those after it. Its bound is that of the best, so that a gap is left.
         Of placements that are equal by what is asked, the one with the least memory migrated is returned, then the best
         balanced one; ``stats["ties"]`` says whether that is proved.
+    gap
+        End the search of an objective once it is known to be that close to its best, as a share of its value: 0.01, or
+        ``"1%"``. The status is then ``feasible``, unless it is proved to be the best all the same.
     method
         ``exact`` (one model of everything, or neighbourhoods where that is too large: the result then says ``improve``),
         ``greedy``, or ``auto``: exact up to 2,000 nodes, above 500 only where greedy leaves a gap of more than 1 %.

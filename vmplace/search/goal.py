@@ -1,6 +1,6 @@
 """Objectives: what a search minimises, which placements it accepts, and what each candidate is worth."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import gcd, inf, lcm
 
@@ -106,6 +106,8 @@ class Goal:
         Whether normal running keeps to `Problem.limit`; otherwise to `Problem.usable`.
     slack
         Objectives that may be worse, in order.
+    gap
+        As a share of the value: how close to its bound an objective may stay.
     max_share, max_powered
         Limits on the share of an online node's memory in use, and on the nodes that stay on; None for none.
     """
@@ -118,6 +120,7 @@ class Goal:
     worst: Mapping[Key, LostMemory] | None = field(default=None, hash=False)
     headroom: bool = True
     slack: tuple[tuple[str, Slack], ...] = ()
+    gap: Fraction = Fraction(0)
     max_share: Fraction | None = None
     max_powered: int | None = None
 
@@ -132,6 +135,13 @@ class Goal:
         ties = ("moves", "balance") if self.move_running else ("balance",)
         further = tuple(name for name in ties if name not in self.objectives)
         return evolve(self, objectives=(*self.objectives, *further)) if further else self
+
+    def reached(self, stages: Sequence[Stage], values: Sequence[int | Fraction], bounds: Sequence[int | Fraction]) -> bool:
+        """Whether values are as close to their bounds as is asked for: what is lost has no gap."""
+        return all(
+            value <= bound or (name in self.objectives and value - bound <= self.gap * value)
+            for (name, _), value, bound in zip(stages, values, bounds, strict=True)
+        )
 
     def stages(self, problem: Problem) -> list[Stage]:
         """What is minimised, in order: protection lost, then the objectives; soft rules come first where none asks for them, or

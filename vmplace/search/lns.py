@@ -167,7 +167,7 @@ class _LargeNeighbourhoodSearch:
     @property
     def done(self) -> bool:
         """Whether the incumbent meets all bounds."""
-        return all(value <= bound for value, bound in zip(self.best.values, self.bounds, strict=True))
+        return self.goal.reached(self.goal.stages(self.problem), self.best.values, self.bounds)
 
     def step(self, budget: Budget) -> None:
         """Try one neighbourhood."""

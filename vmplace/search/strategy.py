@@ -105,11 +105,11 @@ class Strategy:
             return known, "exact"
         if greedy or (self.method == "auto" and problem.n_nodes > _WHOLE_NODES and _nearly(known)):
             return known, "greedy"
-        if known.optimal:
+        if _done(problem, goal, known):
             return known, "exact"
         if goal.objectives[0] == "consolidate":
             known = _packed(problem, goal, known, budget.share(_PACKING_SHARE))
-            if known.optimal or known.infeasible:
+            if known.infeasible or _done(problem, goal, known):
                 return known, "exact"
         return self._search(problem, goal, known, budget)
 
@@ -130,7 +130,7 @@ class Strategy:
         elif known.best is not None:
             later = self.method == "exact" and counts <= _LATER_COUNTS
             known = self._improved(problem, goal, known, budget.share(_IMPROVE_SHARE) if later else budget)
-        if known.optimal or known.infeasible or budget.spent:
+        if known.infeasible or _done(problem, goal, known) or budget.spent:
             return known, "exact" if whole else "improve"
         if whole and known.best is not None:
             return self._improved(problem, goal, known, budget), "exact"
@@ -180,7 +180,10 @@ class Strategy:
                 bounds=known.bounds,
                 seed=self.seed,
                 steps=steps,
-                enough=lambda candidate: len(candidate.values) == 1 and candidate.values[0] <= beside.bound,
+                enough=lambda candidate: (
+                    len(candidate.values) == 1
+                    and goal.reached(goal.stages(problem), candidate.values, (max(beside.bound, known.bounds[0]),))
+                ),
             )
         bounds, by = list(known.bounds), list(known.by)
         if beside.bound > bounds[0]:
@@ -218,6 +221,11 @@ class _Beside:
         """In MiB, as known so far."""
         bound = self._bound if self._run is None else max(self._bound, self._run.bound or 0)
         return bound * self._unit
+
+
+def _done(problem: Problem, goal: Goal, known: Finding) -> bool:
+    """Whether it is as close to its bounds as is asked for."""
+    return known.best is not None and goal.reached(goal.stages(problem), known.best.values, known.bounds)
 
 
 def _nearly(known: Finding) -> bool:

@@ -5,6 +5,7 @@ that one model takes, the MIP goes on from there with the ties as further stages
 """
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 
 import numpy as np
 from attrs import define, evolve, field
@@ -48,7 +49,7 @@ def break_ties(problem: Problem, goal: Goal, found: Finding, *, budget: Budget, 
         The exact search; None where no model takes the cluster.
     """
     best, aim = found.best, found.aim or goal
-    finer = aim.finer
+    finer = evolve(aim.finer, gap=Fraction(0)) if aim.gap else aim.finer
     # Without a VM that migrates or starts there is but one placement.
     if best is None or np.array_equal(best.node_of, problem.node_of) or (finer is aim and found.optimal):
         return found

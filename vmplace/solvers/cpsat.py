@@ -66,7 +66,7 @@ class CpSat:
         best = Answer(Outcome.UNKNOWN, None, None)
         # One worker first: it is repeatable, and ends most searches soonest. Then a portfolio in lockstep, repeatable too.
         for workers, work in ((1, 4.0), (8, math.inf)):
-            if best.settled or budget.spent:
+            if program.done(best) or budget.spent:
                 break
             answer = self.run(
                 program,
@@ -158,6 +158,7 @@ class _Run:
         for key, value in parameters.items():
             if value != math.inf:
                 setattr(solver.parameters, key, value)
+        solver.parameters.relative_gap_limit = float(self.program.gap)
         if self.budget.spent:
             return Answer(Outcome.UNKNOWN, None, None)
         result: list[Any] = []
@@ -203,6 +204,13 @@ class _Run:
         bound = None
         if self.program.objective and outcome is not Outcome.INFEASIBLE and math.isfinite(solver.best_objective_bound):
             bound = solver.response_proto.inner_objective_lower_bound
+        if (
+            self.program.gap
+            and values is not None
+            and bound is not None
+            and self.program.value(self.program.objective, values) > bound
+        ):
+            outcome = Outcome.FEASIBLE  # it ended within the gap
         return Answer(outcome, values, bound)
 
 

@@ -66,7 +66,7 @@ class Portfolio:
             on_solution=on_solution,
             on_progress=tell.progress,
         )
-        if first.settled or budget.spent or self.effort is not None:
+        if program.done(first) or budget.spent or self.effort is not None:
             return first
         best, start = first, first.values or hint
         highs = Highs.measured(budget) if self.deterministic else Highs()
@@ -77,7 +77,7 @@ class Portfolio:
             else:
                 with highs.start(program, budget=budget, hint=first.values) as run:
                     best, over = self._race(program, budget, first, start, tell, run)
-            if over or best.settled or budget.spent:
+            if over or program.done(best) or budget.spent:
                 return best
         start = best.values or hint
         last = self._cpsat.solve(program, budget=budget, hint=start, on_solution=on_solution, on_progress=tell.progress)
@@ -98,7 +98,7 @@ class Portfolio:
             tell.bound = max(tell.bound, -math.inf if run.bound is None else run.bound)
             latest = [found for found in (values, first.values) if found is not None]
             value = min((program.value(program.objective, found) for found in latest), default=math.inf)
-            return value <= tell.bound or (run.ended and run.answer.settled)
+            return program.close(value, tell.bound) or (run.ended and run.answer.settled)
 
         # One worker: the other core is HiGHS's.
         second = self._cpsat.run(

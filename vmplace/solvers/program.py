@@ -1,8 +1,10 @@
 """An integer linear program as plain lists, which any solver can take."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from fractions import Fraction
 
 import numpy as np
 from attrs import field, frozen
@@ -43,6 +45,8 @@ class IntegerProgram:
         Each row's terms and its bounds; None for no bound.
     objective : Terms
         What `solve` minimises.
+    gap : Fraction
+        As a share of the value: a search may end once incumbent and bound are this close.
     """
 
     def __init__(self) -> None:
@@ -50,6 +54,7 @@ class IntegerProgram:
         self.upper: list[int] = []
         self.rows: list[tuple[Terms, int | None, int | None]] = []
         self.objective: Terms = []
+        self.gap = Fraction(0)
 
     def variable(self, lower: int, upper: int) -> int:
         """A new variable's index."""
@@ -69,6 +74,16 @@ class IntegerProgram:
     def row(self, terms: Iterable[tuple[int, int]], lower: int | None = None, upper: int | None = None) -> None:
         """Add ``lower <= sum(coefficient * variable) <= upper``; terms of variable -1 (no variable) are left out."""
         self.rows.append(([(v, c) for v, c in terms if v >= 0 and c], lower, upper))
+
+    def close(self, value: float, bound: float) -> bool:
+        """Whether an incumbent's value is as close to a bound as is asked for."""
+        return value <= bound or (math.isfinite(value) and math.isfinite(bound) and value - bound <= self.gap * abs(value))
+
+    def done(self, answer: "Answer") -> bool:
+        """Whether a search need not go on from an answer."""
+        if answer.settled or answer.values is None or answer.bound is None:
+            return answer.settled
+        return self.close(self.value(self.objective, answer.values), answer.bound)
 
     def value(self, terms: Terms, values: Sequence[int]) -> int:
         """The expression at these values."""

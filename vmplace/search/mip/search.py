@@ -134,18 +134,23 @@ class _ExactSearch:
     def run(self) -> Finding:
         bounds = self.bounds
         for number, stage in enumerate(self.stages):
-            if self.best is None or self.best.values[number] > bounds[number]:
+            if not self._reached(number, bounds[number]):
                 try:
                     feasible, bounds[number] = self._solve(number, bounds[number])
                 except OutOfTimeError:
                     break
                 if not feasible:
                     return Finding(None, tuple(bounds), True, self._stats(), tuple(self.by))
-            if self.best is None or self.best.values[number] > bounds[number]:
+            if self.best is None or not self._reached(number, bounds[number]):
                 break
             if self._model is not None:
                 self._model.hold(stage, self.best.values[number])
         return Finding(self.best, tuple(bounds), False, self._stats(), tuple(self.by))
+
+    def _reached(self, number: int, bound: int | Fraction) -> bool:
+        """Whether the incumbent is close enough to the bound of a stage."""
+        best, stages = self.best, self.stages[number : number + 1]
+        return best is not None and self.goal.reached(stages, best.values[number : number + 1], (bound,))
 
     def _stats(self) -> dict[str, float]:
         told = {"searches": self.searches, "scenarios_written": self.written, "work": round(self.portfolio.spent, 6)}
@@ -165,7 +170,7 @@ class _ExactSearch:
                 any_order=self._beyond_plans and not self.relaxed,
             )
             for number, stage in enumerate(self.stages):
-                if self.best is None or self.best.values[number] > self.bounds[number]:
+                if self.best is None or not self._reached(number, self.bounds[number]):
                     break
                 self._model.hold(stage, self.best.values[number])
         return self._model
@@ -181,6 +186,7 @@ class _ExactSearch:
         stage = self.stages[number]
         while not inner.spent:
             model.program.objective = model.objective(stage)
+            model.program.gap = self.goal.gap if stage[0] in self.goal.objectives else Fraction(0)
             self._latest.clear()
             answer = self._search(stage, inner)
             if answer.outcome is Outcome.INFEASIBLE:
@@ -195,7 +201,7 @@ class _ExactSearch:
             if answer.values is None:
                 break
             fresh = self._judge(answer.values)
-            if self.best is not None and self.best.values[number] <= bound:
+            if self._reached(number, bound):
                 return True, bound
             if fresh or inner.spent:
                 continue
