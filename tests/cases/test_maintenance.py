@@ -258,3 +258,13 @@ def test_what_to_start_after_a_node_has_failed(tmp_path, capsys):
     assert said.startswith("UNSAFE: N+1 cannot hold: 360 GiB needed, 256 GiB there if the largest node fails")
     starts = [line.split()[2] for line in moves.read_text().splitlines() if line.startswith("start ")]
     assert starts == ["v3-2", "v3-1", "v3-0"]
+
+
+def test_a_drain_moves_little_and_then_balances():
+    nodes = [Node(f"node{i}", 95367) for i in (1, 2, 3)]
+    vms = [VM("100", 3814, "node1", running=False), VM("101", 38146, "node1")]
+    small = [f"10{i}" for i in range(2, 10)]
+    solution = drain(Cluster(nodes, [*vms, *(VM(name, 1907, "node1") for name in small)]), "node1")
+    assert (solution.status, solution.objective) == (Status.OPTIMAL, 38146 + 8 * 1907)
+    assert {solution.placement[name] for name in small} == {"node2", "node3"} - {solution.placement["101"]}
+    assert solution.placement["100"] == "node1"
