@@ -29,10 +29,12 @@ ANY = {
     "overhead": True,
     "node_headroom": True,
     "max_vm": True,
+    "quorums": True,
     "restart": ("planned", "planned", "any-order"),
     "policies": True,
     "sequences": ("at-once", "at-once", "at-once", "sequential"),
 }
+KINDS = {"plain": PLAIN, "any": ANY, "mixed": {**ANY, "mixed": True, "sequences": ("at-once",)}}
 FOREVER = float("inf")
 COUNTS = Counter()
 
@@ -325,10 +327,10 @@ def test_any_cluster_decides_as_enumeration_does(folder, cluster, data):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "steps"), [("plain", 12), ("any", 8)])
+@pytest.mark.parametrize(("kind", "steps"), [("plain", 12), ("any", 8), ("mixed", 8)])
 def test_it_does_so_for_long(folder, kind, steps):
     @settings(max_examples=EXAMPLES, **RELAXED)
-    @given(clusters(**(PLAIN if kind == "plain" else ANY)), st.data())
+    @given(clusters(**KINDS[kind]), st.data())
     def long(cluster, data):
         agrees(cluster, data, steps, folder)
 
