@@ -100,7 +100,10 @@ def test_the_document_with_it_is_written(document, tmp_path, capsys):
 def test_a_refusal_writes_nothing_and_ends_with_one(document, tmp_path, capsys):
     out = tmp_path / "out.json"
     assert main(["admit", document, "--name", "new", "--memory", "56GiB", "-o", str(out)]) == 1
-    assert capsys.readouterr().out == "REFUSED: no node has 56 GiB free: n0 has 48 GiB free\n"
+    assert capsys.readouterr().out == (
+        "REFUSED: no node has 56 GiB free: n0 has 48 GiB free\n"
+        "With --make-room, other VMs may migrate first so that it can start.\n"
+    )
     assert not out.exists()
 
 

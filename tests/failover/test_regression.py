@@ -82,3 +82,11 @@ def test_a_loss_that_is_an_upper_bound_shows_only_that_it_is_no_worse():
     assert FailureLoss().worse_than(FailureLoss(None), {}) is False
     known_to_be_lost = FailureLoss({0: 3}, exact=False, enough=False, certain=True)
     assert known_to_be_lost.worse_than(before, {}) is None
+
+
+def test_a_failure_that_costs_the_quorum_is_worse_though_it_displaces_nothing():
+    unsurvived = FailureLoss(certain=True)
+    assert unsurvived.worse_than(FailureLoss(), {}) is True
+    assert unsurvived.worse_than(unsurvived, {}) is False
+    assert unsurvived.worse_than(FailureLoss(), {0: 1}) is False
+    assert FailureLoss().worse_than(unsurvived, {}) is False

@@ -11,7 +11,7 @@ CLUSTER = Cluster([Node(f"n{i}", 2048) for i in range(30)])
 
 def drawn(found, memory=1024, nodes=None, *, everything=False):
     screen = Screen(StringIO(), everything)
-    return screen.render(admission_report((found, memory, nodes), screen))
+    return screen.render(admission_report((found, memory, nodes, False), screen))
 
 
 def test_long_lists_are_shortened_unless_all_is_asked_for():

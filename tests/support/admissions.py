@@ -98,19 +98,23 @@ def _broken(world, bound):
 def _no_failure_worse(before, then, changed):
     then.priorities = before.priorities = sorted({*before.priorities, *then.priorities}, reverse=True)
     was, now = ({key: _ends(world, key) for key in world.scenarios(world.now)} for world in (before, then))
-    for key, ends in now.items():
-        for pool, loss in ends.items():
-            if loss > was.get(key, {}).get(pool, _down(before, pool)):
-                return False
     up = {vm.pool for vm in changed if vm.name in before.vms and _is_down(before, before.vms[vm.name])}
+    for key, ends in now.items():
+        for pool, (loss, survived) in ends.items():
+            most, as_now = was.get(key, {}).get(pool, (_down(before, pool), True))
+            if loss > most or (as_now and not survived and pool not in up):
+                return False
     bad = up | before.bad_pools(before.now)
     return all(pool in bad or then.survives_in_turn(then.now, pool) for pool in then.hosts(then.now))
 
 
 def _ends(world, key):
-    """What a failure leaves without a restart in each pool that it strikes, those that are down among it."""
+    """What a failure leaves without a restart in each pool that it strikes, those that are down among it; is it survived?"""
     return {
-        part.pool: tuple(map(sum, zip(world.loss(world.now, part), _down(world, part.pool), strict=True)))
+        part.pool: (
+            tuple(map(sum, zip(world.loss(world.now, part), _down(world, part.pool), strict=True))),
+            world._survived(world.now, part),
+        )
         for part in world.failures(world.now)[key]
     }
 

@@ -71,7 +71,7 @@ def admit(
     if as_json:
         print_json({**found.to_dict(), **({} if nodes is None else nodes.to_dict())})
     else:
-        drawn(admission_report, (found, vm.charged, nodes), everything, aside=output == "-")
+        drawn(admission_report, (found, vm.charged, nodes, not make_room), everything, aside=output == "-")
     return exit_of(found.status.value)
 
 

@@ -43,15 +43,6 @@ def lost_memory(verdict: Verdict) -> dict[int, LostMemory]:
     return {number: by_priority(verdict.state.problem, loss.vms) for number, loss in verdict.losses.items()}
 
 
-def _lost_with_quorum(verdict: Verdict) -> dict[int, LostMemory]:
-    """The same; of a pool that has no quorum left all VMs are lost, so that one more counts wherever it is."""
-    state, lost = verdict.state, lost_memory(verdict)
-    for number in np.flatnonzero(state.without_quorum).tolist():
-        mine = state.must_return & (state.problem.vm_pool == state.scenarios.pool[number])
-        lost[number] = by_priority(state.problem, np.flatnonzero(mine))
-    return lost
-
-
 def no_worse(now: LostMemory, before: LostMemory) -> bool:
     """Whether a loss is at most as bad as another: by priority, highest first, then by memory."""
     priorities = sorted({*now, *before}, reverse=True)
@@ -71,7 +62,7 @@ class FailureLoss:
     enough
         Whether some plan leaves out no more.
     certain
-        Whether it is certain that something is left out.
+        Whether it is certain that the failure is not survived; without a quorum, perhaps with nothing to restart.
     """
 
     memory: LostMemory | None = field(factory=dict)
@@ -81,12 +72,12 @@ class FailureLoss:
 
     def worse_than(self, before: "FailureLoss", credit: LostMemory) -> bool | None:
         """Whether this is worse than what was before and a credit together; None where that is unknown."""
-        if self.enough and self.memory is not None and not self.memory:
+        if self.enough and self.memory is not None and not self.memory and not self.certain:
             return False
         if before.memory is None:
             return None
         allowed = added(before.memory, credit)
-        if not allowed and self.certain:
+        if not allowed and self.certain and not before.certain:
             return True
         if self.memory is None or not before.exact:
             return None
@@ -123,9 +114,9 @@ class Defects:
     def of(cls, problem: Problem, node_of: IntArray, *, budget: Budget) -> "Defects":
         """Of a placement; shape (n_vms,), -1 for a VM without a node."""
         verdict = certify(problem, node_of, budget=budget)
-        scenarios, memory, losses = verdict.state.scenarios, _lost_with_quorum(verdict), dict[Key, FailureLoss]()
+        scenarios, memory, losses = verdict.state.scenarios, lost_memory(verdict), dict[Key, FailureLoss]()
         for number in np.flatnonzero(verdict.fate != ScenarioStatus.SAFE).tolist():
-            exact = number in verdict.losses and bool(verdict.losses[number].minimal)
+            exact = number in memory and bool(verdict.losses[number].minimal)
             certain = bool(verdict.fate[number] == ScenarioStatus.UNSAFE)
             # In any order, the VMs that are known to be left out need not be all.
             losses[scenarios.key(number)] = FailureLoss(memory.get(number), exact, exact, certain)

@@ -13,13 +13,15 @@ from vmplace.results.values import Migration, Status
 
 __all__ = ["admission_report"]
 
+_MAKE_ROOM = "With --make-room, other VMs may migrate first so that it can start."
+
 _STYLE = {Status.ADMITTED: "green", Status.REFUSED: "bold red", Status.UNKNOWN: "yellow"}
 
 
-def admission_report(found: tuple[Admission, int, Candidates | None], screen: Screen) -> RenderableType:
-    """The answer for one VM of some MiB; with every node, if asked for."""
-    admission, memory, nodes = found
-    parts: list[RenderableType] = [_verdict(admission, memory, screen)]
+def admission_report(found: tuple[Admission, int, Candidates | None, bool], screen: Screen) -> RenderableType:
+    """The answer for one VM of some MiB; with every node, if asked for; and whether migrations were not tried yet."""
+    admission, memory, nodes, untried = found
+    parts: list[RenderableType] = [_verdict(admission, memory, untried, screen)]
     if admission.migrations:
         parts.append(_migrations(admission.migrations, screen))
         more = len(admission.migrations) - FEW
@@ -28,10 +30,11 @@ def admission_report(found: tuple[Admission, int, Candidates | None], screen: Sc
     return Group(*parts, *(() if nodes is None else _nodes(nodes, screen)))
 
 
-def _verdict(found: Admission, memory: int, screen: Screen) -> Text:
+def _verdict(found: Admission, memory: int, untried: bool, screen: Screen) -> Text:
     line = Text.assemble((found.status.value.upper(), _STYLE[found.status]), ": ")
     if not found.admitted:
-        return line.append(screen.clean(found.reason))
+        hint = f"\n{_MAKE_ROOM}" if untried and found.status is Status.REFUSED else ""
+        return line.append(screen.clean(found.reason)).append(hint)
     line.append(screen.clean(f"{found.vm} ({readable(memory)}) may start on {found.node}"))
     if found.migrations:
         moved = sum(migration.memory for migration in found.migrations)
