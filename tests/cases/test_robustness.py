@@ -327,3 +327,13 @@ def test_memory_stays_flat_over_many_small_calls() -> None:
         for call in calls():
             call()
     assert resident() - before < 40
+
+
+def test_amounts_have_two_decimals_at_most(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = {"a0": 4096, "a1": 4096, "a2": 4608, "b0": 8192, "b1": 8192, "b2": 6144}
+    vms = [{"name": vm, "memory": mib, "node": "node1" if vm[0] == "a" else "node2"} for vm, mib in sizes.items()]
+    nodes = [{"name": "node1", "memory": 29184}, {"name": "node2", "memory": 30668}]
+    assert main(["check", written(tmp_path, {"nodes": nodes, "vms": vms})]) == 1
+    out = capsys.readouterr().out
+    assert "8140 MiB" in out
+    assert not re.search(r"\.\d{3,} GiB", out)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmplace.model.units import MAX_MEMORY, format_memory, parse_bandwidth, parse_memory, parse_reserve, short
+from vmplace.model.units import MAX_MEMORY, format_memory, parse_bandwidth, parse_memory, parse_reserve, short, spell_memory
 
 
 @pytest.mark.parametrize(
@@ -176,3 +176,19 @@ def test_bandwidth_in_bits_and_bytes(text: str, bytes_per_second: int) -> None:
 def test_what_is_not_a_bandwidth(wrong: object) -> None:
     with pytest.raises(ValueError, match="is not a bandwidth: write it like 10Gbit"):
         parse_bandwidth(wrong)
+
+
+@pytest.mark.parametrize(
+    ("mib", "said"),
+    [
+        (512, "512 MiB"),
+        (1024, "1 GiB"),
+        (1792, "1.75 GiB"),
+        (8192, "8 GiB"),
+        (8140, "8140 MiB"),
+        (8191, "8191 MiB"),
+        (65536, "64 GiB"),
+    ],
+)
+def test_memory_in_a_sentence_is_exact_and_has_two_decimals_at_most(mib: int, said: str) -> None:
+    assert spell_memory(mib) == said

@@ -104,8 +104,9 @@ def format_memory(mib: int) -> str:
 
 
 def spell_memory(mib: int) -> str:
-    """Memory as a sentence has it, exact: ``"64 GiB"``, ``"1.75 GiB"``, ``"512 MiB"``."""
-    if mib < 1024:
+    """Memory as a sentence has it, exact: ``"64 GiB"``, ``"1.75 GiB"``, and MiB where two decimals do not tell it."""
+    hundredths = Fraction(100 * int(mib), 1024)
+    if mib < 1024 or hundredths.denominator > 1:
         return f"{mib} MiB"
     return f"{(Decimal(int(mib)) / 1024).normalize():f} GiB"
 
