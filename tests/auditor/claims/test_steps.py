@@ -1,0 +1,119 @@
+"""Steps are replayed: memory on both nodes, rules on the way, starts, and the guarantee after each."""
+
+import copy
+
+import pytest
+
+import vmplace
+from vmplace.model.cluster import Cluster
+from vmplace.model.entities import VM, Apart, Node
+from vmplace.model.guarantee import Guarantee
+
+NONE = Guarantee(failures=0)
+
+
+def step(number, guarantee="safe", starts=(), exposed=(), crowded=(), stops=()):
+    return {
+        "step": number,
+        "stops": list(stops),
+        "starts": list(starts),
+        "guarantee": guarantee,
+        "exposed": list(exposed),
+        "unprotected": [],
+        "crowded": list(crowded),
+    }
+
+
+def move(vm, source, to, memory, number, cold=False):
+    return {"vm": vm, "from": source, "to": to, "memory": memory, "step": number, "cold": cold}
+
+
+def plan(*steps, extra=0, stopovers=(), exposed=()):
+    return {"status": "feasible", "steps": list(steps), "extra": extra, "exposed": list(exposed), "stopovers": list(stopovers)}
+
+
+def wrong(cluster, placement, migrations, outline):
+    """What is wrong with the steps of a result that says nothing else."""
+    document = {"status": "safe", "guarantee": "safe", "placement": placement, "migrations": migrations, "plan": outline}
+    found = vmplace.audit_result(cluster, document).violations
+    return [v.message for v in found if v.subject.startswith(("plan", "migrations"))]
+
+
+SWAP = Cluster([Node("n1", 10), Node("n2", 10), Node("n3", 10)], [VM("a", 6, "n1"), VM("b", 5, "n2")], (), NONE)
+
+
+def test_a_node_holds_what_comes_beside_what_leaves_until_a_step_ends():
+    at_once = [move("a", "n1", "n2", 6, 1), move("b", "n2", "n1", 5, 1)]
+    end = {"a": "n2", "b": "n1"}
+    told = wrong(SWAP, end, at_once, plan(step(1, None, crowded=["n1", "n2"])))
+    assert told == [f"has {node} hold 11 MiB, 1 MiB more than its 10 MiB while it lasts" for node in ("n1", "n2")]
+    stopover = [move("a", "n1", "n3", 6, 1), move("b", "n2", "n1", 5, 2), move("a", "n3", "n2", 6, 3)]
+    around = plan(*(step(number, None) for number in (1, 2, 3)), extra=6, stopovers=["a"])
+    assert wrong(SWAP, end, stopover, around) == []
+    assert wrong(SWAP, end, stopover, {**around, "extra": 5}) == ["says 5; 6 MiB is right"]
+    assert wrong(SWAP, end, stopover, {**around, "stopovers": []}) == ["says []; ['a'] is right"]
+
+
+def test_exactly_what_is_free_is_enough():
+    exact = Cluster([Node("n1", 10), Node("n2", 11)], [VM("a", 6, "n1"), VM("b", 5, "n2")], (), NONE)
+    end = {"a": "n2", "b": "n2"}
+    assert wrong(exact, end, [move("a", "n1", "n2", 6, 1)], plan(step(1, None))) == []
+
+
+def test_vms_that_are_apart_do_not_meet_on_the_way():
+    vms = [VM("a", 1, "n1"), VM("b", 1, "n2")]
+    cluster = Cluster([Node("n1", 10), Node("n2", 10), Node("n3", 10)], vms, [Apart(["a", "b"])], NONE)
+    end = {"a": "n2", "b": "n3"}
+    together = [move("a", "n1", "n2", 1, 1), move("b", "n2", "n3", 1, 1)]
+    in_turn = [move("b", "n2", "n3", 1, 1), move("a", "n1", "n2", 1, 2)]
+    told = "breaks rules[0] (apart), which is kept before and at the end"
+    assert wrong(cluster, end, together, plan(step(1, None))) == [told]
+    assert wrong(cluster, end, in_turn, plan(step(1, None), step(2, None))) == []
+
+
+def test_who_waits_starts_once_where_the_placement_has_it():
+    cluster = Cluster([Node("n1", 10), Node("n2", 10)], [VM("a", 6, "n1"), VM("w", 5)], (), NONE)
+    end, migrations = {"a": "n2", "w": "n1"}, [move("a", "n1", "n2", 6, 1)]
+
+    def starts(*numbers, **changed):
+        begun = {"vm": "w", "node": "n1", "memory": 5, **changed}
+        return plan(*(step(number, None, [begun] if number in numbers else []) for number in (1, 2)))
+
+    assert wrong(cluster, end, migrations, starts(2)) == []
+    assert "has n1 hold 11 MiB, 1 MiB more than its 10 MiB while it lasts" in wrong(cluster, end, migrations, starts(1))
+    assert wrong(cluster, end, migrations, starts()) == ["start w 0 times, not once"]
+    assert "start w 2 times, not once" in wrong(cluster, end, migrations, starts(1, 2))
+    assert "says that w has 4 MiB, not 5" in wrong(cluster, end, migrations, starts(2, memory=4))
+
+
+@pytest.mark.parametrize(
+    ("guarantee", "exposed", "told"),
+    [
+        ("unsafe", ["n1"], []),
+        ("safe", [], ["says 'safe'; 'unsafe' is right"]),
+        ("unsafe", ["n2"], ["n1 is not survived then", "n2 is survived then"]),
+        ("unsafe", [], ["says unsafe, with 0 failures exposed", "n1 is not survived then"]),
+        ("unknown", ["n1"], []),
+        ("unknown", ["n1", "n3"], []),
+    ],
+)
+def test_the_guarantee_after_a_step_is_decided_anew(guarantee, exposed, told):
+    """Once c has joined a and b, the others have no room for all three."""
+    vms = [VM("a", 3, "n1"), VM("b", 3, "n1"), VM("c", 3, "n2")]
+    cluster = Cluster([Node("n1", 10), Node("n2", 4), Node("n3", 4)], vms)
+    end = {"a": "n1", "b": "n1", "c": "n1"}
+    outline = plan(step(1, guarantee, exposed=exposed), exposed=[] if guarantee == "safe" else [1])
+    assert wrong(cluster, end, [move("c", "n2", "n1", 3, 1)], outline) == told
+
+
+def test_cold_moves_have_room_once_they_are_stopped():
+    vms = [VM("ct", 6, "n1", movable="cold"), VM("a", 6, "n2")]
+    cluster = Cluster([Node("n1", 10), Node("n2", 10)], vms, (), NONE)
+    end = {"ct": "n2", "a": "n1"}
+    migrations = [move("a", "n2", "n1", 6, 1), move("ct", "n1", "n2", 6, 2, cold=True)]
+    stop = {"vm": "ct", "node": "n1", "memory": 6}
+    assert wrong(cluster, end, migrations, plan(step(1, None, stops=[stop]), step(2, None))) == []
+    assert wrong(cluster, end, migrations, plan(step(1, None), step(2, None, stops=[stop]))) != []
+    live = copy.deepcopy(migrations)
+    live[1]["cold"] = False
+    assert "says False; ct moves cold" in wrong(cluster, end, live, plan(step(1, None, stops=[stop]), step(2, None)))
