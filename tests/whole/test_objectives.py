@@ -40,6 +40,7 @@ SMALL = clusters(
     failures=(1, 1, 1, 2, 0),
     sequences=("at-once", "at-once", "sequential"),
     stopped=False,
+    pools=False,
 )
 TIMES = pytest.mark.parametrize("times", [1, pytest.param(60, marks=pytest.mark.slow)])
 
