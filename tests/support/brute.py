@@ -454,7 +454,8 @@ class World:
         running = Counter([*node_of.values(), *self.target.values()])
         for vm in vms:
             bounds = self.binding[False]
-            open_ = [n for n in survivors if all(b.allows_restart(vm.name, n, sent, after.stay) for b in bounds)]
+            open_ = [n for n in survivors if small_enough(vm, self.nodes[n])]
+            open_ = [n for n in open_ if all(b.allows_restart(vm.name, n, sent, after.stay) for b in bounds)]
             if not open_:
                 continue
             node = min(open_, key=lambda n: (running[n], n.encode()))
