@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import vmplace.auditor.scenarios
 from tests.support.brute import World
+from vmplace.auditor.audit import audit
 from vmplace.auditor.case import Case
 from vmplace.auditor.certificate import caps, closing, doubtful_pools, doubtful_scenarios, resistance
 from vmplace.auditor.failures import AuditedFailures
@@ -196,3 +197,14 @@ def test_what_it_shows_of_a_whole_pool_is_survived(cluster, most):
         judged = {found.case.pools[int(found.scenarios.pool[hosts[0]])] for hosts in found.scenarios.crowded}
     assert doubtful <= judged
     assert judged & world.bad_pools(world.now) <= doubtful
+
+
+@pytest.mark.parametrize("guarantee", [{"restart": "any-order"}, {"policy": "first-fit"}])
+def test_vms_under_different_size_limits_are_told_apart(guarantee):
+    """Of the node that is left, one limit is kept by all, and another forbids it to one."""
+    limits = [{}, {"memory": 1}, {"vcpu": 0}]
+    nodes = [Node(f"n{i}", 6, resources={"vcpu": 1}, max_vm=most) for i, most in enumerate(limits)]
+    vms = [VM("a", 2, "n0"), VM("b", 1, "n0", resources={"vcpu": 1})]
+    cluster = Cluster(nodes, vms, (), Guarantee(failures=2, **guarantee))
+    found = audit(cluster, {"a": "n0", "b": "n0"})
+    assert {v.subject for v in found if v.kind == "unprotected"} == {"n0+n1", "n0+n2"}

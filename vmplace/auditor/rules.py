@@ -75,17 +75,17 @@ def musts(case: Case) -> Iterator[AuditedRule]:
 
 
 def _size_limits(case: Case) -> Iterator[AuditedRule]:
-    """For each limit that nodes have (`Node.max_vm`), that larger VMs are not on them."""
+    """For each limit that nodes have (`Node.max_vm`), that larger VMs are not on them; each has a number of its own below 0."""
     hosts: dict[tuple[str, int], list[str]] = {}
     for name, most in zip(case.node.names, case.node.max_vm, strict=True) if any(case.node.max_vm.words) else ():
         for resource, amount in most.items():
             hosts.setdefault((resource, amount), []).append(name)
     amounts = {**case.vm.amounts(), "memory": case.vm.memory} if hosts else {}
-    for (resource, amount), names in hosts.items():
+    for place, ((resource, amount), names) in enumerate(hosts.items(), 1):
         larger = np.flatnonzero(amounts[resource] > amount).tolist() if resource in amounts else []
         if larger:
             size = spell_memory(amount) if resource == "memory" else f"{amount} {resource}"
-            yield AuditedRule.of(case, -1, NotOn([case.vm.names[v] for v in larger], names, name=size))
+            yield AuditedRule.of(case, -place, NotOn([case.vm.names[v] for v in larger], names, name=size))
 
 
 def check_rules(case: Case, plans: AuditedPlans | None = None, scenarios: AuditedScenarios | None = None) -> None:
