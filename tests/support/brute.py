@@ -758,7 +758,7 @@ class World:
         rules = frozenset(i for i, bound in enumerate(self.rules) if name in bound.vms)
         resources = tuple(self.demand(name, resource) for resource in self.resources)
         same = (vm.protected, vm.evictable, vm.priority, vm.pool, vm.movable, vm.home, self.now.get(name), self.target.get(name))
-        return resources, same, rules
+        return resources, vm.memory, same, rules
 
     def _node_kind(self, name: str) -> object:
         if name in (*self.now.values(), *self.target.values(), *(vm.home for vm in self.vms.values())):
@@ -767,6 +767,8 @@ class World:
         rules = frozenset(i for i, bound in enumerate(self.rules) if name in bound.nodes)
         return (
             tuple(self.capacity(name, resource=resource) for resource in self.resources),
+            self.capacity(name, headroom=True),
+            frozenset(node.max_vm.items()),
             node.state,
             node.pool,
             node.domain,
