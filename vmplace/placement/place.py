@@ -1,55 +1,35 @@
 """`place` and `repair`: options checked, the strategy run, the placement audited, the result told in names."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve
 
-from vmplace.failover.outcome import Reason
-from vmplace.failover.soft_rules import named_broken_rules
-from vmplace.failover.witness import (
-    NamedScenarios,
-    by_method,
-    soft_warnings,
-    unprotected,
-)
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray
 from vmplace.model.door import door
 from vmplace.model.words import Method
 from vmplace.placement.cold import fewest_cold
-from vmplace.placement.judged import JudgedPlacement
 from vmplace.placement.migration.plan import planned
 from vmplace.placement.objectives import Objective
 from vmplace.placement.options import PlaceOptions, RepairKeywords
-from vmplace.placement.pools import bounds_with, left_on, solved_apart
-from vmplace.placement.reasons import conflict_sentence, impossible_sentence, suspended_sentence
-from vmplace.placement.relaxations import relaxations
+from vmplace.placement.pools import solved_apart
+from vmplace.placement.task import PlacementTask
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.problem.restrict import apart_from, in_state, without
 from vmplace.results.placement import Solution
-from vmplace.results.values import Conflict, Migration, Status
-from vmplace.search.bounds.lower_bounds import impossible, least
-from vmplace.search.goal import CandidatePlacement, Goal, priorities
-from vmplace.search.infeasibility import PartOracle, conflict_of_bound, conflict_of_search, patience
+from vmplace.results.values import Conflict, Status
+from vmplace.search.bounds.lower_bounds import least
+from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.mip.search import Finding
-from vmplace.search.strategy import Strategy
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["attempt", "infeasible", "place", "repair", "solution_of", "solve"]
-
-T = TypeVar("T")
-
-_FIND_SHARE, _TIES_SHARE, _TIES_SECONDS = 0.9, 0.25, 3.0
-"""Of the time, that to find a placement; of what is left then, that to break ties; and what that may take in any case."""
-
-_LEAVING_SHARE, _SLIGHT = 0.5, Fraction(1, 100)
-"""Of the time, for a drain in which only what has to leave moves; and how much less it may protect than the best."""
 
 _SEARCH_SHARE, _ORDER_SECONDS = 0.9, 2.0
 """Of the time, where migrations are to be put in order then; and what that may take in any case."""
@@ -148,7 +128,8 @@ def solve(names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple
         asked = Names(names.cluster, without(problem, vms=aside)) if aside.any() else whole
 
         def search(part: Problem, within: Budget) -> Solution:
-            task = _Task(Names(names.cluster, part), options, options.goal, within, drained, whole if aside.any() else None)
+            others = whole if aside.any() else None
+            task = PlacementTask(Names(names.cluster, part), options, options.goal, within, drained, others)
             return task.best_effort() if options.best_effort else task.strict()
 
         return fewest_cold(asked, out, search, moving=options.move_running, budget=searching)
@@ -198,15 +179,15 @@ def repair(cluster: Cluster, **options: Unpack[RepairKeywords]) -> Solution:
 
 def attempt(names: Names, options: PlaceOptions, budget: Budget) -> Solution:
     """As `place`, but any placement as good as asked, and without a word on why there is none, if there is none."""
-    return _Task(names, options, options.goal, budget).strict(explained=False, ties=False)
+    return PlacementTask(names, options, options.goal, budget).strict(explained=False, ties=False)
 
 
 def infeasible(
     names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple[str, ...], reason: str, conflict: Conflict
 ) -> Solution:
     """That there is no placement, as was found by other means."""
-    task = _Task(names, options, options.goal, budget, drained)
-    return task._empty(Status.INFEASIBLE, reason=reason, conflict=conflict)
+    task = PlacementTask(names, options, options.goal, budget, drained)
+    return task.empty(Status.INFEASIBLE, reason=reason, conflict=conflict)
 
 
 def solution_of(
@@ -218,254 +199,5 @@ def solution_of(
     values = goal.values(problem, best.node_of, best.verdict, best.powered)
     bounds = tuple(least(problem, goal, stage) for stage in goal.stages(problem))
     finding = Finding(evolve(best, values=values), bounds, False, {}, ("bounds",) * len(bounds))
-    task = _Task(Names(cluster, problem), PlaceOptions(objective=goal.objectives), goal, budget)
-    return task._solution(finding, method)
-
-
-@frozen
-class _Task:
-    """One call of `place`; the drained nodes are gone from the problem.
-
-    Parameters
-    ----------
-    whole
-        The same with the VMs of pools that stay as they are; None if there are none.
-    """
-
-    names: Names
-    options: PlaceOptions
-    goal: Goal
-    budget: Budget
-    drained: tuple[str, ...] = ()
-    whole: Names | None = None
-
-    def strict(self, *, explained: bool = True, ties: bool = True) -> Solution:
-        """Every failure survived, or none returned; `explained`: with what forbids it; `ties`: the best of those as good."""
-        reason = impossible(self.names.problem, self.goal)
-        if reason is not None:
-            return self._refused(reason, explained=explained)
-        finding, method = self._find()
-        if finding.infeasible:
-            return self._refuted(finding.stats, method) if explained else self._empty(Status.INFEASIBLE)
-        if finding.best is None:
-            return self._undecided(finding, method)
-        return self._solution(self._settled(finding) if ties else finding, method)
-
-    def best_effort(self) -> Solution:
-        """As `strict`; where that is impossible, or not found, every VM placed and the least unprotected."""
-        share = evolve(self, budget=self.budget.share(0.5)) if np.isfinite(self.budget.limit) else self
-        first = share.strict(explained=False)
-        if first.node_of is not None:
-            return first
-        calm = self._only_leaving(first)
-        if calm is not None and self._good(calm, None):
-            return calm
-        last, undecided = self, None
-        for goal, given_up in relaxations(self.names.problem, self.goal, self.budget, drained=bool(self.drained)):
-            if undecided is not None and goal.worst is not last.goal.worst:
-                return undecided  # that no failure gets worse is not given up without a proof
-            last = evolve(self, goal=goal)
-            reason = impossible(self.names.problem, goal)
-            if reason is not None:
-                continue
-            finding, method = last._find()
-            if finding.best is not None:
-                refuted = first.status is Status.INFEASIBLE and undecided is None
-                found = last._solution(last._settled(finding), method, strict_refuted=refuted, warnings=given_up)
-                if calm is not None and found.status is not Status.OPTIMAL and self._good(calm, found):
-                    return calm
-                return found if found.held else evolve(found, suspended=self._suspended(first))
-            if not finding.infeasible:
-                undecided = self._undecided(finding, method)
-        if undecided is not None:
-            return undecided if calm is None else calm
-        return last._refuted(finding.stats, method) if reason is None else last._refused(reason)
-
-    def _only_leaving(self, strict: Solution) -> Solution | None:
-        """A drain in which nothing else moves than what has to leave, if there is one."""
-        if not self.drained or self.goal.objectives != ("moves",):
-            return None
-        problem, goal = self.names.problem, evolve(self.goal, best_effort=True)
-        leaving = problem.movable & problem.drained[problem.node_of] & (problem.node_of >= 0)
-        names = Names(self.names.cluster, evolve(problem, movable=leaving))
-        if len(priorities(problem)) != 1 or impossible(names.problem, goal) is not None:
-            return None
-        task = evolve(self, names=names, goal=goal, budget=self.budget.share(_LEAVING_SHARE))
-        finding, method = task._find()
-        if finding.best is None:
-            return None
-        lost, bound = finding.best.values[0], least(problem, goal, goal.stages(problem)[0])
-        found = task._solution(
-            task._settled(finding), method, strict_refuted=strict.status is Status.INFEASIBLE and lost == bound
-        )
-        if found.held:
-            return found
-        more = f"to move more could leave {float(1 - bound / lost):.1%} less unprotected at most" if lost > bound else ""
-        return evolve(found, suspended=self._suspended(strict), reason="; ".join(filter(None, (more, found.reason))))
-
-    def _good(self, calm: Solution, other: Solution | None) -> bool:
-        """Whether a drain that moves only what has to leave protects all but as much as another, or as a bound allows."""
-        if calm.held:
-            return True
-        goal = evolve(self.goal, best_effort=True)
-        bound = least(self.names.problem, goal, goal.stages(self.names.problem)[0]) if other is None else self._lost(other)
-        return self._lost(calm) <= bound * (1 + _SLIGHT)
-
-    def _lost(self, found: Solution) -> int:
-        """The memory that failures leave unprotected in all, in MiB."""
-        problem = self.names.problem
-        memory = dict(zip(self.names.vms(range(problem.n_vms)), problem.memory.tolist(), strict=True))
-        return sum(memory.get(vm, 0) for entry in found.unprotected for vm in entry.vms)
-
-    def _suspended(self, strict: Solution) -> str:
-        """Why the guarantee does not hold, from what came of the search that insisted on it."""
-        reason = impossible(self.names.problem, self.goal) if strict.status is Status.INFEASIBLE else None
-        sentence = suspended_sentence(strict.status, reason, self.names, self.drained)
-        return f"{sentence}; drained all the same; --strict refuses" if self.drained else sentence
-
-    @property
-    def _strategy(self) -> Strategy:
-        return Strategy(self.options.method, self.options.seed, self.options.deterministic)
-
-    def _find(self) -> tuple[Finding, str]:
-        return self._strategy.find(self.names.problem, self.goal, budget=self.budget.share(_FIND_SHARE))
-
-    def _settled(self, finding: Finding) -> Finding:
-        """The best of what is as good as the finding; it ends by work done, so that the clock only guards."""
-        budget = self.budget.share(_TIES_SHARE)
-        seconds = max(_TIES_SECONDS, self.budget.elapsed / 2)
-        if not self.options.deterministic and seconds < budget.left:
-            budget = Budget(seconds, budget.cancel)
-        return self._strategy.break_ties(self.names.problem, self.goal, finding, budget=budget)
-
-    # Results
-
-    def _solution(
-        self,
-        finding: Finding,
-        method: str,
-        *,
-        strict_refuted: bool = True,
-        warnings: Sequence[str] = (),
-    ) -> Solution:
-        goal, best = self.goal, finding.best
-        assert best is not None
-        values, bounds = (_by_objective(goal, self.names.problem, each) for each in (best.values, finding.bounds))
-        best = self._with_others(best)
-        found = self._judged(best)
-        if self.whole is not None:
-            stages = goal.values(self.whole.problem, found.node_of, found.verdict, best.powered)
-            together = _by_objective(goal, self.whole.problem, stages)
-            values, bounds = together, bounds_with(goal.objectives, values, bounds, together)
-        names, node_of, verdict = found.names, found.node_of, found.verdict
-        return Solution(
-            cluster=names.cluster,
-            status=Status.OPTIMAL if finding.optimal and strict_refuted else Status.FEASIBLE,
-            guarantee=found.guarantee,
-            node_of=names.hosts(node_of),
-            witness=found.witness,
-            scenarios=NamedScenarios(names, verdict),
-            unprotected=unprotected(names, verdict),
-            warnings=(*warnings, *soft_warnings(names, verdict), *found.warnings),
-            violations=found.violations,
-            waiting=found.waiting,
-            broken_rules=named_broken_rules(names, node_of),
-            pools=found.pools,
-            powered=self._powered(best),
-            method=method,
-            stats={
-                "seconds": round(self.budget.elapsed, 3),
-                **finding.stats,
-                "bound_by": dict(zip(goal.objectives, _by_objective(goal, self.names.problem, finding.by), strict=True)),
-                "scenarios": by_method(verdict),
-            },
-            objective_name=_one_or_all(goal.objectives),
-            objective=_one_or_all(values),
-            bound=_one_or_all(bounds),
-            migrations=self._migrations(best),
-            drained=self.drained,
-            reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy proves nothing",
-        )
-
-    def _with_others(self, best: CandidatePlacement) -> CandidatePlacement:
-        """The same with the nodes on that pools which stay as they are may need."""
-        if self.whole is None or best.powered is None:
-            return best
-        others = ~np.isin(self.whole.problem.original, self.names.problem.original)
-        return evolve(best, powered=best.powered | left_on(self.whole.problem, others))
-
-    def _judged(self, best: CandidatePlacement) -> JudgedPlacement:
-        """The placement on the whole cluster, audited."""
-        # What only an exhaustive search tells, the auditor may have to leave open.
-        tolerated = set() if self.names.problem.plain else {"unverified"}
-        if self.goal.best_effort:
-            tolerated.add("unprotected")
-        if not self.goal.headroom:
-            tolerated.add("headroom")
-        powered = None if best.powered is None else self._powered(best)
-        return JudgedPlacement.of(
-            best, self.names, self.whole, powered=powered, drained=self.drained, tolerated=tolerated, budget=self.budget
-        )
-
-    def _powered(self, best: CandidatePlacement) -> tuple[str, ...]:
-        return () if best.powered is None else tuple(self.names.node(i) for i in np.flatnonzero(best.powered).tolist())
-
-    def _migrations(self, best: CandidatePlacement) -> tuple[Migration, ...]:
-        names, now, then = self.names, self.names.problem.node_of, best.node_of
-        problem = names.problem
-        return tuple(
-            Migration(
-                names.vm(vm), names.node(now[vm]), names.node(then[vm]), int(problem.memory[vm]), cold=bool(problem.cold[vm])
-            )
-            for vm in np.flatnonzero((now >= 0) & (now != then)).tolist()
-        )
-
-    def _refused(self, reason: Reason, *, explained: bool = True) -> Solution:
-        """Nothing, as a bound shows."""
-        if not explained:
-            return self._empty(Status.INFEASIBLE)
-        conflict = conflict_of_bound(reason, self.names, self.goal, self.budget)
-        return self._empty(Status.INFEASIBLE, reason=impossible_sentence(reason, self.names), conflict=conflict)
-
-    def _refuted(self, stats: Mapping[str, float], method: str) -> Solution:
-        """Nothing, as a search shows."""
-        budget = patience(self.budget, stats.get("work", 0.0), deterministic=self.options.deterministic)
-        trial = PartOracle(self.names, self.goal, budget, self.options.seed, self.options.deterministic)
-        conflict = conflict_of_search(trial)
-        sentence = conflict_sentence(conflict, self.goal, self.names)
-        told = {**stats, "conflict_trials": trial.tries}
-        return self._empty(Status.INFEASIBLE, told, method=method, reason=sentence, conflict=conflict)
-
-    def _undecided(self, finding: Finding, method: str) -> Solution:
-        return self._empty(Status.UNKNOWN, finding.stats, method=method, reason="no placement was found before the search ended")
-
-    def _empty(
-        self,
-        status: Status,
-        stats: Mapping[str, float] | None = None,
-        *,
-        method: str = "bounds",
-        reason: str = "",
-        conflict: Conflict | None = None,
-    ) -> Solution:
-        return Solution(
-            cluster=self.names.cluster,
-            status=status,
-            guarantee=Status.UNKNOWN if status is Status.UNKNOWN else Status.UNSAFE,
-            waiting=self.names.vms(np.flatnonzero(self.names.problem.node_of < 0).tolist()),
-            method=method,
-            stats={"seconds": round(self.budget.elapsed, 3), **(stats or {})},
-            objective_name=_one_or_all(self.goal.objectives),
-            drained=self.drained,
-            reason=reason,
-            conflict=conflict,
-        )
-
-
-def _by_objective(goal: Goal, problem: Problem, values: Sequence[T]) -> tuple[T, ...]:
-    """Of the values of all stages, those of the objectives."""
-    return tuple(value for (name, _), value in zip(goal.stages(problem), values, strict=True) if name in goal.objectives)
-
-
-def _one_or_all(values: tuple[Any, ...]) -> Any:
-    return values[0] if len(values) == 1 else values
+    task = PlacementTask(Names(cluster, problem), PlaceOptions(objective=goal.objectives), goal, budget)
+    return task.solution(finding, method)
