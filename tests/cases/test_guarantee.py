@@ -14,7 +14,7 @@ import vmplace
 from tests.support.brute import World
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node
 from vmplace.cli import main
-from vmplace.failover.outlook import AnyOrderOutlook
+from vmplace.failover.check import AnyOrderOutlook
 from vmplace.formats.structure import from_document
 from vmplace.testing import clusters
 

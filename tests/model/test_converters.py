@@ -13,6 +13,7 @@ import pytest
 from attrs import field, frozen
 
 from vmplace.model import converters as fields
+from vmplace.model import guarantee
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 
@@ -43,8 +44,8 @@ TAKEN: list[tuple[Callable[[object], Any], object, Any]] = [
     (fields.parse_count, 0, 0),
     (fields.parse_weight, 1, 1),
     (fields.parse_state, "offline", "offline"),
-    (fields.parse_policy, None, None),
-    (fields.parse_order, "as-listed", "as-listed"),
+    (guarantee.parse_policy, None, None),
+    (guarantee.parse_order, "as-listed", "as-listed"),
     (fields.positive_number, 0.1, Fraction(1, 10)),
     (fields.positive_number, 1e-300, Fraction(1, 10**300)),
     (fields.positive_number, 3, Fraction(3)),
@@ -93,10 +94,10 @@ REFUSED: list[tuple[Callable[[object], Any], object, str]] = [
     (fields.parse_state, "Online", "not one of online, maintenance, offline"),
     (fields.parse_state, ["online"], "not one of"),
     (fields.parse_scope, None, "not one of node, domain"),
-    (fields.parse_sequence, {}, "not one of at-once, sequential"),
-    (fields.parse_restart, 1, "not one of planned, any-order"),
-    (fields.parse_policy, "", "not one of first-fit"),
-    (fields.parse_order, "size", "not one of largest-first"),
+    (guarantee.parse_sequence, {}, "not one of at-once, sequential"),
+    (guarantee.parse_restart, 1, "not one of planned, any-order"),
+    (guarantee.parse_policy, "", "not one of first-fit"),
+    (guarantee.parse_order, "size", "not one of largest-first"),
     (fields.positive_number, 0, "not above zero"),
     (fields.positive_number, -0.5, "not above zero"),
     (fields.positive_number, True, "not a number"),

@@ -12,7 +12,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
 from vmplace.model.entities import VM
 from vmplace.model.errors import ConflictError, Flaw
-from vmplace.model.words import Score
+from vmplace.model.kinds import Score
 from vmplace.solvers.budget import Progress
 
 __all__ = ["admit", "applied"]

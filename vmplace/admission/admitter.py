@@ -21,9 +21,8 @@ from vmplace.model.converters import parse_seconds, parse_state
 from vmplace.model.door import door
 from vmplace.model.entities import VM
 from vmplace.model.errors import Flaw, InputError
-from vmplace.model.kinds import a_function, a_text
+from vmplace.model.kinds import Score, a_function, a_text
 from vmplace.model.units import short
-from vmplace.model.words import Score
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget, Progress
 

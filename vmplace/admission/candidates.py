@@ -8,7 +8,7 @@ from attrs import define
 
 from vmplace.admission.results import Candidates, Rejection
 from vmplace.model.columns import IntArray
-from vmplace.model.words import Score
+from vmplace.model.kinds import Score
 from vmplace.solvers.budget import Budget
 
 __all__ = ["SCORES", "CandidateSurvey", "scores"]

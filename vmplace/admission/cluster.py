@@ -15,9 +15,8 @@ from vmplace.failover.regression import Defects, LostMemory, added
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import VMColumns
 from vmplace.model.entities import VM, Node, Rule, Tag
-from vmplace.model.errors import Flaw, InputError, NotFoundError, error_of
+from vmplace.model.errors import Flaw, InputError, NotFoundError, error_of, not_found
 from vmplace.model.labels import Labels
-from vmplace.model.lookup import not_found
 from vmplace.model.units import short, spell_memory
 from vmplace.problem.compile import compile_problem
 from vmplace.results.values import Status

@@ -17,10 +17,9 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_resources, parse_weight, placed
 from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError
-from vmplace.model.kinds import each
+from vmplace.model.kinds import Method, each
 from vmplace.model.units import parse_memory, short
 from vmplace.model.what_if import part_of
-from vmplace.model.words import Method
 from vmplace.placement.place import solution_of
 from vmplace.placement.reasons import impossible_sentence
 from vmplace.problem.names import Names

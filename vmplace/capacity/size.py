@@ -17,10 +17,9 @@ from vmplace.model.converters import parse_count, parse_mapping, placed, positiv
 from vmplace.model.door import door
 from vmplace.model.entities import Node
 from vmplace.model.errors import Flaw, InputError, NotFoundError
-from vmplace.model.kinds import a_mapping, optional
+from vmplace.model.kinds import Method, a_mapping, optional
 from vmplace.model.units import parse_memory, short
 from vmplace.model.what_if import part_of
-from vmplace.model.words import Method
 from vmplace.placement.place import solution_of
 from vmplace.placement.reasons import impossible_sentence
 from vmplace.problem.compile import compile_problem

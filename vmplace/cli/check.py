@@ -1,4 +1,4 @@
-"""``vmplace check`` and ``show``: commands that change nothing."""
+"""``vmplace check``, ``show`` and ``tolerance``: which failures the cluster survives as it stands."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,7 +6,7 @@ import click
 
 from vmplace.cli.exits import answered, blaming, exit_of
 from vmplace.cli.io import print_result, progress_text
-from vmplace.cli.options import all_option, combined, file_argument, given, json_option, time_limit_option
+from vmplace.cli.options import SECONDS, all_option, combined, file_argument, given, json_option, time_limit_option
 from vmplace.cli.what_if import change_options, load_changed
 from vmplace.report.console import watched
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vmplace.report.tables import Screen
     from vmplace.results.placement import Report
 
-__all__ = ["check", "show"]
+__all__ = ["check", "show", "tolerance"]
 
 _PLACE_SECONDS = 2.0
 """So long it is tried to place the VMs that wait, to say what to do next."""
@@ -74,3 +74,24 @@ def _checked(
     limit = given({"time_limit": time_limit, "compare": compare})
     with blaming(file, limit), watched(progress_text("balance")) as progress:
         return vmplace.check(cluster, thorough=thorough, progress=progress, **limit)
+
+
+@click.command("tolerance")
+@file_argument
+@click.option("--pool", metavar="NAME", help="Look at this pool only.")
+@click.option("--time-limit", **SECONDS, help="Stop after this time (default 60) and report what is known; inf: no limit.")
+@combined(change_options, json_option, all_option)
+def tolerance(file: str, as_json: bool, everything: bool, **options: Any) -> int:
+    """Show how many nodes may fail at once before a protected VM cannot restart.
+
+    With --scope domain, how many failure domains. The document's number of failures does not matter.
+    """
+    import vmplace
+    from vmplace.report.capacity import tolerance_report
+
+    cluster = load_changed(file, options)
+    options = given(options)
+    with blaming(file, options), watched(lambda progress: f"{progress.done} of {progress.total}") as progress:
+        found = vmplace.tolerance(cluster, progress=progress, **options)
+    print_result(found, tolerance_report, as_json, everything)
+    return exit_of(found.status.value)

@@ -26,7 +26,7 @@ _COMMANDS = {
     "repair": "vmplace.cli.place",
     "show": "vmplace.cli.check",
     "size": "vmplace.cli.capacity",
-    "tolerance": "vmplace.cli.tolerance",
+    "tolerance": "vmplace.cli.check",
     "trend": "vmplace.cli.capacity",
 }
 """The module of each command."""

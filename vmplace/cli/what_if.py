@@ -10,9 +10,10 @@ from vmplace.cli.exits import RefusedError
 from vmplace.cli.io import load
 from vmplace.cli.options import combined, parsed, several
 from vmplace.cli.specs import made, parse_spec
-from vmplace.model.converters import POLICIES, parse_count, parse_quorum
+from vmplace.model.converters import parse_count
 from vmplace.model.entities import VM, Node
 from vmplace.model.errors import InputError
+from vmplace.model.guarantee import POLICIES, parse_quorum
 from vmplace.model.units import short
 from vmplace.model.what_if import what_if
 

@@ -5,15 +5,15 @@ import threading
 from collections.abc import Callable
 
 import numpy as np
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from vmplace.auditor.audit import audit_running
 from vmplace.failover.certify import certify
 from vmplace.failover.joint import joined
-from vmplace.failover.outlook import any_order_outlook
 from vmplace.failover.platforms import compare as compared
+from vmplace.failover.reasons import scenario_sentence
 from vmplace.failover.soft_rules import named_broken_rules
-from vmplace.failover.verdict import Verdict
+from vmplace.failover.verdict import METHODS, Verdict
 from vmplace.failover.witness import (
     NamedScenarios,
     Witness,
@@ -29,10 +29,13 @@ from vmplace.model.guarantee import Guarantee
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.results.placement import Report
-from vmplace.results.values import Status
+from vmplace.results.values import AnyOrder, Status
 from vmplace.solvers.budget import Budget, Progress
 
-__all__ = ["check", "verdict_now"]
+__all__ = ["AnyOrderOutlook", "check", "verdict_now"]
+
+_ANY_ORDER = 1.0
+"""Seconds to find whether failures that are survived with plans would be survived in any order, too."""
 
 _REFINING = 1.0
 """Seconds in all to look for how little can be left out, once that something is left out is known."""
@@ -103,7 +106,7 @@ def _checked(cluster: Cluster, budget: Budget, *, compare: bool) -> Report:
         report,
         warnings=(*report.warnings, *soft_warnings(names, verdict)),
         broken_rules=named_broken_rules(names, problem.node_of),
-        outlook=any_order_outlook(names, verdict, budget) if report.status is Status.SAFE else None,
+        outlook=_any_order_outlook(names, verdict, budget) if report.status is Status.SAFE else None,
         comparison=compared(problem, list(report.pools), judged) if compare else (),
         stats={"seconds": round(budget.elapsed, 3), "scenarios": by_method(verdict)},
     )
@@ -134,3 +137,42 @@ def verdict_now(names: Names, budget: Budget, *, losses: bool = True) -> tuple[R
         method="exact",
     )
     return report, verdict
+
+
+def _any_order_outlook(names: Names, verdict: Verdict, budget: Budget) -> "AnyOrderOutlook | None":
+    """What answers, where restarts are planned and every failure is survived; it takes a second at most, of what time is left."""
+    if not (names.problem.planned and verdict.safe and len(verdict.fate)):
+        return None
+    return AnyOrderOutlook(names, verdict, min(_ANY_ORDER, budget.left))
+
+
+@frozen(eq=False)
+class AnyOrderOutlook:
+    """Answers when it is first asked."""
+
+    names: Names = field(repr=False)
+    verdict: Verdict = field(repr=False)
+    seconds: float
+
+    def __call__(self) -> AnyOrder:
+        """Whether it holds in any order, with an example where it does not."""
+        if self._certified:
+            return AnyOrder(Status.SAFE)
+        problem = self.names.problem
+        asked = evolve(problem, guarantee=evolve(problem.guarantee, restart="any-order"))
+        verdict = certify(asked, problem.node_of, budget=Budget(self.seconds), losses=False, stop_early=True)
+        if verdict.safe:
+            return AnyOrder(Status.SAFE)
+        if not verdict.unsafe:
+            return AnyOrder(Status.UNKNOWN)
+        number, loss = next(iter(verdict.losses.items()))
+        scenarios, names = verdict.state.scenarios, Names(self.names.cluster, asked)
+        return AnyOrder(
+            Status.UNSAFE, names.scenario(scenarios, number), scenario_sentence(loss.reason, scenarios, number, names)
+        )
+
+    @property
+    def _certified(self) -> bool:
+        """Whether what told of each failure holds in any order: nothing, or a certificate that leaves no VM out."""
+        problem, enough = self.names.problem, [METHODS.index(how) for how in ("empty", "certificate")]
+        return problem.all_protected and not problem.in_turn and bool(np.isin(self.verdict.told_by, enough).all())

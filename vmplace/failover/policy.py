@@ -10,7 +10,7 @@ from vmplace.failover.any_order.state import AnyOrderProblem, RestartState, any_
 from vmplace.failover.outcome import Loss, Plan, Reason
 from vmplace.failover.planned.first_fit import plan_among
 from vmplace.model.columns import IntArray
-from vmplace.model.converters import FEWEST_VMS
+from vmplace.model.guarantee import FEWEST_VMS
 from vmplace.problem.problem import Problem
 from vmplace.problem.sizes import ranked
 from vmplace.problem.state import PlacementState

@@ -16,9 +16,8 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.converters import name_places, parse_date, parse_meta, parse_ratios, parse_soft_resources, within
 from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Rule, Together
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import Flaw, InputError, closest, did_you_mean
 from vmplace.model.guarantee import Guarantee
-from vmplace.model.lookup import closest, did_you_mean
 from vmplace.model.references import Unreadable, broken_references
 from vmplace.model.units import MAX_MEMORY, parse_memory, short
 

@@ -13,10 +13,9 @@ from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.converters import name_places, parse_date, parse_meta, parse_ratios, parse_soft_resources
 from vmplace.model.dataframe import read_nodes, read_vms
 from vmplace.model.entities import VM, Node, Rule
-from vmplace.model.errors import InputError, NotFoundError
+from vmplace.model.errors import InputError, NotFoundError, not_found
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.kinds import each, of_type
-from vmplace.model.lookup import not_found
 from vmplace.model.references import ambiguous_domains, broken_references, without_effect
 
 __all__ = ["Cluster"]

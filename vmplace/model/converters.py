@@ -15,9 +15,6 @@ from vmplace.model.kinds import listed
 from vmplace.model.units import parse_memory, parse_reserve, short
 
 __all__ = [
-    "FEWEST_VMS",
-    "MAJORITY",
-    "POLICIES",
     "member_place",
     "name_places",
     "parse_count",
@@ -34,15 +31,10 @@ __all__ = [
     "parse_optional_memory",
     "parse_optional_name",
     "parse_optional_text",
-    "parse_order",
-    "parse_policy",
-    "parse_quorum",
     "parse_ratios",
     "parse_resources",
-    "parse_restart",
     "parse_scope",
     "parse_seconds",
-    "parse_sequence",
     "parse_soft_resources",
     "parse_state",
     "parse_text",
@@ -53,14 +45,6 @@ __all__ = [
     "within",
 ]
 
-MAJORITY = "majority"
-"""The quorum of more than half of a pool's nodes."""
-
-FEWEST_VMS = "fewest-vms"
-"""The policy that does not look at memory."""
-
-POLICIES = ("first-fit", "most-free", "best-fit", FEWEST_VMS)
-"""How platforms choose the node of a restart."""
 
 _WHOLE_LIMIT = 1_000_000_000
 _MOST_LEVELS = 100
@@ -221,39 +205,12 @@ def parse_weight(value: object) -> int:
 
 def parse_state(value: object) -> str:
     """What a node is doing."""
-    return _one_of(value, "online", "maintenance", "offline")
+    return one_of(value, "online", "maintenance", "offline")
 
 
 def parse_scope(value: object) -> str:
     """What fails, or holds VMs apart, as one."""
-    return _one_of(value, "node", "domain")
-
-
-def parse_sequence(value: object) -> str:
-    """How several failures come."""
-    return _one_of(value, "at-once", "sequential")
-
-
-def parse_restart(value: object) -> str:
-    """What is assumed of the restart."""
-    return _one_of(value, "planned", "any-order")
-
-
-def parse_policy(value: object) -> str | None:
-    """How a platform chooses the node of a restart, or None."""
-    return None if value is None else _one_of(value, *POLICIES)
-
-
-def parse_quorum(value: object) -> int | str | None:
-    """How many nodes must be up: a number of 1 or more, ``majority``, or None."""
-    if value is None or isinstance(value, str):
-        return None if value is None else _one_of(value, MAJORITY)
-    return parse_weight(value)
-
-
-def parse_order(value: object) -> str | None:
-    """In which order a platform restarts, or None."""
-    return None if value is None else _one_of(value, "largest-first", "priority", "as-listed")
+    return one_of(value, "node", "domain")
 
 
 def positive_number(value: object) -> Fraction:
@@ -361,7 +318,7 @@ def _whole_from(value: object, least: int) -> int:
     return number
 
 
-def _one_of(value: object, *words: str) -> str:
+def one_of(value: object, *words: str) -> str:
     if not isinstance(value, str) or value not in words:
         raise ValueError(f"{short(value)} is not one of {', '.join(words)}")
     return value

@@ -26,9 +26,8 @@ from vmplace.model.converters import (
     parse_whole,
 )
 from vmplace.model.entities import VM, Node, headroom_flaws, reserve_flaws
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import Flaw, InputError, closest, did_you_mean
 from vmplace.model.labels import Labels
-from vmplace.model.lookup import closest, did_you_mean
 from vmplace.model.units import parse_memory, parse_reserve, short
 
 __all__ = ["read_nodes", "read_vms"]

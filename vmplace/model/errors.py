@@ -1,11 +1,26 @@
 """Errors that callers can mend: the flaws found, each with its place and a stable code, and the exceptions that carry them."""
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Literal
 
 from attrs import frozen
 
-__all__ = ["ConflictError", "Flaw", "FlawCode", "InputError", "NotFoundError", "VMPlaceError", "error_of"]
+from vmplace.model.units import short
+
+__all__ = [
+    "ConflictError",
+    "Flaw",
+    "FlawCode",
+    "InputError",
+    "NotFoundError",
+    "VMPlaceError",
+    "closest",
+    "did_you_mean",
+    "error_of",
+    "not_found",
+]
 
 FlawCode = Literal[
     "conflict",
@@ -81,3 +96,29 @@ def error_of(flaws: Iterable[Flaw]) -> InputError:
     codes = {flaw.code for flaw in found}
     kind = {"not-found": NotFoundError, "conflict": ConflictError}.get(codes.pop(), InputError) if len(codes) == 1 else InputError
     return kind(found)
+
+
+_MOST_COMPARED = 5_000
+
+
+def closest(wanted: object, known: Iterable[object]) -> str | None:
+    """The known word that is most like the one wanted; None where none is."""
+    if not isinstance(wanted, str):
+        return None
+    return _closest_word(wanted, tuple(word for word in known if isinstance(word, str)))
+
+
+@lru_cache(maxsize=1024)
+def _closest_word(wanted: str, known: tuple[str, ...]) -> str | None:
+    return next(iter(difflib.get_close_matches(wanted, known, n=1)), None)
+
+
+def did_you_mean(guess: str | None) -> str:
+    """The question as the end of a message; empty without a guess."""
+    return f"; did you mean {short(guess)}?" if guess else ""
+
+
+def not_found(place: str, noun: str, name: object, known: Collection[str]) -> Flaw:
+    """The flaw of a name that is not among those of the cluster's nodes, VMs or pools."""
+    guess = closest(name, known) if len(known) <= _MOST_COMPARED else None
+    return Flaw(place, f"{short(name)} is not a {noun} of this cluster{did_you_mean(guess) or ': name one'}", "not-found")

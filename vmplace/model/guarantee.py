@@ -7,25 +7,61 @@ from typing import Any
 import attrs
 from attrs import evolve, field, frozen
 
-from vmplace.model.converters import (
-    MAJORITY,
-    name_places,
-    parse_count,
-    parse_headroom,
-    parse_order,
-    parse_policy,
-    parse_quorum,
-    parse_restart,
-    parse_scope,
-    parse_sequence,
-    placed,
-    within,
-)
+from vmplace.model.converters import name_places, one_of, parse_count, parse_headroom, parse_scope, parse_weight, placed, within
 from vmplace.model.entities import Described, Members, parse_members
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 
-__all__ = ["Guarantee", "amended", "scenario_key"]
+__all__ = [
+    "FEWEST_VMS",
+    "MAJORITY",
+    "POLICIES",
+    "Guarantee",
+    "amended",
+    "parse_order",
+    "parse_policy",
+    "parse_quorum",
+    "parse_restart",
+    "parse_sequence",
+    "scenario_key",
+]
+
+
+MAJORITY = "majority"
+"""The quorum of more than half of a pool's nodes."""
+
+FEWEST_VMS = "fewest-vms"
+"""The policy that does not look at memory."""
+
+POLICIES = ("first-fit", "most-free", "best-fit", FEWEST_VMS)
+"""How platforms choose the node of a restart."""
+
+
+def parse_sequence(value: object) -> str:
+    """How several failures come."""
+    return one_of(value, "at-once", "sequential")
+
+
+def parse_restart(value: object) -> str:
+    """What is assumed of the restart."""
+    return one_of(value, "planned", "any-order")
+
+
+def parse_policy(value: object) -> str | None:
+    """How a platform chooses the node of a restart, or None."""
+    return None if value is None else one_of(value, *POLICIES)
+
+
+def parse_quorum(value: object) -> int | str | None:
+    """How many nodes must be up: a number of 1 or more, ``majority``, or None."""
+    if value is None or isinstance(value, str):
+        return None if value is None else one_of(value, MAJORITY)
+    return parse_weight(value)
+
+
+def parse_order(value: object) -> str | None:
+    """In which order a platform restarts, or None."""
+    return None if value is None else one_of(value, "largest-first", "priority", "as-listed")
 
 
 def _parse_failures(value: object) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import UnionType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,7 +10,9 @@ from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 
 __all__ = [
+    "Method",
     "Parser",
+    "Score",
     "a_flag",
     "a_function",
     "a_mapping",
@@ -22,6 +24,10 @@ __all__ = [
     "optional",
     "wrong_type",
 ]
+
+Method = Literal["auto", "exact", "greedy"]
+Score = Literal["tightest", "balance"]
+"""The words that options take, as types: a type checker finds one that is misspelt."""
 
 Parser = Callable[[Any], Any]
 """Returns the value to pass on; raises InputError for one of the wrong type."""

@@ -10,8 +10,7 @@ from attrs import field, frozen
 from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.converters import member_place
 from vmplace.model.entities import VM, Apart, Members, NotOn, OnlyOn, Rule, Tag, Together
-from vmplace.model.errors import Flaw
-from vmplace.model.lookup import closest, did_you_mean
+from vmplace.model.errors import Flaw, closest, did_you_mean
 from vmplace.model.units import short
 
 __all__ = ["Unreadable", "ambiguous_domains", "broken_references", "present_resources", "resolve", "without_effect"]

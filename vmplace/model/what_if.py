@@ -12,11 +12,10 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, NodeColumns, VMColumns
 from vmplace.model.door import door
 from vmplace.model.entities import VM, Apart, Members, Node, OnlyOn, Rule, Tag, Together
-from vmplace.model.errors import Flaw, InputError, NotFoundError, error_of
+from vmplace.model.errors import Flaw, InputError, NotFoundError, error_of, not_found
 from vmplace.model.guarantee import Guarantee, amended
 from vmplace.model.kinds import a_mapping, each, name_list, optional
 from vmplace.model.labels import Labels
-from vmplace.model.lookup import not_found
 from vmplace.model.references import present_resources, resolve
 from vmplace.model.units import parse_memory, short
 

@@ -9,9 +9,8 @@ from attrs import evolve
 from vmplace.failover.reasons import SHOWN_IN_CONFLICT, listed
 from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
-from vmplace.model.errors import Flaw, error_of
+from vmplace.model.errors import Flaw, error_of, not_found
 from vmplace.model.kinds import name_list
-from vmplace.model.lookup import not_found
 from vmplace.model.units import short
 from vmplace.placement.blockers import blockers_of, fixed_on
 from vmplace.placement.options import DrainKeywords, PlaceOptions

@@ -8,8 +8,8 @@ from typing import Any, TypedDict
 from attrs import field, fields, frozen
 
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.kinds import Method
 from vmplace.model.units import short
-from vmplace.model.words import Method
 from vmplace.placement.migration.limits import MigrationLimits, parse_speed
 from vmplace.placement.objectives import Objective, parse_gap, parse_objectives
 from vmplace.search.goal import Goal

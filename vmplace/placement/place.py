@@ -11,7 +11,7 @@ from attrs import evolve
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray
 from vmplace.model.door import door
-from vmplace.model.words import Method
+from vmplace.model.kinds import Method
 from vmplace.placement.cold import fewest_cold
 from vmplace.placement.migration.plan import planned
 from vmplace.placement.objectives import Objective

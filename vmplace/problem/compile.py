@@ -8,10 +8,9 @@ import numpy as np
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, NodeColumns, VMColumns
-from vmplace.model.converters import FEWEST_VMS
 from vmplace.model.entities import Apart, NotOn, OnlyOn
 from vmplace.model.errors import Flaw, InputError
-from vmplace.model.guarantee import Guarantee
+from vmplace.model.guarantee import FEWEST_VMS, Guarantee
 from vmplace.model.references import resolve
 from vmplace.problem.problem import Problem, less_share, normal_limit
 from vmplace.problem.rules import CompiledRule

@@ -7,7 +7,7 @@ from typing import get_args
 from attrs import evolve, frozen
 
 from vmplace.failover.certify import certify
-from vmplace.model.words import Method
+from vmplace.model.kinds import Method
 from vmplace.problem.problem import Problem
 from vmplace.search.bounds.lower_bounds import least
 from vmplace.search.consolidate import Consolidation, spare_packing

@@ -13,8 +13,7 @@ from vmplace.model.arrays import index_array
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
 from vmplace.model.door import door
-from vmplace.model.errors import ConflictError, Flaw, InputError, error_of
-from vmplace.model.lookup import not_found
+from vmplace.model.errors import ConflictError, Flaw, InputError, error_of, not_found
 from vmplace.model.units import short, spell_memory
 from vmplace.placement.migration.batches import Batch
 from vmplace.placement.migration.cold_moves import ColdMoves, after_all, cold_movers, removed
