@@ -50,7 +50,9 @@ def test_results_as_json_and_documents(file, tmp_path, capsys):
     assert len(vmplace.load(out).vms) == 3 + 3 * count == 3 + sum(told["where"].values())
     saved = tmp_path / "result.json"
     saved.write_text(json.dumps(told))
-    assert main(["audit", out, str(saved)]) == 0
+    assert main(["audit", file, str(saved)]) == 0
+    assert main(["audit", out, str(saved)]) == 1
+    assert "give the cluster that was asked about" in capsys.readouterr().out
     capsys.readouterr()
     assert main(["size", file, "--node-memory", "32GiB", "--resource", "vcpu=8", "--json", "-o", out]) == 0
     assert json.loads(capsys.readouterr().out)["counts"] == {"node": 3}

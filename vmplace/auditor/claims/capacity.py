@@ -36,7 +36,10 @@ def check_headroom(claims: Claims, cluster: Cluster) -> None:
         if placement and new:
             claims.expect("objective.value", score.value, count)
         elif score.value not in (None, 0):
-            claims.wrong("objective.value", f"says {short(score.value)}, but no new VM is placed")
+            claims.wrong(
+                "objective.value",
+                f"says {short(score.value)}, but the cluster has all VMs of the placement: give the cluster that was asked about",
+            )
         _check_most(claims, score, cluster, bundle)
     check_optimal(claims, scores)
     counts: dict[str, int] = {}
