@@ -1,7 +1,7 @@
 """VM placement by reserved memory with a proved N+1 guarantee: any node can fail, and every VM still fits elsewhere."""
 
 TYPE_CHECKING = False
-"""As of `typing`, which takes longer to load than all of this."""
+"""In the place of `typing.TYPE_CHECKING`: `typing` takes longer to load than all of this."""
 
 if TYPE_CHECKING:
     from vmplace.admission.admit import admit

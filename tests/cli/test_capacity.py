@@ -113,7 +113,7 @@ def test_headroom_counts_what_would_be(file, capsys):
     ("arguments", "line"),
     [
         (["headroom", "FILE", "8G"], "vmplace headroom: Invalid value for '[MEMORY]': '8G' has no known unit: write 8GiB"),
-        (["headroom", "FILE", "8GiB", "--pool", "x"], "--pool: 'x' is not a pool of this cluster: name one of default"),
+        (["headroom", "FILE", "8GiB", "--pool", "x"], "--pool: 'x' is not a pool of this cluster: choose one of default"),
         (["headroom", "FILE", "-o", "x.json"], "vmplace headroom: -o FILE needs MEMORY"),
         (["headroom", "FILE", "8GiB", "-o", "-", "--json"], "vmplace headroom: --json and -o - would both write to stdout"),
         (["check", "FILE", "--remove-node", "n9"], "--remove-node: 'n9' is not a node of this cluster: name one"),

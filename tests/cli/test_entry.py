@@ -167,7 +167,7 @@ def test_many_nodes_that_need_no_search_load_no_solver(command, placed, write):
         (["place", "{safe}", "--max-migrated", "8GB"], "write 8GiB"),
         (["place", "{safe}", "--seed", "x"], "--seed"),
         (["place", "{safe}", "--json", "-o", "-"], "both write to stdout"),
-        (["repair", "{safe}", "--objective", "balance:x"], "--objective: 'x' is no slack for balance"),
+        (["repair", "{safe}", "--objective", "balance:x"], "--objective: 'x' is not a slack for balance"),
         (["convert", "{safe}", "--to", "xml"], "--to"),
         (["convert", "{safe}", "--to", "yaml", "-o", "x.json"], "--to is for stdout"),
         (["generate"], "--nodes"),

@@ -31,12 +31,12 @@ def test_names_and_their_slack(given, names, slack):
         ("speed", "'speed' is not one or several different ones of"),
         ((), "is not one or several"),
         (("moves", ("moves", 0.1)), "is not one or several different ones"),
-        ((("balance", -0.1), "moves"), "-0.1 is no slack for balance: write a share such as 5%, or <=80%"),
-        ((("moves", "<=8G"), "balance"), "'<=8G' is no slack for moves: write a share such as 5%, or <=64GiB"),
-        ((("consolidate", True), "moves"), "True is no slack for consolidate"),
-        ((("balance", float("nan")), "moves"), "nan is no slack"),
-        ((("balance", "1/0"), "moves"), "'1/0' is no slack"),
-        ((("rules", 0.1), "moves"), "rules has no slack"),
+        ((("balance", -0.1), "moves"), "-0.1 is not a slack for balance: write a share such as 5%, or <=80%"),
+        ((("moves", "<=8G"), "balance"), "'<=8G' is not a slack for moves: write a share such as 5%, or <=64GiB"),
+        ((("consolidate", True), "moves"), "True is not a slack for consolidate"),
+        ((("balance", float("nan")), "moves"), "nan is not a slack"),
+        ((("balance", "1/0"), "moves"), "'1/0' is not a slack"),
+        ((("rules", 0.1), "moves"), "rules cannot have a slack"),
     ],
 )
 def test_what_is_no_objective_is_refused_by_name(given, message):

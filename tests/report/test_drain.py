@@ -30,11 +30,11 @@ def test_each_group_has_a_line():
 def test_nodes_in_no_group_are_named_with_the_reason():
     found = RollingDrain(status=Status.INFEASIBLE, undrained={"n1": "a is not movable"})
     assert lines_of(found) == [
-        "INFEASIBLE: 1 node cannot be drained; and no other either",
-        "In no group:",
+        "INFEASIBLE: 1 node cannot be drained; no group was found",
+        "Not in any group:",
         "  n1: a is not movable",
     ]
-    assert lines_of(evolve(found, status=Status.UNKNOWN))[0] == "UNKNOWN: 1 node is in no group; and no other either"
+    assert lines_of(evolve(found, status=Status.UNKNOWN))[0] == "UNKNOWN: 1 node is not in any group; no group was found"
 
 
 def test_long_lists_are_shortened():

@@ -40,7 +40,7 @@ def test_who_is_unprotected_on_the_way_is_named():
     steps = tuple(evolve(step, guarantee=Status.UNSAFE, exposed=("n0", "n2"), unprotected=("a", "b")) for step in PLAN.steps)
     lines = list(order_lines(evolve(PLAN, steps=(*steps, *steps)), Screen(StringIO())))
     told = [line for line in lines if line.startswith("  after step")]
-    assert told[0] == "  after step 1: not restarted if n0, n2 fails: a, b"
+    assert told[0] == "  after step 1: not restarted if any of n0, n2 fails: a, b"
     assert len(told) == 3  # of four: the last is told with the placement
 
 

@@ -35,9 +35,10 @@ _SNAPSHOT = "admitter"
 class Admitter:
     """A cluster whose VMs come and go, kept compiled and certified, so that a question costs far less than a check.
 
-    What would make any failure worse than it is, overfill a node, use headroom or break a must-rule is refused; what is wrong
-    already is no ground to refuse. Where nothing but memory binds VMs and nodes fail one by one, answers take array passes over
-    the nodes; else each node in question is certified anew. All methods may be called from several threads.
+    A change that would make any failure worse than it is, overfill a node, use headroom or break a must-rule is refused.
+    Problems that exist already are not a reason to refuse. Where nothing but memory binds VMs and nodes fail one by one, answers
+    take array passes over the nodes; else each node in question is certified anew. All methods may be called from several
+    threads.
 
     Parameters
     ----------
@@ -47,9 +48,9 @@ class Admitter:
         What makes a node the best of those admitted. ``tightest``: where the least memory stays free, so that large holes stay
         whole for large VMs and for restarts. ``balance``: where the least share of memory would be in use.
     time_limit
-        Seconds that a call may take, unless it says otherwise; what a search would have to tell after that is ``unknown``.
+        Seconds that a call may take, unless it says otherwise; what is undecided then is ``unknown``.
     clock
-        Seconds since 1970: by what tickets expire.
+        Returns the current time in seconds since 1970; tickets expire by it.
 
     Raises InputError (a ValueError) for an unknown score or an invalid time limit.
     """
@@ -185,7 +186,7 @@ class Admitter:
     def move(self, name: str, node: str, *, force: bool = False, time_limit: float | None = None) -> Admission:
         """Move a VM to another node, unless that makes anything worse; one that waits is started there.
 
-        Parameters as for `commit`. Whether the way there is open, with memory taken on both nodes, is not looked at.
+        Parameters as for `commit`. Does not check that the live migration itself fits, which needs the memory on both nodes.
         """
         with self._call(time_limit) as budget:
             vm = self._ledger.vm(name)

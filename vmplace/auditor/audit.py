@@ -49,7 +49,7 @@ def audit(
     Raises
     ------
     InputError
-        If an array has the wrong shape or type, or an index that is no node; or if a node without a domain is called like
+        If an array has the wrong shape or type, or an index that is not a node's; or if a node without a domain is called like
         one where domains fail. Unknown names are violations.
     """
     if cluster.further:

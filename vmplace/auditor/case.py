@@ -1,6 +1,6 @@
 """The case under audit: a cluster as columns, a placement as node indices, and the violations found so far.
 
-Names become indices as they are read, so that names and columns are judged by the same lines. The index -1 is no node: it
+Names become indices as they are read, so that names and columns are judged by the same lines. The index -1 means no node: it
 reaches the last entry of each node column, added for it.
 """
 

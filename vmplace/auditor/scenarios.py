@@ -29,7 +29,7 @@ class AuditedScenarios:
     names
         Of the units; those of two pools may share one.
     unit
-        Of each node, -1 for one that never fails or is no node, shape (n_nodes + 1,).
+        Of each node, -1 for one that never fails or is not a node, shape (n_nodes + 1,).
     unit_of
         The same, of nodes too that host nothing and thus never fail of their own.
     pool

@@ -103,7 +103,7 @@ class FeasibilityOracle:
 
 
 def with_preferences(problem: Problem, best: CandidatePlacement, *, budget: Budget) -> CandidatePlacement:
-    """The placement with failover plans that keep rules which are no must where they can: the oracle ignores these rules."""
+    """The placement with failover plans that keep soft rules where they can: the oracle ignores these rules."""
     if all(binding.must for binding in problem.compiled_rules) or budget.spent:
         return best
     verdict = certify(problem, best.node_of, budget=budget)

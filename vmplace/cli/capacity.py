@@ -160,7 +160,7 @@ _INDEX = re.compile(r"clusters\[(\d+)\]\.?")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @combined(time_limit_option, guarantee_options, json_option, all_option)
 def trend(files: Sequence[str], time_limit: float | None, as_json: bool, everything: bool, **asked: Any) -> int:
-    """Say how dated documents grow, and when N+1 is lost at this growth.
+    """Show how usage grows over dated documents, and when the guarantee will be lost.
 
     Each FILE is a document with a date; their order does not matter.
     """

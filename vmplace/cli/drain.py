@@ -36,7 +36,7 @@ def _names(text: str) -> tuple[str, ...]:
 @search_options
 @change_options
 def drain(file: str, nodes: tuple[str, ...], rolling: bool, **options: Any) -> int:
-    """Plan how to empty NODES for maintenance with the least memory migrated, the guarantee kept on the others.
+    """Plan how to empty NODES for maintenance, migrating as little as possible, with the guarantee kept on the others.
 
     Where the guarantee cannot hold without NODES, they are drained all the same, the result says what is unprotected meanwhile,
     and the exit status is 4. -o writes the document with NODES in maintenance; with --rolling, the cluster after the last group,

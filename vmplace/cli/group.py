@@ -43,8 +43,8 @@ def main(argv: Sequence[str]) -> int:
     Returns
     -------
     int
-        The exit status: 0 safe or done; 1 unsafe, infeasible, refused, or best effort that is not safe; 2 bad input or usage;
-        3 unknown.
+        The exit status: 0 safe or done; 1 unsafe, infeasible or refused; 2 bad input or usage; 3 unknown; 4 done as asked, but
+        the guarantee does not hold afterwards.
     """
     if not argv:
         click.echo(cli.get_help(click.Context(cli, info_name="vmplace")), err=True)
@@ -95,6 +95,6 @@ def cli() -> None:
 
     FILE is a cluster document in JSON, or in YAML where its suffix is .yaml or .yml; - reads it from stdin.
 
-    Exit status: 0 safe or done; 1 unsafe, infeasible, refused or best effort that is not safe; 2 bad input or usage; 3 unknown,
-    because time ran out or Ctrl-C came first.
+    Exit status: 0 safe or done; 1 unsafe, infeasible or refused; 2 bad input or usage; 3 unknown, because time ran out or Ctrl-C
+    came first; 4 done as asked, but the guarantee does not hold afterwards.
     """

@@ -33,7 +33,7 @@ def place(file: str, **options: Any) -> int:
 @search_options
 @change_options
 def repair(file: str, **options: Any) -> int:
-    """Make a cluster safe with the least memory migrated."""
+    """Make a cluster safe, migrating as little memory as possible."""
     return solve("repair", file, **options)
 
 

@@ -157,7 +157,7 @@ class Remedy(ToDict):
     migrations
         That go with it.
     verified
-        Always true: what is not is no remedy.
+        Always true: only verified changes are listed.
     how
         What verified it.
     """

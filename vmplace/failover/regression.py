@@ -1,7 +1,7 @@
 """Is a placement no worse than another: for each failure, the memory left without a restart, by priority.
 
-A cluster that is not N+1 already is no reason to refuse a change. Refused is what makes some failure worse. Admission and the
-best effort of `place` both decide that here.
+That a cluster is not N+1 already is not a reason to refuse a change. A change that makes some failure worse is refused.
+Admission and the best effort of `place` both decide that here.
 """
 
 from collections.abc import Mapping, Sequence

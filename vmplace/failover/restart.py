@@ -186,7 +186,7 @@ class RestartProblem:
 
     @cached_property
     def has_soft(self) -> bool:
-        """Whether rules that are not a must bind these restarts."""
+        """Whether soft rules bind these restarts."""
         return any(not b.must for b in self.rules)
 
     @cached_property
@@ -195,7 +195,7 @@ class RestartProblem:
         return self._items([[vm] for vm in self.vms.tolist()], soft=False)
 
     def joint_items(self, *, soft: bool = False) -> list[Item]:
-        """The VMs, joined where a rule keeps them together; with `soft`, rules that are not a must bind, too, unless in vain."""
+        """The VMs, joined where a rule keeps them together; with `soft`, soft rules bind, too, unless in vain."""
         return self._items(self._joined(soft), soft) if self.rules else self.single_items
 
     def binds(self, rule: CompiledRule, *, soft: bool) -> bool:

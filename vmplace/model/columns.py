@@ -211,7 +211,7 @@ class VMColumns(_Columns[VM]):
     overhead, used
         In MiB, shape (n_vms,); -1 where what the guest uses is unknown.
     names, pool, tags, resources, home, meta
-        As long; a home that is empty is none, and one that is no node's name is kept as it is.
+        Length n_vms. An empty home means that the VM has none; a home need not be the name of a node.
     """
 
     kind = VM

@@ -237,9 +237,9 @@ class _Rule(Described):
     vms
         The VMs it binds: their names, or a `Tag`.
     must
-        True: never broken. False: kept where it costs nothing of the guarantee.
+        True: never broken. False: a soft rule, kept as far as the guarantee allows.
     weight
-        What breaking it costs beside other rules that are not a must; a whole number of 1 or more.
+        What breaking a soft rule costs, relative to other soft rules; a whole number of 1 or more.
     during_failover
         Whether restarts after a failure keep it too.
     name

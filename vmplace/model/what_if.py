@@ -74,7 +74,7 @@ def what_if(
     resize_vms
         New memory by the name of the VM: MiB, or a string such as ``"64GiB"``.
     start
-        Names of stopped VMs that are to be started, or ``"all"``: they wait for a node, as `place` may choose another than the
+        Names of stopped VMs to start, or ``"all"``: they wait for a node, as `place` may choose another than the
         one they were stopped on.
     guarantee
         Another guarantee, or list of them; or the keys that change in each, ``{"failures": 2}``. A new `restart` ends a policy,
@@ -128,11 +128,11 @@ def part_of(cluster: Cluster, pool: str | None) -> tuple[Cluster, str]:
     pools = cluster.pools
     if pool is None:
         if len(pools) > 1:
-            raise InputError([Flaw("pool", f"the cluster has several: name one of {', '.join(pools)}", "missing")])
+            raise InputError([Flaw("pool", f"the cluster has several pools: choose one of {', '.join(pools)}", "missing")])
         return cluster, next(iter(pools), "default")
     if pool not in pools:
         raise NotFoundError(
-            [Flaw("pool", f"{short(pool)} is not a pool of this cluster: name one of {', '.join(pools)}", "not-found")]
+            [Flaw("pool", f"{short(pool)} is not a pool of this cluster: choose one of {', '.join(pools)}", "not-found")]
         )
     if len(pools) == 1 or any(_ties(rule, cluster) for rule in cluster.rules):
         return cluster, pool

@@ -1,4 +1,4 @@
-"""What keeps VMs on nodes that are to be emptied: all of it in one answer, each with what would help."""
+"""What keeps VMs on nodes that should be emptied: all of it in one answer, each with what would help."""
 
 from collections.abc import Iterable, Iterator
 

@@ -38,7 +38,7 @@ def drain(
     cancel: threading.Event | None = None,
     **options: Unpack[DrainKeywords],
 ) -> Solution:
-    """Empty nodes with the least memory migrated, so that the rest is safe without them: no failover targets, and no failures.
+    """Empty nodes for maintenance, migrating as little memory as possible, with the guarantee kept on the other nodes.
 
     Where the guarantee cannot hold without them (a cluster that is N+1 and no more), they are emptied all the same, and the least
     is left unprotected meanwhile: by priority, then memory; `Solution.suspended` says why. As `repair` otherwise: more VMs may

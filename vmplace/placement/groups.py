@@ -159,7 +159,7 @@ def fewest_groups(problem: Problem, wanted: BoolArray, limits: GroupLimits | Non
     Parameters
     ----------
     wanted
-        The nodes that are to be taken out, shape (n_nodes,); those in maintenance do not count for memory.
+        The nodes to take out, shape (n_nodes,); those in maintenance do not count for memory.
     limits
         How many may be out at once; None for any number.
     """

@@ -35,7 +35,7 @@ def _is_pair(entry: Any) -> bool:
 
 def _parse_slack(name: str, slack: object) -> Slack:
     if name == "rules":
-        raise InputError([Flaw("objective", "rules has no slack: leave it out, or lower the weights of rules")])
+        raise InputError([Flaw("objective", "rules cannot have a slack: leave it out, or lower the weights of rules")])
     try:
         if isinstance(slack, str) and slack.startswith("<="):
             return Slack(enough=_parse_value(name, slack[2:].strip()))
@@ -44,7 +44,7 @@ def _parse_slack(name: str, slack: object) -> Slack:
         share = Fraction(-1)
     if share < 0:
         example = {"balance": "<=80%", "moves": "<=64GiB"}.get(name, "<=12")
-        raise InputError([Flaw("objective", f"{short(slack)} is no slack for {name}: write a share such as 5%, or {example}")])
+        raise InputError([Flaw("objective", f"{short(slack)} is not a slack for {name}: write a share such as 5%, or {example}")])
     return Slack(share)
 
 

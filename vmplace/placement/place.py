@@ -61,7 +61,7 @@ def place(
     VMs that have a node stay there, unless `move_running`. Soft rules, and the homes of VMs, are kept as far as the guarantee
     allows, at the least cost: a rule costs its weight times the pairs of VMs that share a node or domain (apart), the VMs outside
     (only-on, not-on, home) or the nodes beyond one (together). They come before ``balance`` and ``consolidate``, but after
-    ``moves`` (none causes a migration by itself).
+    ``moves``: a soft rule alone never causes a migration.
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ class Problem:
         rules that bind each VM alone (only-on, not-on) say; shape (n_signatures, n_nodes). `reachable` leaves
         maintenance nodes in: VMs that are there may stay.
     compiled_rules
-        The rules that are not in these: apart, together, and whatever is not a must.
+        The rules that are not in these: apart, together, and all soft rules.
     unary_rules
         The rules that are in these.
     guarantee

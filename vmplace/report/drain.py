@@ -38,8 +38,8 @@ def _verdict(found: RollingDrain) -> Iterator[Text]:
     during = f"; the guarantee is suspended during {suspended} of them" if suspended else ""
     if found.undrained:
         count = len(found.undrained)
-        cannot = "cannot be drained" if found.status is Status.INFEASIBLE else f"{'is' if count == 1 else 'are'} in no group"
-        others = f"the others are in {groups}{during}" if found.groups else "and no other either"
+        cannot = "cannot be drained" if found.status is Status.INFEASIBLE else f"{'is' if count == 1 else 'are'} not in any group"
+        others = f"the others are in {groups}{during}" if found.groups else "no group was found"
         yield Text.assemble((word, style), f": {counted(count, 'node')} {cannot}; {others}")
         return
     proof = "proved: fewer are impossible" if found.status is Status.OPTIMAL else f"at least {found.bound} are needed"
@@ -108,7 +108,7 @@ def _steps(plan: MigrationPlan | None, unordered: int, reason: str = "") -> str:
 
 def _undrained(found: RollingDrain, screen: Screen) -> Iterator[Text]:
     if found.undrained:
-        yield Text("In no group:")
+        yield Text("Not in any group:")
     shown = len(found.undrained) if screen.everything else FEW
     for node, why in islice(found.undrained.items(), shown):
         yield Text(f"  {screen.clean(f'{node}: {why}')}")
@@ -133,6 +133,7 @@ def order_lines(plan: MigrationPlan, screen: Screen) -> Iterator[str]:
     shown = suspended if screen.everything else suspended[:_FEW_STEPS]
     for step in shown:
         failures, vms = screen.few(step.exposed, _FEW_STEPS), screen.few(step.unprotected)
+        failures = failures if len(step.exposed) == 1 else f"any of {failures}"
         yield f"  after step {step.number}: not restarted if {failures} fails: {vms}"
     if len(suspended) > len(shown):
         yield f"  {screen.choose(ELLIPSIS)} {len(suspended) - len(shown)} more (--all lists them)"

@@ -83,7 +83,7 @@ class MigrationPlan(Result):
         return round(sum(times), 1) if times else None
 
     def timed(self, bandwidth: Fraction | None) -> "MigrationPlan":
-        """The same with the seconds that its migrations take; None: as it is."""
+        """Return this plan with the seconds that its migrations take; unchanged without a bandwidth."""
         return self if bandwidth is None else evolve(self, steps=tuple(timed(step, bandwidth) for step in self.steps))
 
     def drawn(self, form: str = "sh") -> str:

@@ -36,7 +36,7 @@ class RollingDrain(Result):
     bound
         No fewer groups are possible for the nodes that are in one.
     undrained
-        Nodes that are in no group, and why.
+        Nodes that are not in any group, and why.
     stats
         Seconds, and how many drains were tried.
     """

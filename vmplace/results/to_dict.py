@@ -31,7 +31,7 @@ class ToDict:
         return {key: _plain(part) for key, part in self.parts().items()}
 
     def parts(self) -> dict[str, Any]:
-        """The same, but members of mappings are made one by one, when they are asked for: for writing without holding all."""
+        """Like `to_dict()`, but members of mappings are made one by one, when asked for: for writing without holding all."""
         kind: Any = type(self)
         parts = {key: _part(getattr(self, name)) for key, name in keys_of(kind)}
         for key in self._if_known:

@@ -128,8 +128,8 @@ class Migration(ToDict):
     """One live migration of a VM; `memory` in MiB, `step` None where migrations are not ordered.
 
     Steps begin at 1, and migrations of equal steps run in parallel. A VM with a stop-over has two migrations. `seconds`: how long
-    it takes by itself, where a bandwidth is given. A `cold` one is no live migration: the VM is stopped, in this step or before
-    (`Step.stops`), and started on the other node.
+    this migration alone takes, where a bandwidth is given. In a `cold` migration the VM is stopped, in this step or an earlier
+    one (`Step.stops`), and started on the other node.
     """
 
     _keys = "vm from:source to:destination memory step cold seconds"
@@ -209,7 +209,7 @@ class Conflict(ToDict):
 
 @frozen
 class Blocker(ToDict):
-    """Something that keeps VMs on a node that is to be emptied, and what would help.
+    """A reason why VMs cannot leave a node that should be emptied, and what would help.
 
     Parameters
     ----------

@@ -99,7 +99,8 @@ def _check_left(claims: Claims, cluster: Cluster, told: set[str]) -> None:
     left = [name for name, state in states if state != "offline" and name not in told]
     if left:
         claims.leave(
-            "groups", f"{', '.join(left[:5])}{' ...' * (len(left) > 5)}: in no group; the result does not say whether asked for"
+            "groups",
+            f"{', '.join(left[:5])}{' ...' * (len(left) > 5)}: not in any group, and perhaps not asked for",
         )
 
 

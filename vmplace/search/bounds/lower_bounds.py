@@ -226,7 +226,7 @@ def _too_large(problem: Problem, goal: Goal) -> Iterator[tuple[CompiledRule, int
 
 
 def _least_cost(problem: Problem, goal: Goal) -> int:
-    """What soft rules cost at least, each by itself: by the places that there are for its VMs, and the memory of these."""
+    """What soft rules cost at least, each alone: by the places that there are for its VMs, and the memory of these."""
     room = np.where(problem.online | problem.maintenance, goal.limit(problem), 0)
     soft = [rule for rule in problem.compiled_rules if not rule.must]
     return sum(rule.weight * _least_breaches(problem, rule, room) for rule in soft)
