@@ -8,9 +8,29 @@ import click
 
 from vmplace.model.errors import Flaw, InputError
 
-__all__ = ["BAD_INPUT", "DONE", "UNKNOWN", "RefusedError", "answered", "blaming", "exit_of", "refuse_output", "touching"]
+__all__ = [
+    "BAD_INPUT",
+    "DONE",
+    "MEANINGS",
+    "UNKNOWN",
+    "RefusedError",
+    "answered",
+    "blaming",
+    "exit_of",
+    "refuse_output",
+    "touching",
+]
 
 DONE, NOT_SAFE, BAD_INPUT, UNKNOWN, SUSPENDED = range(5)
+MEANINGS = {
+    DONE: "safe, or done; `explain` and `show`: answered, whatever the verdict",
+    NOT_SAFE: "unsafe, infeasible or refused",
+    BAD_INPUT: "bad input or usage",
+    UNKNOWN: "unknown: time ran out, or Ctrl-C came before there was an answer",
+    SUSPENDED: "done as asked, but the guarantee does not hold (`place`, `repair` and `drain`)",
+}
+"""What each exit status says, as the help and the documentation have it."""
+
 _EXIT_OF = {
     **dict.fromkeys(("safe", "optimal", "feasible", "admitted", "confirmed"), DONE),
     **dict.fromkeys(("unsafe", "infeasible", "refused", "refuted"), NOT_SAFE),

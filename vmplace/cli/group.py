@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from vmplace import __version__
-from vmplace.cli.exits import BAD_INPUT, UNKNOWN, RefusedError
+from vmplace.cli.exits import BAD_INPUT, MEANINGS, UNKNOWN, RefusedError
 from vmplace.report.console import complain
 
 __all__ = ["cli", "main"]
@@ -43,8 +43,7 @@ def main(argv: Sequence[str]) -> int:
     Returns
     -------
     int
-        The exit status: 0 safe or done; 1 unsafe, infeasible or refused; 2 bad input or usage; 3 unknown; 4 done as asked, but
-        the guarantee does not hold afterwards.
+        The exit status, 0 to 4, as the help lists them.
     """
     if not argv:
         click.echo(cli.get_help(click.Context(cli, info_name="vmplace")), err=True)
@@ -88,13 +87,19 @@ class _Commands(click.Group):
         return None if module is None else getattr(import_module(module), cmd_name)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
+_HELP = """Place virtual machines so that any node can fail and every VM still fits on the others.
+
+FILE is a cluster document in JSON, or in YAML where its suffix is .yaml or .yml; - reads it from stdin.
+
+\b
+Exit status:
+"""
+_STATUSES = "\n".join(f"  {status}  {meaning.replace('`', '')}" for status, meaning in MEANINGS.items())
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False, help=_HELP + _STATUSES
+)
 @click.version_option(__version__)
 def cli() -> None:
-    """Place virtual machines so that any node can fail and every VM still fits on the others.
-
-    FILE is a cluster document in JSON, or in YAML where its suffix is .yaml or .yml; - reads it from stdin.
-
-    Exit status: 0 safe or done; 1 unsafe, infeasible or refused; 2 bad input or usage; 3 unknown, because time ran out or Ctrl-C
-    came first; 4 done as asked, but the guarantee does not hold afterwards.
-    """
+    """The command line."""
