@@ -35,7 +35,8 @@ def test_room_is_made_by_the_least_migration():
 
 
 def test_where_no_migration_helps_it_is_said():
-    found = vmplace.admit(CRUMBS, VM("new", 13), make_room=True)
+    full = Cluster([Node("n0", 12), Node("n1", 12)], [VM("v0", 6, "n0"), VM("v1", 6, "n1")])
+    found = vmplace.admit(full, VM("new", 7), make_room=True)
     assert found.status == "refused"
     assert "with migrations:" in found.reason
 

@@ -84,7 +84,7 @@ def test_all_of_several_are_admitted_or_none():
     none = Admitter(SAFE, time_limit=20).admit([VM(f"x{i}", 4) for i in range(6)])
     assert none.status == "refused"
     assert "not all of them" in none.reason
-    assert Admitter(SAFE).admit([VM("a", 1), VM("b", 13)]).reason == "no node has 13 MiB free: n0 has 8 MiB free"
+    assert Admitter(SAFE).admit([VM("a", 1), VM("b", 11)]).reason == "no node has 11 MiB free: n0 has 8 MiB free"
 
 
 def test_several_go_back_where_the_first_way_leads_nowhere():

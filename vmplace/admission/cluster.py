@@ -22,7 +22,7 @@ from vmplace.problem.compile import compile_problem
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Baseline", "ChangingCluster", "Ledger", "started"]
+__all__ = ["Baseline", "ChangingCluster", "Ledger", "outsized", "started"]
 
 
 Asked = VM | str
@@ -32,6 +32,15 @@ Asked = VM | str
 def started(vm: VM, node: str | None = None) -> VM:
     """A VM once it runs on a node: a live migration that it was in has ended."""
     return evolve(vm, node=node, target=None, running=True)
+
+
+def outsized(vm: VM, nodes: Iterable[Node]) -> str:
+    """Why no node could hold a VM even if nothing else ran there, in a sentence; empty if one could."""
+    able = (node for node in nodes if node.pool == vm.pool and node.state == "online")
+    largest = max(able, key=lambda node: node.usable, default=None)
+    if largest is None or vm.charged <= largest.usable:
+        return ""
+    return f"no node can hold {spell_memory(vm.charged)}: the largest, {largest.name}, has {spell_memory(largest.usable)} for VMs"
 
 
 @frozen(eq=False)
@@ -132,7 +141,7 @@ class ChangingCluster:
         survey = self.survey(vm, budget)
         known, index = survey.known, next(survey.admitted(budget), None)
         if index is None:
-            return Admission(known.status, vm.name, reason=known.refusal())
+            return Admission(known.status, vm.name, reason=outsized(vm, self.ledger.nodes.values()) or known.refusal())
         node = known.names[index]
         return Admission(Status.ADMITTED, vm.name, node, {vm.name: node}, score=known.scores[index].item())
 

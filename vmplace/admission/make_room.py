@@ -5,7 +5,7 @@ from math import isinf
 
 from attrs import evolve
 
-from vmplace.admission.cluster import Ledger, started
+from vmplace.admission.cluster import Ledger, outsized, started
 from vmplace.admission.results import Admission
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM
@@ -24,7 +24,7 @@ def room_made(cluster: Cluster, vms: Sequence[VM], refused: Admission, budget: B
     from vmplace.placement.place import repair
 
     ledger, wanted = Ledger(cluster), {vm.name for vm in vms}
-    if ledger.contradiction(vms):
+    if ledger.contradiction(vms) or any(outsized(vm, ledger.nodes.values()) for vm in vms):
         return refused
     for vm in cluster.vms:
         if ledger.waits(vm) and vm.name not in wanted:

@@ -54,6 +54,7 @@ def admit(
     refuse_output(output, as_json=as_json)
     import vmplace
     from vmplace.admission.admit import applied
+    from vmplace.admission.cluster import outsized
     from vmplace.report.admission import admission_report
 
     cluster = load_changed(file, wanted)
@@ -71,7 +72,8 @@ def admit(
     if as_json:
         print_json({**found.to_dict(), **({} if nodes is None else nodes.to_dict())})
     else:
-        drawn(admission_report, (found, vm.charged, nodes, not make_room), everything, aside=output == "-")
+        untried = not make_room and not outsized(vm, cluster.nodes)
+        drawn(admission_report, (found, vm.charged, nodes, untried), everything, aside=output == "-")
     return exit_of(found.status.value)
 
 

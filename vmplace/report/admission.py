@@ -19,7 +19,7 @@ _STYLE = {Status.ADMITTED: "green", Status.REFUSED: "bold red", Status.UNKNOWN: 
 
 
 def admission_report(found: tuple[Admission, int, Candidates | None, bool], screen: Screen) -> RenderableType:
-    """The answer for one VM of some MiB; with every node, if asked for; and whether migrations were not tried yet."""
+    """The answer for one VM of some MiB; with every node, if asked for; and whether migrations may help and were not tried."""
     admission, memory, nodes, untried = found
     parts: list[RenderableType] = [_verdict(admission, memory, untried, screen)]
     if admission.migrations:
