@@ -136,10 +136,15 @@ def test_never_without_a_majority(tmp_path, capsys):
     assert said.index("pve3") < said.index("pve1") < said.index("pve2")
     assert "Way back" in said
     lines = [line.split("  #")[0] for line in (tmp_path / "m.sh").read_text().splitlines()]
-    assert [line for line in lines if line.startswith("maintain")] == ["maintain -- pve3", "maintain -- pve1", "maintain -- pve2"]
-    assert "migrate -- v3-0 pve3" in "\n".join(lines[: lines.index("maintain -- pve3")])
+    assert [line for line in lines if line.startswith("_run maintain")] == [
+        "_run maintain -- pve3",
+        "_run maintain -- pve1",
+        "_run maintain -- pve2",
+    ]
+    assert "_run migrate -- v3-0 pve3" in "\n".join(lines[: lines.index("_run maintain -- pve3")])
     assert any(
-        line.startswith("migrate -- v3-0 ") and line.endswith(" pve3") for line in lines[lines.index("maintain -- pve3") :]
+        line.startswith("_run migrate -- v3-0 ") and line.endswith(" pve3")
+        for line in lines[lines.index("_run maintain -- pve3") :]
     )
 
 
@@ -211,9 +216,9 @@ def test_a_container_is_stopped_and_started_elsewhere(tmp_path, capsys):
     assert "1 VM stopped and started elsewhere (16 GiB)" in said
     assert "down, step 2" in said
     lines = [line.split("  #")[0] for line in moves.read_text().splitlines()]
-    begin = lines.index("stop -- ct n1")
-    assert lines[begin + 1] == "wait"
-    assert lines[begin + 2] in ("start -- ct n2", "start -- ct n3")
+    begin = lines.index("_run stop -- ct n1")
+    assert lines[begin + 1] == "_wait"
+    assert lines[begin + 2] in ("_run start -- ct n2", "_run start -- ct n3")
     saved = tmp_path / "result.json"
     assert main(["drain", str(path), "n1", "--json"]) == 0
     saved.write_text(capsys.readouterr().out)
@@ -256,7 +261,7 @@ def test_what_to_start_after_a_node_has_failed(tmp_path, capsys):
     assert main(["place", str(path), "--best-effort", "--moves", str(moves)]) == 4
     said = capsys.readouterr().out
     assert said.startswith("UNSAFE: N+1 cannot hold: 360 GiB needed, 256 GiB there if the largest node fails")
-    starts = [line.split()[2] for line in moves.read_text().splitlines() if line.startswith("start ")]
+    starts = [line.split()[3] for line in moves.read_text().splitlines() if line.startswith("_run start ")]
     assert starts == ["v3-2", "v3-1", "v3-0"]
 
 

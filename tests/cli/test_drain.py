@@ -30,7 +30,9 @@ def test_a_process_drains_writes_and_is_audited(file, tmp_path):
     result = json.loads(ran.stdout)
     assert (result["status"], result["drained"], result["plan"]["status"]) == ("optimal", ["n1", "n2"], "optimal")
     assert [node.state for node in vmplace.load(out).nodes] == ["online", "maintenance", "maintenance", "online"]
-    assert sorted(line.split("  #")[0].split()[:4] for line in moves.read_text().splitlines() if line.startswith("migrate")) == [
+    assert sorted(
+        line.split("  #")[0].split()[1:5] for line in moves.read_text().splitlines() if line.startswith("_run migrate")
+    ) == [
         ["migrate", "--", "v1", "n1"],
         ["migrate", "--", "v2", "n2"],
     ]

@@ -33,9 +33,9 @@ def test_the_lines_of_a_step() -> None:
     assert "set -eu" in lines
     assert lines[lines.index("# step 2: 1 migration (1 GiB), 1 VM started; safe afterwards") :] == [
         "# step 2: 1 migration (1 GiB), 1 VM started; safe afterwards",
-        "migrate -- b n2 n0  # 1 GiB, step 2",
-        "start -- w n2  # 512 MiB, step 2",
-        "wait",
+        "_run migrate -- b n2 n0  # 1 GiB, step 2",
+        "_run start -- w n2  # 512 MiB, step 2",
+        "_wait",
         ")",
     ]
 
@@ -89,6 +89,47 @@ def test_each_step_waits_for_what_goes_on_in_the_background() -> None:
     said = run(PLAN.drawn(), before='migrate() { (sleep 0.1; echo "$2") & }\nstart() { echo started; }\n')
     assert sorted(said.stdout.splitlines()[:2]) == ["a", "b"]
     assert sorted(said.stdout.splitlines()[2:]) == ["b", "started"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("context", ["{\n", "if "], ids=["plain", "in a condition"])
+@pytest.mark.parametrize(
+    ("migrate", "status"),
+    [
+        ("test $1 != a", 1),
+        ("(sleep 0.01; test $1 != a) &", 1),
+        ("(test $1 != a || exit 3) & sleep 0.03", 3),  # ended before the script waits for it
+        ("(sleep 0.01; nowhere $1) 2> /dev/null &", 127),
+        ("(sleep 0.01; test $1 = a) &", 1),
+        ("(sleep 0.01) &", 0),
+        ("test $1 = b || (sleep 0.01) &", 0),
+        ("(sleep 0.01) & wait $!; IFS=0123456789", 0),
+        ("set -- a b", 0),
+    ],
+)
+def test_a_step_that_fails_ends_the_script(shell: str, context: str, migrate: str, status: int) -> None:
+    moves = (Migration("a", "n0", "n1", 1, 1), Migration("b", "n1", "n0", 1, 1))
+    last = Step(2, (Migration("c", "n0", "n1", 1, 2),), (), Status.SAFE)
+    text = "".join(script([Part((Step(1, moves, (), Status.SAFE),), ("n0",), serviced=True), Part((last,))]))
+    own = ("(", ")") if "wait" in migrate else ("{", "}")
+    body = f"{own[0]} shift; echo $1; {migrate}\n{own[1]}"
+    before = f"migrate() {body}\nmaintain() {{ echo maintain; }}\n{context}"
+    end = "}\n" if context.startswith("{") else "then exit 0; else exit $?; fi\n"
+    said = run(f"{text}{end}", shell, before)
+    assert said.returncode == status
+    assert said.stderr == ("" if status < 127 else said.stderr)
+    done = said.stdout.split()
+    assert done[:1] == ["a"]
+    assert ("maintain" in done, "c" in done) == (status == 0, status == 0)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_step_ends_when_all_its_jobs_have_ended_though_one_failed(shell: str) -> None:
+    said = run(
+        PLAN.drawn(), shell, 'migrate() { shift; (test "$1" != b || exit 4; sleep 0.05; echo "$1") & }\nstart() { echo no; }\n'
+    )
+    assert said.returncode == 4
+    assert "no" not in said.stdout
 
 
 def test_nothing_to_do_and_no_order_are_told_apart() -> None:

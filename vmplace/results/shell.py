@@ -19,15 +19,38 @@ _EXAMPLES = {
 }
 """Each command, as a user may define it."""
 
-_NEEDS = """\
-needs() {
+_FUNCTIONS = """\
+_needs() {
   if ! command -v "$1" > /dev/null 2>&1; then
     echo "$1 is not defined. Define it for your platform and source this file, or put a program of that name on the PATH:" >&2
     printf '%s\\n' "$2" >&2
     exit 127
   fi
 }
+_jobs=
+_run() {
+  _latest=${!-}
+  "$@"
+  _status=$?
+  [ "$_status" -eq 0 ] || exit "$_status"
+  [ "${!-}" = "$_latest" ] || _jobs="$_jobs$! "
+}
+_wait() {
+  _failed=0
+  while [ -n "$_jobs" ]; do
+    _status=0
+    wait "${_jobs%% *}" || _status=$?
+    if [ "$_status" -eq 127 ]; then
+      echo "A background job found no command, or its function waited for it: write such a function as name() ( ... )" >&2
+    fi
+    [ "$_failed" -ne 0 ] || _failed=$_status
+    _jobs=${_jobs#* }
+  done
+  [ "$_failed" -eq 0 ] || exit "$_failed"
+}
 """
+"""The names begin with ``_``, so that they hide no function of the user's; exits are explicit, since a shell ignores ``set -e``
+where a script is sourced in a condition."""
 
 
 def script(parts: Sequence[Part]) -> Iterator[str]:
@@ -35,7 +58,8 @@ def script(parts: Sequence[Part]) -> Iterator[str]:
     groups of nodes, ``maintain -- NODE...``: it returns once these nodes are back.
 
     All is done in a subshell, so that a script which is sourced leaves the user's shell as it was. It stops at the first command
-    that fails. Each step ends with ``wait``: commands may go on in the background until then.
+    that fails. Each command may leave one job in the background: the step ends when all its jobs have ended, and the script
+    stops there if one has failed.
     """
     used = dict.fromkeys(action.action for part in parts for step in part.steps for action in actions(step))
     used |= {"maintain": None} if any(part.serviced for part in parts) else {}
@@ -45,8 +69,8 @@ def script(parts: Sequence[Part]) -> Iterator[str]:
         return
     yield from (f"# {_EXAMPLES[name]}\n" for name in used)
     yield "(\nset -eu\n"
-    yield _NEEDS if used else ""
-    yield from (f"needs {name} {shlex.quote(_EXAMPLES[name])}\n" for name in used)
+    yield _FUNCTIONS if used else ""
+    yield from (f"_needs {name} {shlex.quote(_EXAMPLES[name])}\n" for name in used)
     for part in parts:
         yield f"# drain {printable(' '.join(part.drained))}\n" if part.drained else ""
         for step in part.steps:
@@ -55,7 +79,7 @@ def script(parts: Sequence[Part]) -> Iterator[str]:
             said = shlex.quote(printable(f"no order of the migrations: {part.missing}"))
             yield f"printf '%s\\n' {said} >&2\nexit 1\n"
         if part.serviced:
-            yield f"maintain -- {' '.join(map(shell_word, part.drained))}\n"
+            yield f"_run maintain -- {' '.join(map(shell_word, part.drained))}\n_wait\n"
     yield ")\n"
 
 
@@ -71,10 +95,10 @@ def _commands(step: Step) -> Iterator[str]:
     before = ""
     for action in actions(step):
         if "stop" == before != action.action:
-            yield "wait\n"
+            yield "_wait\n"
         words, before = " ".join(map(shell_word, action.operands)), action.action
-        yield f"{action.action} -- {words}  # {readable(action.memory)}, step {step.number}\n"
-    yield "wait\n"
+        yield f"_run {action.action} -- {words}  # {readable(action.memory)}, step {step.number}\n"
+    yield "_wait\n"
 
 
 def shell_word(text: str) -> str:
