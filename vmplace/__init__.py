@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vmplace.placement.rolling_drain import rolling_drain
     from vmplace.results.audit import Audit, Unchecked
     from vmplace.results.migration import MigrationPlan
+    from vmplace.results.nodes import NodeRow, NodeTable
     from vmplace.results.placement import Report, Solution
     from vmplace.results.rolling_drain import RollingDrain
     from vmplace.results.values import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         Comparison,
         Conflict,
         Migration,
+        MigrationTable,
         Scenario,
         Start,
         Status,
@@ -76,7 +78,10 @@ __all__ = [
     "InputError",
     "Migration",
     "MigrationPlan",
+    "MigrationTable",
     "Node",
+    "NodeRow",
+    "NodeTable",
     "NotFoundError",
     "NotOn",
     "Obstacle",
@@ -155,10 +160,11 @@ _NAMES_OF = {
     "vmplace.placement.rolling_drain": "rolling_drain",
     "vmplace.results.audit": "Audit Unchecked",
     "vmplace.results.migration": "MigrationPlan",
+    "vmplace.results.nodes": "NodeRow NodeTable",
     "vmplace.results.placement": "Report Solution",
     "vmplace.results.rolling_drain": "RollingDrain",
-    "vmplace.results.values": "AnyOrder Blocker BrokenRule Comparison Conflict Migration Scenario Start Status Step Stop "
-    "Unprotected Violation",
+    "vmplace.results.values": "AnyOrder Blocker BrokenRule Comparison Conflict Migration MigrationTable Scenario Start Status "
+    "Step Stop Unprotected Violation",
     "vmplace.solvers.budget": "Progress",
     "vmplace.synthetic": "generate",
 }

@@ -12,7 +12,7 @@ from vmplace.model.text import counted
 from vmplace.model.units import spell_memory
 from vmplace.results.result import Result
 from vmplace.results.to_dict import ToDict
-from vmplace.results.values import Migration, Status
+from vmplace.results.values import MigrationTable, Status
 
 __all__ = ["Admission", "Candidate", "Candidates", "Rejection"]
 
@@ -89,7 +89,7 @@ class Admission(Result):
     placement: Mapping[str, str] = field(factory=dict, hash=False)
     score: int | float | None = None
     reason: str = ""
-    migrations: tuple[Migration, ...] = ()
+    migrations: MigrationTable = field(factory=MigrationTable, converter=MigrationTable)
 
     @property
     def admitted(self) -> bool:

@@ -18,7 +18,7 @@ from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.problem.restrict import only, rules_of
 from vmplace.results.placement import Solution
-from vmplace.results.values import Status
+from vmplace.results.values import Migration, Status
 from vmplace.search.goal import Goal, faulty
 from vmplace.search.infeasibility import Demands, PartOracle
 from vmplace.solvers.budget import Budget
@@ -140,7 +140,7 @@ class RemedyOracle:
         if solution is not None and (solution.node_of is None or not self._verified(names)):
             self.undecided += 1
             return
-        migrations = () if solution is None else solution.migrations
+        migrations: tuple[Migration, ...] = () if solution is None else solution.migrations
         if migrations:
             nodes, held = [*names.cluster.nodes.names, None], names.cluster.vms
             host = {vm: nodes[node] for vm, node in zip(held.names, held.node.tolist(), strict=True)}

@@ -9,7 +9,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.text import counted
 from vmplace.results.result import Result
 from vmplace.results.to_dict import ToDict
-from vmplace.results.values import BrokenRule, Conflict, Migration, Status
+from vmplace.results.values import BrokenRule, Conflict, MigrationTable, Status
 
 __all__ = ["KINDS", "Blame", "Explanation", "Obstacle", "Remedy", "Slack", "Stuck", "ranked"]
 
@@ -173,7 +173,7 @@ class Remedy(ToDict):
     given_up: tuple[str, ...] = ()
     forgone: int = 0
     least: bool = True
-    migrations: tuple[Migration, ...] = ()
+    migrations: MigrationTable = field(factory=MigrationTable, converter=MigrationTable)
     verified: bool = True
     how: str = "check of the changed cluster: safe"
 

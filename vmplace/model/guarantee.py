@@ -148,6 +148,11 @@ def scenario_key(number: int, key: str) -> str:
     return key if number == 0 else f"{number + 1}++{key}"
 
 
+def less_share(amount: int, share: Fraction) -> int:
+    """An amount without a share of it, which is rounded up."""
+    return amount - -(-amount * share.numerator // share.denominator)
+
+
 def amended(asked: Guarantee, changes: "Guarantee | Mapping[str, Any]") -> Guarantee:
     """Another guarantee, or the same one with other values for some keys.
 

@@ -10,9 +10,9 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, NodeColumns, VMColumns
 from vmplace.model.entities import Apart, NotOn, OnlyOn
 from vmplace.model.errors import Flaw, InputError
-from vmplace.model.guarantee import FEWEST_VMS, Guarantee
+from vmplace.model.guarantee import FEWEST_VMS, Guarantee, less_share
 from vmplace.model.references import resolve
-from vmplace.problem.problem import Problem, less_share, normal_limit
+from vmplace.problem.problem import Problem, normal_limit
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.signatures import numbered, signed
 from vmplace.problem.size_limits import size_limits

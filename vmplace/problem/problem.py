@@ -1,17 +1,16 @@
 """The compiled problem: VMs and nodes of a cluster as arrays, its rules, and its classes of interchangeable VMs."""
 
-from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.model.columns import BoolArray, IntArray
-from vmplace.model.guarantee import Guarantee
+from vmplace.model.guarantee import Guarantee, less_share
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.sizes import SizeCounts
 
-__all__ = ["BoolArray", "Classes", "Problem", "less_share", "normal_limit"]
+__all__ = ["BoolArray", "Classes", "Problem", "normal_limit"]
 
 
 @frozen(eq=False)
@@ -323,8 +322,3 @@ def normal_limit(usable: IntArray, own: IntArray, guarantee: Guarantee) -> IntAr
     share = guarantee.headroom
     shared = np.array([less_share(c, share) for c in usable.tolist()], dtype=np.int64) if share else usable
     return np.where(own < 0, shared, own) if own.max(initial=-1) >= 0 else shared
-
-
-def less_share(amount: int, share: Fraction) -> int:
-    """An amount without a share of it, which is rounded up."""
-    return amount - -(-amount * share.numerator // share.denominator)

@@ -10,11 +10,11 @@ from rich.text import Text
 
 from vmplace.model.text import counted, readable
 from vmplace.report.drain import order_lines
-from vmplace.report.nodes import Figures, node_table
+from vmplace.report.nodes import node_table
 from vmplace.report.soft_rules import broken_rule_line
 from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Column, Screen
 from vmplace.results.placement import Report, Solution, Value
-from vmplace.results.values import Migration, Status, Unprotected, Violation
+from vmplace.results.values import Migration, Start, Status, Unprotected, Violation
 
 __all__ = ["Draw", "node_report", "report", "solution_report", "value_text", "violation_text"]
 
@@ -342,8 +342,7 @@ def _proof(name: str, value: Value, bound: Value | None) -> str:
 
 def _changes(found: Solution, screen: Screen) -> Iterator[RenderableType]:
     """The VMs that migrate or start."""
-    view, moved = Figures.of(found), found.migrations
-    started = view.started()
+    moved, started = found.migrations, found.starts
     count = len(moved) + len(started)
     if not count:
         yield Text("Nothing migrates.")
@@ -354,7 +353,7 @@ def _changes(found: Solution, screen: Screen) -> Iterator[RenderableType]:
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(no_wrap=True)
-    rows = chain(map(_migration, moved), (_start(view, vm) for vm in started))
+    rows = chain(map(_migration, moved), map(_start, started))
     most = count if screen.everything else FEW
     for vm, memory, way, step in islice(rows, most):
         table.add_row(*map(Text, (f"  {screen.clean(vm)}", readable(memory), screen.clean(way), step)))
@@ -383,5 +382,5 @@ def _migration(moved: Migration) -> _Row:
     return moved.vm, moved.memory, f"{moved.source} -> {moved.destination}", f"{down}{step}"
 
 
-def _start(view: Figures, vm: int) -> _Row:
-    return view.vm_names[vm], int(view.memory[vm]), f"starts on {view.host(vm)}", ""
+def _start(started: Start) -> _Row:
+    return started.vm, started.memory, f"starts on {started.node}", ""

@@ -14,7 +14,7 @@ from vmplace.results.drawings import dot, svg
 from vmplace.results.listings import json_listing, table
 from vmplace.results.result import Result
 from vmplace.results.shell import script
-from vmplace.results.values import Migration, Start, Status, Step
+from vmplace.results.values import MigrationTable, Start, Status, Step
 
 __all__ = ["MigrationPlan", "listed", "starting"]
 
@@ -54,9 +54,9 @@ class MigrationPlan(Result):
     stats: Mapping[str, Any] = field(factory=dict)
 
     @property
-    def migrations(self) -> tuple[Migration, ...]:
+    def migrations(self) -> MigrationTable:
         """All migrations, in order of their steps."""
-        return tuple(migration for step in self.steps for migration in step.migrations)
+        return MigrationTable(migration for step in self.steps for migration in step.migrations)
 
     @property
     def starts(self) -> tuple[tuple[int, Start], ...]:

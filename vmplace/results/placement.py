@@ -15,14 +15,16 @@ from vmplace.model.text import counted, readable
 from vmplace.model.what_if import waiting
 from vmplace.results.failover import FailoverPlans
 from vmplace.results.migration import MigrationPlan, starting
+from vmplace.results.nodes import NodeTable, node_table
 from vmplace.results.result import Result
+from vmplace.results.tables import Library, frame
 from vmplace.results.values import (
     AnyOrder,
     Blocker,
     BrokenRule,
     Comparison,
     Conflict,
-    Migration,
+    MigrationTable,
     Scenario,
     Start,
     Status,
@@ -99,12 +101,19 @@ class _Placed(Result):
         return self.witness()
 
     @cached_property
-    def failover(self) -> Mapping[str, dict[str, str | None]]:
+    def failover(self) -> "Failover":
         """For each failure scenario that is decided: the node on which each displaced VM restarts, as far as VMs can.
 
         None stands for an evictable VM that is stopped to make room.
         """
         return Failover(self)
+
+    @cached_property
+    def nodes(self) -> NodeTable:
+        """Each node with its load, and what its failure does; empty if there is no placement."""
+        if self.node_of is None:
+            return NodeTable()
+        return node_table(self.cluster, self.node_of, self.scenarios, self.unprotected)
 
     def _named(self, node_of: IntArray) -> dict[str, str]:
         nodes = list(self.cluster.nodes.names)
@@ -130,6 +139,15 @@ class Failover(Mapping[str, dict[str, str | None]]):
 
     def __repr__(self) -> str:
         return repr(dict(self))
+
+    def to_frame(self, library: Library | None = None) -> Any:
+        """Return a dataframe with a row for each restart: `scenario`, `vm`, and the `node` it restarts on.
+
+        `node` is null for an evictable VM that is stopped to make room. See `Table.to_frame` for the parameter and errors.
+        """
+        restarts = [(scenario, vm, node) for scenario, plan in self.items() for vm, node in plan.items()]
+        keys = ("scenario", "vm", "node")
+        return frame({key: (str, [row[place] for row in restarts]) for place, key in enumerate(keys)}, library)
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -218,7 +236,7 @@ class Solution(_Placed):
     objective_name: str | tuple[str, ...]
     objective: Value | tuple[Value, ...] | None = None
     bound: Value | tuple[Value, ...] | None = None
-    migrations: tuple[Migration, ...] = ()
+    migrations: MigrationTable = field(factory=MigrationTable, converter=MigrationTable)
     plan: MigrationPlan | None = None
     drained: tuple[str, ...] = ()
     suspended: str = ""
@@ -248,18 +266,29 @@ class Solution(_Placed):
         return evolve(cluster, vms=evolve(held, node=self.node_of, target=target))
 
     @property
+    def _begun(self) -> IntArray:
+        """Indices of the VMs that waited and have a node now."""
+        assert self.node_of is not None
+        begun: IntArray = np.flatnonzero(waiting(self.cluster) & (self.node_of >= 0))
+        return begun
+
+    @property
+    def starts(self) -> tuple[Start, ...]:
+        """The VMs that waited and are started, in document order."""
+        if self.node_of is None:
+            return ()
+        vms, nodes = self.cluster.vms, self.cluster.nodes.names
+        return tuple(Start(vms.names[vm], nodes[self.node_of[vm]], int(vms.charged[vm])) for vm in self._begun.tolist())
+
+    @property
     def todo(self) -> MigrationPlan:
         """What there is to do, in order: `plan`; where VMs only start, a step for each priority, the highest first."""
         if self.plan is not None or self.node_of is None:
             return MigrationPlan(status=self.status, reason=self.reason) if self.plan is None else self.plan
         if self.migrations:
             return MigrationPlan(status=Status.UNKNOWN, reason="none was asked for")
-        vms, nodes = self.cluster.vms, self.cluster.nodes.names
-        begun = np.flatnonzero(waiting(self.cluster) & vms.running & (self.node_of >= 0))
-        begun = begun[np.lexsort((begun, -vms.charged[begun], -vms.priority[begun]))]
-        steps = starting(
-            (int(vms.priority[vm]), Start(vms.names[vm], nodes[self.node_of[vm]], int(vms.charged[vm]))) for vm in begun.tolist()
-        )
+        ranks = self.cluster.vms.priority[self._begun].tolist()
+        steps = starting(sorted(zip(ranks, self.starts, strict=True), key=lambda each: (-each[0], -each[1].memory)))
         if steps:
             failures = tuple(dict.fromkeys(loss.scenario for loss in self.unprotected))
             lost = tuple(dict.fromkeys(vm for loss in self.unprotected for vm in loss.vms))

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from attrs import frozen
 
+from vmplace.results.tables import Table
 from vmplace.results.to_dict import ToDict
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Comparison",
     "Conflict",
     "Migration",
+    "MigrationTable",
     "Scenario",
     "Start",
     "Status",
@@ -142,6 +144,14 @@ class Migration(ToDict):
     step: int | None = None
     seconds: float | None = None
     cold: bool = False
+
+
+class MigrationTable(Table[Migration]):
+    """Migrations, by steps where they are in order."""
+
+    __slots__ = ()
+
+    _row = Migration
 
 
 @frozen
