@@ -77,8 +77,8 @@ def test_the_story_of_what_rules_forbid(told):
     lines_with(
         text,
         "if hv-1 fails: db-1 on hv-1 may restart on no other node: the rules leave none",
-        "to blame: db-1 (64 GiB); rules[0] (apart) (without any one of these the cluster would survive it)",
-        "to blame: license-server (4 GiB); rules[1] (only-on)",
+        "to blame together: db-1 (64 GiB); rules[0] (apart) (without any one of these, the rest of these could be met)",
+        "to blame together: license-server (4 GiB); rules[1] (only-on)",
         "  1. bring hv-3 back into service",
         "  2. make rules[0] (apart) and rules[1] (only-on) preferences (must: false)",
         "Tried, and not enough alone:\n  to add up to four nodes",
@@ -96,12 +96,12 @@ def test_every_obstacle_and_every_vm_that_finds_no_node_has_its_line(told):
     lines_with(
         text,
         "if a fails: x on a may restart on no other node: the rules leave none",
-        "to blame: x (2 MiB); rules[0] (apart) (without any one of these the cluster would survive it)",
+        "to blame together: x (2 MiB); rules[0] (apart) (without any one of these, the rest of these could be met)",
         "y on b may restart on no other node: the rules leave none",
         "z on b may restart on no other node: the rules leave none",
         "Waiting for a node, and not running: w",
-        "to blame: z (1 MiB); rules[1] (only-on)",
-        "to blame: x (2 MiB), y (2 MiB); rules[0] (apart)",
+        "to blame together: z (1 MiB); rules[1] (only-on)",
+        "to blame together: x (2 MiB), y (2 MiB); rules[0] (apart)",
         "  1. bring c back into service",
         "  2. make rules[0] (apart) and rules[1] (only-on) preferences (must: false)",
         "to add up to four nodes",
@@ -115,9 +115,35 @@ def test_overfull_nodes_and_broken_rules_are_told_first(told):
         text,
         "1 node is overfull",
         "a holds 3 MiB more than it has for VMs",
-        "to blame: x (6 MiB), y (5 MiB)",
+        "these alone are already too much (11 MiB; one less of these would fit): x (6 MiB), y (5 MiB)",
         "(apart) is broken",
     )
+
+
+def test_vms_of_which_the_same_is_said_share_a_line(told):
+    cluster = Cluster([Node("a", 99), Node("b", 20)], [VM("big", 40, "a"), *(VM(f"v{i}", 19, "a") for i in range(3))])
+    lines_with(
+        told(cluster),
+        "big needs 40 MiB; the most that is free on one other node is 20 MiB on b",
+        "big (40 MiB) alone could not restart; 2 more VMs cannot either",
+        "2 VMs: v1, v2: each finds a node alone, but not together with all other VMs that must restart",
+    )
+    few = Cluster([Node("a", 99), Node("b", 9)], [VM(f"v{i}", 19, "a") for i in range(5)])
+    lines_with(told(few), "and 2 more: each needs 19 MiB; the most that is free on one other node is 9 MiB on b")
+    lines_with(told(few, "--all"), ": each needs 19 MiB")
+
+
+def test_figures_alone_are_told_where_sums_are_too_much(told):
+    cluster = Cluster([Node(name, 9) for name in "abc"], [VM(f"v{i}", 1, "abc"[i % 3]) for i in range(20)])
+    text = told(cluster)
+    lines_with(text, "the protected VMs need 20 MiB", "missing: 2 MiB")
+    assert "too much" not in text.split("Why no migration can help")[1]
+
+
+def test_a_lack_of_nodes_blames_no_vm(told):
+    text = told(Cluster([Node(name, 9) for name in "abc"], [VM("x", 2, "a"), VM("y", 2, "b")], guarantee=Guarantee(quorum=3)))
+    assert text.count("a failure of the largest would leave 2 of 3 nodes; quorum needs 3") == 1
+    assert not any(word in text for word in ("to blame", "missing: 1 MiB", "0 MiB"))
 
 
 def test_pools_are_told_apart(told):
@@ -157,7 +183,7 @@ def test_other_promises_have_a_story_too(told):
     lines_with(
         text,
         "x (4 MiB) on a finds no node if the HA manager restarts",
-        "to blame: x (4 MiB), y (3 MiB), z (3 MiB) (without any one of these the cluster would survive it)",
+        "these alone are already too much (10 MiB; one less of these would fit): x (4 MiB), y (3 MiB), z (3 MiB)",
         "restart VMs by a plan after a failure (restart: planned)",
     )
 

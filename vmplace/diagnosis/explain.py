@@ -214,7 +214,7 @@ class _Explainer:
             if fewer.minimal:
                 conflict = evolve(conflict, vms=fewer.vms, rules=fewer.rules, limits=fewer.limits, minimal=True)
         missing = None
-        if bound is not None and bound.resource == 0 and bound.kind not in ("apart", "rules", "alone"):
+        if bound is not None and bound.resource == 0 and bound.kind not in ("apart", "rules", "alone", "quorum"):
             missing = (bound.need - max(bound.free, 0)) * (bound.size if bound.kind == "slots" else 1)
         return Obstacle(pool, solution.reason, conflict, missing)
 

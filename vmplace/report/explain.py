@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack
-from vmplace.model.text import readable, rule_label, with_overhead
+from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack, Stuck
+from vmplace.model.text import counted, readable, rule_label, with_overhead
 from vmplace.report.soft_rules import broken_rule_line
 from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Screen
 from vmplace.results.values import Status
@@ -41,7 +41,8 @@ def _lines(found: Explanation, screen: Screen) -> Iterator[RenderableType]:
     waiting = [blame.subject for blame in found.blames if blame.kind == "waiting"]
     if waiting:
         yield Text(f"Waiting for a node, and not running: {screen.few(waiting)}")
-    yield from _section("Why no migration can help", [_obstacle(obstacle, found, screen) for obstacle in found.obstacles], screen)
+    obstacles = dict.fromkeys(tuple(_obstacle(obstacle, found, screen)) for obstacle in found.obstacles)
+    yield from _section("Why no migration can help", list(obstacles), screen)
     remedies = [_remedy(number, remedy, screen) for number, remedy in enumerate(found.remedies, start=1)]
     yield from _section(_REMEDIES, remedies, screen)
     yield from _section("Tried, and not enough alone", [[way] for way in found.futile], screen)
@@ -95,12 +96,13 @@ def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
     in_pieces = blame.shortfall is not None and not blame.rules
     if in_pieces and blame.displaced is not None and blame.free is not None and blame.displaced <= blame.free:
         lines.append(f"{readable(blame.displaced)} must restart; the other nodes have {readable(blame.free)} free, but in pieces")
-    others = [stuck.reason for stuck in blame.stuck if stuck.reason != blame.reason]
+    others = _folded([stuck for stuck in blame.stuck if stuck.reason != blame.reason], screen)
     shown = others if screen.everything else others[:FEW]
     lines += shown
     if len(others) > len(shown):
-        lines.append(f"{screen.choose(ELLIPSIS)} {len(others) - len(shown)} more VMs find no node (--all lists them)")
-    lines.append(_guilty(blame, found, screen))
+        lines.append(f"{screen.choose(ELLIPSIS)} more VMs find no node (--all lists them)")
+    if blame.vms or blame.rules:
+        lines.append(_guilty(blame, found, screen))
     if blame.shortfall is not None:
         lines.append(f"missing: with {readable(blame.shortfall)} more on {blame.on} the cluster would survive it")
     elif blame.missing:
@@ -108,12 +110,48 @@ def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
     return lines
 
 
+def _folded(stuck: Sequence[Stuck], screen: Screen) -> list[str]:
+    """Why VMs find no node; those of which the same is said share a line."""
+    alike: dict[str, list[Stuck]] = {}
+    for one in stuck:
+        said = one.reason.removeprefix(one.vm).removeprefix(f" ({readable(one.memory)})")
+        alike.setdefault(said, []).append(one)
+    return [
+        members[0].reason
+        if len(members) == 1
+        else f"{len(members)} VMs: {screen.few([one.vm for one in members], _NAMED)}: each{said}"
+        for said, members in alike.items()
+    ]
+
+
+_NAMED = 2
+"""So many VMs are named where the same is said of more."""
+
+
 def _guilty(blame: Blame, found: Explanation, screen: Screen) -> str:
-    rules = _rules(blame.rules, found)
     nodes = [f"the memory of {screen.few(blame.nodes)}"] if blame.nodes and blame.kind == "failure" else []
-    guilty = "; ".join([screen.few(_sized(blame.vms, found)), *rules, *nodes])
-    right = "the cluster would survive it" if blame.kind in ("failure", "turns") else "this would be right"
-    return f"to blame: {guilty}{_share(blame.minimal, len(blame.vms) + len(rules) + len(nodes), right)}"
+    more = max(0, len(blame.stuck) - len(blame.vms))
+    return _together(blame.vms, [*_rules(blame.rules, found), *nodes], blame.minimal, found, screen, more)
+
+
+def _together(vms: Sequence[str], terms: Sequence[str], minimal: bool, found: Explanation, screen: Screen, more: int = 0) -> str:
+    """VMs that are too much, or that rules and other terms do not let be.
+
+    Parameters
+    ----------
+    more
+        How many more VMs suffer from the same: the ones named are not the only ones that are one too many.
+    """
+    sized = screen.few(_sized(vms, found))
+    if terms:
+        fewer = "without any one of these, the rest of these could be met" if minimal else "perhaps fewer of these are"
+        return f"to blame together: {'; '.join([sized, *terms] if vms else terms)} ({fewer})"
+    if len(vms) == 1:
+        return f"{sized} alone could not restart; {counted(more, 'more VM')} cannot either" if more else f"to blame: {sized}"
+    memory = dict(zip(found.cluster.vms.names, found.cluster.vms.charged.tolist(), strict=True))
+    total = readable(sum(memory[vm] for vm in vms))
+    fewer = "one less of these would fit" if minimal else "perhaps fewer of these are, too"
+    return f"these alone are already too much ({total}; {fewer}): {sized}"
 
 
 def _rules(indices: Sequence[int], found: Explanation) -> list[str]:
@@ -130,21 +168,19 @@ def _sized(vms: Sequence[str], found: Explanation) -> list[str]:
     return [f"{vm} ({memory[vm]})" for vm in vms]
 
 
-def _share(minimal: bool, count: int, right: str) -> str:
-    if not minimal:
-        return " (perhaps fewer)"
-    return f" (without any one of these {right})" if count > 1 else ""
+_ALL = {"sums", "capacity", "alone", "quorum"}
+"""Kinds of conflict that are about all VMs: the reason and what is missing say enough."""
 
 
 def _obstacle(obstacle: Obstacle, found: Explanation, screen: Screen) -> list[str]:
     conflict = obstacle.conflict
-    rules = _rules(conflict.rules, found)
-    guilty = "; ".join([screen.few(_sized(conflict.vms, found)), *rules])
     lines = [f"pool {obstacle.pool}: {obstacle.reason}" if obstacle.pool else obstacle.reason]
     if obstacle.shortfall and conflict.kind != "slots":
         lines.append(f"missing: {readable(obstacle.shortfall)}")
-    share = _share(conflict.minimal, len(conflict.vms) + len(conflict.rules), "the others could be placed safely")
-    return [*lines, f"to blame: {guilty}{share}"]
+    if conflict.kind in _ALL:
+        return lines
+    terms = [*_rules(conflict.rules, found), *conflict.limits]
+    return [*lines, _together(conflict.vms, terms, conflict.minimal, found, screen)]
 
 
 def _remedy(number: int, remedy: Remedy, screen: Screen) -> list[str]:
