@@ -14,7 +14,7 @@ from attrs import field, frozen
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
 from vmplace.model.converters import name_places, parse_count, parse_flag, parse_whole, positive_number
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import Flaw, InputError, not_among
 from vmplace.model.units import format_memory, parse_memory, short
 
 __all__ = ["PLACED", "PROFILES", "generate"]
@@ -124,7 +124,7 @@ def _parse_placed(value: object) -> str:
 
 def _key_of(choices: Mapping[str, object], value: object) -> str:
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{short(value)} is not one of {', '.join(choices)}")
+        raise ValueError(not_among(value, choices))
     return value
 
 

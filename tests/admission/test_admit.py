@@ -130,8 +130,8 @@ def test_a_vm_that_waits_is_admitted_by_name(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--name", "v0", "--memory", "1GiB"), "'v0' is taken"),
-        (("--name", "who"), "'who' is not a VM"),
+        (("--name", "v0", "--memory", "1GiB"), "--name: 'v0' runs already, on 'n0': choose another name, or"),
+        (("--name", "who"), "--name: 'who' is not a VM of this cluster: name one of"),
         (("--name", "a+b", "--memory", "1GiB"), "--name: 'a+b'"),
         (("--name", "new", "--memory", "8G"), "write 8GiB"),
         (("--name", "new", "--memory", "1GiB", "--resource", "vcpu"), "write it like vcpu=4"),

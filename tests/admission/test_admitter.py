@@ -148,7 +148,7 @@ def test_a_cluster_is_live_again_once_nothing_but_memory_binds_it():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda a: a.admit(VM("v0", 4)), "vm.name: 'v0' is taken"),
+        (lambda a: a.admit(VM("v0", 4)), "vm.name: 'v0' runs already, on 'n0': choose another name"),
         (lambda a: a.admit(VM("new", 4, "n0")), "vm.node: 'new' has a node"),
         (lambda a: a.admit([]), r"vms: \[\] names no VM"),
         (lambda a: a.admit([VM("a", 1), VM("a", 2)]), "'a' is asked for twice"),

@@ -7,7 +7,8 @@ from vmplace import VM, Cluster, Node
 from vmplace.cli import main
 from vmplace.formats.document import dump
 
-FULL = Cluster([Node(f"n{i}", "320GiB") for i in range(6)], [VM(f"vm{i}", "190GiB", f"n{i % 6}") for i in range(6)])
+VMS_THERE = [*(VM(f"vm{i}", "190GiB", f"n{i}") for i in range(6)), VM("off", 1, running=False)]
+FULL = Cluster([Node(f"n{i}", "320GiB") for i in range(6)], VMS_THERE)
 
 
 @pytest.fixture
@@ -31,3 +32,31 @@ def test_only_nodes_that_may_take_it_count(memory, outsized):
     found = vmplace.admit(Cluster(nodes, [VM("v", 6, "n0"), VM("w", 6, "n1")]), [VM("x", memory)])
     assert found.status == "refused"
     assert found.reason.startswith("no node can hold") == outsized
+
+
+NODES = "'n0', 'n1', 'n2', 'n3', 'n4', 'n5'"
+VMS = "'vm0', 'vm1', 'vm2', 'vm3', 'vm4', 'vm5', 'off'"
+NO_NODE, NO_VM = "is not a node of this cluster", "is not a VM of this cluster"
+STATES = "is not one of online, maintenance, offline"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "admit FILE --name vm1",
+            "--name: 'vm1' runs already, on 'n1': choose another name, or one of a VM that waits or is stopped",
+        ),
+        ("admit FILE --name off --memory 1GiB", "choose another name, or give its name without memory to start it"),
+        ("admit FILE --name none", f"--name: 'none' {NO_VM}: name one of {VMS}, or add --memory to start a new VM"),
+        ("admit FILE --name VM1", f"--name: 'VM1' {NO_VM}; did you mean 'vm1'? Or add --memory to start a new VM"),
+        ("drain FILE N2", f"c.json: nodes: 'N2' {NO_NODE}; did you mean 'n2'?"),
+        ("drain FILE n9", f"c.json: nodes: 'n9' {NO_NODE}: name one of {NODES}"),
+        ("check FILE --remove-node n9", f"--remove-node: 'n9' {NO_NODE}: name one of {NODES}"),
+        ("check FILE --add-node x:1GiB,state=down", f"state: 'down' {STATES}: write one of these"),
+        ("check FILE --add-node x:1GiB,state=Online", f"state: 'Online' {STATES}; did you mean 'online'?"),
+    ],
+)
+def test_an_error_names_what_there_is(words, message, document, capsys):
+    assert main([document if word == "FILE" else word for word in words.split()]) == 2
+    assert capsys.readouterr().err.endswith(f"{message}\n")

@@ -187,7 +187,9 @@ def test_further_keys_of_nodes() -> None:
     assert list(cluster.nodes) == [Node("n", 9, max_vm={"memory": 4}), Node("m", 8, headroom=2)]
     assert list(cluster.vms) == [VM("a", 1, movable=False), VM("b", 2, movable="cold")]
     assert refused(vms(), nodes(headroom=[9, 9])) == [("nodes[1].headroom", "9MiB is more than the 8MiB for VMs: write less")]
-    assert refused(vms(movable=[True, "warm"])) == [("vms[1].movable", "'warm' is not one of true, false, 'cold'")]
+    assert refused(vms(movable=[True, "warm"])) == [
+        ("vms[1].movable", "'warm' is not one of true, false, 'cold': write one of these")
+    ]
 
 
 def test_bad_entries_that_only_lists_can_hold() -> None:
@@ -202,7 +204,7 @@ def test_bad_nodes(make: Make) -> None:
         ("nodes[1].reserve", "8MiB leaves nothing of 8MiB: write less than the memory")
     ]
     assert refused(make(vms()), make(nodes(state=["online", "up"], reserve=[-1, 0]))) == [
-        ("nodes[1].state", "'up' is not one of online, maintenance, offline"),
+        ("nodes[1].state", "'up' is not one of online, maintenance, offline: write one of these"),
         ("nodes[0].reserve", "-1 is negative: write a whole number of MiB, or a string such as '8GiB', or 0"),
     ]
 

@@ -84,7 +84,14 @@ def test_the_code_of_a_flaw_in_a_document(tmp_path: Path, document: str, place: 
 
 @pytest.mark.parametrize(
     ("wanted", "known", "found"),
-    [("memroy", ["name", "memory"], "memory"), ("zz", ["name"], None), (3, ["3"], None), ("3", [3], None), ("", [], None)],
+    [
+        ("memroy", ["name", "memory"], "memory"),
+        ("zz", ["name"], None),
+        (3, ["3"], None),
+        ("3", [3], None),
+        ("", [], None),
+        ("N2", ["n1", "n2"], "n2"),
+    ],
 )
 def test_the_closest_word(wanted: object, known: list[object], found: str | None) -> None:
     assert closest(wanted, known) == found
@@ -95,9 +102,16 @@ def test_the_flaw_suggests_a_name_or_asks_for_one() -> None:
     assert not_found("nodes", "node", "node66", nodes) == Flaw(
         "nodes", "'node66' is not a node of this cluster; did you mean 'node6'?", "not-found"
     )
-    assert not_found("vm", "VM", None, ["a"]) == Flaw("vm", "None is not a VM of this cluster: name one", "not-found")
+    assert not_found("vm", "VM", None, ["a"]) == Flaw("vm", "None is not a VM of this cluster: name one of 'a'", "not-found")
 
 
 def test_a_large_cluster_is_not_searched_for_a_similar_name() -> None:
     many = [f"vm{i}" for i in range(200_000)]
     assert not_found("vm", "VM", "vm1x", many).message == "'vm1x' is not a VM of this cluster: name one"
+
+
+def test_names_are_listed_if_few_and_else_show_how_they_are_made() -> None:
+    flaws = [not_found("nodes", "node", "zz", [f"n{i}" for i in range(count)]) for count in (0, 2, 9)]
+    told = [flaw.message.partition("cluster: ")[2] for flaw in flaws]
+    assert told == ["name one", "name one of 'n0', 'n1'", "name one of 'n0', 'n1', ..., 'n8'"]
+    assert not_found("nodes", "node", "zz", {"b", "c", "a"}).message.endswith("name one of 'a', 'b', 'c'")

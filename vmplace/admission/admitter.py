@@ -20,7 +20,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_seconds, parse_state
 from vmplace.model.door import door
 from vmplace.model.entities import VM
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import Flaw, InputError, not_among
 from vmplace.model.kinds import Score, a_function, a_text
 from vmplace.model.units import short
 from vmplace.results.values import Status
@@ -65,7 +65,7 @@ class Admitter:
         clock: Callable[[], float] = time.time,
     ) -> None:
         if score not in SCORES:
-            raise InputError([Flaw("score", f"{short(score)} is not one of {', '.join(SCORES)}")])
+            raise InputError([Flaw("score", not_among(score, SCORES))])
         self._time_limit = time_limit
         self._state = ChangingCluster(cluster, score, budget=Budget(time_limit))
         self._ledger = self._state.ledger

@@ -1,6 +1,6 @@
 """Candidate nodes for one VM: what is known of each, and questions about those that are undecided."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, get_args
 
 import numpy as np
@@ -8,10 +8,12 @@ from attrs import define
 
 from vmplace.admission.results import Candidates, Rejection
 from vmplace.model.columns import IntArray
+from vmplace.model.entities import VM, Node
 from vmplace.model.kinds import Score
+from vmplace.model.units import spell_memory
 from vmplace.solvers.budget import Budget
 
-__all__ = ["SCORES", "CandidateSurvey", "scores"]
+__all__ = ["SCORES", "CandidateSurvey", "outsized", "scores"]
 
 SCORES = get_args(Score)
 
@@ -23,6 +25,15 @@ def scores(name: str, free: IntArray, usable: IntArray, memory: int) -> Any:
     one and so do those that a failure displaces; the first refusal comes late. ``balance``: the share of usable memory in use.
     """
     return free - memory if name == "tightest" else (usable - free + memory) / usable
+
+
+def outsized(vm: VM, nodes: Iterable[Node]) -> str:
+    """Why no node could hold a VM even if nothing else ran there, in a sentence; empty if one could."""
+    able = (node for node in nodes if node.pool == vm.pool and node.state == "online")
+    largest = max(able, key=lambda node: node.usable, default=None)
+    if largest is None or vm.charged <= largest.usable:
+        return ""
+    return f"no node can hold {spell_memory(vm.charged)}: the largest, {largest.name}, has {spell_memory(largest.usable)} for VMs"
 
 
 @define(eq=False)

@@ -6,7 +6,7 @@ from copy import copy
 import numpy as np
 from attrs import evolve, frozen
 
-from vmplace.admission.candidates import CandidateSurvey
+from vmplace.admission.candidates import CandidateSurvey, outsized
 from vmplace.admission.incremental.cluster import LiveCluster, Losses, bare
 from vmplace.admission.recheck import RecheckedVM
 from vmplace.admission.results import Admission, Rejection
@@ -22,7 +22,7 @@ from vmplace.problem.compile import compile_problem
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
-__all__ = ["Baseline", "ChangingCluster", "Ledger", "outsized", "started"]
+__all__ = ["Baseline", "ChangingCluster", "Ledger", "started"]
 
 
 Asked = VM | str
@@ -32,15 +32,6 @@ Asked = VM | str
 def started(vm: VM, node: str | None = None) -> VM:
     """A VM once it runs on a node: a live migration that it was in has ended."""
     return evolve(vm, node=node, target=None, running=True)
-
-
-def outsized(vm: VM, nodes: Iterable[Node]) -> str:
-    """Why no node could hold a VM even if nothing else ran there, in a sentence; empty if one could."""
-    able = (node for node in nodes if node.pool == vm.pool and node.state == "online")
-    largest = max(able, key=lambda node: node.usable, default=None)
-    if largest is None or vm.charged <= largest.usable:
-        return ""
-    return f"no node can hold {spell_memory(vm.charged)}: the largest, {largest.name}, has {spell_memory(largest.usable)} for VMs"
 
 
 @frozen(eq=False)
@@ -303,7 +294,7 @@ class Ledger:
         for vm in asked:
             if isinstance(vm, str):
                 known = self.vm(vm, "vm")
-                flaws += [] if self.host(known) is None else [Flaw("vm", f"{short(vm)} runs already: use move", "conflict")]
+                flaws += self._running("vm", known)
                 found.append(known)
             elif not isinstance(vm, VM):
                 flaws.append(Flaw("vm", f"{short(vm)} is neither a VM nor the name of one: give either", "wrong-type"))
@@ -320,11 +311,18 @@ class Ledger:
 
     def _flaws(self, vm: VM) -> list[Flaw]:
         if vm.name in self:
-            mend = "give each its own name, or the name alone to start a VM of the cluster"
-            return [Flaw("vm.name", f"{short(vm.name)} is taken: {mend}", "conflict")]
+            mend = "choose another name, or give its name without memory to start it"
+            taken = Flaw("vm.name", f"{short(vm.name)} is taken by a VM of the cluster: {mend}", "conflict")
+            return self._running("vm.name", self.vm(vm.name)) or [taken]
         if vm.node is not None or vm.target is not None:
             return [Flaw("vm.node", f"{short(vm.name)} has a node: leave that to the admission, or use commit", "conflict")]
         return []
+
+    def _running(self, place: str, vm: VM) -> list[Flaw]:
+        """The flaw of asking to start a VM that runs."""
+        node = self.host(vm)
+        mend = "choose another name, or one of a VM that waits or is stopped"
+        return [] if node is None else [Flaw(place, f"{short(vm.name)} runs already, on {short(node)}: {mend}", "conflict")]
 
     def host(self, vm: VM) -> str | None:
         """The node that a VM takes memory on; None if it waits or is stopped."""

@@ -5,7 +5,8 @@ from math import isinf
 
 from attrs import evolve
 
-from vmplace.admission.cluster import Ledger, outsized, started
+from vmplace.admission.candidates import outsized
+from vmplace.admission.cluster import Ledger, started
 from vmplace.admission.results import Admission
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM

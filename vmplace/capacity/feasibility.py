@@ -7,8 +7,7 @@ from attrs import evolve, frozen
 from vmplace.failover.certify import certify
 from vmplace.failover.outcome import Reason
 from vmplace.model.converters import parse_count, placed
-from vmplace.model.errors import Flaw, InputError
-from vmplace.model.units import short
+from vmplace.model.errors import Flaw, InputError, not_among
 from vmplace.problem.problem import Problem
 from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.search.consolidate import spare_packing
@@ -67,7 +66,7 @@ class FeasibilityOracle:
     def of(cls, move_running: bool, method: str, seed: int, deterministic: bool) -> "FeasibilityOracle":
         """The same with arguments that are checked; raises InputError that names the one that is wrong."""
         if method not in METHODS:
-            raise InputError([Flaw("method", f"{short(method)} is not one of {', '.join(METHODS)}")])
+            raise InputError([Flaw("method", not_among(method, METHODS))])
         return cls(move_running, method, placed("seed", parse_count)(seed), deterministic)
 
     @property

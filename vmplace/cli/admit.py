@@ -1,8 +1,11 @@
 """``vmplace admit``: admission control for one more VM."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
+from attrs import evolve
 
 from vmplace.admission.candidates import SCORES
 from vmplace.cli.exits import blaming, exit_of, refuse_output
@@ -10,6 +13,7 @@ from vmplace.cli.io import drawn, print_json, progress_text, save
 from vmplace.cli.options import SECONDS, all_option, combined, file_argument, json_option, memory_option, output_option, several
 from vmplace.cli.specs import parse_amount
 from vmplace.cli.what_if import guarantee_options, load_changed
+from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import parse_memory
 from vmplace.report.console import watched
 
@@ -54,7 +58,7 @@ def admit(
     refuse_output(output, as_json=as_json)
     import vmplace
     from vmplace.admission.admit import applied
-    from vmplace.admission.cluster import outsized
+    from vmplace.admission.candidates import outsized
     from vmplace.report.admission import admission_report
 
     cluster = load_changed(file, wanted)
@@ -63,7 +67,8 @@ def admit(
     with blaming(file, {"time_limit": limit, **_options(name, memory, wanted)}), watched(progress_text("moves")) as progress:
         admitter = vmplace.Admitter(cluster, score=score, time_limit=limit)
         asked = vmplace.VM(name, memory, protected=not unprotected, **wanted) if memory is not None else name
-        found = admitter.admit(asked, make_room=make_room, progress=progress)
+        with _naming_options():
+            found = admitter.admit(asked, make_room=make_room, progress=progress)
         nodes = admitter.candidates(asked) if candidates else None
         vm = asked if isinstance(asked, vmplace.VM) else next(vm for vm in cluster.vms if vm.name == name)
         after = applied(cluster, [vm], found) if found.admitted and output is not None else None
@@ -75,6 +80,23 @@ def admit(
         untried = not make_room and not outsized(vm, cluster.nodes)
         drawn(admission_report, (found, vm.charged, nodes, untried), everything, aside=output == "-")
     return exit_of(found.status.value)
+
+
+@contextmanager
+def _naming_options() -> Iterator[None]:
+    """Have flaws of the VM name the option that it is asked for with."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(map(_of_option, error.flaws)) from None
+
+
+def _of_option(flaw: Flaw) -> Flaw:
+    if flaw.place not in ("vm", "vm.name"):
+        return flaw
+    joint = " Or" if flaw.message.endswith("?") else ", or"
+    mend = f"{joint} add --memory to start a new VM" if flaw.code == "not-found" else ""
+    return evolve(flaw, place="name", message=flaw.message + mend)
 
 
 def _options(name: str, memory: int | None, wanted: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
+from vmplace.model.errors import not_among
 from vmplace.model.units import parse_bandwidth, parse_reserve, short
 
 __all__ = [
@@ -122,7 +123,7 @@ def _objectives(text: str) -> str | tuple[str | tuple[str, str], ...]:
     parts = [entry.partition(":") for entry in text.split(",")]
     odd = next((name for name, _, _ in parts if name not in _OBJECTIVES), None)
     if odd is not None:
-        raise ValueError(f"{short(odd)} is not one of {', '.join(_OBJECTIVES)}")
+        raise ValueError(not_among(odd, _OBJECTIVES))
     entries = tuple((name, slack) if colon else name for name, colon, slack in parts)
     return text if entries == (text,) else entries
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from attrs import frozen
 
 from vmplace.model.entities import VM, Node
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import Flaw, InputError, not_among
 from vmplace.model.units import parse_memory, short
 from vmplace.model.what_if import fresh_names
 
@@ -65,7 +65,7 @@ def parse_spec(kind: type, *more: str) -> Callable[[str], Spec]:
                 parse_one = _digits if (group, resource) == ("max_vm", "memory") else parse_whole_text
                 fields.setdefault(group, {})[resource] = parse_one(value)
             elif key not in known:
-                raise ValueError(f"{short(key)} is not one of {', '.join([*known, *(f'{name}.NAME' for name in amounts)])}")
+                raise ValueError(not_among(key, [*known, *(f"{name}.NAME" for name in amounts)]))
             elif key in fields:
                 raise ValueError(f"{key} is given twice in {short(text)}: give it once")
             else:

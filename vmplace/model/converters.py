@@ -10,7 +10,7 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import Flaw, InputError, not_among
 from vmplace.model.kinds import listed
 from vmplace.model.units import parse_memory, parse_reserve, short
 
@@ -167,7 +167,7 @@ def parse_movable(value: object) -> bool | Literal["cold"]:
     if isinstance(value, str) and value == "cold":
         return "cold"
     if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{short(value)} is not one of true, false, 'cold'")
+        raise ValueError(f"{short(value)} is not one of true, false, 'cold': write one of these")
     return bool(value)
 
 
@@ -320,7 +320,7 @@ def _whole_from(value: object, least: int) -> int:
 
 def one_of(value: object, *words: str) -> str:
     if not isinstance(value, str) or value not in words:
-        raise ValueError(f"{short(value)} is not one of {', '.join(words)}")
+        raise ValueError(not_among(value, words))
     return value
 
 

@@ -1,7 +1,7 @@
 """Errors that callers can mend: the flaws found, each with its place and a stable code, and the exceptions that carry them."""
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence, Set
 from functools import lru_cache
 from typing import Literal
 
@@ -19,6 +19,7 @@ __all__ = [
     "closest",
     "did_you_mean",
     "error_of",
+    "not_among",
     "not_found",
 ]
 
@@ -110,7 +111,8 @@ def closest(wanted: object, known: Iterable[object]) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _closest_word(wanted: str, known: tuple[str, ...]) -> str | None:
-    return next(iter(difflib.get_close_matches(wanted, known, n=1)), None)
+    alike = [word for word in known if word.casefold() == wanted.casefold()]
+    return min(alike, default=None) or next(iter(difflib.get_close_matches(wanted, known, n=1)), None)
 
 
 def did_you_mean(guess: str | None) -> str:
@@ -118,7 +120,25 @@ def did_you_mean(guess: str | None) -> str:
     return f"; did you mean {short(guess)}?" if guess else ""
 
 
+def not_among(value: object, words: Iterable[str]) -> str:
+    """The message for a value that is none of the words allowed."""
+    known = list(words)
+    return f"{short(value)} is not one of {', '.join(known)}{did_you_mean(closest(value, known)) or ': write one of these'}"
+
+
 def not_found(place: str, noun: str, name: object, known: Collection[str]) -> Flaw:
     """The flaw of a name that is not among those of the cluster's nodes, VMs or pools."""
-    guess = closest(name, known) if len(known) <= _MOST_COMPARED else None
-    return Flaw(place, f"{short(name)} is not a {noun} of this cluster{did_you_mean(guess) or ': name one'}", "not-found")
+    mend = ": name one"
+    if 0 < len(known) <= _MOST_COMPARED:
+        names = sorted(known) if isinstance(known, Set) else list(known)
+        mend = did_you_mean(closest(name, names)) or f": name one of {_some(names)}"
+    return Flaw(place, f"{short(name)} is not a {noun} of this cluster{mend}", "not-found")
+
+
+_LISTED = 8
+
+
+def _some(names: Sequence[str]) -> str:
+    """All names if they are few; else the first and the last, which show how they are made."""
+    shown = [short(name) for name in (names if len(names) <= _LISTED else [*names[:2], names[-1]])]
+    return ", ".join(shown if len(names) <= _LISTED else [*shown[:2], "...", shown[2]])

@@ -7,9 +7,8 @@ from typing import Any, TypedDict
 
 from attrs import field, fields, frozen
 
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import Flaw, InputError, not_among
 from vmplace.model.kinds import Method
-from vmplace.model.units import short
 from vmplace.placement.migration.limits import MigrationLimits, parse_speed
 from vmplace.placement.objectives import Objective, parse_gap, parse_objectives
 from vmplace.search.goal import Goal
@@ -89,7 +88,7 @@ class PlaceOptions:
     @limits.default
     def _limits(self) -> MigrationLimits:
         if self.method not in METHODS:
-            raise InputError([Flaw("method", f"{short(self.method)} is not one of {', '.join(METHODS)}")])
+            raise InputError([Flaw("method", not_among(self.method, METHODS))])
         names = (option.name for option in fields(MigrationLimits))
         return MigrationLimits.of(**{name: getattr(self, name) for name in names})
 

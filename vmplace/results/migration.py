@@ -6,9 +6,8 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from vmplace.model.errors import Flaw, InputError
+from vmplace.model.errors import Flaw, InputError, not_among
 from vmplace.model.text import counted, readable
-from vmplace.model.units import short
 from vmplace.results.actions import Part, timed
 from vmplace.results.drawings import dot, svg
 from vmplace.results.listings import json_listing, table
@@ -132,7 +131,7 @@ class MigrationPlan(Result):
 def listed(parts: Sequence[Part], form: str) -> str:
     """What is to be done as text: ``sh``, ``csv`` or ``json``; raises InputError as `MigrationPlan.drawn` does."""
     if not isinstance(form, str) or form not in _LISTS:
-        raise InputError([Flaw("form", f"{short(form)} is not one of {', '.join([*_LISTS, *_PICTURES])}")])
+        raise InputError([Flaw("form", not_among(form, [*_LISTS, *_PICTURES]))])
     return "".join(_LISTS[form](parts))
 
 
