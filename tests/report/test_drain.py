@@ -48,10 +48,21 @@ def test_when_the_guarantee_is_suspended_is_told_with_who_is_unprotected():
     found = rolling_drain(Cluster(CLUSTER.nodes[:2], CLUSTER.vms[:2]))
     lines = lines_of(found)
     assert "; the guarantee is suspended during 2 of them; " in lines[0]
+    section = next(number for number, line in enumerate(lines) if line.startswith("Guarantee suspended: "))
+    assert lines[section].startswith("Guarantee suspended: N+1 cannot hold while any of these nodes is out: ")
+    assert lines[section + 1] == "  group 1: if n1 fails meanwhile, 2 VMs cannot restart: v0, v1"
+    assert len(lines) == section + 3
+
+
+def test_the_reason_is_told_for_each_group_where_the_figures_differ():
+    found = rolling_drain(Cluster(CLUSTER.nodes[:2], CLUSTER.vms[:2]))
+    one, other = found.groups
+    other = evolve(other, suspended="N+1 cannot hold while n1 is out: another reason")
+    lines = lines_of(evolve(found, groups=(one, other)))
     section = lines.index("Guarantee suspended:")
     assert lines[section + 1].startswith("  group 1: N+1 cannot hold while n0 is out: ")
-    assert lines[section + 1].endswith("; unprotected meanwhile (2 VMs): v0, v1")
-    assert len(lines) == section + 3
+    assert lines[section + 1].endswith("; if n1 fails meanwhile, 2 VMs cannot restart: v0, v1")
+    assert lines[section + 2].startswith("  group 2: N+1 cannot hold while n1 is out: another reason; if n0 fails meanwhile")
 
 
 def test_the_way_back_has_a_column():

@@ -6,9 +6,10 @@ import pytest
 from attrs import evolve
 
 from tests.results.test_migration import PLAN
-from vmplace import MigrationPlan, Status
+from vmplace import Guarantee, MigrationPlan, Status
 from vmplace.report.drain import order_lines
 from vmplace.report.tables import Screen
+from vmplace.results.exposure import Exposure
 
 SAFE = evolve(PLAN, steps=tuple(evolve(step, guarantee=Status.SAFE, exposed=()) for step in PLAN.steps))
 OPEN = evolve(PLAN, steps=tuple(evolve(step, guarantee=Status.UNSAFE) for step in PLAN.steps))
@@ -37,10 +38,11 @@ def test_no_steps_no_words():
 
 
 def test_who_is_unprotected_on_the_way_is_named():
-    steps = tuple(evolve(step, guarantee=Status.UNSAFE, exposed=("n0", "n2"), unprotected=("a", "b")) for step in PLAN.steps)
+    worst = Exposure.of([("n2", ("a",)), ("n0", ("a", "b"))], ("n0", "n2"), Guarantee())
+    steps = tuple(evolve(step, guarantee=Status.UNSAFE, exposed=("n0", "n2"), worst=worst) for step in PLAN.steps)
     lines = list(order_lines(evolve(PLAN, steps=(*steps, *steps)), Screen(StringIO())))
     told = [line for line in lines if line.startswith("  after step")]
-    assert told[0] == "  after step 1: not restarted if any of n0, n2 fails: a, b"
+    assert told[0] == "  after step 1: if one node fails then, up to 2 VMs cannot restart (worst: n0): a, b"
     assert len(told) == 3  # of four: the last is told with the placement
 
 

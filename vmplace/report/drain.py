@@ -9,6 +9,7 @@ from rich.text import Text
 from vmplace.model.text import counted, lasting, readable
 from vmplace.report.soft_rules import broken_rule_line
 from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Column, Screen
+from vmplace.results.exposure import Exposure
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution
 from vmplace.results.rolling_drain import RollingDrain
@@ -63,17 +64,33 @@ def _groups(found: RollingDrain, screen: Screen) -> Iterator[RenderableType]:
 
 def _suspensions(found: RollingDrain, screen: Screen) -> Iterator[Text]:
     """The groups during which the guarantee does not hold, why, and who is unprotected then."""
+    same = _same_reason([found.groups[number - 1] for number in found.suspended])
     if found.suspended:
-        yield Text("Guarantee suspended:")
+        yield Text("Guarantee suspended" + (f": {screen.clean(same)}" if same else ":"))
     shown = found.suspended if screen.everything else found.suspended[:FEW]
     for number in shown:
         group = found.groups[number - 1]
-        vms = list(dict.fromkeys(vm for lost in group.unprotected for vm in lost.vms))
-        lost = f"; unprotected meanwhile ({counted(len(vms), 'VM')}): {screen.few(vms, _FEW_VMS)}" if vms else ""
-        why = group.suspended or "not known to hold"
-        yield Text(f"  group {number}: {screen.clean(why)}{lost}")
+        why = "" if same else screen.clean(group.suspended or "not known to hold")
+        lost = _lost(group.exposure, "meanwhile", screen, _FEW_VMS)
+        yield Text(f"  group {number}: {'; '.join(filter(None, (why, lost)))}")
     if len(found.suspended) > len(shown):
         yield Text(f"  {screen.choose(ELLIPSIS)} {len(found.suspended) - len(shown)} more (--all lists them)")
+
+
+def _same_reason(groups: Sequence[Solution]) -> str:
+    """Why the guarantee is suspended, if it is for several single nodes with the same figures, and the worst failure is known."""
+    if len(groups) < 2 or any(len(group.drained) > 1 or group.exposure is None for group in groups):
+        return ""
+    reasons = {group.suspended.replace(f" while {group.drained[0]} is out", _ANY_OUT, 1) for group in groups}
+    reason = reasons.pop()
+    return reason if not reasons and _ANY_OUT in reason else ""
+
+
+def _lost(exposure: Exposure | None, when: str, screen: Screen, most: int = FEW) -> str:
+    """The worst failure with the VMs that cannot restart then."""
+    if exposure is None:
+        return ""
+    return f"{screen.clean(exposure.sentence(when))}: {screen.few(exposure.vms, most)}"
 
 
 def _soft_rules(found: RollingDrain, screen: Screen) -> Iterator[Text]:
@@ -117,6 +134,7 @@ def _undrained(found: RollingDrain, screen: Screen) -> Iterator[Text]:
 
 
 _FEW_STEPS, _FEW_VMS = 3, 4
+_ANY_OUT = " while any of these nodes is out"
 
 
 def order_lines(plan: MigrationPlan, screen: Screen) -> Iterator[str]:
@@ -129,12 +147,10 @@ def order_lines(plan: MigrationPlan, screen: Screen) -> Iterator[str]:
     if plan.stopovers:
         yield f"VMs that stop over on another node to make way ({readable(plan.extra)} more): {screen.few(plan.stopovers)}"
     # What the last step leaves is what the placement leaves, and told with it.
-    suspended = [step for step in plan.steps[:-1] if step.suspended and step.unprotected]
+    suspended = [step for step in plan.steps[:-1] if step.suspended and step.worst]
     shown = suspended if screen.everything else suspended[:_FEW_STEPS]
     for step in shown:
-        failures, vms = screen.few(step.exposed, _FEW_STEPS), screen.few(step.unprotected)
-        failures = failures if len(step.exposed) == 1 else f"any of {failures}"
-        yield f"  after step {step.number}: not restarted if {failures} fails: {vms}"
+        yield f"  after step {step.number}: {_lost(step.worst, 'then', screen)}"
     if len(suspended) > len(shown):
         yield f"  {screen.choose(ELLIPSIS)} {len(suspended) - len(shown)} more (--all lists them)"
 

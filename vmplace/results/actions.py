@@ -96,8 +96,10 @@ def afterwards(step: Step) -> Iterator[str]:
     if step.guarantee is Status.SAFE:
         yield "safe afterwards"
     elif step.suspended:
-        may = "would" if step.guarantee is Status.UNSAFE else "may"
+        if step.worst is not None:
+            yield printable(f"the guarantee is suspended afterwards: {step.worst.sentence()}")
+            return
         failures = [*step.exposed[:_FEW], *([counted(len(step.exposed) - _FEW, "other")] if len(step.exposed) > _FEW else [])]
         which = " or ".join(filter(None, (", ".join(failures[:-1]), *failures[-1:]))) or "some nodes"
-        stranded = counted(len(step.unprotected), "VM") if step.unprotected else "VMs"
-        yield printable(f"the guarantee is suspended afterwards: a failure of {which} {may} strand {stranded}")
+        fate = "is not survived" if step.guarantee is Status.UNSAFE else "may not be survived"
+        yield printable(f"the guarantee is suspended afterwards: a failure of {which} {fate}")

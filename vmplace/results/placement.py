@@ -13,6 +13,7 @@ from vmplace.model.columns import IntArray
 from vmplace.model.errors import ConflictError, Flaw
 from vmplace.model.text import counted, readable
 from vmplace.model.what_if import waiting
+from vmplace.results.exposure import Exposure
 from vmplace.results.failover import FailoverPlans
 from vmplace.results.migration import MigrationPlan, starting
 from vmplace.results.nodes import NodeTable, node_table
@@ -292,8 +293,17 @@ class Solution(_Placed):
         if steps:
             failures = tuple(dict.fromkeys(loss.scenario for loss in self.unprotected))
             lost = tuple(dict.fromkeys(vm for loss in self.unprotected for vm in loss.vms))
-            steps = (*steps[:-1], evolve(steps[-1], guarantee=self.guarantee, exposed=failures, unprotected=lost))
+            last = evolve(steps[-1], guarantee=self.guarantee, exposed=failures, unprotected=lost, worst=self.exposure)
+            steps = (*steps[:-1], last)
         return MigrationPlan(status=Status.OPTIMAL, steps=steps)
+
+    @property
+    def exposure(self) -> Exposure | None:
+        """The failure that costs most VMs their restart, if it is known of any."""
+        if not self.unprotected:
+            return None
+        exposed = [key for key, scenario in self.scenarios.items() if scenario.status is not Status.SAFE]
+        return Exposure.of(((loss.scenario, loss.vms) for loss in self.unprotected), exposed, self.cluster.guarantee)
 
     @property
     def held(self) -> bool:

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from attrs import frozen
 
+from vmplace.results.exposure import Exposure
 from vmplace.results.tables import Table
 from vmplace.results.to_dict import ToDict
 
@@ -307,6 +308,8 @@ class Step(ToDict):
         The nodes that have less free than the headroom during the step, and receive something.
     seconds
         How long the migrations take, where a bandwidth is given.
+    worst
+        The one of these failures that costs most VMs their restart, if it is known of any.
     """
 
     _keys = "step:number stops migrations starts guarantee exposed unprotected crowded seconds"
@@ -321,6 +324,7 @@ class Step(ToDict):
     unprotected: tuple[str, ...] = ()
     seconds: float | None = None
     stops: tuple[Stop, ...] = ()
+    worst: Exposure | None = None
 
     @property
     def suspended(self) -> bool:

@@ -25,6 +25,7 @@ from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.problem.rules import kept
+from vmplace.results.exposure import Exposure
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.values import Migration, Start, Status, Step
 from vmplace.solvers.budget import Budget, Progress
@@ -289,11 +290,14 @@ class _NamedPlan:
         scenarios = verdict.state.scenarios
         exposed = (names.scenario(scenarios, i) for i in names.in_order(scenarios) if verdict.fate[i] != ScenarioStatus.SAFE)
         lost = np.unique([vm for loss in verdict.losses.values() for vm in loss.vms.tolist()]).astype(np.int64)
+        failures = tuple(dict.fromkeys(exposed))
+        losses = ((names.scenario(scenarios, i), names.vms(loss.vms.tolist())) for i, loss in sorted(verdict.losses.items()))
         return evolve(
             step,
             guarantee=Status.UNSAFE if verdict.unsafe else Status.UNKNOWN,
-            exposed=tuple(dict.fromkeys(exposed)),
+            exposed=failures,
             unprotected=names.vms(lost.tolist()),
+            worst=Exposure.of(losses, failures, names.problem.guarantee),
         )
 
     def _crowded(self, before: IntArray, after: IntArray) -> tuple[str, ...]:
