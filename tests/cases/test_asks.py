@@ -7,7 +7,7 @@ from vmplace import VM, Cluster, Node
 from vmplace.cli import main
 from vmplace.formats.document import dump
 
-VMS_THERE = [*(VM(f"vm{i}", "190GiB", f"n{i}") for i in range(6)), VM("off", 1, running=False)]
+VMS_THERE = [*(VM(f"vm{i}", "100GiB", f"n{i}") for i in range(6)), VM("off", 1, running=False)]
 FULL = Cluster([Node(f"n{i}", "320GiB") for i in range(6)], VMS_THERE)
 
 
@@ -60,3 +60,17 @@ STATES = "is not one of online, maintenance, offline"
 def test_an_error_names_what_there_is(words, message, document, capsys):
     assert main([document if word == "FILE" else word for word in words.split()]) == 2
     assert capsys.readouterr().err.endswith(f"{message}\n")
+
+
+def test_headroom_tells_of_migrations_that_were_not_counted(document, capsys):
+    hint = "No VM that runs was to migrate: add --move-running to count with migrations.\n"
+    for memory, options, told in (("230GiB", [], True), ("230GiB", ["--move-running"], False), ("32GiB", [], False)):
+        assert main(["headroom", document, memory, *options]) == 0
+        assert capsys.readouterr().out.endswith(hint) == told
+
+
+def test_admission_in_a_cluster_as_it_would_be(document, capsys):
+    asked = ["admit", document, "--name", "new", "--memory", "250GiB"]
+    assert main(asked) == 1
+    assert main([*asked, "--add-node", "n9:320GiB", "--add-node", "n10:320GiB"]) == 0
+    assert capsys.readouterr().out.endswith("ADMITTED: new (250 GiB) may start on n9\n")

@@ -12,7 +12,7 @@ from vmplace.cli.exits import blaming, exit_of, refuse_output
 from vmplace.cli.io import drawn, print_json, progress_text, save
 from vmplace.cli.options import SECONDS, all_option, combined, file_argument, json_option, memory_option, output_option, several
 from vmplace.cli.specs import parse_amount
-from vmplace.cli.what_if import guarantee_options, load_changed
+from vmplace.cli.what_if import change_options, load_changed
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import parse_memory
 from vmplace.report.console import watched
@@ -36,7 +36,7 @@ __all__ = ["admit"]
 @click.option("--candidates", is_flag=True, help="Show every node with its verdict.")
 @click.option("--score", type=click.Choice(SCORES), default=SCORES[0], show_default=True, help="How admitted nodes are ranked.")
 @click.option("--time-limit", **SECONDS, help="Stop searching after this time (default 60); inf: search until it is known.")
-@combined(guarantee_options, output_option, json_option, all_option)
+@combined(change_options, output_option, json_option, all_option)
 def admit(
     file: str,
     name: str,

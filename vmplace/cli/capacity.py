@@ -81,7 +81,8 @@ def headroom(file: str, memory: Any, output: str | None, as_json: bool, everythi
         found = vmplace.headroom(cluster, memory, progress=progress, **options)
     if found.solution is not None and output is not None:
         save(found.to_document(), output)
-    print_result(found, headroom_report, as_json, everything, aside=output == "-")
+    still = not options.get("move_running")
+    print_result(found, partial(headroom_report, still=still), as_json, everything, aside=output == "-")
     return exit_of(found.status.value)
 
 

@@ -23,11 +23,13 @@ _STYLE = {
 }
 
 _SHOWN_NODES = 8
+_MIGRATE = "No VM that runs was to migrate: add --move-running to count with migrations."
 
 
-def headroom_report(found: Headroom, screen: Screen) -> RenderableType:
-    """How many more there can be, why no more, and where they go."""
-    return Group(_verdict(found.status, _more(found)), *(Text(screen.clean(line)) for line in _grounds(found, screen)))
+def headroom_report(found: Headroom, screen: Screen, *, still: bool = False) -> RenderableType:
+    """How many more there can be, why no more, and where they go; `still`: no VM that runs was to migrate."""
+    lines = [*_grounds(found, screen), *([_MIGRATE] if still and found.count == 0 and found.solution is not None else [])]
+    return Group(_verdict(found.status, _more(found)), *(Text(screen.clean(line)) for line in lines))
 
 
 def table_report(found: HeadroomTable, screen: Screen) -> RenderableType:
