@@ -57,7 +57,7 @@ def test_the_story_of_what_is_impossible(told):
     text = told("impossible.json")
     lines_with(
         text,
-        "INFEASIBLE: 1 failure is not survived; no placement is safe, whatever migrates",
+        "INFEASIBLE: 1 failure is not survived; no placement is safe, even if every VM may migrate",
         "Why no migration can help:",
         "warehouse needs 176 GiB; no node but the largest has that much, and it may fail",
         "  1. add a node of 176 GiB",

@@ -69,7 +69,7 @@ class AuditedRule:
 
 
 def musts(case: Case) -> Iterator[AuditedRule]:
-    """The must-rules of a cluster, and the limits on the size of VMs as such."""
+    """The must-rules of a cluster, and the limits on the size of VMs."""
     yield from (AuditedRule.of(case, r, rule) for r, rule in enumerate(case.cluster.rules) if rule.must)
     yield from _size_limits(case)
 

@@ -184,7 +184,7 @@ class Sizing(_Answer):
     Parameters
     ----------
     status
-        ``optimal``: no fewer, or no cheaper, will do, proved. ``feasible``: these do, and the least is no less than `bound`.
+        ``optimal``: proved that fewer, or cheaper ones, do not suffice. ``feasible``: these suffice; at least `bound` are needed.
         ``infeasible``: no number of them will do, proved. ``unknown``: none was found in time.
     kinds
         The nodes there were to choose from.

@@ -91,7 +91,7 @@ class Blame(ToDict):
 
 @frozen
 class Obstacle(ToDict):
-    """Why no placement of a pool at all is safe, whatever migrates.
+    """Why no placement of a pool is safe, even if every VM may migrate.
 
     Parameters
     ----------

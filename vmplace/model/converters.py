@@ -156,7 +156,7 @@ def _name_flaws(texts: Iterable[object]) -> Iterator[Flaw]:
 
 
 def parse_flag(value: object) -> bool:
-    """True or False, and nothing that merely counts as such."""
+    """True or False themselves, not values that count as true or false."""
     if not isinstance(value, bool | np.bool_):
         raise ValueError(f"{short(value)} is neither true nor false")
     return bool(value)

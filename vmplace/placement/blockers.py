@@ -47,7 +47,7 @@ def fixed_on(names: Names, nodes: Iterable[str]) -> list[Blocker]:
 
 
 def blockers_of(names: Names, drained: tuple[str, ...], options: PlaceOptions, budget: Budget) -> tuple[Blocker, ...]:
-    """Everything that keeps some nodes from being emptied, whatever becomes of the guarantee; empty if nothing is known to.
+    """Everything that keeps some nodes from being emptied, the guarantee aside; empty if nothing is known to.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class _Search:
         vms = self._leaving(np.array([index[name] for name in conflict.vms], dtype=np.int64))
         remedy = "shut some of these VMs down for the maintenance"
         if conflict.rules or conflict.limits:
-            remedy += ", or relax what is named"
+            remedy += ", or relax the rules and limits named"
         sentence = conflict_sentence(conflict, self.goal, self.rest)
         return Blocker("search", conflict.vms, None, sentence, remedy, conflict.rules), vms
 

@@ -21,9 +21,9 @@ def solved_apart(names: Names, refused: Solution, run: Callable[[BoolArray], Sol
     Parameters
     ----------
     refused
-        What came of all pools together: no placement.
+        The answer for all pools together: no placement.
     run
-        What comes of the problem where some VMs, shape (n_vms,), stay as they are.
+        Makes the problem in which some VMs, shape (n_vms,), stay as they are.
     """
     problem = names.problem
     groups, none = linked_pools(problem), np.zeros(problem.n_vms, dtype=bool)

@@ -191,7 +191,7 @@ def _blame(found: Report | Solution) -> str:
         counts.append(f"{counted(len(found.violations), 'violation')} now")
     if found.waiting:
         counts.append(f"{counted(len(found.waiting), 'VM')} waiting")
-    return ", ".join(counts) or f"some {_units(found)} cannot fail one after the other, whatever the plans"
+    return ", ".join(counts) or f"some {_units(found)} cannot fail one after the other, with any failover plans"
 
 
 def _one_flaw(found: Report | Solution) -> bool:

@@ -70,7 +70,7 @@ def _verdict(found: Explanation) -> str:
     counts = Counter(blame.kind for blame in found.blames)
     wrong = ", ".join(f"{count} {_HEADLINE[kind][count > 1]}" for kind, count in counts.items())
     if found.obstacles:
-        return f"{wrong}; no placement is safe, whatever migrates"
+        return f"{wrong}; no placement is safe, even if every VM may migrate"
     mended = next((remedy for remedy in found.remedies if remedy.kind in ("start", "move")), None)
     if mended is None:
         return wrong

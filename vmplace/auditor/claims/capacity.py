@@ -118,7 +118,7 @@ def check_headroom_table(claims: Claims) -> None:
             exact = [None if each is None else int(each) for each in (score.bound, score.value)]
             check_gap(row, score, relative_gap(*exact))
             check_optimal(row, [score])
-            row.leave("objective.value", "there is no placement in a table: ask for the one size")
+            row.leave("objective.value", "a table has no placements: save the answer for this size alone")
         _check_limits(row)
         for key in ("status", "bundle", "resources", "where"):
             row.read(key, Any)

@@ -26,7 +26,7 @@ def check_rolling(claims: Claims, cluster: Cluster) -> None:
             claims.wrong("undrained", f"lists {short(node)}, which is in a group, or is not a node of this cluster")
     claims.right("undrained")
     if undrained:
-        claims.leave("undrained", "that a node cannot be drained has no certificate in the result")
+        claims.leave("undrained", "the result has no certificate that these nodes cannot be drained")
     _check_left(claims, cluster, {*drained, *undrained})
     _check_status(claims, status, len(groups), bool(undrained))
     suspended = claims.read("suspended", tuple[int, ...], ())
@@ -78,7 +78,7 @@ def _returned(group: Claims) -> list[Migration]:
     back = group.within("return", plan)
     steps = back.read("steps", tuple[Step, ...], ())
     if plan:
-        group.leave("return", "what failures would do on the way back is not looked at")
+        group.leave("return", "the guarantee during the way back is not re-checked")
     group.rest()
     return [migration for step in steps for migration in step.migrations]
 

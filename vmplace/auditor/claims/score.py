@@ -111,7 +111,7 @@ def check_bound(claims: Claims, score: Score, least: int | Fraction) -> None:
         return
     if score.value is not None and score.bound > score.value + _CLOSE * abs(score.value):
         claims.wrong(
-            "objective.bound", f"says that {score.name} is no less than {short(score.bound)}, but it is {short(score.value)}"
+            "objective.bound", f"says that {score.name} is at least {short(score.bound)}, but it is {short(score.value)}"
         )
     elif score.bound <= least or _equal(score.bound, least):
         claims.right("objective.bound")

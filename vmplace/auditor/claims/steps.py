@@ -46,7 +46,7 @@ def check_steps(claims: Claims, case: Case, migrations: Sequence[Migration], dra
         if steps or (migrations and ordered):
             part.wrong("status", f"says {status}, but there are steps")
         elif status is Status.INFEASIBLE:
-            part.leave("status", "that there is no order has no certificate in the result")
+            part.leave("status", "the result has no certificate that there is no order")
     elif status not in (Status.OPTIMAL, Status.FEASIBLE):
         part.wrong("status", f"says {short(status and status.value)}: optimal, feasible, infeasible or unknown is meant")
     elif not ordered:
