@@ -87,6 +87,15 @@ def test_what_fails_is_said_in_words_and_in_the_verdict():
     assert text.splitlines()[-1] == "UNSAFE: n2: db-1 needs 64 GiB, the most free is 40 GiB (planned restarts)"
 
 
+def test_of_several_guarantees_each_node_tells_the_worst():
+    vms = [VM("a", "40GiB", "n1", tags=["hana"]), VM("b", "40GiB", "n2"), VM("c", "40GiB", "n3")]
+    nodes = [*(Node(name, "64GiB") for name in ("n1", "n2", "n3")), Node("n4", "64GiB", pool="other")]
+    asked = [Guarantee(vms={"tag": "hana"}), Guarantee()]
+    text = drawn(node_report, vmplace.check(Cluster(nodes, vms, guarantee=asked)))
+    assert row(text, "n2").endswith("✗ 1 VM does not restart")
+    assert row(text, "n4").endswith("✓ nothing to restart")
+
+
 def test_several_reasons_are_counted_and_listed():
     losses = tuple(Unprotected(f"n{i}", (f"a{i}", f"b{i}"), "no room", minimal=i == 1) for i in (1, 2))
     result = found(

@@ -15,7 +15,7 @@ Library = Literal["pandas", "polars"]
 
 _T = TypeVar("_T")
 
-_PANDAS = {str: "string", bool: "boolean", int: "Int64", float: "float64"}
+_PANDAS = {str: "string", bool: "boolean", int: "Int64", float: "Float64"}
 _POLARS = {str: "String", bool: "Boolean", int: "Int64", float: "Float64"}
 
 
