@@ -74,3 +74,17 @@ def test_admission_in_a_cluster_as_it_would_be(document, capsys):
     assert main(asked) == 1
     assert main([*asked, "--add-node", "n9:320GiB", "--add-node", "n10:320GiB"]) == 0
     assert capsys.readouterr().out.endswith("ADMITTED: new (250 GiB) may start on n9\n")
+
+
+def test_help_says_how_memory_and_bandwidth_are_written(capsys):
+    for command, count in (("admit", 4), ("headroom", 4), ("size", 5), ("place", 4), ("check", 3), ("generate", 1)):
+        assert main([command, "--help"]) == 0
+        assert " ".join(capsys.readouterr().out.split()).count("(MiB where no unit is given)") == count
+
+
+@pytest.mark.parametrize(
+    ("speed", "mend"), [("10GB", "10Gbit or 10GB/s"), ("10 GB", "10Gbit or 10 GB/s"), ("1.5GiB", "1.5Gbit or 1.5GiB/s")]
+)
+def test_an_amount_is_not_a_bandwidth(speed, mend, document, capsys):
+    assert main(["place", document, "--bandwidth", speed]) == 2
+    assert f"{speed!r} is an amount, not a bandwidth: write {mend} (see" in capsys.readouterr().err

@@ -10,7 +10,17 @@ from attrs import evolve
 from vmplace.admission.candidates import SCORES
 from vmplace.cli.exits import blaming, exit_of, refuse_output
 from vmplace.cli.io import drawn, print_json, progress_text, save
-from vmplace.cli.options import SECONDS, all_option, combined, file_argument, json_option, memory_option, output_option, several
+from vmplace.cli.options import (
+    MIB,
+    SECONDS,
+    all_option,
+    combined,
+    file_argument,
+    json_option,
+    memory_option,
+    output_option,
+    several,
+)
 from vmplace.cli.specs import parse_amount
 from vmplace.cli.what_if import change_options, load_changed
 from vmplace.model.errors import Flaw, InputError
@@ -23,7 +33,7 @@ __all__ = ["admit"]
 @click.command("admit")
 @file_argument
 @click.option("--name", required=True, metavar="NAME", help="Name of the VM; without --memory, of a VM in FILE that waits.")
-@click.option("--memory", callback=memory_option(parse_memory), metavar="MEMORY", help="Memory that it reserves.")
+@click.option("--memory", callback=memory_option(parse_memory), metavar="MEMORY", help=f"Memory that it reserves{MIB}.")
 @click.option(
     "--resource", "resources", multiple=True, callback=several(parse_amount), metavar="NAME=AMOUNT", help="Such as vcpu=4."
 )

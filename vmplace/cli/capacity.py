@@ -12,6 +12,7 @@ from attrs import evolve
 from vmplace.cli.exits import DONE, RefusedError, blaming, exit_of, refuse_output
 from vmplace.cli.io import print_result, save
 from vmplace.cli.options import (
+    MIB,
     SECONDS,
     all_option,
     combined,
@@ -62,8 +63,8 @@ _resource_option = partial(
 def headroom(file: str, memory: Any, output: str | None, as_json: bool, everything: bool, resources: Any, **options: Any) -> int:
     """Say how many more VMs of MEMORY fit before the guarantee is lost.
 
-    MEMORY is like 8GiB, or a mix that is added as one, like 3x8GiB+16GiB. Without it, a table of common sizes is shown. -o FILE
-    writes the cluster with the additional VMs.
+    MEMORY is like 8GiB (MiB where no unit is given), or a mix that is added as one, like 3x8GiB+16GiB. Without it, a table of
+    common sizes is shown. -o FILE writes the cluster with the additional VMs.
     """
     if output is not None and memory is None:
         raise click.UsageError("-o FILE needs MEMORY: a table of sizes has no single cluster to write")
@@ -88,8 +89,10 @@ def headroom(file: str, memory: Any, output: str | None, as_json: bool, everythi
 
 @click.command("size")
 @file_argument
-@click.option("--node-memory", callback=memory_option(parse_memory), metavar="MEMORY", help="Memory of each node.")
-@click.option("--reserve", callback=memory_option(parse_reserve), metavar="MEMORY", help="Memory that the hypervisor keeps.")
+@click.option("--node-memory", callback=memory_option(parse_memory), metavar="MEMORY", help=f"Memory of each node{MIB}.")
+@click.option(
+    "--reserve", callback=memory_option(parse_reserve), metavar="MEMORY", help=f"Memory that the hypervisor keeps{MIB}."
+)
 @_resource_option(help="What each node has besides memory; may be repeated.")
 @click.option(
     "--kind",

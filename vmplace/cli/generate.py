@@ -37,7 +37,14 @@ def convert(file: str, output: str | None, form: "Form | None", **asked: Any) ->
 
 @click.command("generate")
 @click.option("--nodes", type=int, required=True, metavar="N", help="How many.")
-@click.option("--node-memory", callback=memory_option(parse_memory), default="512GiB", show_default=True, metavar="MEMORY")
+@click.option(
+    "--node-memory",
+    callback=memory_option(parse_memory),
+    default="512GiB",
+    show_default=True,
+    metavar="MEMORY",
+    help="Memory of each node (MiB where no unit is given).",
+)
 @click.option("--fill", type=float, default=0.9, show_default=True, help="Share of what N+1 allows.")
 @click.option("--profile", type=click.Choice(list(PROFILES)), default="azure", show_default=True, help="Sizes of VMs.")
 @seed_option

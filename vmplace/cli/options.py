@@ -9,6 +9,7 @@ from vmplace.model.errors import not_among
 from vmplace.model.units import parse_bandwidth, parse_reserve, short
 
 __all__ = [
+    "MIB",
     "SECONDS",
     "all_option",
     "combined",
@@ -24,6 +25,9 @@ __all__ = [
     "several",
     "time_limit_option",
 ]
+
+MIB = ", such as 8GiB (MiB where no unit is given)"
+"""What help says of how memory is written."""
 
 _LONG = 20
 
@@ -99,7 +103,7 @@ order_options = combined(
         "--bandwidth",
         callback=parsed(_bandwidth),
         metavar="SPEED",
-        help="Tell how long migrations take on a network of this speed, such as 10Gbit.",
+        help="Tell how long migrations take on a network of this speed, such as 10Gbit or 1.25GB/s.",
     ),
     click.option(
         "--moves",
@@ -147,7 +151,7 @@ search_options = combined(
     click.option("--best-effort", is_flag=True, help="Place every VM, even if not all can be protected."),
     click.option("--max-moves", type=click.IntRange(min=0), metavar="N", help="Migrate at most N VMs."),
     click.option(
-        "--max-migrated", callback=memory_option(parse_reserve), metavar="MEMORY", help="Migrate at most this much memory."
+        "--max-migrated", callback=memory_option(parse_reserve), metavar="MEMORY", help=f"Migrate at most this much memory{MIB}."
     ),
     output_option,
     json_option,

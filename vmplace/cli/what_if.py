@@ -31,12 +31,27 @@ def _parse_resize(text: str) -> tuple[str, int | str]:
 
 
 _OPTIONS: dict[str, tuple[str, str, Any, str]] = {
-    "add_nodes": ("--add-node", "SPEC", parse_spec(Node), "What if there were this node: n9:512GiB,reserve=16GiB or 3x512GiB."),
+    "add_nodes": (
+        "--add-node",
+        "SPEC",
+        parse_spec(Node),
+        "What if there were this node: n9:512GiB,reserve=16GiB or 3x512GiB (MiB where no unit is given).",
+    ),
     "remove_nodes": ("--remove-node", "NAME", str, "What if this node were gone? Its VMs wait."),
-    "add_vms": ("--add-vm", "SPEC", parse_spec(VM), "What if there were this VM: db-9:64GiB,node=n1 or 3x16GiB."),
+    "add_vms": (
+        "--add-vm",
+        "SPEC",
+        parse_spec(VM),
+        "What if there were this VM: db-9:64GiB,node=n1 or 3x16GiB (MiB where no unit is given).",
+    ),
     "remove_vms": ("--remove-vm", "NAME", str, "What if this VM were gone?"),
     "start": ("--start", "NAME|all", str, "What if this stopped VM were to be started? all: every stopped VM."),
-    "resize_vms": ("--resize-vm", "NAME=MEMORY", _parse_resize, "What if this VM had this much memory?"),
+    "resize_vms": (
+        "--resize-vm",
+        "NAME=MEMORY",
+        _parse_resize,
+        "What if this VM had this much memory (MiB where no unit is given)?",
+    ),
 }
 
 

@@ -15,7 +15,7 @@ _UNIT_NAME = {"": "MiB", "k": "KiB", "m": "MiB", "g": "GiB", "t": "TiB"}
 _WITH_UNIT = re.compile(r"\s*([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
 _BANDWIDTH = re.compile(
     r"\s*(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?P<prefix>[kKmMgGtT])"
-    r"(?:(?P<bits>[bB]it(?:/s|ps)?|b(?:/s|ps))|(?P<binary>i)?B(?:/s|ps)?)\s*",
+    r"(?:(?P<bits>[bB]it(?:/s|ps)?|b(?:/s|ps))|(?P<binary>i)?B(?P<second>/s|ps)?)\s*",
     re.ASCII,
 )
 _FORMS = "a whole number of MiB, or a string such as '8GiB'"
@@ -85,11 +85,14 @@ def parse_bandwidth(value: object) -> Fraction:
     Raises
     ------
     ValueError
-        If it is anything else, or zero.
+        If it is anything else, such as an amount (``"10GB"``), or zero.
     """
     found = _BANDWIDTH.fullmatch(value) if isinstance(value, str) else None
     if found is None or not Fraction(found["number"]):
         raise ValueError(f"{short(value)} is not a bandwidth: write it like 10Gbit or 1.25GB/s")
+    if not found["bits"] and not found["second"]:
+        text, as_bits = str(value).strip(), f"{found['number']}{found['prefix'].upper()}bit"
+        raise ValueError(f"{short(value)} is an amount, not a bandwidth: write {as_bits} or {text}/s")
     step = 1024 if found["binary"] else 1000
     size: int = step ** ("kmgt".index(found["prefix"].lower()) + 1)
     return Fraction(found["number"]) * size / (8 if found["bits"] else 1) / 2**20
