@@ -4,6 +4,7 @@ import pytest
 
 import vmplace
 from vmplace import VM, Cluster, Node
+from vmplace.auditor.claims.claims import Claims
 from vmplace.cli import main
 from vmplace.formats.document import dump
 
@@ -88,3 +89,27 @@ def test_help_says_how_memory_and_bandwidth_are_written(capsys):
 def test_an_amount_is_not_a_bandwidth(speed, mend, document, capsys):
     assert main(["place", document, "--bandwidth", speed]) == 2
     assert f"{speed!r} is an amount, not a bandwidth: write {mend} (see" in capsys.readouterr().err
+
+
+def test_files_that_are_swapped_are_told(document, tmp_path, capsys):
+    assert main(["check", document, "--json"]) == 0
+    result = tmp_path / "result.json"
+    result.write_text(capsys.readouterr().out)
+    assert main(["audit", str(result), document]) == 2
+    assert capsys.readouterr().err == f"{result}: is a result, not a cluster: are the two files swapped?\n"
+    assert main(["audit", document, str(result)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("says", "right", "message"),
+    [
+        ([*range(9)], [*range(8)], "says [8] from [8] on; [] is right (9 entries, 8 are right)"),
+        ([*range(9)], [*range(8), 9], "says [8] from [8] on; [9] is right (9 entries, 9 are right)"),
+        ({f"k{i}": 0 for i in range(9)}, {f"k{i}": i // 8 for i in range(9)}, "says 0 of 'k8'; 1 is right"),
+        ([1], [2], "says [1]; [2] is right"),
+    ],
+)
+def test_what_looks_alike_in_short_is_told_apart(says, right, message):
+    claims = Claims({})
+    assert not claims.expect("plan.exposed", says, right)
+    assert claims.found[0].message == message

@@ -4,10 +4,11 @@ from typing import Any
 
 import click
 
-from vmplace.cli.exits import blaming, exit_of, touching
+from vmplace.cli.exits import RefusedError, blaming, exit_of, touching
 from vmplace.cli.io import print_result
 from vmplace.cli.options import all_option, combined, json_option
 from vmplace.cli.what_if import change_options, load_changed
+from vmplace.model.errors import InputError
 
 __all__ = ["audit"]
 
@@ -35,8 +36,23 @@ def audit(cluster: str, result: str, as_json: bool, everything: bool, **changes:
     from vmplace.formats.result import read_result
     from vmplace.report.audit import audit_report
 
-    document = load_changed(cluster, changes)
+    try:
+        document = load_changed(cluster, changes)
+    except RefusedError:
+        if _is_result(cluster):
+            raise RefusedError(f"{cluster}: is a result, not a cluster: are the two files swapped?") from None
+        raise
     with blaming(result), touching(result):
         found = audit_result(document, read_result(result))
     print_result(found, audit_report, as_json, everything)
     return exit_of(found.status.value)
+
+
+def _is_result(path: str) -> bool:
+    """Whether a file holds what --json printed."""
+    from vmplace.formats.result import read_result
+
+    try:
+        return path != "-" and "status" in read_result(path)
+    except (InputError, OSError):
+        return False

@@ -1,13 +1,14 @@
-"""Terminal report of `vmplace audit`: what is wrong, what was verified, and what could not be."""
+"""Terminal report of `vmplace audit`: what is wrong, what was found right, and what could not be verified."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vmplace.model.text import counted
 from vmplace.report.check import violation_text
-from vmplace.report.tables import STYLE, Screen
+from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Screen
 from vmplace.results.audit import Audit
 from vmplace.results.values import Status
 
@@ -23,7 +24,7 @@ _WORDS = {
 def audit_report(found: Audit, screen: Screen) -> RenderableType:
     """The verdict on a result, and each claim that is wrong or could not be re-checked."""
     lines = [_verdict(found)]
-    lines += [Text(screen.clean(f"{violation.kind}: {violation_text(violation)}")) for violation in found.violations]
+    lines += [Text(screen.clean(line)) for line in _violations(found, screen)]
     lines += [Text(screen.clean(warning)) for warning in found.warnings]
     lines += [Text(screen.clean(line)) for line in _checked(found, screen)]
     return Group(*lines)
@@ -45,13 +46,44 @@ def _says(found: Audit) -> str:
     return ", ".join(word.value for word in words if word is not None)
 
 
+def _violations(found: Audit, screen: Screen) -> Iterator[str]:
+    """What is wrong, the first of it unless all is asked for; so much is often another cluster's."""
+    shown = found.violations if screen.everything else found.violations[:FEW]
+    for violation in shown:
+        yield f"{violation.kind}: {violation_text(violation)}"
+    if len(shown) < len(found.violations):
+        yield f"{screen.choose(ELLIPSIS)} {len(found.violations) - len(shown)} more (--all lists them)"
+    if len(found.violations) > FEW and found.status is Status.REFUTED:
+        yield "So much is wrong: is this the cluster that the result is about?"
+
+
 def _checked(found: Audit, screen: Screen) -> Iterator[str]:
-    heads = list(dict.fromkeys(claim.partition(".")[0].partition("[")[0] for claim in found.checked))
-    yield f"Verified: {', '.join(heads) or 'nothing'}"
+    wrong = {_head(violation.subject) for violation in found.violations if violation.kind == "claim"}
+    for violation in found.violations:
+        wrong.update(_ABOUT.get(violation.kind, ("placement",)))
+    right = [head for head in dict.fromkeys(map(_head, found.checked)) if head not in wrong]
+    yield f"Checked and right: {', '.join(right) or 'nothing'}"
     if found.unchecked:
         yield "Not verified:"
-        claims: dict[str, list[str]] = {}
+        claims: dict[str, dict[str, None]] = {}
         for left in found.unchecked:
-            claims.setdefault(left.reason, []).append(left.claim)
-        for reason, places in claims.items():
-            yield f"  {screen.few(places)}: {reason}"
+            claims.setdefault(left.reason, {})[left.claim if screen.everything else _INDEX.sub("[*]", left.claim)] = None
+        reasons = list(claims) if screen.everything else list(claims)[:FEW]
+        for reason in reasons:
+            yield f"  {screen.few(list(claims[reason]))}: {reason}"
+        if len(reasons) < len(claims):
+            yield f"  {screen.choose(ELLIPSIS)} {len(claims) - len(reasons)} more (--all lists them)"
+
+
+_INDEX = re.compile(r"\[\d*\]")
+_ABOUT: Mapping[str, tuple[str, ...]] = {
+    "claim": (),
+    "failover": ("failover",),
+    "unprotected": ("failover", "guarantee", "unprotected"),
+    "unverified": ("guarantee",),
+}
+"""The claims that each kind of violation is about; all others are about the placement."""
+
+
+def _head(claim: str) -> str:
+    return claim.partition(".")[0].partition("[")[0]

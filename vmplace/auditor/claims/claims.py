@@ -1,6 +1,7 @@
 """The claims of a saved result as they are read, and what the audit finds of each."""
 
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from typing import Any
 
 from attrs import define, field
@@ -58,7 +59,7 @@ class Claims:
         """Compare what a claim says with what is right."""
         self.right(claim)
         if says != right:
-            self.wrong(claim, f"says {short(says)}; {short(right)}{unit} is right")
+            self.wrong(claim, _difference(says, right, unit))
         return says == right
 
     def right(self, claim: str) -> None:
@@ -96,3 +97,16 @@ class Claims:
         if key.startswith("["):
             return f"{self.place}{key}"
         return member_place(self.place, key) if key.isidentifier() else f"{self.place}.{key}" if self.place else key
+
+
+def _difference(says: object, right: object, unit: str) -> str:
+    """What a claim says and what is right, down to where they differ if they look alike in short."""
+    if short(says) == short(right):
+        if isinstance(says, Mapping) and isinstance(right, Mapping):
+            key = next(key for key in [*says, *right] if key not in says or key not in right or says[key] != right[key])
+            return f"says {short(says.get(key))} of {short(key)}; {short(right.get(key))} is right"
+        if isinstance(says, list | tuple) and isinstance(right, list | tuple):
+            common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(says, right, strict=False)))
+            one, other = (short(list(side[common : common + 1])) for side in (says, right))
+            return f"says {one} from [{common}] on; {other} is right ({len(says)} entries, {len(right)} are right)"
+    return f"says {short(says)}; {short(right)}{unit} is right"

@@ -87,7 +87,11 @@ def _check_figures(part: Claims, case: Case, steps: Sequence[Step]) -> None:
     direct = (case.now >= 0) & (case.at >= 0) & (case.at != case.now)
     extra = sum(migration.memory for migration in moves) - int(case.memory.demand[direct].sum())
     count = Counter(migration.vm for migration in moves)
-    part.expect("extra", part.read("extra", int, 0), extra, " MiB")
+    says = part.read("extra", int, 0)
+    if extra < 0:
+        part.wrong("extra", f"says {says} MiB, but the steps migrate {-extra} MiB less than the placement asks for")
+    else:
+        part.expect("extra", says, extra, " MiB")
     part.expect("stopovers", list(part.read("stopovers", tuple[str, ...], ())), [vm for vm in count if count[vm] > 1])
     exposed = [step.number for step in steps if step.suspended]
     part.expect("exposed", list(part.read("exposed", tuple[int, ...], ())), exposed)
