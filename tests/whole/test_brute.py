@@ -412,6 +412,11 @@ def test_stopping_early_changes_nothing(cluster, objective, move_running, best_e
         assert (early.lost, early.costs, early.headroom, early.no_worse) == (late.lost, late.costs, late.headroom, late.no_worse)
 
 
+def takes_vm(node, vm):
+    """Whether a node's limits on the size of a VM allow one."""
+    return all((vm.memory if what == "memory" else vm.resources.get(what, 0)) <= most for what, most in node.max_vm.items())
+
+
 class Naive:
     """What can restart after a failure, by the letter: all restarts at once are looked at, and nothing is left out early."""
 
@@ -431,7 +436,8 @@ class Naive:
 
     def possible(self, restarts):
         pools = all(self.w.nodes[node].pool == self.w.vms[vm].pool for vm, node in restarts.items())
-        return pools and all(self.fits(node, restarts) for node in self.survivors) and all(self.keeps(restarts))
+        taken = all(takes_vm(self.w.nodes[node], self.w.vms[vm]) for vm, node in restarts.items())
+        return pools and taken and all(self.fits(node, restarts) for node in self.survivors) and all(self.keeps(restarts))
 
     def fits(self, node, restarts):
         charged = [vm for vm, target in self.w.target.items() if target == node.name and not self.w.vms[vm].evictable]

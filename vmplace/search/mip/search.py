@@ -258,10 +258,12 @@ class _ExactSearch:
         state, model = verdict.state, self.model
         if self._forbid_stranding(number, verdict):
             return True
-        slots = model.slots if model.losses is None else None
+        units = state.scenarios.key(number)
+        # Slots are counted of as many units as failures: where domains fail and further nodes with them, there are more.
+        slots = model.slots if model.losses is None and len(units) <= self.problem.failures else None
         if slots is not None and slots.sharpen(state.node_of, powered, state.scenarios.failing(number)):
             return True
-        fresh = model.restarts.write_out(state.scenarios.key(number))
+        fresh = model.restarts.write_out(units)
         self.written += fresh
         return fresh
 
