@@ -148,7 +148,7 @@ BAD_POOL = Cluster(
 def test_a_bad_pool_does_not_keep_another_from_being_placed(call):
     found = call(BAD_POOL)
     assert (found.status, found.placement["w"][:2], list(found.unsolved)) == ("infeasible", "g2", ["g1"])
-    assert found.reason == "pool g1: the protected VMs need 80 GiB; the nodes without the largest have 64 GiB"
+    assert found.reason == "pool g1: the protected VMs need 80 GiB; if the largest node fails, 64 GiB is left"
     assert {vm: found.placement[vm] for vm in "xyz"} == {"x": "g1a", "y": "g1b", "z": "g2a"}
 
 

@@ -75,9 +75,9 @@ def test_few_vms_use_few_nodes_whatever_is_free_on_the_rest():
     ("sizes", "vms", "told"),
     [
         ((8, 8, 8), (9,), "needs 9 MiB; the most that any node it may be on can hold is 8 MiB"),
-        ((8, 8), (6, 6), "the protected VMs need 12 MiB; the nodes without the largest have 8 MiB"),
+        ((8, 8), (6, 6), "the protected VMs need 12 MiB; if the largest node fails, 8 MiB is left"),
         ((8, 8), (6, 6, 6), "the VMs need 18 MiB; the nodes have 16 MiB for them in all"),
-        ((9, 9, 9), (5, 5, 5), "the protected VMs fill 3 slots of 5 MiB; the nodes without the largest have 2"),
+        ((9, 9, 9), (5, 5, 5), "the protected VMs fill 3 slots of 5 MiB; if the largest node fails, 2 are left"),
         ((9, 5, 5), (7,), "vm-0 needs 7 MiB; no node but the largest has that much, and it may fail"),
         ((8,), (2,), "a single node can never be N+1"),
     ],

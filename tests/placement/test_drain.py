@@ -107,7 +107,7 @@ def test_what_cannot_be_kept_safe_is_drained_all_the_same_and_said():
     assert (solution.status, solution.guarantee) == (Status.OPTIMAL, Status.UNSAFE)
     assert (solution.placement["v2"], solution.migrations) == ("n2", ())
     assert solution.suspended == (
-        "N+1 cannot hold while n3 is out: the protected VMs fill 3 slots of 60 MiB; the nodes without the largest have 2; "
+        "N+1 cannot hold while n3 is out: the protected VMs fill 3 slots of 60 MiB; if the largest node fails, 2 are left; "
         "drained all the same; --strict refuses"
     )
     assert {lost.scenario: lost.vms for lost in solution.unprotected} == {f"n{i}": (f"v{i}",) for i in range(3)}

@@ -1,5 +1,6 @@
 """``vmplace check``, ``show`` and ``tolerance``: which failures the cluster survives as it stands."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -7,6 +8,7 @@ import click
 from vmplace.cli.exits import answered, blaming, exit_of
 from vmplace.cli.io import print_result, progress_text
 from vmplace.cli.options import SECONDS, all_option, combined, file_argument, given, json_option, time_limit_option
+from vmplace.cli.place import attempted
 from vmplace.cli.what_if import change_options, load_changed
 from vmplace.report.console import watched
 
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
     from vmplace.results.placement import Report
 
 __all__ = ["check", "show", "tolerance"]
-
-_PLACE_SECONDS = 2.0
-"""So long it is tried to place the VMs that wait, to say what to do next."""
 
 
 @click.command("check")
@@ -34,19 +33,13 @@ def check(
     """Say whether the cluster survives every failure of the guarantee, and if not, why."""
     from rich.console import Group
 
-    import vmplace
     from vmplace.report.check import report
-    from vmplace.report.next_steps import next_steps
+    from vmplace.report.next_steps import after_check
 
     found = _checked(file, time_limit, changes, compare=compare, thorough=thorough)
 
     def drawn_with_next(found: "Report", screen: "Screen") -> "RenderableType":
-        if not found.waiting:
-            return report(found, screen)
-        placed = vmplace.place(
-            found.cluster, time_limit=_PLACE_SECONDS if time_limit is None else min(time_limit, _PLACE_SECONDS)
-        )
-        return Group(report(found, screen), *next_steps(found, placed, screen))
+        return Group(report(found, screen), *after_check(found, partial(attempted, time_limit), screen))
 
     print_result(found, drawn_with_next, as_json, everything)
     return exit_of(found.status.value)

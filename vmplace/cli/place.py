@@ -1,5 +1,6 @@
 """``vmplace place`` and ``repair``: put VMs on nodes."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +12,16 @@ from vmplace.cli.what_if import change_options, load_changed
 from vmplace.report.console import watched
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from vmplace.model.cluster import Cluster
+    from vmplace.report.tables import Screen
     from vmplace.results.placement import Solution
 
-__all__ = ["place", "repair", "solve"]
+__all__ = ["attempted", "place", "repair", "solve"]
+
+_ATTEMPT_SECONDS = 2.0
+"""So long it is tried what would help, to say what to do next."""
 
 
 @click.command("place")
@@ -49,8 +57,11 @@ def solve(
 ) -> int:
     """Run place, repair or drain, write the files asked for, print the result."""
     refuse_output(output, moves, as_json=as_json)
+    from rich.console import Group
+
     import vmplace
     from vmplace.report.check import solution_report
+    from vmplace.report.next_steps import after_refusal
 
     cluster = load_changed(file, options)
     options = given(options)
@@ -62,9 +73,26 @@ def solve(
         save(solution.to_document(), output)
     if solution.node_of is not None and moves is not None:
         save_moves(solution, moves)
-    print_result(solution, solution_report, as_json, everything, aside=output == "-")
+
+    def drawn_with_next(found: "Solution", screen: "Screen") -> "RenderableType":
+        refused = name != "drain" and found.node_of is None and str(found.status) == "infeasible"
+        if not refused or options.get("best_effort"):
+            return solution_report(found, screen)
+        attempt = partial(attempted, options.get("time_limit"))
+        return Group(solution_report(found, screen), *after_refusal(name, found, attempt, screen))
+
+    print_result(solution, drawn_with_next, as_json, everything, aside=output == "-")
     done = solution.node_of is not None and not solution.unsolved
     return exit_of(solution.guarantee.value if done else solution.status.value, done=done)
+
+
+def attempted(time_limit: float | None, name: str, cluster: "Cluster") -> "Solution":
+    """What `place` or `repair` finds in a short time."""
+    import vmplace
+
+    seconds = _ATTEMPT_SECONDS if time_limit is None else min(time_limit, _ATTEMPT_SECONDS)
+    found: Solution = getattr(vmplace, name)(cluster, time_limit=seconds)
+    return found
 
 
 def save_moves(solution: "Solution", path: str) -> None:

@@ -89,13 +89,13 @@ def impossible_sentence(reason: Reason, names: Names) -> str:
         total = int(np.count_nonzero(problem.pool == problem.vm_pool[reason.vms[0]]))
         return f"a failure of the {largest} would leave {reason.free} of {total} nodes; quorum needs {reason.need}"
     if reason.kind == "sums":
-        return f"the protected VMs need {need}; the nodes without the {largest} have {free}"
+        return f"the protected VMs need {need}; if {_others(problem, False)}, {free} is left"
     size = amount(reason.size, reason, problem)
     if not reason.free:
         need = f"needs {size}" if len(reason.vms) == 1 else f"need {size} or more each"
         may = "it may fail" if largest == "largest" else "they may fail"
         return f"{named(reason, names)} {need}; no node but the {largest} has that much, and {may}"
-    return f"the protected VMs fill {reason.need} slots of {size}; the nodes without the {largest} have {reason.free}"
+    return f"the protected VMs fill {reason.need} slots of {size}; if {_others(problem, False)}, {reason.free} are left"
 
 
 def _alone(problem: Problem) -> str:

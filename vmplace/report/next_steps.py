@@ -1,34 +1,74 @@
-"""What to do next, told below a report: which command starts the VMs that wait, and what holds then."""
+"""What to do next, told below a report: which command starts the VMs that wait, or mends what is unsafe, and what holds then."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.text import Text
 
-from vmplace.model.text import counted
+from vmplace.model.cluster import Cluster
+from vmplace.model.text import counted, readable
 from vmplace.report.tables import Screen
 from vmplace.results.placement import Report, Solution
 from vmplace.results.values import Status
 
-__all__ = ["next_steps"]
+__all__ = ["Attempt", "after_check", "after_refusal"]
+
+Attempt = Callable[[str, Cluster], Solution]
+"""What `place` or `repair`, named first, finds for a cluster in a short time."""
 
 
-def next_steps(found: Report, placed: Solution, screen: Screen) -> Iterator[Text]:
-    """What `place` does with the VMs that wait.
-
-    Parameters
-    ----------
-    placed
-        What `place` finds for the same cluster.
-    """
+def after_check(found: Report, attempt: Attempt, screen: Screen) -> Iterator[Text]:
+    """What `place` does with the VMs that wait; where none waits, whether `repair` makes an unsafe cluster safe."""
+    if found.guarantees:
+        if found.guarantee is Status.UNSAFE:
+            yield Text("Next: vmplace repair --guarantee N, for one of the guarantees at a time.")
+        return
+    if not found.waiting:
+        if found.guarantee is Status.UNSAFE:
+            yield from _repair(attempt("repair", found.cluster), screen)
+        return
+    placed = attempt("place", found.cluster)
     them = "it" if len(found.waiting) == 1 else f"all {counted(len(found.waiting), 'VM')}"
     if placed.guarantee is Status.SAFE:
         keeps = ", and every failure of the guarantee is survived then" if found.cluster.guarantee.failures else ""
         yield Text(f"Next: vmplace place, with the same options, starts {them}{keeps}; --moves FILE.sh writes the commands.")
     elif placed.status is Status.INFEASIBLE:
         yield Text(screen.clean(f"Not all can start safely: {placed.reason}."))
-        yield Text(
-            f"Next: vmplace place --best-effort, with the same options, starts {them} if there is room, "
-            "the highest priority first; --moves FILE.sh writes the commands."
-        )
+        yield _best_effort("place", them)
+        yield from _back("place", found.cluster, attempt, screen)
     else:
         yield Text(f"Next: vmplace place, with the same options, looks for nodes for {them}.")
+
+
+def after_refusal(name: str, found: Solution, attempt: Attempt, screen: Screen) -> Iterator[Text]:
+    """What `place` or `repair`, named first, can do where no placement is safe."""
+    count = len(found.waiting)
+    yield _best_effort(name, "" if not count else "the VM that waits" if count == 1 else f"the {count} VMs that wait")
+    yield from _back(name, found.cluster, attempt, screen)
+
+
+def _best_effort(name: str, them: str) -> Text:
+    does = f"starts {them} if there is room, the highest priority first" if them else "leaves as little unprotected as possible"
+    return Text(f"Next: vmplace {name} --best-effort, with the same options, {does}; --moves FILE.sh writes the commands.")
+
+
+def _back(name: str, cluster: Cluster, attempt: Attempt, screen: Screen) -> Iterator[Text]:
+    """Whether the cluster would be safe with the nodes that are out of service."""
+    away = [node.name for node in cluster.nodes if node.state != "online"]
+    if away and attempt(name, cluster.in_state("online", away)).guarantee is Status.SAFE:
+        nodes = screen.few(away)
+        yield Text(f"Or bring {nodes} back (state: online): vmplace {name} then finds a placement that keeps the guarantee.")
+
+
+def _repair(repaired: Solution, screen: Screen) -> Iterator[Text]:
+    if repaired.guarantee is Status.SAFE:
+        moved = readable(sum(migration.memory for migration in repaired.migrations))
+        less = "" if repaired.status is Status.OPTIMAL else " or less"
+        yield Text(
+            f"Next: vmplace repair, with the same options, makes it safe by migrating {moved}{less}; "
+            "--moves FILE.sh writes the commands."
+        )
+    elif repaired.status is Status.INFEASIBLE:
+        yield Text(screen.clean(f"No migration makes it safe: {repaired.reason}."))
+        yield Text("Next: vmplace explain, with the same options, says what would.")
+    else:
+        yield Text("Next: vmplace repair, with the same options, looks for migrations that make it safe.")

@@ -1,0 +1,86 @@
+"""What a report says to do next is what the commands then do."""
+
+import pytest
+
+import vmplace
+from vmplace import VM, Cluster, Guarantee, Node
+from vmplace.cli import main
+
+
+@pytest.fixture
+def told(tmp_path, capsys):
+    """The exit status of a command for a cluster, and what it says."""
+
+    def told(cluster, command, *options):
+        path = tmp_path / "cluster.json"
+        vmplace.dump(cluster, path)
+        status = main([command, str(path), *options])
+        return status, capsys.readouterr().out
+
+    return told
+
+
+LOST = Cluster(
+    [Node("a", 10), Node("b", 10), Node("c", 10, state="offline")], [VM("x", 6, "a"), VM("y", 6, "b"), VM("z", 2, "c")]
+)
+LOPSIDED = Cluster([Node(name, 10) for name in "abc"], [VM("x", 6, "a"), VM("y", 5, "b"), VM("z", 5, "c")])
+FULL = Cluster([Node("a", 10), Node("b", 10)], [VM("x", 6, "a"), VM("y", 6, "b")])
+
+
+@pytest.mark.parametrize("command", ["check", "place", "repair"])
+def test_a_lost_node_comes_back_or_the_best_is_made_of_what_is_left(told, command):
+    status, text = told(LOST, command)
+    name = "repair" if command == "repair" else "place"
+    assert status == 1
+    assert f"Next: vmplace {name} --best-effort, with the same options, starts " in text
+    assert f"Or bring c back (state: online): vmplace {name} then finds a placement that keeps the guarantee." in text
+    assert told(LOST, name, "--best-effort")[0] == 4
+    assert told(LOST.in_state("online", ["c"]), name)[0] == 0
+
+
+@pytest.mark.parametrize("command", ["check", "place", "repair"])
+def test_a_node_that_would_not_be_enough_is_not_called_back(told, command):
+    small = Cluster([*LOST.nodes[:2], Node("c", 2, state="offline")], list(LOST.vms))
+    status, text = told(small, command)
+    assert status == 1
+    assert "--best-effort" in text
+    assert "back" not in text
+
+
+def test_an_unsafe_cluster_that_migrations_mend(told):
+    status, text = told(LOPSIDED, "check")
+    solution = vmplace.repair(LOPSIDED)
+    assert (status, solution.status) == (1, "optimal")
+    moved = sum(migration.memory for migration in solution.migrations)
+    assert f"Next: vmplace repair, with the same options, makes it safe by migrating {moved} MiB; --moves" in text
+
+
+@pytest.mark.parametrize("node", ["a", None])
+def test_of_several_guarantees_one_is_to_be_chosen(told, node):
+    several = Cluster(LOPSIDED.nodes, [VM("x", 6, node), *LOPSIDED.vms[1:]], guarantee=[Guarantee(), Guarantee(failures=2)])
+    status, text = told(several, "check")
+    assert status == 1
+    assert text.endswith("Next: vmplace repair --guarantee N, for one of the guarantees at a time.\n")
+    assert told(several, "repair", "--guarantee", "1")[0] == 0
+
+
+def test_an_unsafe_cluster_that_no_migration_mends(told):
+    status, text = told(FULL, "check")
+    assert status == 1
+    assert "No migration makes it safe: the protected VMs need 12 MiB; if the largest node fails, 10 MiB is left." in text
+    assert text.endswith("Next: vmplace explain, with the same options, says what would.\n")
+    assert "Next: vmplace repair --best-effort, with the same options, leaves as little" in told(FULL, "repair")[1]
+
+
+def test_without_time_the_command_is_named_and_nothing_promised(told):
+    odd = [VM(f"v{i}", 100 + 7 * i % 31, "abcd"[i % 3]) for i in range(24)]
+    cluster = Cluster([Node(name, 1000) for name in "abcd"], odd, guarantee=Guarantee(failures=1))
+    _, text = told(cluster, "check", "--time-limit", "0")
+    assert "makes it safe" not in text.replace("migrations that make it safe", "")
+
+
+@pytest.mark.parametrize("command", ["check", "place", "repair"])
+def test_nothing_is_to_be_done_where_all_is_well(told, command):
+    status, text = told(Cluster([Node("a", 10), Node("b", 10)], [VM("x", 6, "a")]), command)
+    assert status == 0
+    assert "Next:" not in text
