@@ -46,6 +46,17 @@ def test_who_is_unprotected_on_the_way_is_named():
     assert len(told) == 3  # of four: the last is told with the placement
 
 
+def test_what_is_assumed_of_drained_nodes_is_told_where_the_guarantee_is_lost():
+    (_, one, *_) = order_lines(OPEN, Screen(StringIO()), ("n0",))
+    assert one == (
+        "This counts no restarts on n0, from the first step on. "
+        "Leave it open to restarts until it is empty: more failures may be survived then."
+    )
+    (_, two, *_) = order_lines(PLAN, Screen(StringIO()), ("n0", "n2"))
+    assert "no restarts on n0, n2, from the first step on. Leave them open to restarts until they are empty" in two
+    assert not any("counts no restarts" in line for line in order_lines(SAFE, Screen(StringIO()), ("n0",)))
+
+
 def test_steps_that_follow_each_other_are_told_as_one():
     safe, bad = SAFE.steps[0], OPEN.steps[0]
     steps = tuple(evolve(step, number=number) for number, step in enumerate([safe, bad, bad, bad, safe, bad, safe], 1))

@@ -61,9 +61,18 @@ def solution_report(found: Solution, screen: Screen) -> RenderableType:
         *(_apart(found, screen) if found.unsolved else (_verdict(found, screen),)),
         *(Text(line) for line in _chosen(found, screen)),
         *_changes(found, screen),
-        *(Text(line) for line in (() if found.plan is None else order_lines(found.plan, screen))),
+        *(Text(line) for line in (() if found.plan is None else order_lines(found.plan, screen, _open(found)))),
         *_grounds(found, screen),
     )
+
+
+def _open(found: Solution) -> list[str]:
+    """The drained nodes that take restarts as the cluster stands."""
+    if not found.drained:
+        return []
+    nodes = found.cluster.nodes
+    online = {name for name, state in zip(nodes.names, nodes.state, strict=True) if state == "online"}
+    return [name for name in found.drained if name in online]
 
 
 def _apart(found: Solution, screen: Screen) -> Iterator[Text]:

@@ -137,13 +137,26 @@ _FEW_STEPS, _FEW_VMS = 3, 4
 _ANY_OUT = " while any of these nodes is out"
 
 
-def order_lines(plan: MigrationPlan, screen: Screen) -> Iterator[str]:
-    """How many steps there are, after which of them the guarantee holds, and who is unprotected after the others."""
+def order_lines(plan: MigrationPlan, screen: Screen, drained: Sequence[str] = ()) -> Iterator[str]:
+    """How many steps there are, after which of them the guarantee holds, and who is unprotected after the others.
+
+    Parameters
+    ----------
+    drained
+        Nodes that the steps empty, and that could still take restarts; the steps count none there.
+    """
     if not plan.steps:
         return
     best = " (proved: no order is better)" if plan.status is Status.OPTIMAL and (plan.extra or plan.exposed) else ""
     time = "" if plan.seconds is None else f", about {lasting(plan.seconds)} of migration"
     yield f"In order: {counted(len(plan.steps), 'step')}{time}{_holds(plan, screen)}{best}"
+    if drained and plan.exposed:
+        it = "it" if len(drained) == 1 else "them"
+        is_empty = "it is empty" if len(drained) == 1 else "they are empty"
+        yield (
+            f"This counts no restarts on {screen.few(drained, _FEW_VMS)}, from the first step on. "
+            f"Leave {it} open to restarts until {is_empty}: more failures may be survived then."
+        )
     if plan.stopovers:
         yield f"VMs that stop over on another node to make way ({readable(plan.extra)} more): {screen.few(plan.stopovers)}"
     # What the last step leaves is what the placement leaves, and told with it.
