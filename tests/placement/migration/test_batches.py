@@ -63,6 +63,12 @@ def test_only_what_keeps_the_guarantee_goes():
     assert [sorted(unit for unit, _, _ in batch) for batch in few] == [[1], [0, 2]]
 
 
+def test_the_smallest_go_first_where_the_largest_would_lose_the_guarantee():
+    found = transit([(8, "n0")] * 14 + [(2, "n0")] * 14, [1] * 28, size=1000)
+    steps = made(found, Limits(1), lambda at: bool((at[:14] == 0).all()))  # none of the large ones may go
+    assert all(found.memory[unit] == 2 for ((unit, _, _),) in steps[:14])
+
+
 def test_where_nothing_keeps_it_all_goes():
     found = transit([(1, "n0")] * 3, [1, 2, 2])
     assert len(made(found, safe=lambda at: not at.any())) == 1

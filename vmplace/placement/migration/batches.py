@@ -183,7 +183,8 @@ class _Rounds:
         gate, begun = BatchGate(self.limits, self.transit.size), {unit for unit, _, _ in hops}
         for unit, _, _ in kept:
             self._admit(unit, gate, spare)
-        for unit in [unit for unit in ready if unit not in begun][:_PROBED]:
+        others = sorted((unit for unit in ready if unit not in begun), key=lambda unit: int(self.transit.memory[unit]))
+        for unit in others[:_PROBED]:  # the smallest use up least of what the guarantee has to spare
             if self._admit(unit, gate, spare) and self._keeping(gate.hops[-1:], gate.hops[:-1]) == gate.hops[:-1]:
                 self.state.cancel(unit, gate.hops[-1][2])
                 gate.drop()
