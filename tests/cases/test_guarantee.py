@@ -220,7 +220,7 @@ TIGHT = Cluster([Node("n1", 10), Node("n2", 4), Node("n3", 5)], [VM("a", 4, "n1"
         (
             TIGHT,
             "unsafe",
-            "In any order of restarts: no. n1: b (5 MiB) on n1 finds no node if the HA manager restarts a on n3 first",
+            "In any order of restarts: no. For example, if n1 fails (--all tells how).",
         ),
     ],
 )
@@ -229,10 +229,18 @@ def test_a_safe_report_says_whether_it_would_hold_in_any_order(cluster, status, 
     assert (found.status, found.any_order.status, found.to_dict()["any_order"]["status"]) == ("safe", status, status)
     vmplace.dump(cluster, tmp_path / "c.json")
     assert main(["check", str(tmp_path / "c.json")]) == 0
-    assert capsys.readouterr().out.splitlines()[:2] == [
-        "SAFE: any single node can fail and every VM restarts (planned restarts)",
-        line,
-    ]
+    said = capsys.readouterr().out
+    assert said.splitlines()[:2] == ["SAFE: any single node can fail and every VM restarts (planned restarts)", line]
+    assert ("No action is needed where the HA manager restarts VMs by the plans." in said) == (status == "unsafe")
+    assert main(["check", str(tmp_path / "c.json"), "--all"]) == 0
+    how = "n1: b (5 MiB) on n1 finds no node if the HA manager restarts a on n3 first"
+    assert (how in capsys.readouterr().out) == (status == "unsafe")
+
+
+def test_more_failures_than_there_are_nodes_are_told_as_such(tmp_path, capsys):
+    vmplace.dump(five(), tmp_path / "c.json")
+    assert main(["check", str(tmp_path / "c.json"), "--failures", "9"]) == 1
+    assert "1 of 1 failure of 9 nodes (there are only 5)" in capsys.readouterr().out
 
 
 def test_without_time_for_it_the_other_restarts_are_left_open():

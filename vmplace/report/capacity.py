@@ -84,6 +84,9 @@ def tolerance_report(found: Tolerance, screen: Screen) -> RenderableType:
     if worse is None or worse.status is Status.SAFE:
         return Group(*lines)
     asked = worse.cluster.guarantee.failures
+    if worse is found.beyond and worse.unprotected and not screen.everything:
+        loss = worse.unprotected[0]
+        return Group(*lines, Text(screen.clean(f"An example is {loss.scenario}: {loss.reason} (--all shows every failure)")))
     return Group(*lines, Text(f"With {counted(asked, 'failure')}:" if asked else "Now:"), report(worse, screen))
 
 

@@ -173,9 +173,15 @@ def _outlook(found: Report, screen: Screen) -> Iterator[Text]:
     if other.status is Status.SAFE:
         yield Text("In any order of restarts, too: yes.")
     elif other.status is Status.UNSAFE:
-        yield Text(screen.clean(f"In any order of restarts: no. {other.scenario}: {other.reason}"))
+        shown = (
+            f"{other.scenario}: {other.reason}"
+            if screen.everything
+            else f"For example, if {other.scenario} fails (--all tells how)."
+        )
+        yield Text(screen.clean(f"In any order of restarts: no. {shown}"))
+        yield Text("No action is needed where the HA manager restarts VMs by the plans.")
     else:
-        yield Text("In any order of restarts: not decided within a second.")
+        yield Text("In any order of restarts: not decided in time.")
 
 
 def _doubt(found: Report | Solution) -> str:
@@ -218,10 +224,18 @@ def _of_failures(count: int, found: Report | Solution) -> str:
     """A count out of all failures, with the verb."""
     asked, total = found.cluster.guarantee, len(found.scenarios)
     if asked.failures > 1:
-        failures = f"{counted(total, 'failure')} of {_units(found)}"
+        failures = f"{counted(total, 'failure')} of {_units(found)}{_fewer(found)}"
     else:
         failures = counted(total, "single failure" if asked.scope == "node" else "domain failure")
     return f"{count} of {failures} {'is' if count == 1 else 'are'}"
+
+
+def _fewer(found: Report | Solution) -> str:
+    """That there are not even as many units as are to fail."""
+    if len(found.scenarios) != 1 or found.cluster.guarantee.domains:
+        return ""
+    count = len(next(iter(found.scenarios)).split("+"))
+    return f" (there {'is' if count == 1 else 'are'} only {count})" if count < found.cluster.guarantee.failures else ""
 
 
 def _loss(loss: Unprotected) -> str:
