@@ -11,10 +11,12 @@ from vmplace.failover.planned.batch import RestartColumns
 from vmplace.failover.reasons import scenario_sentence
 from vmplace.failover.soft_rules import breaking_plans
 from vmplace.failover.verdict import METHODS, ScenarioStatus, Verdict
-from vmplace.model.columns import IntArray
-from vmplace.model.entities import Tag
-from vmplace.model.references import resolve
-from vmplace.model.text import rule_name
+from vmplace.model.cluster import Cluster
+from vmplace.model.columns import IntArray, NodeColumns, VMColumns
+from vmplace.model.entities import Members, NotOn, OnlyOn, Rule, Tag
+from vmplace.model.errors import did_you_mean, likely
+from vmplace.model.references import absent, resolve
+from vmplace.model.text import rule_label, rule_name
 from vmplace.model.units import short
 from vmplace.problem.names import Names
 from vmplace.problem.rules import offenders
@@ -26,6 +28,7 @@ __all__ = [
     "NamedScenarios",
     "Witness",
     "by_method",
+    "member_warnings",
     "pool_verdicts",
     "soft_warnings",
     "unprotected",
@@ -33,6 +36,8 @@ __all__ = [
 
 _STATUS = {ScenarioStatus.SAFE: Status.SAFE, ScenarioStatus.UNSAFE: Status.UNSAFE, ScenarioStatus.UNKNOWN: Status.UNKNOWN}
 _WEIGHT = {ScenarioStatus.SAFE: 0, ScenarioStatus.UNKNOWN: 1, ScenarioStatus.UNSAFE: 2}
+_FEW_NAMES = 3
+"""How many absent names of one list are told."""
 
 
 @frozen(eq=False)
@@ -172,18 +177,36 @@ def unprotected(names: Names, verdict: Verdict) -> tuple[Unprotected, ...]:
 
 
 def soft_warnings(names: Names, verdict: Verdict) -> list[str]:
-    """Warnings: rules without members, soft rules and soft resources that failover plans break, pools that fail in turn."""
+    """Warnings: rules whose members are absent, soft rules and resources that failover plans break, pools that fail in turn."""
     cluster = names.cluster
-    found = [
-        f"{rule_name(i, rule.name)}: no VM has the tag {rule.vms.tag!r}"
-        for i, rule in enumerate(cluster.rules)
-        if isinstance(rule.vms, Tag) and not resolve(rule.vms, cluster.vms)
-    ]
+    found = member_warnings(cluster)
     known = {"", *cluster.nodes.names}
     lost = [word for word in cluster.vms.home.words if word not in known]
     found += [f"{short(word)} is the home of VMs, but not a node of this cluster: it is left out" for word in lost]
     found += _unknown_vms(names)
     return [*found, *breaking_plans(names, verdict), *_in_turn(names, verdict), *_degraded(names, verdict)]
+
+
+def member_warnings(cluster: Cluster) -> list[str]:
+    """Warnings: rules for a tag that no VM has, and names in rules that are not in the cluster."""
+    return [warning for index, rule in enumerate(cluster.rules) for warning in _of_members(index, rule, cluster)]
+
+
+def _of_members(index: int, rule: Rule, cluster: Cluster) -> Iterator[str]:
+    if isinstance(rule.vms, Tag) and not resolve(rule.vms, cluster.vms):
+        yield f"{rule_name(index, rule.name)}: no VM has the tag {rule.vms.tag!r}"
+    lists: list[tuple[str, Members, NodeColumns | VMColumns]] = [("VM", rule.vms, cluster.vms)]
+    if isinstance(rule, OnlyOn | NotOn):
+        lists.append(("node", rule.nodes, cluster.nodes))
+    who = rule_label(index, rule.kind, rule.name)
+    for noun, members, things in lists:
+        gone = absent(members, things)
+        for name in gone[:_FEW_NAMES]:
+            guess = did_you_mean(likely(name, things.names))
+            yield f"{who} names {noun} {short(name)}, which is not in the cluster{guess}"
+        more = len(gone) - _FEW_NAMES
+        if more > 0:
+            yield f"{who} names {more} more {noun}{'s' * (more > 1)} that the cluster lacks"
 
 
 def _unknown_vms(names: Names) -> Iterator[str]:

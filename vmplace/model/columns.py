@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar, overload
 
 import attrs
@@ -182,6 +183,11 @@ class NodeColumns(_Columns[Node]):
         """Memory for VMs in MiB, shape (n_nodes,)."""
         return self.memory - self.reserve
 
+    @cached_property
+    def name_set(self) -> frozenset[str]:
+        """All names, to be looked up."""
+        return frozenset(self.names)
+
     def followed_by(self, nodes: Iterable[Node]) -> "NodeColumns":
         """These nodes and then others."""
         return self._followed_by(NodeColumns.holding(nodes))
@@ -294,6 +300,11 @@ class VMColumns(_Columns[VM]):
         if self.overhead.strides == (0,) and not self.overhead[:1].any():
             return self.memory
         return self.memory + self.overhead
+
+    @cached_property
+    def name_set(self) -> frozenset[str]:
+        """All names, to be looked up."""
+        return frozenset(self.names)
 
     def on(self, node_names: Sequence[str]) -> "VMColumns":
         """The VMs with indices into other nodes' names; those whose node is not among these have none."""

@@ -19,6 +19,7 @@ __all__ = [
     "closest",
     "did_you_mean",
     "error_of",
+    "likely",
     "not_among",
     "not_found",
 ]
@@ -113,6 +114,11 @@ def closest(wanted: object, known: Iterable[object]) -> str | None:
 def _closest_word(wanted: str, known: tuple[str, ...]) -> str | None:
     alike = [word for word in known if word.casefold() == wanted.casefold()]
     return min(alike, default=None) or next(iter(difflib.get_close_matches(wanted, known, n=1)), None)
+
+
+def likely(name: object, known: Collection[str]) -> str | None:
+    """The closest of a cluster's names; None where none is, or where they are too many to compare."""
+    return closest(name, known) if len(known) <= _MOST_COMPARED else None
 
 
 def did_you_mean(guess: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Referential integrity of a cluster: unique names, known names, one pool, and rules that do not contradict each other."""
+"""Referential integrity of a cluster: unique names, known nodes, one pool, and rules that do not contradict each other."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -13,17 +13,23 @@ from vmplace.model.entities import VM, Apart, Members, NotOn, OnlyOn, Rule, Tag,
 from vmplace.model.errors import Flaw, closest, did_you_mean
 from vmplace.model.units import short
 
-__all__ = ["Unreadable", "ambiguous_domains", "broken_references", "present_resources", "resolve", "without_effect"]
+__all__ = ["Unreadable", "absent", "ambiguous_domains", "broken_references", "present_resources", "resolve", "without_effect"]
 
 Unreadable = Mapping[int, str] | None
 """Names of entries that could not be read, by index; None where a whole section could not be."""
 
 
 def resolve(members: Members, things: NodeColumns | VMColumns) -> tuple[str, ...]:
-    """The names that a rule's list or tag stands for, in the things' order where a tag selects them."""
+    """The names of things that a rule's list or tag stands for, in the things' order where a tag selects them."""
     if isinstance(members, Tag):
         return tuple(things.names[index] for index in things.tagged(members.tag).tolist())
-    return members
+    gone = set(absent(members, things))
+    return tuple(name for name in members if name not in gone) if gone else members
+
+
+def absent(members: Members, things: NodeColumns | VMColumns) -> tuple[str, ...]:
+    """The names that a rule lists and the things lack."""
+    return tuple(name for name in _listed(members) if name not in things.name_set)
 
 
 def broken_references(
@@ -48,12 +54,11 @@ def broken_references(
         Index in the document of each node and each VM, where not all could be read.
     """
     node_places, vm_places = places or (range(len(nodes)), range(len(vms)))
-    names = _Names(nodes, vms, *unreadable, named={name for _, rule in rules for name in _listed(rule.vms)})
+    names = _Names(nodes, vms, unreadable[0], named={name for _, rule in rules for name in _listed(rule.vms)})
     return [
         *(() if vms.node_names is nodes.names else _duplicates("nodes", nodes.names, node_places, unreadable[0])),
         *(() if vms.node_names is nodes.names else _duplicates("vms", vms.names, vm_places, unreadable[1])),
         *(flaw for index in _misplaced(nodes, vms) for flaw in _vm_flaws(f"vms[{vm_places[index]}]", vms[index], names)),
-        *(flaw for index, rule in rules for flaw in _unknown_members(f"rules[{index}]", rule, names)),
         *_contradictions(rules, names),
     ]
 
@@ -63,15 +68,11 @@ class _Names:
     nodes: NodeColumns
     vms: VMColumns
     unreadable_nodes: Unreadable
-    unreadable_vms: Unreadable
     named: Collection[str] = field(kw_only=True)
     """VMs that rules list: no others are looked for by name."""
 
     def knows_node(self, name: str) -> bool:
         return self.unreadable_nodes is None or name in self.pool_of or name in self._lost_nodes
-
-    def knows_vm(self, name: str) -> bool:
-        return self.unreadable_vms is None or name in self._index or name in self._lost_vms
 
     def vms_of(self, rule: Rule) -> list[int]:
         if isinstance(rule.vms, Tag):
@@ -82,10 +83,6 @@ class _Names:
     @cached_property
     def _lost_nodes(self) -> frozenset[str]:
         return frozenset((self.unreadable_nodes or {}).values())
-
-    @cached_property
-    def _lost_vms(self) -> frozenset[str]:
-        return frozenset((self.unreadable_vms or {}).values())
 
     @cached_property
     def pool_of(self) -> Mapping[str, str]:
@@ -182,21 +179,6 @@ def _listed(members: Members) -> tuple[str, ...]:
     return () if isinstance(members, Tag) else members
 
 
-def _unknown_members(place: str, rule: Rule, names: _Names) -> Iterator[Flaw]:
-    for position, name in enumerate(_listed(rule.vms)):
-        if not names.knows_vm(name):
-            yield Flaw(
-                f"{place}.vms[{position}]", f"{short(name)} is not a VM of this cluster: name one, or leave it out", "not-found"
-            )
-    for position, name in enumerate(_listed(rule.nodes) if isinstance(rule, OnlyOn | NotOn) else ()):
-        if not names.knows_node(name):
-            yield Flaw(
-                f"{place}.nodes[{position}]",
-                f"{short(name)} is not a node of this cluster: name one, or leave it out",
-                "not-found",
-            )
-
-
 def _contradictions(rules: Collection[tuple[int, Rule]], names: _Names) -> Iterator[Flaw]:
     """Must-rules that no placement at all can keep, whatever the sizes."""
     musts = [(index, rule) for index, rule in rules if rule.must]
@@ -233,7 +215,7 @@ def _apart_and_together(musts: list[tuple[int, Rule]], names: _Names) -> Iterato
 
 @frozen(eq=False)
 class _Allowed:
-    """The nodes that rules leave to a VM, and the rules that narrowed them (up to the one that left none)."""
+    """The nodes that rules leave to a VM, absent ones among them, and the rules that narrowed them (up to one that left none)."""
 
     nodes: frozenset[str]
     rules: tuple[int, ...]
@@ -242,7 +224,7 @@ class _Allowed:
 def _allowed_nodes(musts: list[tuple[int, Rule]], names: _Names) -> dict[int, _Allowed]:
     """For each VM under a placement rule, in a pool that has nodes; one object for all VMs that are bound alike."""
     narrowing = {index: rule for index, rule in musts if isinstance(rule, OnlyOn | NotOn)}
-    nodes_of = {index: frozenset(resolve(rule.nodes, names.nodes)) for index, rule in narrowing.items()}
+    nodes_of = {index: frozenset(_listed(rule.nodes) or resolve(rule.nodes, names.nodes)) for index, rule in narrowing.items()}
     pool_of, binding = list(names.vms.pool) if narrowing else [], defaultdict[int, list[int]](list)
     for index, rule in narrowing.items():
         for vm in names.vms_of(rule):
@@ -254,15 +236,19 @@ def _allowed_nodes(musts: list[tuple[int, Rule]], names: _Names) -> dict[int, _A
     for vm, indices in binding.items():
         key = (pool_of[vm], tuple(indices))
         if key not in known:
-            known[key] = _narrowed(names.pools[key[0]], [(i, narrowing[i], nodes_of[i]) for i in indices])
+            known[key] = _narrowed(key[0], [(i, narrowing[i], nodes_of[i]) for i in indices], names)
         allowed[vm] = known[key]
     return allowed
 
 
-def _narrowed(left: frozenset[str], rules: Iterable[tuple[int, OnlyOn | NotOn, frozenset[str]]]) -> _Allowed:
-    used: tuple[int, ...] = ()
+def _narrowed(pool: str, rules: Sequence[tuple[int, OnlyOn | NotOn, frozenset[str]]], names: _Names) -> _Allowed:
+    """The nodes of the pool that rules leave, and those that they list and the cluster lacks, which may have any tag."""
+    lists = (nodes for _, rule, nodes in rules if isinstance(rule, OnlyOn))
+    gone = frozenset(name for nodes in lists for name in nodes if name not in names.pool_of)
+    left, used = names.pools[pool] | gone, tuple[int, ...]()
     for index, rule, nodes in rules:
-        left = left & nodes if isinstance(rule, OnlyOn) else left - nodes
+        chosen = nodes | gone if isinstance(rule.nodes, Tag) else nodes
+        left = left & chosen if isinstance(rule, OnlyOn) else left - nodes
         used = (*used, index)
         if not left:
             break
@@ -289,6 +275,7 @@ def _split_group(place: str, group: Sequence[int], allowed: Mapping[int, _Allowe
         yield Flaw(place, f"keeps {both} together: VMs never cross pools", "contradiction")
         return
     bounds = list({id(bound): bound for bound in (allowed.get(vm) for vm in group) if bound is not None}.values())
-    if bounds and all(bound.nodes for bound in bounds) and not frozenset.intersection(*(bound.nodes for bound in bounds)):
+    told = bounds and all(bound.nodes and bound.nodes <= names.pool_of.keys() for bound in bounds)
+    if told and not frozenset.intersection(*(bound.nodes for bound in bounds)):
         others = ", ".join(f"rules[{index}]" for index in sorted({index for bound in bounds for index in bound.rules}))
         yield Flaw(place, f"keeps VMs together that {others} leave no common node: drop one of the rules", "contradiction")

@@ -61,7 +61,8 @@ def what_if(
 
     A VM on a node that is removed waits, and a migration towards it is called off; one that was stopped there stays stopped,
     without a node. Rules and homes forget the names of what is removed; a rule that is left without VMs, or without nodes to keep
-    them from, is dropped, so that rules are numbered anew.
+    them from, is dropped, so that rules are numbered anew. An only-on rule that is a must keeps the names of its nodes where all
+    of them are removed: its VMs are left no node.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def what_if(
     Raises
     ------
     InputError
-        (a ValueError) that names the argument: for a name that is unknown or taken, and for a must-rule that is left no node.
+        (a ValueError) that names the argument: for a name that is unknown or taken.
     """
     change = _Change(
         cluster,
@@ -188,18 +189,6 @@ class _Change:
                 parse_memory(memory)
             except ValueError as error:
                 yield Flaw("resize_vms", f"{short(name)}: {error}")
-        for index, rule in enumerate(self.cluster.rules):
-            if (
-                isinstance(rule, OnlyOn)
-                and rule.must
-                and _left(rule.vms, self.lost_vms)
-                and not _left(rule.nodes, self.lost_nodes)
-            ):
-                yield Flaw(
-                    "remove_nodes",
-                    f"rules[{index}] leaves its VMs no other node: keep one of them, or drop the rule",
-                    "contradiction",
-                )
 
     def made(self) -> Cluster:
         """The changed cluster."""
@@ -273,13 +262,16 @@ def _left(members: Members, gone: Collection[str]) -> Members:
 
 
 def _without(rule: Rule, vms: Collection[str], nodes: Collection[str]) -> Rule | None:
-    """The rule for what is left; None if it then says nothing, or cannot be kept and need not."""
+    """The rule for what is left; None if it then says nothing, or cannot be kept and need not.
+
+    An only-on rule that must be kept and cannot be keeps its nodes' names.
+    """
     members = _left(rule.vms, vms)
     if not members:
         return None
     if isinstance(rule, Apart | Together):
         return evolve(rule, vms=members)
-    hosts = _left(rule.nodes, nodes)
+    hosts = _left(rule.nodes, nodes) or (rule.nodes if isinstance(rule, OnlyOn) and rule.must else ())
     return evolve(rule, vms=members, nodes=hosts) if hosts else None
 
 

@@ -12,6 +12,7 @@ from vmplace.failover.soft_rules import named_broken_rules
 from vmplace.failover.witness import (
     NamedScenarios,
     by_method,
+    member_warnings,
     soft_warnings,
     unprotected,
 )
@@ -271,6 +272,7 @@ class PlacementTask:
             status=status,
             guarantee=Status.UNKNOWN if status is Status.UNKNOWN else Status.UNSAFE,
             waiting=self.names.vms(np.flatnonzero(self.names.problem.node_of < 0).tolist()),
+            warnings=tuple(member_warnings(self.names.cluster)),
             method=method,
             stats={"seconds": round(self.budget.elapsed, 3), **(stats or {})},
             objective_name=_one_or_all(self.goal.objectives),
