@@ -8,9 +8,8 @@ from attrs import evolve, field, frozen
 
 from vmplace.model.errors import Flaw, InputError, not_among
 from vmplace.model.text import counted, readable
-from vmplace.results.actions import Part, timed
+from vmplace.results.actions import Part, json_listing, table, timed
 from vmplace.results.drawings import dot, svg
-from vmplace.results.listings import json_listing, table
 from vmplace.results.result import Result
 from vmplace.results.shell import script
 from vmplace.results.values import MigrationTable, Start, Status, Step
