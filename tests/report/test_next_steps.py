@@ -64,6 +64,14 @@ def test_of_several_guarantees_one_is_to_be_chosen(told, node):
     assert told(several, "repair", "--guarantee", "1")[0] == 0
 
 
+def test_how_a_maintenance_ends(told):
+    status, text = told(Cluster(LOPSIDED.nodes, LOPSIDED.vms[1:]), "drain", "b")
+    assert status == 0
+    assert text.endswith(
+        "When b is back: set its state to online in the document; vmplace place --move-running then spreads the VMs again.\n"
+    )
+
+
 def test_an_unsafe_cluster_that_no_migration_mends(told):
     status, text = told(FULL, "check")
     assert status == 1

@@ -61,7 +61,7 @@ def solve(
 
     import vmplace
     from vmplace.report.check import solution_report
-    from vmplace.report.next_steps import after_refusal
+    from vmplace.report.next_steps import after_drain, after_refusal
 
     cluster = load_changed(file, options)
     options = given(options)
@@ -75,6 +75,8 @@ def solve(
         save_moves(solution, moves)
 
     def drawn_with_next(found: "Solution", screen: "Screen") -> "RenderableType":
+        if found.drained and found.node_of is not None:
+            return Group(solution_report(found, screen), after_drain(found, screen))
         refused = name != "drain" and found.node_of is None and str(found.status) == "infeasible"
         if not refused or options.get("best_effort"):
             return solution_report(found, screen)

@@ -173,10 +173,11 @@ def _outlook(found: Report, screen: Screen) -> Iterator[Text]:
     if other.status is Status.SAFE:
         yield Text("In any order of restarts, too: yes.")
     elif other.status is Status.UNSAFE:
+        verb = "fail" if "+" in other.scenario else "fails"
         shown = (
             f"{other.scenario}: {other.reason}"
             if screen.everything
-            else f"For example, if {other.scenario} fails (--all tells how)."
+            else f"For example, if {other.scenario} {verb} (--all tells how)."
         )
         yield Text(screen.clean(f"In any order of restarts: no. {shown}"))
         yield Text("No action is needed where the HA manager restarts VMs by the plans.")

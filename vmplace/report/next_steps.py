@@ -10,7 +10,7 @@ from vmplace.report.tables import Screen
 from vmplace.results.placement import Report, Solution
 from vmplace.results.values import Status
 
-__all__ = ["Attempt", "after_check", "after_refusal"]
+__all__ = ["Attempt", "after_check", "after_drain", "after_refusal"]
 
 Attempt = Callable[[str, Cluster], Solution]
 """What `place` or `repair`, named first, finds for a cluster in a short time."""
@@ -44,6 +44,13 @@ def after_refusal(name: str, found: Solution, attempt: Attempt, screen: Screen) 
     count = len(found.waiting)
     yield _best_effort(name, "" if not count else "the VM that waits" if count == 1 else f"the {count} VMs that wait")
     yield from _back(name, found.cluster, attempt, screen)
+
+
+def after_drain(found: Solution, screen: Screen) -> Text:
+    """How a maintenance ends."""
+    one = len(found.drained) == 1
+    back = f"{screen.few(found.drained)} {'is' if one else 'are'} back: set {'its' if one else 'their'} state to online"
+    return Text(f"When {back} in the document; vmplace place --move-running then spreads the VMs again.")
 
 
 def _best_effort(name: str, them: str) -> Text:
