@@ -1,4 +1,4 @@
-"""An admitter call by call; `tests.whole.test_admissions` has whole sequences."""
+"""An admitter call by call; `tests.laws.test_admissions` has whole sequences."""
 
 import threading
 from random import Random

@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import vmplace
+from tests.laws.test_guarantees import FEATURES
 from tests.support.brute import World
-from tests.whole.test_guarantees import FEATURES
 from vmplace import VM, Cluster, Guarantee, InputError, Node
 from vmplace.model.what_if import part_of
 from vmplace.synthetic import generate

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vmplace
+from tests.laws.test_guarantees import FEATURES
 from tests.support.brute import World
-from tests.whole.test_guarantees import FEATURES
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, NotOn, OnlyOn, Tag
 from vmplace.capacity.feasibility import Feasibility, FeasibilityOracle
 from vmplace.synthetic import generate

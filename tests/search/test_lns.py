@@ -8,12 +8,12 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.laws.test_properties import OBJECTIVES, PLAIN, values_of
 from tests.search.bounds.test_slots import TIMES, spread
 from tests.search.mip.test_model import candidate
 from tests.search.mip.test_relaxation import CRUMBS
 from tests.support.brute import World
 from tests.support.plans import backups
-from tests.whole.test_properties import OBJECTIVES, PLAIN, values_of
 from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
 from vmplace.auditor.audit import audit
 from vmplace.failover.regression import lost_memory

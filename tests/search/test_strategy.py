@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vmplace
+from tests.laws.test_properties import asked, assert_sound, small, values_of
 from tests.search.bounds.test_slots import TIMES, spread
 from tests.search.test_lns import random_cluster
 from tests.solvers.test_highs import children
 from tests.support.brute import World
-from tests.whole.test_properties import asked, assert_sound, small, values_of
 from vmplace import VM, Apart, Cluster, Node
 from vmplace.synthetic import generate
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.laws.test_properties import CAMPAIGN
 from tests.search.bounds.test_slots import TIMES
 from tests.solvers.test_cpsat import drawn_out, knapsack, market_split
 from tests.solvers.test_highs import children
-from tests.whole.test_properties import CAMPAIGN
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import CpSat
 from vmplace.solvers.highs import Highs

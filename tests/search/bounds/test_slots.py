@@ -6,8 +6,8 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.laws.test_properties import CAMPAIGN, PLAIN
 from tests.support.brute import World
-from tests.whole.test_properties import CAMPAIGN, PLAIN
 from vmplace import VM, Cluster, Guarantee, Node
 from vmplace.problem.compile import compile_problem
 from vmplace.search.bounds.lower_bounds import least

@@ -5,9 +5,9 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.laws.test_properties import PLAIN
 from tests.search.bounds.test_slots import TIMES, spread
 from tests.support.brute import World
-from tests.whole.test_properties import PLAIN
 from vmplace import VM, Cluster, Node, NotOn
 from vmplace.problem.compile import compile_problem
 from vmplace.search.bounds.slots import least_moved

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import strategies as st
 
 import vmplace
+from tests.laws.test_properties import Law, asked, charged
 from tests.support.brute import World, takes
-from tests.whole.test_properties import Law, asked, charged
 from vmplace.testing import clusters
 
 CAMPAIGN = int(os.environ.get("VMPLACE_CAMPAIGN", "36"))
