@@ -27,8 +27,9 @@ def candidate(problem, goal, placement, cluster):
     """A placement by names as a candidate."""
     index = {node.name: i for i, node in enumerate(cluster.nodes)}
     node_of = np.array([index[placement[cluster.vms[v].name]] for v in problem.original], dtype=np.int64)
-    verdict = certify(problem, node_of, budget=Budget())
-    return CandidatePlacement(node_of, None, verdict, goal.values(problem, node_of, verdict, None))
+    powered = problem.online | np.isin(np.arange(problem.n_nodes), node_of) if "consolidate" in goal.objectives else None
+    verdict = certify(problem, node_of, budget=Budget(), powered=powered)
+    return CandidatePlacement(node_of, powered, verdict, goal.values(problem, node_of, verdict, powered))
 
 
 def broken_rows(program, values):
