@@ -172,6 +172,9 @@ def guaranteed(cluster, plan) -> None:
     for step in plan.steps:
         at = {vm: node for vm, node in at.items() if vm not in {stop.vm for stop in step.stops}}
         at |= {m.vm: m.destination for m in step.migrations} | {start.vm: start.node for start in step.starts}
+        if not cluster.guarantee.failures:
+            assert step.guarantee is None
+            continue
         assert step.guarantee.value == ("safe" if world.all_survivable(at) else "unsafe")
         failing = {key for key in world.scenarios(at) if not world.survivable(at, key)}
         assert set(step.exposed) == failing
