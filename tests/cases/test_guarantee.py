@@ -457,3 +457,15 @@ def test_a_list_is_what_the_oracle_says_of_each(cluster, more):
         v.subject for v in vmplace.audit(asked, found.placement or {}, found.failover) if v.kind in ("failover", "unprotected")
     }
     assert wrong == {key for key, status in expected.items() if status == "unsafe"}
+
+
+def test_nodes_in_maintenance_that_host_nothing_fail_with_no_domain() -> None:
+    """A domain of empty nodes in maintenance is no failure: they count for the quorum, and their absence is not asked for."""
+    nodes = [
+        Node("a", 4, domain="A"),
+        Node("b", 4, domain="B"),
+        *(Node(m, 4, domain="X", state="maintenance") for m in ("m1", "m2")),
+    ]
+    cluster = Cluster(nodes, [VM("v", 1, "a")], guarantee=Guarantee(scope="domain", quorum=3))
+    solution = vmplace.place(cluster, objective="consolidate", move_running=True, method="exact")
+    assert (solution.status, solution.objective, solution.powered) == ("optimal", 4, ("a", "b", "m1", "m2"))

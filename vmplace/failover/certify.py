@@ -14,7 +14,7 @@ from vmplace.failover.sequential import decide_any_order_in_turn, survives_in_tu
 from vmplace.failover.verdict import METHODS, MOST_RESTARTS, ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
-from vmplace.problem.scenarios import Scenarios
+from vmplace.problem.scenarios import Scenarios, most_down
 from vmplace.problem.sizes import ranked
 from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
@@ -217,10 +217,8 @@ def _perhaps_without_quorum(state: PlacementState) -> set[int]:
     problem = state.problem
     if problem.guarantee.quorum is None:
         return set()
-    up = np.bincount(problem.unit, state.up)
-    worst = {pool: int(np.sort(up[problem.unit_pool == pool])[::-1][: problem.failures].sum()) for pool in problem.pools}
-    there = np.bincount(problem.pool, state.up)
-    return {pool for pool, gone in worst.items() if there[pool] - gone < problem.quorum[pool]}
+    left = np.bincount(problem.pool, state.up) - most_down(problem, state.up, problem.up)
+    return {pool for pool in problem.pools if left[pool] < problem.quorum[pool]}
 
 
 def _hopeless(state: PlacementState) -> BoolArray:

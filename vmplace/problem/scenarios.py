@@ -11,7 +11,7 @@ from attrs import frozen
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
 
-__all__ = ["MOST_SCENARIOS", "Scenarios"]
+__all__ = ["MOST_SCENARIOS", "Scenarios", "failing_together", "most_down"]
 
 MOST_SCENARIOS, _MOST_UNITS = 1_000_000, 4_000_000
 """So many are looked at one by one, with so many units in all; where there are more, those of the units that displace most."""
@@ -135,6 +135,30 @@ class Scenarios:
     def hit(self, scenarios: IntArray, nodes: IntArray) -> BoolArray:
         """Whether a node fails in a scenario, pair by pair; both of one shape."""
         return np.asarray((self.units[scenarios] == self.problem.unit[nodes][..., None]).any(axis=-1))
+
+
+def failing_together(problem: Problem) -> tuple[IntArray, int, int]:
+    """The group of each node whose nodes fail as one; how many groups fail at once; and how many further nodes with them."""
+    asked = problem.guarantee
+    return (problem.domain, asked.domains, asked.failures - asked.domains) if asked.domains else (problem.unit, asked.failures, 0)
+
+
+def most_down(problem: Problem, up: IntArray, fails: BoolArray) -> IntArray:
+    """The most nodes that one failure takes of each pool, shape (n_pools,), of those up (1 or 0, shape (n_nodes,)).
+
+    Only groups with a node of `fails` fail, and further nodes of these; exact where `fails` are all that are up, else a set that
+    may fail.
+    """
+    group, k, further = failing_together(problem)
+    most = np.zeros(int(problem.pool.max(initial=-1)) + 1, dtype=np.int64)
+    for pool in problem.pools:
+        mine = problem.pool == pool
+        groups = np.unique(group[mine & fails])
+        sizes = np.bincount(group[mine], up[mine], minlength=int(group.max()) + 1)[groups].astype(np.int64)
+        largest = np.argsort(-sizes, kind="stable")[:k]
+        rest = mine & fails & ~np.isin(group, groups[largest])
+        most[pool] = sizes[largest].sum() + min(further, int(up[rest].sum()))
+    return most
 
 
 def _mixed(problem: Problem, hosts: BoolArray) -> Scenarios:

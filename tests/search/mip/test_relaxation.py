@@ -52,11 +52,13 @@ def dividing(cluster):
     return all(large % small == 0 for small, large in pairwise(sizes))
 
 
-def assert_relaxed(cluster):
+def assert_relaxed(cluster, *, sizes=True):
+    """The model asks for no more than the best placement, and with rows of all `sizes` for no less than the closed-form bound."""
     best = truly_fewest(cluster) if applies(cluster) else None
     if best is not None:
-        assert least_moved(compile_problem(cluster)) <= best
-        assert fewest(cluster) <= best
+        least, asked = least_moved(compile_problem(cluster)), fewest(cluster)
+        assert max(least, asked) <= best
+        assert least <= asked or not sizes
 
 
 @TIMES
@@ -77,7 +79,7 @@ def test_nor_does_it_with_groups_of_several_sizes(monkeypatch, sizes, times):
     @settings(max_examples=40 * times, deadline=None)
     @given(anything)
     def law(cluster):
-        assert_relaxed(cluster)
+        assert_relaxed(cluster, sizes=False)
 
     law()
 

@@ -9,6 +9,7 @@ from vmplace.failover.outcome import Reason
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import Problem
 from vmplace.problem.rules import CompiledRule
+from vmplace.problem.scenarios import most_down
 from vmplace.problem.sizes import SizeCounts, evenly
 from vmplace.search.bounds.slots import least_moved, least_peak
 from vmplace.search.goal import Goal, Stage, priorities
@@ -157,9 +158,8 @@ def _outvoted(problem: Problem, pool: int) -> Reason | None:
     if problem.guarantee.quorum is None or not problem.failures or not len(must):
         return None
     # Of units in maintenance it depends on what runs there whether they may fail.
-    units = np.unique(problem.unit[problem.online & (problem.pool == pool)])
-    gone = np.bincount(problem.unit, problem.up, minlength=len(problem.unit_pool))[units].astype(np.int64)
-    left = int(problem.up[problem.pool == pool].sum()) - int(np.sort(gone)[::-1][: problem.failures].sum())
+    up = problem.up.astype(np.int64)
+    left = int(up[problem.pool == pool].sum()) - int(most_down(problem, up, problem.online)[pool])
     needed = int(problem.quorum[pool])
     return Reason("quorum", (int(must[0]),), needed, left) if left < needed else None
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
+from vmplace.problem.scenarios import failing_together
 from vmplace.search.bounds.lifting import lifted, slot_prices
 from vmplace.search.bounds.slots import thresholds
 from vmplace.search.goal import CandidatePlacement
@@ -20,7 +21,7 @@ from vmplace.search.mip.running import Peak
 from vmplace.search.mip.variables import CountVariables, Hint
 from vmplace.solvers.program import Terms, terms
 
-__all__ = ["SlotRows", "bound_largest", "regions"]
+__all__ = ["SlotRows", "bound_largest", "keep_quorum", "regions"]
 
 _FEW_SIZES = 12
 """Slot sizes of a further resource that get rows."""
@@ -44,12 +45,14 @@ def regions(problem: Problem) -> Iterator[tuple[BoolArray, IntArray]]:
             yield mask, mine
 
 
-def bound_largest(variables: CountVariables, rows: Sequence[tuple[Terms, int]], total: int, values: Hint) -> None:
-    """No k of some expressions together exceed a variable, k being the failures; `values` tells what they are in a candidate.
+def bound_largest(
+    variables: CountVariables, rows: Sequence[tuple[Terms, int]], total: int, values: Hint, *, k: int | None = None
+) -> None:
+    """No k of some expressions together exceed a variable; `values` tells what they are in a candidate. Without k: the failures.
 
     The sum of the k largest of e is at most U just where ``k x + sum(max(0, e - x)) <= U`` for some x, the k-th largest.
     """
-    k, program = variables.problem.failures, variables.program
+    k, program = variables.problem.failures if k is None else k, variables.program
     if k == 1 or not rows:
         for own, constant in rows:
             program.row([*own, (total, -1)], upper=-constant)
@@ -65,6 +68,43 @@ def bound_largest(variables: CountVariables, rows: Sequence[tuple[Terms, int]], 
     for (own, constant), v in zip(rows, above.tolist(), strict=True):
         program.row([*own, (level, -1), (v, -1)], upper=-constant)
     program.row([(level, k), *terms(above), (total, -1)], upper=0)
+
+
+def keep_quorum(variables: CountVariables) -> None:
+    """Each failure leaves a pool that must restart something enough of the nodes that are on."""
+    v, problem, powered = variables, variables.problem, variables.powered
+    if powered is None or problem.guarantee.quorum is None or not problem.failures:
+        return
+    group, k, further = failing_together(problem)
+
+    def on(c: CandidatePlacement, counts: IntArray) -> IntArray:
+        return np.asarray((counts.sum(axis=0) > 0) if c.powered is None else c.powered, dtype=np.int64)
+
+    def taken(c: CandidatePlacement, counts: IntArray) -> IntArray:
+        """What fails with a group: of those in maintenance only what has an online node on beside it."""
+        fails = np.isin(group, group[problem.online & (on(c, counts) > 0)])
+        return on(c, counts) * fails
+
+    lost = powered.copy()
+    beside = np.flatnonzero(problem.maintenance & np.isin(group, group[problem.online]))
+    lost[problem.maintenance] = -1
+    lost[beside] = v.new(np.ones(len(beside), dtype=np.int64), lambda c, counts: taken(c, counts)[beside])
+    for i in beside.tolist():
+        for other in np.flatnonzero(problem.online & (group == group[i])).tolist():
+            v.program.row([(int(powered[i]), 1), (int(powered[other]), 1), (int(lost[i]), -1)], upper=1)
+    for pool in np.unique(problem.vm_pool[problem.protected]).tolist():
+        mine, needed = problem.pool == pool, int(problem.quorum[pool]) + further
+        failing = np.unique(group[mine & problem.online])
+
+        def left(c: CandidatePlacement, counts: IntArray, mine: BoolArray = mine, needed: int = needed) -> int:
+            return max(0, int(on(c, counts)[mine].sum()) - needed)
+
+        def gone(c: CandidatePlacement, counts: IntArray, failing: IntArray = failing) -> IntArray:
+            return np.bincount(group, taken(c, counts), minlength=int(group.max()) + 1)[failing].astype(np.int64)
+
+        spare = v.new_one(int(mine.sum()), left)
+        v.program.row([*terms(powered[mine]), (spare, -1)], needed, needed)
+        bound_largest(v, [(terms(lost[mine & (group == one)]), 0) for one in failing.tolist()], spare, gone, k=k)
 
 
 class SlotRows:

@@ -6,7 +6,7 @@ from vmplace.problem.problem import BoolArray, Problem
 from vmplace.search.goal import Goal, Stage
 from vmplace.search.mip.any_order import AnyOrderRows
 from vmplace.search.mip.best_effort import Losses
-from vmplace.search.mip.guarantee import SlotRows
+from vmplace.search.mip.guarantee import SlotRows, keep_quorum
 from vmplace.search.mip.restarts import RestartRows
 from vmplace.search.mip.running import Peak, bound_loads, count_moves, state_rule
 from vmplace.search.mip.variables import CountVariables
@@ -68,6 +68,8 @@ class CountModel:
         self._breaches = [(state_rule(self.variables, rule), rule.weight * (not rule.must)) for rule in problem.compiled_rules]
         self._peak = Peak(self.variables, Fraction(least_peak)) if "balance" in goal.objectives else None
         self.restarts = RestartRows(self.variables, self.losses)
+        if self.losses is None:
+            keep_quorum(self.variables)
         self.slots: SlotRows | None = None
         if self.losses is not None and self.losses.scenarios is not None:
             for number in range(len(self.losses.scenarios)):

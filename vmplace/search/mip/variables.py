@@ -92,18 +92,7 @@ class CountVariables:
         )
         for first, second in self._twins():
             self.program.row([(int(powered[first]), 1), (int(powered[second]), -1)], lower=0)
-        if problem.guarantee.quorum is not None and problem.failures and not self.goal.best_effort:
-            self._keep_quorum(powered)
         return powered
-
-    def _keep_quorum(self, powered: IntArray) -> None:
-        """Of each pool that must restart something enough nodes are left: without any one domain, or as many more as may fail."""
-        problem = self.problem
-        for pool in np.unique(problem.vm_pool[problem.protected]).tolist():
-            mine, needed = problem.pool == pool, int(problem.quorum[pool])
-            self.program.row(terms(powered[mine]), lower=needed + problem.failures)
-            for unit in np.unique(problem.unit[mine]).tolist() if problem.failures == 1 else ():
-                self.program.row(terms(powered[mine & (problem.unit != unit)]), lower=needed)
 
     def _twins(self) -> Iterator[tuple[int, int]]:
         """Symmetric nodes, each with the next one: empty ones that nothing tells apart."""
