@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
+from attrs import evolve
 
 from vmplace.model.columns import BoolArray
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.problem.restrict import warmed
 from vmplace.results.placement import Solution
+from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
 __all__ = ["fewest_cold"]
@@ -23,7 +25,7 @@ def fewest_cold(
     """The best that a search finds with as few cold moves as are found: a cold move is worse than any number of live ones.
 
     First only those VMs move cold that have to leave a node. Where that is not enough for the guarantee, any may; then those are
-    kept, one by one, that need not move after all.
+    kept, one by one, that need not move after all. That nothing better exists is proved only if it is where any may.
 
     Parameters
     ----------
@@ -39,12 +41,12 @@ def fewest_cold(
     if not (moving and (problem.cold & ~must).any()):
         return search(warmed(problem, must), budget)
     first = search(warmed(problem, must), budget.share(_FIRST_SHARE))
-    if first.held or budget.spent:
+    if first.held:
         return first
-    best, allowed = search(warmed(problem, problem.cold), budget.share(_FIRST_SHARE)), problem.cold.copy()
-    if not _better(best, first):
-        return first
-    moved = {migration.vm for migration in best.migrations}
+    whole, allowed = search(warmed(problem, problem.cold), budget.share(_FIRST_SHARE)), problem.cold.copy()
+    if not _better(whole, first):
+        return whole if first.node_of is None else _as_proved(first, whole)
+    best, moved = whole, {migration.vm for migration in whole.migrations}
     allowed &= must | np.array([name in moved for name in names.vms(range(problem.n_vms))], dtype=bool)
     spare = np.flatnonzero(allowed & ~must)
     for vm in spare[np.argsort(-problem.memory[spare], kind="stable")].tolist():
@@ -55,7 +57,14 @@ def fewest_cold(
         found = search(warmed(problem, fewer), budget.share(_FIRST_SHARE))
         if not _better(best, found):
             best, allowed = found, fewer
-    return best
+    return _as_proved(best, whole)
+
+
+def _as_proved(found: Solution, whole: Solution) -> Solution:
+    """A placement with what is proved of it, by the search in which any VM might move cold."""
+    if found.held or found.status is not Status.OPTIMAL or whole.status is Status.OPTIMAL:
+        return found
+    return evolve(found, status=Status.FEASIBLE, reason="the search ended before a proof")
 
 
 def _better(one: Solution, other: Solution) -> bool:
