@@ -18,12 +18,16 @@ UNSAFE = {
     "node_of": NAMES.problem.node_of,
     "unprotected": (Unprotected("n0", ("a", "b"), "", True),),
 }
-LESS = {**UNSAFE, "unprotected": (Unprotected("n0", ("a",), "", True),), "migrations": (Migration("b", "n1", "n0", 2, cold=True),)}
+LESS = {
+    **UNSAFE,
+    "unprotected": (Unprotected("n0", ("a",), "", True),),
+    "migrations": (Migration("b", "n1", "n0", 2, cold=True),),
+}
 
 
-def answer(*answers):
+def answer(*answers, cluster=CLUSTER):
     """What is made of the answers of a search: with the drained node's VMs free to move cold, with all, and with fewer."""
-    told = iter([Solution(cluster=CLUSTER, status=status, objective_name="moves", **found) for status, found in answers])
+    told = iter([Solution(cluster=cluster, status=status, objective_name="moves", **found) for status, found in answers])
     out = np.array([True, False])
     return fewest_cold(NAMES, out, lambda _, within: next(told), moving=True, budget=Budget(None))
 
@@ -47,3 +51,11 @@ def test_fewer_cold_moves_prove_nothing_of_what_is_lost(then):
 def test_nothing_more_is_tried_where_the_guarantee_holds():
     held = {**UNSAFE, "guarantee": Status.SAFE, "unprotected": ()}
     assert answer((Status.OPTIMAL, held)).status is Status.OPTIMAL
+
+
+def test_a_higher_priority_is_lost_less_gladly_than_more_memory_of_a_lower_one():
+    cluster = Cluster(CLUSTER.nodes, [VM("a", 2, "n0", priority=5, movable="cold"), VM("b", 6, "n1", movable="cold")])
+    first = {**UNSAFE, "unprotected": (Unprotected("n0", ("a",), "", True),)}
+    whole = {**UNSAFE, "unprotected": (Unprotected("n1", ("b",), "", True),)}
+    assert answer((Status.OPTIMAL, first), (Status.OPTIMAL, whole), cluster=cluster).unprotected == whole["unprotected"]
+    assert answer((Status.OPTIMAL, whole), (Status.OPTIMAL, first), cluster=cluster).unprotected == whole["unprotected"]

@@ -74,11 +74,12 @@ def _better(one: Solution, other: Solution) -> bool:
     return (not one.held, _lost(one)) < (not other.held, _lost(other))
 
 
-def _lost(found: Solution) -> list[tuple[int, int]]:
+def _lost(found: Solution) -> list[int]:
+    """The memory that all failures together leave unprotected, of each priority, the highest first, in MiB."""
     vms = found.cluster.vms
     place = {name: number for number, name in enumerate(vms.names)} if found.unprotected else {}
     lost = Counter[int]()
     for entry in found.unprotected:
         for vm in entry.vms:
-            lost[-int(vms.priority[place[vm]])] += int(vms.memory[place[vm]])
-    return sorted(lost.items())
+            lost[int(vms.priority[place[vm]])] += int(vms.memory[place[vm]])
+    return [lost[priority] for priority in np.unique(vms.priority)[::-1].tolist()]
