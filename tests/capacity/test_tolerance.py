@@ -74,12 +74,25 @@ def test_where_nothing_has_to_run_everything_may_fail():
     assert (vmplace.tolerance(idle).count, vmplace.tolerance(Cluster([])).count) == (2, 0)
 
 
+@pytest.mark.parametrize(
+    ("count", "bound", "told"),
+    [
+        (0, 0, "0 nodes may fail: not every single failure is survived."),
+        (1, 1, "1 node may fail, whichever it is, and every protected VM restarts. 2 at once may not."),
+        (1, 3, "1 node may fail, whichever it is, and every protected VM restarts. 3 is the most that could be possible; "),
+    ],
+)
+def test_the_first_line_says_how_many(count, bound, told):
+    found = evolve(vmplace.tolerance(TWO_POOLS), count=count, bound=bound)
+    assert found.summary().startswith(told)
+
+
 def test_the_command_says_it_and_what_one_more_would_do(tmp_path, capsys):
     path = str(tmp_path / "c.json")
     vmplace.dump(TWO_POOLS, path)
     assert main(["tolerance", path, "--pool", "default"]) == 0
     told = capsys.readouterr().out
-    assert told.startswith("OPTIMAL: Any 3 nodes can fail at once, and every protected VM restarts. Not every 4 can at once.")
+    assert told.startswith("Any 3 nodes may fail at once, and every protected VM restarts. 4 at once may not.")
     assert "An example is " in told
     assert "With 4 failures:" not in told
     assert main(["tolerance", path]) == 0

@@ -64,7 +64,7 @@ def test_an_error_names_what_there_is(words, message, document, capsys):
 
 
 def test_headroom_tells_of_migrations_that_were_not_counted(document, capsys):
-    hint = "No VM that runs was to migrate: add --move-running to count with migrations.\n"
+    hint = "Running VMs stay where they are here: add --move-running to count with migrations.\n"
     for memory, options, told in (("230GiB", [], True), ("230GiB", ["--move-running"], False), ("32GiB", [], False)):
         assert main(["headroom", document, memory, *options]) == 0
         assert capsys.readouterr().out.endswith(hint) == told

@@ -1,5 +1,7 @@
 from io import StringIO
 
+from attrs import evolve
+
 from vmplace import VM, Admitter, Cluster, Node
 from vmplace.admission.results import Admission
 from vmplace.report.admission import admission_report
@@ -25,6 +27,7 @@ def test_migrations_are_listed():
     found = Admission(Status.ADMITTED, "x", "n0", {"x": "n0"}, migrations=moved)
     assert drawn(found).startswith("ADMITTED: x (1 GiB) may start on n0 after 14 VMs (14 GiB) have migrated:\n  v0")
     assert "2 more (--all lists them)" in drawn(found)
+    assert " after 1 VM (1 GiB) has migrated:\n" in drawn(evolve(found, migrations=moved[:1]))
     assert "more" not in drawn(found, everything=True)
 
 

@@ -74,14 +74,18 @@ class Tolerance(Result):
         """The answer in a line."""
         noun = "node" if self.scope == "node" else "failure domain"
         if self.status is Status.INFEASIBLE:
-            return f"The placement is not right even while no {noun} fails."
+            return f"The placement is wrong even while no {noun} fails."
         if self.count is None or self.bound is None:
-            return f"No number of {noun}s that may fail was decided in time."
-        some = f"Any single {noun} can fail" if self.count == 1 else f"Any {counted(self.count, noun)} can fail at once"
-        told = f"{some}, and every protected VM restarts." if self.count else f"Not every {noun} can fail."
+            return f"Time ran out before it was known how many {noun}s may fail."
+        some = f"1 {noun} may fail, whichever it is" if self.count == 1 else f"Any {counted(self.count, noun)} may fail at once"
+        told = (
+            f"{some}, and every protected VM restarts."
+            if self.count
+            else f"0 {noun}s may fail: not every single failure is survived."
+        )
         if self.count < self.bound:
-            return f"{told} At most {self.bound} could; time ran out before that was decided."
-        return f"{told} Not every {self.count + 1} can at once." if self.count else told
+            return f"{told} {self.bound} is the most that could be possible; time ran out before that was decided."
+        return f"{told} {self.count + 1} at once may not." if self.count else told
 
 
 @door()

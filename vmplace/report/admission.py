@@ -38,7 +38,8 @@ def _verdict(found: Admission, memory: int, untried: bool, screen: Screen) -> Te
     line.append(screen.clean(f"{found.vm} ({readable(memory)}) may start on {found.node}"))
     if found.migrations:
         moved = sum(migration.memory for migration in found.migrations)
-        line.append(f" after {counted(len(found.migrations), 'VM')} ({readable(moved)}) have migrated:")
+        one = len(found.migrations) == 1
+        line.append(f" after {counted(len(found.migrations), 'VM')} ({readable(moved)}) {'has' if one else 'have'} migrated:")
     return line
 
 

@@ -23,11 +23,11 @@ _STYLE = {
 }
 
 _SHOWN_NODES = 8
-_MIGRATE = "No VM that runs was to migrate: add --move-running to count with migrations."
+_MIGRATE = "Running VMs stay where they are here: add --move-running to count with migrations."
 
 
 def headroom_report(found: Headroom, screen: Screen, *, still: bool = False) -> RenderableType:
-    """How many more there can be, why no more, and where they go; `still`: no VM that runs was to migrate."""
+    """How many more there can be, why no more, and where they go; `still`: running VMs stay where they are."""
     lines = [*_grounds(found, screen), *([_MIGRATE] if still and found.count == 0 and found.solution is not None else [])]
     return Group(_verdict(found.status, _more(found)), *(Text(screen.clean(line)) for line in lines))
 
@@ -97,6 +97,9 @@ def _between(pool: PoolTolerance) -> str:
 
 
 def _verdict(status: Status, text: str) -> Text:
+    """The answer in a line, after the status where there is no number."""
+    if status in (Status.OPTIMAL, Status.FEASIBLE):
+        return Text(printable(text))
     return Text.assemble((status.value.upper(), _STYLE[status]), ": ", printable(text))
 
 
@@ -108,7 +111,7 @@ def _more(found: Headroom) -> str:
         return f"{doubt}; at most {found.bound} times {_bundle(found)} could fit"
     what = f"more VM{'s' * (found.count != 1)} of {_bundle(found)}" if _single(found) else f"times {_bundle(found)}"
     if not found.count and found.status is Status.OPTIMAL:
-        return f"no more VM of {_bundle(found)} fits" if _single(found) else f"no more of {_bundle(found)} fits"
+        return f"No more VM of {_bundle(found)} fits" if _single(found) else f"No more of {_bundle(found)} fits"
     fit = "fits" if found.count == 1 and _single(found) else "fit"
     if found.status is Status.OPTIMAL:
         return f"{found.count} {what} {fit} while the guarantee holds, and no more"
