@@ -8,7 +8,7 @@ from rich.text import Text
 
 from vmplace.admission.results import Admission, Candidate, Candidates
 from vmplace.model.text import counted, readable
-from vmplace.report.tables import ELLIPSIS, FEW, Column, Screen
+from vmplace.report.tables import FEW, Column, Screen
 from vmplace.results.values import Migration, Status
 
 __all__ = ["admission_report"]
@@ -26,7 +26,7 @@ def admission_report(found: tuple[Admission, int, Candidates | None, bool], scre
         parts.append(_migrations(admission.migrations, screen))
         more = len(admission.migrations) - FEW
         if more > 0 and not screen.everything:
-            parts.append(Text(f"  {screen.choose(ELLIPSIS)} {more} more (--all lists them)"))
+            parts.append(Text(f"  {screen.omitted(f'{more} more')}"))
     return Group(*parts, *(() if nodes is None else _nodes(nodes, screen)))
 
 
@@ -70,7 +70,7 @@ def _nodes(nodes: Candidates, screen: Screen) -> Iterator[RenderableType]:
         ]
     )
     if len(shown) < len(ranked):
-        yield Text(f"{screen.choose(ELLIPSIS)} {len(ranked) - len(shown)} more (--all lists them)")
+        yield Text(screen.omitted(f"{len(ranked) - len(shown)} more"))
 
 
 def _rank(node: Candidate) -> tuple[bool, bool, int, float]:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from vmplace.model.text import counted
 from vmplace.report.check import violation_text
-from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Screen
+from vmplace.report.tables import FEW, STYLE, Screen
 from vmplace.results.audit import Audit
 from vmplace.results.values import Status
 
@@ -52,7 +52,7 @@ def _violations(found: Audit, screen: Screen) -> Iterator[str]:
     for violation in shown:
         yield f"{violation.kind}: {violation_text(violation)}"
     if len(shown) < len(found.violations):
-        yield f"{screen.choose(ELLIPSIS)} {len(found.violations) - len(shown)} more (--all lists them)"
+        yield screen.omitted(f"{len(found.violations) - len(shown)} more")
     if len(found.violations) > FEW and found.status is Status.REFUTED:
         yield "So much is wrong: is this the cluster that the result is about?"
 
@@ -68,11 +68,8 @@ def _checked(found: Audit, screen: Screen) -> Iterator[str]:
         claims: dict[str, dict[str, None]] = {}
         for left in found.unchecked:
             claims.setdefault(left.reason, {})[left.claim if screen.everything else _INDEX.sub("[*]", left.claim)] = None
-        reasons = list(claims) if screen.everything else list(claims)[:FEW]
-        for reason in reasons:
-            yield f"  {screen.few(list(claims[reason]))}: {reason}"
-        if len(reasons) < len(claims):
-            yield f"  {screen.choose(ELLIPSIS)} {len(claims) - len(reasons)} more (--all lists them)"
+        lines = (f"{screen.few(list(named))}: {reason}" for reason, named in claims.items())
+        yield from screen.listed(lines, len(claims))
 
 
 _INDEX = re.compile(r"\[\d*\]")

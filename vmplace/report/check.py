@@ -12,7 +12,7 @@ from vmplace.model.text import counted, readable
 from vmplace.report.drain import order_lines
 from vmplace.report.nodes import node_table
 from vmplace.report.soft_rules import broken_rule_line
-from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Column, Screen
+from vmplace.report.tables import FEW, STYLE, Column, Screen
 from vmplace.results.placement import Report, Solution, Value
 from vmplace.results.values import Migration, Start, Status, Unprotected, Violation
 
@@ -103,7 +103,7 @@ def _suspended(found: Report | Solution) -> str:
 def _obstacles(found: Solution, screen: Screen) -> Iterator[Text]:
     """What keeps VMs on nodes that were to be emptied, where there is more of it than the verdict has said."""
     lines = (f"{blocker.reason}: {blocker.remedy}" for blocker in found.blockers)
-    yield from _section("In the way, and what would help", lines, len(found.blockers), screen)
+    yield from screen.section("In the way, and what would help", lines, len(found.blockers))
 
 
 def _promise(found: Report | Solution) -> str:
@@ -258,14 +258,14 @@ def _grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
         asked = found.cluster.guarantee
         fate = "that may not restart" if asked.restart == "any-order" and not asked.policy else "cannot restart"
         losses = (_lost_vms(loss, screen, fate) for loss in found.unprotected)
-        yield from _section(f"Not survived{meanwhile}", losses, len(found.unprotected), screen)
-        yield from _section("Violations now", map(violation_text, found.violations), len(found.violations), screen)
+        yield from screen.section(f"Not survived{meanwhile}", losses, len(found.unprotected))
+        yield from screen.section("Violations now", map(violation_text, found.violations), len(found.violations))
     if found.waiting:
         yield Text(f"Waiting: {screen.few(found.waiting)}")
     broken = (broken_rule_line(rule, found.cluster, screen) for rule in found.broken_rules)
     breaking = "are broken now" if isinstance(found, Report) else f"are broken{meanwhile}" if out else "this placement breaks"
-    yield from _section(f"Soft rules that {breaking}", broken, len(found.broken_rules), screen)
-    yield from _section("Warnings", found.warnings, len(found.warnings), screen)
+    yield from screen.section(f"Soft rules that {breaking}", broken, len(found.broken_rules))
+    yield from screen.section("Warnings", found.warnings, len(found.warnings))
 
 
 def _drained_of(found: Report | Solution) -> tuple[str, ...]:
@@ -277,17 +277,6 @@ def _lost_vms(loss: Unprotected, screen: Screen, fate: str) -> str:
         return _loss(loss)
     doubt = "" if loss.minimal else " (perhaps fewer)"
     return f"{_loss(loss)} [{counted(len(loss.vms), 'VM')} {fate}{doubt}: {screen.few(loss.vms)}]"
-
-
-def _section(title: str, lines: Iterable[str], count: int, screen: Screen) -> Iterator[Text]:
-    if not count:
-        return
-    yield Text(f"{title}:")
-    most = count if screen.everything or count <= FEW else FEW
-    for _, line in zip(range(most), lines, strict=False):
-        yield Text(f"  {screen.clean(line)}")
-    if count > most:
-        yield Text(f"  {screen.choose(ELLIPSIS)} {count - most} more (--all lists them)")
 
 
 def _compared(found: Report, screen: Screen) -> Iterator[RenderableType]:
@@ -383,7 +372,7 @@ def _changes(found: Solution, screen: Screen) -> Iterator[RenderableType]:
         table.add_row(*map(Text, (f"  {screen.clean(vm)}", readable(memory), screen.clean(way), step)))
     yield table
     if count > most:
-        yield Text(f"  {screen.choose(ELLIPSIS)} {count - most} more (--all lists them)")
+        yield Text(f"  {screen.omitted(f'{count - most} more')}")
 
 
 def _counts(moved: Sequence[Migration], started: int) -> Iterator[str]:

@@ -1,14 +1,14 @@
 """Terminal reports of `drain --rolling`, and of the order of live migrations."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vmplace.model.text import counted, lasting, readable
 from vmplace.report.soft_rules import broken_rule_line
-from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Column, Screen
+from vmplace.report.tables import FEW, STYLE, Column, Screen
 from vmplace.results.exposure import Exposure
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution
@@ -65,16 +65,17 @@ def _groups(found: RollingDrain, screen: Screen) -> Iterator[RenderableType]:
 def _suspensions(found: RollingDrain, screen: Screen) -> Iterator[Text]:
     """The groups during which the guarantee does not hold, why, and who is unprotected then."""
     same = _same_reason([found.groups[number - 1] for number in found.suspended])
-    if found.suspended:
-        yield Text("Guarantee suspended" + (f": {screen.clean(same)}" if same else ":"))
-    shown = found.suspended if screen.everything else found.suspended[:FEW]
-    for number in shown:
+    if not found.suspended:
+        return
+    yield Text("Guarantee suspended" + (f": {screen.clean(same)}" if same else ":"))
+
+    def line(number: int) -> str:
         group = found.groups[number - 1]
-        why = "" if same else screen.clean(group.suspended or "not known to hold")
+        why = "" if same else group.suspended or "not known to hold"
         lost = _lost(group.exposure, "meanwhile", screen, _FEW_VMS)
-        yield Text(f"  group {number}: {'; '.join(filter(None, (why, lost)))}")
-    if len(found.suspended) > len(shown):
-        yield Text(f"  {screen.choose(ELLIPSIS)} {len(found.suspended) - len(shown)} more (--all lists them)")
+        return f"group {number}: {'; '.join(filter(None, (why, lost)))}"
+
+    yield from map(Text, screen.listed(map(line, found.suspended), len(found.suspended)))
 
 
 def _same_reason(groups: Sequence[Solution]) -> str:
@@ -95,15 +96,14 @@ def _lost(exposure: Exposure | None, when: str, screen: Screen, most: int = FEW)
 
 def _soft_rules(found: RollingDrain, screen: Screen) -> Iterator[Text]:
     """Soft rules that are broken while a group is out."""
-    broken = [(group, rule) for group in found.groups for rule in group.broken_rules]
-    if broken:
-        yield Text("Soft rules that are broken meanwhile:")
-    shown = broken if screen.everything else broken[:FEW]
-    for group, rule in shown:
-        out = f"while {screen.few(group.drained)} {'is' if len(group.drained) == 1 else 'are'} out"
-        yield Text(f"  {out}, {screen.clean(broken_rule_line(rule, group.cluster, screen))}")
-    if len(broken) > len(shown):
-        yield Text(f"  {screen.choose(ELLIPSIS)} {len(broken) - len(shown)} more (--all lists them)")
+    lines = (
+        f"while {screen.few(group.drained)} {'is' if len(group.drained) == 1 else 'are'} out, "
+        + broken_rule_line(rule, group.cluster, screen)
+        for group in found.groups
+        for rule in group.broken_rules
+    )
+    count = sum(len(group.broken_rules) for group in found.groups)
+    yield from screen.section("Soft rules that are broken meanwhile", lines, count)
 
 
 def _cells(texts: Sequence[str]) -> list[Text]:
@@ -124,13 +124,8 @@ def _steps(plan: MigrationPlan | None, unordered: int, reason: str = "") -> str:
 
 
 def _undrained(found: RollingDrain, screen: Screen) -> Iterator[Text]:
-    if found.undrained:
-        yield Text("Not in any group:")
-    shown = len(found.undrained) if screen.everything else FEW
-    for node, why in islice(found.undrained.items(), shown):
-        yield Text(f"  {screen.clean(f'{node}: {why}')}")
-    if len(found.undrained) > shown:
-        yield Text(f"  {screen.choose(ELLIPSIS)} {len(found.undrained) - shown} more (--all lists them)")
+    lines = (f"{node}: {why}" for node, why in found.undrained.items())
+    yield from screen.section("Not in any group", lines, len(found.undrained))
 
 
 _FEW_STEPS, _FEW_VMS = 3, 4
@@ -161,11 +156,8 @@ def order_lines(plan: MigrationPlan, screen: Screen, drained: Sequence[str] = ()
         yield f"VMs that stop over on another node to make way ({readable(plan.extra)} more): {screen.few(plan.stopovers)}"
     # What the last step leaves is what the placement leaves, and told with it.
     suspended = [step for step in plan.steps[:-1] if step.suspended and step.worst]
-    shown = suspended if screen.everything else suspended[:_FEW_STEPS]
-    for step in shown:
-        yield f"  after step {step.number}: {_lost(step.worst, 'then', screen)}"
-    if len(suspended) > len(shown):
-        yield f"  {screen.choose(ELLIPSIS)} {len(suspended) - len(shown)} more (--all lists them)"
+    lines = (f"after step {step.number}: {_lost(step.worst, 'then', screen)}" for step in suspended)
+    yield from screen.listed(lines, len(suspended), _FEW_STEPS)
 
 
 def _holds(plan: MigrationPlan, screen: Screen) -> str:

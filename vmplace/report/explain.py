@@ -9,7 +9,7 @@ from rich.text import Text
 from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack, Stuck
 from vmplace.model.text import counted, readable, rule_label, with_overhead
 from vmplace.report.soft_rules import broken_rule_line
-from vmplace.report.tables import ELLIPSIS, FEW, STYLE, Screen
+from vmplace.report.tables import FEW, STYLE, Screen
 from vmplace.results.values import Status
 
 __all__ = ["explanation_report"]
@@ -100,7 +100,7 @@ def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
     shown = others if screen.everything else others[:FEW]
     lines += shown
     if len(others) > len(shown):
-        lines.append(f"{screen.choose(ELLIPSIS)} more VMs find no node (--all lists them)")
+        lines.append(screen.omitted("more VMs find no node"))
     if blame.vms or blame.rules:
         lines.append(_guilty(blame, found, screen))
     if blame.shortfall is not None:
@@ -207,4 +207,4 @@ def _section(title: str, entries: Sequence[Sequence[str]], screen: Screen) -> It
         for line in rest:
             yield Text(f"      {screen.clean(line)}")
     if len(entries) > len(shown):
-        yield Text(f"  {screen.choose(ELLIPSIS)} {len(entries) - len(shown)} more (--all lists them)")
+        yield Text(f"  {screen.omitted(f'{len(entries) - len(shown)} more')}")

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vmplace.model.text import counted, readable
-from vmplace.report.tables import ELLIPSIS, STYLE, Column, Screen
+from vmplace.report.tables import STYLE, Column, Screen
 from vmplace.results.nodes import NodeRow
 from vmplace.results.placement import Report
 from vmplace.results.values import Status
@@ -97,4 +97,4 @@ def _hidden(found: Report, rows: Sequence[NodeRow], screen: Screen) -> Text:
         words = f", {unsafe} not survivable, {unknown} undecided"
     else:
         words = ", all survivable" if _foretold(found) else ""
-    return Text(f"{screen.choose(ELLIPSIS)} {counted(len(rows), 'more node')}{words} (--all lists them)")
+    return Text(screen.omitted(counted(len(rows), "more node") + words))

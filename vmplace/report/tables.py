@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
+from itertools import islice
 from typing import Literal, TextIO
 
 from attrs import field, frozen
@@ -14,10 +15,7 @@ from rich.text import Text
 from vmplace.model.text import printable
 from vmplace.results.values import Status
 
-__all__ = ["ELLIPSIS", "FEW", "STYLE", "Column", "Screen"]
-
-ELLIPSIS = ("…", "...")
-"""The mark for omitted items, in Unicode and in ASCII."""
+__all__ = ["FEW", "STYLE", "Column", "Screen"]
 
 _ENDLESS = 100_000
 """The width of a pipe, which has none of its own."""
@@ -100,6 +98,22 @@ class Screen:
         shown = items if self.everything else items[:most]
         more = f" and {len(items) - len(shown)} more" if len(shown) < len(items) else ""
         return self.clean(", ".join(shown)) + more
+
+    def omitted(self, what: str) -> str:
+        """The line in the place of what is left out of a list."""
+        return f"{self.choose(('…', '...'))} {what} (--all lists them)"
+
+    def listed(self, lines: Iterable[str], count: int, most: int = FEW) -> Iterator[str]:
+        """The first lines of so many, indented, and how many more there are; all, if everything is shown."""
+        shown = count if self.everything else min(count, most)
+        yield from (f"  {self.clean(line)}" for line in islice(lines, shown))
+        if shown < count:
+            yield f"  {self.omitted(f'{count - shown} more')}"
+
+    def section(self, title: str, lines: Iterable[str], count: int) -> Iterator[Text]:
+        """A list below its title; nothing where it is empty."""
+        if count:
+            yield from map(Text, (f"{title}:", *self.listed(lines, count)))
 
     def table(self, columns: Iterable[Column], dispensable: Sequence[str] = ()) -> Table:
         """A table; if it is too wide, the columns with these titles are dropped, in this order."""

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from vmplace.capacity.trend import Course, Forecast, Trend
 from vmplace.model.text import counted, readable
-from vmplace.report.tables import ELLIPSIS, STYLE, Column, Screen
+from vmplace.report.tables import STYLE, Column, Screen
 
 __all__ = ["trend_report"]
 
@@ -25,7 +25,7 @@ def _course(course: Course, named: bool, screen: Screen) -> Iterator[RenderableT
         yield Text(screen.clean(f"Pool {course.pool}"))
     shown = course.snapshots
     if len(shown) > _MANY and not screen.everything:
-        yield Text(f"{screen.choose(ELLIPSIS)} {counted(len(shown) - _LAST, 'earlier date')} (--all lists them)")
+        yield Text(screen.omitted(counted(len(shown) - _LAST, "earlier date")))
         shown = shown[-_LAST:]
     columns = (
         Column("Date", [Text(screen.clean(row.date)) for row in shown]),
