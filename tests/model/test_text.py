@@ -2,7 +2,7 @@
 
 import pytest
 
-from vmplace.model.text import lasting
+from vmplace.model.text import lasting, readable
 
 
 @pytest.mark.parametrize(
@@ -11,3 +11,20 @@ from vmplace.model.text import lasting
 )
 def test_a_time_in_words(seconds: float, said: str) -> None:
     assert lasting(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("mib", "text"),
+    [
+        (0, "0 MiB"),
+        (768, "768 MiB"),
+        (-5, "-5 MiB"),
+        (1024, "1 GiB"),
+        (1792, "1.75 GiB"),
+        (1025, "1 GiB"),
+        (-2048, "-2 GiB"),
+        (16_463_002, "15.7 TiB"),
+    ],
+)
+def test_memory_is_readable(mib, text):
+    assert readable(mib) == text

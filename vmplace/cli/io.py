@@ -15,7 +15,7 @@ from vmplace.solvers.budget import Progress
 if TYPE_CHECKING:
     from vmplace.formats.parse import Form
     from vmplace.model.cluster import Cluster
-    from vmplace.report.check import Draw
+    from vmplace.report.tables import Draw
 
 __all__ = ["drawn", "load", "print_json", "print_result", "progress_text", "save", "save_text"]
 
@@ -49,7 +49,7 @@ def progress_text(objective: str) -> Callable[[Progress], str]:
     """A status line that shows values in the unit of an objective."""
 
     def describe(progress: Progress) -> str:
-        from vmplace.report.check import value_text
+        from vmplace.report.place import value_text
 
         parts = [progress.phase]
         if progress.total:

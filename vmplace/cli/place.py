@@ -60,8 +60,8 @@ def solve(
     from rich.console import Group
 
     import vmplace
-    from vmplace.report.check import solution_report
     from vmplace.report.next_steps import after_drain, after_refusal
+    from vmplace.report.place import solution_report
 
     cluster = load_changed(file, options)
     options = given(options)

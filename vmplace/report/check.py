@@ -1,36 +1,18 @@
-"""Terminal reports of `check`, `show`, `place`, `repair` and `audit`: the verdict, its reasons and the migrations."""
+"""Terminal reports of `check` and `show`: the verdict and its reasons, which those of placements share."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice, zip_longest
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from vmplace.model.text import counted, readable
-from vmplace.report.drain import order_lines
+from vmplace.model.text import counted
 from vmplace.report.nodes import node_table
 from vmplace.report.soft_rules import broken_rule_line
-from vmplace.report.tables import FEW, STYLE, Column, Screen
-from vmplace.results.placement import Report, Solution, Value
-from vmplace.results.values import Migration, Start, Status, Unprotected, Violation
+from vmplace.report.tables import STYLE, Column, Screen
+from vmplace.results.placement import Report, Solution
+from vmplace.results.values import Status, Unprotected, Violation
 
-__all__ = ["Draw", "node_report", "report", "solution_report", "value_text", "violation_text"]
-
-Draw = Callable[[Any, Screen], RenderableType]
-"""Makes a report of a result."""
-
-
-def value_text(objective: str, value: Value | float) -> str:
-    """The value of an objective in its own unit."""
-    if objective == "balance":
-        return f"{float(value):.1%}"
-    if objective == "moves":
-        return readable(round(value))
-    if objective == "rules":
-        return str(round(value))
-    return counted(round(value), "node")
+__all__ = ["grounds", "node_report", "report", "verdict", "violation_text"]
 
 
 def node_report(found: Report, screen: Screen) -> RenderableType:
@@ -42,68 +24,29 @@ def report(found: Report, screen: Screen) -> RenderableType:
     """The verdict and its reasons, and the comparison with other policies if asked for."""
     if found.guarantees:
         each = (
-            Text(f"guarantee {number}: ").append(_verdict(part, screen)).append(_meant(part))
+            Text(f"guarantee {number}: ").append(verdict(part, screen)).append(_meant(part))
             for number, part in enumerate(found.guarantees, 1)
         )
-        return Group(_of_all(found), *each, *_grounds(found, screen))
-    first = _verdict(found, screen).append(_meant(found))
-    return Group(first, *_outlook(found, screen), *_grounds(found, screen), *_compared(found, screen))
+        return Group(_of_all(found), *each, *grounds(found, screen))
+    first = verdict(found, screen).append(_meant(found))
+    return Group(first, *_outlook(found, screen), *grounds(found, screen), *_compared(found, screen))
 
 
-def solution_report(found: Solution, screen: Screen) -> RenderableType:
-    """The placement: its verdict, its objective values and its migrations."""
-    if found.placement is None:
-        word, style = found.status.value.upper(), STYLE[found.guarantee]
-        reason = found.reason or "no placement was found"
-        line = Text.assemble((word, style), f": {screen.clean(reason)}")
-        return Group(line, *_obstacles(found, screen), *_grounds(found, screen))
-    return Group(
-        *(_apart(found, screen) if found.unsolved else (_verdict(found, screen),)),
-        *(Text(line) for line in _chosen(found, screen)),
-        *_changes(found, screen),
-        *(Text(line) for line in (() if found.plan is None else order_lines(found.plan, screen, _open(found)))),
-        *_grounds(found, screen),
-    )
-
-
-def _open(found: Solution) -> list[str]:
-    """The drained nodes that take restarts as the cluster stands."""
-    if not found.drained:
-        return []
-    nodes = found.cluster.nodes
-    online = {name for name, state in zip(nodes.names, nodes.state, strict=True) if state == "online"}
-    return [name for name in found.drained if name in online]
-
-
-def _apart(found: Solution, screen: Screen) -> Iterator[Text]:
-    """Which pools have no placement and why, and what was done in the others."""
-    yield Text.assemble((found.status.value.upper(), STYLE[found.guarantee]), f": {screen.clean(found.reason)}")
-    done = [f"{pool} ({status.value})" for pool, status in found.pools.items() if pool not in found.unsolved]
-    noun = "pool" if len(found.unsolved) == 1 else "pools"
-    left = f"VMs of {noun} {screen.few(list(found.unsolved))} stay as they are"
-    yield Text(f"The other pools are done: {screen.few(done)}; {left}.")
-
-
-def _verdict(found: Report | Solution, screen: Screen) -> Text:
-    verdict = found.guarantee
-    line = Text.assemble((verdict.value.upper(), STYLE[verdict]), ": ")
-    if verdict is Status.SAFE:
+def verdict(found: Report | Solution, screen: Screen) -> Text:
+    """The verdict on the guarantee, with what it promises or what is wrong."""
+    status = found.guarantee
+    line = Text.assemble((status.value.upper(), STYLE[status]), ": ")
+    if status is Status.SAFE:
         return line.append(_promise(found))
     if suspended := _suspended(found):
         return line.append(screen.clean(suspended))
-    if verdict is Status.UNSAFE:
+    if status is Status.UNSAFE:
         return line.append(screen.clean(_blame(found)))
     return line.append(_doubt(found))
 
 
 def _suspended(found: Report | Solution) -> str:
     return found.suspended if isinstance(found, Solution) else ""
-
-
-def _obstacles(found: Solution, screen: Screen) -> Iterator[Text]:
-    """What keeps VMs on nodes that were to be emptied, where there is more of it than the verdict has said."""
-    lines = (f"{blocker.reason}: {blocker.remedy}" for blocker in found.blockers)
-    yield from screen.section("In the way, and what would help", lines, len(found.blockers))
 
 
 def _promise(found: Report | Solution) -> str:
@@ -249,7 +192,8 @@ def violation_text(violation: Violation) -> str:
     return violation.message if named else f"{violation.subject}: {violation.message}"
 
 
-def _grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
+def grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
+    """What lies behind the verdict: pools, losses, violations, VMs that wait, soft rules and warnings."""
     if len(found.pools) > 1:
         yield Text(screen.clean("Pools: " + ", ".join(f"{pool} {status}" for pool, status in found.pools.items())))
     out = _drained_of(found)
@@ -309,91 +253,3 @@ _COMPARED = (
     "A policy whose verdict differs from the first row is wrong. "
     "Of these policies, only first-fit and worst-fit regard rules and resources other than memory."
 )
-
-
-def _chosen(found: Solution, screen: Screen) -> Iterator[str]:
-    """The objectives with value and proof, and the nodes that stay on."""
-    for name, value, bound in _objectives(found):
-        yield f"{name}: {_MEANING[name].format(value_text(name, value))}{_proof(name, value, bound)}"
-    if found.reason and not found.unsolved:
-        yield screen.clean(found.reason)
-    if found.powered:
-        total = counted(len(found.cluster.nodes), "node")
-        yield f"Stay powered on ({len(found.powered)} of {total}): {screen.few(found.powered)}"
-    if found.drained:
-        yield f"Drained: {screen.few(found.drained)}"
-    yield screen.clean(f"Method: {found.method}")
-
-
-_MEANING = {
-    "balance": "the fullest online node is {} full",
-    "moves": "{} migrated",
-    "consolidate": "{} must stay powered on",
-    "rules": "what soft rules cost is {}",
-}
-
-
-def _objectives(found: Solution) -> Iterator[tuple[str, Value, Value | None]]:
-    names, values, bounds = map(_each, (found.objective_name, found.objective, found.bound))
-    for name, value, bound in zip_longest(names, values, bounds):
-        if value is not None:
-            yield name, value, bound
-
-
-def _each(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)
-
-
-def _proof(name: str, value: Value, bound: Value | None) -> str:
-    if bound is None:
-        return " (no bound)"
-    if value == bound:
-        return " (proved: less is impossible)"
-    gap = f", gap {abs(float(value) - float(bound)) / float(value):.1%}" if value else ""
-    return f" (bound {value_text(name, bound)}{gap})"
-
-
-def _changes(found: Solution, screen: Screen) -> Iterator[RenderableType]:
-    """The VMs that migrate or start."""
-    moved, started = found.migrations, found.starts
-    count = len(moved) + len(started)
-    if not count:
-        yield Text("Nothing migrates.")
-        return
-    yield Text(", ".join(_counts(moved, len(started))) + ":")
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(overflow="fold")
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_column(no_wrap=True)
-    rows = chain(map(_migration, moved), map(_start, started))
-    most = count if screen.everything else FEW
-    for vm, memory, way, step in islice(rows, most):
-        table.add_row(*map(Text, (f"  {screen.clean(vm)}", readable(memory), screen.clean(way), step)))
-    yield table
-    if count > most:
-        yield Text(f"  {screen.omitted(f'{count - most} more')}")
-
-
-def _counts(moved: Sequence[Migration], started: int) -> Iterator[str]:
-    live, cold = ([m for m in moved if m.cold is kind] for kind in (False, True))
-    if live:
-        yield f"{counted(len(live), 'migration')} ({readable(sum(m.memory for m in live))})"
-    if cold:
-        yield f"{counted(len(cold), 'VM')} stopped and started elsewhere ({readable(sum(m.memory for m in cold))})"
-    if started:
-        yield f"{counted(started, 'VM')} started"
-
-
-_Row = tuple[str, int, str, str]
-"""A VM, its memory, its way and the step of a migration."""
-
-
-def _migration(moved: Migration) -> _Row:
-    step = "" if moved.step is None else f"step {moved.step}"
-    down = "down, " if moved.cold and step else "down" if moved.cold else ""
-    return moved.vm, moved.memory, f"{moved.source} -> {moved.destination}", f"{down}{step}"
-
-
-def _start(started: Start) -> _Row:
-    return started.vm, started.memory, f"starts on {started.node}", ""

@@ -1,9 +1,9 @@
 """Terminal tables: columns that fit the width, colours and character set of the terminal or pipe."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import StringIO
 from itertools import islice
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 from attrs import field, frozen
 from rich.box import SIMPLE_HEAD
@@ -15,7 +15,7 @@ from rich.text import Text
 from vmplace.model.text import printable
 from vmplace.results.values import Status
 
-__all__ = ["FEW", "STYLE", "Column", "Screen"]
+__all__ = ["FEW", "STYLE", "Column", "Draw", "Screen"]
 
 _ENDLESS = 100_000
 """The width of a pipe, which has none of its own."""
@@ -137,6 +137,10 @@ class Screen:
         with self.console.capture() as captured:
             self.console.print(content, soft_wrap=not self.console.is_terminal)
         return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+Draw = Callable[[Any, Screen], RenderableType]
+"""Makes a report of a result."""
 
 
 class _Console(Console):
