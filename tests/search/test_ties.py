@@ -78,3 +78,12 @@ def test_the_exact_search_holds_what_was_asked_for():
 def test_nothing_is_tied_where_nothing_moves():
     _, found, then = settled(Cluster(NODES, [VM("a", 6, "n0")]), ("balance",), {})
     assert then is found
+
+
+def test_where_everything_was_asked_for_nothing_is_told_of_ties():
+    vms = [VM("a", 6), VM("b", 2), VM("c", 2), VM("d", 1, "n0")]
+    problem, found, _ = settled(Cluster(NODES[:3], vms), ("moves", "balance"), {0: 1, 1: 1, 2: 1})
+    open_, goal = evolve(found, bounds=(0, 0)), Goal(("moves", "balance"), move_running=True)
+    then = break_ties(problem, goal, open_, budget=Budget(), exact=None)
+    assert then.best.values < found.best.values
+    assert "ties" not in then.stats

@@ -116,7 +116,8 @@ class Strategy:
     def break_ties(self, problem: Problem, goal: Goal, found: Finding, *, budget: Budget) -> Finding:
         """The finding with the best of the placements that are as good as its own: see `vmplace.search.ties`."""
         modelled = not goal.best_effort or (problem.failures <= 1 and problem.plain) or best_effort.applies(problem, goal)
-        exact = self.method != "greedy" and modelled and len(problem.classes) * problem.n_nodes <= _TIES_COUNTS
+        small = problem.n_nodes <= _TIES_COUNTS and len(problem.classes) * problem.n_nodes <= _TIES_COUNTS
+        exact = self.method != "greedy" and modelled and small
         settling = evolve(self, effort=_TIES_EFFORT)
         return break_ties(
             problem, goal, found, budget=budget, exact=(lambda *asked: settling._exact(problem, *asked)) if exact else None

@@ -62,9 +62,11 @@ def break_ties(problem: Problem, goal: Goal, found: Finding, *, budget: Budget, 
     if exact is not None and finer is not aim and not settled.optimal and not budget.spent:
         settled = exact(finer, settled, budget)
     assert settled.best is not None
-    told = {name: value for (name, _), value in zip(stages[asked:], settled.best.values[asked:], strict=True)}
     best = settled.best
     best = evolve(best, values=goal.values(problem, best.node_of, best.verdict, best.powered))
+    if finer is aim:
+        return evolve(found, best=best)
+    told = {name: value for (name, _), value in zip(stages[asked:], settled.best.values[asked:], strict=True)}
     return evolve(found, best=best, stats={**found.stats, "ties": {**told, "proved": settled.optimal}})
 
 
@@ -98,7 +100,7 @@ class _LocalSearch:
             before = self.best
             self._adopt(list(self._homeward()))
             self._adopt(list(self._swapped()))
-        self._adopt(list(self._levelled()))
+        self._adopt(self._levelled())
 
     @property
     def _moved(self) -> IntArray:
@@ -163,20 +165,19 @@ class _LocalSearch:
                     yield {vm: home, other: at}
                     break
 
-    def _levelled(self) -> Iterator[Change]:
+    def _levelled(self) -> list[Change]:
         """VMs that migrate or start, from the fullest node to where they make none as full, until that helps no more."""
-        problem, there = self.problem, self.best.node_of.copy()
+        problem, there, changes = self.problem, self.best.node_of.copy(), list[Change]()
         mine = np.flatnonzero((there != problem.node_of) & self.goal.free(problem))
         load, limits = problem.loads(there), self._limits
         usable, onto, nodes = np.maximum(problem.usable, 1), self._onto, np.arange(problem.n_nodes)
+        share = np.where(problem.online, load[:, 0] / usable, -1)
+        before = share.max(initial=-1)
         for _ in range(min(_LEVELLING // max(1, problem.n_nodes), 4 * len(mine))):
-            if self.budget.spent:
-                return
-            share = np.where(problem.online, load[:, 0] / usable, -1)
             fullest = int(share.argmax())
             change = None
             lowest = share[fullest] * (1 - _LEVEL)
-            for vm in _one_of_each(problem, mine[there[mine] == fullest]):
+            for vm in _unlike(problem, mine[there[mine] == fullest]):
                 need = problem.demand[vm]
                 open_ = onto & problem.reachable[problem.signature[vm]] & ((need <= limits - load) | (need == 0)).all(axis=1)
                 open_[fullest] = False
@@ -185,13 +186,15 @@ class _LocalSearch:
                 worst = max(then[node], (load[fullest, 0] - need[0]) / usable[fullest])
                 if worst < lowest:
                     lowest, change = worst, (vm, node)
-            if change is None:
-                return
+            if change is None or self.budget.spent:
+                break
             vm, node = change
             load[fullest] -= problem.demand[vm]
             load[node] += problem.demand[vm]
             there[vm] = node
-            yield {vm: node}
+            share[[fullest, node]] = load[[fullest, node], 0] / usable[[fullest, node]]
+            changes.append({vm: node})
+        return changes if share.max(initial=-1) < before * (1 - _LEVEL) else []
 
     def _adopt(self, changes: list[Change]) -> None:
         """Make the changes that together give something better: all, or else what the halves of them allow."""
@@ -210,6 +213,10 @@ class _LocalSearch:
         if self.left <= 0 or self.budget.spent or not self.goal.allowed(self.problem, node_of):
             return False
         self.left -= 1
+        # All but what is lost shows without a verdict.
+        values = self.goal.values(self.problem, node_of, self.best.verdict, self.best.powered)
+        if values >= self.best.values and not self.goal.best_effort:
+            return False
         evaluator = Evaluator(self.problem, self.goal, self.budget, searching=True)
         found = evaluator.powering(node_of, self.best.powered)
         if found is None or found.values >= self.best.values:
@@ -223,8 +230,8 @@ def _fits(room: IntArray, more: IntArray) -> bool:
     return bool(np.all((more <= room) | (more <= 0)))
 
 
-def _one_of_each(problem: Problem, vms: IntArray) -> list[int]:
-    """One VM of each class that is on the same node now."""
-    home = problem.node_of[vms]
-    _, first = np.unique(np.stack([problem.classes.of[vms], home]), axis=1, return_index=True)
-    return np.sort(vms[first]).tolist() if len(vms) else []
+def _unlike(problem: Problem, vms: IntArray) -> list[int]:
+    """One VM of each demand and signature that is on the same node now."""
+    kinds = np.column_stack([problem.demand[vms], problem.signature[vms], problem.node_of[vms]])
+    first: list[int] = np.sort(vms[np.unique(kinds, axis=0, return_index=True)[1]]).tolist()
+    return first
