@@ -111,12 +111,14 @@ class Case:
     @cached_property
     def memory(self) -> Resource:
         """The resource that there always is."""
-        return self._resource("", self.vm.memory + self.vm.overhead, np.append(self.node.usable, 0))
+        return self._resource("", self.vm.charged, np.append(self.node.usable, 0))
 
     @cached_property
     def limit(self) -> IntArray:
         """The memory that normal running may use of each node: without its own headroom, or that of the guarantee, rounded up."""
         shared, kept_free = self.cluster.guarantee.headroom, list[int]()
+        if not shared and not any(self.node.headroom.words):
+            return self.memory.capacity
         for usable, own in zip(self.node.usable.tolist(), self.node.headroom, strict=True):
             asked = shared if own is None else own
             kept_free.append(asked if isinstance(asked, int) else -(-usable * asked.numerator // asked.denominator))
@@ -212,7 +214,8 @@ def covered(cluster: Cluster) -> VMColumns:
     if isinstance(asked, Tag):
         among = np.array([asked.tag in tags for tags in vms.tags], dtype=bool)
     else:
-        among = np.array([name in asked for name in vms.names], dtype=bool)
+        named = set(asked)
+        among = np.array([name in named for name in vms.names], dtype=bool)
     return evolve(vms, protected=vms.protected & among)
 
 

@@ -140,8 +140,8 @@ def verdict_now(names: Names, budget: Budget, *, losses: bool = True) -> tuple[R
 
 
 def _any_order_outlook(names: Names, verdict: Verdict, budget: Budget) -> "AnyOrderOutlook | None":
-    """What answers, where restarts are planned and every failure is survived; it takes a second at most, of what time is left."""
-    if not (names.problem.planned and verdict.safe and len(verdict.fate)):
+    """Of a safe placement, what answers where restarts are planned; it takes a second at most, of what time is left."""
+    if not (names.problem.planned and len(verdict.fate)):
         return None
     return AnyOrderOutlook(names, verdict, min(_ANY_ORDER, budget.left))
 

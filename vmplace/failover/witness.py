@@ -180,9 +180,7 @@ def soft_warnings(names: Names, verdict: Verdict) -> list[str]:
     """Warnings: rules whose members are absent, soft rules and resources that failover plans break, pools that fail in turn."""
     cluster = names.cluster
     found = member_warnings(cluster)
-    known = {"", *cluster.nodes.names}
-    lost = [word for word in cluster.vms.home.words if word not in known]
-    found += [f"{short(word)} is the home of VMs, but not a node of this cluster: it is left out" for word in lost]
+    found += _unknown_homes(cluster)
     found += _unknown_vms(names)
     return [*found, *breaking_plans(names, verdict), *_in_turn(names, verdict), *_degraded(names, verdict)]
 
@@ -207,6 +205,15 @@ def _of_members(index: int, rule: Rule, cluster: Cluster) -> Iterator[str]:
         more = len(gone) - _FEW_NAMES
         if more > 0:
             yield f"{who} names {more} more {noun}{'s' * (more > 1)} that the cluster lacks"
+
+
+def _unknown_homes(cluster: Cluster) -> Iterator[str]:
+    """Homes of VMs that are not in the cluster."""
+    homes = cluster.vms.home.words
+    if any(homes):
+        known = {"", *cluster.nodes.names}
+        lost = (home for home in homes if home not in known)
+        yield from (f"{short(home)} is the home of VMs, but not a node of this cluster: it is left out" for home in lost)
 
 
 def _unknown_vms(names: Names) -> Iterator[str]:

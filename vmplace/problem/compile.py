@@ -53,7 +53,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
     evictable = column(vms.evictable, vms.evictable[migrating])
     protected = _protected(cluster, cluster.guarantee)
     rules = [*_compiled_rules(cluster, nodes, vms, original, domain), *size_limits(cluster, original)]
-    own = own_limits(nodes)
+    own, zone = own_limits(nodes), _zones(nodes, pool, domain)
     return Problem(
         resources=resources,
         n_firm=n_firm,
@@ -64,8 +64,8 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
         maintenance=~online & ~offline & ~out,
         drained=out,
         pool=pool,
-        domain=_units(pool, domain),
-        unit=_units(pool, domain if cluster.guarantee.scope == "domain" else np.arange(len(nodes))),
+        domain=zone,
+        unit=zone if cluster.guarantee.scope == "domain" else np.arange(len(nodes)),
         demand=_demand(vms, resources)[np.concatenate([original, migrating]) if len(migrating) else active],
         node_of=column(where, vms.target[migrating]),
         protected=column(protected & ~vms.evictable if evictable.any() else protected, False),
@@ -118,8 +118,10 @@ def domains(nodes: NodeColumns) -> IntArray:
     return np.where(nodes.domain.are(""), own, named)
 
 
-def _units(pool: IntArray, domain: IntArray) -> IntArray:
-    """Which nodes fail as one: those of one domain and pool."""
+def _zones(nodes: NodeColumns, pool: IntArray, domain: IntArray) -> IntArray:
+    """Which nodes fail as one where domains fail: those of one domain and pool, shape (n_nodes,)."""
+    if not any(nodes.domain.words):
+        return np.arange(len(nodes))
     return numbered(domain * (int(pool.max(initial=0)) + 1) + pool)[0]
 
 
