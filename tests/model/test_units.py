@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmplace.model.units import MAX_MEMORY, format_memory, parse_bandwidth, parse_memory, parse_reserve, short, spell_memory
+from vmplace.model.units import (
+    MAX_MEMORY,
+    format_memory,
+    parse_bandwidth,
+    parse_memory,
+    parse_reserve,
+    parse_share,
+    short,
+    spell_memory,
+)
 
 
 @pytest.mark.parametrize(
@@ -191,3 +200,16 @@ def test_what_is_not_a_bandwidth(wrong: object) -> None:
 )
 def test_memory_in_a_sentence_is_exact_and_has_two_decimals_at_most(mib: int, said: str) -> None:
     assert spell_memory(mib) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("0.2", Fraction(1, 5)), (" 20% ", Fraction(1, 5)), ("1/200", Fraction(1, 200)), ("2e-1", Fraction(1, 5))]
+)
+def test_a_share_in_a_text_is_exact(text: str, share: Fraction) -> None:
+    assert parse_share(text) == share
+
+
+@pytest.mark.parametrize("wrong", ["", "%", "x", "1/0", "nan", "inf", "1_0%", "٣%", "1e999999999", "1e-999999999%", "9" * 50])
+def test_what_is_no_share_is_refused_at_once(wrong: str) -> None:
+    with pytest.raises(ValueError, match="is not a share: write 0.2, or 20%"):
+        parse_share(wrong)

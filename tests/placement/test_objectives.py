@@ -36,6 +36,8 @@ def test_names_and_their_slack(given, names, slack):
         ((("consolidate", True), "moves"), "True is not a slack for consolidate"),
         ((("balance", float("nan")), "moves"), "nan is not a slack"),
         ((("balance", "1/0"), "moves"), "'1/0' is not a slack"),
+        ((("balance", "1e99999999"), "moves"), "'1e99999999' is not a slack"),
+        ((("balance", "<=1e-99999999"), "moves"), "'<=1e-99999999' is not a slack"),
         ((("rules", 0.1), "moves"), "rules cannot have a slack"),
     ],
 )
@@ -84,7 +86,7 @@ def test_a_gap_is_a_share(given, gap):
     assert parse_gap(given) == gap
 
 
-@pytest.mark.parametrize("given", [-0.1, 1, "100%", "wide", True, None, float("nan")])
+@pytest.mark.parametrize("given", [-0.1, 1, "100%", "1e-99999999", "wide", True, None, float("nan")])
 def test_what_is_no_gap_is_refused(given):
     with pytest.raises(InputError) as refused:
         vmplace.place(LOPSIDED, gap=given)

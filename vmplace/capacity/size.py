@@ -1,6 +1,5 @@
 """Capacity planning: the fewest nodes of one kind, or the cheapest of several kinds, that run the VMs with the guarantee."""
 
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -18,7 +17,7 @@ from vmplace.model.door import door
 from vmplace.model.entities import Node
 from vmplace.model.errors import Flaw, InputError, NotFoundError
 from vmplace.model.kinds import Method, a_mapping, optional
-from vmplace.model.units import parse_memory, short
+from vmplace.model.units import parse_memory, parse_share, short
 from vmplace.model.what_if import part_of
 from vmplace.placement.place import solution_of
 from vmplace.placement.reasons import impossible_sentence
@@ -32,7 +31,6 @@ from vmplace.solvers.program import Answer, Outcome
 
 __all__ = ["size"]
 
-_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 
 _MOST_GROWTH = 10
 
@@ -118,15 +116,12 @@ def _parse_kinds(node: Any) -> tuple[Node, ...]:
 
 def _parse_growth(value: object) -> Fraction:
     if isinstance(value, str):
-        number, percent = value.strip().removesuffix("%"), value.strip().endswith("%")
-        if not _DECIMAL.fullmatch(number):
-            raise ValueError(f"{short(value)} is not a share: write 0.2, or 20%")
-        value = Fraction(number) / (100 if percent else 1)
-    share = (
-        Fraction(0) if isinstance(value, int | float) and value == 0 and not isinstance(value, bool) else positive_number(value)
-    )
-    if share > _MOST_GROWTH:
-        raise ValueError(f"{short(value)} is above {_MOST_GROWTH}: write a share, 0.2 or 20%")
+        share = parse_share(value)
+    else:
+        none = isinstance(value, int | float) and value == 0 and not isinstance(value, bool)
+        share = Fraction(0) if none else positive_number(value)
+    if not 0 <= share <= _MOST_GROWTH:
+        raise ValueError(f"{short(value)} is not within 0 to {_MOST_GROWTH}: write a share, 0.2 or 20%")
     return share
 
 

@@ -10,13 +10,12 @@ from attrs import frozen
 
 from vmplace.model.entities import VM, Node
 from vmplace.model.errors import Flaw, InputError, not_among
-from vmplace.model.units import parse_memory, short
+from vmplace.model.units import parse_memory, parse_number, parse_share, short
 from vmplace.model.what_if import fresh_names
 
 __all__ = ["Spec", "made", "parse_amount", "parse_bundle", "parse_spec"]
 
 _COUNTED = re.compile(r"(?:(\d{1,6})x)?(.+)", re.ASCII | re.DOTALL)
-_NUMBER = re.compile(r"[-+]?[0-9./]{1,40}(e[-+]?[0-9]{1,2})?", re.ASCII | re.IGNORECASE)
 
 _AMOUNTS: Mapping[type, Collection[str]] = {Node: ("resources", "max_vm"), VM: ("resources",)}
 """Mappings of amounts by resource, written as `max_vm.vcpu=16`."""
@@ -144,27 +143,19 @@ def _value(key: str, text: str) -> Any:
         sign = -1 if text.startswith("-") else 1
         return sign * parse_whole_text(text.removeprefix("-"))
     if key == "price":
-        number = _number(text)
-        if number is None:
-            raise ValueError(f"price: {short(text)} is not a number")
-        return number
+        try:
+            return parse_number(text)
+        except ValueError as error:
+            raise ValueError(f"price: {error}") from None
     return text
 
 
 def _share_or_memory(text: str) -> Fraction | int | str:
     """A share such as 0.1 or 10%, or memory."""
-    share = _number(text.removesuffix("%"))
-    if share is None:
-        return text
-    return share / 100 if text.endswith("%") else share
-
-
-def _number(text: str) -> Fraction | None:
-    """A number that is short enough to be taken exactly; None for any other text."""
     try:
-        return Fraction(text) if _NUMBER.fullmatch(text) else None
-    except (ValueError, ZeroDivisionError):
-        return None
+        return parse_share(text)
+    except ValueError:
+        return text
 
 
 def _digits(text: str) -> int | str:

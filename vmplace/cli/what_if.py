@@ -1,6 +1,5 @@
 """What-if options: another guarantee; nodes added or removed, VMs added, resized or removed."""
 
-import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from vmplace.model.converters import parse_count
 from vmplace.model.entities import VM, Node
 from vmplace.model.errors import InputError
 from vmplace.model.guarantee import POLICIES, parse_quorum
-from vmplace.model.units import short
+from vmplace.model.units import parse_share, short
 from vmplace.model.what_if import what_if
 
 if TYPE_CHECKING:
@@ -55,12 +54,11 @@ _OPTIONS: dict[str, tuple[str, str, Any, str]] = {
 }
 
 
-def _parse_share(text: str) -> Fraction:
-    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
-    share = Fraction(number) / (100 if percent else 1) if _DECIMAL.fullmatch(number) else 1
-    if share >= 1:
-        raise ValueError(f"{short(text)} is not a share: write 0.1 or 10%")
-    return Fraction(share)
+def _parse_headroom(text: str) -> Fraction:
+    share = parse_share(text)
+    if not 0 <= share < 1:
+        raise ValueError(f"{short(text)} is not a share from 0 to below 1: write it like 0.1 or 10%")
+    return share
 
 
 def _parse_failures(text: str) -> int | dict[str, int]:
@@ -78,7 +76,6 @@ def _parse_quorum(text: str) -> int | str | None:
     return parse_quorum(int(text[:20]) if text.isascii() and text.isdigit() else text)
 
 
-_DECIMAL = re.compile(r"\d{0,9}\.?\d{1,9}", re.ASCII)
 _NONE = "none"
 
 _GUARANTEE: dict[str, tuple[str, dict[str, Any]]] = {
@@ -96,7 +93,7 @@ _GUARANTEE: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "headroom": (
         "Share of each node's memory that normal running leaves free: 0.1 or 10%.",
-        {"callback": parsed(_parse_share), "metavar": "SHARE"},
+        {"callback": parsed(_parse_headroom), "metavar": "SHARE"},
     ),
 }
 """What replaces each key of the guarantee: the help and the kind of option."""

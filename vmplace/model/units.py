@@ -1,4 +1,4 @@
-"""Units of memory: texts such as "8GiB" to whole MiB and back; and values cut short for error messages."""
+"""Texts such as "8GiB" to whole MiB and back, "5%" to numbers; and values cut short for error messages."""
 
 import math
 import operator
@@ -8,7 +8,17 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 
-__all__ = ["MAX_MEMORY", "format_memory", "parse_bandwidth", "parse_memory", "parse_reserve", "short", "spell_memory"]
+__all__ = [
+    "MAX_MEMORY",
+    "format_memory",
+    "parse_bandwidth",
+    "parse_memory",
+    "parse_number",
+    "parse_reserve",
+    "parse_share",
+    "short",
+    "spell_memory",
+]
 
 _MIB_PER_UNIT = {"kib": Fraction(1, 1024), "mib": Fraction(1), "gib": Fraction(1024), "tib": Fraction(1024 * 1024)}
 _UNIT_NAME = {"": "MiB", "k": "KiB", "m": "MiB", "g": "GiB", "t": "TiB"}
@@ -18,6 +28,7 @@ _BANDWIDTH = re.compile(
     r"(?:(?P<bits>[bB]it(?:/s|ps)?|b(?:/s|ps))|(?P<binary>i)?B(?P<second>/s|ps)?)\s*",
     re.ASCII,
 )
+_NUMBER = re.compile(r"[-+]?[0-9./]{1,40}(e[-+]?[0-9]{1,2})?", re.IGNORECASE | re.ASCII)
 _FORMS = "a whole number of MiB, or a string such as '8GiB'"
 
 _LOG10_OF_2 = math.log10(2)
@@ -96,6 +107,25 @@ def parse_bandwidth(value: object) -> Fraction:
     step = 1024 if found["binary"] else 1000
     size: int = step ** ("kmgt".index(found["prefix"].lower()) + 1)
     return Fraction(found["number"]) * size / (8 if found["bits"] else 1) / 2**20
+
+
+def parse_number(text: str) -> Fraction:
+    """The exact number in a text, such as ``2.5``; raises ValueError for any other text, and for one too long to be computed."""
+    try:
+        if _NUMBER.fullmatch(text):
+            return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        pass
+    raise ValueError(f"{short(text)} is not a number")
+
+
+def parse_share(text: str) -> Fraction:
+    """The exact share in a text, ``0.2`` or ``20%``; raises ValueError for any other text."""
+    number = text.strip()
+    try:
+        return parse_number(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
+    except ValueError:
+        raise ValueError(f"{short(text)} is not a share: write 0.2, or 20%") from None
 
 
 def format_memory(mib: int) -> str:

@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import Any
 
 from vmplace.model.errors import Flaw, InputError
-from vmplace.model.units import parse_reserve, short
+from vmplace.model.units import parse_reserve, parse_share, short
 from vmplace.search.goal import OBJECTIVES, Slack
 
 __all__ = ["Objective", "parse_gap", "parse_objectives"]
@@ -40,7 +40,7 @@ def _parse_slack(name: str, slack: object) -> Slack:
         if isinstance(slack, str) and slack.startswith("<="):
             return Slack(enough=_parse_value(name, slack[2:].strip()))
         share = _parse_share(slack)
-    except (ValueError, ZeroDivisionError):
+    except ValueError:
         share = Fraction(-1)
     if share < 0:
         example = {"balance": "<=80%", "moves": "<=64GiB"}.get(name, "<=12")
@@ -52,7 +52,7 @@ def parse_gap(given: Any) -> Fraction:
     """A share below 1, such as 0.01 or ``"1%"``; raises InputError."""
     try:
         gap = _parse_share(given)
-    except (ValueError, ZeroDivisionError):
+    except ValueError:
         gap = Fraction(-1)
     if not 0 <= gap < 1:
         raise InputError([Flaw("gap", f"{short(given)} is not a gap: write a share from 0 to below 1, such as 0.01 or 1%")])
@@ -63,9 +63,7 @@ def _parse_share(slack: object) -> Fraction:
     """A share: 0.05, or ``5%``."""
     if isinstance(slack, bool) or not isinstance(slack, int | float | Fraction | str):
         raise ValueError(slack)
-    if isinstance(slack, str):
-        return Fraction(slack.removesuffix("%")) / 100 if slack.endswith("%") else Fraction(slack)
-    return Fraction(str(slack))
+    return parse_share(slack) if isinstance(slack, str) else Fraction(str(slack))
 
 
 def _parse_value(name: str, text: str) -> int | Fraction:
