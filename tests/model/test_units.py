@@ -211,5 +211,5 @@ def test_a_share_in_a_text_is_exact(text: str, share: Fraction) -> None:
 
 @pytest.mark.parametrize("wrong", ["", "%", "x", "1/0", "nan", "inf", "1_0%", "٣%", "1e999999999", "1e-999999999%", "9" * 50])
 def test_what_is_no_share_is_refused_at_once(wrong: str) -> None:
-    with pytest.raises(ValueError, match="is not a share: write 0.2, or 20%"):
+    with pytest.raises(ValueError, match="is not a share"):
         parse_share(wrong)
