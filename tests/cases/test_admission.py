@@ -3,6 +3,7 @@
 import pytest
 
 import vmplace
+from tests.cases.pools import BAD_POOL
 from vmplace import VM, Admitter, Cluster, ConflictError, Guarantee, Node, NotOn, OnlyOn, Tag
 
 TWELVE = [Node(f"n{i}", 12) for i in range(5)]
@@ -131,17 +132,6 @@ def test_what_rules_forbid_is_refused_with_that_reason():
     assert admitter.commit(vm, "n2").status == "refused"
     assert admitter.admit([vm, VM("x", 1)]).status == "refused"
     assert vmplace.admit(cluster, vm, make_room=True).status == "refused"
-
-
-BAD_POOL = Cluster(
-    [*(Node(f"g1{x}", "64GiB", pool="g1") for x in "ab"), *(Node(f"g2{x}", "64GiB", pool="g2") for x in "abc")],
-    [
-        VM("x", "40GiB", "g1a", pool="g1"),
-        VM("y", "40GiB", "g1b", pool="g1"),
-        VM("z", "16GiB", "g2a", pool="g2"),
-        VM("w", "8GiB", pool="g2"),
-    ],
-)
 
 
 @pytest.mark.parametrize("call", [vmplace.place, vmplace.repair])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import vmplace
+from tests.cases.pools import BAD_POOL
 from vmplace import VM, Cluster, Guarantee, Node, NotOn, Status, Tag, drain, rolling_drain
 from vmplace.cli import main
 
@@ -148,17 +149,6 @@ def test_never_without_a_majority(tmp_path, capsys):
         line.startswith("_run migrate -- v3-0 ") and line.endswith(" pve3")
         for line in lines[lines.index("_run maintain -- pve3") :]
     )
-
-
-BAD_POOL = Cluster(
-    [*(Node(f"g1{x}", "64GiB", pool="g1") for x in "ab"), *(Node(f"g2{x}", "64GiB", pool="g2") for x in "abc")],
-    [
-        VM("x", "40GiB", "g1a", pool="g1"),
-        VM("y", "40GiB", "g1b", pool="g1"),
-        VM("z", "16GiB", "g2a", pool="g2"),
-        VM("w", "8GiB", pool="g2"),
-    ],
-)
 
 
 def test_a_bad_pool_does_not_keep_another_from_being_drained(tmp_path, capsys):

@@ -17,6 +17,7 @@ from vmplace.model.units import parse_memory, parse_reserve, short
 __all__ = [
     "member_place",
     "name_places",
+    "one_of",
     "parse_count",
     "parse_date",
     "parse_flag",
@@ -203,6 +204,13 @@ def parse_weight(value: object) -> int:
     return _whole_from(value, 1)
 
 
+def one_of(value: object, *words: str) -> str:
+    """One of these words; raises ValueError that lists them."""
+    if not isinstance(value, str) or value not in words:
+        raise ValueError(not_among(value, words))
+    return value
+
+
 def parse_state(value: object) -> str:
     """What a node is doing."""
     return one_of(value, "online", "maintenance", "offline")
@@ -316,12 +324,6 @@ def _whole_from(value: object, least: int) -> int:
     if number < least:
         raise ValueError(f"{number} is below {least}: write {least} or more")
     return number
-
-
-def one_of(value: object, *words: str) -> str:
-    if not isinstance(value, str) or value not in words:
-        raise ValueError(not_among(value, words))
-    return value
 
 
 def _values(

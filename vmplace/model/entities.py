@@ -41,6 +41,7 @@ __all__ = [
     "Tag",
     "Together",
     "headroom_flaws",
+    "parse_members",
     "reserve_flaws",
 ]
 
@@ -69,6 +70,8 @@ def _parse_tags(value: object) -> frozenset[str]:
 
 @frozen(kw_only=True, field_transformer=name_places)
 class Described:
+    """What carries free data (`meta`) that is passed through."""
+
     meta: Mapping[str, Any] = field(factory=dict, converter=parse_meta, hash=False)
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "POLICIES",
     "Guarantee",
     "amended",
+    "less_share",
     "parse_order",
     "parse_policy",
     "parse_quorum",
