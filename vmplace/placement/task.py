@@ -40,7 +40,7 @@ _FIND_SHARE, _TIES_SHARE, _TIES_SECONDS = 0.9, 0.25, 3.0
 """Of the time, that to find a placement; of what is left then, that to break ties; and what that may take in any case."""
 
 _LEAVING_SHARE, _SLIGHT = 0.5, Fraction(1, 100)
-"""Of the time, for a drain in which only what has to leave moves; and how much less it may protect than the best."""
+"""Of the time, for a drain in which only what has to leave moves; and how much more than the least it may leave unprotected."""
 
 
 @frozen
@@ -79,8 +79,8 @@ class PlacementTask:
         if first.node_of is not None:
             return first
         calm = self._only_leaving(first)
-        if calm is not None and self._good(calm, None):
-            return calm
+        if calm is not None and (calm.solution.held or _slightly_more(calm.lost, calm.bound)):
+            return calm.solution
         last, undecided = self, None
         for goal, given_up in relaxations(self.names.problem, self.goal, self.budget, drained=bool(self.drained)):
             if undecided is not None and goal.worst is not last.goal.worst:
@@ -92,17 +92,18 @@ class PlacementTask:
             finding, method = last._find()
             if finding.best is not None:
                 refuted = first.status is Status.INFEASIBLE and undecided is None
+                proved = finding.optimal and refuted
+                if calm is not None and not proved and _slightly_more(calm.lost, finding.best.values[0]):
+                    return calm.solution
                 found = last.solution(last._settled(finding), method, strict_refuted=refuted, warnings=given_up)
-                if calm is not None and found.status is not Status.OPTIMAL and self._good(calm, found):
-                    return calm
                 return found if found.held else evolve(found, suspended=self._suspended(first))
             if not finding.infeasible:
                 undecided = self._undecided(finding, method)
         if undecided is not None:
-            return undecided if calm is None else calm
+            return undecided if calm is None else calm.solution
         return last._refuted(finding.stats, method) if reason is None else last._refused(reason)
 
-    def _only_leaving(self, strict: Solution) -> Solution | None:
+    def _only_leaving(self, strict: Solution) -> "_CalmDrain | None":
         """A drain in which nothing else moves than what has to leave, if there is one."""
         if not self.drained or self.goal.objectives != ("moves",):
             return None
@@ -115,26 +116,13 @@ class PlacementTask:
         finding, method = task._find()
         if finding.best is None:
             return None
-        lost, bound = finding.best.values[0], least(problem, goal, goal.stages(problem)[0])
+        lost, bound = int(finding.best.values[0]), int(least(problem, goal, goal.stages(problem)[0]))
         found = task.solution(task._settled(finding), method, strict_refuted=strict.status is Status.INFEASIBLE and lost == bound)
-        if found.held:
-            return found
-        more = f"to move more could leave {float(1 - bound / lost):.1%} less unprotected at most" if lost > bound else ""
-        return evolve(found, suspended=self._suspended(strict), reason="; ".join(filter(None, (more, found.reason))))
-
-    def _good(self, calm: Solution, other: Solution | None) -> bool:
-        """Whether a drain that moves only what has to leave protects all but as much as another, or as a bound allows."""
-        if calm.held:
-            return True
-        goal = evolve(self.goal, best_effort=True)
-        bound = least(self.names.problem, goal, goal.stages(self.names.problem)[0]) if other is None else self._lost(other)
-        return self._lost(calm) <= bound * (1 + _SLIGHT)
-
-    def _lost(self, found: Solution) -> int:
-        """The memory that failures leave unprotected in all, in MiB."""
-        problem = self.names.problem
-        memory = dict(zip(self.names.vms(range(problem.n_vms)), problem.memory.tolist(), strict=True))
-        return sum(memory.get(vm, 0) for entry in found.unprotected for vm in entry.vms)
+        if not found.held:
+            more = f"to move more could leave {1 - bound / lost:.1%} less unprotected at most" if lost > bound else ""
+            reason = "; ".join(filter(None, (more, found.reason)))
+            found = evolve(found, suspended=self._suspended(strict), reason=reason)
+        return _CalmDrain(found, lost, bound)
 
     def _suspended(self, strict: Solution) -> str:
         """Why the guarantee does not hold, from what came of the search that insisted on it."""
@@ -280,6 +268,19 @@ class PlacementTask:
             reason=reason,
             conflict=conflict,
         )
+
+
+@frozen
+class _CalmDrain:
+    """A drain in which nothing moves but what has to leave: the memory that it leaves unprotected, and the least possible."""
+
+    solution: Solution
+    lost: int
+    bound: int
+
+
+def _slightly_more(lost: int | Fraction, least_lost: int | Fraction) -> bool:
+    return lost <= least_lost * (1 + _SLIGHT)
 
 
 def _by_objective(goal: Goal, problem: Problem, values: Sequence[T]) -> tuple[T, ...]:
