@@ -58,51 +58,38 @@ def place(
 ) -> Solution:
     """Place every VM so that each failure of the guarantee is survived.
 
-    VMs that have a node stay there, unless `move_running`. Soft rules, and the homes of VMs, are kept as far as the guarantee
-    allows, at the least cost: a rule costs its weight times the pairs of VMs that share a node or domain (apart), the VMs outside
-    (only-on, not-on, home) or the nodes beyond one (together). They come before ``balance`` and ``consolidate``, but after
-    ``moves``: a soft rule alone never causes a migration.
+    VMs that have a node stay there, unless `move_running`. Soft rules and homes are kept as far as the guarantee allows, at the
+    least cost: before ``balance`` and ``consolidate``, but after ``moves``, so that a soft rule alone never causes a migration.
 
     Parameters
     ----------
     cluster
         What to place.
-    objective
-        ``balance``: the least highest share of usable memory in use on an online node. ``moves``: the least memory
-        migrated, in MiB. ``consolidate``: the fewest nodes that must stay on. ``rules``: the least cost of soft rules, which may
-        then cause migrations: with `move_running`, VMs go home. Several: each breaks ties of those before it. A pair
-        has slack: ``("balance", 0.05)`` may be worse by that share, and ``("balance", "<=80%")`` up to that value, for the
-        sake of those after it. Its bound is that of the best, so that a gap is left.
-        Of placements that are equal by what is asked, the one with the least memory migrated is returned, then the best
-        balanced one; ``stats["ties"]`` says whether that is proved.
-    gap
-        End the search of an objective once it is known to be that close to its best, as a share of its value: 0.01, or
-        ``"1%"``. The status is then ``feasible``, unless it is proved to be the best all the same.
-    method
+    objective, gap
+        ``balance``: the least highest share of usable memory in use on an online node. ``moves``: the least MiB migrated.
+        ``consolidate``: the fewest nodes that must stay on. ``rules``: the least cost of soft rules, even by migrations. Several:
+        each breaks ties of those before it, and a pair has slack for the sake of those after it: ``("balance", 0.05)`` may be
+        worse by that share, ``("balance", "<=80%")`` up to that value. Ties that are left go to the least memory migrated, then
+        to the best balance. Gap: how close to its best the search of an objective may end, as a share: 0.01, or ``"1%"``.
+    method, seed, deterministic
         ``exact`` (one model of everything, or neighbourhoods where that is too large: the result then says ``improve``),
-        ``greedy``, or ``auto``: exact up to 2,000 nodes, above 500 only where greedy leaves a gap of more than 1 %.
-    seed, deterministic
-        Of the solvers' random choices; and whether to measure their time in work, so that every run ends the same.
-    move_running
-        Whether running VMs may migrate.
-    best_effort
-        If not every failure can be survived, place every VM and leave the least unprotected: by priority, then memory.
+        ``greedy``, or ``auto``: exact up to 2,000 nodes, above 500 only where greedy leaves a gap of more than 1 %. The seed of
+        the solvers; and whether to measure their time in work, so that every run ends the same.
+    move_running, best_effort
+        Whether running VMs may migrate; and whether, if not every failure can be survived, every VM is placed all the same, with
+        the least left unprotected: by priority, then memory.
     max_moves, max_migrated
-        How many running VMs may migrate, and how much memory: MiB, or a string such as ``"64GiB"``. No order of the migrations
-        is given that needs more of them, to make way for others.
+        How many running VMs may migrate, and how much memory: MiB, or a string such as ``"64GiB"``; stop-overs count.
     ordered, parallel, parallel_per_node, bandwidth
         Whether migrations are put in order, how many VMs may migrate at the same time, and how fast; see `plan_moves`.
-    time_limit
-        Seconds; the best found by then is returned. None: until it is proved.
-    progress, cancel
-        Called now and then; set it to have the best so far returned, as Ctrl-C does.
+    time_limit, progress, cancel
+        Seconds until the best so far is returned (None: until it is proved); called now and then; set it to end the search.
 
     Returns
     -------
     Solution
-        ``optimal``, ``feasible``, ``infeasible`` or ``unknown``. A placement returned has passed `audit`. What is infeasible
-        comes with a `Conflict`; to make that small takes no longer than the proof (or 2 s), nor than half of the time left.
-        Pools stand alone: where one has no placement, what can be done in the others is done, and `Solution.unsolved` says why.
+        ``optimal``, ``feasible``, ``infeasible`` (with a `Conflict`) or ``unknown``. A placement returned has passed `audit`.
+        Where one pool has no placement, the others are placed, and `Solution.unsolved` says why.
 
     Raises InputError (a ValueError) that names the argument that is wrong.
     """
