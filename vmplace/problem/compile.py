@@ -23,12 +23,7 @@ __all__ = ["capacities", "compile_problem", "domains", "name_ranks", "own_limits
 def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Problem:
     """The cluster as arrays, not to be written to: where they can be, they are the cluster's own.
 
-    Parameters
-    ----------
-    cluster
-        What to compile.
-    drained
-        Nodes to be emptied, shape (n_nodes,): their VMs are there now, but may not stay; nothing else is there for anyone.
+    `drained`: nodes to be emptied, shape (n_nodes,): their VMs are there now, but may not stay; no other VM may come.
     """
     if cluster.further:
         told = f"{len(cluster.guarantees)} guarantees: check and audit take a list; choose one here, with --guarantee or what_if"
@@ -46,8 +41,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
         return np.concatenate([values[active], np.broadcast_to(incoming, len(migrating))]) if len(migrating) else values[active]
 
     pools = {pool: i for i, pool in enumerate(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))}
-    pool, domain = nodes.pool.numbered(pools), domains(nodes)
-    vm_pool = vms.pool.numbered(pools)
+    pool, vm_pool, domain = nodes.pool.numbered(pools), vms.pool.numbered(pools), domains(nodes)
     resources, n_firm = _resources(cluster, nodes, vms)
     moving = np.isin(np.arange(len(vms)), migrating) if len(migrating) else np.False_
     evictable = column(vms.evictable, vms.evictable[migrating])

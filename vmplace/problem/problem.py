@@ -37,6 +37,27 @@ class Classes:
     signature: IntArray
     returning: BoolArray
 
+    @classmethod
+    def among(cls, problem: "Problem") -> "Classes":
+        """The classes of a problem's VMs."""
+        flags = [~problem.protected, problem.evictable, problem.optional, problem.incoming]
+        keys = np.column_stack([-problem.demand, *flags, -problem.priority, problem.signature]).astype(np.int64)
+        code = np.zeros(problem.n_vms, dtype=np.int64)
+        for column in (column for column in keys.T if (column != column[:1]).any()):
+            values, index = np.unique(column, return_inverse=True)
+            # Renumber at each step, so that the product of the counts cannot overflow.
+            code = np.unique(code * len(values) + index, return_inverse=True)[1]
+        _, first = np.unique(code, return_index=True)
+        return cls(
+            code,
+            problem.demand[first],
+            problem.protected[first],
+            problem.evictable[first],
+            problem.priority[first],
+            problem.signature[first],
+            ~problem.evictable[first] & ~problem.incoming[first],
+        )
+
     def __len__(self) -> int:
         return len(self.demand)
 
@@ -272,23 +293,7 @@ class Problem:
     @cached_property
     def classes(self) -> Classes:
         """The classes of interchangeable VMs."""
-        flags = [~self.protected, self.evictable, self.optional, self.incoming]
-        keys = np.column_stack([-self.demand, *flags, -self.priority, self.signature]).astype(np.int64)
-        code = np.zeros(self.n_vms, dtype=np.int64)
-        for column in keys.T:
-            values, index = np.unique(column, return_inverse=True)
-            # Renumber at each step, so that the product of the counts cannot overflow.
-            code = np.unique(code * len(values) + index, return_inverse=True)[1]
-        _, first = np.unique(code, return_index=True)
-        return Classes(
-            code,
-            self.demand[first],
-            self.protected[first],
-            self.evictable[first],
-            self.priority[first],
-            self.signature[first],
-            ~self.evictable[first] & ~self.incoming[first],
-        )
+        return Classes.among(self)
 
     def load(self, node_of: IntArray) -> IntArray:
         """Memory in use on each node, in MiB, shape (n_nodes,)."""
