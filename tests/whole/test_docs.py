@@ -50,5 +50,18 @@ def test_commands_parse(page):
         assert {word for word in words if word.startswith("-")} <= known, line
 
 
+def test_every_option_is_described():
+    text = (ROOT / "docs" / "documents.md").read_text(encoding="utf-8")
+    group = click.Context(cli)
+    options = {
+        option
+        for name in cli.list_commands(group)
+        for parameter in cli.get_command(group, name).params
+        if isinstance(parameter, click.Option)
+        for option in parameter.opts
+    }
+    assert sorted(option for option in options if not re.search(rf"{option}(?![\w-])", text)) == []
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150

@@ -13,16 +13,15 @@ from vmplace.cli.exits import DONE, RefusedError, blaming, exit_of, refuse_outpu
 from vmplace.cli.io import print_result, save
 from vmplace.cli.options import (
     MIB,
-    SECONDS,
     all_option,
     combined,
+    effort_options,
     file_argument,
     given,
     json_option,
     memory_option,
     output_option,
     parsed,
-    seed_option,
     several,
     time_limit_option,
 )
@@ -38,10 +37,7 @@ __all__ = ["headroom", "size", "trend"]
 
 _planning_options = combined(
     click.option("--pool", metavar="NAME", help="The pool to plan for, if there are several."),
-    click.option("--method", type=click.Choice(["auto", "exact", "greedy"]), default="auto", show_default=True),
-    click.option("--time-limit", **SECONDS, help="Return the best found within this time (default 60); inf: until proved."),
-    seed_option,
-    click.option("--deterministic", is_flag=True, help="Measure time in work, so that every run gives the same answer."),
+    effort_options,
     change_options,
     output_option,
     json_option,

@@ -6,7 +6,16 @@ import click
 
 from vmplace.cli.exits import answered, blaming
 from vmplace.cli.io import print_result
-from vmplace.cli.options import SECONDS, all_option, combined, file_argument, given, json_option, seed_option
+from vmplace.cli.options import (
+    SECONDS,
+    all_option,
+    combined,
+    deterministic_option,
+    file_argument,
+    given,
+    json_option,
+    seed_option,
+)
 from vmplace.cli.what_if import guarantee_options, load_changed
 from vmplace.report.console import watched
 
@@ -17,8 +26,7 @@ __all__ = ["explain"]
 @file_argument
 @click.option("--time-limit", **SECONDS, help="Stop after this time (default 60); inf: try everything.")
 @seed_option
-@click.option("--deterministic", is_flag=True, help="Measure time in work, so that every run gives the same answer.")
-@combined(guarantee_options, json_option, all_option)
+@combined(deterministic_option, guarantee_options, json_option, all_option)
 def explain(file: str, as_json: bool, everything: bool, **options: Any) -> int:
     """Say why a cluster is not safe, which VMs and rules cause it, and what would help.
 

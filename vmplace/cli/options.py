@@ -13,6 +13,8 @@ __all__ = [
     "SECONDS",
     "all_option",
     "combined",
+    "deterministic_option",
+    "effort_options",
     "file_argument",
     "given",
     "json_option",
@@ -121,6 +123,22 @@ seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every random choice."
 )
 
+deterministic_option = click.option(
+    "--deterministic", is_flag=True, help="Measure time in work, so that every run gives the same answer."
+)
+effort_options = combined(
+    click.option(
+        "--method",
+        type=click.Choice(["auto", "exact", "greedy"]),
+        default="auto",
+        show_default=True,
+        help="exact searches for a proof, greedy is fast; auto chooses by the size of the cluster.",
+    ),
+    click.option("--time-limit", **SECONDS, help="Return the best found within this time (default 60); inf: until proved."),
+    seed_option,
+    deterministic_option,
+)
+
 
 def _objectives(text: str) -> str | tuple[str | tuple[str, str], ...]:
     """One name, or several, each with its slack after a colon, if it has any."""
@@ -144,10 +162,7 @@ search_options = combined(
         " By default, place balances; the other commands migrate the least memory.",
     ),
     click.option("--gap", metavar="SHARE", help="End the search once it is known to be that close to the best: 1%."),
-    click.option("--method", type=click.Choice(["auto", "exact", "greedy"]), default="auto", show_default=True),
-    click.option("--time-limit", **SECONDS, help="Return the best found within this time (default 60); inf: until proved."),
-    seed_option,
-    click.option("--deterministic", is_flag=True, help="Measure time in work, so that every run gives the same answer."),
+    effort_options,
     click.option("--best-effort", is_flag=True, help="Place every VM, even if not all can be protected."),
     click.option("--max-moves", type=click.IntRange(min=0), metavar="N", help="Migrate at most N VMs."),
     click.option(
