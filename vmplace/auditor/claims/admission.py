@@ -27,7 +27,7 @@ def check_admission(claims: Claims, cluster: Cluster) -> None:
     claims.read("score", Any)
     claims.leave("score", "depends on the method that was asked for, which the result does not say")
     if status not in (Status.ADMITTED, Status.REFUSED, Status.UNKNOWN):
-        claims.wrong("status", f"says {short(status and status.value)}: admitted, refused or unknown is meant")
+        claims.wrong("status", f"says {short(status and status.value)}, which is not admitted, refused or unknown")
     if (status is Status.ADMITTED) != bool(placement) or placement.get(vm) != node:
         claims.wrong("placement", f"has {vm} on {placement.get(vm)}; the node is {node}, the status {status}")
     for name, at in placement.items():

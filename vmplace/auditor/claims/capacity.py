@@ -77,7 +77,7 @@ def _check_placed(claims: Claims, cluster: Cluster) -> None:
     solved = claims.members.get("placement") is not None and status in (Status.OPTIMAL, Status.FEASIBLE)
     said = claims.members.get("guarantee" if solved else "status")
     if status not in (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.UNKNOWN):
-        claims.wrong("status", f"says {short(status and status.value)}: optimal, feasible, infeasible or unknown is meant")
+        claims.wrong("status", f"says {short(status and status.value)}, which is not optimal, feasible, infeasible or unknown")
         said = claims.members.get("guarantee")
     inner = claims.within("", {**claims.members, "objective": None, "status": said})
     check_solution(inner, cluster)

@@ -54,7 +54,7 @@ def check_explanation(claims: Claims, cluster: Cluster) -> None:
 def _check_status(claims: Claims, status: Status | None, blamed: bool, audited: Audited, survival: Survival) -> None:
     claims.right("status")
     if status not in (Status.SAFE, Status.UNSAFE, Status.INFEASIBLE, Status.UNKNOWN):
-        claims.wrong("status", f"says {short(status and status.value)}: safe, unsafe, infeasible or unknown is meant")
+        claims.wrong("status", f"says {short(status and status.value)}, which is not safe, unsafe, infeasible or unknown")
     if blamed and status is Status.SAFE:
         claims.wrong("status", "says safe, but something is blamed")
     if not blamed and status in (Status.UNSAFE, Status.INFEASIBLE):
@@ -84,7 +84,7 @@ def _check_blame(blame: Claims, audited: Audited, survival: Survival) -> None:
         if vm not in case.vm_index:
             blame.wrong("vms", f"{short(vm)} is not a VM of this cluster")
     if kind not in _KINDS:
-        blame.wrong("kind", f"says {short(kind)}: one of {', '.join(_KINDS)} is meant")
+        blame.wrong("kind", f"says {short(kind)}, which is not one of {', '.join(_KINDS)}")
     if kind == "failure":
         if subject not in survival.failures.scenarios.by_key:
             blame.wrong("subject", f"{short(subject)} is not a failure scenario of this cluster")

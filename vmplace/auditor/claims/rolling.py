@@ -31,7 +31,7 @@ def check_rolling(claims: Claims, cluster: Cluster) -> None:
     _check_status(claims, status, len(groups), bool(undrained))
     suspended = claims.read("suspended", tuple[int, ...], ())
     if any(not 1 <= number <= len(groups) for number in suspended):
-        claims.wrong("suspended", f"names a group that there is not: there are {len(groups)}")
+        claims.wrong("suspended", f"names a group beyond the last: there are {len(groups)}")
     claims.leave("suspended", "how long the guarantee is suspended follows from the steps, which are verified one by one")
     claims.read("guarantee", Status)
     claims.leave("guarantee", "follows from the groups, whose guarantees are verified one by one")
@@ -107,7 +107,7 @@ def _check_left(claims: Claims, cluster: Cluster, told: set[str]) -> None:
 def _check_status(claims: Claims, status: Status | None, groups: int, undrained: bool) -> None:
     claims.right("status")
     if status not in (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.UNKNOWN):
-        claims.wrong("status", f"says {short(status and status.value)}: optimal, feasible, infeasible or unknown is meant")
+        claims.wrong("status", f"says {short(status and status.value)}, which is not optimal, feasible, infeasible or unknown")
     bound = claims.read("bound", int, 0)
     if status in (Status.OPTIMAL, Status.FEASIBLE) and undrained:
         claims.wrong("status", f"says {status}, but some nodes are not drained")

@@ -48,7 +48,7 @@ def check_steps(claims: Claims, case: Case, migrations: Sequence[Migration], dra
         elif status is Status.INFEASIBLE:
             part.leave("status", "the result has no certificate that there is no order")
     elif status not in (Status.OPTIMAL, Status.FEASIBLE):
-        part.wrong("status", f"says {short(status and status.value)}: optimal, feasible, infeasible or unknown is meant")
+        part.wrong("status", f"says {short(status and status.value)}, which is not optimal, feasible, infeasible or unknown")
     elif not ordered:
         part.wrong("status", f"says {status}, but not every migration has a step")
     else:

@@ -22,7 +22,7 @@ def check_tolerance(claims: Claims, cluster: Cluster) -> None:
     claims.expect("scope", scope, cluster.guarantee.scope)
     claims.right("status")
     if status not in (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.UNKNOWN):
-        claims.wrong("status", f"says {short(status and status.value)}: optimal, feasible, infeasible or unknown is meant")
+        claims.wrong("status", f"says {short(status and status.value)}, which is not optimal, feasible, infeasible or unknown")
     if (status is Status.OPTIMAL) != (count is not None and count == bound):
         claims.wrong("status", f"says {status}, with a count of {count} and a bound of {bound}")
     if count is not None and bound is not None and bound < count:

@@ -130,7 +130,7 @@ class _Verdicts:
             self._check_unsafe(key, blamed, doubtful, place)
             self._check_plan(key)
         else:
-            self.claims.wrong("scenarios", f"{key} is {status}: safe, unsafe or unknown is meant")
+            self.claims.wrong("scenarios", f"{key} is {status}, which is not safe, unsafe or unknown")
 
     @cached_property
     def displaced(self) -> IntArray:
