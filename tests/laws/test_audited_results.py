@@ -169,6 +169,7 @@ CALLS = {
     "check, no time": lambda cluster: vmplace.check(cluster, time_limit=0),
     "place": vmplace.place,
     "balance": lambda cluster: vmplace.place(cluster, objective=("balance", "moves"), move_running=True),
+    "slack": lambda cluster: vmplace.place(cluster, objective=(("balance", 0.2), "rules", "moves"), move_running=True),
     "consolidate": lambda cluster: vmplace.place(cluster, objective=("consolidate", "moves"), move_running=True),
     "best effort": lambda cluster: vmplace.place(cluster, best_effort=True, move_running=True),
     "repair": lambda cluster: vmplace.repair(cluster, method="greedy"),

@@ -207,7 +207,7 @@ class _PoolFailures:
 
 def doubtful_scenarios(failures: AuditedFailures) -> IntArray:
     """The scenarios that are not shown to be survived in any order."""
-    pool_of = failures.scenarios.pool[failures.scenarios.units[:, 0]]
+    pool_of = failures.scenarios.pool_of
     doubtful = [_doubts(_PoolFailures(failures, pool), np.flatnonzero(pool_of == pool)) for pool in np.unique(pool_of).tolist()]
     return np.sort(np.concatenate([np.arange(0), *doubtful]))
 

@@ -81,7 +81,7 @@ class _Reader:
 
     def __init__(self, case: Case, scenarios: AuditedScenarios) -> None:
         self.case, self.scenarios = case, scenarios
-        self.pools = scenarios.pool[scenarios.units[:, 0]]
+        self.pools = scenarios.pool_of
         self.units = set(scenarios.names) if scenarios.failures < 2 else frozenset()
         self.unit_of = unit_names(case.cluster) if self.units else []
 
@@ -277,7 +277,7 @@ def sums_by_key(keys: IntArray, amounts: IntArray) -> tuple[IntArray, IntArray]:
 def check_sums(case: Case, scenarios: AuditedScenarios) -> None:
     """Record ``unprotected`` where what must restart is more than survivors have to spare, else ``unverified``."""
     musts = np.flatnonzero(case.must)
-    at, pool_of = case.at[musts], scenarios.pool[scenarios.units[:, 0]]
+    at, pool_of = case.at[musts], scenarios.pool_of
     told = []
     for resource in (resource for resource in case.resources if resource.binding):
         need = scenarios.total(scenarios.by_unit(at, resource.demand[musts]))

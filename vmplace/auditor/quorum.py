@@ -19,7 +19,7 @@ def check_quorum(case: Case, scenarios: AuditedScenarios) -> set[int]:
     needed, up, gone, busy = _counts(case, scenarios)
     nodes, stopped = np.bincount(case.node_pool[:-1], minlength=len(case.pools)), without_quorum(case, scenarios)
     for s, left in stopped.items():
-        key, pool = scenarios.key(s), int(scenarios.pool[scenarios.units[s, 0]])
+        key, pool = scenarios.key(s), int(scenarios.pool_of[s])
         told = f"if {key} fails, {left} of {nodes[pool]} nodes are left, and the quorum needs {needed[pool]}"
         case.blame("unprotected", key, told)
     for hosts in scenarios.crowded:
@@ -34,7 +34,7 @@ def without_quorum(case: Case, scenarios: AuditedScenarios) -> dict[int, int]:
     if case.cluster.guarantee.quorum is None or not len(scenarios):
         return {}
     needed, up, gone, busy = _counts(case, scenarios)
-    pool = scenarios.pool[scenarios.units[:, 0]]
+    pool = scenarios.pool_of
     left = up[pool] - scenarios.total(gone)
     stopped = np.flatnonzero(busy[pool] & (left < needed[pool]))
     return dict(zip(stopped.tolist(), left[stopped].tolist(), strict=True))

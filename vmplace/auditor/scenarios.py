@@ -73,6 +73,12 @@ class AuditedScenarios:
     def __len__(self) -> int:
         return len(self.units)
 
+    @cached_property
+    def pool_of(self) -> IntArray:
+        """The pool of each scenario, shape (n_scenarios,)."""
+        pools: IntArray = self.pool[self.units[:, 0]]
+        return pools
+
     def key(self, scenario: int) -> str:
         """The key of a scenario."""
         if self.named is not None:

@@ -29,8 +29,7 @@ def check_sequence(failures: AuditedFailures) -> None:
     asked = case.cluster.guarantee
     bound = asked.restart == "any-order" and asked.policy is None and bool(failures.bounds)
     doubtful = np.arange(len(scenarios)) if bound or asked.policy == BLIND else doubtful_scenarios(failures)
-    pools = scenarios.pool[scenarios.units[doubtful, 0]]
-    for pool in np.unique(pools).tolist():
+    for pool in np.unique(scenarios.pool_of[doubtful]).tolist():
         sequence = _Sequence(failures, pool)
         try:
             loss = sequence.loss(sequence.begin(), scenarios.failures)

@@ -1,5 +1,6 @@
 """Whether failures are survived, without plans to go by: from certificates, sums, and searches of limited work."""
 
+from collections.abc import Container, Iterable
 from functools import cached_property
 
 from attrs import define, field
@@ -28,15 +29,21 @@ class Survival:
     effort: WorkLimit
     _known: dict[int, bool | None] = field(factory=dict, init=False)
 
-    def survives(self, key: str) -> bool | None:
-        """Whether the scenarios of a key are survived; None if that is too hard to tell."""
-        fates = [self.fate(scenario) for scenario in self.failures.scenarios.by_key[key]]
-        return False if False in fates else None if None in fates else True
+    def survives(self, key: str, pools: Container[int] | None = None) -> bool | None:
+        """Whether the scenarios of a key are survived, in all pools or in some; None if that is too hard to tell."""
+        return self._worst(self.failures.scenarios.by_key[key], pools)
 
-    def survives_all(self) -> bool | None:
-        """Whether all failures are survived; None if that is too hard to tell."""
-        fates = {self.fate(scenario) for scenario in sorted(self._doubtful | self._stopped.keys())}
-        return False if False in fates else None if None in fates or self.failures.scenarios.crowded else True
+    def survives_all(self, pools: Container[int] | None = None) -> bool | None:
+        """Whether all failures are survived, in all pools or in some; None if that is too hard to tell."""
+        scenarios = self.failures.scenarios
+        fate = self._worst(sorted(self._doubtful | self._stopped.keys()), pools)
+        open_ = any(pools is None or int(scenarios.pool[hosts[0]]) in pools for hosts in scenarios.crowded)
+        return None if fate and open_ else fate
+
+    def _worst(self, scenarios: Iterable[int], pools: Container[int] | None) -> bool | None:
+        pool_of = self.failures.scenarios.pool_of
+        fates = {self.fate(scenario) for scenario in scenarios if pools is None or int(pool_of[scenario]) in pools}
+        return False if False in fates else None if None in fates else True
 
     def fate(self, scenario: int) -> bool | None:
         """Whether one scenario is survived; None if that is too hard to tell."""

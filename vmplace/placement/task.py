@@ -189,10 +189,17 @@ class PlacementTask:
             objective_name=_one_or_all(goal.objectives),
             objective=_one_or_all(values),
             bound=_one_or_all(bounds),
+            allowed=_one_or_all(self._allowed(bounds)) if goal.slack else None,
             migrations=self._migrations(best),
             drained=self.drained,
             reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy proves nothing",
         )
+
+    def _allowed(self, bounds: Sequence[int | Fraction]) -> tuple[Fraction | None, ...]:
+        """What each objective may come to by its slack."""
+        slack = dict(self.goal.slack)
+        pairs = zip(self.goal.objectives, bounds, strict=True)
+        return tuple(slack[name].most(bound) if name in slack else None for name, bound in pairs)
 
     def _with_others(self, best: CandidatePlacement) -> CandidatePlacement:
         """The same with the nodes on that pools which stay as they are may need."""

@@ -210,6 +210,8 @@ class Solution(_Placed):
     objective_name, objective, bound
         What was minimised, its value, and a lower bound on the value of any placement; a tuple each for several objectives.
         ``balance`` is a Fraction, ``moves`` MiB, ``consolidate`` nodes.
+    allowed
+        The value up to which an objective with slack counts as optimal; None for one without. None where no slack was asked for.
     migrations
         By steps, where they are in order.
     plan
@@ -237,6 +239,7 @@ class Solution(_Placed):
     objective_name: str | tuple[str, ...]
     objective: Value | tuple[Value, ...] | None = None
     bound: Value | tuple[Value, ...] | None = None
+    allowed: Value | tuple[Value | None, ...] | None = None
     migrations: MigrationTable = field(factory=MigrationTable, converter=MigrationTable)
     plan: MigrationPlan | None = None
     drained: tuple[str, ...] = ()
@@ -324,7 +327,8 @@ class Solution(_Placed):
 
     @property
     def _score(self) -> dict[str, Any]:
-        return {"name": self.objective_name, "value": self.objective, "bound": self.bound, "gap": self.gap}
+        allowed = {} if self.allowed is None else {"allowed": self.allowed}
+        return {"name": self.objective_name, "value": self.objective, "bound": self.bound, "gap": self.gap, **allowed}
 
     @property
     def _outline(self) -> dict[str, Any] | None:

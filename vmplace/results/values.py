@@ -299,7 +299,8 @@ class Step(ToDict):
         What is done: first VMs are stopped that move cold; then the others. A live migration takes its memory on both nodes
         until the step ends; cold ones, and starts, come last.
     guarantee
-        ``safe``, ``unsafe`` or ``unknown``: of what runs then, after the step. None where no guarantee is asked for.
+        ``safe``, ``unsafe`` or ``unknown``: of what runs then, after the step; pools in which the plan does nothing need not
+        count. None where no guarantee is asked for.
     exposed
         The failures that are not survived then, or not known to be.
     unprotected

@@ -117,3 +117,39 @@ def test_cold_moves_have_room_once_they_are_stopped():
     live = copy.deepcopy(migrations)
     live[1]["cold"] = False
     assert "says False; ct moves cold" in wrong(cluster, end, live, plan(step(1, None, stops=[stop]), step(2, None)))
+
+
+APART = Cluster(
+    [*(Node(f"n{i}", 60, pool="a") for i in range(3)), Node("m", 40, pool="b")],
+    [VM("v", 10, "n0", pool="a"), VM("w", 3, "m", pool="b")],
+)
+
+
+def test_a_pool_in_which_nothing_is_done_need_not_count():
+    result = vmplace.drain(APART, "n0")
+    document = result.to_dict()
+    assert (document["pools"], result.plan.steps[0].guarantee) == ({"a": "safe", "b": "unsafe"}, "safe")
+    assert vmplace.audit_result(APART, document).violations == ()
+    document["plan"] = plan(step(1, "unsafe", exposed=["m"]), exposed=[1])
+    assert vmplace.audit_result(APART, document).violations == ()
+    document["plan"] = plan(step(1, "unsafe", exposed=["n1"]), exposed=[1])
+    assert [v.subject for v in vmplace.audit_result(APART, document).violations] == ["plan.steps[0].exposed"]
+
+
+def test_a_pool_in_which_something_is_done_counts():
+    nodes = [*(Node(f"n{i}", 10, pool="a") for i in range(3)), Node("m", 40, pool="b")]
+    cluster = Cluster(nodes, [VM("v", 4, "n0", pool="a"), VM("w", 3, "n0", pool="a"), VM("u", 8, "n1", pool="a")])
+    outline, end = plan(step(1, "safe")), {"v": "n2", "w": "n0", "u": "n1"}
+    assert wrong(cluster, end, [move("v", "n0", "n2", 4, 1)], outline) == ["says 'safe'; 'unsafe' is right"]
+
+
+def test_a_node_that_is_switched_off_afterwards_may_be_a_stopover():
+    end, off = {"a": "n2", "b": "n1"}, ["n1", "n2"]
+    stopover = [move("a", "n1", "n3", 6, 1), move("b", "n2", "n1", 5, 2), move("a", "n3", "n2", 6, 3)]
+    around = plan(*(step(number, None) for number in (1, 2, 3)), extra=6, stopovers=["a"])
+    objective = {"name": "consolidate", "value": 2, "bound": 2, "gap": 0}
+    document = {"status": "optimal", "guarantee": "safe", "placement": end, "migrations": stopover, "plan": around}
+    document |= {"powered": off, "objective": objective}
+    assert vmplace.audit_result(SWAP, document).violations == ()
+    to_off = {**document, "placement": {**end, "a": "n3"}, "migrations": [stopover[0], stopover[1]], "powered": ["n1", "n2"]}
+    assert "placement" in {v.kind for v in vmplace.audit_result(SWAP, to_off).violations}

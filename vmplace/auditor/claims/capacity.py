@@ -16,7 +16,7 @@ from vmplace.model.entities import VM
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 from vmplace.model.what_if import part_of, what_if
-from vmplace.results.values import Status, relative_gap
+from vmplace.results.values import Status
 
 __all__ = ["check_headroom", "check_headroom_table", "check_size"]
 
@@ -98,8 +98,7 @@ def _check_most(claims: Claims, score: Score, cluster: Cluster, bundle: Mapping[
         claims.right("objective.bound")
     else:
         claims.leave("objective.bound", f"sums show no more than {most}; the result has no certificate for {short(score.bound)}")
-    exact = [None if each is None else int(each) for each in (score.bound, score.value)]
-    check_gap(claims, score, relative_gap(*exact))
+    check_gap(claims, score, upper=True)
 
 
 def _check_limits(claims: Claims) -> None:
@@ -115,8 +114,7 @@ def check_headroom_table(claims: Claims) -> None:
     for number, members in enumerate(claims.read("rows", tuple[Mapping[str, Any], ...], ())):
         row = claims.within(f"rows[{number}]", members)
         for score in read_scores(row):
-            exact = [None if each is None else int(each) for each in (score.bound, score.value)]
-            check_gap(row, score, relative_gap(*exact))
+            check_gap(row, score, upper=True)
             check_optimal(row, [score])
             row.leave("objective.value", "a table has no placements: save the answer for this size alone")
         _check_limits(row)

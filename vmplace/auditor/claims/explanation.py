@@ -128,7 +128,7 @@ def _check_slack(slack: Claims, survival: Survival) -> None:
     else:
         _check_figures(slack, survival, key, "displaced", "left")
         scenarios = survival.failures.scenarios
-        pools = {survival.failures.case.pools[scenarios.pool[scenarios.units[s, 0]]] for s in scenarios.by_key[key]}
+        pools = {survival.failures.case.pools[scenarios.pool_of[s]] for s in scenarios.by_key[key]}
         pool = slack.read("pool", str)
         if pool not in pools:
             slack.wrong("pool", f"says {short(pool)}, where {key} is not")

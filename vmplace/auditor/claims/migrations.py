@@ -57,8 +57,8 @@ def _known(claims: Claims, case: Case, number: int, migration: Migration) -> int
         claims.wrong(f"{place}.vm", f"{migration.vm} must not move")
     else:
         to = case.node_index[migration.destination]
-        if not case.online[to]:
-            claims.wrong(f"{place}.to", f"{migration.destination} takes nothing: it is not online, or drained or not powered")
+        if case.drained[to] or case.node.state[to] != "online":  # one that is switched off afterwards may be a stop-over
+            claims.wrong(f"{place}.to", f"{migration.destination} takes nothing: it is not online, or is drained")
         if case.node_pool[to] != case.vm_pool[v]:
             claims.wrong(f"{place}.to", f"{migration.destination} is in another pool than {migration.vm}")
         return v

@@ -9,7 +9,7 @@ from vmplace.auditor.claims.bounds import infeasible
 from vmplace.auditor.claims.claims import TEXT, Claims
 from vmplace.auditor.claims.migrations import check_migrations
 from vmplace.auditor.claims.placement import PlacedClaims, Plan
-from vmplace.auditor.claims.score import check_names, check_scores
+from vmplace.auditor.claims.score import check_scores, check_unscored
 from vmplace.auditor.claims.steps import check_steps
 from vmplace.auditor.claims.verdicts import check_verdicts
 from vmplace.auditor.failures import WorkLimit
@@ -96,11 +96,7 @@ def _check_absent(claims: Claims, cluster: Cluster, status: Status | None) -> No
             claims.leave(key, "there is no placement that it could be compared with")
     drained = claims.read("drained", tuple[str, ...], ())
     guarantee = claims.read("guarantee", Status)
-    objective: Mapping[str, Any] = claims.read("objective", Mapping[str, Any] | None) or {}
-    check_names(claims, objective)
-    value = objective.get("value")
-    if any(each is not None for each in (value if isinstance(value, list | tuple) else [value])):
-        claims.wrong("objective.value", f"says {short(value)}, but there is no placement")
+    check_unscored(claims)
     if status not in (Status.INFEASIBLE, Status.UNKNOWN):
         claims.wrong("status", f"says {short(status and status.value)}, but there is no placement")
     right = Status.UNSAFE if status is Status.INFEASIBLE else Status.UNKNOWN

@@ -129,6 +129,7 @@ class _Replay:
     at: IntArray = field(init=False)
     on_the_way: Cluster = field(init=False)
     lasting: list[AuditedRule] = field(init=False)
+    pools: set[int] = field(init=False)
     effort: WorkLimit = field(factory=WorkLimit, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -139,6 +140,8 @@ class _Replay:
         self.lasting = [bound for bound in musts(case) if not breakers(before, bound) and not breakers(case, bound)]
 
     def run(self, steps: Sequence[Step]) -> None:
+        concerned = [m.vm for step in steps for m in step.migrations] + [start.vm for step in steps for start in step.starts]
+        self.pools = {int(self.case.vm_pool[self.case.vm_index[vm]]) for vm in concerned if vm in self.case.vm_index}
         started = Counter(start.vm for step in steps for start in step.starts)
         due = [v for v in np.flatnonzero(self.at < 0).tolist() if self.case.at[v] >= 0]
         for v in due:
@@ -232,7 +235,7 @@ class _Replay:
         return False
 
     def _check_guarantee(self, place: str, step: Step) -> None:
-        """The failures that are survived by what runs after a step."""
+        """The failures that are survived by what runs after a step, in the pools in which something is done."""
         after = Case(self.on_the_way, self.at, None, ())
         survival = Survival(AuditedFailures(after, AuditedScenarios.of(after)), self.effort)
         claims, says, key = self.claims, step.guarantee, f"{place}.guarantee"
@@ -253,13 +256,15 @@ class _Replay:
             if name not in keys:
                 claims.wrong(f"{place}.exposed", f"{short(name)} is not a failure scenario then")
         if says is Status.SAFE:
-            fate = survival.survives_all()
+            fate = survival.survives_all(self.pools)
             if fate is None:
                 claims.leave(key, "whether every failure is survived then is too hard to tell")
             else:
                 claims.expect(key, says.value, (Status.SAFE if fate else Status.UNSAFE).value)
             return
-        self._check_exposed(place, step, {name: survival.survives(name) for name in keys})
+        self._check_exposed(
+            place, step, {name: survival.survives(name, None if name in step.exposed else self.pools) for name in keys}
+        )
 
     def _check_exposed(self, place: str, step: Step, fates: Mapping[str, bool | None]) -> None:
         wrong = [name for name in fates if fates[name] is (name in step.exposed)]

@@ -247,7 +247,7 @@ class _Verdicts:
         shared = set[str]()  # whose scenarios' verdicts are told together with those of others
         for key, numbers in self.keys.items():
             for s in numbers if key in claimed else ():
-                pool = case.pools[int(scenarios.pool[scenarios.units[s, 0]])]
+                pool = case.pools[int(scenarios.pool_of[s])]
                 if pool not in pools:
                     claims.wrong("pools", f"does not list {pool}")
                 if len(numbers) == 1 or claimed[key].status is Status.SAFE:
