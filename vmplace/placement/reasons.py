@@ -34,13 +34,13 @@ def suspended_sentence(
     Parameters
     ----------
     strict
-        What came of the search that insisted on it.
+        The status of the search that kept the guarantee.
     reason
         The bound that shows it, if one does.
     drained
         The nodes that are gone for it.
     searched
-        What is to be said where only a search shows it.
+        The reason where a search shows it, and no bound.
     """
     problem, what = names.problem, promised(names.problem)
     out = f" while {listed(drained, SHOWN_IN_CONFLICT)} {'is' if len(drained) == 1 else 'are'} out" if drained else ""

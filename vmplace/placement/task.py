@@ -125,7 +125,7 @@ class PlacementTask:
         return _CalmDrain(found, lost, bound)
 
     def _suspended(self, strict: Solution) -> str:
-        """Why the guarantee does not hold, from what came of the search that insisted on it."""
+        """Why the guarantee does not hold, given the result of the strict search."""
         reason = impossible(self.names.problem, self.goal) if strict.status is Status.INFEASIBLE else None
         sentence = suspended_sentence(strict.status, reason, self.names, self.drained)
         return f"{sentence}; drained all the same; --strict refuses" if self.drained else sentence

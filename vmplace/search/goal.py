@@ -313,7 +313,7 @@ class Shares:
         return cls(unit, usable, min(whole, _FINEST_SHARE))
 
     def factor(self, usable: int) -> int | None:
-        """Parts that a unit of load is on a node; None where that is no whole number."""
+        """How many parts of a node one unit of load takes; None if they are not a whole number."""
         parts, rest = divmod(self.unit * self.whole, usable)
         return None if rest else parts
 

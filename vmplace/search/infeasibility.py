@@ -137,7 +137,7 @@ class PartOracle:
         return None if fits is None else not fits
 
     def bound(self, part: Demands) -> Reason | None:
-        """The bound that shows there is no placement, if one does; its figures are the part's, its indices are not."""
+        """The bound that proves that no placement exists, if one does: its indices are not the whole problem's."""
         return impossible(*self._asked(part))
 
     def _asked(self, part: Demands) -> tuple[Problem, Goal]:

@@ -45,7 +45,7 @@ def find_with_slack(
         return found, method
     told = dict(zip(first.stages(problem), zip(found.best.values, found.bounds, found.by, strict=True), strict=True))
     value, bound, by = told.pop(stage)
-    if slack.enough is not None and bound <= slack.enough:  # good enough is no bound
+    if slack.enough is not None and bound <= slack.enough:  # a value that is good enough proves nothing
         bound, by = min(value, least(problem, first, stage)), "bounds"
     others = tuple(other for other in goal.objectives if other != name)
     if number == len(others):  # ties are what comes after it

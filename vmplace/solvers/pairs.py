@@ -13,9 +13,9 @@ __all__ = ["count_pairs", "taken_steps"]
 def count_pairs(
     program: IntegerProgram, coming: Sequence[Terms], total: int, *, standing: Sequence[int] | None = None
 ) -> tuple[IntArray, Terms]:
-    """Rows for the pairs that those who come to places make with each other, and with those who stand there already.
+    """Rows that count the pairs that share a place: of those that come to it, with each other and with those that are there.
 
-    Who comes as the k-th to a place makes a pair with each of the k - 1 before: each place has one variable for each such step.
+    The k-th that comes to a place makes a pair with each of the k - 1 before: each place has one variable for each such step.
     Of two or three in all, no two places can both take two: one variable for each step serves all places then.
 
     Parameters

@@ -25,7 +25,7 @@ def cold_movers(problem: Problem, final: IntArray) -> IntArray:
 def after_all(problem: Problem, final: IntArray, vms: IntArray) -> IntArray | None:
     """The placement once all others have moved, while these still run where they are: they move last then.
 
-    None where that is not to be: it would break a rule, or leave a node overfull.
+    None where that would break a rule, or leave a node overfull.
     """
     between = final.copy()
     between[vms] = problem.node_of[vms]
@@ -89,14 +89,14 @@ class ColdMoves:
         return removed(node_of, self.vms[self.stop == batch])
 
     def stops(self, names: Names, batch: int) -> tuple[Stop, ...]:
-        """Who is stopped in a batch."""
+        """The VMs that are stopped in a batch."""
         return tuple(
             Stop(names.vm(vm), names.node(node), int(names.problem.memory[vm]))
             for vm, node in self._in(self.stop, self.source, batch)
         )
 
     def arrivals(self, names: Names, batch: int) -> tuple[Migration, ...]:
-        """Who is started on another node in a batch."""
+        """The VMs that are started on another node in a batch."""
         ends = dict(zip(self.vms.tolist(), self.source.tolist(), strict=True))
         return tuple(
             Migration(

@@ -111,7 +111,7 @@ class CountModel:
         return bound * self._step(name)
 
     def hold(self, stage: Stage, value: int | Fraction, *, strictly: bool = False) -> None:
-        """Demand that a stage is no worse than this value, or better."""
+        """Demand that a stage is at most this value; `strictly`: below it."""
         name, _ = stage
         if name == "balance":
             assert self._peak is not None
