@@ -157,6 +157,10 @@ class Goal:
         waiting = problem.node_of < 0
         return waiting | problem.movable if self.move_running else waiting
 
+    def unbound(self, problem: Problem) -> BoolArray:
+        """VMs whose node is open and that no rule binds to other VMs, shape (n_vms,)."""
+        return self.free(problem) & problem.alone
+
     @property
     def few_moves(self) -> bool:
         """Whether VMs that may move should rather not."""

@@ -1,7 +1,7 @@
 """Room for restarts to which rules leave few nodes: VMs under no rule leave nodes that serve as many failures as possible."""
 
 import numpy as np
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from vmplace.failover.certify import certify
 from vmplace.failover.planned.first_fit import stranded
@@ -51,10 +51,6 @@ class _VacatePlan:
     goal: Goal
     node_of: IntArray
     reserved: IntArray
-    _unbound: BoolArray = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._unbound = self.goal.free(self.problem) & self.problem.alone
 
     def run(self, budget: Budget) -> IntArray | None:
         suspects = np.zeros(0, dtype=np.int64)
@@ -94,7 +90,7 @@ class _VacatePlan:
     def _reserve(self, needs: list[_Need]) -> bool:
         """Choose where to make the room; whether there are nodes for all of it."""
         problem = self.problem
-        room = problem.capacity - problem.loads(np.where(self._unbound, -1, self.node_of))
+        room = problem.capacity - problem.loads(self._standing)
         free = problem.capacity - problem.loads(self.node_of)
         masks = np.array([need.allowed & (room >= need.demand).all(axis=1) for need in needs])
         served = np.zeros(len(needs), dtype=bool)
@@ -114,11 +110,16 @@ class _VacatePlan:
             masks[:, node] = False
         return True
 
+    @property
+    def _standing(self) -> IntArray:
+        """The placement without the VMs under no rule."""
+        return np.where(self.goal.unbound(self.problem), -1, self.node_of)
+
     def _refill(self) -> bool:
         """Place VMs under no rule anew around the room that must stay free, spread or else packed; whether all fit."""
         cap = np.minimum(self.goal.limits(self.problem), self.problem.capacity - self.reserved)
         for pack in (False, True):
-            filling = BatchFilling(self.problem, np.where(self._unbound, -1, self.node_of), cap, pack=pack)
+            filling = BatchFilling(self.problem, self._standing, cap, pack=pack)
             filling.place_all()
             if filling.complete:
                 self.node_of = filling.node_of

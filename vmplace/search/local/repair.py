@@ -78,7 +78,7 @@ def _starts(problem: Problem, goal: Goal, budget: Budget) -> Iterator[IntArray]:
             filling.place_all()
             if filling.complete:
                 yield filling.node_of
-            elif (made := displace(problem, filling.node_of, limit, _unbound(problem, goal), budget=budget)) is not None:
+            elif (made := displace(problem, filling.node_of, limit, goal.unbound(problem), budget=budget)) is not None:
                 yield made
             if np.all(kept >= 0):
                 break
@@ -196,12 +196,7 @@ class _PoolRepair:
 
 def _movable(problem: Problem, goal: Goal, pool: int) -> BoolArray:
     """VMs of a pool that may move and are under no rule, shape (n_vms,)."""
-    return np.asarray(_unbound(problem, goal) & (problem.vm_pool == pool))
-
-
-def _unbound(problem: Problem, goal: Goal) -> BoolArray:
-    """VMs that may move and are under no rule with others, shape (n_vms,)."""
-    return goal.free(problem) & problem.alone
+    return np.asarray(goal.unbound(problem) & (problem.vm_pool == pool))
 
 
 def _glance(problem: Problem, node_of: IntArray) -> Verdict:
