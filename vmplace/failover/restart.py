@@ -67,8 +67,15 @@ class Failure:
         if rule.zone is None:
             return np.zeros(len(self.nodes), dtype=np.int64)
         hosts = self.node_of[rule.vms[~self.problem.evictable[rule.vms]]]
-        hosts = hosts[(hosts >= 0) & ~np.isin(hosts, self.failed)]
+        hosts = hosts[self._stays[hosts]]
         return np.bincount(rule.zone[hosts], minlength=int(rule.zone.max()) + 1)[rule.zone[self.nodes]]
+
+    @cached_property
+    def _stays(self) -> BoolArray:
+        """Of each node, and of none, whether VMs stay there, shape (n_nodes + 1,)."""
+        stays = np.ones(self.problem.n_nodes + 1, dtype=bool)
+        stays[self.failed] = stays[-1] = False
+        return stays
 
 
 @frozen(eq=False)
@@ -239,8 +246,7 @@ class RestartProblem:
 
     def members(self, rule: CompiledRule, item: Item) -> int:
         """How many of the item's VMs a rule binds."""
-        mine = self._members[rule.index]
-        return sum(vm in mine for vm in item.vms)
+        return len(self._members[rule.index].intersection(item.vms))
 
     @cached_property
     def _members(self) -> dict[int, frozenset[int]]:

@@ -36,8 +36,10 @@ def soft_cost(restart: RestartProblem, plan: Assignment) -> int:
     """What a plan costs in soft rules."""
     cost = 0
     for rule, standing in zip(restart.rules, restart.standing, strict=True):
+        if rule.must:
+            continue
         to = np.array([i for item, i in plan for _ in range(restart.members(rule, item))], dtype=np.int64)
-        if not rule.must and len(to):
+        if len(to):
             cost += rule.weight * restart_breaches(rule, restart.nodes[to], standing[to])
     return cost
 
