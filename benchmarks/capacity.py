@@ -12,6 +12,7 @@ from benchmarks.data import FOLDER, azure_arrivals
 from benchmarks.table import Clock, show
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Node
+from vmplace.model.guarantee import Guarantee
 from vmplace.synthetic import generate
 
 __all__ = ["command"]
@@ -63,8 +64,8 @@ def _sizes(vms: int, time_limit: float, repeat: int) -> Iterator[tuple[object, .
     plain = azure_arrivals(vms, nodes=2)
     asks: list[tuple[str, str, Cluster, Any, dict[str, Any]]] = [
         *((memory, "", plain, memory, {}) for memory in ("448GiB", "256GiB", "112GiB")),
-        ("448GiB", "two failures", plain, "448GiB", {"failures": 2}),
-        ("448GiB", "headroom 10 %", plain, "448GiB", {"headroom": 0.1}),
+        ("448GiB", "two failures", evolve(plain, guarantee=Guarantee(failures=2)), "448GiB", {}),
+        ("448GiB", "headroom 10 %", evolve(plain, guarantee=Guarantee(headroom=0.1)), "448GiB", {}),
         ("448GiB", "growth 20 %", plain, "448GiB", {"growth": "20%"}),
         ("3 kinds", "cheapest", plain, _KINDS, {}),
         ("3 kinds", "cheapest, few large", plain, _KINDS, {"most": {"large": 10, "medium": 12}}),

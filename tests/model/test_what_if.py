@@ -16,7 +16,6 @@ from vmplace.model.what_if import (
     part_of,
     waiting,
     with_nodes,
-    with_states,
     with_vms,
     yielding,
 )
@@ -179,7 +178,7 @@ def test_changes_leave_all_else():
     assert list(changed.vms) == [VM("x", 5, "b"), VMS[1], VM("w", 4, protected=False), VM("off", 1)]
     grown = with_nodes(cluster, [Node("new", 7)])
     assert list(grown.nodes) == [*NODES, Node("new", 7)]
-    assert with_states(grown, "online", [2]).nodes[2] == Node("c", 9)
+    assert grown.in_state("online", ["c"]).nodes[2] == Node("c", 9)
     for made in (changed, grown):
         assert vmplace.check(made).status == vmplace.check(evolve(made, nodes=list(made.nodes), vms=list(made.vms))).status
     assert waiting(cluster).tolist() == [False, False, True, True]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.support.problems import pools, same
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, OnlyOn
-from vmplace.model.what_if import less, with_states
+from vmplace.model.what_if import less
 from vmplace.model.what_if import yielding as yielding_cluster
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.restrict import in_state, only, placed, promising, without, yielding
@@ -59,7 +59,7 @@ def test_without_nodes_and_with_nodes_in_another_state(cluster, data):
     out &= problem.online | problem.maintenance
     same(without(problem, nodes=out), cluster, compile_problem(cluster, out), cluster)
     for state in ("online", "maintenance"):
-        changed = with_states(cluster, state, np.flatnonzero(out).tolist())
+        changed = cluster.in_state(state, [cluster.nodes.names[node] for node in np.flatnonzero(out)])
         same(in_state(problem, state, out), cluster, compile_problem(changed), changed)
 
 

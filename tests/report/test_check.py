@@ -112,7 +112,9 @@ def test_several_reasons_are_counted_and_listed():
     assert "  n2: no room [2 VMs cannot restart (perhaps fewer): a2, b2]" in lines
     assert "  n3: 70 GiB on 64 GiB" in lines
     assert "Waiting: w" in lines
-    assert lines[lines.index("Soft rules that are broken now:") + 1] == "  rule 0 (apart, weight 3): 1 pair shares a node: a1, b1"
+    assert (
+        lines[lines.index("Soft rules that are broken now:") + 1] == "  rules[0] (apart, weight 3): 1 pair shares a node: a1, b1"
+    )
     assert "  n1 has no headroom" in lines
 
 
@@ -129,9 +131,9 @@ def test_soft_rules_are_called_by_name_and_say_how_far_they_are_broken():
     lines = drawn(report, vmplace.check(cluster)).splitlines()
     assert lines[lines.index("Soft rules that are broken now:") + 1 :] == [
         "  rule sql (apart): 1 pair shares a domain: a, b",
-        "  rule 1 (together, weight 2): on 3 nodes: a, b, c",
-        "  rule 2 (only-on): 2 VMs on other nodes: a, b",
-        "  rule 3 (not-on): 1 VM on nodes to avoid: a",
+        "  rules[1] (together, weight 2): on 3 nodes: a, b, c",
+        "  rules[2] (only-on): 2 VMs on other nodes: a, b",
+        "  rules[3] (not-on): 1 VM on nodes to avoid: a",
     ]
     lines = drawn(solution_report, vmplace.place(cluster)).splitlines()
     assert "Soft rules that this placement breaks:" in lines

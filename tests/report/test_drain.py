@@ -77,4 +77,4 @@ def test_soft_rules_that_a_group_breaks_are_named():
     lines = lines_of(rolling_drain(Cluster(nodes, vms, rules), at_once=1))
     told = lines[lines.index("Soft rules that are broken meanwhile:") + 1 :]
     assert any(line.startswith("  while n0 is out, rule sql (apart): 1 pair shares a node: ") for line in told)
-    assert any(line.startswith("  while n0 is out, rule 1 (only-on): 1 VM on other nodes: v0") for line in told)
+    assert any(line.startswith("  while n0 is out, rules[1] (only-on): 1 VM on other nodes: v0") for line in told)

@@ -3,7 +3,7 @@
 Whole numbers only, no solver, and no code shared with the search but the cluster as columns.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import evolve, frozen
 
@@ -21,11 +21,11 @@ from vmplace.auditor.sequential import check_sequence
 from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError
-from vmplace.model.guarantee import Guarantee
+from vmplace.model.guarantee import Guarantee, scenario_key
 from vmplace.model.kinds import name_list, optional
 from vmplace.results.values import Violation
 
-__all__ = ["Audited", "audit", "audit_plans", "audit_running"]
+__all__ = ["Audited", "audit", "audit_plans", "audit_running", "own_keys"]
 
 
 @door(powered=optional(name_list), drained=name_list)
@@ -103,22 +103,21 @@ def _audit_each(
         raise InputError([Flaw("failover", "one node a VM does not tell the plans of several guarantees: give them by scenario")])
     seen, kept = set[Violation](), None if powered is None else list(powered)
     for number, asked in enumerate(cluster.guarantees, 1):
-        plans = None if failover is None else _plans_of(number, len(cluster.guarantees), failover)
+        plans = None if failover is None else {key: failover[whole] for whole, key in own_keys(cluster, number, failover).items()}
         for found in audit(evolve(cluster, guarantee=asked, further=()), placement, plans, powered=kept, drained=list(drained)):
             failure = found.kind in ("failover", "unprotected", "unverified")
-            subject = f"{number}++{found.subject}" if failure and number > 1 else found.subject
+            subject = scenario_key(number - 1, found.subject) if failure else found.subject
             told = Violation(found.kind, subject, f"guarantee {number}: {found.message}" if failure else found.message)
             if told not in seen:
                 seen.add(told)
                 yield told
 
 
-def _plans_of(number: int, count: int, failover: Mapping[str, Mapping[str, str | None]]) -> dict[str, Mapping[str, str | None]]:
-    """The plans of one of several guarantees: the second one's keys begin with ``2++``; the first has those of no other."""
-    others = {f"{other}++" for other in range(2, count + 1)}
-    if number > 1:
-        return {key.removeprefix(f"{number}++"): plan for key, plan in failover.items() if key.startswith(f"{number}++")}
-    return {key: plan for key, plan in failover.items() if not key.startswith(tuple(others))}
+def own_keys(cluster: Cluster, number: int, keys: Iterable[str]) -> dict[str, str]:
+    """The keys that are one guarantee's, of several, without its mark (`scenario_key`); the first one's are those of no other."""
+    marks = [scenario_key(index, "") for index in range(len(cluster.guarantees))]
+    mine, others = marks[number - 1], tuple(mark for mark in marks[1:] if mark != marks[number - 1])
+    return {key: key.removeprefix(mine) for key in keys if key.startswith(mine) and not key.startswith(others)}
 
 
 def audit_plans(

@@ -206,7 +206,9 @@ class _PoolFailures:
 
 
 def doubtful_scenarios(failures: AuditedFailures) -> IntArray:
-    """The scenarios that are not shown to be survived in any order."""
+    """The scenarios that are not shown to be survived in any order: all, where a policy does not look at memory."""
+    if failures.blind:
+        return np.arange(len(failures.scenarios))
     pool_of = failures.scenarios.pool_of
     doubtful = [_doubts(_PoolFailures(failures, pool), np.flatnonzero(pool_of == pool)) for pool in np.unique(pool_of).tolist()]
     return np.sort(np.concatenate([np.arange(0), *doubtful]))
@@ -226,7 +228,10 @@ def _doubts(pool: _PoolFailures, told: IntArray) -> IntArray:
 
 
 def doubtful_pools(failures: AuditedFailures) -> list[int]:
-    """Pools of too many scenarios that are not shown to survive even the worst that could be: the sums of the worst units."""
+    """Pools of too many scenarios that are not shown to survive even the worst that could be: the sums of the worst units.
+
+    All of them, where a policy does not look at memory.
+    """
 
     def worst(amounts: IntArray) -> IntArray:
         total: IntArray = np.sort(amounts)[::-1][: failures.scenarios.failures].sum(keepdims=True)
@@ -234,7 +239,11 @@ def doubtful_pools(failures: AuditedFailures) -> list[int]:
 
     numbers = [int(failures.scenarios.pool[hosts[0]]) for hosts in failures.scenarios.crowded]
     pools = {number: _PoolFailures(failures, number) for number in numbers}
-    return [number for number, pool in pools.items() if not all(pool.shown(target, worst).all() for target in pool.targets())]
+    return [
+        number
+        for number, pool in pools.items()
+        if failures.blind or not all(pool.shown(target, worst).all() for target in pool.targets())
+    ]
 
 
 def _total(amounts: IntArray, units: IntArray) -> IntArray:

@@ -12,6 +12,7 @@ from vmplace.auditor.rules import AuditedRule, musts
 from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Apart, Together
+from vmplace.model.guarantee import FEWEST_VMS
 
 __all__ = ["AuditedFailures", "Failure", "TooHardError", "WorkLimit"]
 
@@ -61,6 +62,11 @@ class AuditedFailures:
             for v in bound.members.tolist():
                 found.setdefault(v, []).append(bound)
         return found
+
+    @property
+    def blind(self) -> bool:
+        """Whether a policy restarts VMs that does not look at memory: it may overfill a node where others have room."""
+        return self.case.cluster.guarantee.policy == FEWEST_VMS
 
     @cached_property
     def kind(self) -> dict[int, tuple[Any, ...]]:

@@ -9,10 +9,7 @@ from vmplace.auditor.certificate import doubtful_scenarios
 from vmplace.auditor.failures import AuditedFailures, Failure
 from vmplace.auditor.plans import AuditedPlans
 
-__all__ = ["BLIND", "check_policy", "simulate"]
-
-BLIND = "fewest-vms"
-"""The policy that does not look at memory."""
+__all__ = ["check_policy", "simulate"]
 
 _BEYOND = np.iinfo(np.int64).max
 
@@ -20,14 +17,13 @@ _BEYOND = np.iinfo(np.int64).max
 def check_policy(failures: AuditedFailures, plans: AuditedPlans | None, stopped: Container[int] = ()) -> None:
     """Record the VMs that the policy finds no node for, and where plans differ from it; in failures `stopped` nothing restarts.
 
-    A failure that is survived in any order of restarts is simulated only where there are plans to compare, or the policy does not
-    look at memory.
+    A failure that is survived in any order of restarts is simulated only where there are plans to compare.
     """
     case, scenarios, policy = failures.case, failures.scenarios, failures.case.cluster.guarantee.policy
     given = {}
     if plans is not None:
         given = dict(zip(zip(plans.scenario.tolist(), plans.vm.tolist(), strict=True), plans.node.tolist(), strict=True))
-    for s in range(len(scenarios)) if plans is not None or policy == BLIND else doubtful_scenarios(failures).tolist():
+    for s in range(len(scenarios)) if plans is not None else doubtful_scenarios(failures).tolist():
         if s in stopped:
             continue
         failure = failures.at_once(s)
@@ -35,7 +31,7 @@ def check_policy(failures: AuditedFailures, plans: AuditedPlans | None, stopped:
         for v in failure.musts:
             key, vm, to, planned = scenarios.key(s), case.vm.names[v], restarts.get(v, -1), given.get((s, v), -1)
             if to < 0:
-                finds = "no room" if policy == BLIND else "no node"
+                finds = "no room" if failures.blind else "no node"
                 case.blame("unprotected", key, f"if {key} fails, {policy} finds {finds} for {vm}")
             elif plans is not None and to != planned:
                 other = f"on {case.nodes[planned]}" if planned >= 0 else "nowhere"
@@ -44,7 +40,7 @@ def check_policy(failures: AuditedFailures, plans: AuditedPlans | None, stopped:
 
 def simulate(failure: Failure) -> dict[int, int]:
     """The node of each VM that the policy restarts; a VM that finds no node, or is sent to one without room, is left out."""
-    if failure.all.case.cluster.guarantee.policy == BLIND:
+    if failure.all.blind:
         return _simulate_blindly(failure)
     free = failure.free.copy()
     restarts: dict[int, int] = {}

@@ -8,7 +8,7 @@ from attrs import evolve, field, frozen
 from vmplace.auditor.any_order import counterexample_text, find_counterexample
 from vmplace.auditor.certificate import doubtful_scenarios
 from vmplace.auditor.failures import AuditedFailures, Failure, TooHardError, WorkLimit
-from vmplace.auditor.policy import BLIND, simulate
+from vmplace.auditor.policy import simulate
 from vmplace.auditor.restarts import Restarts
 from vmplace.model.columns import BoolArray, IntArray
 
@@ -28,7 +28,7 @@ def check_sequence(failures: AuditedFailures) -> None:
     case, scenarios = failures.case, failures.scenarios
     asked = case.cluster.guarantee
     bound = asked.restart == "any-order" and asked.policy is None and bool(failures.bounds)
-    doubtful = np.arange(len(scenarios)) if bound or asked.policy == BLIND else doubtful_scenarios(failures)
+    doubtful = np.arange(len(scenarios)) if bound else doubtful_scenarios(failures)
     for pool in np.unique(scenarios.pool_of[doubtful]).tolist():
         sequence = _Sequence(failures, pool)
         try:

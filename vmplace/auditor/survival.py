@@ -50,7 +50,7 @@ class Survival:
         if scenario in self._stopped:
             return False
         if scenario not in self._doubtful:
-            return True  # in any order of restarts, so by any plan, too
+            return True  # in any order of restarts, so by any plan or policy, too
         if scenario not in self._known:
             self._known[scenario] = self._decided(scenario)
         return self._known[scenario]

@@ -141,12 +141,12 @@ def arrived(names: Names, vms: Collection[int]) -> Variant:
 def in_service(names: Names, nodes: Collection[int]) -> Variant:
     """Nodes that are online again; where one was offline, the cluster is compiled again, for the VMs that it holds."""
     wanted = np.isin(np.arange(names.problem.n_nodes), list(nodes))
+    called = [names.cluster.nodes.names[node] for node in nodes]
     if np.any(wanted & names.cluster.nodes.state.are("offline")):
-        changed = what_if.with_states(names.cluster, "online", nodes)
+        changed = names.cluster.in_state("online", called)
         return Variant(names, compile_problem(changed), lambda: changed)
-    return Variant(
-        names, restrict.in_state(names.problem, "online", wanted), lambda: what_if.with_states(names.cluster, "online", nodes)
-    )
+    problem = restrict.in_state(names.problem, "online", wanted)
+    return Variant(names, problem, lambda: names.cluster.in_state("online", called))
 
 
 def added(names: Names, nodes: Sequence[Node]) -> Variant:

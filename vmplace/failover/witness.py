@@ -49,9 +49,10 @@ class NamedScenarios(Mapping[str, Scenario]):
 
     def __getitem__(self, key: str) -> Scenario:
         numbers = self.numbers[key]
-        worst = max(numbers, key=lambda number: _WEIGHT[ScenarioStatus(int(self.verdict.fate[number]))])
-        displaced = sum(int(self.verdict.state.asked[number]) for number in numbers)
-        return Scenario(_STATUS[ScenarioStatus(self.verdict.fate[worst])], self.verdict.method(worst), displaced)
+        fate, asked = self.verdict.fate, self.verdict.state.asked
+        worst = max(numbers, key=lambda number: (_WEIGHT[ScenarioStatus(int(fate[number]))], bool(asked[number])))
+        displaced = sum(int(asked[number]) for number in numbers)
+        return Scenario(_STATUS[ScenarioStatus(fate[worst])], self.verdict.method(worst), displaced)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.numbers)

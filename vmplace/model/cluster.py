@@ -142,7 +142,8 @@ class Cluster:
         """The same with some nodes in another state."""
         if not names:
             return self
-        chosen = np.array([name in names for name in self.nodes.names], dtype=bool)
+        held = frozenset(names)
+        chosen = np.array([name in held for name in self.nodes.names], dtype=bool)
         return evolve(self, nodes=self.nodes.in_state(state, chosen))
 
     @classmethod

@@ -117,7 +117,7 @@ def without_effect(nodes: NodeColumns, overcommit: Iterable[str], soft_resources
 
 def present_resources(nodes: NodeColumns) -> frozenset[str]:
     """The further resources that nodes have, if only none of."""
-    return frozenset(nodes.amounts())
+    return frozenset(name for word in nodes.resources.words for name in word)
 
 
 def ambiguous_domains(nodes: NodeColumns) -> Iterator[Flaw]:

@@ -28,7 +28,6 @@ __all__ = [
     "waiting",
     "what_if",
     "with_nodes",
-    "with_states",
     "with_vms",
     "yielding",
 ]
@@ -285,11 +284,6 @@ def with_vms(cluster: Cluster, changes: Mapping[int, Mapping[str, Any]]) -> Clus
             column = columns.setdefault(key, np.array(getattr(vms, key)))
             column[index] = place[value] if key in ("node", "target") else value
     return evolve(cluster, vms=evolve(vms, **columns))
-
-
-def with_states(cluster: Cluster, state: str, nodes: Collection[int]) -> Cluster:
-    """The cluster with some nodes in another state."""
-    return evolve(cluster, nodes=cluster.nodes.in_state(state, np.isin(np.arange(len(cluster.nodes)), list(nodes))))
 
 
 def with_nodes(cluster: Cluster, nodes: Iterable[Node]) -> Cluster:

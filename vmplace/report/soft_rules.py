@@ -2,7 +2,7 @@
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Apart, NotOn, Together
-from vmplace.model.text import counted
+from vmplace.model.text import counted, rule_name
 from vmplace.report.tables import Screen
 from vmplace.results.values import BrokenRule
 
@@ -21,5 +21,4 @@ def broken_rule_line(broken: BrokenRule, cluster: Cluster, screen: Screen) -> st
     else:
         how = f"{counted(times, 'VM')} on {'nodes to avoid' if isinstance(rule, NotOn) else 'other nodes'}"
     weight = f", weight {broken.weight}" if broken.weight > 1 else ""
-    label = broken.rule if broken.name is None else broken.name
-    return f"rule {label} ({broken.kind}{weight}): {how}: {screen.few(broken.vms)}"
+    return f"{rule_name(broken.rule, broken.name)} ({broken.kind}{weight}): {how}: {screen.few(broken.vms)}"

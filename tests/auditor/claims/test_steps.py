@@ -153,3 +153,11 @@ def test_a_node_that_is_switched_off_afterwards_may_be_a_stopover():
     assert vmplace.audit_result(SWAP, document).violations == ()
     to_off = {**document, "placement": {**end, "a": "n3"}, "migrations": [stopover[0], stopover[1]], "powered": ["n1", "n2"]}
     assert "placement" in {v.kind for v in vmplace.audit_result(SWAP, to_off).violations}
+
+
+def test_a_policy_that_does_not_look_at_memory_may_fail_where_memory_is_enough():
+    nodes = [Node("n0", 8), Node("n1", 2), Node("n2", 4), Node("n3", 8)]
+    cluster = Cluster(nodes, [VM("v0", 2, "n0"), VM("v1", 4, "n0")], guarantee=Guarantee(policy="fewest-vms"))
+    result = vmplace.drain(cluster, "n0")
+    assert "n0" in result.plan.steps[0].exposed  # n1 runs no VM and is too small for the one that is still on n0
+    assert vmplace.audit_result(cluster, result.to_dict()).violations == ()

@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import evolve
 
+from vmplace.auditor.audit import own_keys
 from vmplace.auditor.claims.admission import check_admission
 from vmplace.auditor.claims.capacity import check_headroom, check_headroom_table, check_size
 from vmplace.auditor.claims.claims import Claims
@@ -74,7 +75,7 @@ def _audit_each(cluster: Cluster, members: Mapping[str, Any]) -> Audit:
     if not isinstance(said, list) or len(said) != len(cluster.guarantees) or not all(isinstance(one, Mapping) for one in said):
         raise InputError([Flaw("guarantees", f"{short(said)} is not a verdict on each of {len(cluster.guarantees)} guarantees")])
     one_by_one = [evolve(cluster, guarantee=asked, further=()) for asked in cluster.guarantees]
-    parts = [audit_result(one, _part(members, i, said[i])) for i, one in enumerate(one_by_one)]
+    parts = [audit_result(one, _part(claims, cluster, number, said[number - 1])) for number, one in enumerate(one_by_one, 1)]
     worst = _worst(part.says for part in parts)
     for key in ("status", "guarantee"):
         claims.expect(key, claims.read(key, Status), worst)
@@ -102,20 +103,16 @@ def _worst(statuses: Iterable[Any]) -> Status:
     return next((status for status in (Status.UNSAFE, Status.UNKNOWN) if status in held), Status.SAFE)
 
 
-def _part(members: Mapping[str, Any], index: int, said: Mapping[str, Any]) -> dict[str, Any]:
-    """What a report on several guarantees says of one: the second one's scenarios begin with ``2++``."""
-    mine = f"{index + 1}++" if index else ""
-
-    def own(key: str) -> bool:
-        return key.startswith(mine) if mine else "++" not in key
-
-    part = {key: value for key, value in members.items() if key != "guarantees"}
+def _part(claims: Claims, cluster: Cluster, number: int, said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report on several guarantees says of one."""
+    part = {key: value for key, value in claims.members.items() if key != "guarantees"}
     for name in ("scenarios", "failover"):
-        if isinstance(part.get(name), Mapping):
-            part[name] = {key.removeprefix(mine): value for key, value in part[name].items() if own(key)}
-    if isinstance(part.get("unprotected"), list):
-        rows = [row for row in part["unprotected"] if isinstance(row, Mapping) and own(str(row.get("scenario")))]
-        part["unprotected"] = [{**row, "scenario": str(row["scenario"]).removeprefix(mine)} for row in rows]
+        entries = claims.read(name, Mapping[str, Any], {})
+        part[name] = {key: entries[whole] for whole, key in own_keys(cluster, number, entries).items()}
+    rows = claims.read("unprotected", tuple[Mapping[str, Any], ...], ())
+    keys = own_keys(cluster, number, [str(row.get("scenario")) for row in rows])
+    named = [(keys.get(str(row.get("scenario"))), row) for row in rows]
+    part["unprotected"] = [{**row, "scenario": key} for key, row in named if key is not None]
     return part | {"status": said.get("status"), "guarantee": said.get("status"), "pools": said.get("pools")}
 
 
