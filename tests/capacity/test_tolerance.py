@@ -1,11 +1,14 @@
 """How many failures at once are survived."""
 
+import json
+
 import pytest
 from attrs import evolve
 from hypothesis import given, settings
 
 import vmplace
 from tests.support.brute import World
+from tests.support.lists import alone, several
 from vmplace import VM, Cluster, Guarantee, InputError, Node
 from vmplace.cli import main
 from vmplace.testing import clusters
@@ -20,7 +23,7 @@ def survived(cluster, pool):
     """The most failures, none fewer left out, that a pool survives; -1 for not even none."""
     units = {(cluster.guarantee.scope == "domain" and node.domain) or node.name for node in cluster.nodes if node.pool == pool}
     for failures in range(len(units) + 1):
-        asked = evolve(cluster.guarantee, failures=failures, sequence="at-once")
+        asked = evolve(cluster.guarantee, failures=failures, domains=0, sequence="at-once")
         if World(evolve(cluster, guarantee=asked)).verdict().pools[pool] != "safe":
             return failures - 1
     return len(units)
@@ -48,6 +51,44 @@ def test_it_is_the_most_that_every_number_up_to_it_is_survived(cluster):
     assert (found.status, found.count) == (("infeasible", None) if least < 0 else ("optimal", least))
     assert found.report is None or found.report.cluster.guarantee.failures == max(least, 0)
     assert found.beyond is None or found.beyond.cluster.guarantee.failures == least + 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(several(clusters(max_nodes=4, max_vms=4, placed="all", domains=True, evictable=True)))
+def test_of_several_guarantees_each_is_answered_and_the_least_counts(cluster):
+    found, parts = vmplace.tolerance(cluster), alone(cluster)
+    expected = [{pool: survived(part, pool) for pool in cluster.pools} for part in parts]
+    each = [found] if found.guarantees is None else found.guarantees
+    assert [{pool: known(own.count) for pool, own in one.pools.items()} for one in each] == expected
+    assert [known(one.count) for one in each] == [min(own.values(), default=0) for own in expected]
+    assert {pool: known(own.count) for pool, own in found.pools.items()} == {
+        pool: min(own[pool] for own in expected) for pool in cluster.pools
+    }
+    assert found.count == found.bound
+    assert known(found.count) == min(known(one.count) for one in each)
+    assert vmplace.audit_result(cluster, json.loads(json.dumps(found.to_dict()))).status != "refuted"
+
+
+def known(number):
+    return -1 if number is None else number
+
+
+@pytest.mark.parametrize("cheat", ["count", "bound", "scope", "pools", "status", "report", "one", "one more"])
+def test_the_audit_of_several_guarantees_finds_a_wrong_claim(cheat):
+    asked = evolve(TWO_POOLS, guarantee=[Guarantee(failures=4), Guarantee(vms=["v0"], restart="any-order")])
+    told = vmplace.tolerance(asked).to_dict()
+    assert vmplace.audit_result(asked, told).status == "confirmed"
+    changes = {
+        "count": {"count": 2, "status": "feasible"},
+        "bound": {"bound": 2, "status": "feasible"},
+        "scope": {"scope": "domain"},
+        "pools": {"pools": {**told["pools"], "q": {"count": 2, "bound": 2}}},
+        "status": {"status": "feasible"},
+        "report": {"report": told["guarantees"][0]["report"]},
+        "one": {"guarantees": [{**told["guarantees"][0], "count": 2}, told["guarantees"][1]]},
+        "one more": {"guarantees": [*told["guarantees"], told["guarantees"][1]]},
+    }
+    assert vmplace.audit_result(asked, told | changes[cheat]).status == "refuted"
 
 
 def test_the_weakest_pool_counts_and_one_may_be_chosen():
@@ -97,6 +138,14 @@ def test_the_command_says_it_and_what_one_more_would_do(tmp_path, capsys):
     assert "With 4 failures:" not in told
     assert main(["tolerance", path]) == 0
     assert "Pools: default 3, q 1" in capsys.readouterr().out
+    vmplace.dump(evolve(TWO_POOLS, guarantee=[Guarantee(), Guarantee(vms=["v0"])]), path)
+    assert main(["tolerance", path]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        "Guarantee 1:",
+        "  1 node may fail, whichever it is, and every protected VM restarts. 2 at once may not.",
+    ]
+    assert "  Any 2 nodes may fail at once, and every VM that the guarantee names restarts." in lines
     vmplace.dump(evolve(TWO_POOLS, vms=[*TWO_POOLS.vms, VM("w", 1)]), path)
     assert main(["tolerance", path]) == 1
     assert "Waiting: w" in capsys.readouterr().out

@@ -5,7 +5,7 @@ Whole numbers only, no solver, and no code shared with the search but the cluste
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from vmplace.auditor.any_order import check_any_order
 from vmplace.auditor.case import Case, Names, Placement
@@ -102,9 +102,9 @@ def _audit_each(
     if failover is not None and not isinstance(failover, Mapping):
         raise InputError([Flaw("failover", "one node a VM does not tell the plans of several guarantees: give them by scenario")])
     seen, kept = set[Violation](), None if powered is None else list(powered)
-    for number, asked in enumerate(cluster.guarantees, 1):
+    for number, one in enumerate(cluster.one_by_one(), 1):
         plans = None if failover is None else {key: failover[whole] for whole, key in own_keys(cluster, number, failover).items()}
-        for found in audit(evolve(cluster, guarantee=asked, further=()), placement, plans, powered=kept, drained=list(drained)):
+        for found in audit(one, placement, plans, powered=kept, drained=list(drained)):
             failure = found.kind in ("failover", "unprotected", "unverified")
             subject = scenario_key(number - 1, found.subject) if failure else found.subject
             told = Violation(found.kind, subject, f"guarantee {number}: {found.message}" if failure else found.message)

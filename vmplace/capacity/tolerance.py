@@ -1,7 +1,7 @@
 """Tolerance: how many nodes, or failure domains, may fail at once before a protected VM cannot restart."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,16 +44,19 @@ class Tolerance(Result):
         ``optimal``: `count` and no more, proved. ``feasible``: `count`, and `bound` at most. ``infeasible``: the placement is not
         right even without a failure. ``unknown``: time ran out before anything was known.
     scope
-        What fails: ``node`` or ``domain``.
+        What fails: ``node`` or ``domain``; of several guarantees, what the one of the least `count` says.
     count, bound
         So many are survived, and so is any smaller number; one more than `bound` is not. None where that is unknown.
     pools
         The same for each pool by its name; the cluster survives as many as its weakest pool.
     report, beyond
         What `check` says of `count` failures, and of one more; None where it was not asked.
+    guarantees
+        The answer for each of several guarantees, with its reports; the numbers above are then the least of theirs.
     """
 
-    _keys = "status scope count bound pools report beyond stats"
+    _keys = "status scope count bound pools report beyond guarantees stats"
+    _if_known = ("guarantees",)
 
     cluster: Cluster = field(repr=False)
     status: Status
@@ -63,6 +66,7 @@ class Tolerance(Result):
     pools: Mapping[str, PoolTolerance] = field(factory=dict)
     report: Report | None = field(default=None, repr=False)
     beyond: Report | None = field(default=None, repr=False)
+    guarantees: "tuple[Tolerance, ...] | None" = field(default=None, repr=False)
     stats: Mapping[str, Any] = field(factory=dict)
 
     @property
@@ -72,20 +76,22 @@ class Tolerance(Result):
 
     def summary(self) -> str:
         """The answer in a line."""
+        if self.guarantees is not None:
+            return " ".join(f"Guarantee {number}: {each.summary()}" for number, each in enumerate(self.guarantees, 1))
         noun = "node" if self.scope == "node" else "failure domain"
         if self.status is Status.INFEASIBLE:
             return f"The placement is wrong even while no {noun} fails."
         if self.count is None or self.bound is None:
             return f"Time ran out before it was known how many {noun}s may fail."
         some = f"1 {noun} may fail, whichever it is" if self.count == 1 else f"Any {counted(self.count, noun)} may fail at once"
+        who = "protected VM" if self.cluster.guarantee.vms is None else "VM that the guarantee names"
         told = (
-            f"{some}, and every protected VM restarts."
-            if self.count
-            else f"0 {noun}s may fail: not every single failure is survived."
+            f"{some}, and every {who} restarts." if self.count else f"0 {noun}s may fail: not every single failure is survived."
         )
         if self.count < self.bound:
             return f"{told} {self.bound} is the most that could be possible; time ran out before that was decided."
-        return f"{told} {self.count + 1} at once may not." if self.count else told
+        more = self.count > 0 and not (self.beyond is not None and self.beyond.safe)  # where a pool has no more, none can fail
+        return f"{told} {self.count + 1} at once may not." if more else told
 
 
 @door()
@@ -99,7 +105,8 @@ def tolerance(
 ) -> Tolerance:
     """How many nodes (or failure domains, where the guarantee's scope says so) may fail at once.
 
-    Restarts, policy and quorum are those of the guarantee; its number of failures does not matter, and they come at once.
+    Restarts, policy and quorum are those of the guarantee; its number of failures does not matter, and they come at once. Of
+    several guarantees, each is answered on its own.
 
     Parameters
     ----------
@@ -118,10 +125,55 @@ def tolerance(
         (a ValueError) that names the argument that is wrong.
     """
     part = cluster if pool is None else part_of(cluster, pool)[0]
+    pools = part.pools if pool is None else (pool,)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        climb = _Climb(part, budget, dict.fromkeys(part.pools if pool is None else (pool,), -1), {}, {})
-        climb.run()
-        return climb.answer()
+        parts = part.one_by_one()
+        found = [_climbed(one, pools, budget.share(1 / (len(parts) - done))) for done, one in enumerate(parts)]
+        return found[0] if len(found) == 1 else _joined(part, found)
+
+
+def _climbed(cluster: Cluster, pools: Iterable[str], budget: Budget) -> Tolerance:
+    """The answer for one guarantee."""
+    climb = _Climb(cluster, budget, dict.fromkeys(pools, -1), {}, {})
+    climb.run()
+    return climb.answer()
+
+
+def _joined(cluster: Cluster, found: Sequence[Tolerance]) -> Tolerance:
+    """The answers for several guarantees as one: the least number of all."""
+    weakest = min(found, key=lambda each: _ranked(each.count))
+    count, bound = weakest.count, min((each.bound for each in found), key=_ranked)
+    pools = {
+        pool: PoolTolerance(
+            min((each.pools[pool].count for each in found), key=_ranked),
+            min((each.pools[pool].bound for each in found), key=_ranked),
+        )
+        for pool in weakest.pools
+    }
+    return Tolerance(
+        cluster=cluster,
+        status=_status(_ranked(count), _ranked(bound)),
+        scope=weakest.scope,
+        count=count,
+        bound=bound,
+        pools=pools,
+        guarantees=tuple(found),
+        stats={
+            "seconds": max(each.stats["seconds"] for each in found),
+            "checks": sum(each.stats["checks"] for each in found),
+        },
+    )
+
+
+def _ranked(number: int | None) -> int:
+    return -1 if number is None else number
+
+
+def _status(count: int, bound: int) -> Status:
+    """What is known where so many are survived for certain, and so many at most; -1: not even the present is right."""
+    if bound < 0:
+        return Status.INFEASIBLE
+    return Status.UNKNOWN if count < 0 else Status.OPTIMAL if count == bound else Status.FEASIBLE
 
 
 @frozen(eq=False)
@@ -163,14 +215,12 @@ class _Climb:
         count, bound = min(self.count.values(), default=0), min(self.bound.values(), default=0)
         if count < bound and count + 1 not in self.reports and not self.budget.spent:
             raise RuntimeError("a number of failures was left out; this is a defect, please report it")
-        status = Status.UNKNOWN if count < 0 else Status.OPTIMAL if count == bound else Status.FEASIBLE
-        status = Status.INFEASIBLE if bound < 0 else status
         beyond = self.reports.get(count + 1)
         if beyond is None and count == bound >= 0 and not self.budget.spent:
             beyond = check(_failing(self.cluster, count + 1), time_limit=self.budget.left, cancel=self.budget.cancel)
         return Tolerance(
             cluster=self.cluster,
-            status=status,
+            status=_status(count, bound),
             scope=self.cluster.guarantee.scope,
             count=_known(count),
             bound=_known(bound),

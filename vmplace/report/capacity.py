@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from vmplace.capacity.results import Headroom, HeadroomTable, Sizing
@@ -76,7 +77,13 @@ def sizing_report(found: Sizing, screen: Screen) -> RenderableType:
 
 
 def tolerance_report(found: Tolerance, screen: Screen) -> RenderableType:
-    """How many failures are survived, in which pool, and what one more would do."""
+    """How many failures are survived, in which pool, and what one more would do; of several guarantees, of each."""
+    if found.guarantees is not None:
+        each = [tolerance_report(one, screen) for one in found.guarantees]
+        headed = [
+            part for number, one in enumerate(each, 1) for part in (Text(f"Guarantee {number}:"), Padding(one, (0, 0, 0, 2)))
+        ]
+        return Group(*headed)
     lines = [_verdict(found.status, found.summary())]
     if len(found.pools) > 1:
         lines.append(Text(screen.clean("Pools: " + ", ".join(f"{name} {_between(pool)}" for name, pool in found.pools.items()))))

@@ -47,9 +47,9 @@ def audit_result(cluster: Cluster, result: Mapping[str, Any] | ToDict) -> Audit:
         (a ValueError) that names the place, if it is no result, or a value is of the wrong kind.
     """
     members = result.to_dict() if isinstance(result, ToDict) else result
-    if cluster.further:
-        return _audit_each(cluster, members)
     claims, kind = Claims(members), _kind_of(members)
+    if cluster.further and kind not in _JOINT:
+        return _audit_each(cluster, members)
     if kind == "headroom table":
         check_headroom_table(claims)
     else:
@@ -74,8 +74,8 @@ def _audit_each(cluster: Cluster, members: Mapping[str, Any]) -> Audit:
     claims, said = Claims(members), members.get("guarantees")
     if not isinstance(said, list) or len(said) != len(cluster.guarantees) or not all(isinstance(one, Mapping) for one in said):
         raise InputError([Flaw("guarantees", f"{short(said)} is not a verdict on each of {len(cluster.guarantees)} guarantees")])
-    one_by_one = [evolve(cluster, guarantee=asked, further=()) for asked in cluster.guarantees]
-    parts = [audit_result(one, _part(claims, cluster, number, said[number - 1])) for number, one in enumerate(one_by_one, 1)]
+    one_by_one = enumerate(cluster.one_by_one(), 1)
+    parts = [audit_result(one, _part(claims, cluster, number, said[number - 1])) for number, one in one_by_one]
     worst = _worst(part.says for part in parts)
     for key in ("status", "guarantee"):
         claims.expect(key, claims.read(key, Status), worst)
@@ -124,6 +124,9 @@ _CHECKS: Mapping[str, Any] = {
     "size": check_size,
     "tolerance": check_tolerance,
 }
+
+_JOINT = ("tolerance",)
+"""The commands whose claims are re-checked under all guarantees of a list at once."""
 
 _MARKS = (
     ("bundle", "headroom"),

@@ -1,6 +1,6 @@
-"""The claims of `tolerance`: a report of so many failures at once, and one of a failure more."""
+"""The claims of `tolerance`: a report of so many failures at once, and one of a failure more, for each guarantee."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -16,17 +16,47 @@ __all__ = ["check_tolerance"]
 
 
 def check_tolerance(claims: Claims, cluster: Cluster) -> None:
-    """Re-check how many failures at once are survived."""
-    status, scope = claims.read("status", Status), claims.read("scope", str)
+    """Re-check how many failures at once are survived: under each guarantee, and under all of several."""
+    said = claims.read("guarantees", tuple[Mapping[str, Any], ...], ())
+    parts = cluster.one_by_one()
+    if cluster.further and len(said) != len(parts):
+        claims.wrong("guarantees", f"answers for {len(said)} guarantees; the cluster asks for {len(parts)}")
+        return
+    if not cluster.further:
+        _check_alone(claims, cluster)
+        return
+    for number, (part, members) in enumerate(zip(parts, said, strict=True)):
+        own = claims.within(f"guarantees[{number}]", members)
+        _check_alone(own, part)
+        own.rest()
+    _check_least(claims, said)
+
+
+def _check_least(claims: Claims, said: Sequence[Mapping[str, Any]]) -> None:
+    """Re-check that the numbers for all guarantees are the least of theirs."""
+    pools = claims.read("pools", Mapping[str, Mapping[str, int | None]], {})
+    claims.expect("pools", pools, {pool: _least([each["pools"][pool] for each in said]) for pool in said[0]["pools"]})
+    numbers = _least(said)
+    for key, right in numbers.items():
+        claims.expect(key, claims.read(key, int | None), right)
+    weakest = next(each for each in said if each["count"] == numbers["count"])
+    claims.expect("scope", claims.read("scope", str), weakest["scope"])
+    for key in ("report", "beyond"):
+        claims.expect(key, claims.read(key, Any), None)
+    _check_status(claims, numbers["count"], numbers["bound"])
+
+
+def _least(numbers: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
+    """The least of each; None is less than any number."""
+    return {key: min((each[key] for each in numbers), key=lambda n: -1 if n is None else n) for key in ("count", "bound")}
+
+
+def _check_alone(claims: Claims, cluster: Cluster) -> None:
+    """Re-check the answer for one guarantee."""
+    scope = claims.read("scope", str)
     count, bound = claims.read("count", int | None), claims.read("bound", int | None)
     claims.expect("scope", scope, cluster.guarantee.scope)
-    claims.right("status")
-    if status not in (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.UNKNOWN):
-        claims.wrong("status", f"says {short(status and status.value)}, which is not optimal, feasible, infeasible or unknown")
-    if (status is Status.OPTIMAL) != (count is not None and count == bound):
-        claims.wrong("status", f"says {status}, with a count of {count} and a bound of {bound}")
-    if count is not None and bound is not None and bound < count:
-        claims.wrong("bound", f"says {bound}, less than the count of {count}")
+    _check_status(claims, count, bound)
     pools = claims.read("pools", Mapping[str, Mapping[str, int | None]], {})
     if len(pools) == 1 and len(cluster.pools) > 1:
         cluster = part_of(cluster, next(iter(pools)))[0]
@@ -36,6 +66,17 @@ def check_tolerance(claims: Claims, cluster: Cluster) -> None:
     claims.leave("pools", "what each pool survives has no certificate in the result, beside that of the weakest")
     _check_report(claims, "report", cluster, count, Status.SAFE)
     _check_report(claims, "beyond", cluster, None if count is None else count + 1, Status.UNSAFE if count == bound else None)
+
+
+def _check_status(claims: Claims, count: int | None, bound: int | None) -> None:
+    status = claims.read("status", Status)
+    claims.right("status")
+    if status not in (Status.OPTIMAL, Status.FEASIBLE, Status.INFEASIBLE, Status.UNKNOWN):
+        claims.wrong("status", f"says {short(status and status.value)}, which is not optimal, feasible, infeasible or unknown")
+    if (status is Status.OPTIMAL) != (count is not None and count == bound):
+        claims.wrong("status", f"says {status}, with a count of {count} and a bound of {bound}")
+    if count is not None and bound is not None and bound < count:
+        claims.wrong("bound", f"says {bound}, less than the count of {count}")
 
 
 def _check_report(claims: Claims, key: str, cluster: Cluster, failures: int | None, right: Status | None) -> None:
@@ -48,7 +89,7 @@ def _check_report(claims: Claims, key: str, cluster: Cluster, failures: int | No
             claims.leave("bound", "that not one failure more is survived has no report in the result")
         return
     part = claims.within(key, members)
-    check_solution(part, evolve(cluster, guarantee=evolve(cluster.guarantee, failures=failures, sequence="at-once")))
+    check_solution(part, evolve(cluster, guarantee=evolve(cluster.guarantee, failures=failures, domains=0, sequence="at-once")))
     if right is Status.SAFE and part.read("guarantee", Status) is not right:
         claims.wrong(key, f"is not {right}: {failures} failures")
     elif right is not None and part.read("guarantee", Status) is not right:
