@@ -8,7 +8,7 @@ from tests.support.brute import World
 from tests.support.placements import placements, standing_of, state
 from tests.support.plans import backups
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn
-from vmplace.failover.certify import certify, judge
+from vmplace.failover.certify import certify, certify_all, judge
 from vmplace.failover.check import check
 from vmplace.failover.planned.decide import decide
 from vmplace.failover.restart import RestartProblem
@@ -341,3 +341,25 @@ def test_plans_name_who_is_stopped_though_not_all_may_be():
     vms = [VM("a", 6, "n1"), VM("e", 6, "n2", evictable=True), VM("k", 4, "n2")]
     report = check(Cluster([Node("n1", 10), Node("n2", 10)], vms))
     assert report.failover["n1"] == {"a": "n2", "e": None}
+
+
+@settings(max_examples=60)
+@given(clusters(most_guarantees=3, failures=(0, 1, 2), domains=True, restart=("planned", "any-order"), quorums=True))
+def test_several_guarantees_hold_if_each_does(cluster):
+    problem, each = compile_problem(cluster, several=True), [compile_problem(one) for one in cluster.one_by_one()]
+    verdicts = [certify(one, one.node_of, budget=Budget()) for one in each]
+    joint = certify_all(problem, problem.node_of, budget=Budget())
+    assert [part.fate.tolist() for part in joint.parts] == [verdict.fate.tolist() for verdict in verdicts]
+    assert joint.safe == all(verdict.safe for verdict in verdicts)
+    assert joint.unsafe == any(verdict.unsafe for verdict in verdicts)
+    assert joint.decided
+    early = certify_all(problem, problem.node_of, budget=Budget(), stop_early=True)
+    assert (early.safe, early.unsafe) == (joint.safe, joint.unsafe)
+
+
+def test_without_time_several_guarantees_are_undecided():
+    cluster = Cluster([Node(name, 7) for name in "abc"], [VM(f"v{i}", 3, "abc"[i % 3]) for i in range(4)])
+    cluster = evolve(cluster, guarantee=[Guarantee(failures=0), Guarantee(restart="any-order", failures=2)])
+    joint = certify_all(compile_problem(cluster, several=True), np.array([0, 1, 2, 0]), budget=Budget(0), searching=False)
+    assert not joint.decided
+    assert (joint.safe, joint.unsafe) == (False, False)

@@ -12,9 +12,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Cluster]:
     """A list of the clusters compiled from now on, in whatever module."""
     compiled = []
 
-    def compiling(cluster, *rest):
+    def compiling(cluster, *rest, **options):
         compiled.append(cluster)
-        return compile_problem(cluster, *rest)
+        return compile_problem(cluster, *rest, **options)
 
     for name, module in list(sys.modules.items()):
         if name.startswith("vmplace") and getattr(module, "compile_problem", None) is compile_problem:

@@ -9,6 +9,7 @@ from vmplace.failover.outcome import Reason
 from vmplace.model.converters import parse_count, placed
 from vmplace.model.errors import Flaw, InputError, not_among
 from vmplace.problem.problem import Problem
+from vmplace.problem.restrict import eased
 from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.search.consolidate import spare_packing
 from vmplace.search.goal import CandidatePlacement, Goal
@@ -114,7 +115,7 @@ def _packed(problem: Problem, goal: Goal, budget: Budget) -> Feasibility:
     reason = impossible(problem, goal)
     if reason is not None:
         return Feasibility(infeasible=True, reason=reason)
-    packing = spare_packing(problem.eased, goal, budget=budget)
+    packing = spare_packing(eased(problem), goal, budget=budget)
     if packing is None or packing.node_of is None:
         return Feasibility(infeasible=packing is not None and packing.infeasible, method="bin packing")
     verdict = certify(problem, packing.node_of, budget=budget, losses=False, searching=problem.plain)

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
+from vmplace.problem.restrict import eased
 from vmplace.problem.sizes import evenly, tally
 from vmplace.problem.state import PlacementState
 from vmplace.search.goal import Goal
@@ -64,7 +65,7 @@ def count_bounds(
     ----------
     .. [1] See `vmplace.solvers.binpacking.bounds`.
     """
-    problem = problem.eased
+    problem = eased(problem)
     fixed = np.where(goal.free(problem), -1, problem.node_of)
     state = PlacementState.of(problem, fixed)
     counted = (problem.vm_pool == pool) & ~problem.on_maintenance

@@ -11,7 +11,7 @@ from vmplace.failover.planned.decide import decide
 from vmplace.failover.policy import decide_policy
 from vmplace.failover.restart import RestartProblem
 from vmplace.failover.sequential import decide_any_order_in_turn, survives_in_turn
-from vmplace.failover.verdict import METHODS, MOST_RESTARTS, ScenarioStatus, Verdict
+from vmplace.failover.verdict import METHODS, MOST_RESTARTS, JointVerdict, ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
 from vmplace.problem.scenarios import Scenarios, most_down
@@ -19,7 +19,7 @@ from vmplace.problem.sizes import ranked
 from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
 
-__all__ = ["certify", "certify_failure", "fates_in_turn", "judge"]
+__all__ = ["certify", "certify_all", "certify_failure", "fates_in_turn", "judge"]
 
 
 def certify(
@@ -32,7 +32,7 @@ def certify(
     stop_early: bool = False,
     searching: bool = True,
 ) -> Verdict:
-    """Decide each scenario of a placement exactly.
+    """Decide each scenario of a placement exactly, under one guarantee.
 
     Parameters
     ----------
@@ -54,6 +54,31 @@ def certify(
     if problem.in_turn and problem.planned:
         verdict.turns.update(fates_in_turn(verdict, budget if searching else Budget(0)))
     return verdict
+
+
+def certify_all(
+    problem: Problem,
+    node_of: IntArray,
+    *,
+    budget: Budget,
+    powered: BoolArray | None = None,
+    losses: bool = True,
+    stop_early: bool = False,
+    searching: bool = True,
+) -> JointVerdict:
+    """Decide each scenario of a placement exactly, under each guarantee; the parameters are those of `certify`.
+
+    With `stop_early`, guarantees after the first that does not hold are not looked at.
+    """
+    found, each = list[Verdict](), problem.each
+    for done, part in enumerate(each):
+        within = budget.share(1 / (len(each) - done)) if len(each) > 1 else budget
+        found.append(
+            certify(part, node_of, budget=within, powered=powered, losses=losses, stop_early=stop_early, searching=searching)
+        )
+        if stop_early and found[-1].unsafe:
+            break
+    return JointVerdict(tuple(found))
 
 
 def certify_failure(problem: Problem, node_of: IntArray, units: IntArray, *, budget: Budget, losses: bool = True) -> Verdict:

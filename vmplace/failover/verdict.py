@@ -16,7 +16,7 @@ from vmplace.problem.sizes import ranked
 from vmplace.problem.state import PlacementState
 from vmplace.solvers.budget import Budget
 
-__all__ = ["METHODS", "ScenarioStatus", "Verdict"]
+__all__ = ["METHODS", "JointVerdict", "ScenarioStatus", "Verdict"]
 
 
 class ScenarioStatus(IntEnum):
@@ -131,6 +131,34 @@ class Verdict:
         restarts = RestartColumns.joined(parts)
         ascending = bool((restarts.scenario[1:] >= restarts.scenario[:-1]).all())
         return restarts if ascending else restarts[ranked(restarts.scenario)]
+
+
+@frozen(eq=False)
+class JointVerdict:
+    """The verdicts on one placement under each of the guarantees that must all hold.
+
+    Parameters
+    ----------
+    parts
+        In the order of the guarantees; where certifying ended early, none after the first that does not hold.
+    """
+
+    parts: tuple[Verdict, ...]
+
+    @property
+    def safe(self) -> bool:
+        """Whether every guarantee holds."""
+        return all(part.safe for part in self.parts)
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether some guarantee does not hold, for certain."""
+        return any(part.unsafe for part in self.parts)
+
+    @property
+    def decided(self) -> bool:
+        """Whether it is known of every listed failure whether it is survived."""
+        return not any(np.any(part.fate == ScenarioStatus.UNKNOWN) for part in self.parts)
 
 
 METHODS = ("time", "empty", "certificate", "slots", "packing", "sums", "rules", "search", "adversary", "policy", "quorum")

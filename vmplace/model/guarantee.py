@@ -136,6 +136,26 @@ class Guarantee(Described):
         if self.domains >= self.failures or self.scope != "node":
             object.__setattr__(self, "domains", 0)  # not even a node fails beside them
 
+    @property
+    def planned(self) -> bool:
+        """Whether restarts keep to a plan, rather than to an order and to choices of others."""
+        return self.restart == "planned" and self.policy is None
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether failures come one after the other."""
+        return self.sequence == "sequential" and self.failures > 1
+
+    @property
+    def plain(self) -> bool:
+        """Whether one plan for each failure is all that is asked."""
+        return self.planned and not self.in_turn
+
+    @property
+    def eased(self) -> "Guarantee":
+        """The same with a plan for each failure, which it needs at least."""
+        return evolve(self, restart="planned", policy=None, order=None, sequence="at-once")
+
     def quorum_of(self, nodes: int) -> int:
         """How many of a pool's nodes must be up, of so many in the document; 0 where any number will do."""
         return nodes // 2 + 1 if self.quorum == MAJORITY else int(self.quorum or 0)

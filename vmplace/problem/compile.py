@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from vmplace.model.errors import Flaw, InputError
 from vmplace.model.guarantee import FEWEST_VMS, Guarantee, less_share
 from vmplace.model.references import resolve
 from vmplace.problem.problem import Problem, normal_limit
+from vmplace.problem.promise import Promise
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.signatures import numbered, signed
 from vmplace.problem.size_limits import size_limits
@@ -20,12 +22,17 @@ from vmplace.problem.size_limits import size_limits
 __all__ = ["capacities", "compile_problem", "domains", "name_ranks", "own_limits"]
 
 
-def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Problem:
+def compile_problem(cluster: Cluster, drained: BoolArray | None = None, *, several: bool = False) -> Problem:
     """The cluster as arrays, not to be written to: where they can be, they are the cluster's own.
 
-    `drained`: nodes to be emptied, shape (n_nodes,): their VMs are there now, but may not stay; no other VM may come.
+    Parameters
+    ----------
+    drained
+        Nodes to be emptied, shape (n_nodes,): their VMs are there now, but may not stay; no other VM may come.
+    several
+        Whether there may be several guarantees: who asks so looks at each of `Problem.each`.
     """
-    if cluster.further:
+    if cluster.further and not several:
         told = f"{len(cluster.guarantees)} guarantees: check and audit take a list; choose one here, with --guarantee or what_if"
         raise InputError([Flaw("guarantee", told)])
     nodes, vms = cluster.nodes, cluster.vms
@@ -45,26 +52,34 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
     resources, n_firm = _resources(cluster, nodes, vms)
     moving = np.isin(np.arange(len(vms)), migrating) if len(migrating) else np.False_
     evictable = column(vms.evictable, vms.evictable[migrating])
-    protected = _protected(cluster, cluster.guarantee)
     rules = [*_compiled_rules(cluster, nodes, vms, original, domain), *size_limits(cluster, original)]
     own, zone = own_limits(nodes), _zones(nodes, pool, domain)
+
+    def promise(asked: Guarantee) -> Promise:
+        protected = _protected(cluster, asked)
+        return Promise(
+            asked,
+            zone if asked.scope == "domain" else np.arange(len(nodes)),
+            name_ranks(nodes.names, asked),
+            column(protected & ~vms.evictable if evictable.any() else protected, False),
+            column(protected & vms.evictable if evictable.any() else vms.evictable, False),
+        )
+
+    promises = tuple(promise(asked) for asked in cluster.guarantees)
     return Problem(
         resources=resources,
         n_firm=n_firm,
         capacity=capacities(cluster, nodes, resources),
-        limit=normal_limit(nodes.usable, own, cluster.guarantee),
+        limit=reduce(np.minimum, (normal_limit(nodes.usable, own, asked) for asked in cluster.guarantees)),
         own_limit=own,
         online=online & ~out,
         maintenance=~online & ~offline & ~out,
         drained=out,
         pool=pool,
         domain=zone,
-        unit=zone if cluster.guarantee.scope == "domain" else np.arange(len(nodes)),
         demand=_demand(vms, resources)[np.concatenate([original, migrating]) if len(migrating) else active],
         node_of=column(where, vms.target[migrating]),
-        protected=column(protected & ~vms.evictable if evictable.any() else protected, False),
         evictable=evictable,
-        optional=column(protected & vms.evictable if evictable.any() else vms.evictable, False),
         movable=column(vms.movable & ~moving if len(migrating) else vms.movable, False),
         cold=column(vms.cold & ~moving if len(migrating) else vms.cold, False),
         priority=column(vms.priority, 0),
@@ -75,8 +90,8 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None) -> Probl
             ~offline & ~out,
             online & ~out,
         ),
-        guarantee=cluster.guarantee,
-        name_rank=name_ranks(nodes.names, cluster.guarantee),
+        **promises[0].own,
+        promises=promises if cluster.further else (),
         original=np.concatenate([original, migrating]) if len(migrating) else original,
         n_incoming=len(migrating),
     )

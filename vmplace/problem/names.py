@@ -23,6 +23,14 @@ class Names:
     cluster: Cluster
     problem: Problem
 
+    @cached_property
+    def each(self) -> "tuple[Names, ...]":
+        """The same under each of its guarantees alone."""
+        if len(self.problem.each) == 1:
+            return (self,)
+        alone = self.cluster.one_by_one()
+        return tuple(Names(cluster, problem) for cluster, problem in zip(alone, self.problem.each, strict=True))
+
     def node(self, index: int) -> str:
         """A node's name."""
         return self._nodes[index]

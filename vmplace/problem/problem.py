@@ -7,6 +7,7 @@ from attrs import evolve, frozen
 
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.guarantee import Guarantee, less_share
+from vmplace.problem.promise import Promise
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.sizes import SizeCounts
 
@@ -40,7 +41,10 @@ class Classes:
     @classmethod
     def among(cls, problem: "Problem") -> "Classes":
         """The classes of a problem's VMs."""
-        flags = [~problem.protected, problem.evictable, problem.optional, problem.incoming]
+        # Under one of several guarantees the classes are those of all.
+        asked = problem.promises or (problem,)
+        protected, optional = [~one.protected for one in asked], [one.optional for one in asked]
+        flags = [*protected, problem.evictable, *optional, problem.incoming]
         keys = np.column_stack([-problem.demand, *flags, -problem.priority, problem.signature]).astype(np.int64)
         code = np.zeros(problem.n_vms, dtype=np.int64)
         for column in (column for column in keys.T if (column != column[:1]).any()):
@@ -124,6 +128,11 @@ class Problem:
         Index of each VM in the cluster, shape (n_vms,).
     n_incoming
         How many of the last are halves of migrations.
+    promises
+        Where several guarantees must all hold: these, in the order of the document; `guarantee`, `unit`, `name_rank`, `protected`
+        and `optional` are then those of one of them.
+    number
+        Which of the promises this is the problem of, the others aside; None for all.
     """
 
     resources: tuple[str, ...]
@@ -155,6 +164,14 @@ class Problem:
     name_rank: IntArray
     original: IntArray
     n_incoming: int
+    promises: tuple[Promise, ...] = ()
+    number: int | None = None
+
+    @cached_property
+    def each(self) -> "tuple[Problem, ...]":
+        """The problem under each of its guarantees alone."""
+        joint = self.promises if self.number is None else ()
+        return tuple(evolve(self, **promise.own, number=number) for number, promise in enumerate(joint)) or (self,)
 
     @property
     def failures(self) -> int:
@@ -164,23 +181,17 @@ class Problem:
     @property
     def planned(self) -> bool:
         """Whether restarts keep to a plan, rather than to an order and to choices of others."""
-        return self.guarantee.restart == "planned" and self.guarantee.policy is None
+        return self.guarantee.planned
 
     @property
     def in_turn(self) -> bool:
         """Whether failures come one after the other."""
-        return self.guarantee.sequence == "sequential" and self.failures > 1
+        return self.guarantee.in_turn
 
     @property
     def plain(self) -> bool:
-        """Whether one plan for each failure is all that is asked."""
-        return self.planned and not self.in_turn
-
-    @property
-    def eased(self) -> "Problem":
-        """The same with a plan for each failure: what every promise needs at least."""
-        asked = evolve(self.guarantee, restart="planned", policy=None, order=None, sequence="at-once")
-        return self if self.plain else evolve(self, guarantee=asked)
+        """Whether one plan for each failure is all that is asked, of several guarantees by each."""
+        return all(one.guarantee.plain for one in self.each)
 
     @property
     def up(self) -> BoolArray:

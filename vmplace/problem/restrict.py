@@ -4,7 +4,7 @@ Indices of nodes and of rules stay as they are, and `Problem.original` still lea
 that cluster name what is left. Except for the numbers of pools, each result is what compiling the changed cluster gives.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 from attrs import evolve
@@ -17,6 +17,8 @@ from vmplace.problem.signatures import signed
 
 __all__ = [
     "apart_from",
+    "asking",
+    "eased",
     "in_state",
     "only",
     "placed",
@@ -77,7 +79,8 @@ def apart_from(problem: Problem, nodes: BoolArray) -> BoolArray:
 
 def rows_of(problem: Problem, vms: IntArray) -> Problem:
     """The problem with just these VMs, each as often as it occurs; rules keep the indices that they have."""
-    return evolve(problem, **{name: getattr(problem, name)[vms] for name in _COLUMNS})
+    promises = tuple(promise.of(vms) for promise in problem.promises)
+    return evolve(problem, **{name: getattr(problem, name)[vms] for name in _COLUMNS}, promises=promises)
 
 
 def only(problem: Problem, pool: int) -> Problem:
@@ -120,12 +123,23 @@ def placed(problem: Problem, hosts: IntArray) -> Problem:
     return evolve(problem, node_of=np.where(problem.incoming, problem.node_of, hosts[problem.original]))
 
 
+def asking(problem: Problem, change: Callable[[Guarantee], Guarantee]) -> Problem:
+    """The problem with each guarantee changed, but not its scope, VMs or headroom."""
+    promises = tuple(evolve(promise, guarantee=change(promise.guarantee)) for promise in problem.promises)
+    return evolve(problem, guarantee=change(problem.guarantee), promises=promises)
+
+
+def eased(problem: Problem) -> Problem:
+    """The problem with a plan for each failure: what every guarantee needs at least."""
+    return problem if problem.plain else asking(problem, lambda asked: asked.eased)
+
+
 def promising(problem: Problem, guarantee: Guarantee) -> Problem:
-    """The problem with another guarantee of the same scope."""
+    """The problem with one guarantee, another one of the same scope."""
     assert guarantee.scope == problem.guarantee.scope
     same = guarantee.headroom == problem.guarantee.headroom
     limit = problem.limit if same else normal_limit(problem.usable, problem.own_limit, guarantee)
-    return evolve(problem, guarantee=guarantee, limit=limit)
+    return evolve(problem, guarantee=guarantee, limit=limit, promises=())
 
 
 def rules_of(problem: Problem) -> list[CompiledRule]:

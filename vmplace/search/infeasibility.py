@@ -14,7 +14,7 @@ from vmplace.model.entities import NotOn, OnlyOn
 from vmplace.model.references import resolve
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
-from vmplace.problem.restrict import promising, without
+from vmplace.problem.restrict import asking, eased, without
 from vmplace.results.values import Conflict
 from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.search.deletion_filter import DeletionFilter
@@ -145,15 +145,14 @@ class PartOracle:
         # No soft rule is left, so that the first placement found is as good as any: the search ends with it.
         limits = {limit: getattr(self.goal, limit) for limit in part.limits}
         goal = Goal(("rules",), move_running=self.goal.move_running, headroom=self.goal.headroom, **limits)
-        whole = self.names.problem
         # What no plan can do, nothing else can.
-        asked = whole.eased.guarantee
+        whole = eased(self.names.problem)
         if self.goal.best_effort:
-            asked = evolve(asked, failures=0)
+            whole = asking(whole, lambda asked: evolve(asked, failures=0))
         gone = ~np.isin(np.arange(whole.n_vms), list(part.vms)) & ~whole.incoming
         given = {rule.index for rule in (*whole.compiled_rules, *whole.unary_rules) if rule.kind != "max-vm"}
         dropped = given - part.rules
-        return promising(without(whole, vms=gone, rules=dropped), asked), goal
+        return without(whole, vms=gone, rules=dropped), goal
 
 
 def patience(budget: Budget, work: float, *, deterministic: bool) -> Budget:

@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 from vmplace.failover.certify import certify
 from vmplace.model.kinds import Method
 from vmplace.problem.problem import Problem
+from vmplace.problem.restrict import asking
 from vmplace.search.bounds.lower_bounds import least
 from vmplace.search.consolidate import Consolidation, spare_packing
 from vmplace.search.evaluate import Evaluator
@@ -145,7 +146,7 @@ class Strategy:
         Any placement is acceptable, so the best as if none failed is one more to choose from; if there is not even that, there
         is none.
         """
-        easy = evolve(problem.eased, guarantee=evolve(problem.eased.guarantee, failures=0))
+        easy = asking(problem, lambda asked: evolve(asked.eased, failures=0))
         calm = evolve(goal, best_effort=False, worst=None)
         found = self._exact(easy, calm, Finding(None, known.bounds[-len(calm.stages(easy)) :], False, {}, ()), budget)
         if found.best is None:

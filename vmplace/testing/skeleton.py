@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from vmplace.model.guarantee import Guarantee
 
-__all__ = ["Amount", "Draw", "Features", "Placed", "Skeleton", "draw_amounts", "draw_needs", "draw_skeleton", "one_in"]
+__all__ = [
+    "Amount",
+    "Draw",
+    "Features",
+    "Placed",
+    "Skeleton",
+    "draw_amounts",
+    "draw_guarantee",
+    "draw_needs",
+    "draw_skeleton",
+    "one_in",
+]
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Placed = Literal["all", "none", "mixed"]
@@ -104,8 +115,7 @@ def draw_skeleton(draw: Draw, features: Features, guarantees: Mapping[str, tuple
     pools = ("default", "default", "second") if features.pools else ("default",)
     pool_of = [draw(st.sampled_from(pools)) for _ in range(count)]
     domain_of = [draw(st.sampled_from(_DOMAINS)) if features.domains else None for _ in range(count)]
-    scope = draw(st.sampled_from(("node", "domain", "domain"))) if features.domains else "node"
-    guarantee = Guarantee(scope=scope, **{name: draw(st.sampled_from(choice)) for name, choice in guarantees.items()})
+    guarantee = draw_guarantee(draw, features, guarantees)
     rooms: Sequence[int] = ()
     if guarantee.sequence == "sequential" and features.max_nodes > 3 and features.max_vms > 5 and draw(one_in(6)):
         sizes, home, rooms = draw(st.sampled_from(_IN_TURN))
@@ -119,6 +129,12 @@ def draw_skeleton(draw: Draw, features: Features, guarantees: Mapping[str, tuple
     evictable = [features.evictable and draw(one_in(3)) for _ in sizes]
     target = [_target(draw, features, pool_of, at) for at in home]
     return Skeleton(pool_of, domain_of, guarantee, sizes, home, target, evictable, rooms)
+
+
+def draw_guarantee(draw: Draw, features: Features, guarantees: Mapping[str, tuple[Any, ...]]) -> Guarantee:
+    """Draw each key of a guarantee; those of failure domains where there are some."""
+    scope = draw(st.sampled_from(("node", "domain", "domain"))) if features.domains else "node"
+    return Guarantee(scope=scope, **{name: draw(st.sampled_from(choice)) for name, choice in guarantees.items()})
 
 
 def _target(draw: Draw, features: Features, pool_of: Sequence[str], home: int) -> int | None:

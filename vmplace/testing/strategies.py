@@ -9,8 +9,20 @@ from hypothesis import strategies as st
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
 from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Rule, Tag, Together
+from vmplace.model.guarantee import Guarantee
 from vmplace.model.references import broken_references
-from vmplace.testing.skeleton import Amount, Draw, Features, Placed, Skeleton, draw_amounts, draw_needs, draw_skeleton, one_in
+from vmplace.testing.skeleton import (
+    Amount,
+    Draw,
+    Features,
+    Placed,
+    Skeleton,
+    draw_amounts,
+    draw_guarantee,
+    draw_needs,
+    draw_skeleton,
+    one_in,
+)
 
 __all__ = ["clusters", "nodes"]
 
@@ -74,6 +86,7 @@ def clusters(
     sequences: Sequence[str] = ("at-once",),
     quorums: bool = False,
     mixed: bool = False,
+    most_guarantees: int = 1,
 ) -> st.SearchStrategy[Cluster]:
     """Valid clusters on the border between what can be survived and what cannot.
 
@@ -119,6 +132,8 @@ def clusters(
         Whether the guarantee may ask for a quorum.
     mixed
         Whether failure domains may fail and further nodes with them; needs `domains`.
+    most_guarantees
+        How many guarantees are asked for at most; of several, each is drawn as the first, and may protect some VMs only.
 
     Examples
     --------
@@ -151,7 +166,8 @@ def clusters(
     guarantees = {"failures": tuple(failures), "restart": tuple(restart), "sequence": tuple(sequences)}
     guarantees |= {"quorum": _QUORUMS} if quorums else {}
     guarantees |= {"failures": (*failures, *_MIXED)} if mixed else {}
-    return _clusters(features, guarantees | ({"policy": _POLICIES, "order": _ORDERS} if policies else {}))
+    guarantees |= {"policy": _POLICIES, "order": _ORDERS} if policies else {}
+    return _clusters(features, guarantees, most_guarantees)
 
 
 _MIXED = ({"domain": 1, "node": 1}, {"domain": 1, "node": 1}, {"domain": 1, "node": 2})
@@ -161,7 +177,7 @@ _ASKED_FOR = ("domains", "resources", "evictable", "targets", "overhead", "node_
 
 
 @st.composite
-def _clusters(draw: Draw, features: Features, guarantees: Mapping[str, tuple[Any, ...]]) -> Cluster:
+def _clusters(draw: Draw, features: Features, guarantees: Mapping[str, tuple[Any, ...]], most_guarantees: int) -> Cluster:
     features = _swarm(draw, features)
     frame = draw_skeleton(draw, features, guarantees)
     amounts = draw_amounts(draw, frame) if features.resources and frame.sizes else []
@@ -174,15 +190,27 @@ def _clusters(draw: Draw, features: Features, guarantees: Mapping[str, tuple[Any
         drawn = [_rule(draw, hosts, vms, features.domains) for _ in range(draw(st.integers(1, _MAX_RULES)))]
         rules = _consistent(hosts, vms, drawn)
     present = [amount for amount in amounts if any(amount.holdings)]
-    share = draw(st.sampled_from(_HEADROOMS)) if features.headroom else 0.0
+    asked = [frame.guarantee]
+    if most_guarantees > 1:
+        count = draw(st.integers(1, most_guarantees))
+        asked = [
+            _protecting_some(draw, vms, asked[0] if not n else draw_guarantee(draw, features, guarantees)) for n in range(count)
+        ]
+    if features.headroom:
+        asked = [evolve(one, headroom=draw(st.sampled_from(_HEADROOMS))) for one in asked]
     return Cluster(
         hosts,
         vms,
         rules,
-        evolve(frame.guarantee, headroom=share),
+        asked,
         overcommit={amount.name: amount.ratio for amount in present if amount.ratio is not None},
         soft_resources=[amount.name for amount in present if amount.soft],
     )
+
+
+def _protecting_some(draw: Draw, vms: Sequence[VM], asked: Guarantee) -> Guarantee:
+    """The same for some VMs only, now and then."""
+    return evolve(asked, vms=_members(draw, vms)) if vms and draw(one_in(3)) else asked
 
 
 def _swarm(draw: Draw, features: Features) -> Features:

@@ -15,6 +15,7 @@ from vmplace.failover.restart import RestartProblem
 from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
+from vmplace.problem.restrict import eased
 from vmplace.search.bounds.slots import least_moved
 from vmplace.search.construct.displace import displace
 from vmplace.search.construct.filling import BatchFilling
@@ -106,7 +107,7 @@ def _with_slots(evaluator: Evaluator, node_of: IntArray, least: int | None) -> C
     pools = np.union1d(problem.pool[overfull], failing).tolist()
     for pool in pools:
         slots = Slots(problem, goal.limits(problem), node_of, pool)
-        repair = _PoolRepair(problem.eased, goal, pool, slots, evaluator.budget)
+        repair = _PoolRepair(eased(problem), goal, pool, slots, evaluator.budget)
         if not repair.make_safe():
             return None
         if least is not None:
@@ -201,7 +202,7 @@ def _movable(problem: Problem, goal: Goal, pool: int) -> BoolArray:
 
 def _glance(problem: Problem, node_of: IntArray) -> Verdict:
     """What is certain of plans for failures without a search."""
-    return certify(problem.eased, node_of, budget=Budget(), losses=False, searching=False)
+    return certify(eased(problem), node_of, budget=Budget(), losses=False, searching=False)
 
 
 def _unplanned(glance: Verdict) -> BoolArray:
