@@ -49,12 +49,18 @@ def test_who_is_unprotected_on_the_way_is_named():
 def test_what_is_assumed_of_drained_nodes_is_told_where_the_guarantee_is_lost():
     (_, one, *_) = order_lines(OPEN, Screen(StringIO()), ("n0",))
     assert one == (
-        "This counts no restarts on n0, from the first step on. "
-        "Leave it open to restarts until it is empty: more failures may be survived then."
+        "No restarts on n0 are counted from the first step on, as in maintenance mode: "
+        "more failures may be survived while it still takes restarts."
     )
     (_, two, *_) = order_lines(PLAN, Screen(StringIO()), ("n0", "n2"))
-    assert "no restarts on n0, n2, from the first step on. Leave them open to restarts until they are empty" in two
-    assert not any("counts no restarts" in line for line in order_lines(SAFE, Screen(StringIO()), ("n0",)))
+    assert two.startswith("No restarts on n0, n2 are counted ")
+    assert two.endswith(" while they still take restarts.")
+    assert not any("No restarts" in line for line in order_lines(SAFE, Screen(StringIO()), ("n0",)))
+
+
+def test_what_holds_at_the_end_holds_without_the_nodes_that_are_switched_off():
+    (_, one, *_) = order_lines(PLAN, Screen(StringIO()), (), ("n2", "n3"))
+    assert one == "Then switch off n2, n3: what is said of the last step counts no restarts there any more."
 
 
 def test_steps_that_follow_each_other_are_told_as_one():

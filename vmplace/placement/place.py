@@ -79,7 +79,8 @@ def place(
         Whether running VMs may migrate; and whether, if not every failure can be survived, every VM is placed all the same, with
         the least left unprotected: by priority, then memory.
     max_moves, max_migrated
-        How many running VMs may migrate, and how much memory: MiB, or a string such as ``"64GiB"``; stop-overs count.
+        How many running VMs may migrate, and how much memory: MiB, or a string such as ``"64GiB"``; stop-overs and cold moves
+        count.
     ordered, parallel, parallel_per_node, bandwidth
         Whether migrations are put in order, how many VMs may migrate at the same time, and how fast; see `plan_moves`.
     time_limit, progress, cancel
@@ -143,7 +144,8 @@ def _patience(budget: Budget) -> Budget:
 def _in_order(solution: Solution, names: Names, options: PlaceOptions, budget: Budget) -> Solution:
     """The same with its migrations in order."""
     assert solution.node_of is not None
-    plan = planned(names, solution.node_of, options.limits, budget).timed(options.bandwidth)
+    powered = names.mask(solution.powered) if solution.powered else None
+    plan = planned(names, solution.node_of, options.limits, budget, powered=powered).timed(options.bandwidth)
     if plan.steps:
         return evolve(solution, plan=plan, migrations=plan.migrations)
     return evolve(solution, plan=plan, warnings=(*solution.warnings, f"the migrations are not put in order: {plan.reason}"))

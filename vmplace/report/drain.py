@@ -60,6 +60,8 @@ def _groups(found: RollingDrain, screen: Screen) -> Iterator[RenderableType]:
     if found.returns:
         columns.append(Column("Way back", _cells([_steps(plan, 0, plan.reason) for plan in found.returns]), "right"))
     yield screen.table(columns)
+    if any(group.plan is not None and group.plan.exposed for group in found.groups):
+        yield Text(_closed("the nodes of a group", "its first", "they still take"))
 
 
 def _suspensions(found: RollingDrain, screen: Screen) -> Iterator[Text]:
@@ -132,13 +134,17 @@ _FEW_STEPS, _FEW_VMS = 3, 4
 _ANY_OUT = " while any of these nodes is out"
 
 
-def order_lines(plan: MigrationPlan, screen: Screen, drained: Sequence[str] = ()) -> Iterator[str]:
+def order_lines(
+    plan: MigrationPlan, screen: Screen, drained: Sequence[str] = (), switched_off: Sequence[str] = ()
+) -> Iterator[str]:
     """How many steps there are, after which of them the guarantee holds, and who is unprotected after the others.
 
     Parameters
     ----------
     drained
         Nodes that the steps empty, and that could still take restarts; the steps count none there.
+    switched_off
+        Nodes that are not needed once all is done.
     """
     if not plan.steps:
         return
@@ -146,18 +152,24 @@ def order_lines(plan: MigrationPlan, screen: Screen, drained: Sequence[str] = ()
     time = "" if plan.seconds is None else f", about {lasting(plan.seconds)} of migration"
     yield f"In order: {counted(len(plan.steps), 'step')}{time}{_holds(plan, screen)}{best}"
     if drained and plan.exposed:
-        it = "it" if len(drained) == 1 else "them"
-        is_empty = "it is empty" if len(drained) == 1 else "they are empty"
-        yield (
-            f"This counts no restarts on {screen.few(drained, _FEW_VMS)}, from the first step on. "
-            f"Leave {it} open to restarts until {is_empty}: more failures may be survived then."
-        )
+        yield _closed(screen.few(drained, _FEW_VMS), "the first", "it still takes" if len(drained) == 1 else "they still take")
+    if switched_off:
+        off = screen.few(switched_off, _FEW_VMS)
+        yield f"Then switch off {off}: what is said of the last step counts no restarts there any more."
     if plan.stopovers:
         yield f"VMs that stop over on another node to make way ({readable(plan.extra)} more): {screen.few(plan.stopovers)}"
     # What the last step leaves is what the placement leaves, and told with it.
     suspended = [step for step in plan.steps[:-1] if step.suspended and step.worst]
     lines = (f"after step {step.number}: {_lost(step.worst, 'then', screen)}" for step in suspended)
     yield from screen.listed(lines, len(suspended), _FEW_STEPS)
+
+
+def _closed(nodes: str, step: str, takes: str) -> str:
+    """What steps that empty nodes assume of these."""
+    return (
+        f"No restarts on {nodes} are counted from {step} step on, as in maintenance mode: "
+        f"more failures may be survived while {takes} restarts."
+    )
 
 
 def _holds(plan: MigrationPlan, screen: Screen) -> str:

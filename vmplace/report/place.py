@@ -12,6 +12,7 @@ from vmplace.model.text import counted, readable
 from vmplace.report.check import grounds, verdict
 from vmplace.report.drain import order_lines
 from vmplace.report.tables import FEW, STYLE, Screen
+from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution, Value
 from vmplace.results.values import Migration, Start
 
@@ -40,18 +41,17 @@ def solution_report(found: Solution, screen: Screen) -> RenderableType:
         *(_apart(found, screen) if found.unsolved else (verdict(found, screen),)),
         *(Text(line) for line in _chosen(found, screen)),
         *_changes(found, screen),
-        *(Text(line) for line in (() if found.plan is None else order_lines(found.plan, screen, _open(found)))),
+        *(Text(line) for line in (() if found.plan is None else _order(found, found.plan, screen))),
         *grounds(found, screen),
     )
 
 
-def _open(found: Solution) -> list[str]:
-    """The drained nodes that take restarts as the cluster stands."""
-    if not found.drained:
-        return []
-    nodes = found.cluster.nodes
-    online = {name for name, state in zip(nodes.names, nodes.state, strict=True) if state == "online"}
-    return [name for name in found.drained if name in online]
+def _order(found: Solution, plan: MigrationPlan, screen: Screen) -> Iterator[str]:
+    """The order of the migrations, with what it assumes of nodes that are drained, or switched off when all is done."""
+    state = dict(zip(found.cluster.nodes.names, found.cluster.nodes.state, strict=True)) if found.drained or found.powered else {}
+    off = [name for name, now in state.items() if now != "offline" and name not in {*found.powered, *found.drained}]
+    still_open = [name for name in found.drained if state[name] == "online"]
+    return order_lines(plan, screen, still_open, off if found.powered else ())
 
 
 def _apart(found: Solution, screen: Screen) -> Iterator[Text]:

@@ -35,7 +35,7 @@ def check_solution(claims: Claims, cluster: Cluster) -> Plan | None:
     _check_status(claims, status, unsolved=bool(unsolved))
     case = placed.audited.case
     migrations = check_migrations(claims, case)
-    check_steps(claims, case, migrations, placed.drained)
+    check_steps(claims, case, migrations, placed.drained, switched_off=placed.powered is not None)
     check_scores(claims, case, placed.powered, placed.drained)
     if claims.read("any_order", Any):
         claims.leave("any_order", "says what other restarts than those of the guarantee would do")

@@ -22,7 +22,9 @@ from vmplace.results.values import Migration, Start, Status, Step, Stop
 __all__ = ["check_steps"]
 
 
-def check_steps(claims: Claims, case: Case, migrations: Sequence[Migration], drained: tuple[str, ...]) -> None:
+def check_steps(
+    claims: Claims, case: Case, migrations: Sequence[Migration], drained: tuple[str, ...], *, switched_off: bool = False
+) -> None:
     """Re-check the order of a result's migrations.
 
     Parameters
@@ -31,6 +33,8 @@ def check_steps(claims: Claims, case: Case, migrations: Sequence[Migration], dra
         The placement that they lead to.
     drained
         Nodes that are emptied: they take nothing in on the way, but fail as long as they host.
+    switched_off
+        Whether nodes are switched off once the placement is reached; all are on until then.
     """
     outline: Mapping[str, Any] | None = claims.read("plan", Mapping[str, Any] | None)
     if outline is None:
@@ -53,7 +57,7 @@ def check_steps(claims: Claims, case: Case, migrations: Sequence[Migration], dra
         part.wrong("status", f"says {status}, but not every migration has a step")
     else:
         _check_figures(part, case, steps)
-        _Replay(part, case, drained).run(steps)
+        _Replay(part, case, drained, switched_off).run(steps)
         if status is Status.OPTIMAL and (part.members.get("extra") or part.members.get("exposed")):
             part.leave("status", "that no other order is better has no certificate in the result")
     part.rest()
@@ -119,13 +123,14 @@ class _Replay:
 
     Parameters
     ----------
-    claims, case, drained
+    claims, case, drained, switched_off
         As `check_steps` takes them.
     """
 
     claims: Claims
     case: Case
     drained: tuple[str, ...]
+    switched_off: bool
     at: IntArray = field(init=False)
     on_the_way: Cluster = field(init=False)
     lasting: list[AuditedRule] = field(init=False)
@@ -165,7 +170,8 @@ class _Replay:
         self._check_crowded(place, step, moment)
         self.at[vms] = to
         self._check_rules(place, moment)
-        self._check_guarantee(place, step)
+        reached = self.switched_off and np.array_equal(self.at, case.at)
+        self._check_guarantee(place, step, case if reached else Case(self.on_the_way, self.at, None, ()))
 
     def _stop(self, place: str, step: Step) -> None:
         """VMs that move cold are down from the beginning of a step until they arrive."""
@@ -234,9 +240,8 @@ class _Replay:
                     return True
         return False
 
-    def _check_guarantee(self, place: str, step: Step) -> None:
+    def _check_guarantee(self, place: str, step: Step, after: Case) -> None:
         """The failures that are survived by what runs after a step, in the pools in which something is done."""
-        after = Case(self.on_the_way, self.at, None, ())
         survival = Survival(AuditedFailures(after, AuditedScenarios.of(after)), self.effort)
         claims, says, key = self.claims, step.guarantee, f"{place}.guarantee"
         if says is None:

@@ -24,7 +24,7 @@ class MigrationLimits:
         How many VMs may migrate at the same time, in all and from or to any one node; None: any number. A unit that is more
         than a limit allows goes alone.
     max_moves, max_migrated
-        How many migrations, and how many MiB, intermediate hosts among them; None: any number.
+        How many migrations, and how many MiB, stop-overs and cold moves among them; None: any number.
     seed
         Of the order in which moves are looked at.
     """

@@ -9,7 +9,8 @@ import numpy as np
 from attrs import define, field, frozen
 
 from vmplace.failover.certify import certify
-from vmplace.model.columns import IntArray
+from vmplace.failover.verdict import Verdict
+from vmplace.model.columns import BoolArray, IntArray
 from vmplace.placement.migration.batches import Batch, BatchGate, Safe, batches, in_batches
 from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.shortest_path import reach, separated
@@ -39,10 +40,18 @@ _CERTIFY_SHARE, _REACH_SHARE = 0.2, 0.5
 
 @define(eq=False)
 class GuaranteeWatch:
-    """Whether the guarantee holds in states on the way; each is judged once."""
+    """Whether the guarantee holds in states on the way; each is judged once.
+
+    Parameters
+    ----------
+    ending
+        The placement with which nodes are switched off, shape (n_vms,), and those that stay on, shape (n_nodes,). Until then
+        all are on. None: all stay on.
+    """
 
     problem: Problem
     budget: Budget
+    ending: tuple[IntArray, BoolArray] | None = None
     _known: dict[bytes, bool] = field(factory=dict)
 
     @property
@@ -55,8 +64,18 @@ class GuaranteeWatch:
         key = node_of.tobytes()
         if key not in self._known:
             budget = self.budget.share(_CERTIFY_SHARE).silent()
-            self._known[key] = certify(self.problem, node_of, budget=budget, losses=False, stop_early=True).safe
+            on = self._left_on(node_of)
+            verdict = certify(self.problem, node_of, budget=budget, powered=on, losses=False, stop_early=True)
+            self._known[key] = verdict.safe
         return self._known[key]
+
+    def verdict(self, node_of: IntArray) -> Verdict:
+        """What each failure does in a state."""
+        return certify(self.problem, node_of, budget=self.budget, powered=self._left_on(node_of))
+
+    def _left_on(self, node_of: IntArray) -> BoolArray | None:
+        final, powered = self.ending or (None, None)
+        return powered if final is not None and np.array_equal(node_of, final) else None
 
 
 @frozen(eq=False)
@@ -83,9 +102,14 @@ class MigrationOrder:
     stats: dict[str, int] = field(factory=dict)
 
 
-def order(transit: MigrationProblem, watch: GuaranteeWatch, limits: MigrationLimits, *, budget: Budget) -> MigrationOrder:
-    """The best order found: least memory migrated to make way, then fewest steps that leave it exposed, then fewest steps."""
-    return _OrderSearch(transit, watch, limits, budget).run()
+def order(
+    transit: MigrationProblem, watch: GuaranteeWatch, limits: MigrationLimits, *, budget: Budget, cold: Sequence[int] = ()
+) -> MigrationOrder:
+    """The best order found: least memory migrated to make way, then fewest steps that leave it exposed, then fewest steps.
+
+    `cold`: the memory of each VM that moves cold beside, in MiB; the limits count it, too.
+    """
+    return _OrderSearch(transit, watch, limits, budget, cold).run()
 
 
 @define(eq=False)
@@ -94,6 +118,7 @@ class _OrderSearch:
     watch: GuaranteeWatch
     limits: MigrationLimits
     budget: Budget
+    cold: Sequence[int]
     stats: dict[str, int] = field(factory=dict)
 
     def run(self) -> MigrationOrder:
@@ -153,9 +178,9 @@ class _OrderSearch:
     def _judged(self, found: list[Batch], *, extra_proved: bool = False, exposed_proved: bool = False) -> MigrationOrder:
         extra, exposed, _ = self._value(found)
         hops = [hop for batch in found for hop in batch]
-        moves = sum(int(self.transit.size[unit]) for unit, _, _ in hops)
-        migrated = self.transit.direct() + extra
-        least_moves = int(self.transit.size[self._moving].sum())
+        moves = sum(int(self.transit.size[unit]) for unit, _, _ in hops) + len(self.cold)
+        migrated = self.transit.direct() + extra + sum(self.cold)
+        least_moves = int(self.transit.size[self._moving].sum()) + len(self.cold)
         if least_moves > _most(self.limits.max_moves) or (extra_proved and migrated > _most(self.limits.max_migrated)):
             what = f"{least_moves} VMs have to migrate, max_moves allows {self.limits.max_moves}"
             if least_moves <= _most(self.limits.max_moves):

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from attrs import evolve, frozen
 
-from vmplace.failover.certify import certify
 from vmplace.failover.verdict import ScenarioStatus
 from vmplace.model.arrays import index_array
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import IntArray
+from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.door import door
 from vmplace.model.errors import ConflictError, Flaw, InputError, error_of, not_found
 from vmplace.model.units import short, spell_memory
@@ -75,7 +74,7 @@ def plan_moves(
     bandwidth
         Of each node for migrations, such as ``"10Gbit"``: the plan then says how long they take.
     max_moves, max_migrated
-        How many migrations, and how much memory in MiB or as ``"64GiB"``, stop-overs among them.
+        How many migrations, and how much memory in MiB or as ``"64GiB"``; stop-overs and cold moves count.
     seed
         Of the order in which moves are looked at, where the first way found is not the best possible.
     time_limit
@@ -102,8 +101,13 @@ def plan_moves(
         return planned(names, _target(cluster, placement), limits, budget).timed(speed)
 
 
-def planned(names: Names, target: IntArray, limits: MigrationLimits, budget: Budget) -> MigrationPlan:
-    """The plan for a target over the cluster's VMs, -1 for those that stay; the other arguments as of `plan_moves`."""
+def planned(
+    names: Names, target: IntArray, limits: MigrationLimits, budget: Budget, *, powered: BoolArray | None = None
+) -> MigrationPlan:
+    """The plan for a target over the cluster's VMs, -1 for those that stay; the other arguments as of `plan_moves`.
+
+    `powered`: the nodes that stay on when all is done, shape (n_nodes,); None: all.
+    """
     problem = names.problem
     final = np.where(problem.incoming, -1, target[problem.original])
     final = np.where(final < 0, problem.node_of, final)
@@ -111,7 +115,7 @@ def planned(names: Names, target: IntArray, limits: MigrationLimits, budget: Bud
     if obstacle:
         return MigrationPlan(status=Status.INFEASIBLE, reason=obstacle, stats=_stats(budget))
     plans = list[MigrationPlan]()
-    movers, watch = cold_movers(problem, final), GuaranteeWatch(problem, budget)
+    movers, watch = cold_movers(problem, final), GuaranteeWatch(problem, budget, None if powered is None else (final, powered))
     for transit in _transits(problem, final, movers):
         plans.append(_NamedPlan(names, transit, final, movers, watch, budget).best(limits))
         if plans[-1].steps and not plans[-1].extra:
@@ -225,7 +229,8 @@ class _NamedPlan:
         if obstacle:
             return MigrationPlan(status=Status.INFEASIBLE, reason=obstacle, stats=_stats(self.budget))
         budget = self.budget.share(_COLD_SHARE) if len(self.movers) else self.budget
-        found = order(self.transit, self.watch, limits, budget=budget)
+        cold = self.names.problem.memory[self.movers].tolist()
+        found = order(self.transit, self.watch, limits, budget=budget, cold=cold)
         if found.batches is None:
             status = Status.INFEASIBLE if found.impossible else Status.UNKNOWN
             reason = found.impossible or "no order was found" + (" before time ran out" if budget.spent else "")
@@ -286,7 +291,7 @@ class _NamedPlan:
     def _suspended(self, step: Step, node_of: IntArray) -> Step:
         """The step with what failures do after it."""
         names = self.names
-        verdict = certify(names.problem, node_of, budget=self.budget)
+        verdict = self.watch.verdict(node_of)
         scenarios = verdict.state.scenarios
         exposed = (names.scenario(scenarios, i) for i in names.in_order(scenarios) if verdict.fate[i] != ScenarioStatus.SAFE)
         lost = np.unique([vm for loss in verdict.losses.values() for vm in loss.vms.tolist()]).astype(np.int64)
