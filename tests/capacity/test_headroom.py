@@ -28,13 +28,14 @@ def more(cluster: Cluster, memory: int, times: int, **fields: Any) -> Cluster:
     return evolve(cluster, vms=[*cluster.vms, *(VM(f"more{i}", memory, **fields) for i in range(times))])
 
 
-def equals_brute_force(cluster: Cluster, memory: int, pool: str, move_running: bool) -> None:
+def equals_brute_force(cluster: Cluster, memory: int, pool: str, move_running: bool, overhead: int) -> None:
     amounts = {name: 1 for thing in cluster.nodes for name in thing.resources}
-    found = vmplace.headroom(cluster, memory, resources=amounts, pool=pool, move_running=move_running, time_limit=20)
+    needs: dict[str, Any] = {"overhead": overhead, "resources": amounts}
+    found = vmplace.headroom(cluster, memory, **needs, pool=pool, move_running=move_running, time_limit=20)
     part, _ = part_of(cluster, pool)
 
     def fits(times: int) -> bool:
-        world = World(more(part, memory, times, pool=pool, resources=amounts))
+        world = World(more(part, memory, times, pool=pool, **needs))
         return world.optimum("moves", move_running=move_running) is not None
 
     if found.status == "infeasible":
@@ -61,13 +62,14 @@ def accepted(found: Any) -> None:
     assert {vm.name for vm in asked.vms} - {vm.name for vm in found.cluster.vms} == set(found.added)
     wrong = vmplace.audit(asked, found.placement, found.failover)
     assert {violation.kind for violation in wrong} <= {"unverified"}
+    assert vmplace.audit_result(found.cluster, found).status != "refuted"
     document = found.to_document()
     assert [vm.name for vm in document.vms] == [*(vm.name for vm in found.cluster.vms), *found.added]
     assert all(vm.node == found.placement[vm.name] for vm in document.vms if vm.name in found.placement)
 
 
 @st.composite
-def asked(draw: Any, **knobs: Any) -> tuple[Cluster, int, str, bool]:
+def asked(draw: Any, **knobs: Any) -> tuple[Cluster, int, str, bool, int]:
     """A cluster with room for a few VMs more of the size asked about, or of nearly none."""
     cluster = draw(clusters(max_nodes=3, max_vms=3, min_nodes=1, **knobs))
     unit = math.gcd(*(vm.memory for vm in cluster.vms)) or 1
@@ -75,7 +77,8 @@ def asked(draw: Any, **knobs: Any) -> tuple[Cluster, int, str, bool]:
     extra = [draw(st.sampled_from((0, 0, 1, 2, 3))) * memory // draw(st.sampled_from((1, 2))) for _ in cluster.nodes]
     hosts = [evolve(node, memory=node.memory + more) for node, more in zip(cluster.nodes, extra, strict=True)]
     pools = sorted({thing.pool for thing in (*hosts, *cluster.vms)})
-    return evolve(cluster, nodes=hosts), memory, draw(st.sampled_from(pools)), draw(st.booleans())
+    overhead = draw(st.sampled_from((0, 0, 1, unit)))
+    return evolve(cluster, nodes=hosts), memory, draw(st.sampled_from(pools)), draw(st.booleans()), overhead
 
 
 def judged(drawn: Any) -> None:
@@ -111,6 +114,18 @@ def test_the_resource_that_binds_is_told():
     assert "vcpu" in found.reason
     roomy = vmplace.headroom(TIGHT, "8GiB")
     assert (roomy.count, roomy.binding, dict(roomy.limits)) == (14, "memory", {"memory": 14})
+
+
+def test_overhead_comes_on_top_of_each_vm_and_is_no_part_of_its_size():
+    limited = evolve(TIGHT, nodes=[evolve(node, max_vm={"memory": "16GiB"}) for node in TIGHT.nodes])
+    found = vmplace.headroom(limited, "16GiB", overhead="2GiB")
+    assert (found.count, found.overhead) == (vmplace.headroom(TIGHT, "18GiB").count, 2048)
+    assert found.to_dict()["overhead"] == 2048
+    assert {vm.overhead for vm in found.to_document().vms if vm.name in found.added} == {2048}
+    accepted(found)
+    assert vmplace.headroom(limited, "18GiB").count == 0
+    (row,) = vmplace.headroom_table(limited, ["16GiB"], overhead="2GiB").rows
+    assert (row.count, row.overhead) == (found.count, 2048)
 
 
 def test_a_mix_comes_as_one():
@@ -197,6 +212,8 @@ def test_the_table_has_a_row_for_each_size():
         ({"memory": {}}, "memory"),
         ({"memory": {"8GiB": 0}}, "memory['8GiB']"),
         ({"memory": 1, "resources": {"vcpu": -1}}, "resources.vcpu"),
+        ({"memory": 1, "resources": {"memory": 1}}, "resources.memory"),
+        ({"memory": 1, "overhead": "1GB"}, "overhead"),
         ({"memory": 1, "pool": "x"}, "pool"),
         ({"memory": 1, "method": "magic"}, "method"),
         ({"memory": 1, "seed": -1}, "seed"),

@@ -113,6 +113,11 @@ REFUSED: list[tuple[Callable[[object], Any], object, str]] = [
     (fields.parse_mapping, [], "not a mapping"),
     (fields.parse_mapping, {1: 2}, "the key 1 is not a string: quote it"),
     (fields.parse_resources, None, "not a mapping"),
+    (
+        fields.parse_resources,
+        {"vcpu": 1, "memory": 8},
+        "memory: 8: reserved memory is not one of the further resources: give it as memory",
+    ),
     (fields.parse_date, "soon", "not an ISO date"),
     (fields.parse_date, "2026-13-01", "not an ISO date"),
     (fields.parse_date, 20261123, "quote it"),

@@ -28,14 +28,15 @@ class EnlargedCluster:
         All of it, what concerns the pool, and the pool's name.
     bundle
         How many VMs of each memory (MiB) come as one.
-    resources
-        What each of them needs of further resources.
+    overhead, resources
+        What each of them needs of memory beside its own (MiB), and of further resources.
     """
 
     cluster: Cluster
     part: Cluster
     pool: str
     bundle: Mapping[int, int]
+    overhead: int
     resources: Mapping[str, int]
 
     def cluster_with(self, times: int) -> Cluster:
@@ -82,6 +83,7 @@ class EnlargedCluster:
 
     def _new(self, times: int) -> VMColumns:
         names, sizes = self.added(times), self._sizes * times
-        new = VMColumns.of(sizes, None, names, self.part.nodes.names)
         count = len(names)
+        overhead = [self.overhead] * count if self.overhead else None
+        new = VMColumns.of(sizes, None, names, self.part.nodes.names, overhead=overhead)
         return evolve(new, pool=Labels.alike(self.pool, count), resources=Labels.alike(dict(self.resources), count))

@@ -18,7 +18,7 @@ from vmplace.model.converters import parse_resources, parse_weight, placed
 from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.kinds import Method, each
-from vmplace.model.units import parse_memory, short
+from vmplace.model.units import parse_memory, parse_reserve, short
 from vmplace.model.what_if import part_of
 from vmplace.placement.place import solution_of
 from vmplace.placement.reasons import impossible_sentence
@@ -45,6 +45,7 @@ def headroom(
     cluster: Cluster,
     memory: int | str | Mapping[int | str, int],
     *,
+    overhead: int | str = 0,
     resources: Mapping[str, int] | None = None,
     pool: str | None = None,
     move_running: bool = False,
@@ -65,7 +66,9 @@ def headroom(
     cluster
         As it runs.
     memory
-        Of each VM: MiB, or a string such as ``"8GiB"``. Or a mix that comes as one: ``{"8GiB": 3, "16GiB": 1}``.
+        What each VM reserves: MiB, or a string such as ``"8GiB"``. Or a mix that comes as one: ``{"8GiB": 3, "16GiB": 1}``.
+    overhead
+        What the hypervisor takes for each VM beside that, as `VM.overhead`; 0: nodes reserve no more than `memory` for it.
     resources
         What each of them needs of further resources.
     pool
@@ -91,9 +94,9 @@ def headroom(
         (a ValueError) that names the argument that is wrong.
     """
     oracle = FeasibilityOracle.of(move_running, method, seed, deterministic)
-    bundle, needs = _parse_bundle(memory), placed("resources", parse_resources)(resources or {})
+    question = EnlargedCluster(cluster, *part_of(cluster, pool), _parse_bundle(memory), *_parse_needs(overhead, resources))
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        return _HeadroomSearch(EnlargedCluster(cluster, *part_of(cluster, pool), bundle, needs), oracle, budget).run()
+        return _HeadroomSearch(question, oracle, budget).run()
 
 
 @door(sizes=each((int, np.integer, str), "size"))
@@ -101,6 +104,7 @@ def headroom_table(
     cluster: Cluster,
     sizes: Iterable[int | str] = COMMON_SIZES,
     *,
+    overhead: int | str = 0,
     resources: Mapping[str, int] | None = None,
     pool: str | None = None,
     move_running: bool = False,
@@ -119,7 +123,7 @@ def headroom_table(
         As it runs.
     sizes
         Memory of a VM: MiB, or strings; 1, 2, 4, ... 256 GiB unless given.
-    resources, pool, move_running, method, seed, deterministic, time_limit, progress, cancel
+    overhead, resources, pool, move_running, method, seed, deterministic, time_limit, progress, cancel
         As for `headroom`.
 
     Raises
@@ -129,12 +133,12 @@ def headroom_table(
     """
     oracle = FeasibilityOracle.of(move_running, method, seed, deterministic)
     bundles = [_parse_bundle(size, "sizes") for size in sizes]
-    needs, (part, own) = placed("resources", parse_resources)(resources or {}), part_of(cluster, pool)
+    needs, (part, own) = _parse_needs(overhead, resources), part_of(cluster, pool)
     rows = []
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         for number, bundle in enumerate(bundles):
             inner = budget.share(1 / (len(bundles) - number))
-            rows.append(_HeadroomSearch(EnlargedCluster(cluster, part, own, bundle, needs), oracle, inner).run())
+            rows.append(_HeadroomSearch(EnlargedCluster(cluster, part, own, bundle, *needs), oracle, inner).run())
     return HeadroomTable(cluster=cluster, rows=tuple(rows))
 
 
@@ -148,6 +152,11 @@ def _parse_bundle(memory: Any, place: str = "memory") -> dict[int, int]:
         mib = placed(place, parse_memory)(size)
         bundle[mib] = bundle.get(mib, 0) + placed(f"{place}[{short(size)}]", parse_weight)(number)
     return dict(sorted(bundle.items(), reverse=True))
+
+
+def _parse_needs(overhead: object, resources: Mapping[str, int] | None) -> tuple[int, Mapping[str, int]]:
+    """What each VM needs besides its memory."""
+    return placed("overhead", parse_reserve)(overhead), placed("resources", parse_resources)(resources or {})
 
 
 @define
@@ -259,6 +268,7 @@ class _HeadroomSearch:
             cluster=question.cluster,
             status=status,
             bundle=question.bundle,
+            overhead=question.overhead,
             resources=question.resources,
             count=count,
             bound=max(0, self.high),

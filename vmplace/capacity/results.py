@@ -68,6 +68,8 @@ class Headroom(_Answer):
         cannot be kept even without new VMs, proved; `count` is 0. ``unknown``: not even that was decided in time.
     bundle
         What is added each time: how many VMs of each memory (MiB).
+    overhead
+        What the hypervisor takes for each of these VMs beside its memory, in MiB.
     resources
         What each of these VMs needs of further resources.
     count, bound
@@ -82,9 +84,10 @@ class Headroom(_Answer):
         Why there are no more, or why that is not known.
     """
 
-    _keys = "status bundle:_bundle resources objective:_score limits binding reason where method stats"
+    _keys = "status bundle:_bundle overhead resources objective:_score limits binding reason where method stats"
 
     bundle: Mapping[int, int]
+    overhead: int = 0
     resources: Mapping[str, int] = field(factory=dict)
     count: int | None = None
     bound: int | None = None

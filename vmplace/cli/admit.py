@@ -16,9 +16,11 @@ from vmplace.cli.options import (
     all_option,
     combined,
     file_argument,
+    given,
     json_option,
     memory_option,
     output_option,
+    overhead_option,
     several,
 )
 from vmplace.cli.specs import parse_amount
@@ -37,6 +39,7 @@ __all__ = ["admit"]
 @click.option(
     "--resource", "resources", multiple=True, callback=several(parse_amount), metavar="NAME=AMOUNT", help="Such as vcpu=4."
 )
+@overhead_option
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher restarts first where not all can.")
 @click.option("--pool", default="default", show_default=True, help="The pool whose nodes it may use.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Tag that rules may name; may be repeated.")
@@ -72,7 +75,7 @@ def admit(
     from vmplace.report.admission import admission_report
 
     cluster = load_changed(file, wanted)
-    wanted["resources"] = dict(wanted["resources"])
+    wanted = given({**wanted, "resources": dict(wanted["resources"])})
     limit = 60.0 if time_limit is None else time_limit
     with blaming(file, {"time_limit": limit, **_options(name, memory, wanted)}), watched(progress_text("moves")) as progress:
         admitter = vmplace.Admitter(cluster, score=score, time_limit=limit)

@@ -21,6 +21,7 @@ from vmplace.cli.options import (
     json_option,
     memory_option,
     output_option,
+    overhead_option,
     parsed,
     several,
     time_limit_option,
@@ -53,6 +54,7 @@ _resource_option = partial(
 @click.command("headroom")
 @file_argument
 @click.argument("memory", required=False, callback=parsed(parse_bundle))
+@overhead_option
 @_resource_option(help="What each VM needs besides memory; may be repeated.")
 @click.option("--move-running", is_flag=True, help="Let running VMs migrate, too.")
 @_planning_options

@@ -21,6 +21,7 @@ __all__ = [
     "memory_option",
     "order_options",
     "output_option",
+    "overhead_option",
     "parsed",
     "search_options",
     "seed_option",
@@ -137,6 +138,13 @@ effort_options = combined(
     click.option("--time-limit", **SECONDS, help="Return the best found within this time (default 60); inf: until proved."),
     seed_option,
     deterministic_option,
+)
+
+overhead_option = click.option(
+    "--overhead",
+    callback=memory_option(parse_reserve),
+    metavar="MEMORY",
+    help=f"Memory that the hypervisor needs for each VM, on top of the VM's own{MIB}.",
 )
 
 

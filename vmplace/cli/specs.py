@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
+from vmplace.model.converters import parse_resources
 from vmplace.model.entities import VM, Node
 from vmplace.model.errors import Flaw, InputError, not_among
 from vmplace.model.units import parse_memory, parse_number, parse_share, short
@@ -118,7 +119,7 @@ def parse_amount(text: str) -> tuple[str, int]:
     name, equals, amount = text.partition("=")
     if not equals or not name:
         raise ValueError(f"{short(text)} is not an amount of a resource: write it like vcpu=4")
-    return name, parse_whole_text(amount)
+    return next(iter(parse_resources({name: parse_whole_text(amount)}).items()))
 
 
 def parse_whole_text(text: str) -> int:

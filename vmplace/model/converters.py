@@ -5,7 +5,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import attrs
 import numpy as np
@@ -280,7 +280,7 @@ def parse_meta(value: object) -> Mapping[str, Any]:
 
 def parse_resources(value: object) -> Mapping[str, int]:
     """Amounts of further resources: names to whole numbers of zero or more."""
-    return _values(parse_mapping(value), parse_count)
+    return _values(parse_mapping(value), parse_count, {"memory": _not_further})
 
 
 def parse_max_vm(value: object) -> Mapping[str, int]:
@@ -326,13 +326,21 @@ def _whole_from(value: object, least: int) -> int:
     return number
 
 
+def _not_further(value: object) -> NoReturn:
+    said = "reserved memory is not one of the further resources: give it as memory instead"
+    raise InputError([Flaw("", f"{short(value)}: {said}", "contradiction")])
+
+
 def _values(
     mapping: Mapping[str, Any], convert: Callable[[object], Any], special: Mapping[str, Callable[[object], Any]] | None = None
 ) -> Mapping[str, Any]:
-    converted, flaws = {}, []
+    converted: dict[str, Any] = {}
+    flaws: list[Flaw] = []
     for key, value in mapping.items():
         try:
             converted[parse_text(key)] = ((special or {}).get(key) or convert)(value)
+        except InputError as error:
+            flaws += within(member_place("", key), error.flaws)
         except ValueError as error:
             flaws.append(Flaw(member_place("", key), str(error)))
     if flaws:

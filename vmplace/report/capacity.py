@@ -148,7 +148,8 @@ def _single(found: Headroom) -> bool:
 
 def _bundle(found: Headroom) -> str:
     parts = (f"{number} x {readable(size)}" if number > 1 else readable(size) for size, number in found.bundle.items())
-    return " + ".join(parts) + _amounts(found.resources)
+    overhead = f", {readable(found.overhead)} overhead{'' if _single(found) else ' each'}" if found.overhead else ""
+    return " + ".join(parts) + overhead + _amounts(found.resources)
 
 
 def _amounts(resources: Mapping[str, int]) -> str:

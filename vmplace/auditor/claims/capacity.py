@@ -24,9 +24,11 @@ __all__ = ["check_headroom", "check_headroom_table", "check_size"]
 def check_headroom(claims: Claims, cluster: Cluster) -> None:
     """Re-check a headroom: its new VMs are those of the placement that the cluster does not have."""
     bundle = {int(memory): number for memory, number in claims.read("bundle", Mapping[str, int], {}).items()}
-    resources = claims.read("resources", Mapping[str, int], {})
+    overhead, resources = claims.read("overhead", int, 0), claims.read("resources", Mapping[str, int], {})
     placement: Mapping[str, str] = claims.read("placement", Mapping[str, str | None] | None) or {}
-    enlarged, new = _enlarged(cluster, placement, bundle, resources, tuple(claims.members.get("pools") or ()))
+    enlarged, new = _enlarged(
+        cluster, placement, bundle, {"overhead": overhead, "resources": resources}, tuple(claims.members.get("pools") or ())
+    )
     _check_placed(claims, enlarged)
     scores = read_scores(claims)
     each = sum(bundle.values())
@@ -53,7 +55,7 @@ def _enlarged(
     cluster: Cluster,
     placement: Mapping[str, str],
     bundle: Mapping[int, int],
-    resources: Mapping[str, int],
+    needs: Mapping[str, Any],
     pools: tuple[str, ...],
 ) -> tuple[Cluster, list[str]]:
     """The part of a cluster that a placement is of, with the new VMs in it; and their names."""
@@ -65,9 +67,7 @@ def _enlarged(
     sizes = [memory for memory, number in bundle.items() for _ in range(number)]
     if not new or not sizes:
         return cluster, []
-    vms = [
-        VM(name, memory, pool=pool, resources=resources) for name, memory in zip(new, islice(cycle(sizes), len(new)), strict=True)
-    ]
+    vms = [VM(name, memory, pool=pool, **needs) for name, memory in zip(new, islice(cycle(sizes), len(new)), strict=True)]
     return what_if(cluster, add_vms=vms), new
 
 
@@ -118,7 +118,7 @@ def check_headroom_table(claims: Claims) -> None:
             check_optimal(row, [score])
             row.leave("objective.value", "a table has no placements: save the answer for this size alone")
         _check_limits(row)
-        for key in ("status", "bundle", "resources", "where"):
+        for key in ("status", "bundle", "overhead", "resources", "where"):
             row.read(key, Any)
         row.rest()
 
