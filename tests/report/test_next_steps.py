@@ -55,6 +55,32 @@ def test_an_unsafe_cluster_that_migrations_mend(told):
     assert f"Next: vmplace repair, with the same options, makes it safe by migrating {moved} MiB; --moves" in text
 
 
+STAYING = Cluster(LOPSIDED.nodes, [VM("x", 4, "a"), VM("y", 4, "b"), VM("z", 8)])
+
+
+@pytest.mark.parametrize("command", ["check", "place"])
+def test_where_only_running_vms_are_in_the_way_repair_moves_them(told, command):
+    status, text = told(STAYING, command)
+    assert status == 1
+    repair = "Next: vmplace repair, with the same options, starts the VM that waits and keeps the guarantee by migrating 4 MiB"
+    assert repair in text
+    assert "\nOr vmplace place --best-effort, with the same options, starts the VM that waits without migrations" in text
+    assert told(STAYING, "repair")[0] == 0
+    assert told(STAYING, "place", "--best-effort")[0] == 4
+
+
+def test_repair_is_not_named_where_the_same_options_keep_it_from_helping(told):
+    assert "repair" not in told(STAYING, "place", "--max-moves", "0")[1]
+    assert "repair" not in told(FULL, "place", "--move-running")[1]
+
+
+def test_running_vms_that_are_not_safe_as_they_are(told):
+    status, text = told(LOPSIDED, "place")
+    assert status == 1
+    assert "Next: vmplace repair, with the same options, makes it safe by migrating " in text
+    assert "--best-effort" not in text
+
+
 @pytest.mark.parametrize("node", ["a", None])
 def test_of_several_guarantees_one_is_to_be_chosen(told, node):
     several = Cluster(LOPSIDED.nodes, [VM("x", 6, node), *LOPSIDED.vms[1:]], guarantee=[Guarantee(), Guarantee(failures=2)])

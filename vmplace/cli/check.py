@@ -39,7 +39,7 @@ def check(
     found = _checked(file, time_limit, changes, compare=compare, thorough=thorough)
 
     def drawn_with_next(found: "Report", screen: "Screen") -> "RenderableType":
-        return Group(report(found, screen), *after_check(found, partial(attempted, time_limit), screen))
+        return Group(report(found, screen), *after_check(found, partial(attempted, given({"time_limit": time_limit})), screen))
 
     print_result(found, drawn_with_next, as_json, everything)
     return exit_of(found.status.value)

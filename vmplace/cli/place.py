@@ -1,5 +1,6 @@
 """``vmplace place`` and ``repair``: put VMs on nodes."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -80,20 +81,22 @@ def solve(
         refused = name != "drain" and found.node_of is None and str(found.status) == "infeasible"
         if not refused or options.get("best_effort"):
             return solution_report(found, screen)
-        attempt = partial(attempted, options.get("time_limit"))
-        return Group(solution_report(found, screen), *after_refusal(name, found, attempt, screen))
+        moving = name == "repair" or bool(options.get("move_running"))
+        further = after_refusal(name, found, partial(attempted, options), screen, moving=moving)
+        return Group(solution_report(found, screen), *further)
 
     print_result(solution, drawn_with_next, as_json, everything, aside=output == "-")
     done = solution.node_of is not None and not solution.unsolved
     return exit_of(solution.guarantee.value if done else solution.status.value, done=done)
 
 
-def attempted(time_limit: float | None, name: str, cluster: "Cluster") -> "Solution":
-    """What `place` or `repair` finds in a short time."""
+def attempted(options: Mapping[str, Any], name: str, cluster: "Cluster") -> "Solution":
+    """What `place` or `repair` finds with the same options in a short time."""
     import vmplace
 
-    seconds = _ATTEMPT_SECONDS if time_limit is None else min(time_limit, _ATTEMPT_SECONDS)
-    found: Solution = getattr(vmplace, name)(cluster, time_limit=seconds)
+    asked = {key: value for key, value in options.items() if key != "move_running" or name == "place"}
+    seconds = min(options.get("time_limit", _ATTEMPT_SECONDS), _ATTEMPT_SECONDS)
+    found: Solution = getattr(vmplace, name)(cluster, **{**asked, "time_limit": seconds})
     return found
 
 

@@ -33,16 +33,26 @@ def after_check(found: Report, attempt: Attempt, screen: Screen) -> Iterator[Tex
         yield Text(f"Next: vmplace place, with the same options, starts {them}{keeps}; --moves FILE.sh writes the commands.")
     elif placed.status is Status.INFEASIBLE:
         yield Text(screen.clean(f"Not all can start safely: {placed.reason}."))
-        yield _best_effort("place", them)
-        yield from _back("place", found.cluster, attempt, screen)
+        yield from after_refusal("place", placed, attempt, screen)
     else:
         yield Text(f"Next: vmplace place, with the same options, looks for nodes for {them}.")
 
 
-def after_refusal(name: str, found: Solution, attempt: Attempt, screen: Screen) -> Iterator[Text]:
-    """What `place` or `repair`, named first, can do where no placement is safe."""
+def after_refusal(name: str, found: Solution, attempt: Attempt, screen: Screen, *, moving: bool = False) -> Iterator[Text]:
+    """What `place` or `repair`, named first, can do where no placement is safe.
+
+    `moving`: whether running VMs might migrate. Where they had to stay, `repair` may be all that is needed.
+    """
     count = len(found.waiting)
-    yield _best_effort(name, "" if not count else "the VM that waits" if count == 1 else f"the {count} VMs that wait")
+    them = "" if not count else "the VM that waits" if count == 1 else f"the {count} VMs that wait"
+    repaired = attempt("repair", found.cluster) if name == "place" and not moving else None
+    if repaired is not None and repaired.guarantee is Status.SAFE:
+        yield Text(f"Next: {_mends(repaired, them)}")
+        if them:
+            effort = "vmplace place --best-effort, with the same options"
+            yield Text(f"Or {effort}, starts {them} without migrations if there is room; the guarantee does not hold then.")
+        return
+    yield _best_effort(name, them)
     yield from _back(name, found.cluster, attempt, screen)
 
 
@@ -68,14 +78,17 @@ def _back(name: str, cluster: Cluster, attempt: Attempt, screen: Screen) -> Iter
 
 def _repair(repaired: Solution, screen: Screen) -> Iterator[Text]:
     if repaired.guarantee is Status.SAFE:
-        moved = readable(sum(migration.memory for migration in repaired.migrations))
-        less = "" if repaired.status is Status.OPTIMAL else " or less"
-        yield Text(
-            f"Next: vmplace repair, with the same options, makes it safe by migrating {moved}{less}; "
-            "--moves FILE.sh writes the commands."
-        )
+        yield Text(f"Next: {_mends(repaired, '')}")
     elif repaired.status is Status.INFEASIBLE:
         yield Text(screen.clean(f"No migration makes it safe: {repaired.reason}."))
         yield Text("Next: vmplace explain, with the same options, says what would.")
     else:
         yield Text("Next: vmplace repair, with the same options, looks for migrations that make it safe.")
+
+
+def _mends(repaired: Solution, them: str) -> str:
+    """What `repair` does with a cluster that it makes safe, and with the VMs that wait."""
+    moved = readable(sum(migration.memory for migration in repaired.migrations))
+    less = "" if repaired.status is Status.OPTIMAL else " or less"
+    does = f"starts {them} and keeps the guarantee" if them else "makes it safe"
+    return f"vmplace repair, with the same options, {does} by migrating {moved}{less}; --moves FILE.sh writes the commands."
