@@ -91,3 +91,14 @@ def test_a_quorum_that_is_lost_is_no_plan_s_fault():
     cluster = Cluster([Node("n1", 10), Node("n2", 10)], [VM("a", 1, "n1")], (), Guarantee(quorum=2))
     assert kinds(cluster) == []
     assert kinds(cluster, unprotected=[]) != []
+
+
+@pytest.mark.parametrize("evictable", [True, False])
+@pytest.mark.parametrize("protected", [True, False])
+def test_a_waiting_vm_counts_where_it_is_protected(protected, evictable):
+    cluster = Cluster([Node("n1", 4), Node("n2", 4)], [VM("v", 1, protected=protected, evictable=evictable)])
+    document = vmplace.check(cluster).to_dict()
+    assert document["pools"] == {"default": "unsafe" if protected else "safe"}
+    assert vmplace.audit_result(cluster, document).violations == ()
+    document["pools"] = {"default": "safe" if protected else "unsafe"}
+    assert "pools" in [v.subject for v in vmplace.audit_result(cluster, document).violations]

@@ -254,7 +254,7 @@ class _Verdicts:
                     of_pool.setdefault(pool, set()).add(claimed[key].status)
                 else:
                     shared.add(pool)
-        down = {case.pools[case.vm_pool[v]] for v in case.waiting.tolist() if case.must[v] or case.vm.evictable[v]}
+        down = {case.pools[case.vm_pool[v]] for v in case.waiting.tolist() if case.vm.protected[v]}
         for pool, status in pools.items():
             if pool not in case.pools:
                 claims.wrong("pools", f"{short(pool)} is not a pool of this cluster")
