@@ -76,6 +76,17 @@ def test_an_objective_may_be_worse_for_those_after_it(objective, value, bound, g
         }  # fmt: skip
 
 
+@pytest.mark.parametrize("sizes", [(2, 2), (3, 4), (7, 5)])
+@pytest.mark.parametrize("enough", [Fraction(n, 20) for n in range(8, 20)])
+def test_a_value_that_is_good_enough_is_no_bound(sizes, enough):
+    """Neither the value nor the bound is that of a share between those that nodes can have."""
+    cluster = Cluster([Node(f"n{i}", size) for i, size in enumerate(sizes)], [VM("a", 1, "n0"), VM("b", 1)])
+    best = min(max(Fraction(load, size) for load, size in zip(loads, sizes, strict=True)) for loads in ((1, 1), (2, 0)))
+    solution = vmplace.place(cluster, objective=(("balance", f"<={float(enough):.0%}"), "consolidate"), method="exact")
+    assert solution.status == "optimal"
+    assert 0 < solution.bound[0] <= best <= solution.objective[0] <= max(best, enough)
+
+
 def test_slack_of_the_only_objective_is_for_the_sake_of_fewer_migrations():
     solution = vmplace.place(LOPSIDED, objective=("balance", 0.8), move_running=True)
     assert (solution.status, solution.objective, solution.migrations) == ("optimal", Fraction(36, 100), ())

@@ -110,6 +110,8 @@ class Goal:
         As a share of the value: how close to its bound an objective may stay.
     max_share, max_powered
         Limits on the share of an online node's memory in use, and on the nodes that stay on; None for none.
+    enough
+        A value of the last objective that is good enough; None where none is.
     """
 
     objectives: tuple[str, ...]
@@ -123,6 +125,7 @@ class Goal:
     gap: Fraction = Fraction(0)
     max_share: Fraction | None = None
     max_powered: int | None = None
+    enough: int | Fraction | None = None
 
     @property
     def consolidates(self) -> bool:
@@ -137,11 +140,15 @@ class Goal:
         return evolve(self, objectives=(*self.objectives, *further)) if further else self
 
     def reached(self, stages: Sequence[Stage], values: Sequence[int | Fraction], bounds: Sequence[int | Fraction]) -> bool:
-        """Whether values are as close to their bounds as is asked for: what is lost has no gap."""
+        """Whether values are good enough, or as close to their bounds as is asked for: what is lost has no gap."""
         return all(
-            value <= bound or (name in self.objectives and value - bound <= self.gap * value)
+            value <= bound or self.is_enough(name, value) or (name in self.objectives and value - bound <= self.gap * value)
             for (name, _), value, bound in zip(stages, values, bounds, strict=True)
         )
+
+    def is_enough(self, name: str, value: int | Fraction) -> bool:
+        """Whether an objective is good enough at a value, whatever its bound."""
+        return self.enough is not None and name == self.objectives[-1] and value <= self.enough
 
     def stages(self, problem: Problem) -> list[Stage]:
         """What is minimised, in order: protection lost, then the objectives; soft rules come first where none asks for them, or

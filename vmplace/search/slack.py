@@ -11,7 +11,6 @@ from typing import Any
 from attrs import evolve
 
 from vmplace.problem.problem import Problem
-from vmplace.search.bounds.lower_bounds import least
 from vmplace.search.goal import CandidatePlacement, Goal, Stage
 from vmplace.search.mip.search import Finding
 from vmplace.solvers.budget import Budget
@@ -36,17 +35,15 @@ def find_with_slack(
     (name, slack), *later = goal.slack
     number = goal.objectives.index(name)
     stage: Stage = (name, 0)
-    first = evolve(goal, objectives=goal.objectives[: number + 1], slack=())
+    first = evolve(goal, objectives=goal.objectives[: number + 1], slack=(), enough=slack.enough)
     if goal.consolidates and not first.consolidates:
         first = evolve(first, max_powered=problem.n_nodes)  # nodes may be switched off from the start
-    enough = {} if slack.enough is None else {stage: slack.enough}
-    found, method = search(first, budget.share(_FIRST_SHARE), start, {**bounds, **enough})
+    found, method = search(first, budget.share(_FIRST_SHARE), start, bounds)
     if found.best is None:
         return found, method
+    proved = found.optimal or evolve(first, gap=Fraction(0)).reached(first.stages(problem), found.best.values, found.bounds)
     told = dict(zip(first.stages(problem), zip(found.best.values, found.bounds, found.by, strict=True), strict=True))
     value, bound, by = told.pop(stage)
-    if slack.enough is not None and bound <= slack.enough:  # a value that is good enough proves nothing
-        bound, by = min(value, least(problem, first, stage)), "bounds"
     others = tuple(other for other in goal.objectives if other != name)
     if number == len(others):  # ties are what comes after it
         others = evolve(goal, objectives=others).finer.objectives
@@ -65,7 +62,7 @@ def find_with_slack(
             False,
             {**found.stats, **then.stats},
             tuple(ends[each][1] for each in stages),
-            proved=found.optimal and then.optimal,
+            proved=proved and then.optimal,
             aim=then.aim or rest,
         ),
         method,

@@ -66,7 +66,8 @@ class CountModel:
         if goal.max_powered is not None and self.variables.powered is not None:
             self.program.row(terms(self.variables.powered), upper=goal.max_powered)
         self._breaches = [(state_rule(self.variables, rule), rule.weight * (not rule.must)) for rule in problem.compiled_rules]
-        self._peak = Peak(self.variables, Fraction(least_peak)) if "balance" in goal.objectives else None
+        enough = Fraction((goal.objectives[-1] == "balance" and goal.enough) or 0)
+        self._peak = Peak(self.variables, Fraction(least_peak), enough) if "balance" in goal.objectives else None
         self.restarts = RestartRows(self.variables, self.losses)
         if self.losses is None:
             keep_quorum(self.variables)
@@ -107,7 +108,7 @@ class CountModel:
         name, _ = stage
         if name == "balance":
             assert self._peak is not None
-            return self._peak.shares.above(bound - 1)
+            return self._peak.bound(bound)
         return bound * self._step(name)
 
     def hold(self, stage: Stage, value: int | Fraction, *, strictly: bool = False) -> None:

@@ -1,6 +1,7 @@
 """Rows of the MIP for normal running: the nodes' capacities, the moves and their limits, the rules, the peak load."""
 
 from fractions import Fraction
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -92,12 +93,15 @@ class Peak:
         The program.
     least
         A lower bound on the share.
+    enough
+        A share that is good enough: the variable does not go below it.
     """
 
-    def __init__(self, variables: CountVariables, least: Fraction) -> None:
-        self._variables = variables
+    def __init__(self, variables: CountVariables, least: Fraction, enough: Fraction = Fraction(0)) -> None:
+        self._variables, self._lowest = variables, least
         self.shares = Shares.of(variables.problem, variables.unit)
-        self.least = self.shares.ceil(least)
+        self._enough = floor(enough * self.shares.whole)
+        self.least = max(self.shares.ceil(least), self._enough)
         self.variable = variables.new_one(max(self.shares.whole, self.least), self._of)
         variables.program.lower[self.variable] = self.least
         for i in np.flatnonzero(variables.problem.online).tolist():
@@ -110,6 +114,10 @@ class Peak:
         online = self._variables.problem.online
         load, usable = (self._variables.amount[0] @ counts)[online], self._variables.problem.usable[online]
         return (-(-load * self._variables.unit * self.shares.whole // usable)).max(initial=0)
+
+    def bound(self, parts: int) -> Fraction:
+        """A bound on the variable as a bound on the share."""
+        return self.shares.above(parts - 1) if parts > self._enough else self._lowest
 
     def hold(self, value: int | Fraction, *, strictly: bool) -> None:
         """Demand that no node's share is above this one, or that all are below."""
