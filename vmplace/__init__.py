@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vmplace.failover.check import check
     from vmplace.formats.document import dump, load
     from vmplace.model.cluster import Cluster
-    from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Tag, Together
+    from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Rule, Tag, Together
     from vmplace.model.errors import ConflictError, Flaw, InputError, NotFoundError, VMPlaceError
     from vmplace.model.guarantee import Guarantee
     from vmplace.model.what_if import what_if
@@ -91,6 +91,7 @@ __all__ = [
     "Remedy",
     "Report",
     "RollingDrain",
+    "Rule",
     "Scenario",
     "Sizing",
     "Slack",
@@ -150,7 +151,7 @@ _NAMES_OF = {
     "vmplace.failover.check": "check",
     "vmplace.formats.document": "dump load",
     "vmplace.model.cluster": "Cluster",
-    "vmplace.model.entities": "Apart Node NotOn OnlyOn Tag Together VM",
+    "vmplace.model.entities": "Apart Node NotOn OnlyOn Rule Tag Together VM",
     "vmplace.model.errors": "ConflictError Flaw InputError NotFoundError VMPlaceError",
     "vmplace.model.guarantee": "Guarantee",
     "vmplace.model.what_if": "what_if",

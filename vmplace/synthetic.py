@@ -4,7 +4,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from heapq import heapify, heapreplace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import attrs
 import numpy as np
@@ -13,11 +13,14 @@ from attrs import field, frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
-from vmplace.model.converters import name_places, parse_count, parse_flag, parse_whole, positive_number
-from vmplace.model.errors import Flaw, InputError, not_among
+from vmplace.model.converters import name_places, one_of, parse_count, parse_flag, parse_whole, positive_number
+from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import format_memory, parse_memory, short
 
 __all__ = ["PLACED", "PROFILES", "generate"]
+
+Profile = Literal["azure", "flavors", "uniform", "big-vms"]
+Placed = Literal["none", "worst-fit", "best-fit"]
 
 _MOST_NODES = 1_000_000
 _MOST_VMS = 20_000_000
@@ -59,9 +62,9 @@ def generate(
     nodes: int,
     node_memory: int | str = "512GiB",
     fill: float = 0.9,
-    profile: str = "azure",
+    profile: Profile = "azure",
     seed: int = 0,
-    placed: str = "none",
+    placed: Placed = "none",
     mixed: bool = False,
 ) -> Cluster:
     """A random cluster; the same arguments give the same cluster on every machine.
@@ -100,32 +103,28 @@ def generate(
     return attrs.evolve(cluster, meta={"generated": wanted.to_dict()})
 
 
-def _parse_nodes(value: object) -> int:
+def _parse_nodes(value: int) -> int:
     number = parse_whole(value)
     if not 2 <= number <= _MOST_NODES:
         raise ValueError(f"{number} is not within 2 to {_MOST_NODES}: a single node can never be N+1")
     return number
 
 
-def _parse_fill(value: object) -> Fraction:
+def _parse_fill(value: float | Fraction) -> Fraction:
     share = positive_number(value)
     if share > _MOST_FILL:
         raise ValueError(f"{short(value)} is above {_MOST_FILL}: write a share, 0.9 for 90 %")
     return share
 
 
-def _parse_profile(value: object) -> str:
-    return _key_of(PROFILES, value)
+def _parse_profile(value: Profile) -> Profile:
+    profile: Profile = one_of(value, Profile)
+    return profile
 
 
-def _parse_placed(value: object) -> str:
-    return _key_of(PLACED, value)
-
-
-def _key_of(choices: Mapping[str, object], value: object) -> str:
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(not_among(value, choices))
-    return value
+def _parse_placed(value: Placed) -> Placed:
+    placed: Placed = one_of(value, Placed)
+    return placed
 
 
 @frozen(kw_only=True, field_transformer=name_places)
@@ -135,9 +134,9 @@ class _Wanted:
     nodes: int = field(converter=_parse_nodes)
     node_memory: int = field(converter=parse_memory)
     fill: Fraction = field(converter=_parse_fill)
-    profile: str = field(converter=_parse_profile)
+    profile: Profile = field(converter=_parse_profile)
     seed: int = field(converter=parse_count)
-    placed: str = field(converter=_parse_placed)
+    placed: Placed = field(converter=_parse_placed)
     mixed: bool = field(converter=parse_flag)
 
     def to_dict(self) -> dict[str, Any]:
@@ -208,7 +207,7 @@ def _big_vms(node_memory: int) -> _Weighted:
     return _Weighted.of(weights)
 
 
-PROFILES: Mapping[str, Callable[[int], _Sizes]] = {
+PROFILES: Mapping[Profile, Callable[[int], _Sizes]] = {
     "azure": lambda node_memory: _Weighted.of(_AZURE),
     "flavors": lambda node_memory: _Weighted.of(_FLAVORS),
     "uniform": lambda node_memory: _Span(max(1, node_memory // 128), max(1, node_memory // 8)),
@@ -275,5 +274,9 @@ def _best_fit(capacity: IntArray, memory: IntArray) -> IntArray:
     return where
 
 
-PLACED: Mapping[str, Callable[[IntArray, IntArray], IntArray]] = {"none": _none, "worst-fit": _worst_fit, "best-fit": _best_fit}
+PLACED: Mapping[Placed, Callable[[IntArray, IntArray], IntArray]] = {
+    "none": _none,
+    "worst-fit": _worst_fit,
+    "best-fit": _best_fit,
+}
 """How VMs may be placed: the node of each, -1 for one that waits."""

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import pytest
 
-from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Tag, Together
+from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.model.errors import InputError
 from vmplace.model.guarantee import Guarantee
 
@@ -183,3 +183,10 @@ def test_a_callers_mapping_is_not_shared() -> None:
     vm = VM("v", 8, resources=empty, meta=empty)
     empty["vcpu"] = 1
     assert (vm.resources, vm.meta) == ({}, {})
+
+
+def test_a_rule_is_of_a_kind() -> None:
+    rules = [kind(**least) for kind, least in KINDS if issubclass(kind, Rule)]
+    assert [rule.kind for rule in rules] == ["apart", "together", "only-on", "not-on"]
+    with pytest.raises(TypeError, match="make an Apart, a Together, an OnlyOn or a NotOn"):
+        Rule(["a"])

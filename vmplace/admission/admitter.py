@@ -21,7 +21,7 @@ from vmplace.model.converters import parse_seconds, parse_state
 from vmplace.model.door import door
 from vmplace.model.entities import VM
 from vmplace.model.errors import Flaw, InputError, not_among
-from vmplace.model.kinds import Score, a_function, a_text
+from vmplace.model.kinds import Score, State, a_function, a_text
 from vmplace.model.units import short
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget, Progress
@@ -70,7 +70,7 @@ class Admitter:
         self._state = ChangingCluster(cluster, score, budget=Budget(time_limit))
         self._ledger = self._state.ledger
         self._tickets = TicketStore(self._state, clock)
-        self._failed: dict[str, str] = {}
+        self._failed: dict[str, State] = {}
 
     # The state
 

@@ -16,6 +16,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import VMColumns
 from vmplace.model.entities import VM, Node, Rule, Tag
 from vmplace.model.errors import Flaw, InputError, NotFoundError, error_of, not_found
+from vmplace.model.kinds import State
 from vmplace.model.labels import Labels
 from vmplace.model.units import short, spell_memory
 from vmplace.problem.compile import compile_problem
@@ -215,7 +216,7 @@ class ChangingCluster:
         elif vm is not None and (node := self.ledger.host(vm)) is not None:
             self.live.put(vm, node)
 
-    def restate(self, node: str, state: str) -> None:
+    def restate(self, node: str, state: State) -> None:
         """A node fails, or is back: live migrations from it or to it have ended."""
         for vm in self.ledger.migrating(node):
             self.replace(vm.name, evolve(vm, target=None))
@@ -378,7 +379,7 @@ class Ledger:
         self._changed.pop(name, None)
         self._cluster = None
 
-    def set_state(self, node: str, state: str) -> None:
+    def set_state(self, node: str, state: State) -> None:
         """A node is in another state."""
         self._nodes[node] = evolve(self._nodes[node], state=state)
         self._cluster = None

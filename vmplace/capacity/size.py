@@ -114,7 +114,7 @@ def _parse_kinds(node: Any) -> tuple[Node, ...]:
     return found
 
 
-def _parse_growth(value: object) -> Fraction:
+def _parse_growth(value: float | Fraction | str) -> Fraction:
     if isinstance(value, str):
         share = parse_share(value)
     else:

@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from vmplace.capacity.node_mix import Demand, NodeKinds, NodeMix
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import NodeColumns, VMColumns
-from vmplace.model.entities import Apart, Node, NotOn, OnlyOn, Rule, Tag, Together
+from vmplace.model.entities import Node, NotOn, OnlyOn, Rule, Tag
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.references import present_resources, resolve
 from vmplace.model.text import rule_label, rule_name
@@ -61,7 +61,7 @@ def _anew(cluster: Cluster, pool: str) -> VMColumns:
 
 def _refuse_tag(index: int, rule: Rule, kinds: Sequence[Node], vm: str) -> None:
     """Raise InputError if no kind of node is one that the rule leaves its VMs."""
-    if isinstance(rule, Apart | Together) or not rule.must or not isinstance(rule.nodes, Tag):
+    if not isinstance(rule, OnlyOn | NotOn) or not rule.must or not isinstance(rule.nodes, Tag):
         return
     if not any((rule.nodes.tag in kind.tags) is isinstance(rule, OnlyOn) for kind in kinds):
         which = f"has the tag {rule.nodes.tag!r}" if isinstance(rule, OnlyOn) else f"is without the tag {rule.nodes.tag!r}"

@@ -62,7 +62,7 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def memory_option(parse: Callable[[object], int]) -> Callback:
+def memory_option(parse: Callable[[int | str], int]) -> Callback:
     """Memory as in a document, where digits alone are MiB."""
     return parsed(lambda text: parse(int(text) if text.isascii() and text.isdigit() and len(text) < _LONG else text))
 

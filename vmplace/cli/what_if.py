@@ -13,6 +13,7 @@ from vmplace.model.converters import parse_count
 from vmplace.model.entities import VM, Node
 from vmplace.model.errors import InputError
 from vmplace.model.guarantee import POLICIES, parse_quorum
+from vmplace.model.kinds import Quorum
 from vmplace.model.units import parse_share, short
 from vmplace.model.what_if import what_if
 
@@ -70,10 +71,11 @@ def _parse_failures(text: str) -> int | dict[str, int]:
     return {kind: parse_count(int(number[:20])) for kind, _, number in parts}
 
 
-def _parse_quorum(text: str) -> int | str | None:
+def _parse_quorum(text: str) -> Quorum | str | None:
     if text == _NONE:
         return text
-    return parse_quorum(int(text[:20]) if text.isascii() and text.isdigit() else text)
+    asked: Any = int(text[:20]) if text.isascii() and text.isdigit() else text
+    return parse_quorum(asked)
 
 
 _NONE = "none"

@@ -22,6 +22,7 @@ from attrs import evolve, frozen
 from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.guarantee import Guarantee
+from vmplace.model.kinds import Order, Policy
 from vmplace.model.units import spell_memory
 from vmplace.problem.problem import Problem
 from vmplace.results.placement import Report
@@ -184,8 +185,8 @@ class Simulation:
 
     policy: str
     source: str
-    choice: str
-    order: str
+    choice: Policy
+    order: Order
 
     def promise(self, asked: Guarantee) -> Guarantee:
         """The same failures, survived in its way."""

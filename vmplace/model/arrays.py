@@ -52,7 +52,7 @@ def checked_names(place: str, names: Iterable[str] | None, count: int, prefix: s
     return given
 
 
-def name_flaws(names: Sequence[object], at: Callable[[int], str]) -> Iterator[Flaw]:
+def name_flaws(names: Sequence[Any], at: Callable[[int], str]) -> Iterator[Flaw]:
     """What is wrong with each name: it is none, or it is taken.
 
     Parameters

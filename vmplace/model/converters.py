@@ -3,15 +3,15 @@
 import datetime
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn, get_args
 
 import attrs
 import numpy as np
 
 from vmplace.model.errors import Flaw, InputError, not_among
-from vmplace.model.kinds import listed
+from vmplace.model.kinds import Movable, Parser, Scope, State, listed
 from vmplace.model.units import parse_memory, parse_reserve, short
 
 __all__ = [
@@ -74,7 +74,7 @@ def name_places(_cls: type, attributes: list["attrs.Attribute[Any]"]) -> list["a
     ]
 
 
-def placed(place: str, convert: Callable[[object], Any], default: object = attrs.NOTHING) -> Callable[[object], Any]:
+def placed(place: str, convert: Parser, default: object = attrs.NOTHING) -> Parser:
     """The converter of what stands at a place, which it names where it refuses; the default is converted once."""
     fixed = default is not attrs.NOTHING and not isinstance(default, attrs.Factory)  # type: ignore[arg-type]
     usual = default if fixed else object()
@@ -90,10 +90,11 @@ def placed(place: str, convert: Callable[[object], Any], default: object = attrs
         except ValueError as error:
             raise InputError([Flaw(place, str(error))]) from None
 
+    named.__annotations__ = getattr(convert, "__annotations__", {})  # which signatures of attrs classes show
     return named
 
 
-def parse_text(value: object) -> str:
+def parse_text(value: str) -> str:
     """A non-empty string."""
     if not isinstance(value, str):
         raise ValueError(f"{short(value)} is not a string: quote it")
@@ -106,7 +107,7 @@ def parse_text(value: object) -> str:
     return str.__str__(value)
 
 
-def parse_name(value: object) -> str:
+def parse_name(value: str) -> str:
     """A non-empty string without "+", which joins the names of nodes that fail together."""
     name = parse_text(value)
     if "+" in name:
@@ -114,22 +115,22 @@ def parse_name(value: object) -> str:
     return name
 
 
-def parse_optional_name(value: object) -> str | None:
+def parse_optional_name(value: str | None) -> str | None:
     """A name, or None."""
     return None if value is None else parse_name(value)
 
 
-def parse_optional_text(value: object) -> str | None:
+def parse_optional_text(value: str | None) -> str | None:
     """A non-empty string, or None."""
     return None if value is None else parse_text(value)
 
 
-def parse_optional_memory(value: object) -> int | None:
+def parse_optional_memory(value: int | str | None) -> int | None:
     """Memory in MiB, zero allowed, or None."""
     return None if value is None else parse_reserve(value)
 
 
-def parse_names(value: object) -> tuple[str, ...]:
+def parse_names(value: Iterable[str]) -> tuple[str, ...]:
     """A list of non-empty strings, none twice."""
     texts = listed(value)
     if texts is None:
@@ -143,7 +144,7 @@ def parse_names(value: object) -> tuple[str, ...]:
     return names
 
 
-def _name_flaws(texts: Iterable[object]) -> Iterator[Flaw]:
+def _name_flaws(texts: Iterable[Any]) -> Iterator[Flaw]:
     seen = set()
     for index, text in enumerate(texts):
         try:
@@ -156,14 +157,14 @@ def _name_flaws(texts: Iterable[object]) -> Iterator[Flaw]:
             seen.add(name)
 
 
-def parse_flag(value: object) -> bool:
+def parse_flag(value: bool | np.bool_) -> bool:
     """True or False themselves, not values that count as true or false."""
     if not isinstance(value, bool | np.bool_):
         raise ValueError(f"{short(value)} is neither true nor false")
     return bool(value)
 
 
-def parse_movable(value: object) -> bool | Literal["cold"]:
+def parse_movable(value: Movable | np.bool_) -> Movable:
     """True, False, or ``cold``: movable by being stopped and started."""
     if isinstance(value, str) and value == "cold":
         return "cold"
@@ -172,21 +173,20 @@ def parse_movable(value: object) -> bool | Literal["cold"]:
     return bool(value)
 
 
-def parse_seconds(value: object) -> float:
+def parse_seconds(value: float) -> float:
     """A time in seconds, 0 or more; it may be infinite."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= math.inf:
         raise ValueError(f"{short(value)} is not a number of seconds: write 0 or more")
     return float(value)
 
 
-def parse_whole(value: object) -> int:
+def parse_whole(value: int) -> int:
     """A whole number of at most nine digits."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+    given: Any = value
     try:
-        if isinstance(value, bool):
+        if isinstance(given, bool):
             raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type]
+        number = int(given) if isinstance(given, float) and given.is_integer() else operator.index(given)
     except TypeError:
         raise ValueError(f"{short(value)} is not a whole number") from None
     if abs(number) > _WHOLE_LIMIT:
@@ -194,34 +194,37 @@ def parse_whole(value: object) -> int:
     return number
 
 
-def parse_count(value: object) -> int:
+def parse_count(value: int) -> int:
     """A whole number of 0 or more."""
     return _whole_from(value, 0)
 
 
-def parse_weight(value: object) -> int:
+def parse_weight(value: int) -> int:
     """A whole number of 1 or more."""
     return _whole_from(value, 1)
 
 
-def one_of(value: object, *words: str) -> str:
-    """One of these words; raises ValueError that lists them."""
+def one_of(value: object, kind: Any) -> Any:
+    """One of the words of a Literal; raises ValueError that lists them."""
+    words = get_args(kind)
     if not isinstance(value, str) or value not in words:
         raise ValueError(not_among(value, words))
     return value
 
 
-def parse_state(value: object) -> str:
+def parse_state(value: State) -> State:
     """What a node is doing."""
-    return one_of(value, "online", "maintenance", "offline")
+    state: State = one_of(value, State)
+    return state
 
 
-def parse_scope(value: object) -> str:
+def parse_scope(value: Scope) -> Scope:
     """What fails, or holds VMs apart, as one."""
-    return one_of(value, "node", "domain")
+    scope: Scope = one_of(value, Scope)
+    return scope
 
 
-def positive_number(value: object) -> Fraction:
+def positive_number(value: float | Fraction) -> Fraction:
     """A finite number above zero, as the exact fraction of its decimal text."""
     number = _exact(value)
     if number <= 0:
@@ -229,7 +232,7 @@ def positive_number(value: object) -> Fraction:
     return number
 
 
-def parse_headroom(value: object) -> Fraction:
+def parse_headroom(value: float | Fraction) -> Fraction:
     """A share from 0 up to, not including, 1, as the exact fraction of its decimal text."""
     share = _exact(value)
     if not 0 <= share < 1:
@@ -237,7 +240,7 @@ def parse_headroom(value: object) -> Fraction:
     return share
 
 
-def parse_node_headroom(value: object) -> Fraction | int | None:
+def parse_node_headroom(value: float | Fraction | str | None) -> Fraction | int | None:
     """A share from 0 up to, not including, 1 (a Fraction), an amount of memory in MiB (an int), or None."""
     if value is None:
         return None
@@ -251,7 +254,7 @@ def parse_node_headroom(value: object) -> Fraction | int | None:
     return parse_memory(int(share))
 
 
-def parse_mapping(value: object) -> Mapping[str, Any]:
+def parse_mapping(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """A mapping with string keys; its values may be anything."""
     if isinstance(value, dict) and not value:
         return {}  # as most VMs have
@@ -263,7 +266,7 @@ def parse_mapping(value: object) -> Mapping[str, Any]:
     return dict(value)
 
 
-def parse_meta(value: object) -> Mapping[str, Any]:
+def parse_meta(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """A mapping of whatever JSON can hold, copied."""
     mapping = parse_mapping(value)
     if not mapping:
@@ -278,17 +281,17 @@ def parse_meta(value: object) -> Mapping[str, Any]:
     return copy
 
 
-def parse_resources(value: object) -> Mapping[str, int]:
+def parse_resources(value: Mapping[str, int]) -> Mapping[str, int]:
     """Amounts of further resources: names to whole numbers of zero or more."""
     return _values(parse_mapping(value), parse_count, {"memory": _not_further})
 
 
-def parse_max_vm(value: object) -> Mapping[str, int]:
+def parse_max_vm(value: Mapping[str, int | str]) -> Mapping[str, int]:
     """The most that one VM may have of each resource: memory in MiB, of others a whole number of zero or more."""
     return _values(parse_mapping(value), parse_count, {"memory": parse_memory})
 
 
-def parse_ratios(value: object) -> Mapping[str, Fraction]:
+def parse_ratios(value: Mapping[str, float | Fraction]) -> Mapping[str, Fraction]:
     """Overcommit ratios: names of further resources to numbers above zero."""
     mapping = parse_mapping(value)
     if "memory" in mapping:
@@ -296,7 +299,7 @@ def parse_ratios(value: object) -> Mapping[str, Fraction]:
     return _values(mapping, positive_number)
 
 
-def parse_soft_resources(value: object) -> tuple[str, ...]:
+def parse_soft_resources(value: Iterable[str]) -> tuple[str, ...]:
     """A list of further resources, none twice."""
     names = parse_names(value)
     if "memory" in names:
@@ -305,7 +308,7 @@ def parse_soft_resources(value: object) -> tuple[str, ...]:
     return names
 
 
-def parse_date(value: object) -> str | None:
+def parse_date(value: str | datetime.date | None) -> str | None:
     """An ISO date (``2026-11-23``, with a time where wanted), or None."""
     if value is None:
         return None
@@ -319,7 +322,7 @@ def parse_date(value: object) -> str | None:
     return text
 
 
-def _whole_from(value: object, least: int) -> int:
+def _whole_from(value: int, least: int) -> int:
     number = parse_whole(value)
     if number < least:
         raise ValueError(f"{number} is below {least}: write {least} or more")
@@ -331,9 +334,7 @@ def _not_further(value: object) -> NoReturn:
     raise InputError([Flaw("", f"{short(value)}: {said}", "contradiction")])
 
 
-def _values(
-    mapping: Mapping[str, Any], convert: Callable[[object], Any], special: Mapping[str, Callable[[object], Any]] | None = None
-) -> Mapping[str, Any]:
+def _values(mapping: Mapping[str, Any], convert: Parser, special: Mapping[str, Parser] | None = None) -> Mapping[str, Any]:
     converted: dict[str, Any] = {}
     flaws: list[Flaw] = []
     for key, value in mapping.items():

@@ -1,8 +1,8 @@
 """Nodes, VMs and rules (affinity, anti-affinity): frozen values, valid once constructed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from attrs import field, frozen
 
@@ -27,6 +27,7 @@ from vmplace.model.converters import (
     positive_number,
 )
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.kinds import Movable, Scope, State
 from vmplace.model.units import format_memory, parse_memory, parse_reserve, short
 
 __all__ = [
@@ -64,7 +65,7 @@ def headroom_flaws(place: str, usable: int, headroom: Fraction | int | None) -> 
         )
 
 
-def _parse_tags(value: object) -> frozenset[str]:
+def _parse_tags(value: Iterable[str]) -> frozenset[str]:
     return frozenset(parse_names(value))
 
 
@@ -116,7 +117,7 @@ class Node(Described):
     name: str = field(converter=parse_name)
     memory: int = field(converter=parse_memory)
     reserve: int = field(default=0, converter=parse_reserve, kw_only=True)
-    state: str = field(default="online", converter=parse_state, kw_only=True)
+    state: State = field(default="online", converter=parse_state, kw_only=True)
     domain: str | None = field(default=None, converter=parse_optional_name, kw_only=True)
     pool: str = field(default="default", converter=parse_text, kw_only=True)
     tags: frozenset[str] = field(default=frozenset(), converter=_parse_tags, kw_only=True)
@@ -189,7 +190,7 @@ class VM(Described):
     node: str | None = field(default=None, converter=parse_optional_name)
     target: str | None = field(default=None, converter=parse_optional_name, kw_only=True)
     running: bool = field(default=True, converter=parse_flag, kw_only=True)
-    movable: bool | Literal["cold"] = field(default=True, converter=parse_movable, kw_only=True)
+    movable: Movable = field(default=True, converter=parse_movable, kw_only=True)
     protected: bool = field(default=True, converter=parse_flag, kw_only=True)
     evictable: bool = field(default=False, converter=parse_flag, kw_only=True)
     priority: int = field(default=0, converter=parse_whole, kw_only=True)
@@ -217,7 +218,7 @@ Members = tuple[str, ...] | Tag
 """VMs or nodes of a rule: their names, or the tag they bear."""
 
 
-def parse_members(value: object) -> Members:
+def parse_members(value: Iterable[str] | Mapping[str, str] | Tag) -> Members:
     """Names or a tag: ``["a", "b"]``, ``{"tag": "db"}`` or ``Tag("db")``."""
     if isinstance(value, Tag):
         return value
@@ -232,8 +233,8 @@ def parse_members(value: object) -> Members:
 
 
 @frozen(field_transformer=name_places)
-class _Rule(Described):
-    """What all rules have.
+class Rule(Described):
+    """What all rules have: `Apart`, `Together`, `OnlyOn` and `NotOn` are rules.
 
     Parameters
     ----------
@@ -249,30 +250,35 @@ class _Rule(Described):
         What messages call it; None: its number in the document.
     """
 
+    kind: ClassVar[str] = ""
     vms: Members = field(converter=parse_members)
     must: bool = field(default=True, converter=parse_flag, kw_only=True)
     weight: int = field(default=1, converter=parse_weight, kw_only=True)
     during_failover: bool = field(default=True, converter=parse_flag, kw_only=True)
     name: str | None = field(default=None, converter=parse_optional_text, kw_only=True)
 
+    def __attrs_post_init__(self) -> None:
+        if not self.kind:
+            raise TypeError("a Rule of no kind: make an Apart, a Together, an OnlyOn or a NotOn")
+
 
 @frozen(field_transformer=name_places)
-class Apart(_Rule):
+class Apart(Rule):
     """Anti-affinity: no two of these VMs on one node (`scope` ``node``) or in one failure domain (``domain``)."""
 
     kind: ClassVar[str] = "apart"
-    scope: str = field(default="node", converter=parse_scope, kw_only=True)
+    scope: Scope = field(default="node", converter=parse_scope, kw_only=True)
 
 
 @frozen(field_transformer=name_places)
-class Together(_Rule):
+class Together(Rule):
     """Affinity: all these VMs on one node; those that a failure displaces restart on one survivor."""
 
     kind: ClassVar[str] = "together"
 
 
 @frozen(field_transformer=name_places)
-class OnlyOn(_Rule):
+class OnlyOn(Rule):
     """Affinity to nodes: these VMs on these nodes only."""
 
     kind: ClassVar[str] = "only-on"
@@ -280,11 +286,8 @@ class OnlyOn(_Rule):
 
 
 @frozen(field_transformer=name_places)
-class NotOn(_Rule):
+class NotOn(Rule):
     """Anti-affinity to nodes: these VMs on none of these nodes."""
 
     kind: ClassVar[str] = "not-on"
     nodes: Members = field(converter=parse_members)
-
-
-Rule = Apart | Together | OnlyOn | NotOn

@@ -1,15 +1,16 @@
 """The guarantee: which failures must be survived, and what is assumed of the restart."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal, get_args
 
 import attrs
 from attrs import evolve, field, frozen
 
 from vmplace.model.converters import name_places, one_of, parse_count, parse_headroom, parse_scope, parse_weight, placed, within
-from vmplace.model.entities import Described, Members, parse_members
+from vmplace.model.entities import Described, Members, Tag, parse_members
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.kinds import Order, Policy, Quorum, Restart, Scope, Sequel
 from vmplace.model.units import short
 
 __all__ = [
@@ -34,38 +35,40 @@ MAJORITY = "majority"
 FEWEST_VMS = "fewest-vms"
 """The policy that does not look at memory."""
 
-POLICIES = ("first-fit", "most-free", "best-fit", FEWEST_VMS)
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 """How platforms choose the node of a restart."""
 
 
-def parse_sequence(value: object) -> str:
+def parse_sequence(value: Sequel) -> Sequel:
     """How several failures come."""
-    return one_of(value, "at-once", "sequential")
+    sequence: Sequel = one_of(value, Sequel)
+    return sequence
 
 
-def parse_restart(value: object) -> str:
+def parse_restart(value: Restart) -> Restart:
     """What is assumed of the restart."""
-    return one_of(value, "planned", "any-order")
+    restart: Restart = one_of(value, Restart)
+    return restart
 
 
-def parse_policy(value: object) -> str | None:
+def parse_policy(value: Policy | None) -> Policy | None:
     """How a platform chooses the node of a restart, or None."""
-    return None if value is None else one_of(value, *POLICIES)
+    return None if value is None else one_of(value, Policy)
 
 
-def parse_quorum(value: object) -> int | str | None:
+def parse_quorum(value: Quorum | None) -> Quorum | None:
     """How many nodes must be up: a number of 1 or more, ``majority``, or None."""
     if value is None or isinstance(value, str):
-        return None if value is None else one_of(value, MAJORITY)
+        return None if value is None else one_of(value, Literal["majority"])
     return parse_weight(value)
 
 
-def parse_order(value: object) -> str | None:
+def parse_order(value: Order | None) -> Order | None:
     """In which order a platform restarts, or None."""
-    return None if value is None else one_of(value, "largest-first", "priority", "as-listed")
+    return None if value is None else one_of(value, Order)
 
 
-def _parse_failures(value: object) -> Any:
+def _parse_failures(value: int | Mapping[str, int]) -> Any:
     """A number, or how many domains and nodes."""
     if not isinstance(value, Mapping):
         return parse_count(value)
@@ -75,7 +78,7 @@ def _parse_failures(value: object) -> Any:
     return {key: placed(key, parse_count)(number) for key, number in value.items()}
 
 
-def _parse_vms(value: object) -> Members | None:
+def _parse_vms(value: Iterable[str] | Mapping[str, str] | Tag | None) -> Members | None:
     return None if value is None else parse_members(value)
 
 
@@ -114,13 +117,13 @@ class Guarantee(Described):
     """
 
     failures: int = field(default=1, converter=_parse_failures)
-    scope: str = field(default="node", converter=parse_scope)
-    sequence: str = field(default="at-once", converter=parse_sequence)
-    restart: str = field(default="planned", converter=parse_restart)
-    policy: str | None = field(default=None, converter=parse_policy)
-    order: str | None = field(default=None, converter=parse_order)
+    scope: Scope = field(default="node", converter=parse_scope)
+    sequence: Sequel = field(default="at-once", converter=parse_sequence)
+    restart: Restart = field(default="planned", converter=parse_restart)
+    policy: Policy | None = field(default=None, converter=parse_policy)
+    order: Order | None = field(default=None, converter=parse_order)
     headroom: Fraction = field(default=Fraction(0), converter=parse_headroom)
-    quorum: int | str | None = field(default=None, converter=parse_quorum)
+    quorum: Quorum | None = field(default=None, converter=parse_quorum)
     vms: Members | None = field(default=None, converter=_parse_vms)
     domains: int = field(default=0, converter=parse_count)
 

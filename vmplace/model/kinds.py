@@ -11,8 +11,16 @@ from vmplace.model.units import short
 
 __all__ = [
     "Method",
+    "Movable",
+    "Order",
     "Parser",
+    "Policy",
+    "Quorum",
+    "Restart",
+    "Scope",
     "Score",
+    "Sequel",
+    "State",
     "a_flag",
     "a_function",
     "a_mapping",
@@ -27,7 +35,15 @@ __all__ = [
 
 Method = Literal["auto", "exact", "greedy"]
 Score = Literal["tightest", "balance"]
-"""The words that options take, as types: a type checker finds one that is misspelt."""
+State = Literal["online", "maintenance", "offline"]
+Movable = bool | Literal["cold"]
+Scope = Literal["node", "domain"]
+Sequel = Literal["at-once", "sequential"]
+Restart = Literal["planned", "any-order"]
+Policy = Literal["first-fit", "most-free", "best-fit", "fewest-vms"]
+Order = Literal["largest-first", "priority", "as-listed"]
+Quorum = int | Literal["majority"]
+"""The words that options and fields take, as types: a type checker finds one that is misspelt."""
 
 Parser = Callable[[Any], Any]
 """Returns the value to pass on; raises InputError for one of the wrong type."""

@@ -57,7 +57,7 @@ def short(value: object) -> str:
     return " ".join(_SHORT.repr(value).splitlines())
 
 
-def parse_memory(value: object) -> int:
+def parse_memory(value: int | str) -> int:
     """Memory in MiB.
 
     Parameters
@@ -77,7 +77,7 @@ def parse_memory(value: object) -> int:
     return mib
 
 
-def parse_reserve(value: object) -> int:
+def parse_reserve(value: int | str) -> int:
     """Memory in MiB as in `parse_memory`, where zero is allowed."""
     mib = _whole_mib(value)
     if mib < 0:

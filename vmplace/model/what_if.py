@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, NodeColumns, VMColumns
 from vmplace.model.door import door
-from vmplace.model.entities import VM, Apart, Members, Node, OnlyOn, Rule, Tag, Together
+from vmplace.model.entities import VM, Apart, Members, Node, NotOn, OnlyOn, Rule, Tag
 from vmplace.model.errors import Flaw, InputError, NotFoundError, error_of, not_found
 from vmplace.model.guarantee import Guarantee, amended
 from vmplace.model.kinds import a_mapping, each, name_list, optional
@@ -268,7 +268,7 @@ def _without(rule: Rule, vms: Collection[str], nodes: Collection[str]) -> Rule |
     members = _left(rule.vms, vms)
     if not members:
         return None
-    if isinstance(rule, Apart | Together):
+    if not isinstance(rule, OnlyOn | NotOn):
         return evolve(rule, vms=members)
     hosts = _left(rule.nodes, nodes) or (rule.nodes if isinstance(rule, OnlyOn) and rule.must else ())
     return evolve(rule, vms=members, nodes=hosts) if hosts else None

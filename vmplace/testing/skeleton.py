@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from hypothesis import strategies as st
 
 from vmplace.model.guarantee import Guarantee
+from vmplace.model.kinds import Scope
 
 __all__ = [
     "Amount",
@@ -133,7 +134,7 @@ def draw_skeleton(draw: Draw, features: Features, guarantees: Mapping[str, tuple
 
 def draw_guarantee(draw: Draw, features: Features, guarantees: Mapping[str, tuple[Any, ...]]) -> Guarantee:
     """Draw each key of a guarantee; those of failure domains where there are some."""
-    scope = draw(st.sampled_from(("node", "domain", "domain"))) if features.domains else "node"
+    scope: Scope = draw(st.sampled_from(("node", "domain", "domain"))) if features.domains else "node"
     return Guarantee(scope=scope, **{name: draw(st.sampled_from(choice)) for name, choice in guarantees.items()})
 
 

@@ -62,7 +62,7 @@ def _parsed(name: str, value: Any, parse: Callable[[Any], int]) -> int | None:
         raise InputError([Flaw(name, str(error))]) from None
 
 
-def _parse_parallel(value: object) -> int:
+def _parse_parallel(value: int) -> int:
     if (number := parse_count(value)) < 1:
         raise ValueError(f"{short(value)} leaves nothing to do: write 1 or more")
     return number
