@@ -32,14 +32,6 @@ def test_what_could_not_be_verified_is_listed_with_the_reason():
     assert lines[-2:] == ["Not verified:", "  stats, method: is text"]
 
 
-@pytest.mark.parametrize(
-    ("count", "words"), [(1, "1 claim of this result does not hold"), (2, "2 claims of this result do not hold")]
-)
-def test_one_and_several(count, words):
-    found = tuple(Violation("claim", f"c{i}", "no") for i in range(count))
-    assert lines_of(status=Status.REFUTED, violations=found)[0] == f"WRONG: {words}"
-
-
 def test_what_is_open_is_no_claim_that_is_wrong():
     found = (Violation("unverified", "n1", "too hard"),)
     assert lines_of(status=Status.UNKNOWN, violations=found)[0].startswith("UNKNOWN: nothing wrong was found, but")

@@ -29,6 +29,7 @@ RESULTS: dict[str, Callable[[Cluster], Any]] = {
     "Tolerance": vmplace.tolerance,
     "Explanation": vmplace.explain,
     "Trend": lambda cluster: vmplace.trend([cluster]),
+    "Audit": lambda cluster: vmplace.audit_result(cluster, vmplace.place(cluster)),
 }
 
 
@@ -66,6 +67,7 @@ def test_a_result_is_short_equal_pickled_and_has_no_truth_value(name: str) -> No
         ("Report", False, False),
         ("Explanation", False, False),
         ("Trend", False, False),
+        ("Audit", True, False),
     ],
 )
 def test_safe_is_true_only_where_the_guarantee_is_known_to_hold(name: str, good: bool, tight: bool) -> None:
@@ -85,6 +87,7 @@ def test_unknown_is_not_safe() -> None:
         ("MigrationPlan", "optimal: 1 step, 8 GiB migrated"),
         ("Admission", "admitted: z on n2"),
         ("Sizing", "optimal: 2 nodes (2 x node) for 3 VMs"),
+        ("Audit", "confirmed: every claim that can be verified holds; the result says optimal, safe"),
     ],
 )
 def test_summaries(name: str, said: str) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from vmplace.model.text import counted
 from vmplace.report.check import violation_text
 from vmplace.report.tables import FEW, STYLE, Screen
 from vmplace.results.audit import Audit
@@ -23,27 +22,12 @@ _WORDS = {
 
 def audit_report(found: Audit, screen: Screen) -> RenderableType:
     """The verdict on a result, and each claim that is wrong or could not be re-checked."""
-    lines = [_verdict(found)]
+    word, style = _WORDS[found.status]
+    lines = [Text.assemble((word, style), ": ", found.finding)]
     lines += [Text(screen.clean(line)) for line in _violations(found, screen)]
     lines += [Text(screen.clean(warning)) for warning in found.warnings]
     lines += [Text(screen.clean(line)) for line in _checked(found, screen)]
     return Group(*lines)
-
-
-def _verdict(found: Audit) -> Text:
-    word, style = _WORDS[found.status]
-    line = Text.assemble((word, style), ": ")
-    wrong = [violation for violation in found.violations if violation.kind != "unverified"]
-    if wrong:
-        return line.append(f"{counted(len(wrong), 'claim')} of this result {'does' if len(wrong) == 1 else 'do'} not hold")
-    if found.violations:
-        return line.append("nothing wrong was found, but whether the guarantee holds could not be verified")
-    return line.append(f"every claim that can be verified holds; the result says {_says(found)}")
-
-
-def _says(found: Audit) -> str:
-    words = [found.says, found.guarantee if found.guarantee is not found.says else None]
-    return ", ".join(word.value for word in words if word is not None)
 
 
 def _violations(found: Audit, screen: Screen) -> Iterator[str]:

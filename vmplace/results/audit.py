@@ -2,6 +2,8 @@
 
 from attrs import frozen
 
+from vmplace.model.text import counted
+from vmplace.results.result import Result
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Status, Violation
 
@@ -24,8 +26,8 @@ class Unchecked(ToDict):
     reason: str
 
 
-@frozen(kw_only=True)
-class Audit(ToDict):
+@frozen(kw_only=True, eq=False, repr=False)
+class Audit(Result):
     """What an audit found of a saved result.
 
     Parameters
@@ -55,3 +57,23 @@ class Audit(ToDict):
     unchecked: tuple[Unchecked, ...] = ()
     violations: tuple[Violation, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def safe(self) -> bool:
+        """Whether the result is right, and says that the guarantee holds."""
+        return self.status is Status.CONFIRMED and (self.guarantee or self.says) is Status.SAFE
+
+    @property
+    def finding(self) -> str:
+        """How many claims are wrong; if none is, what could be verified, and what the result says."""
+        wrong = sum(violation.kind != "unverified" for violation in self.violations)
+        if wrong:
+            return f"{counted(wrong, 'claim')} of this result {'does' if wrong == 1 else 'do'} not hold"
+        if self.violations:
+            return "nothing wrong was found, but whether the guarantee holds could not be verified"
+        words = dict.fromkeys(word.value for word in (self.says, self.guarantee) if word is not None)
+        return f"every claim that can be verified holds; the result says {', '.join(words) or 'nothing of the guarantee'}"
+
+    def summary(self) -> str:
+        """The answer in a line."""
+        return f"{self.status}: {self.finding}"
