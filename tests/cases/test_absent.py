@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import vmplace
 from tests.support.brute import World
+from tests.support.campaigns import tried
 from vmplace import VM, Apart, Cluster, InputError, Node, NotOn, OnlyOn, Tag, Together
 from vmplace.cli import main
 from vmplace.testing import clusters
@@ -145,8 +146,7 @@ def _strange(draw, rule):
     return evolve(rule, **changed)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(with_absent_names())
+@tried(with_absent_names(), quick=20, campaign=240)
 def test_absent_names_beside_others_change_no_verdict(pair):
     plain, strange = pair
     one, other = vmplace.check(plain), vmplace.check(strange)

@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 
 import vmplace
 from tests.support.brute import Best, World, takes
+from tests.support.campaigns import CAMPAIGN
 from tests.support.transits import replay
 from vmplace.testing import clusters
-
-CAMPAIGN = 28
-"""How many times the examples of the fast suite the campaign runs."""
 
 OBJECTIVES = (
     "balance",

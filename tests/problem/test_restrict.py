@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.campaigns import tried
 from tests.support.problems import pools, same
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, OnlyOn
 from vmplace.model.what_if import less
@@ -18,15 +18,13 @@ any_cluster = st.one_of(
     clusters(domains=True, resources=True, evictable=True, targets=True, failures=(1, 2)),
     clusters(min_nodes=1, max_vms=8, domains=True, targets=True, stopped=False),
 )
-drawn = settings(max_examples=150, deadline=None, derandomize=True)
 
 
 def some(data, count):
     return np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)), dtype=bool)
 
 
-@drawn
-@given(any_cluster, st.data())
+@tried(any_cluster, st.data(), quick=40, campaign=600)
 def test_without_vms(cluster, data):
     problem = compile_problem(cluster)
     gone = some(data, problem.n_vms)
@@ -35,8 +33,7 @@ def test_without_vms(cluster, data):
     same(without(problem, vms=gone), cluster, compile_problem(changed), changed)
 
 
-@drawn
-@given(any_cluster, st.data())
+@tried(any_cluster, st.data(), quick=40, campaign=600)
 def test_without_rules_and_with_rules_that_yield(cluster, data):
     problem = compile_problem(cluster)
     chosen = set(np.flatnonzero(some(data, len(cluster.rules))).tolist())
@@ -52,8 +49,7 @@ def test_without_rules_and_with_rules_that_yield(cluster, data):
     same(without(problem, rules=chosen), cluster, evolve(compiled, **named), fewer)
 
 
-@drawn
-@given(any_cluster, st.data())
+@tried(any_cluster, st.data(), quick=40, campaign=600)
 def test_without_nodes_and_with_nodes_in_another_state(cluster, data):
     problem, out = compile_problem(cluster), some(data, len(cluster.nodes))
     out &= problem.online | problem.maintenance
@@ -63,8 +59,7 @@ def test_without_nodes_and_with_nodes_in_another_state(cluster, data):
         same(in_state(problem, state, out), cluster, compile_problem(changed), changed)
 
 
-@drawn
-@given(any_cluster)
+@tried(any_cluster, quick=40, campaign=600)
 def test_only_one_pool(cluster):
     problem = compile_problem(cluster)
     for number, pool in enumerate(pools(cluster)[:-1]):
@@ -72,16 +67,14 @@ def test_only_one_pool(cluster):
         same(only(problem, number), cluster, compile_problem(changed), changed)
 
 
-@drawn
-@given(any_cluster, st.integers(0, 2), st.sampled_from([0, 0.1, 0.25]))
+@tried(any_cluster, st.integers(0, 2), st.sampled_from([0, 0.1, 0.25]), quick=40, campaign=600)
 def test_another_promise(cluster, failures, headroom):
     guarantee = evolve(cluster.guarantee, failures=failures, headroom=headroom)
     changed = evolve(cluster, guarantee=guarantee)
     same(promising(compile_problem(cluster), guarantee), cluster, compile_problem(changed), changed)
 
 
-@drawn
-@given(any_cluster, st.data())
+@tried(any_cluster, st.data(), quick=40, campaign=600)
 def test_vms_on_other_nodes(cluster, data):
     problem, hosts = compile_problem(cluster), cluster.vms.node.copy()
     hosting = [-1, *np.flatnonzero(problem.online | problem.maintenance).tolist()]

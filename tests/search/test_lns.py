@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.laws.test_properties import OBJECTIVES, PLAIN, values_of
-from tests.search.bounds.test_slots import TIMES, spread
+from tests.search.bounds.test_slots import spread
 from tests.search.mip.test_model import candidate
 from tests.search.mip.test_relaxation import CRUMBS
 from tests.support.brute import World
+from tests.support.campaigns import often
 from tests.support.plans import backups
 from vmplace import VM, Apart, Cluster, Node, OnlyOn, Together
 from vmplace.auditor.audit import audit
@@ -72,9 +73,9 @@ def worst_of(verdict):
 
 
 @pytest.mark.slow
-@TIMES
-def test_it_is_never_worse_and_always_acceptable(times):
-    @settings(max_examples=40 * times, deadline=None)
+@often(40)
+def test_it_is_never_worse_and_always_acceptable(examples):
+    @settings(max_examples=examples, deadline=None)
     @given(
         anything,
         st.sampled_from(GOALS),
@@ -112,9 +113,8 @@ def random_cluster(seed):
 
 
 @pytest.mark.parametrize("few", [False, True])
-@pytest.mark.parametrize(
-    ("objectives", "seed"), [(names, seed) for names in (("moves", "balance"), ("balance", "moves")) for seed in (5, 7, 9)]
-)
+@pytest.mark.parametrize("seed", [9, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (5, 7))])
+@pytest.mark.parametrize("objectives", [("moves", "balance"), ("balance", "moves")])
 def test_it_reaches_the_optimum(monkeypatch, objectives, seed, few):
     if few:  # no neighbourhood is the whole cluster
         monkeypatch.setattr("vmplace.search.lns._MOST", 5)

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 import vmplace
 from tests.laws.test_properties import asked, assert_sound, small, values_of
-from tests.search.bounds.test_slots import TIMES, spread
+from tests.search.bounds.test_slots import spread
 from tests.search.test_lns import random_cluster
 from tests.solvers.test_highs import children
 from tests.support.brute import World
+from tests.support.campaigns import often
 from vmplace import VM, Apart, Cluster, Node
 from vmplace.synthetic import generate
 
@@ -70,7 +71,12 @@ def test_on_a_small_cluster(cluster, options, answer, value):
         # Neighbourhoods end without a proof; only `exact` goes on.
         (UNEVEN, BALANCE, ("feasible", "improve", "bounds")),
         (UNEVEN, {**BALANCE, "method": "exact"}, ("optimal", "exact", "cp-sat")),
-        (spread((16, 14, 8, 8), [(8, 1, 1), (5, 2), (2, 2, 1, 1), (4, 1)]), BALANCE, ("optimal", "improve", "bounds")),
+        pytest.param(
+            spread((16, 14, 8, 8), [(8, 1, 1), (5, 2), (2, 2, 1, 1), (4, 1)]),
+            BALANCE,
+            ("optimal", "improve", "bounds"),
+            marks=pytest.mark.slow,
+        ),
         (waiting((10,) * 5, ODD), {"objective": "consolidate"}, ("optimal", "exact", "bin packing")),
     ],
 )
@@ -125,13 +131,13 @@ def test_what_one_model_leaves_open_neighbourhoods_improve():
     assert solution.bound < solution.objective
 
 
-@TIMES
+@often(10, 700)
 @pytest.mark.parametrize("limits", [{"WHOLE_COUNTS": 0}, {"WHOLE_COUNTS": 0, "COARSE_SHARE": 0}, {"IMPROVED_NODES": 0}])
-def test_whatever_the_way_it_is_sound(monkeypatch, limits, times):
+def test_whatever_the_way_it_is_sound(monkeypatch, limits, examples):
     limit(monkeypatch, **limits)
     monkeypatch.setattr("vmplace.search.lns._TRIES", 10)
 
-    @settings(max_examples=25 * times, deadline=None)
+    @settings(max_examples=examples, deadline=None)
     @given(small.filter(online), asked, st.booleans(), st.sampled_from(["auto", "exact"]))
     def law(cluster, options, best_effort, method):
         options = {**options, "best_effort": best_effort}

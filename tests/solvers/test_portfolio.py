@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.laws.test_properties import CAMPAIGN
-from tests.search.bounds.test_slots import TIMES
 from tests.solvers.test_cpsat import drawn_out, knapsack, market_split
 from tests.solvers.test_highs import children
+from tests.support.campaigns import CAMPAIGN, often
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import CpSat
 from vmplace.solvers.highs import Highs
@@ -98,11 +97,11 @@ def alone(monkeypatch):
 # The optimum
 
 
-@TIMES
-def test_cp_sat_alone_finds_the_optimum(monkeypatch, times):
+@often(30, 2240)
+def test_cp_sat_alone_finds_the_optimum(monkeypatch, examples):
     alone(monkeypatch)
 
-    @settings(max_examples=80 * times, deadline=None)
+    @settings(max_examples=examples, deadline=None)
     @given(programs(), st.booleans())
     def law(program, deterministic):
         assert_optimum(program, Portfolio(deterministic=deterministic).solve(program, budget=Budget(20)))
@@ -119,9 +118,9 @@ def assert_optimum(program, answer):
         assert answer.bound == (best if program.objective else None)
 
 
-@TIMES
-def test_highs_alone_finds_the_optimum(times):
-    @settings(max_examples=80 * times, deadline=None)
+@often(30, 2240)
+def test_highs_alone_finds_the_optimum(examples):
+    @settings(max_examples=examples, deadline=None)
     @given(programs().filter(lambda program: least(program) is not None), st.sampled_from(["nothing", "lower", "upper"]))
     def law(program, end):
         hint = None if end == "nothing" else getattr(program, end)  # feasible or not

@@ -6,8 +6,9 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.laws.test_properties import CAMPAIGN, PLAIN
+from tests.laws.test_properties import PLAIN
 from tests.support.brute import World
+from tests.support.campaigns import often
 from vmplace import VM, Cluster, Guarantee, Node
 from vmplace.problem.compile import compile_problem
 from vmplace.search.bounds.lower_bounds import least
@@ -15,7 +16,6 @@ from vmplace.search.bounds.slots import least_moved, least_peak, thresholds
 from vmplace.search.goal import Goal
 from vmplace.testing import clusters
 
-TIMES = pytest.mark.parametrize("times", [1, pytest.param(CAMPAIGN, marks=pytest.mark.slow)])
 NOTHING = Fraction(0)
 
 tight = clusters(min_nodes=3, max_nodes=4, max_vms=6, placed="all", **PLAIN)
@@ -43,9 +43,9 @@ def holds_for(cluster, move_running):
     return least_peak(problem, NOTHING) <= balance.costs[-1] and least_moved(problem) <= moved
 
 
-@TIMES
-def test_no_bound_exceeds_the_optimum(times):
-    @settings(max_examples=80 * times, deadline=None)
+@often(30, 2240)
+def test_no_bound_exceeds_the_optimum(examples):
+    @settings(max_examples=examples, deadline=None)
     @given(anything, st.sampled_from([True, True, False]))
     def law(cluster, move_running):
         assert holds_for(cluster, move_running)
@@ -53,15 +53,15 @@ def test_no_bound_exceeds_the_optimum(times):
     law()
 
 
-@TIMES
+@often(15, 1120)
 @pytest.mark.parametrize("kinds", [0, 1, 3])
-def test_nor_does_one_of_rooms_that_are_thinned(monkeypatch, kinds, times):
+def test_nor_does_one_of_rooms_that_are_thinned(monkeypatch, kinds, examples):
     monkeypatch.setattr("vmplace.search.bounds.slots._KINDS", kinds or 1)
     if kinds == 0:  # the coarsest steps: all nodes count as empty
         monkeypatch.setattr("vmplace.search.bounds.slots._MOST", 2)
         monkeypatch.setattr("vmplace.search.bounds.slots._FEW", 2)
 
-    @settings(max_examples=40 * times, deadline=None)
+    @settings(max_examples=examples, deadline=None)
     @given(anything)
     def law(cluster):
         assert holds_for(cluster, move_running=True)
@@ -80,7 +80,7 @@ def test_the_least_known_is_never_undercut():
     [
         ((16, 16, 16), [(4, 2), (2, 4), (4,)], Fraction(1, 3), Fraction(3, 8)),
         ((12,) * 4, [(4, 2, 2), (8,), (1, 8), (2, 8)], Fraction(35, 48), 1),
-        ((8,) * 4, [(4, 4), (4, 2), (2, 1, 2), (2, 1, 2)], Fraction(3, 4), 1),
+        pytest.param((8,) * 4, [(4, 4), (4, 2), (2, 1, 2), (2, 1, 2)], Fraction(3, 4), 1, marks=pytest.mark.slow),
         ((16, 14, 18, 16), [(1, 8), (8,), (4,), (8,)], Fraction(29, 64), Fraction(1, 2)),
         ((10, 12, 14, 12), [(2, 5), (5, 5), (5, 5), (2, 5)], Fraction(17, 24), Fraction(5, 6)),
     ],

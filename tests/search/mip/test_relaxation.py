@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.laws.test_properties import PLAIN
-from tests.search.bounds.test_slots import TIMES, spread
+from tests.search.bounds.test_slots import spread
 from tests.support.brute import World
+from tests.support.campaigns import often
 from vmplace import VM, Cluster, Node, NotOn
 from vmplace.problem.compile import compile_problem
 from vmplace.search.bounds.slots import least_moved
@@ -61,9 +62,9 @@ def assert_relaxed(cluster, *, sizes=True):
         assert least <= asked or not sizes
 
 
-@TIMES
-def test_it_asks_for_no_more_than_the_best_placement(times):
-    @settings(max_examples=80 * times, deadline=None)
+@often(30, 2240)
+def test_it_asks_for_no_more_than_the_best_placement(examples):
+    @settings(max_examples=examples, deadline=None)
     @given(anything)
     def law(cluster):
         assert_relaxed(cluster)
@@ -71,12 +72,12 @@ def test_it_asks_for_no_more_than_the_best_placement(times):
     law()
 
 
-@TIMES
+@often(15, 1120)
 @pytest.mark.parametrize("sizes", [1, 2])
-def test_nor_does_it_with_groups_of_several_sizes(monkeypatch, sizes, times):
+def test_nor_does_it_with_groups_of_several_sizes(monkeypatch, sizes, examples):
     monkeypatch.setattr("vmplace.search.mip.relaxation._SIZES", sizes)
 
-    @settings(max_examples=40 * times, deadline=None)
+    @settings(max_examples=examples, deadline=None)
     @given(anything)
     def law(cluster):
         assert_relaxed(cluster, sizes=False)
@@ -84,9 +85,9 @@ def test_nor_does_it_with_groups_of_several_sizes(monkeypatch, sizes, times):
     law()
 
 
-@TIMES
-def test_where_sizes_divide_each_other_and_vms_are_alike_it_is_exact(times):
-    @settings(max_examples=60 * times, deadline=None)
+@often(20, 1680)
+def test_where_sizes_divide_each_other_and_vms_are_alike_it_is_exact(examples):
+    @settings(max_examples=examples, deadline=None)
     @given(alike.filter(lambda cluster: dividing(cluster) and applies(cluster)))
     def law(cluster):
         assert fewest(cluster) == truly_fewest(cluster)
