@@ -54,7 +54,7 @@ def test_wishes_do_not_keep_anything_from_fitting_and_are_regarded_in_the_end():
     assert fit.best is not None
     told = with_preferences(problem, fit.best, budget=Budget())
     assert told.verdict.safe
-    assert told.verdict.state.problem.compiled_rules == problem.compiled_rules
+    assert told.verdict.parts[0].state.problem.compiled_rules == problem.compiled_rules
     assert with_preferences(problem, fit.best, budget=Budget(0)) is fit.best
 
 

@@ -47,7 +47,7 @@ def test_what_is_certain_in_any_order_is_certain_for_a_policy():
     problem = attrs.evolve(problem, guarantee=Guarantee(policy="first-fit"))
     found = evaluator(problem, few=0).candidate(problem.node_of)
     assert found.verdict.safe
-    assert found.verdict.state.problem is problem
+    assert found.under(problem).state.problem is problem
 
 
 def test_spares_are_switched_on_where_they_help():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
-from vmplace.failover.certify import certify
+from vmplace.failover.certify import certify_all
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.rules import kept
 from vmplace.search.goal import Goal, Shares, losses, peak, priorities
@@ -89,19 +89,19 @@ def test_values():
         ([1, 0, 1], [1, 1, 0], (0, 0, 0, 0, Fraction(7, 10), 4, 2)),
     ):
         place, on = np.array(node_of), np.array(powered, dtype=bool)
-        verdict = certify(problem, place, budget=budget, powered=on)
+        verdict = certify_all(problem, place, budget=budget, powered=on)
         assert goal.values(problem, place, verdict, on) == values
 
 
 def test_losses_are_by_node_and_priority():
     problem = three()
-    verdict = certify(problem, np.array([0, 0, 0]), budget=Budget(), powered=np.array([True, False, False]))
-    assert losses(problem, verdict) == [(3, 4, 2)]
-    goal = Goal(("balance",), best_effort=True, worst={(0,): {5: 3, 0: 4, -3: 2}})
+    verdict = certify_all(problem, np.array([0, 0, 0]), budget=Budget(), powered=np.array([True, False, False]))
+    assert losses(problem, verdict.parts[0]) == [(3, 4, 2)]
+    goal = Goal(("balance",), best_effort=True, worst=({(0,): {5: 3, 0: 4, -3: 2}},))
     assert goal.accepts(problem, verdict)
-    stricter = Goal(("balance",), best_effort=True, worst={(0,): {5: 3, 0: 4, -3: 1}})
+    stricter = Goal(("balance",), best_effort=True, worst=({(0,): {5: 3, 0: 4, -3: 1}},))
     assert not stricter.accepts(problem, verdict)
-    looser = Goal(("balance",), best_effort=True, worst={(0,): {5: 4}})
+    looser = Goal(("balance",), best_effort=True, worst=({(0,): {5: 4}},))
     assert looser.accepts(problem, verdict)
     assert not Goal(("balance",)).accepts(problem, verdict)
 
@@ -168,7 +168,7 @@ def test_what_is_not_decided_counts_as_lost():
     cluster = Cluster([Node("n0", 9), Node("n1", 9)], [VM("a", 4, "n0", priority=1), VM("b", 3, "n0")])
     problem = compile_problem(evolve(cluster, guarantee=Guarantee(policy="first-fit")))
     goal = Goal(("moves",), best_effort=True)
-    verdict = certify(problem, problem.node_of, budget=Budget(0))
+    verdict = certify_all(problem, problem.node_of, budget=Budget(0))
     assert goal.values(problem, problem.node_of, verdict, None)[:2] == (4, 3)
-    assert not evolve(goal, worst={(0,): {1: 3}}).accepts(problem, verdict)
-    assert goal.values(problem, problem.node_of, certify(problem, problem.node_of, budget=Budget()), None)[:2] == (0, 0)
+    assert not evolve(goal, worst=({(0,): {1: 3}},)).accepts(problem, verdict)
+    assert goal.values(problem, problem.node_of, certify_all(problem, problem.node_of, budget=Budget()), None)[:2] == (0, 0)

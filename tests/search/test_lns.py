@@ -50,7 +50,7 @@ def assert_acceptable(cluster, problem, goal, found):
     names = Names(cluster, problem)
     powered = None if found.powered is None else [names.node(i) for i in np.flatnonzero(found.powered)]
     wrong = audit(
-        cluster, names.hosts(found.node_of), names.column(backups(found.verdict.restarts, problem.n_vms)), powered=powered
+        cluster, names.hosts(found.node_of), names.column(backups(found.under(problem).restarts, problem.n_vms)), powered=powered
     )
     assert {violation.kind for violation in wrong} <= ({"unprotected"} if goal.best_effort else set())
 
@@ -66,10 +66,10 @@ def right(cluster, goal):
     return sorted((one for one in found if goal.allowed(problem, one.node_of)), key=lambda one: one.values, reverse=True)
 
 
-def worst_of(verdict):
-    scenarios = verdict.state.scenarios
-    lost = lost_memory(verdict)
-    return {scenarios.key(number): lost.get(number, {}) for number in range(len(scenarios))}
+def worst_of(joint):
+    (verdict,) = joint.parts
+    scenarios, lost = verdict.state.scenarios, lost_memory(verdict)
+    return ({scenarios.key(number): lost.get(number, {}) for number in range(len(scenarios))},)
 
 
 @pytest.mark.slow

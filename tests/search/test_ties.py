@@ -1,7 +1,7 @@
 from attrs import evolve
 
 from vmplace import VM, Apart, Cluster, Guarantee, Node
-from vmplace.failover.certify import certify
+from vmplace.failover.certify import certify_all
 from vmplace.problem.compile import compile_problem
 from vmplace.search.goal import CandidatePlacement, Goal, migrated
 from vmplace.search.mip.search import Finding
@@ -20,7 +20,7 @@ def settled(cluster, objectives, places, *, budget=None, exact=None, **goal):
     if goal.consolidates:
         powered = problem.online.copy()
         powered[[i for i in range(problem.n_nodes) if i not in node_of]] = False
-    verdict = certify(problem, node_of, budget=Budget(), powered=powered)
+    verdict = certify_all(problem, node_of, budget=Budget(), powered=powered)
     values = goal.values(problem, node_of, verdict, powered)
     found = Finding(CandidatePlacement(node_of, powered, verdict, values), values, False, {}, ("bounds",) * len(values))
     return problem, found, break_ties(problem, goal, found, budget=budget or Budget(), exact=exact)

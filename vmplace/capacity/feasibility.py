@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from attrs import evolve, frozen
 
-from vmplace.failover.certify import certify
+from vmplace.failover.certify import certify_all
 from vmplace.failover.outcome import Reason
 from vmplace.model.converters import parse_count, placed
 from vmplace.model.errors import Flaw, InputError, not_among
@@ -106,7 +106,7 @@ def with_preferences(problem: Problem, best: CandidatePlacement, *, budget: Budg
     """The placement with failover plans that keep soft rules where they can: the oracle ignores these rules."""
     if all(binding.must for binding in problem.compiled_rules) or budget.spent:
         return best
-    verdict = certify(problem, best.node_of, budget=budget)
+    verdict = certify_all(problem, best.node_of, budget=budget)
     return evolve(best, verdict=verdict) if verdict.safe else best
 
 
@@ -118,7 +118,7 @@ def _packed(problem: Problem, goal: Goal, budget: Budget) -> Feasibility:
     packing = spare_packing(eased(problem), goal, budget=budget)
     if packing is None or packing.node_of is None:
         return Feasibility(infeasible=packing is not None and packing.infeasible, method="bin packing")
-    verdict = certify(problem, packing.node_of, budget=budget, losses=False, searching=problem.plain)
+    verdict = certify_all(problem, packing.node_of, budget=budget, losses=False, searching=problem.plain)
     if not verdict.safe:
         return Feasibility()
     return Feasibility(CandidatePlacement(packing.node_of, None, verdict, (0,)), method="bin packing")

@@ -14,14 +14,7 @@ from vmplace.failover.platforms import compare as compared
 from vmplace.failover.reasons import scenario_sentence
 from vmplace.failover.soft_rules import named_broken_rules
 from vmplace.failover.verdict import METHODS, Verdict
-from vmplace.failover.witness import (
-    NamedScenarios,
-    Witness,
-    by_method,
-    pool_verdicts,
-    soft_warnings,
-    unprotected,
-)
+from vmplace.failover.witness import Witness, by_method, reported, soft_warnings
 from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError
@@ -114,29 +107,10 @@ def _checked(cluster: Cluster, budget: Budget, *, compare: bool) -> Report:
 
 def verdict_now(names: Names, budget: Budget, *, losses: bool = True) -> tuple[Report, Verdict]:
     """The verdict on each failure and the flaws of the present placement, and thus the verdict on the cluster."""
-    cluster, problem = names.cluster, names.problem
-    verdict = certify(problem, problem.node_of, budget=budget, losses=losses)
-    node_of = names.hosts(problem.node_of)
-    waiting = names.vms(np.flatnonzero(problem.node_of < 0).tolist())
-    found, waits = audit_running(cluster, node_of), frozenset(waiting)
-    faults = [v for v in found if v.kind in ("overfull", "rule") or (v.kind == "placement" and v.subject not in waits)]
-    pools = pool_verdicts(names, verdict, problem.node_of, faults)
-    status = next((s for s in (Status.UNSAFE, Status.UNKNOWN) if s in pools.values()), Status.SAFE)
-    report = Report(
-        cluster=cluster,
-        status=status,
-        guarantee=status,
-        node_of=node_of,
-        witness=Witness(names, verdict, node_of),
-        scenarios=NamedScenarios(names, verdict),
-        unprotected=unprotected(names, verdict),
-        violations=tuple(faults),
-        waiting=waiting,
-        warnings=tuple(v.message for v in found if v.kind == "headroom"),
-        pools=pools,
-        method="exact",
-    )
-    return report, verdict
+    now = names.problem.node_of
+    verdict = certify(names.problem, now, budget=budget, losses=losses)
+    witness = Witness(names, verdict, names.hosts(now))
+    return reported(names, verdict, witness, now, audit_running(names.cluster, witness.node_of)), verdict
 
 
 def _any_order_outlook(names: Names, verdict: Verdict, budget: Budget) -> "AnyOrderOutlook | None":

@@ -37,6 +37,8 @@ class Reason:
         Which column of `Problem.capacity` it is about: 0 for memory.
     story
         For ``stranded``: (VM, node) of the restarts that lead there.
+    guarantee
+        Of whole placements: the index of the guarantee that is impossible, where there are several.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Reason:
     among: int = 0
     resource: int = 0
     story: tuple[tuple[int, int], ...] = ()
+    guarantee: int = 0
 
 
 @frozen(eq=False)

@@ -22,6 +22,7 @@ from vmplace.problem.names import Names
 from vmplace.problem.rules import offenders
 from vmplace.problem.scenarios import Scenarios
 from vmplace.results.failover import FailoverPlans
+from vmplace.results.placement import Report
 from vmplace.results.values import Scenario, Status, Unprotected, Violation
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "by_method",
     "member_warnings",
     "pool_verdicts",
+    "reported",
     "soft_warnings",
     "unprotected",
 ]
@@ -162,6 +164,35 @@ class Witness:
     def _refuse(self, what: str, wrong: list[Violation]) -> None:
         if wrong:
             raise RuntimeError(f"{what} failed its audit; this is a defect, please report it: {wrong[0].message}")
+
+
+def reported(names: Names, verdict: Verdict, witness: Witness, node_of: IntArray, found: Sequence[Violation]) -> Report:
+    """The report on a placement over the problem's VMs, under one guarantee.
+
+    Parameters
+    ----------
+    found
+        What it breaks in normal running.
+    """
+    waiting = names.vms(np.flatnonzero(node_of < 0).tolist())
+    waits = frozenset(waiting)
+    faults = [v for v in found if v.kind in ("overfull", "rule") or (v.kind == "placement" and v.subject not in waits)]
+    pools = pool_verdicts(names, verdict, node_of, faults)
+    status = next((s for s in (Status.UNSAFE, Status.UNKNOWN) if s in pools.values()), Status.SAFE)
+    return Report(
+        cluster=names.cluster,
+        status=status,
+        guarantee=status,
+        node_of=witness.node_of,
+        witness=witness,
+        scenarios=NamedScenarios(names, verdict),
+        unprotected=unprotected(names, verdict),
+        violations=tuple(faults),
+        waiting=waiting,
+        warnings=tuple(v.message for v in found if v.kind == "headroom"),
+        pools=pools,
+        method="exact",
+    )
 
 
 def unprotected(names: Names, verdict: Verdict) -> tuple[Unprotected, ...]:

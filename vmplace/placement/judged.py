@@ -1,17 +1,19 @@
-"""A placement that a search found, judged on the whole cluster and audited."""
+"""A placement that a search found, judged on the whole cluster under each of its guarantees, and audited."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, field, frozen
 
-from vmplace.failover.certify import certify
-from vmplace.failover.verdict import Verdict
-from vmplace.failover.witness import Witness, pool_verdicts
+from vmplace.failover.certify import certify_all
+from vmplace.failover.joint import joined
+from vmplace.failover.soft_rules import named_broken_rules
+from vmplace.failover.verdict import JointVerdict, Verdict
+from vmplace.failover.witness import Witness, by_method, reported, soft_warnings
 from vmplace.model.columns import IntArray
 from vmplace.problem.names import Names
 from vmplace.problem.restrict import placed
-from vmplace.results.values import Status, Violation
+from vmplace.results.placement import Report
 from vmplace.search.goal import CandidatePlacement
 from vmplace.solvers.budget import Budget
 
@@ -28,18 +30,14 @@ class JudgedPlacement:
         The cluster.
     node_of
         Node of each of its VMs; -1 for one that waits in a pool that nothing was asked of.
-    faults
-        What is wrong with it in such pools, as it was before.
-    pools
-        The verdict on each.
+    report
+        What is told of it; of several guarantees, what is told of each as one.
     """
 
     names: Names
     node_of: IntArray
-    verdict: Verdict
-    witness: Witness
-    faults: Sequence[Violation]
-    pools: dict[str, Status]
+    verdict: JointVerdict
+    report: Report
 
     @classmethod
     def of(
@@ -62,40 +60,46 @@ class JudgedPlacement:
         tolerated
             Kinds of violations that are no defect of the search.
         """
-        if whole is None:
-            witness = Witness(searched, best.verdict, searched.hosts(best.node_of), powered, drained)
-            witness.audit(tolerated)
-            pools = pool_verdicts(searched, best.verdict, best.node_of, ())
-            return cls(searched, best.node_of, best.verdict, witness, (), pools)
-        problem = placed(whole.problem, searched.hosts(best.node_of))
-        names, node_of = Names(whole.cluster, problem), problem.node_of
-        verdict = certify(problem, node_of, budget=budget, powered=best.powered)
-        aside = ~np.isin(problem.original, searched.problem.original)
-        untouched = {names.pools[pool] for pool in np.unique(problem.vm_pool[aside]).tolist()}
-        witness = Witness(names, verdict, names.hosts(node_of), powered, drained)
-        faults = witness.faults(untouched, node_of)
-        witness.audit({*tolerated, "unprotected"}, faults)
-        pools = pool_verdicts(names, verdict, node_of, [fault for fault in faults if fault.kind != "headroom"])
-        return cls(names, node_of, verdict, witness, faults, pools)
+        names, node_of, verdict, untouched = searched, best.node_of, best.verdict, set[str]()
+        if whole is not None:
+            problem = placed(whole.problem, searched.hosts(best.node_of))
+            names, node_of = Names(whole.cluster, problem), problem.node_of
+            verdict = certify_all(problem, node_of, budget=budget, powered=best.powered)
+            aside = ~np.isin(problem.original, searched.problem.original)
+            untouched = {names.pools[pool] for pool in np.unique(problem.vm_pool[aside]).tolist()}
+            tolerated = {*tolerated, "unprotected"}
+        audited = _Audited(node_of, powered, drained, tolerated, untouched)
+        reports = [audited.report(own, part) for own, part in zip(names.each, verdict.parts, strict=True)]
+        report = reports[0] if len(reports) == 1 else joined(names.cluster, reports)
+        return cls(names, node_of, verdict, report)
 
-    @property
-    def guarantee(self) -> Status:
-        """Of the cluster."""
-        if self.verdict.unsafe or (self.faults and Status.UNSAFE in self.pools.values()):
-            return Status.UNSAFE
-        return Status.SAFE if self.verdict.safe else Status.UNKNOWN
 
-    @property
-    def waiting(self) -> tuple[str, ...]:
-        """VMs without a node."""
-        return self.names.vms(np.flatnonzero(self.node_of < 0).tolist())
+@frozen(eq=False)
+class _Audited:
+    """A placement, and what may be wrong with it.
 
-    @property
-    def violations(self) -> tuple[Violation, ...]:
-        """The faults, but for VMs that wait."""
-        return tuple(fault for fault in self.faults if fault.kind != "headroom" and fault.subject not in self.waiting)
+    Parameters
+    ----------
+    untouched
+        Pools that nothing was asked of: what is wrong with them was so before.
+    """
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """The headroom that is not kept, and what the audit left open."""
-        return tuple(self.witness.warnings)
+    node_of: IntArray = field(repr=False)
+    powered: tuple[str, ...] | None
+    drained: tuple[str, ...]
+    tolerated: Collection[str]
+    untouched: Collection[str]
+
+    def report(self, names: Names, verdict: Verdict) -> Report:
+        """What is told of it under one guarantee."""
+        node_of = self.node_of
+        witness = Witness(names, verdict, names.hosts(node_of), self.powered, self.drained)
+        faults = witness.faults(self.untouched, node_of) if self.untouched else []
+        witness.audit(self.tolerated, faults)
+        return evolve(
+            reported(names, verdict, witness, node_of, faults),
+            warnings=(*soft_warnings(names, verdict), *witness.warnings),
+            broken_rules=named_broken_rules(names, node_of),
+            powered=self.powered or (),
+            stats={"seconds": 0.0, "scenarios": by_method(verdict)},
+        )

@@ -3,9 +3,9 @@
 import numpy as np
 from attrs import evolve
 
-from vmplace.failover.certify import certify
+from vmplace.failover.certify import certify_all
 from vmplace.failover.regression import Key, LostMemory, added, by_priority, lost_memory
-from vmplace.failover.verdict import ScenarioStatus
+from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.problem.problem import Problem
 from vmplace.search.goal import Goal, faulty, priorities
 from vmplace.solvers.budget import Budget
@@ -28,15 +28,20 @@ def relaxations(problem: Problem, goal: Goal, budget: Budget, *, drained: bool) 
     return goals
 
 
-def _losses_now(problem: Problem, budget: Budget) -> dict[Key, LostMemory] | None:
-    """What each failure would leave unprotected as things stand, waiting VMs among it; None unless the cluster is unsafe."""
-    verdict = certify(problem, problem.node_of, budget=budget)
+def _losses_now(problem: Problem, budget: Budget) -> tuple[dict[Key, LostMemory], ...] | None:
+    """What each failure of each guarantee would leave unprotected as things stand; None unless the cluster is unsafe."""
+    found = tuple(map(_lost_now, certify_all(problem, problem.node_of, budget=budget).parts))
+    return found if any(any(lost.values()) for lost in found) or faulty(problem) else None
+
+
+def _lost_now(verdict: Verdict) -> dict[Key, LostMemory]:
+    """What each failure would leave unprotected, waiting VMs among it."""
+    problem = verdict.state.problem
     scenarios, lost = verdict.state.scenarios, lost_memory(verdict)
     down = problem.protected & (problem.node_of < 0)
     waiting = {pool: by_priority(problem, np.flatnonzero(down & (problem.vm_pool == pool))) for pool in problem.pools}
     anything = dict.fromkeys(priorities(problem), int(problem.memory.sum()))
-    found = {
+    return {
         scenarios.key(number): anything if fate == ScenarioStatus.UNKNOWN else added(lost.get(number, {}), waiting[pool])
         for number, (fate, pool) in enumerate(zip(verdict.fate.tolist(), scenarios.pool.tolist(), strict=True))
     }
-    return found if any(found.values()) or faulty(problem) else None

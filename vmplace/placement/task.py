@@ -8,14 +8,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.failover.outcome import Reason
-from vmplace.failover.soft_rules import named_broken_rules
-from vmplace.failover.witness import (
-    NamedScenarios,
-    by_method,
-    member_warnings,
-    soft_warnings,
-    unprotected,
-)
+from vmplace.failover.witness import member_warnings
 from vmplace.placement.judged import JudgedPlacement
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.pools import bounds_with, left_on
@@ -160,31 +153,32 @@ class PlacementTask:
         values, bounds = (_by_objective(goal, self.names.problem, each) for each in (best.values, finding.bounds))
         best = self._with_others(best)
         found = self._judged(best)
+        report = found.report
         if self.whole is not None:
             stages = goal.values(self.whole.problem, found.node_of, found.verdict, best.powered)
             together = _by_objective(goal, self.whole.problem, stages)
             values, bounds = together, bounds_with(goal.objectives, values, bounds, together)
-        names, node_of, verdict = found.names, found.node_of, found.verdict
         return Solution(
-            cluster=names.cluster,
+            cluster=report.cluster,
             status=Status.OPTIMAL if finding.optimal and strict_refuted else Status.FEASIBLE,
-            guarantee=found.guarantee,
-            node_of=names.hosts(node_of),
-            witness=found.witness,
-            scenarios=NamedScenarios(names, verdict),
-            unprotected=unprotected(names, verdict),
-            warnings=(*warnings, *soft_warnings(names, verdict), *found.warnings),
-            violations=found.violations,
-            waiting=found.waiting,
-            broken_rules=named_broken_rules(names, node_of),
-            pools=found.pools,
-            powered=self._powered(best),
+            guarantee=report.guarantee,
+            guarantees=report.guarantees,
+            node_of=report.node_of,
+            witness=report.witness,
+            scenarios=report.scenarios,
+            unprotected=report.unprotected,
+            warnings=(*warnings, *report.warnings),
+            violations=report.violations,
+            waiting=report.waiting,
+            broken_rules=report.broken_rules,
+            pools=report.pools,
+            powered=report.powered,
             method=method,
             stats={
                 "seconds": round(self.budget.elapsed, 3),
                 **finding.stats,
                 "bound_by": dict(zip(goal.objectives, _by_objective(goal, self.names.problem, finding.by), strict=True)),
-                "scenarios": by_method(verdict),
+                "scenarios": report.stats["scenarios"],
             },
             objective_name=_one_or_all(goal.objectives),
             objective=_one_or_all(values),

@@ -40,7 +40,7 @@ class FailoverPlans(Mapping[str, dict[str, str | None]]):
         """Index of the node each VM restarts on, -1 for none, shape (n_vms,)."""
         column = np.full(len(self.cluster.vms), -1, dtype=np.int64)
         column[self.vm] = self.node
-        if self.cluster.guarantee.failures > 1:
+        if len(self.cluster.guarantees) > 1 or self.cluster.guarantee.failures > 1:
             raise ValueError("each VM restarts on another node in each failure: look into the plans by scenario")
         return column
 

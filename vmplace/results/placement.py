@@ -38,7 +38,10 @@ __all__ = ["Report", "Solution"]
 
 Value = int | Fraction
 
-_KEYS = "status guarantee placement failover unprotected violations waiting warnings broken_rules pools scenarios"
+_KEYS = (
+    "status guarantee placement failover unprotected violations waiting warnings broken_rules pools scenarios "
+    "guarantees:_verdicts"
+)
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -55,9 +58,12 @@ class _Placed(Result):
         Makes the failover plans when they are first asked for; None without a placement.
     scenarios
         By the names of what fails, joined by "+".
+    guarantees
+        The reports on each of several guarantees. The keys of the second one's scenarios are like ``2++n1+n2``.
     """
 
     _keys = _KEYS
+    _if_known = ("guarantees",)
 
     cluster: Cluster = field(repr=False)
     status: Status
@@ -72,6 +78,7 @@ class _Placed(Result):
     broken_rules: tuple[BrokenRule, ...] = ()
     pools: Mapping[str, Status] = field(factory=dict)
     powered: tuple[str, ...] = ()
+    guarantees: "tuple[Report, ...]" = field(default=(), repr=False)
     method: str = ""
     stats: Mapping[str, Any] = field(factory=dict)
 
@@ -116,6 +123,11 @@ class _Placed(Result):
             return NodeTable()
         return node_table(self.cluster, self.node_of, self.scenarios, self.unprotected)
 
+    @property
+    def _verdicts(self) -> list[dict[str, Any]] | None:
+        """The verdicts on each of several guarantees."""
+        return [{"status": report.status, "pools": report.pools} for report in self.guarantees] or None
+
     def _named(self, node_of: IntArray) -> dict[str, str]:
         nodes = list(self.cluster.nodes.names)
         return {vm: nodes[i] for vm, i in zip(self.cluster.vms.names, node_of.tolist(), strict=True) if i >= 0}
@@ -157,10 +169,8 @@ class Report(_Placed):
 
     `status` is ``safe``, ``unsafe`` or ``unknown``; `guarantee` is the same. `placement` is the cluster's own.
     `comparison` is what the policies of other platforms say of it, where ``compare=True`` asked for it.
-    `guarantees` are the reports on each of several guarantees. The keys of the second one's scenarios are like ``2++n1+n2``.
     """
 
-    guarantees: "tuple[Report, ...]" = field(default=(), repr=False)
     comparison: tuple[Comparison, ...] = ()
     outlook: Callable[[], AnyOrder] | None = field(default=None, repr=False)
 
@@ -175,11 +185,6 @@ class Report(_Placed):
     def parts(self) -> dict[str, Any]:
         parts = super().parts()
         parts["any_order"] = None if self.any_order is None else self.any_order.parts()
-        if self.guarantees:
-            pools = [{pool: status.value for pool, status in report.pools.items()} for report in self.guarantees]
-            parts["guarantees"] = [
-                {"status": report.status.value, "pools": own} for report, own in zip(self.guarantees, pools, strict=True)
-            ]
         if self.comparison:
             parts["comparison"] = [row.parts() for row in self.comparison]
         parts |= {"objective": None, "migrations": [], "powered": [], "drained": []}

@@ -4,7 +4,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from vmplace.failover.certify import certify
-from vmplace.failover.verdict import ScenarioStatus, Verdict
+from vmplace.failover.verdict import JointVerdict, ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
 from vmplace.search.goal import CandidatePlacement, Goal
@@ -63,13 +63,22 @@ class Evaluator:
             idle.remove(helpful)
             powered[helpful] = True
 
-    def _accepted(self, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> CandidatePlacement | None:
+    def _accepted(self, node_of: IntArray, powered: BoolArray | None, verdict: JointVerdict) -> CandidatePlacement | None:
         if not self.goal.accepts(self.problem, verdict):
             return None
         return CandidatePlacement(node_of, powered, verdict, self.goal.values(self.problem, node_of, verdict, powered))
 
-    def _verdict(self, node_of: IntArray, powered: BoolArray | None) -> Verdict:
-        problem, asked = self.problem, self.problem.guarantee
+    def _verdict(self, node_of: IntArray, powered: BoolArray | None) -> JointVerdict:
+        """The verdicts under each guarantee; without a best effort, none after the first that is not known to hold."""
+        parts = list[Verdict]()
+        for problem in self.problem.each:
+            parts.append(self._of_one(problem, node_of, powered))
+            if not (parts[-1].safe or self.goal.best_effort):
+                break
+        return JointVerdict(tuple(parts))
+
+    def _of_one(self, problem: Problem, node_of: IntArray, powered: BoolArray | None) -> Verdict:
+        asked = problem.guarantee
         if self.searching or problem.plain or self.goal.best_effort:
             return self._certified(problem, node_of, powered, searching=True)
         if asked.restart == "any-order" and asked.policy is None:
@@ -93,8 +102,9 @@ class Evaluator:
         )
 
 
-def _helps(verdict: Verdict, node: int) -> bool:
+def _helps(found: JointVerdict, node: int) -> bool:
     """Whether the node would be a survivor of a failure that is not survived, or not known to be."""
+    verdict = next(part for part in found.parts if not part.safe)
     failures, fate = verdict.state.scenarios, verdict.fate
     pool = int(failures.problem.pool[node])
     if verdict.turns.get(pool, ScenarioStatus.SAFE) != ScenarioStatus.SAFE:

@@ -8,7 +8,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from vmplace.failover.regression import Key, LostMemory, by_priority, lost_memory, no_worse
-from vmplace.failover.verdict import ScenarioStatus, Verdict
+from vmplace.failover.verdict import JointVerdict, ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
 from vmplace.problem.rules import kept, soft_cost
@@ -45,7 +45,7 @@ class CandidatePlacement:
     powered
         Nodes that stay on, shape (n_nodes,); None means all.
     verdict
-        What each failure does to it.
+        What each failure does to it, under each guarantee.
     values
         Of the goal's stages.
     anew
@@ -54,9 +54,13 @@ class CandidatePlacement:
 
     node_of: IntArray
     powered: BoolArray | None
-    verdict: Verdict
+    verdict: JointVerdict
     values: tuple[int | Fraction, ...]
     anew: bool = False
+
+    def under(self, problem: Problem) -> Verdict:
+        """The verdict under the guarantee of one of `Problem.each`."""
+        return self.verdict.parts[problem.number or 0]
 
     def tell(self, budget: Budget, bounds: tuple[int | Fraction, ...]) -> None:
         """Report it as progress: its value in the first stage that is not at its bound."""
@@ -101,7 +105,7 @@ class Goal:
     max_moves, max_migrated
         Limits on VMs, and on MiB, that change node; None for none.
     worst
-        With `best_effort`: what each failure may leave out, so that none gets worse; None for no such limit.
+        With `best_effort`: what each failure of each guarantee may leave out, so that none gets worse; None for no such limit.
     headroom
         Whether normal running keeps to `Problem.limit`; otherwise to `Problem.usable`.
     slack
@@ -119,7 +123,7 @@ class Goal:
     best_effort: bool = False
     max_moves: int | None = None
     max_migrated: int | None = None
-    worst: Mapping[Key, LostMemory] | None = field(default=None, hash=False)
+    worst: tuple[Mapping[Key, LostMemory], ...] | None = field(default=None, hash=False)
     headroom: bool = True
     slack: tuple[tuple[str, Slack], ...] = ()
     gap: Fraction = Fraction(0)
@@ -206,33 +210,30 @@ class Goal:
             and int(problem.memory[moved].sum()) <= (inf if self.max_migrated is None else self.max_migrated)
         )
 
-    def accepts(self, problem: Problem, verdict: Verdict) -> bool:
+    def accepts(self, problem: Problem, verdict: JointVerdict) -> bool:
         """Whether the failures are survived as far as asked, with no more nodes on than may be."""
         if self.max_powered is not None:
             hosting = np.zeros(problem.n_nodes + 1, dtype=bool)
-            hosting[verdict.state.node_of] = True
-            if int((verdict.state.target | (problem.maintenance & hosting[:-1])).sum()) > self.max_powered:
+            state = verdict.parts[0].state
+            hosting[state.node_of] = True
+            if int((state.target | (problem.maintenance & hosting[:-1])).sum()) > self.max_powered:
                 return False
         if not self.best_effort:
             return verdict.safe
-        if self.worst is None:
-            return True
-        scenarios, worst = verdict.state.scenarios, self.worst
-        lost = ((scenarios.key(number), memory) for number, memory in lost_at_most(verdict).items())
-        return all(no_worse(memory, worst[key]) for key, memory in lost if key in worst)
+        return self.worst is None or all(map(_none_worse, verdict.parts, self.worst))
 
     def values(
-        self, problem: Problem, node_of: IntArray, verdict: Verdict, powered: BoolArray | None
+        self, problem: Problem, node_of: IntArray, verdict: JointVerdict, powered: BoolArray | None
     ) -> tuple[int | Fraction, ...]:
         """What a placement is worth in each stage; less is better."""
         return tuple(self._value(stage, problem, node_of, verdict, powered) for stage in self.stages(problem))
 
     def _value(
-        self, stage: Stage, problem: Problem, node_of: IntArray, verdict: Verdict, powered: BoolArray | None
+        self, stage: Stage, problem: Problem, node_of: IntArray, verdict: JointVerdict, powered: BoolArray | None
     ) -> int | Fraction:
         name, priority = stage
         if name == "lost":
-            return sum(memory.get(priority, 0) for memory in lost_at_most(verdict).values())
+            return sum(memory.get(priority, 0) for part in verdict.parts for memory in lost_at_most(part).values())
         if name == "rules":
             return soft_cost(problem.compiled_rules, node_of)
         if name == "moves":
@@ -256,8 +257,8 @@ def migrated(problem: Problem, node_of: IntArray) -> int:
 
 def priorities(problem: Problem) -> list[int]:
     """Priorities of protected VMs, highest first."""
-    values: list[int] = np.unique(problem.priority[problem.protected]).tolist()
-    return values[::-1]
+    found = {priority for part in problem.each for priority in np.unique(part.priority[part.protected]).tolist()}
+    return sorted(found, reverse=True)
 
 
 def peak(problem: Problem, node_of: IntArray) -> Fraction:
@@ -278,6 +279,13 @@ def lost_at_most(verdict: Verdict) -> dict[int, LostMemory]:
     for number, mine in zip(open_.tolist(), np.split(vms, np.cumsum(counts)[:-1]), strict=False):
         lost[number] = by_priority(verdict.state.problem, mine)
     return lost
+
+
+def _none_worse(verdict: Verdict, worst: Mapping[Key, LostMemory]) -> bool:
+    """Whether no failure leaves out more than it may."""
+    scenarios = verdict.state.scenarios
+    lost = ((scenarios.key(number), memory) for number, memory in lost_at_most(verdict).items())
+    return all(no_worse(memory, worst[key]) for key, memory in lost if key in worst)
 
 
 def losses(problem: Problem, verdict: Verdict) -> list[tuple[int, ...]]:

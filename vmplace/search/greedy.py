@@ -20,6 +20,35 @@ __all__ = ["construct"]
 def construct(problem: Problem, goal: Goal, *, budget: Budget, thorough: bool = False) -> CandidatePlacement | None:
     """The best placement that the family of quick constructions finds, or None.
 
+    Of several guarantees, room is left for the failures of each in turn, and for what is at least as much as any needs; all have
+    to hold in any case.
+    """
+    best, guides = None, _guides(problem)
+    for done, guide in enumerate(guides):
+        if budget.spent:
+            break
+        best = better(best, _constructed(guide, goal, budget.share(1 / (len(guides) - done)), thorough=thorough))
+    return best
+
+
+def _guides(problem: Problem) -> list[Problem]:
+    """The problem, led by each of its guarantees, and by the most failures of all that any protects."""
+    if len(problem.each) == 1:
+        return [problem]
+    asked = [promise.guarantee for promise in problem.promises]
+    wide = next((promise for promise in problem.promises if promise.guarantee.scope == "domain"), problem.promises[0])
+    most = evolve(
+        wide,
+        guarantee=evolve(wide.guarantee.eased, failures=max(one.failures for one in asked), domains=0),
+        protected=np.logical_or.reduce([promise.protected for promise in problem.promises]),
+    )
+    leads = {(lead.guarantee.failures, lead.unit.tobytes(), lead.protected.tobytes()): lead for lead in (*problem.promises, most)}
+    return [evolve(problem, **lead.own) for lead in leads.values()]
+
+
+def _constructed(problem: Problem, goal: Goal, budget: Budget, *, thorough: bool) -> CandidatePlacement | None:
+    """What one guarantee leads to.
+
     Worst-fit decreasing balances, but leaves free memory in crumbs; so some nodes keep holes, the fewest and smallest that are
     found to survive every failure. For the fewest moves a few VMs make room for what failures lack (`repair_locally`); where that
     is not enough, what must leave its node is placed anew around holes, or all that may move. For the fewest nodes VMs are packed

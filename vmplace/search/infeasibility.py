@@ -257,7 +257,7 @@ def _groups(part: Demands, names: Names, goal: Goal) -> list[list[int]]:
             int(problem.vm_pool[vm]),
             int(place[vm]),
             tuple(problem.demand[vm].tolist()),
-            bool(problem.protected[vm]),
+            tuple(bool(part.protected[vm]) for part in problem.each),
             bool(problem.evictable[vm]),
             tuple(rules.get(vm, ())),
         )

@@ -6,7 +6,7 @@ from typing import get_args
 
 from attrs import evolve, frozen
 
-from vmplace.failover.certify import certify
+from vmplace.failover.certify import certify_all
 from vmplace.model.kinds import Method
 from vmplace.problem.problem import Problem
 from vmplace.problem.restrict import asking
@@ -99,7 +99,7 @@ class Strategy:
             if start is not None:
                 start.tell(budget, bounds)
         known = Finding(start, bounds, False, {}, ("bounds",) * len(bounds))
-        if goal.best_effort and (problem.failures > 1 or not problem.plain) and not greedy:
+        if goal.best_effort and not _compact(problem) and not greedy:
             known = self._unmodelled(problem, goal, known, budget.share(_ENOUGH_SHARE))
             if not known.infeasible and best_effort.applies(problem, goal):
                 known = self._exact(problem, goal, known, budget)
@@ -116,7 +116,7 @@ class Strategy:
 
     def break_ties(self, problem: Problem, goal: Goal, found: Finding, *, budget: Budget) -> Finding:
         """The finding with the best of the placements that are as good as its own: see `vmplace.search.ties`."""
-        modelled = not goal.best_effort or (problem.failures <= 1 and problem.plain) or best_effort.applies(problem, goal)
+        modelled = not goal.best_effort or _compact(problem) or best_effort.applies(problem, goal)
         small = problem.n_nodes <= _TIES_COUNTS and len(problem.classes) * problem.n_nodes <= _TIES_COUNTS
         exact = self.method != "greedy" and modelled and small
         settling = evolve(self, effort=_TIES_EFFORT)
@@ -199,10 +199,11 @@ class _Beside:
     def __init__(self, problem: Problem, goal: Goal, budget: Budget, in_turn: bool) -> None:
         self._run: HighsRun | None = None
         self._unit, self._bound = 1, 0
-        if not CoarseModel.applies(problem, goal):
+        modelled = next((part for part in problem.each if CoarseModel.applies(part, goal)), None)
+        if modelled is None:
             return
         with suppress(OutOfTimeError):
-            model = CoarseModel(problem, goal, budget.share(_COARSE_SHARE))
+            model = CoarseModel(modelled, goal, budget.share(_COARSE_SHARE))
             self._unit = model.unit
             if in_turn:
                 share = budget.share(_COARSE_SHARE)
@@ -230,6 +231,11 @@ def _done(problem: Problem, goal: Goal, known: Finding) -> bool:
     return known.best is not None and goal.reached(goal.stages(problem), known.best.values, known.bounds)
 
 
+def _compact(problem: Problem) -> bool:
+    """Whether a plan for each single failure is all that is asked: what these leave out has a compact model."""
+    return problem.plain and all(part.failures <= 1 for part in problem.each)
+
+
 def _nearly(known: Finding) -> bool:
     """Whether all that is left to gain is less than a hundredth."""
     pairs = () if known.best is None else zip(known.best.values, known.bounds, strict=True)
@@ -238,9 +244,15 @@ def _nearly(known: Finding) -> bool:
 
 def _packed(problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
     """What bin packing adds where it applies: a bound on the fewest nodes, perhaps a placement that meets it."""
-    packing = spare_packing(problem, goal, budget=budget)
-    if packing is None:
-        return known
+    for part in problem.each:
+        packing = spare_packing(part, goal, budget=budget.share(1 / len(problem.each)))
+        if packing is not None and not known.infeasible:
+            known = _with_packing(problem, goal, known, packing, budget)
+    return known
+
+
+def _with_packing(problem: Problem, goal: Goal, known: Finding, packing: Consolidation, budget: Budget) -> Finding:
+    """What is known with a packing for one guarantee: it bounds what all of them need."""
     number = [name for name, _ in goal.stages(problem)].index("consolidate")
     bounds, by = list(known.bounds), list(known.by)
     if packing.bound > bounds[number]:
@@ -254,7 +266,7 @@ def _packed(problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Fin
 def _judged(problem: Problem, goal: Goal, packing: Consolidation, budget: Budget) -> CandidatePlacement | None:
     if packing.node_of is None:
         return None
-    verdict = certify(problem, packing.node_of, budget=budget, powered=packing.powered, losses=False)
+    verdict = certify_all(problem, packing.node_of, budget=budget, powered=packing.powered, losses=False)
     if not verdict.safe or not goal.allowed(problem, packing.node_of):
         return None
     values = goal.values(problem, packing.node_of, verdict, packing.powered)

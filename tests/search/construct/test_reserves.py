@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from vmplace import VM, Cluster, Guarantee, Node
 from vmplace.failover.certificates import Certificates
 from vmplace.failover.certify import certify
+from vmplace.failover.verdict import JointVerdict
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.state import PlacementState
 from vmplace.search.construct.filling import BatchFilling
@@ -148,7 +149,7 @@ def test_the_least_that_is_safe_is_found_by_halving():
         filling.place_all()
         verdict = certify(problem, filling.node_of, budget=Budget())
         verdict.fate[:] = 1 if tried[-1] >= 6 else 2
-        return CandidatePlacement(filling.node_of, None, verdict, (tried[-1],))
+        return CandidatePlacement(filling.node_of, None, JointVerdict((verdict,)), (tried[-1],))
 
     assert least_safe(problem, rungs, attempt, budget=Budget()).values == (4,)
     assert tried == [8, 4, 6, 5]

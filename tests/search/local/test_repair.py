@@ -68,7 +68,7 @@ def test_what_is_repaired_passes_the_audit(cluster):
     problem, found = repaired(cluster)
     if found is not None:
         names = Names(cluster, problem)
-        plans = names.column(backups(found.verdict.restarts, problem.n_vms))
+        plans = names.column(backups(found.under(problem).restarts, problem.n_vms))
         assert vmplace.audit(cluster, names.hosts(found.node_of), plans) == []
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.support.brute import World
 from vmplace import VM, Cluster, Guarantee, Node, OnlyOn, Together
-from vmplace.failover.certify import certify
+from vmplace.failover.certify import certify_all
 from vmplace.failover.regression import lost_memory
 from vmplace.problem.compile import compile_problem
 from vmplace.search.goal import CandidatePlacement, Goal, losses
@@ -28,7 +28,7 @@ def candidate(problem, goal, placement, cluster):
     index = {node.name: i for i, node in enumerate(cluster.nodes)}
     node_of = np.array([index[placement[cluster.vms[v].name]] for v in problem.original], dtype=np.int64)
     powered = problem.online | np.isin(np.arange(problem.n_nodes), node_of) if "consolidate" in goal.objectives else None
-    verdict = certify(problem, node_of, budget=Budget(), powered=powered)
+    verdict = certify_all(problem, node_of, budget=Budget(), powered=powered)
     return CandidatePlacement(node_of, powered, verdict, goal.values(problem, node_of, verdict, powered))
 
 
@@ -40,8 +40,8 @@ def broken_rows(program, values):
 
 def written_out(problem, goal):
     model = CountModel(problem, goal, Budget())
-    assert all(model.restarts.write_out((node,)) for node in range(problem.n_nodes))
-    assert not any(model.restarts.write_out((node,)) for node in range(problem.n_nodes))
+    assert all(model.guarantees[0].restarts.write_out((node,)) for node in range(problem.n_nodes))
+    assert not any(model.guarantees[0].restarts.write_out((node,)) for node in range(problem.n_nodes))
     return model
 
 
@@ -72,14 +72,15 @@ def test_every_row_holds_for_what_a_best_effort_loses(cluster, limited, data):
     if not right or any(node.state == "maintenance" for node in cluster.nodes):
         return
     one = candidate(problem, goal, data.draw(st.sampled_from(right)), cluster)
-    lost = losses(problem, one.verdict)
-    scenarios = one.verdict.state.scenarios
-    memory = lost_memory(one.verdict)
+    verdict = one.under(problem)
+    lost = losses(problem, verdict)
+    scenarios = verdict.state.scenarios
+    memory = lost_memory(verdict)
     worst = {scenarios.key(number): memory.get(number, {}) for number in range(len(scenarios))}
-    model = written_out(problem, evolve(goal, worst=worst if limited else None))
+    model = written_out(problem, evolve(goal, worst=(worst,) if limited else None))
     values = tuple(model.variables.hint(one))
     assert broken_rows(model.program, values) == []
-    assert [model.losses.in_values(values, scenarios.key(number)) for number in range(len(scenarios))] == lost
+    assert [model.guarantees[0].losses.in_values(values, scenarios.key(number)) for number in range(len(scenarios))] == lost
 
 
 @settings(max_examples=25, deadline=None)
@@ -208,16 +209,16 @@ def test_a_size_that_tells_gets_rows_when_a_placement_shows_it(monkeypatch):
     model, first = CountModel(problem, MOVES, Budget()), np.array([0])
     assert CpSat().solve(model.program, budget=Budget()).outcome is Outcome.OPTIMAL
     rows = len(model.program.rows)
-    assert model.slots.sharpen(problem.node_of, None, first)
+    assert model.guarantees[0].slots.sharpen(problem.node_of, None, first)
     assert CpSat().solve(model.program, budget=Budget()).outcome is Outcome.INFEASIBLE
     more = len(model.program.rows)
-    assert model.slots.sharpen(problem.node_of, None, first)
+    assert model.guarantees[0].slots.sharpen(problem.node_of, None, first)
     assert rows < more == len(model.program.rows)
 
 
 def test_where_no_size_tells_no_rows_are_added():
     problem = fixed_on_the_first((7, 7, 5, 5, 3), (16, 11))
-    assert not CountModel(problem, MOVES, Budget()).slots.sharpen(problem.node_of, None, np.array([0]))
+    assert not CountModel(problem, MOVES, Budget()).guarantees[0].slots.sharpen(problem.node_of, None, np.array([0]))
 
 
 @pytest.mark.parametrize(
@@ -226,6 +227,6 @@ def test_where_no_size_tells_no_rows_are_added():
 def test_no_worse_is_meant_by_priority(worst, feasible):
     vms = [VM("high", 2, "n0", priority=1), VM("low", 2, "n0"), VM("full", 4, "n1", protected=False)]
     problem = compile_problem(Cluster([Node("n0", 4), Node("n1", 4)], vms))
-    goal = Goal(("balance",), best_effort=True, worst={(0,): dict(zip((1, 0), worst, strict=True)), (1,): {}})
+    goal = Goal(("balance",), best_effort=True, worst=({(0,): dict(zip((1, 0), worst, strict=True)), (1,): {}},))
     found = search(problem, goal, budget=Budget())
     assert found.infeasible == (not feasible)

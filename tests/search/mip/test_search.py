@@ -41,7 +41,7 @@ def value_of_the_full_model(problem, goal):
     """The optimum with every scenario written out from the start."""
     model = CountModel(problem, goal, Budget())
     for node in range(problem.n_nodes):
-        model.restarts.write_out(node)
+        model.guarantees[0].restarts.write_out(node)
     (stage,) = model.stages
     model.program.objective = model.objective(stage)
     answer = CpSat().solve(model.program, budget=Budget())

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
+from attrs import evolve
 
 from vmplace.failover.outcome import Reason
 from vmplace.model.columns import IntArray
@@ -21,9 +22,13 @@ _MOST_SIZES = 64
 
 def least(problem: Problem, goal: Goal, stage: Stage) -> int | Fraction:
     """A lower bound on one stage of a goal, whatever the other stages are."""
-    name, _ = stage
-    if name == "lost":
-        return _least_lost(problem)
+    if stage[0] == "lost":
+        return sum(_least_lost(part) for part in problem.each if priorities(part) == [stage[1]])
+    return max(_least(part, goal, stage[0]) for part in problem.each)
+
+
+def _least(problem: Problem, goal: Goal, name: str) -> int | Fraction:
+    """What one guarantee allows at least."""
     survives = problem.failures > 0 and not goal.best_effort
     if name == "balance":
         return least_peak(problem, _mean_peak(problem)) if survives else _mean_peak(problem)
@@ -38,13 +43,13 @@ def least(problem: Problem, goal: Goal, stage: Stage) -> int | Fraction:
 
 
 def _least_lost(problem: Problem) -> int:
-    """The memory that all single failures together leave without a restart at least, where all VMs have one priority.
+    """The memory that all single failures together leave without a restart at least, where all protected VMs have one priority.
 
     A failure of f leaves no less than the load of f minus what is free elsewhere. Summed over n nodes, that is the whole load
     minus n - 1 times all that is free, wherever VMs are.
     """
     single = problem.failures == 1 and problem.guarantee.scope == "node" and problem.plain
-    if not single or problem.maintenance.any() or len(priorities(problem)) != 1:
+    if not single or problem.maintenance.any():
         return 0
     lost = 0
     for pool in problem.pools:
@@ -61,7 +66,16 @@ def impossible(problem: Problem, goal: Goal) -> Reason | None:
     there are places. By pool: all VMs need no more of a resource than there is; and those that must restart fit without the
     nodes that have most and may fail (whatever runs on these restarts on the others), in amounts and in slots of every size t:
     a VM of m fills at least floor(m / t) of them, a node of C has floor(C / t). And enough nodes are left for the quorum.
+    Of several guarantees, each has to be possible.
     """
+    for number, part in enumerate(problem.each):
+        reason = _impossible(part, goal)
+        if reason is not None:
+            return evolve(reason, guarantee=number)
+    return None
+
+
+def _impossible(problem: Problem, goal: Goal) -> Reason | None:
     reason = _homeless(problem, goal)
     if reason is not None:
         return reason

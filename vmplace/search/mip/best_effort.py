@@ -27,8 +27,9 @@ def applies(problem: Problem, goal: Goal) -> bool:
     """Whether a best effort for several failures has a model: they are few enough, and the same wherever VMs are."""
     if not problem.plain or goal.consolidates or (goal.move_running and problem.maintenance.any()):
         return False
-    scenarios = _scenarios(problem)
-    return scenarios.complete and len(scenarios) * len(problem.classes) * problem.n_nodes <= _MOST_RESTARTS
+    parts = [_scenarios(part) for part in problem.each if part.failures > 1]
+    restarts = sum(map(len, parts)) * len(problem.classes) * problem.n_nodes
+    return all(scenarios.complete for scenarios in parts) and restarts <= _MOST_RESTARTS
 
 
 def _scenarios(problem: Problem) -> Scenarios:
@@ -59,7 +60,7 @@ class Losses:
         if problem.guarantee.quorum is not None:
             self._lose_quorum()
         if variables.goal.worst is not None:
-            self._no_worse(variables.goal.worst)
+            self._no_worse(variables.goal.worst[problem.number or 0])
 
     def _lose_quorum(self) -> None:
         """Nothing restarts of what a failure displaces that leaves too few nodes."""
@@ -72,8 +73,9 @@ class Losses:
 
     def _counts(self, candidate: CandidatePlacement, counts: IntArray) -> IntArray:
         lost, of = np.zeros(self._lost.shape, dtype=np.int64), self._problem.classes.of
-        known = candidate.verdict.state.scenarios
-        for scenario, loss in candidate.verdict.losses.items():
+        verdict = candidate.under(self._problem)
+        known = verdict.state.scenarios
+        for scenario, loss in verdict.losses.items():
             if self.scenarios is None:
                 np.add.at(lost, (of[loss.vms], candidate.node_of[loss.vms]), 1)
             else:
@@ -98,8 +100,9 @@ class Losses:
         """A variable for whether a failure loses less than `most` MiB of a priority."""
 
         def loses_less(c: CandidatePlacement, _: IntArray) -> bool:
-            number = c.verdict.state.scenarios.number.get(units)
-            return number is None or losses(self._problem, c.verdict)[number][rank] < most
+            verdict = c.under(self._problem)
+            number = verdict.state.scenarios.number.get(units)
+            return number is None or losses(self._problem, verdict)[number][rank] < most
 
         return self._variables.new_one(1, loses_less)
 

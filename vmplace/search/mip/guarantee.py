@@ -116,16 +116,19 @@ class SlotRows:
         The program.
     losses, out, peak
         Its variables for what failures leave out, for what leaves nodes and for the peak, where there are any.
-
-    Attributes
-    ----------
-    free_slots : dict
-        Variables for whole slots free, by resource, size and node.
+    free_slots
+        Its variables for whole slots free, by resource, size and node, to which those are added that are not there.
     """
 
-    def __init__(self, variables: CountVariables, losses: Losses | None, out: IntArray | None, peak: Peak | None) -> None:
-        self._v, self._losses, self._out, self._peak = variables, losses, out, peak
-        self.free_slots: dict[tuple[int, int, int], int] = {}
+    def __init__(
+        self,
+        variables: CountVariables,
+        losses: Losses | None,
+        out: IntArray | None,
+        peak: Peak | None,
+        free_slots: dict[tuple[int, int, int], int],
+    ) -> None:
+        self._v, self._losses, self._out, self._peak, self.free_slots = variables, losses, out, peak, free_slots
         self._stated: list[tuple[BoolArray, IntArray, set[int]]] = []
         for mask, mine in regions(variables.problem):
             chosen = thresholds(variables.amount[0][mine])

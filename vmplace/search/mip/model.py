@@ -2,6 +2,8 @@
 
 from fractions import Fraction
 
+from attrs import frozen
+
 from vmplace.problem.problem import BoolArray, Problem
 from vmplace.search.goal import Goal, Stage
 from vmplace.search.mip.any_order import AnyOrderRows
@@ -13,7 +15,29 @@ from vmplace.search.mip.variables import CountVariables
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.program import IntegerProgram, Terms, terms, weighted
 
-__all__ = ["CountModel"]
+__all__ = ["CountModel", "GuaranteeRows"]
+
+
+@frozen(eq=False)
+class GuaranteeRows:
+    """The rows of one guarantee.
+
+    Parameters
+    ----------
+    variables
+        The program's, with the guarantee's own problem.
+    losses
+        What failures leave out, with a best effort; else None.
+    slots
+        The slot-volume rows; None where all failures are written out, or none is to be survived.
+    restarts
+        Writes out single failures.
+    """
+
+    variables: CountVariables
+    losses: Losses | None
+    slots: SlotRows | None
+    restarts: RestartRows
 
 
 class CountModel:
@@ -32,18 +56,14 @@ class CountModel:
     least_peak
         A lower bound on ``balance``.
     any_order
-        Whether to add rows that are sufficient for restarts in any order.
+        Whether to add rows that are sufficient for restarts in any order, where a guarantee asks for more than plans.
 
     Attributes
     ----------
     variables : CountVariables
         The program's variables, with the warm start and the way back to a placement.
-    losses : Losses or None
-        What failures leave out, with a best effort.
-    slots : SlotRows or None
-        The guarantee as slot-volume rows; None where all failures are written out, or none is to be survived.
-    restarts : RestartRows
-        Writes out single failures.
+    guarantees : list of GuaranteeRows
+        Those of each of `Problem.each`.
     stages : list of Stage
         What to minimise, in order.
     """
@@ -61,25 +81,36 @@ class CountModel:
         self.stages = goal.stages(problem)
         self.variables = CountVariables(problem, goal, budget, onto)
         bound_loads(self.variables)
-        self.losses = Losses(self.variables) if goal.best_effort else None
+        losses = [Losses(self.variables.under(part)) if goal.best_effort else None for part in problem.each]
         self._out = count_moves(self.variables)
         if goal.max_powered is not None and self.variables.powered is not None:
             self.program.row(terms(self.variables.powered), upper=goal.max_powered)
         self._breaches = [(state_rule(self.variables, rule), rule.weight * (not rule.must)) for rule in problem.compiled_rules]
         enough = Fraction((goal.objectives[-1] == "balance" and goal.enough) or 0)
         self._peak = Peak(self.variables, Fraction(least_peak), enough) if "balance" in goal.objectives else None
-        self.restarts = RestartRows(self.variables, self.losses)
-        if self.losses is None:
-            keep_quorum(self.variables)
-        self.slots: SlotRows | None = None
-        if self.losses is not None and self.losses.scenarios is not None:
-            for number in range(len(self.losses.scenarios)):
-                budget.demand()
-                self.restarts.write_out(self.losses.scenarios.key(number))
+        free_slots: dict[tuple[int, int, int], int] = {}
+        self.guarantees = [
+            self._stated(part, lost, free_slots, any_order=any_order and not part.plain)
+            for part, lost in zip(problem.each, losses, strict=True)
+        ]
+
+    def _stated(
+        self, problem: Problem, losses: Losses | None, free_slots: dict[tuple[int, int, int], int], *, any_order: bool
+    ) -> GuaranteeRows:
+        """The rows of a guarantee, with those that are always there."""
+        variables, slots = self.variables.under(problem), None
+        restarts = RestartRows(variables, losses)
+        if losses is None:
+            keep_quorum(variables)
+        if losses is not None and losses.scenarios is not None:
+            for number in range(len(losses.scenarios)):
+                variables.budget.demand()
+                restarts.write_out(losses.scenarios.key(number))
         elif problem.failures:
-            self.slots = SlotRows(self.variables, self.losses, self._out, self._peak)
+            slots = SlotRows(variables, losses, self._out, self._peak, free_slots)
             if any_order:
-                AnyOrderRows(self.variables, self.slots, self._out)
+                AnyOrderRows(variables, slots, self._out)
+        return GuaranteeRows(variables, losses, slots, restarts)
 
     @property
     def program(self) -> IntegerProgram:
@@ -92,8 +123,7 @@ class CountModel:
         if name == "rules":
             return weighted(self._breaches)
         if name == "lost":
-            assert self.losses is not None
-            return self.losses.memory(priority)
+            return [term for one in self.guarantees if one.losses is not None for term in one.losses.memory(priority)]
         if name == "moves":
             assert self._out is not None
             return terms(self._out, self.variables.amount[0][:, None])

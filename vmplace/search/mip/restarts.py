@@ -54,8 +54,8 @@ class RestartRows:
 
     def _restarts(self, candidate: CandidatePlacement, units: tuple[int, ...]) -> IntArray:
         """VMs of each class that restart on each node when the units fail, shape (n_classes, n_nodes)."""
-        number = candidate.verdict.state.scenarios.number.get(units)
-        restarts = candidate.verdict.restarts
+        verdict = candidate.under(self._v.problem)
+        number, restarts = verdict.state.scenarios.number.get(units), verdict.restarts
         mine = restarts[restarts.scenario == (-1 if number is None else number)]
         counts = np.zeros_like(self._v.n)
         np.add.at(counts, (self._v.classes.of[mine.vm], mine.node), 1)

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from attrs import define, field, frozen
 
-from vmplace.failover.certify import certify
-from vmplace.failover.verdict import ScenarioStatus, Verdict
+from vmplace.failover.certify import certify_all
+from vmplace.failover.verdict import JointVerdict, ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
 from vmplace.search.bounds.lower_bounds import least
 from vmplace.search.goal import CandidatePlacement, Goal, Stage, losses
 from vmplace.search.mip.any_order import forbid, forbid_stranding
-from vmplace.search.mip.model import CountModel
+from vmplace.search.mip.model import CountModel, GuaranteeRows
 from vmplace.solvers.budget import Budget, OutOfTimeError
 from vmplace.solvers.portfolio import Portfolio
 from vmplace.solvers.program import Answer, Outcome
@@ -167,18 +167,13 @@ class _ExactSearch:
                 self.budget.share(_SEARCH_SHARE),
                 onto=self.onto,
                 least_peak=peak,
-                any_order=self._beyond_plans and not self.relaxed,
+                any_order=not (self.relaxed or self.goal.best_effort),
             )
             for number, stage in enumerate(self.stages):
                 if self.best is None or not self._reached(number, self.bounds[number]):
                     break
                 self._model.hold(stage, self.best.values[number])
         return self._model
-
-    @property
-    def _beyond_plans(self) -> bool:
-        """Whether a plan for each failure is not enough, so that cuts may be needed."""
-        return not self.problem.plain and not self.goal.best_effort
 
     def _solve(self, number: int, bound: int | Fraction) -> tuple[bool, int | Fraction]:
         """Bring one stage to its optimum, as far as time allows; whether there is a placement at all, and the stage's bound."""
@@ -240,51 +235,58 @@ class _ExactSearch:
         """
         node_of, powered, verdict = self._certified(values)
         self._adopt(node_of, powered, verdict)
-        corrected = [self._correct(number, verdict, powered) for number in self._wrong(values, verdict)]
-        if any(corrected) or (verdict.unsafe and self._cut(verdict, powered)):
+        both = list(zip(self.model.guarantees, verdict.parts, strict=True))
+        corrected = [
+            self._correct(rows, number, part, powered) for rows, part in both for number in self._wrong(rows, values, part)
+        ]
+        if any(corrected) or any(self._cut(rows, part, powered) for rows, part in both if part.unsafe):
             return True
         return False if self._acceptable(verdict) else None
 
-    def _cut(self, verdict: Verdict, powered: BoolArray | None) -> bool:
+    def _cut(self, rows: GuaranteeRows, verdict: Verdict, powered: BoolArray | None) -> bool:
         """Forbid a placement that keeps no promise though there is a plan for each failure; False if that says too little."""
-        if not self._beyond_plans or self.problem.guarantee.policy is not None:
+        if self._by_plans(rows) or verdict.state.problem.guarantee.policy is not None:
             return False  # what a policy does depends on which VMs are where, not only on how many
-        forbid(self.model.variables, verdict.state.node_of, powered)
+        forbid(rows.variables, verdict.state.node_of, powered)
         self.cuts += 1
         return True
 
-    def _correct(self, number: int, verdict: Verdict, powered: BoolArray | None) -> bool:
+    def _correct(self, rows: GuaranteeRows, number: int, verdict: Verdict, powered: BoolArray | None) -> bool:
         """State what the model missed of a failure: a cut, slots of a size, or all of it; False if that is done already."""
-        state, model = verdict.state, self.model
-        if self._forbid_stranding(number, verdict):
+        state = verdict.state
+        if self._forbid_stranding(rows, number, verdict):
             return True
         units = state.scenarios.key(number)
         # Slots are counted of as many units as failures: where domains fail and further nodes with them, there are more.
-        slots = model.slots if model.losses is None and len(units) <= self.problem.failures else None
+        slots = rows.slots if rows.losses is None and len(units) <= state.problem.failures else None
         if slots is not None and slots.sharpen(state.node_of, powered, state.scenarios.failing(number)):
             return True
-        fresh = model.restarts.write_out(units)
+        fresh = rows.restarts.write_out(units)
         self.written += fresh
         return fresh
 
-    def _forbid_stranding(self, number: int, verdict: Verdict) -> bool:
+    def _forbid_stranding(self, rows: GuaranteeRows, number: int, verdict: Verdict) -> bool:
         """Forbid how a VM is stranded, where no rule among VMs is part of it."""
-        loss = verdict.losses.get(number)
-        if loss is None or loss.reason.kind != "stranded" or not self._beyond_plans:
+        loss, state = verdict.losses.get(number), verdict.state
+        if loss is None or loss.reason.kind != "stranded" or self._by_plans(rows):
             return False
-        if self.problem.in_turn or verdict.state.restart_rules(verdict.state.scenarios.failing(number)):
+        if state.problem.in_turn or state.restart_rules(state.scenarios.failing(number)):
             return False
-        forbid_stranding(self.model.variables, verdict.state.scenarios.key(number), loss.reason.vms[0], loss.reason.story)
+        forbid_stranding(rows.variables, state.scenarios.key(number), loss.reason.vms[0], loss.reason.story)
         self.cuts += 1
         return True
 
-    def _certified(self, values: tuple[int, ...]) -> tuple[IntArray, BoolArray | None, Verdict]:
+    def _by_plans(self, rows: GuaranteeRows) -> bool:
+        """Whether a plan for each failure is enough for a guarantee, so that no cuts are needed."""
+        return rows.variables.problem.plain or self.goal.best_effort
+
+    def _certified(self, values: tuple[int, ...]) -> tuple[IntArray, BoolArray | None, JointVerdict]:
         node_of, powered = self.model.variables.placement(values)
         wanted = self.goal.best_effort or not self.problem.plain
-        verdict = certify(self.problem, node_of, budget=self.budget, powered=powered, losses=wanted)
+        verdict = certify_all(self.problem, node_of, budget=self.budget, powered=powered, losses=wanted)
         return node_of, powered, verdict
 
-    def _adopt(self, node_of: IntArray, powered: BoolArray | None, verdict: Verdict) -> bool:
+    def _adopt(self, node_of: IntArray, powered: BoolArray | None, verdict: JointVerdict) -> bool:
         """Take a candidate that is acceptable and better than the best."""
         if not self._acceptable(verdict):
             return False
@@ -296,15 +298,15 @@ class _ExactSearch:
             return True
         return False
 
-    def _acceptable(self, verdict: Verdict) -> bool:
-        return not np.any(verdict.fate == ScenarioStatus.UNKNOWN) and self.goal.accepts(self.problem, verdict)
+    def _acceptable(self, verdict: JointVerdict) -> bool:
+        return verdict.decided and self.goal.accepts(self.problem, verdict)
 
-    def _wrong(self, values: tuple[int, ...], verdict: Verdict) -> list[int]:
+    def _wrong(self, rows: GuaranteeRows, values: tuple[int, ...], verdict: Verdict) -> list[int]:
         """Scenarios that the model thinks survived, or better survived than they are; the weightiest first."""
-        if self.model.losses is None:
+        if rows.losses is None:
             wrong = np.flatnonzero(verdict.fate == ScenarioStatus.UNSAFE)
         else:
-            lost, scenarios, modelled = losses(self.problem, verdict), verdict.state.scenarios, self.model.losses
+            lost, scenarios, modelled = losses(verdict.state.problem, verdict), verdict.state.scenarios, rows.losses
             better = [n for n in range(len(scenarios)) if lost[n] > modelled.in_values(values, scenarios.key(n))]
             wrong = np.array(better, dtype=np.int64)
         by_weight = wrong[np.argsort(-verdict.state.asked[wrong], kind="stable")]

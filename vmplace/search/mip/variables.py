@@ -1,6 +1,7 @@
 """The MIP's variables: integer counts of interchangeable VMs on each node and which nodes stay on, with their warm start."""
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -97,16 +98,23 @@ class CountVariables:
     def _twins(self) -> Iterator[tuple[int, int]]:
         """Symmetric nodes, each with the next one: empty ones that nothing tells apart."""
         problem, last = self.problem, dict[bytes, int]()
+        domains = any(part.guarantee.scope == "domain" or part.guarantee.domains for part in problem.each)
         limit = self.goal.limit(problem)
         for i in np.flatnonzero(problem.online & (self.now.sum(axis=0) == 0)).tolist():
             rules = [b.nodes[i] for b in problem.compiled_rules if b.nodes is not None]
             # Nodes of failure domains are alike only within one.
             rules += [b.zone[i] for b in problem.compiled_rules if b.zone is not None and len(np.unique(b.zone)) < len(b.zone)]
-            place = [problem.pool[i], problem.unit[i] if problem.guarantee.scope == "domain" else -1, limit[i]]
+            place = [problem.pool[i], problem.domain[i] if domains else -1, limit[i]]
             key = np.array([*place, *problem.capacity[i], *problem.reachable[:, i], *problem.restartable[:, i], *rules])
             if key.tobytes() in last:
                 yield last[key.tobytes()], i
             last[key.tobytes()] = i
+
+    def under(self, problem: Problem) -> "CountVariables":
+        """The same variables of the same program, for rows of one of the guarantees."""
+        alone = copy(self)
+        alone.problem, alone.classes = problem, problem.classes
+        return alone
 
     def new(self, upper: IntArray, hint: Hint) -> IntArray:
         """Variables from 0 to `upper`, as `IntegerProgram.variables`, with their values in a candidate."""
