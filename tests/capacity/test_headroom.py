@@ -232,3 +232,42 @@ def test_columns_are_as_good_as_objects():
     first, second = (vmplace.headroom(cluster, "24GiB") for cluster in (held, plain))
     assert (first.status, first.count) == (second.status, second.count) == ("optimal", first.bound)
     assert first.to_document() == second.to_document()
+
+
+def by_sums(cluster: Cluster, size: int) -> int:
+    """How many more fit as if all that is free were in one piece, in normal running and after each failure."""
+    loads = {node.name: sum(vm.memory for vm in cluster.vms if vm.node == node.name) for node in cluster.nodes}
+    free = {node.name: node.usable - loads[node.name] for node in cluster.nodes}
+    left = [sum(free.values()), *(sum(free.values()) - free[name] - loads[name] for name in free)]
+    return max(0, min(left)) // size
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.data())
+def test_what_is_too_little_in_all_and_what_is_in_pieces_are_told_apart(data):
+    pieces = data.draw(st.lists(st.integers(2, 12), min_size=2, max_size=4))
+    loads = [data.draw(st.integers(0, room // 3)) for room in pieces]
+    nodes = [Node(f"n{i}", room) for i, room in enumerate(pieces)]
+    cluster = Cluster(nodes, [VM(f"v{i}", load, f"n{i}") for i, load in enumerate(loads) if load])
+    size = data.draw(st.integers(1, 7))
+    found = vmplace.headroom(cluster, size)
+    assert found.by_sum["memory"] == by_sums(cluster, size)
+    if found.status == "optimal":
+        assert ("in pieces" in found.reason) is (found.count < by_sums(cluster, size))
+        assert ("too little memory" in found.reason) is (found.count == by_sums(cluster, size))
+
+
+@pytest.mark.parametrize(
+    ("free", "size", "count", "reason"),
+    [
+        ((40, 40, 40, 40), 64, 0, "the nodes have enough memory in all, but in pieces that are too small for one more"),
+        ((64, 64, 24, 24), 64, 1, "with one more, a failure of n0 would leave too little memory in all"),
+        ((64, 64, 40, 40), 64, 1, "with one more, a failure of n0 would leave enough memory in all, but in pieces"),
+        ((10, 10), 16, 0, "with one more, a failure of n0 would leave too little memory in all"),
+    ],
+)
+def test_a_row_names_what_limits_it(free, size, count, reason):
+    cluster = Cluster([Node(f"n{i}", room) for i, room in enumerate(free)])
+    (row,) = vmplace.headroom_table(cluster, [size]).rows
+    assert (row.count, row.reason[: len(reason)]) == (count, reason)
+    assert vmplace.headroom(cluster, size).reason == row.reason

@@ -22,7 +22,9 @@ def least(cluster: Cluster, *sizes: int, goal: Goal | None = None) -> int:
     problem = compile_problem(cluster)
     bundle = np.array([[size] + [0] * len(problem.resources) for size in sizes])
     pool = int(problem.pool[0]) if problem.n_nodes else 0
-    return min(c.most for c in count_bounds(problem, goal or Goal(("rules",)), bundle, pool, budget=Budget())[1])
+    found = count_bounds(problem, goal or Goal(("rules",)), bundle, pool, budget=Budget())[1]
+    assert all(bound.most <= bound.by_sum and bound.in_pieces is (bound.most < bound.by_sum) for bound in found)
+    return min(bound.most for bound in found)
 
 
 @pytest.mark.parametrize(

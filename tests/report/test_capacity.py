@@ -72,6 +72,23 @@ def test_a_table_has_a_line_for_each_size():
     assert [line.split()[:3] for line in lines[2:4]] == [["8", "GiB", "14"], ["64", "GiB", "1"]]
 
 
+def test_a_table_shows_what_the_sum_would_allow():
+    pieces = Cluster([Node(f"n{i}", "40GiB") for i in range(4)])
+    lines = drawn(table_report, vmplace.headroom_table(pieces, ["40GiB", "64GiB"]))
+    assert lines[0].split()[:8] == ["VM", "of", "More", "At", "most", "By", "sum", "In"]
+    assert [line.split()[:5] for line in lines[2:4]] == [["40", "GiB", "3", "3", "3"], ["64", "GiB", "0", "0", "1"]]
+    assert "in pieces" in lines[3]
+    assert "By the sum of what is free: 1" in drawn(headroom_report, vmplace.headroom(pieces, "64GiB"))
+
+
+def test_where_the_guarantee_does_not_hold_that_is_all_a_table_says():
+    unsafe = Cluster([Node(f"n{i}", 8) for i in range(3)], [VM(f"v{i}", 5, f"n{i}") for i in range(3)])
+    lines = drawn(table_report, vmplace.headroom_table(unsafe, [1, 2]))
+    assert lines[0].startswith("INFEASIBLE: the guarantee cannot be kept even without new VMs: ")
+    assert lines[1].startswith("Next: vmplace repair")
+    assert lines[1:] == drawn(headroom_report, vmplace.headroom(unsafe, 1))[1:]
+
+
 def test_sizes_are_told_with_their_proof():
     found = vmplace.size(CLUSTER, "16GiB")
     assert drawn(sizing_report, found)[0] == "2 nodes run 1 VM while the guarantee holds, and no fewer nodes suffice"

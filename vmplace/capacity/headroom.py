@@ -173,6 +173,7 @@ class _HeadroomSearch:
     method: str = field(default="bounds", init=False)
     why: str = field(default="", init=False)
     limits: dict[str, int] = field(factory=dict, init=False)
+    by_sum: dict[str, int] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.budget = self.whole.share(_SEARCH_SHARE)  # what was found has to be audited in time, too
@@ -194,13 +195,14 @@ class _HeadroomSearch:
         )
         words = ("memory", *problem.resources)
         self.limits = {words[bound.resource]: bound.most for bound in found}
+        self.by_sum = {words[bound.resource]: bound.by_sum for bound in found}
         least = min(found, key=lambda bound: bound.most)
-        self.high, names = least.most, Names(self.question.part, problem)
-        what = words[least.resource]
-        self.why = f"the free {what} of the nodes has no room for more"
+        self.high, what = least.most, words[least.resource]
+        enough = f"enough {what} in all, but in pieces that are too small" if least.in_pieces else f"too little {what} in all"
+        self.why = f"the nodes have {enough} for one more"
         if least.failure is not None:
-            failing = names.scenario(state.scenarios, least.failure)
-            self.why = f"with more VMs, the other nodes would not have enough {what} if {failing} failed"
+            failing = Names(self.question.part, problem).scenario(state.scenarios, least.failure)
+            self.why = f"with one more, a failure of {failing} would leave {enough}"
 
     def _halve(self, budget: Budget) -> None:
         """Quickly: whether it can be kept with nothing more; then the most, as bounds are often met; then halving."""
@@ -240,16 +242,24 @@ class _HeadroomSearch:
             self.low, self.best, self.method = times, fit.best, fit.method
         if fit.infeasible and (self.question.monotone or times in (0, self.high) or fit.reason is not None):
             self.high, self.method = times - 1, fit.method if self.low < 0 else self.method
-            self.why = "no placement with one more keeps the guarantee: all were ruled out" if times else self._flaw_now()
+            self.why = self._searched() if times else self._flaw_now()
             if fit.reason is not None:
                 self.why = impossible_sentence(fit.reason, Names(self.question.cluster_with(times), self.question.problem(times)))
         self.budget.tell("search", value=max(0, self.low), bound=max(0, self.high))
+
+    def _searched(self) -> str:
+        """Why no more fit where the search says so, and the sums do not."""
+        problem = self.question.problem(1)
+        ruled = problem.compiled_rules or problem.unary_rules or problem.resources or problem.guarantee.quorum
+        if problem.plain and not ruled:
+            return "the nodes have enough memory in all for one more, but in pieces that are too small: every placement was tried"
+        return "the sums of what is free would allow one more, but no placement keeps the guarantee: every one was tried"
 
     def _flaw_now(self) -> str:
         """What keeps the guarantee from being kept as it is."""
         problem = self.question.problem(0)
         if np.any(problem.node_of < 0) or self.oracle.move_running:
-            return "all placements of the VMs were ruled out"
+            return "every placement of the VMs was tried"
         names = Names(self.question.part, problem)
         losses = unprotected(names, certify(problem, problem.node_of, budget=self.budget))
         return next((f"{loss.scenario}: {loss.reason}" for loss in losses), "some failure is not survived (check tells which)")
@@ -275,6 +285,7 @@ class _HeadroomSearch:
             solution=None if self.best is None else self._solution(self.best),
             added=question.added(max(0, self.low)),
             limits=self.limits,
+            by_sum=self.by_sum,
             reason="the search ended before a proof" if ended else self.why,
             method=self.method,
             stats={"seconds": round(self.budget.elapsed, 3)},

@@ -80,11 +80,13 @@ class Headroom(_Answer):
         The names of the new VMs in it.
     limits
         The most that each resource allows, all others aside, by its name.
+    by_sum
+        The same by the sum of what is free of it, as if that were in one piece: where it is more, what is free is in pieces.
     reason
         Why there are no more, or why that is not known.
     """
 
-    _keys = "status bundle:_bundle overhead resources objective:_score limits binding reason where method stats"
+    _keys = "status bundle:_bundle overhead resources objective:_score limits by_sum binding reason where method stats"
 
     bundle: Mapping[int, int]
     overhead: int = 0
@@ -93,6 +95,7 @@ class Headroom(_Answer):
     bound: int | None = None
     added: tuple[str, ...] = field(default=(), repr=False)
     limits: Mapping[str, int] = field(factory=dict)
+    by_sum: Mapping[str, int] = field(factory=dict)
     reason: str = ""
     method: str = ""
     stats: Mapping[str, Any] = field(factory=dict)

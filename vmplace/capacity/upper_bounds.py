@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
@@ -34,11 +34,19 @@ class CountBound:
         No more than so many times the bundle fit in.
     failure
         The number of the scenario that gives this bound; None for normal running.
+    by_sum
+        So many times by the sum of what is free: as if it were in one piece.
     """
 
     resource: int
     most: int
     failure: int | None
+    by_sum: int
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether enough is free in all for one more, but in pieces that are too small."""
+        return self.most < self.by_sum
 
 
 def count_bounds(
@@ -71,14 +79,23 @@ def count_bounds(
     counted = (problem.vm_pool == pool) & ~problem.on_maintenance
     found = []
     for resource in np.flatnonzero(bundle.any(axis=0)).tolist():
-        balance = _Balance(problem, goal, state, pool, counted & (fixed < 0), bundle[:, resource], resource)
-        found.append(balance.least(budget))
+        asked, open_ = bundle[:, resource], counted & (fixed < 0)
+        sizes = np.unique(problem.demand[problem.vm_pool == pool, resource]).tolist()
+        balance = _Balance(problem, goal, state, pool, open_, asked, resource, math.gcd(*sizes, *asked.tolist()) or 1)
+        most, failure = evolve(balance, unit=1).by_sum()
+        by_sum = CountBound(resource, most, failure, most)
+        found.append(
+            min(by_sum, *(evolve(by_sum, most=m, failure=f) for m, f in balance.by_pieces(budget)), key=lambda b: b.most)
+        )
     return state, found
 
 
 @frozen(eq=False)
 class _Balance:
-    """Supply of and demand for one resource in a pool; `open_` are the VMs whose node is open, shape (n_vms,)."""
+    """Supply of and demand for one resource in a pool: `open_` are the VMs whose node is open, shape (n_vms,).
+
+    `unit` divides all that VMs need, so that what is free is worth whole units only.
+    """
 
     problem: Problem
     goal: Goal
@@ -87,29 +104,36 @@ class _Balance:
     open_: BoolArray
     bundle: IntArray
     resource: int
+    unit: int
 
-    def least(self, budget: Budget) -> CountBound:
-        """The least of what all worths allow."""
-        best = self._normal(lambda x: x, int(self.bundle.sum()) // self._unit)
+    def by_sum(self) -> tuple[int, int | None]:
+        """What the sum of the free amounts allows, and the failure that it is for."""
+        return min(self._allowed(lambda x: x), key=lambda bound: bound[0])
+
+    def by_pieces(self, budget: Budget) -> Iterator[tuple[int, int | None]]:
+        """What each worth allows, and the failure that it is for."""
         for worth in self._worths():
-            price = int(worth(self.bundle // self._unit).sum())
-            if price > 0:
-                best = min(best, self._normal(worth, price), *self._failing(worth, price), key=lambda bound: bound.most)
+            yield from self._allowed(worth)
             if budget.spent:
-                break
-        return best
+                return
+
+    def _allowed(self, worth: Worth) -> Iterator[tuple[int, int | None]]:
+        price = int(worth(self.bundle // self.unit).sum())
+        if price > 0:
+            yield self._normal(worth, price), None
+            yield from self._failing(worth, price)
 
     def _worths(self) -> Iterator[Worth]:
-        sizes = np.unique(np.concatenate([self._amounts[self._inside], self.bundle // self._unit]))
+        sizes = np.unique(np.concatenate([self._amounts[self._inside], self.bundle // self.unit]))
         sizes = sizes[sizes > 0]
         most = max(int(room.max(initial=0)) for room in (self._normal_room, self._failing_room, sizes))
         return dual_feasible(evenly(sizes, _MOST_SIZES)[::-1].tolist(), most)
 
-    def _normal(self, worth: Worth, price: int) -> CountBound:
+    def _normal(self, worth: Worth, price: int) -> int:
         left = int(worth(self._normal_room).sum()) - _total(worth, self._waiting)
-        return CountBound(self.resource, max(0, left // price), None)
+        return max(0, left // price)
 
-    def _failing(self, worth: Worth, price: int) -> Iterator[CountBound]:
+    def _failing(self, worth: Worth, price: int) -> Iterator[tuple[int, int]]:
         if not len(self._failures):
             return
         room = worth(self._failing_room)
@@ -119,7 +143,7 @@ class _Balance:
         gone = self.state.scenarios.sums(room + asked)[self._failures]
         left = int(room.sum()) - _total(worth, self._returning) - gone
         worst = int(np.argmin(left))
-        yield CountBound(self.resource, max(0, int(left[worst]) // price), int(self._failures[worst]))
+        yield max(0, int(left[worst]) // price), int(self._failures[worst])
 
     @cached_property
     def _inside(self) -> BoolArray:
@@ -127,14 +151,9 @@ class _Balance:
         return np.asarray(self.problem.vm_pool == self.pool)
 
     @cached_property
-    def _unit(self) -> int:
-        """What divides all that VMs need."""
-        return math.gcd(*np.unique(self.problem.demand[self._inside, self.resource]).tolist(), *self.bundle.tolist()) or 1
-
-    @cached_property
     def _amounts(self) -> IntArray:
         """What each VM needs, in units (of another pool's VMs less than whole ones), shape (n_vms,)."""
-        return self.problem.demand[:, self.resource] // self._unit
+        return self.problem.demand[:, self.resource] // self.unit
 
     @cached_property
     def _failures(self) -> IntArray:
@@ -147,14 +166,14 @@ class _Balance:
         """What normal running leaves on each node that takes new VMs, in units, shape (n_nodes,)."""
         problem = self.problem
         free = self.goal.limits(problem)[:, self.resource] - problem.loads(self.state.node_of)[:, self.resource]
-        return np.where(problem.online & (problem.pool == self.pool), np.maximum(free, 0), 0) // self._unit
+        return np.where(problem.online & (problem.pool == self.pool), np.maximum(free, 0), 0) // self.unit
 
     @cached_property
     def _failing_room(self) -> IntArray:
         """What is free for restarts, in units, shape (n_nodes,)."""
         if not len(self._failures):
             return np.zeros(self.problem.n_nodes, dtype=np.int64)
-        return np.where(self.problem.pool == self.pool, self.state.spare[:, self.resource], 0) // self._unit
+        return np.where(self.problem.pool == self.pool, self.state.spare[:, self.resource], 0) // self.unit
 
     @cached_property
     def _waiting(self) -> tuple[IntArray, IntArray]:

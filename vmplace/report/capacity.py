@@ -25,28 +25,41 @@ _STYLE = {
 
 _SHOWN_NODES = 8
 _MIGRATE = "Running VMs stay where they are here: add --move-running to count with migrations."
+_REPAIR = (
+    "Next: vmplace repair looks for migrations that make the cluster safe; vmplace explain says why it is not, and what helps."
+)
+_TABLE_NOTES = (
+    "Each row stands alone: how many more VMs of that size fit while the guarantee holds.",
+    "By sum: as many as the sum of the free memory would hold in one piece; fewer fit where it is in pieces.",
+)
 
 
 def headroom_report(found: Headroom, screen: Screen, *, still: bool = False) -> RenderableType:
     """How many more there can be, why no more, and where they go; `still`: running VMs stay where they are."""
     lines = [*_grounds(found, screen), *([_MIGRATE] if still and found.count == 0 and found.solution is not None else [])]
+    if found.status is Status.INFEASIBLE:
+        lines.append(_REPAIR)
     return Group(_verdict(found.status, _more(found)), *(Text(screen.clean(line)) for line in lines))
 
 
 def table_report(found: HeadroomTable, screen: Screen) -> RenderableType:
     """A line for each size."""
     rows = found.rows
+    reasons = {row.reason for row in rows}
+    if found.status is Status.INFEASIBLE and len(reasons) == 1:
+        return Group(_verdict(found.status, screen.clean(reasons.pop())), Text(_REPAIR))
     table = screen.table(
         [
             Column("VM of", [Text(_bundle(row)) for row in rows], "right"),
             Column("More", [Text(_or_unknown(row.count), _STYLE[row.status]) for row in rows], "right"),
             Column("At most", [Text(_or_unknown(row.bound)) for row in rows], "right"),
+            Column("By sum", [Text(_or_unknown(min(row.by_sum.values(), default=None))) for row in rows], "right"),
             Column("In all", [Text(readable(_total(row))) for row in rows], "right"),
             Column("Why no more", [Text(screen.clean(row.reason)) for row in rows], folds=30),
         ],
         ("In all",),
     )
-    return Group(table, Text("Each row stands alone: how many more VMs of that size fit while the guarantee holds."))
+    return Group(table, *(Text(line) for line in _TABLE_NOTES))
 
 
 def sizing_report(found: Sizing, screen: Screen) -> RenderableType:
@@ -130,6 +143,9 @@ def _grounds(found: Headroom, screen: Screen) -> Iterator[str]:
         return
     if found.reason:
         yield f"Why no more: {found.reason}" if found.status is Status.OPTIMAL else found.reason
+    by_sum = min(found.by_sum.values(), default=None)
+    if by_sum is not None and found.count is not None and by_sum > found.count:
+        yield f"By the sum of what is free: {by_sum}"
     if len(found.limits) > 1:
         alone = ", ".join(f"{name} {most}" for name, most in found.limits.items())
         yield f"What each resource alone would allow: {alone}"

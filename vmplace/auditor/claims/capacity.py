@@ -106,6 +106,14 @@ def _check_limits(claims: Claims) -> None:
     claims.expect("binding", claims.read("binding", str | None), min(limits, key=lambda name: limits[name], default=None))
     if limits:
         claims.leave("limits", "what each resource allows has no certificate in the result")
+    by_sum = claims.read("by_sum", Mapping[str, int], {})
+    for name, most in limits.items():
+        if by_sum and by_sum.get(name, -1) < most:
+            claims.wrong(
+                "by_sum", f"says {short(by_sum.get(name))} of {short(name)}; no more than its limit of {most} is impossible"
+            )
+    if by_sum:
+        claims.leave("by_sum", "what is free in all has no certificate in the result")
 
 
 def check_headroom_table(claims: Claims) -> None:
