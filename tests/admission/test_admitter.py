@@ -139,10 +139,10 @@ def test_names_in_rules_go_with_their_vms():
 def test_a_cluster_is_live_again_once_nothing_but_memory_binds_it():
     admitter = Admitter(SAFE)
     assert admitter.commit(VM("odd", 2, evictable=True), "n0").admitted
-    assert admitter._state.live is None
+    assert admitter._state.guarantees[0].live is None
     assert admitter.admit(VM("new", 4)).admitted
     admitter.remove("odd")
-    assert admitter._state.live is not None
+    assert admitter._state.guarantees[0].live is not None
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_verdicts_are_named_as_in_check():
 def test_sizes_are_not_remembered_because_they_were_asked_about():
     cluster = Cluster([Node(f"n{i}", "512GiB") for i in range(4)], [VM(f"v{i}", "64GiB", f"n{i % 4}") for i in range(8)])
     admitter = Admitter(cluster)
-    pool = admitter._state.live._parts["default"].pool
+    pool = admitter._state.guarantees[0].live._parts["default"].pool
     for k in range(1, 100):
         assert admitter.candidates(VM("new", 1024 * k))[0].status == "admitted"
         admitter.admit([VM("new", 1024 * k), VM("other", 1)])

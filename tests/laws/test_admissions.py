@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.support.admissions import WORD, after, allowed, assignments, started
 from tests.support.brute import World, takes
-from vmplace import VM, Admitter, ConflictError, InputError
+from tests.support.lists import alone, several
+from vmplace import VM, Admitter, ConflictError, Guarantee, InputError
 from vmplace.testing import clusters
 
 PLAIN = {"rules": False, "max_nodes": 5, "max_vms": 9, "overhead": True, "node_headroom": True}
@@ -34,7 +35,14 @@ ANY = {
     "policies": True,
     "sequences": ("at-once", "at-once", "at-once", "sequential"),
 }
-KINDS = {"plain": PLAIN, "any": ANY, "mixed": {**ANY, "mixed": True, "sequences": ("at-once",)}}
+SIMPLE = (Guarantee(), Guarantee(headroom=0.25), Guarantee(vms=["v0", "v1", "v2", "new1"]), Guarantee(failures=2))
+KINDS = {
+    "plain": clusters(**PLAIN),
+    "any": clusters(**ANY),
+    "mixed": clusters(**ANY | {"mixed": True, "sequences": ("at-once",)}),
+    "simple list": several(clusters(**PLAIN), SIMPLE),
+    "list": several(clusters(**ANY | {"max_vms": 5})),
+}
 FOREVER = float("inf")
 COUNTS = Counter()
 
@@ -57,6 +65,11 @@ class Counted:
         return getattr(self._admitter, name)
 
 
+def planned(guarantee):
+    in_turn = guarantee.sequence == "sequential" and guarantee.failures > 1
+    return guarantee.restart == "planned" and guarantee.policy is None and not in_turn
+
+
 class Sequence:
     """Calls drawn by chance, each compared with the oracle, and the cluster that they make."""
 
@@ -66,9 +79,7 @@ class Sequence:
         self.cluster, self.draw, self.clock, self.count = cluster, draw, Clock(), 0
         self.admitter = Counted(Admitter(cluster, time_limit=FOREVER, clock=self.clock))
         self.failed, self.held = {}, []
-        guarantee = cluster.guarantee
-        in_turn = guarantee.sequence == "sequential" and guarantee.failures > 1
-        self.exact = guarantee.restart == "planned" and guarantee.policy is None and not in_turn
+        self.exact = all(map(planned, cluster.guarantees))
 
     def step(self):
         call = self.draw(st.sampled_from(self.CALLS))
@@ -275,11 +286,14 @@ class Sequence:
         self.cluster = evolve(self.cluster, nodes=nodes, vms=vms)
 
     def verdicts_agree(self):
-        world = World(self.cluster)
-        told = self.admitter.verdicts()
-        assert list(told) == world.scenarios(world.now)
-        for key, status in told.items():
-            self.agrees({"safe": "admitted", "unsafe": "refused"}.get(status.value, "unknown"), world.survivable(world.now, key))
+        told, keys = self.admitter.verdicts(), []
+        for number, part in enumerate(alone(self.cluster), 1):
+            world, mark = World(part), f"{number}++" if number > 1 else ""
+            for key in world.scenarios(world.now):
+                keys.append(mark + key)
+                word = {"safe": "admitted", "unsafe": "refused"}.get(told[mark + key].value, "unknown")
+                self.agrees(word, world.survivable(world.now, key))
+        assert list(told) == keys
 
     def is_as_a_fresh_one(self, folder):
         """A snapshot makes an admitter that is in the same state, and decides the same."""
@@ -315,22 +329,34 @@ def folder(tmp_path_factory):
 
 
 @settings(max_examples=25, **RELAXED)
-@given(clusters(**PLAIN), st.data())
+@given(KINDS["plain"], st.data())
 def test_a_live_cluster_decides_as_enumeration_does(folder, cluster, data):
     agrees(cluster, data, 6, folder)
 
 
 @settings(max_examples=25, **RELAXED)
-@given(clusters(**ANY), st.data())
+@given(KINDS["any"], st.data())
 def test_any_cluster_decides_as_enumeration_does(folder, cluster, data):
     agrees(cluster, data, 5, folder)
 
 
+@settings(max_examples=8, **RELAXED)
+@given(KINDS["simple list"], st.data())
+def test_several_guarantees_are_kept_all_at_once(folder, cluster, data):
+    agrees(cluster, data, 5, folder)
+
+
+@settings(max_examples=8, **RELAXED)
+@given(KINDS["list"], st.data())
+def test_several_guarantees_of_any_kind_are_kept_all_at_once(folder, cluster, data):
+    agrees(cluster, data, 4, folder)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "steps"), [("plain", 12), ("any", 8), ("mixed", 8)])
+@pytest.mark.parametrize(("kind", "steps"), [("plain", 12), ("any", 8), ("mixed", 8), ("simple list", 10), ("list", 8)])
 def test_it_does_so_for_long(folder, kind, steps):
     @settings(max_examples=EXAMPLES, **RELAXED)
-    @given(clusters(**KINDS[kind]), st.data())
+    @given(KINDS[kind], st.data())
     def long(cluster, data):
         agrees(cluster, data, steps, folder)
 

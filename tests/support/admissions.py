@@ -9,6 +9,7 @@ from itertools import product
 from attrs import evolve
 
 from tests.support.brute import World
+from tests.support.lists import alone, as_seen
 
 WORD = {"admitted": True, "refused": False, "unknown": None}
 
@@ -43,7 +44,12 @@ def assignments(cluster, vms):
 
 
 def allowed(cluster, *changed):
-    """Whether some VMs may become what they are to be."""
+    """Whether some VMs may become what they are to be: under each guarantee."""
+    seen = ([as_seen(vm, asked) for vm in changed] for asked in cluster.guarantees)
+    return all(_allowed(part, *vms) for part, vms in zip(alone(cluster), seen, strict=True))
+
+
+def _allowed(cluster, *changed):
     before = World(cluster)
     if contradictory(cluster, *changed) or not all(_seated(before, vm) for vm in changed):
         return False

@@ -35,8 +35,11 @@ def alone(cluster):
 
 
 def _protecting(cluster, asked):
-    def named(vm):
-        return asked.vms is None or (vm.name in asked.vms if isinstance(asked.vms, tuple) else asked.vms.tag in vm.tags)
-
-    vms = [evolve(vm, protected=vm.protected and named(vm)) for vm in cluster.vms]
+    vms = [as_seen(vm, asked) for vm in cluster.vms]
     return evolve(cluster, vms=vms, guarantee=evolve(asked, vms=None), further=())
+
+
+def as_seen(vm, asked):
+    """A VM, protected only if the guarantee names it, where it names any."""
+    named = asked.vms is None or (vm.name in asked.vms if isinstance(asked.vms, tuple) else asked.vms.tag in vm.tags)
+    return evolve(vm, protected=vm.protected and named)

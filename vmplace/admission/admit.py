@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from attrs import evolve
 
 from vmplace.admission.admitter import Admitter
-from vmplace.admission.cluster import Asked, Ledger, started
+from vmplace.admission.ledger import Asked, Ledger, started
 from vmplace.admission.results import Admission
 from vmplace.model.cluster import Cluster
 from vmplace.model.door import door

@@ -7,38 +7,32 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import Any
 
-from attrs import evolve
-
 from vmplace.admission.candidates import SCORES
-from vmplace.admission.cluster import Asked, ChangingCluster, started
+from vmplace.admission.cluster import ChangingCluster
 from vmplace.admission.gang import start_together
+from vmplace.admission.ledger import Asked
 from vmplace.admission.make_room import room_made
 from vmplace.admission.results import Admission, Candidates
+from vmplace.admission.snapshot import load_snapshot, restore, save_snapshot
 from vmplace.admission.tickets import Ticket, TicketStore
-from vmplace.formats.document import dump, load
 from vmplace.model.cluster import Cluster
-from vmplace.model.converters import parse_seconds, parse_state
+from vmplace.model.converters import parse_seconds
 from vmplace.model.door import door
-from vmplace.model.entities import VM
 from vmplace.model.errors import Flaw, InputError, not_among
-from vmplace.model.kinds import Score, State, a_function, a_text
-from vmplace.model.units import short
+from vmplace.model.kinds import Score, a_function, a_text
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["Admitter"]
 
-_SNAPSHOT = "admitter"
-"""The key of a document's `meta` that holds what a snapshot knows beyond the cluster."""
-
 
 class Admitter:
     """A cluster whose VMs come and go, kept compiled and certified, so that a question costs far less than a check.
 
-    A change that would make any failure worse than it is, overfill a node, use headroom or break a must-rule is refused.
-    Problems that exist already are not a reason to refuse. Where nothing but memory binds VMs and nodes fail one by one, answers
-    take array passes over the nodes; else each node in question is certified anew. All methods may be called from several
-    threads.
+    A change that would make any failure worse than it is, overfill a node, use headroom or break a must-rule is refused; of
+    several guarantees, each has to be kept. Problems that exist already are not a reason to refuse. Where nothing but memory
+    binds VMs and nodes fail one by one, answers take array passes over the nodes; else each node in question is certified anew.
+    All methods may be called from several threads.
 
     Parameters
     ----------
@@ -70,7 +64,6 @@ class Admitter:
         self._state = ChangingCluster(cluster, score, budget=Budget(time_limit))
         self._ledger = self._state.ledger
         self._tickets = TicketStore(self._state, clock)
-        self._failed: dict[str, State] = {}
 
     # The state
 
@@ -87,7 +80,7 @@ class Admitter:
         return self._tickets.current()
 
     def verdicts(self, *, time_limit: float | None = None) -> dict[str, Status]:
-        """What would become of each failure now, by its name: as `check` says."""
+        """What would become of each failure now, by its key: as `check` says."""
         with self._call(time_limit) as budget:
             return self._state.verdicts(budget)
 
@@ -173,7 +166,10 @@ class Admitter:
         """
         with self._call(time_limit) as budget:
             (wanted,) = self._ledger.wanted(vm)
-            return self._started(wanted, node, budget, force)
+            found = self._state.start(wanted, node, budget, force)
+            if found.admitted:
+                self._tickets.release(wanted.name)
+            return found
 
     def remove(self, name: str) -> None:
         """A VM is gone; raises NotFoundError (an InputError) for an unknown name."""
@@ -190,13 +186,9 @@ class Admitter:
         """
         with self._call(time_limit) as budget:
             vm = self._ledger.vm(name)
-            if self._ledger.waits(vm):
-                return self._started(vm, node, budget, force)
-            if not (force or vm.movable or vm.node == node) and self._ledger.host(vm) is not None:
-                self._ledger.node(node)
-                return Admission(Status.REFUSED, name, reason=f"{name} is not movable: stop it and start it there")
-            found = self._state.settle(vm, evolve(vm, node=node, target=None), budget, force)
-            if found.admitted and vm.node != node:
+            stays = vm.node == node and not self._ledger.waits(vm)
+            found = self._state.move(vm, node, budget, force)
+            if found.admitted and not stays:
                 self._tickets.release(name)
             return found
 
@@ -204,9 +196,7 @@ class Admitter:
     def resize(self, name: str, memory: int | str, *, force: bool = False, time_limit: float | None = None) -> Admission:
         """Give a VM more or less memory (MiB, or a string), unless that makes anything worse; else as `commit`."""
         with self._call(time_limit) as budget:
-            vm = self._ledger.vm(name)
-            idle = self._ledger.host(vm) is None
-            return self._state.settle(vm, evolve(vm, memory=memory), budget, force or idle)
+            return self._state.resize(self._ledger.vm(name), memory, budget, force)
 
     def fail(self, node: str) -> tuple[str, ...]:
         """A node is down. Its VMs wait until they are started elsewhere, or it recovers; live migrations from and to it end.
@@ -222,17 +212,13 @@ class Admitter:
             (an InputError) for an unknown node.
         """
         with self._call(None):
-            state = self._ledger.node(node).state
-            if state != "offline":
-                self._failed[node] = state
-                self._state.restate(node, "offline")
+            self._state.fail(node)
             return tuple(vm.name for vm in self._ledger.on(node) if self._ledger.waits(vm))
 
     def recover(self, node: str) -> None:
         """A node that is offline is back in the state it failed in, with the VMs that have not been started elsewhere."""
         with self._call(None):
-            if self._ledger.node(node).state == "offline":
-                self._state.restate(node, self._failed.pop(node, "online"))
+            self._state.recover(node)
 
     @door(expires_in=parse_seconds)
     def reserve(
@@ -257,27 +243,7 @@ class Admitter:
             Seconds that the call may take; by default the admitter's.
         """
         with self._call(time_limit) as budget:
-            wanted = self._ledger.wanted(vms)
-            known = {vm.name: vm for vm in wanted if vm.name in self._ledger}
-            if node is None:
-                found = start_together(self._state, wanted, budget, keep=True)
-            elif len(wanted) == 1:
-                found = self._started(wanted[0], node, budget)
-            else:
-                raise InputError(
-                    [Flaw("node", f"{short(node)} is for one VM, not for {len(wanted)}: leave it out", "contradiction")]
-                )
-            if found.admitted:
-                for name in known:
-                    self._tickets.release(name)
-            return self._tickets.issue(found, expires_in, known)
-
-    def _started(self, vm: VM, node: str, budget: Budget, force: bool = False) -> Admission:
-        """Start a VM that is new, waits or is stopped."""
-        found = self._state.settle(vm if vm.name in self._ledger else None, started(vm, node), budget, force)
-        if found.admitted:
-            self._tickets.release(vm.name)
-        return found
+            return self._tickets.reserve(self._ledger.wanted(vms), node, expires_in, budget)
 
     # Snapshots
 
@@ -285,10 +251,7 @@ class Admitter:
     def save(self, path: str | PathLike[str]) -> None:
         """Write the cluster as a document, from which `load` makes an equal admitter, its tickets among it."""
         with self._call(None):
-            tickets = [ticket.to_dict() for ticket in self._tickets.held.values()]
-            cluster = self._ledger.cluster
-            known = {"tickets": tickets, "failed": dict(self._failed)}
-            dump(evolve(cluster, meta={**cluster.meta, _SNAPSHOT: known}), path)
+            save_snapshot(path, self._ledger, self._tickets)
 
     @classmethod
     def load(cls, path: str | PathLike[str], **options: Any) -> "Admitter":
@@ -296,15 +259,9 @@ class Admitter:
 
         Raises InputError (a ValueError) that lists all that is wrong with the document.
         """
-        cluster = load(path)
-        known = cluster.meta.get(_SNAPSHOT, {})
-        admitter = cls(evolve(cluster, meta={key: part for key, part in cluster.meta.items() if key != _SNAPSHOT}), **options)
-        try:
-            admitter._failed = {str(node): parse_state(state) for node, state in known.get("failed", {}).items()}
-            for ticket in known.get("tickets", ()):
-                admitter._tickets.restore(ticket)
-        except (AttributeError, KeyError, TypeError, ValueError, StopIteration):
-            raise InputError([Flaw(f"meta.{_SNAPSHOT}", "is not what a snapshot holds there: leave it out")]) from None
+        cluster, known = load_snapshot(path)
+        admitter = cls(cluster, **options)
+        restore(known, admitter._ledger, admitter._tickets)
         return admitter
 
     # What calls have in common

@@ -1,6 +1,6 @@
 """Candidate nodes for one VM: what is known of each, and questions about those that are undecided."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -64,14 +64,14 @@ class CandidateSurvey:
         if not len(open_):
             return
         first = self._ordered(open_)[0] if self.known.penalties.any() else int(open_[scores[open_].argmin()])
-        if self._asked(first):
+        if self.asked(first):
             yield first
-        self._sifted(first)
+        self.sifted()
         left = np.flatnonzero((rejections == Rejection.DOUBT) | (rejections == Rejection.NOTHING))
         for index in self._ordered(left):
             if index == first:
                 continue
-            if rejections[index] == Rejection.NOTHING or (not budget.spent and self._asked(index)):
+            if rejections[index] == Rejection.NOTHING or (not budget.spent and self.asked(index)):
                 yield index
 
     @property
@@ -82,11 +82,11 @@ class CandidateSurvey:
 
     def decide(self, budget: Budget) -> None:
         """Tell of every node, as far as time allows."""
-        self._sifted()
+        self.sifted()
         for index in np.flatnonzero(self.known.rejections == Rejection.DOUBT).tolist():
             if budget.spent:
                 return
-            self._asked(index)
+            self.asked(index)
 
     def _ordered(self, nodes: IntArray) -> list[int]:
         """Nodes, the best first."""
@@ -95,13 +95,28 @@ class CandidateSurvey:
         ordered: list[int] = nodes[np.lexsort((nodes, *keys))].tolist()
         return ordered
 
-    def _asked(self, index: int) -> bool:
+    def asked(self, index: int) -> bool:
+        """Decide a node; whether it is admitted."""
         self.known.rejections[index], self.known.causes[index] = self.ask(index)
         return bool(self.known.rejections[index] == Rejection.NOTHING)
 
-    def _sifted(self, asked: int = -1) -> None:
-        """Sift all nodes but one that was asked about."""
+    def sifted(self) -> None:
+        """Decide at once what can be of the nodes that are undecided."""
         if self.sift is not None:
-            others = np.arange(len(self.known.rejections)) != asked
+            open_ = self.known.rejections == Rejection.DOUBT
             rejections, causes = self.sift()
-            self.known.rejections[others], self.known.causes[others] = rejections[others], causes[others]
+            self.known.rejections[open_], self.known.causes[open_] = rejections[open_], causes[open_]
+
+    def among(self, names: Sequence[str]) -> "CandidateSurvey":
+        """The same as part of all nodes: see `Candidates.among`."""
+        known = self.known.among(names)
+        if known is self.known:
+            return self
+        place, sift = self.known.places(names), self.sift
+
+        def sifted() -> tuple[IntArray, IntArray]:
+            assert sift is not None
+            rejections, causes = sift()
+            return np.append(rejections, int(Rejection.POOL))[place], np.append(causes, -1)[place]
+
+        return CandidateSurvey(known, lambda index: self.ask(int(place[index])), None if sift is None else sifted)

@@ -6,7 +6,9 @@ from typing import Any
 
 from attrs import define, field
 
-from vmplace.admission.cluster import Baseline, ChangingCluster, started
+from vmplace.admission.cluster import ChangingCluster
+from vmplace.admission.guarantee_state import Baseline
+from vmplace.admission.ledger import started
 from vmplace.admission.results import Admission
 from vmplace.model.entities import VM
 from vmplace.results.values import Status
@@ -47,7 +49,7 @@ class _Gang:
     Parameters
     ----------
     since
-        What was wrong before.
+        What was wrong before, by guarantee.
     keep
         Whether they stay where they are placed.
     placed
@@ -55,7 +57,7 @@ class _Gang:
     """
 
     state: ChangingCluster
-    since: Baseline | None
+    since: Sequence[Baseline | None]
     budget: Budget
     keep: bool
     placed: list[VM] = field(factory=list)

@@ -6,7 +6,7 @@ from math import isinf
 from attrs import evolve
 
 from vmplace.admission.candidates import outsized
-from vmplace.admission.cluster import Ledger, started
+from vmplace.admission.ledger import Ledger, started
 from vmplace.admission.results import Admission
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM

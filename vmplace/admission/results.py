@@ -150,6 +150,8 @@ class Candidates(Result, Sequence[Candidate]):
     causes
         The resource, rule, limit on size or failure that speaks against a node: an index that `cause` makes a name of, -1 where
         it is none of these; shape (n_nodes,).
+    guarantees
+        Of several guarantees, the index of the one that speaks against a node, -1 where none does, shape (n_nodes,); else None.
     """
 
     _keys = "candidates:_all"
@@ -162,6 +164,7 @@ class Candidates(Result, Sequence[Candidate]):
     free: IntArray
     causes: IntArray
     cause: Callable[[int], str] = field(repr=False)
+    guarantees: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -186,7 +189,15 @@ class Candidates(Result, Sequence[Candidate]):
 
     def reason(self, index: int) -> str:
         """What speaks against a node, in a sentence."""
+        asked = self._guarantee(index)
+        return f"{asked}: {self._sentence(index)}" if asked else self._sentence(index)
+
+    def _sentence(self, index: int) -> str:
         return Rejection(int(self.rejections[index])).sentence(self.names[index], int(self.free[index]), self._cause(index))
+
+    def _guarantee(self, index: int) -> str:
+        """Which of several guarantees speaks against a node."""
+        return "" if self.guarantees is None or self.guarantees[index] < 0 else f"guarantee {self.guarantees[index] + 1}"
 
     def _cause(self, index: int) -> str:
         cause = int(self.causes[index])
@@ -206,8 +217,7 @@ class Candidates(Result, Sequence[Candidate]):
         """The same as part of all nodes: those that are not in it are in another pool."""
         if len(names) == len(self.names):
             return self
-        index = {name: i for i, name in enumerate(self.names)}
-        place = np.array([index.get(name, -1) for name in names], dtype=np.int64)
+        place = self.places(names)
 
         def spread(column: Any, other: int) -> Any:
             return np.append(np.asarray(column), other)[place]
@@ -223,6 +233,11 @@ class Candidates(Result, Sequence[Candidate]):
             self.cause,
         )
 
+    def places(self, names: Sequence[str]) -> IntArray:
+        """The index of each of some nodes, -1 where it is not there, shape (len(names),)."""
+        index = {name: i for i, name in enumerate(self.names)}
+        return np.array([index.get(name, -1) for name in names], dtype=np.int64)
+
     def refusal(self) -> str:
         """Why no node is admitted, in a sentence with figures."""
         counts = np.bincount(self.rejections, minlength=len(Rejection))
@@ -231,21 +246,31 @@ class Candidates(Result, Sequence[Candidate]):
             return f"time ran out before it was known whether one of {_nodes(number)} could take {size}"
         harmed = [*self._those(Rejection.FAILURE).tolist(), *self._those(Rejection.WORSE).tolist()]
         if harmed:
-            broken = self.rejections[harmed[0]] == int(Rejection.FAILURE)
-            verb, harm = ("break", "not be survived") if broken else ("weaken", "leave more VMs without a restart than now")
-            failing = f"a failure of {self._cause(harmed[0])} could {harm}"
-            if len(harmed) == 1:
-                return f"1 node has {size} free, but the VM would {verb} the guarantee there: {failing}"
-            where = f"on each; on {self.names[harmed[0]]}, for example, {failing}"
-            return f"{_nodes(len(harmed))} have {size} free, but the VM would {verb} the guarantee {where}"
+            return self._harm(harmed, size)
         for rejection, what in _SHORT.items():
             if counts[rejection]:
                 among = self._those(rejection)
                 if rejection is Rejection.SIZE and len(among) == len(self.names):
                     return self.cause(int(self.causes[among[0]]))
                 most = among[self.free[among].argmax()]
-                return f"no node has {what.format(size=size)}: {self.reason(int(most))}"
+                asked = self._guarantee(int(most))
+                return f"{asked and f'{asked}: '}no node has {what.format(size=size)}: {self._sentence(int(most))}"
         return "no node of its pool is online"
+
+    def _harm(self, nodes: Sequence[int], size: str) -> str:
+        """What the VM would do on nodes where failures speak against it."""
+        first, each = nodes[0], {self._guarantee(node) for node in nodes}
+        broken = self.rejections[first] == int(Rejection.FAILURE)
+        verb, harm = ("break", "not be survived") if broken else ("weaken", "leave more VMs without a restart than now")
+        failing = f"a failure of {self._cause(first)} could {harm}"
+        if len(each) > 1:
+            broken_one, failing = "a guarantee", f"{failing} ({self._guarantee(first)})"
+        else:
+            broken_one = self._guarantee(first) or "the guarantee"
+        if len(nodes) == 1:
+            return f"1 node has {size} free, but the VM would {verb} {broken_one} there: {failing}"
+        where = f"on each; on {self.names[first]}, for example, {failing}"
+        return f"{_nodes(len(nodes))} have {size} free, but the VM would {verb} {broken_one} {where}"
 
     def _those(self, rejection: Rejection) -> IntArray:
         """The nodes that something speaks against."""

@@ -1,17 +1,20 @@
 """Tickets: room held for a while for a scheduler that has not decided yet."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
 from attrs import evolve, frozen
 
-from vmplace.admission.cluster import ChangingCluster, Ledger
+from vmplace.admission.cluster import ChangingCluster
+from vmplace.admission.gang import start_together
+from vmplace.admission.ledger import Ledger
 from vmplace.admission.results import Admission
 from vmplace.model.entities import VM
-from vmplace.model.errors import ConflictError, Flaw
+from vmplace.model.errors import ConflictError, Flaw, InputError
+from vmplace.model.units import short
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
@@ -134,11 +137,20 @@ class TicketStore:
         for ticket in self.held.values():
             ticket.holds.pop(name, None)
 
-    def issue(self, admission: Admission, expires_in: float, known: Mapping[str, VM]) -> Ticket:
-        """A ticket for VMs that were started, or not; `known`: those that had been in the cluster before, as they were."""
-        former = {name: Former(vm.node, vm.running) for name, vm in known.items()}
+    def reserve(self, vms: Sequence[VM], node: str | None, expires_in: float, budget: Budget) -> Ticket:
+        """A ticket for VMs to be started, all or none; `node`: where, if one VM is to go to a certain node."""
+        ledger = self._cluster.ledger
+        former = {vm.name: Former(vm.node, vm.running) for vm in vms if vm.name in ledger}
+        if node is None:
+            admission = start_together(self._cluster, vms, budget, keep=True)
+        elif len(vms) == 1:
+            admission = self._cluster.start(vms[0], node, budget)
+        else:
+            raise InputError([Flaw("node", f"{short(node)} is for one VM, not for {len(vms)}: leave it out", "contradiction")])
         ticket = Ticket(self, uuid4().hex, admission, self._clock() + expires_in, former)
         if admission.admitted:
+            for name in former:
+                self.release(name)
             self.held[ticket.id] = ticket
         return ticket
 

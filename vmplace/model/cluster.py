@@ -131,7 +131,11 @@ class Cluster:
 
     def one_by_one(self) -> "list[Cluster]":
         """The same under each of its guarantees alone."""
-        return [evolve(self, guarantee=asked, further=()) for asked in self.guarantees] if self.further else [self]
+        return [self.under(asked) for asked in self.guarantees]
+
+    def under(self, asked: Guarantee) -> "Cluster":
+        """The same under one guarantee, of its own or another; it is the same cluster if that is the only one."""
+        return self if asked is self.guarantee and not self.further else evolve(self, guarantee=asked, further=())
 
     @property
     def pools(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import attrs
 from attrs import evolve, field, frozen
 
 from vmplace.model.converters import name_places, one_of, parse_count, parse_headroom, parse_scope, parse_weight, placed, within
-from vmplace.model.entities import Described, Members, Tag, parse_members
+from vmplace.model.entities import VM, Described, Members, Tag, parse_members
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.kinds import Order, Policy, Quorum, Restart, Scope, Sequel
 from vmplace.model.units import short
@@ -162,6 +162,11 @@ class Guarantee(Described):
     def quorum_of(self, nodes: int) -> int:
         """How many of a pool's nodes must be up, of so many in the document; 0 where any number will do."""
         return nodes // 2 + 1 if self.quorum == MAJORITY else int(self.quorum or 0)
+
+    def protects(self, vm: VM) -> bool:
+        """Whether a VM is protected, and one of those that the guarantee names if it names any."""
+        named = self.vms is None or (vm.name in self.vms if isinstance(self.vms, tuple) else self.vms.tag in vm.tags)
+        return vm.protected and named
 
 
 def scenario_key(number: int, key: str) -> str:

@@ -78,7 +78,7 @@ class LiveCluster:
                 problem.memory[vms].tolist(), problem.priority[vms].tolist(), problem.protected[vms].tolist(), strict=True
             )
             pool.state.fill(np.searchsorted(mine, problem.node_of[vms]), [LiveVM(*column) for column in columns])
-            pool.losses(budget=budget)
+            pool.failures.losses(budget=budget)
             live._parts[name] = _LivePart([known[i] for i in mine.tolist()], pool)
             live._place.update((node, (name, i)) for i, node in enumerate(live._parts[name].names))
         return live
@@ -88,22 +88,22 @@ class LiveCluster:
     def put(self, vm: VM, node: str) -> None:
         """A VM more."""
         pool, index = self._found(node)
-        pool.put(index, _item(vm))
+        pool.failures.put(index, _item(vm))
 
     def take(self, vm: VM, node: str) -> None:
         """A VM less."""
         pool, index = self._found(node)
-        pool.take(index, _item(vm))
+        pool.failures.take(index, _item(vm))
 
     def close(self, node: str) -> None:
         """A node is gone."""
         pool, index = self._found(node)
-        pool.close(index)
+        pool.failures.close(index)
 
     def open(self, node: str, vms: Iterable[VM], *, online: bool) -> None:
         """A node is back, with the VMs that were on it."""
         pool, index = self._found(node)
-        pool.open(index, [_item(vm) for vm in vms], online=online)
+        pool.failures.open(index, [_item(vm) for vm in vms], online=online)
 
     def _found(self, node: str) -> tuple[LivePool, int]:
         name, index = self._place[node]
@@ -114,7 +114,7 @@ class LiveCluster:
     def losses(self, pool: str, credit: LostMemory | None = None, *, budget: Budget) -> Losses:
         """What failures of a pool leave without a restart, and some more in each."""
         part = self._parts.get(pool, _NOWHERE)
-        lost: Losses = part.pool.losses(budget=budget)
+        lost: Losses = part.pool.failures.losses(budget=budget)
         if not credit:
             return lost
         each = {failure: lost.get(failure, {}) for failure in range(len(part.names))}
@@ -124,7 +124,7 @@ class LiveCluster:
         """What becomes of each failure, by the node that fails."""
         found: dict[str, Status] = {}
         for part in self._parts.values():
-            losses = part.pool.losses(budget=budget)
+            losses = part.pool.failures.losses(budget=budget)
             fails = part.pool.state.online | (part.pool.state.load > 0)
             for index in np.flatnonzero(fails).tolist():
                 lost: LostMemory | None = losses.get(index, {})

@@ -46,13 +46,14 @@ def _check_placement(claims: Claims, cluster: Cluster, placement: Mapping[str, s
         if isinstance(entry, Mapping) and entry.get("vm") in then:
             then[entry["vm"]] = entry.get("to")
     known = {name: node for name, node in placement.items() if name in now}
-    before = Audited.of(cluster, now, {}, None, ())
-    after = Audited.of(cluster, then | known, {}, None, ())
-    check_migrations(claims, after.case)
+    for number, one in enumerate(cluster.one_by_one(), 1):
+        before, after = Audited.of(one, now, {}, None, ()), Audited.of(one, then | known, {}, None, ())
+        if number == 1:
+            check_migrations(claims, after.case)
+        if placement and len(known) == len(placement):
+            _compare(claims, before, after, f"guarantee {number}: " if cluster.further else "")
     if len(known) < len(placement):
         claims.leave("placement", "the cluster does not have the VM: add it as one that waits (--add-vm NAME:MEMORY)")
-    elif placement:
-        _compare(claims, before, after)
 
 
 def _now(cluster: Cluster) -> list[str | None]:
@@ -60,8 +61,8 @@ def _now(cluster: Cluster) -> list[str | None]:
     return [case.nodes[i] if i >= 0 else None for i in case.now.tolist()]
 
 
-def _compare(claims: Claims, before: Audited, after: Audited) -> None:
-    """Nothing becomes wrong, and no failure that is survived before is not afterwards."""
+def _compare(claims: Claims, before: Audited, after: Audited, whose: str) -> None:
+    """Nothing becomes wrong, and no failure that is survived before is not afterwards; `whose`: which guarantee, if several."""
     wrong = {(violation.kind, violation.subject) for violation in before.case.found}
     claims.take(
         violation
@@ -70,13 +71,13 @@ def _compare(claims: Claims, before: Audited, after: Audited) -> None:
     )
     asked = after.case.cluster.guarantee
     if asked.sequence == "sequential" and asked.failures > 1:
-        claims.leave("status", "what failures one after the other do is too hard to tell again")
+        claims.leave("status", f"{whose}what failures one after the other do is too hard to tell again")
         return
     survivals = [Survival(audited.failures, WorkLimit()) for audited in (before, after)]
     for key in survivals[1].failures.scenarios.by_key:
         fate = survivals[1].survives(key)
         held = fate is True or key not in survivals[0].failures.scenarios.by_key or survivals[0].survives(key)
         if fate is False and held:
-            claims.wrong("status", f"says admitted, but then {key} is not survived any more")
+            claims.wrong("status", f"{whose}says admitted, but then {key} is not survived any more")
         elif fate is None and held is not False:
-            claims.leave("status", f"whether {key} is survived with it is too hard to tell")
+            claims.leave("status", f"{whose}whether {key} is survived with it is too hard to tell")

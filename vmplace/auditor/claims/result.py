@@ -125,7 +125,7 @@ _CHECKS: Mapping[str, Any] = {
     "tolerance": check_tolerance,
 }
 
-_JOINT = ("tolerance",)
+_JOINT = ("admit", "tolerance")
 """The commands whose claims are re-checked under all guarantees of a list at once."""
 
 _MARKS = (

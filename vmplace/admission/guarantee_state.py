@@ -1,0 +1,174 @@
+"""One guarantee of a changing cluster: kept incrementally where memory alone binds, else certified anew."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import evolve, frozen
+
+from vmplace.admission.candidates import CandidateSurvey
+from vmplace.admission.incremental.cluster import LiveCluster, Losses, bare
+from vmplace.admission.ledger import Ledger, started
+from vmplace.admission.recheck import RecheckedVM
+from vmplace.admission.results import Rejection
+from vmplace.failover.check import check
+from vmplace.failover.regression import Defects, LostMemory, added
+from vmplace.model.entities import VM
+from vmplace.model.guarantee import Guarantee
+from vmplace.model.kinds import State
+from vmplace.problem.compile import compile_problem
+from vmplace.results.values import Status
+from vmplace.solvers.budget import Budget
+
+__all__ = ["Baseline", "GuaranteeState"]
+
+
+@frozen(eq=False)
+class Baseline:
+    """What is wrong before VMs are started: after all of them have been, no failure may end worse.
+
+    Parameters
+    ----------
+    credit
+        What each failure of a pool leaves out until they are: those of them that are down.
+    defects
+        What failures do now.
+    losses
+        The same where the cluster is live, the credit included; None where it is not, or where `defects` tells.
+    """
+
+    credit: Mapping[str, LostMemory]
+    defects: Defects | None
+    losses: Mapping[str, Losses] | None = None
+
+
+class GuaranteeState:
+    """What one guarantee makes of a cluster that changes, and of one change more.
+
+    Parameters
+    ----------
+    ledger
+        What the cluster has become; whoever changes it says so here.
+    asked
+        The guarantee.
+    budget
+        What may be spent on failures that only a search can tell.
+    """
+
+    def __init__(self, ledger: Ledger, asked: Guarantee, *, budget: Budget) -> None:
+        self._ledger, self._asked = ledger, asked
+        self.live = LiveCluster.of(ledger.cluster.under(asked), budget=budget)
+        self._once_live, self._odd = self.live is not None, set[str]()
+        self._defects: Defects | None = None
+
+    def verdicts(self, budget: Budget) -> dict[str, Status]:
+        """What would become of each failure now, by its name."""
+        if self.live is not None:
+            told = self.live.verdicts(budget=budget)
+            return {node: told[node] for node in self._ledger.nodes if node in told}
+        report = check(self._ledger.cluster.under(self._asked), time_limit=budget.left)
+        return {name: scenario.status for name, scenario in report.scenarios.items()}
+
+    @property
+    def monotone(self) -> bool:
+        """Whether one VM more never makes a failure easier: so it is where restarts are planned for each failure alone."""
+        return self._asked.plain
+
+    @property
+    def interchangeable(self) -> bool:
+        """Whether VMs that are alike may change places: nothing asks for their names."""
+        return self._asked.policy is None and self._asked.vms is None
+
+    # Questions
+
+    def baseline(self, vms: Sequence[VM], budget: Budget) -> Baseline | None:
+        """What is wrong before VMs are started; None where each of them in turn may be compared with what was before it."""
+        if len(vms) == 1:
+            return None
+        credit = self._credit(vms)
+        if self.live is None or not all(map(bare, vms)):
+            return Baseline(credit, self._defects_now(budget))
+        if not credit:
+            return None
+        return Baseline(credit, None, {pool: self.live.losses(pool, credit.get(pool), budget=budget) for pool in credit})
+
+    def survey(self, vm: VM, score: str, budget: Budget, since: Baseline | None = None) -> CandidateSurvey:
+        """The survey of candidate nodes for a VM to start; `since`: what to compare with, if not with what is now."""
+        if self.live is not None and bare(started(vm)) and (since is None or since.losses is not None):
+            before = None if since is None or since.losses is None else since.losses.get(vm.pool)
+            waits = before is None and bool(self._credit([vm]))
+            return self.live.survey(self._seen(vm), waits=waits, score=score, budget=budget, before=before)
+        return self._rechecked(vm, started(vm), budget, since).survey(score, budget)
+
+    def weigh(self, vm: VM | None, wanted: VM, budget: Budget) -> tuple[Rejection, str]:
+        """What speaks against a VM (None: it is new) as wanted, and that in a sentence."""
+        node, host = str(wanted.node), None if vm is None else self._ledger.host(vm)
+        if self.live is None or not bare(wanted):
+            return self._rechecked(vm, wanted, budget).weigh(list(self._ledger.nodes).index(node), budget)
+        wanted = self._seen(wanted)
+        if vm is None or host is None:
+            return self.live.weigh(wanted, node, waits=bool(self._credit([vm])), budget=budget)
+        before, there = self.live.losses(vm.pool, budget=budget), self._seen(vm)
+        self.live.take(there, host)
+        try:
+            return self.live.weigh(
+                wanted, node, waits=False, held=vm.charged if host == node else 0, budget=budget, before=before
+            )
+        finally:
+            self.live.put(there, host)
+
+    def _seen(self, vm: VM) -> VM:
+        """A VM as the guarantee sees it: protected or not."""
+        return vm if self._asked.protects(vm) is vm.protected else evolve(vm, protected=False)
+
+    def _credit(self, vms: Iterable[VM | None]) -> dict[str, LostMemory]:
+        """What failures leave out because VMs are down, by pool."""
+        credit: dict[str, LostMemory] = {}
+        for vm in vms:
+            down = vm is not None and vm.name in self._ledger and self._ledger.waits(vm)
+            if vm is not None and down and self._asked.protects(vm) and not vm.evictable:
+                credit[vm.pool] = added(credit.get(vm.pool, {}), {vm.priority: vm.charged})
+        return credit
+
+    def _rechecked(self, vm: VM | None, wanted: VM, budget: Budget, since: Baseline | None = None) -> RecheckedVM:
+        """A VM as it is now (None: it is new) and as wanted."""
+        if since is None:
+            since = Baseline(self._credit([vm]), self._defects_now(budget))
+        assert since.defects is not None
+        host = None if vm is None or vm.name not in self._ledger else self._ledger.host(vm)
+        was = None if host is None else list(self._ledger.nodes).index(host)
+        excluded = self._ledger.contradiction([wanted])
+        cluster, place = self._ledger.with_vm(evolve(wanted, tags=()) if excluded else wanted)
+        grown = vm is not None and wanted.memory > vm.memory
+        return RecheckedVM(cluster.under(self._asked), place, since.defects, since.credit, was, excluded, grown)
+
+    def _defects_now(self, budget: Budget) -> Defects:
+        if self._defects is None or not self._defects.known:
+            problem = compile_problem(self._ledger.cluster.under(self._asked))
+            self._defects = Defects.of(problem, problem.node_of, budget=budget)
+        return self._defects
+
+    # Changes
+
+    def replaced(self, name: str, old: VM | None, host: str | None, vm: VM | None) -> None:
+        """A VM, which was on a host as `old`, is as given in the ledger; None: it was not there, took nothing, is gone."""
+        if self.live is not None and old is not None and host is not None:
+            self.live.take(self._seen(old), host)
+        self._defects = None
+        if vm is not None and not bare(vm):
+            self._odd.add(name)
+            self.live = None
+            return
+        self._odd.discard(name)
+        if self.live is None:
+            if self._once_live and not self._odd:
+                self.live = LiveCluster.of(self._ledger.cluster.under(self._asked), budget=Budget(0))
+        elif vm is not None and (node := self._ledger.host(vm)) is not None:
+            self.live.put(self._seen(vm), node)
+
+    def restated(self, node: str, state: State) -> None:
+        """A node is in another state in the ledger."""
+        self._defects = None
+        if self.live is not None and state == "offline":
+            self.live.close(node)
+        elif self.live is not None:
+            back = [self._seen(vm) for vm in self._ledger.on(node) if vm.running]
+            self.live.open(node, back, online=state == "online")
