@@ -9,9 +9,11 @@ from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 
 import vmplace
+from tests.support.lists import several
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Node, OnlyOn
 from vmplace.model.errors import InputError
+from vmplace.model.guarantee import Guarantee
 from vmplace.testing import clusters
 
 
@@ -58,6 +60,8 @@ RESULTS = {
     "drain, cold": lambda: (COLD, vmplace.drain(COLD, "n0")),
     "rolling drain": lambda: (FEW, vmplace.rolling_drain(FEW, time_limit=10)),
     "tolerance": lambda: (BIG, vmplace.tolerance(BIG)),
+    "tolerance, several": lambda: (SEVERAL, vmplace.tolerance(SEVERAL)),
+    "admit, several": lambda: (SEVERAL, vmplace.admit(SEVERAL, "w")),
     "admit": lambda: (BIG2, vmplace.admit(BIG2, "w")),
     "headroom": lambda: (BIG, vmplace.headroom(BIG, 8)),
     "size": sized,
@@ -65,6 +69,7 @@ RESULTS = {
     "explain": lambda: (TIGHT, vmplace.explain(TIGHT, time_limit=5)),
 }
 BIG2 = evolve(BIG, vms=[*BIG.vms, VM("w", 12), VM("x", 3, priority=2)])
+SEVERAL = evolve(FEW, vms=[*FEW.vms, VM("w", 12)], guarantee=[Guarantee(), Guarantee(failures=2, vms=["a"])])
 
 
 def leaves(value, place=()):
@@ -177,6 +182,7 @@ CALLS = {
     "rolling drain": lambda cluster: vmplace.rolling_drain(cluster, time_limit=1),
     "headroom": lambda cluster: vmplace.headroom(cluster, {2: 1, 3: 1}, pool=cluster.pools[0], time_limit=1),
     "tolerance": lambda cluster: vmplace.tolerance(cluster, time_limit=1),
+    "admit": lambda cluster: vmplace.admit(cluster, [vm.name for vm in cluster.vms if vm.node is None], time_limit=1),
     "explain": lambda cluster: vmplace.explain(cluster, time_limit=0.3),
 }
 
@@ -194,6 +200,10 @@ DRAWN = clusters(
 )
 
 
+LISTS = ("check", "check, no time", "tolerance", "admit")
+"""The calls that take a list of guarantees."""
+
+
 def what_is_right_is_never_refuted(name, cluster):
     try:
         result = CALLS[name](cluster)
@@ -208,6 +218,17 @@ def what_is_right_is_never_refuted(name, cluster):
 def test_what_is_right_is_never_refuted(name, examples):
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(DRAWN)
+    def trial(cluster):
+        what_is_right_is_never_refuted(name, cluster)
+
+    trial()
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("examples", [5, pytest.param(150, marks=pytest.mark.slow)])
+def test_what_is_right_of_several_guarantees_is_never_refuted(name, examples):
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(several(DRAWN))
     def trial(cluster):
         what_is_right_is_never_refuted(name, cluster)
 

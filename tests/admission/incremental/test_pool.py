@@ -42,12 +42,3 @@ def test_what_speaks_against_a_node_in_normal_running():
     assert [Rejection(h).name for h in live.rejections(4).tolist()] == ["HEADROOM", "NOTHING", "STATE"]
     assert [live.fits(node, 5).name for node in range(3)] == ["MEMORY", "NOTHING", "STATE"]
     assert live.fits(2, 5, stays=True) is Rejection.NOTHING
-
-
-def test_a_node_that_is_back_has_what_it_had():
-    live = pool((10, 10, 10), (0, 6), (1, 6))
-    live.failures.close(1)
-    assert live.failures.losses(budget=Budget()) == {}
-    live.failures.open(1, [LiveVM(6)], online=True)
-    assert live.state.load.tolist() == [6, 6, 0]
-    assert live.judge(2, LiveVM(5), budget=Budget()) == (Rejection.FAILURE, 0)

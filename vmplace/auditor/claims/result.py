@@ -113,6 +113,8 @@ def _part(claims: Claims, cluster: Cluster, number: int, said: Mapping[str, Any]
     keys = own_keys(cluster, number, [str(row.get("scenario")) for row in rows])
     named = [(keys.get(str(row.get("scenario"))), row) for row in rows]
     part["unprotected"] = [{**row, "scenario": key} for key, row in named if key is not None]
+    told = claims.read("warnings", tuple[str, ...], ())
+    part["warnings"] = [warning.removeprefix(f"guarantee {number}: ") for warning in told]
     return part | {"status": said.get("status"), "guarantee": said.get("status"), "pools": said.get("pools")}
 
 

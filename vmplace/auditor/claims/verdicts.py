@@ -248,13 +248,13 @@ class _Verdicts:
         for key, numbers in self.keys.items():
             for s in numbers if key in claimed else ():
                 pool = case.pools[int(scenarios.pool_of[s])]
-                if pool not in pools:
-                    claims.wrong("pools", f"does not list {pool}")
                 if len(numbers) == 1 or claimed[key].status is Status.SAFE:
                     of_pool.setdefault(pool, set()).add(claimed[key].status)
                 else:
                     shared.add(pool)
         down = {case.pools[case.vm_pool[v]] for v in case.waiting.tolist() if case.vm.protected[v]}
+        for pool in sorted({*of_pool, *shared, *down}.difference(pools)):
+            claims.wrong("pools", f"does not list {pool}")
         for pool, status in pools.items():
             if pool not in case.pools:
                 claims.wrong("pools", f"{short(pool)} is not a pool of this cluster")
