@@ -231,3 +231,14 @@ def test_what_is_too_wide_is_rounded(monkeypatch):
     columns = [np.array(part) for part in ([7], [50], [9], [2])]
     assert least_sums_above(*columns, 1).tolist() == [8]
     assert least_sums_above(*columns, 9).tolist() == [9]
+
+
+def test_vms_that_are_apart_close_every_node_without_memory():
+    cluster = Cluster(
+        [Node(f"n{i}", 100) for i in range(4)],
+        [VM(f"a{i}", 4, f"n{i}") for i in range(3)],
+        [Apart(["a0", "a1", "a2"])],
+        Guarantee(failures=2, restart="any-order"),
+    )
+    found = audit(cluster, {vm.name: vm.node for vm in cluster.vms})
+    assert {violation.subject for violation in found} == {f"n{i}+n{j}" for j in range(4) for i in range(j)}

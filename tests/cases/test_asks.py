@@ -78,7 +78,7 @@ def test_admission_in_a_cluster_as_it_would_be(document, capsys):
 
 
 def test_help_says_how_memory_and_bandwidth_are_written(capsys):
-    for command, count in (("admit", 4), ("headroom", 4), ("size", 5), ("place", 4), ("check", 3), ("generate", 1)):
+    for command, count in (("admit", 5), ("headroom", 5), ("size", 5), ("place", 4), ("check", 3), ("generate", 1)):
         assert main([command, "--help"]) == 0
         assert " ".join(capsys.readouterr().out.split()).count("(MiB where no unit is given)") == count
 
