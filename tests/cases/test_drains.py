@@ -1,5 +1,7 @@
 """Plans of drains and of consolidation: what holds after each step, what limits count, and what an answer says to do next."""
 
+from itertools import combinations, product
+
 import vmplace
 from vmplace import VM, Cluster, Guarantee, Node, Status, Together
 
@@ -36,3 +38,37 @@ def test_limits_count_cold_moves():
     assert vmplace.plan_moves(cluster, target, max_migrated=23).reason == "24 MiB have to migrate, max_migrated allows 23"
     assert vmplace.plan_moves(cluster, target, max_moves=2, max_migrated=24).status is Status.OPTIMAL
     assert vmplace.drain(cluster, "n0", max_moves=1).status is Status.INFEASIBLE
+
+
+def test_a_drain_leaves_the_least_unprotected_first_and_moves_the_least_then():
+    vms = [VM("a", 60, "n0"), VM("b", 50, "n1"), VM("c", 1, "n1"), VM("d", 50, "n2")]
+    cluster = Cluster([Node("n0", 100), Node("n1", 100), Node("n2", 61)], vms)
+    solution = vmplace.drain(cluster, "n0")
+    assert solution.status is Status.OPTIMAL
+    best = min(_drains(cluster), key=lambda found: found[:2])
+    lost = sum(vm.memory for loss in solution.unprotected for vm in vms if vm.name in loss.vms)
+    assert (lost, solution.objective) == best[:2]
+
+
+def test_what_is_not_proved_says_how_much_less_could_be_unprotected():
+    cluster = vmplace.generate(nodes=6, node_memory="512GiB", fill=0.97, placed="worst-fit", seed=2)
+    solution = vmplace.drain(cluster, "n0", method="greedy")
+    assert solution.status is Status.FEASIBLE
+    assert solution.reason.startswith("greedy proves nothing; another placement could leave ")
+    assert solution.reason.endswith(" less unprotected at most")
+    assert solution.bound == int(cluster.vms.memory[cluster.vms.node == 0].sum())
+
+
+def _drains(cluster):
+    """What each drain of n0 leaves unprotected, and migrates."""
+    vms = [(vm.name, vm.memory, vm.node) for vm in cluster.vms]
+    size = {"n1": 100, "n2": 61}
+    for nodes in product(size, repeat=len(vms)):
+        load = {node: sum(memory for (_, memory, _), at in zip(vms, nodes, strict=True) if at == node) for node in size}
+        if all(load[node] <= size[node] for node in size):
+            lost = 0
+            for failed, other in (("n1", "n2"), ("n2", "n1")):
+                down = [memory for (_, memory, _), at in zip(vms, nodes, strict=True) if at == failed]
+                kept = (sum(some) for n in range(len(down) + 1) for some in combinations(down, n))
+                lost += sum(down) - max(total for total in kept if total <= size[other] - load[other])
+            yield lost, sum(memory for (_, memory, now), at in zip(vms, nodes, strict=True) if at != now), nodes

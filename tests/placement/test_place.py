@@ -300,3 +300,12 @@ def test_what_cannot_be_put_in_order_is_told():
     assert [m.step for m in solution.migrations] == [None, None]
     assert solution.plan.status == "infeasible"
     assert solution.warnings[0].startswith("the migrations are not put in order: nothing can move at all")
+
+
+@pytest.mark.slow
+def test_a_large_cluster_is_consolidated_from_where_its_vms_are():
+    cluster = vmplace.generate(nodes=1000, node_memory="512GiB", fill=0.9, placed="worst-fit", seed=1)
+    solution = vmplace.place(cluster, objective="consolidate", move_running=True, ordered=False)
+    assert (solution.status, solution.objective) == ("optimal", 901)
+    # The nodes that are switched off hold a tenth of the memory.
+    assert sum(migration.memory for migration in solution.migrations) < 0.15 * int(cluster.vms.memory.sum())

@@ -18,8 +18,8 @@ from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.results.placement import Solution
 from vmplace.results.values import Conflict, Migration, Status
-from vmplace.search.bounds.lower_bounds import impossible, least
-from vmplace.search.goal import CandidatePlacement, Goal, priorities
+from vmplace.search.bounds.lower_bounds import impossible
+from vmplace.search.goal import CandidatePlacement, Goal, Stage
 from vmplace.search.infeasibility import PartOracle, conflict_of_bound, conflict_of_search, patience
 from vmplace.search.mip.search import Finding
 from vmplace.search.strategy import Strategy
@@ -32,8 +32,11 @@ T = TypeVar("T")
 _FIND_SHARE, _TIES_SHARE, _TIES_SECONDS = 0.9, 0.25, 3.0
 """Of the time, that to find a placement; of what is left then, that to break ties; and what that may take in any case."""
 
-_LEAVING_SHARE, _SLIGHT = 0.5, Fraction(1, 100)
-"""Of the time, for a drain in which only what has to leave moves; and how much more than the least it may leave unprotected."""
+_VMS_PER_SECOND = 5_000
+"""Where nodes are switched off, so many VMs have a second more for ties: packed anew, nearly all of them would migrate."""
+
+_LEAVING_SHARE = 0.5
+"""Of the time, for a drain in which only what has to leave moves."""
 
 
 @frozen
@@ -71,9 +74,7 @@ class PlacementTask:
         first = share.strict(explained=False)
         if first.node_of is not None:
             return first
-        calm = self._only_leaving(first)
-        if calm is not None and (calm.solution.held or _slightly_more(calm.lost, calm.bound)):
-            return calm.solution
+        start = self._only_leaving()
         last, undecided = self, None
         for goal, given_up in relaxations(self.names.problem, self.goal, self.budget, drained=bool(self.drained)):
             if undecided is not None and goal.worst is not last.goal.worst:
@@ -82,40 +83,26 @@ class PlacementTask:
             reason = impossible(self.names.problem, goal)
             if reason is not None:
                 continue
-            finding, method = last._find()
+            finding, method = last._find(start)
             if finding.best is not None:
                 refuted = first.status is Status.INFEASIBLE and undecided is None
-                proved = finding.optimal and refuted
-                if calm is not None and not proved and _slightly_more(calm.lost, finding.best.values[0]):
-                    return calm.solution
                 found = last.solution(last._settled(finding), method, strict_refuted=refuted, warnings=given_up)
                 return found if found.held else evolve(found, suspended=self._suspended(first))
             if not finding.infeasible:
                 undecided = self._undecided(finding, method)
         if undecided is not None:
-            return undecided if calm is None else calm.solution
+            return undecided
         return last._refuted(finding.stats, method) if reason is None else last._refused(reason)
 
-    def _only_leaving(self, strict: Solution) -> "_CalmDrain | None":
-        """A drain in which nothing else moves than what has to leave, if there is one."""
+    def _only_leaving(self) -> CandidatePlacement | None:
+        """The least unprotected where nothing moves but what has to leave drained nodes, as far as it is found."""
+        problem, goal = self.names.problem, evolve(self.goal, best_effort=True)
         if not self.drained or self.goal.objectives != ("moves",):
             return None
-        problem, goal = self.names.problem, evolve(self.goal, best_effort=True)
-        leaving = problem.movable & problem.drained[problem.node_of] & (problem.node_of >= 0)
-        names = Names(self.names.cluster, evolve(problem, movable=leaving))
-        if len(priorities(problem)) != 1 or impossible(names.problem, goal) is not None:
+        staying = evolve(problem, movable=problem.movable & (problem.node_of >= 0) & problem.drained[problem.node_of])
+        if impossible(staying, goal) is not None:
             return None
-        task = evolve(self, names=names, goal=goal, budget=self.budget.share(_LEAVING_SHARE))
-        finding, method = task._find()
-        if finding.best is None:
-            return None
-        lost, bound = int(finding.best.values[0]), int(least(problem, goal, goal.stages(problem)[0]))
-        found = task.solution(task._settled(finding), method, strict_refuted=strict.status is Status.INFEASIBLE and lost == bound)
-        if not found.held:
-            more = f"to move more could leave {1 - bound / lost:.1%} less unprotected at most" if lost > bound else ""
-            reason = "; ".join(filter(None, (more, found.reason)))
-            found = evolve(found, suspended=self._suspended(strict), reason=reason)
-        return _CalmDrain(found, lost, bound)
+        return self._strategy.find(staying, goal, budget=self.budget.share(_LEAVING_SHARE))[0].best
 
     def _suspended(self, strict: Solution) -> str:
         """Why the guarantee does not hold, given the result of the strict search."""
@@ -127,13 +114,14 @@ class PlacementTask:
     def _strategy(self) -> Strategy:
         return Strategy(self.options.method, self.options.seed, self.options.deterministic)
 
-    def _find(self) -> tuple[Finding, str]:
-        return self._strategy.find(self.names.problem, self.goal, budget=self.budget.share(_FIND_SHARE))
+    def _find(self, start: CandidatePlacement | None = None) -> tuple[Finding, str]:
+        return self._strategy.find(self.names.problem, self.goal, budget=self.budget.share(_FIND_SHARE), start=start)
 
     def _settled(self, finding: Finding) -> Finding:
         """The best of what is as good as the finding; it ends by work done, so that the clock only guards."""
         budget = self.budget.share(_TIES_SHARE)
         seconds = max(_TIES_SECONDS, self.budget.elapsed / 2)
+        seconds += self.names.problem.n_vms / _VMS_PER_SECOND if self.goal.consolidates else 0
         if not self.options.deterministic and seconds < budget.left:
             budget = Budget(seconds, budget.cancel)
         return self._strategy.break_ties(self.names.problem, self.goal, finding, budget=budget)
@@ -186,7 +174,7 @@ class PlacementTask:
             allowed=_one_or_all(self._allowed(bounds)) if goal.slack else None,
             migrations=self._migrations(best),
             drained=self.drained,
-            reason="" if finding.optimal else "the search ended before a proof" if method == "exact" else "greedy proves nothing",
+            reason=_doubt(finding, method, goal.stages(self.names.problem)),
         )
 
     def _allowed(self, bounds: Sequence[int | Fraction]) -> tuple[Fraction | None, ...]:
@@ -271,17 +259,18 @@ class PlacementTask:
         )
 
 
-@frozen
-class _CalmDrain:
-    """A drain in which nothing moves but what has to leave: the memory that it leaves unprotected, and the least possible."""
-
-    solution: Solution
-    lost: int
-    bound: int
-
-
-def _slightly_more(lost: int | Fraction, least_lost: int | Fraction) -> bool:
-    return lost <= least_lost * (1 + _SLIGHT)
+def _doubt(finding: Finding, method: str, stages: Sequence[Stage]) -> str:
+    """Why a placement is not known to be the best, and how much less another one could leave unprotected."""
+    if finding.best is None or finding.optimal:
+        return ""
+    why = "greedy proves nothing" if method == "greedy" else "the search ended before a proof"
+    values = zip(stages, finding.best.values, finding.bounds, strict=True)
+    lost = next(((value, bound) for (name, _), value, bound in values if name == "lost" and value > bound > 0), None)
+    return (
+        why
+        if lost is None
+        else f"{why}; another placement could leave {float(1 - lost[1] / lost[0]):.1%} less unprotected at most"
+    )
 
 
 def _by_objective(goal: Goal, problem: Problem, values: Sequence[T]) -> tuple[T, ...]:

@@ -72,14 +72,16 @@ class Strategy:
     deterministic: bool
     effort: float | None = None
 
-    def find(self, problem: Problem, goal: Goal, *, budget: Budget) -> tuple[Finding, str]:
+    def find(
+        self, problem: Problem, goal: Goal, *, budget: Budget, start: CandidatePlacement | None = None
+    ) -> tuple[Finding, str]:
         """What the methods found, and the name of the one that the answer rests on: ``greedy``, ``exact``, or ``improve``
-        where neighbourhoods were searched but never the whole."""
+        where neighbourhoods were searched but never the whole; no worse than the start, if one is known."""
 
         def search(part: Goal, share: Budget, start: CandidatePlacement | None, bounds: Bounds) -> tuple[Finding, str]:
             return self._find(problem, part, share, start, bounds)
 
-        return find_with_slack(problem, goal, search, budget=budget, start=None, bounds={})
+        return find_with_slack(problem, goal, search, budget=budget, start=start, bounds={})
 
     def _find(
         self, problem: Problem, goal: Goal, budget: Budget, found: CandidatePlacement | None, known_bounds: Bounds

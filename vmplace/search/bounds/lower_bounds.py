@@ -32,8 +32,8 @@ def _least(problem: Problem, goal: Goal, name: str) -> int | Fraction:
     survives = problem.failures > 0 and not goal.best_effort
     if name == "balance":
         return least_peak(problem, _mean_peak(problem)) if survives else _mean_peak(problem)
-    if name == "moves" and survives:
-        return least_moved(problem)
+    if name == "moves":
+        return max(_displaced(problem), least_moved(problem) if survives else 0)
     if name == "consolidate":
         quorum = _nodes_for_quorum(problem) if survives else {}
         return sum(max(_fewest_nodes(problem, pool, spare=survives), quorum.get(pool, 0)) for pool in problem.pools)
@@ -57,6 +57,14 @@ def _least_lost(problem: Problem) -> int:
         free = int(problem.usable[open_].sum()) - int(problem.memory[mine & ~problem.evictable].sum())
         lost += max(0, int(problem.memory[mine & problem.protected].sum()) - (int(open_.sum()) - 1) * free)
     return lost
+
+
+def _displaced(problem: Problem) -> int:
+    """The memory of VMs that run where they may not stay, in MiB."""
+    if problem.reachable.all():
+        return 0
+    running = problem.node_of >= 0
+    return int(problem.memory[running & ~problem.reachable[problem.signature, problem.node_of]].sum())
 
 
 def impossible(problem: Problem, goal: Goal) -> Reason | None:
