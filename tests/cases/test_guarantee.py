@@ -397,9 +397,16 @@ def test_what_takes_one_guarantee_says_so(tmp_path, capsys):
         capsys.readouterr()
 
 
-def test_policies_are_compared_under_one_guarantee_only():
-    with pytest.raises(InputError, match=r"^compare"):
-        vmplace.check(per_vm(), compare=True)
+def test_policies_are_compared_under_each_guarantee(tmp_path, capsys):
+    cluster = per_vm()
+    rows = vmplace.check(cluster, compare=True).comparison
+    for number, asked in enumerate(cluster.guarantees, 1):
+        alone = vmplace.check(vmplace.what_if(cluster, guarantee=asked), compare=True).comparison
+        assert [evolve(row, guarantee=None) for row in rows if row.guarantee == number] == list(alone)
+        assert all("guarantee" not in row.to_dict() for row in alone)
+    vmplace.dump(cluster, path := str(tmp_path / "c.json"))
+    assert main(["check", path, "--compare"]) == main(["check", path])
+    assert "Compared under guarantee 2:" in capsys.readouterr().out
 
 
 def test_a_list_of_guarantees_is_checked_one_by_one():

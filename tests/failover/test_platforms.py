@@ -16,7 +16,7 @@ from vmplace.testing import clusters
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COUNTED = ("sum of survivors", "percentage", "slots", "dedicated host")
-PLATFORMS = (*COUNTED, "first-fit", "worst-fit")
+PLATFORMS = (*COUNTED, "first-fit", "worst-fit", "fewest-vms")
 
 
 def compared(cluster, **options):
@@ -119,6 +119,8 @@ def test_each_says_why_in_figures():
         "dedicated host": "1 empty node needed, 0 as large as any in use",
         "first-fit": f"{lost}finds no node",
         "worst-fit": f"{lost}finds no node",
+        "fewest-vms": "4 of 4 failures not survived; esx-1: the platform restarts erp-db on esx-2 (fewest-vms), "
+        "with or without room: 144 of 120 GiB on esx-2",
     }
     assert [row.source for row in rows.values()] == [
         *["vmplace"] * 2,
@@ -126,7 +128,14 @@ def test_each_says_why_in_figures():
         *["VMware"] * 3,
         "oVirt",
         "XenServer",
+        "Proxmox VE",
     ]
+
+
+def test_what_proxmox_would_do_is_no_promise_and_never_wrong():
+    rows = compared(cluster_of((64, 64, 64), ((24, 24), (30, 30), (1, 1, 1))))
+    assert (rows["planned"].says, rows["fewest-vms"].says, rows["fewest-vms"].wrong) == ("safe", "unsafe", "")
+    assert "108 of 64 MiB on n1" in rows["fewest-vms"].reason
 
 
 def test_any_order_has_a_row_of_its_own_and_is_not_called_wrong():
@@ -301,6 +310,7 @@ def test_slots_and_dedicated_hosts_are_sufficient_for_plans(cluster):
 )
 def test_simulations_are_sufficient_and_any_order_is_more_than_planned(cluster):
     rows = compared(cluster)
+    assert rows["fewest-vms"].says != "safe" or rows["planned"].says == "safe"
     for name in ("first-fit", "worst-fit"):
         assert rows[name].wrong != FALSE_SAFE
         assert rows["any-order"].says != "safe" or rows[name].says == "safe"

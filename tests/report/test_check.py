@@ -296,10 +296,18 @@ def test_a_comparison_is_a_table_below_the_verdict():
     lines = drawn(report, compared(waiting=("w",))).splitlines()
     assert lines[0].startswith("UNSAFE: ")
     assert lines[1:3] == ["Waiting: w", ""]
-    assert lines[3].split() == ["Policy", "Who", "Says", "Wrong", "Why"]
+    assert lines[3].split() == ["Policy", "Platform", "Says", "Wrong", "Why"]
     assert re.split(r"  +", lines[6]) == ["sum of survivors", "VergeOS, Ansible", "safe", "false safe", "1 GiB used of 2 GiB"]
-    assert lines[-1].startswith("A policy whose verdict differs from the first row is wrong.")
-    assert len(lines) == 9
+    assert lines[8].startswith("Wrong: differs from the first row")
+    assert len(lines) == 11
+
+
+def test_of_several_guarantees_each_has_a_comparison_of_its_own():
+    rows = compared().comparison
+    both = tuple(evolve(row, guarantee=number) for number in (1, 2) for row in rows)
+    lines = drawn(report, evolve(compared(), comparison=both)).splitlines()
+    assert [lines.index(f"Compared under guarantee {number}:") for number in (1, 2)] == [2, 9]
+    assert [line for line in lines if line.startswith("Wrong:")] == lines[-3:-2]
 
 
 def test_a_comparison_in_ascii():
@@ -314,7 +322,7 @@ def test_every_terminal_shows_who_is_wrong(columns, monkeypatch):
     assert max(map(len, text.splitlines())) <= columns
     words = text.split()
     assert {"Policy", "Says", "Wrong", "false", "survivors"} <= set(words)
-    assert ("Who" in words) is ("VergeOS," in words)
+    assert ("Platform" in words) is ("VergeOS," in words)
     assert ("Why" in words) is (columns > 40)
 
 

@@ -17,9 +17,8 @@ from vmplace.failover.verdict import METHODS, Verdict
 from vmplace.failover.witness import Witness, by_method, reported, soft_warnings
 from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
-from vmplace.model.errors import Flaw, InputError
 from vmplace.model.guarantee import Guarantee
-from vmplace.problem.compile import compile_problem
+from vmplace.problem.compile import compile_problem, name_ranks
 from vmplace.problem.names import Names
 from vmplace.results.placement import Report
 from vmplace.results.values import AnyOrder, Status
@@ -51,7 +50,8 @@ def check(
     cluster
         What to check.
     compare
-        Also say what the usual policies would promise of it, and who of them would be wrong (`Report.comparison`).
+        Also say what the policies of common platforms would promise, and which of them are wrong (`Report.comparison`); of
+        several guarantees, for each.
     thorough
         Look as long as there is time for the fewest VMs that a failure must leave out. Otherwise the answer comes as soon as the
         verdict is known, and a second later at most; `Unprotected.minimal` says where no plan leaves out fewer.
@@ -76,8 +76,6 @@ def check(
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         budget.patience = [math.inf if thorough else _REFINING]
         parts = cluster.one_by_one()
-        if compare and len(parts) > 1:
-            raise InputError([Flaw("compare", f"there are {len(parts)} guarantees: choose one with --guarantee or what_if")])
         found = [_checked(part, budget.share(1 / (len(parts) - done)), compare=compare) for done, part in enumerate(parts)]
         return found[0] if len(found) == 1 else joined(cluster, found)
 
@@ -92,7 +90,8 @@ def _checked(cluster: Cluster, budget: Budget, *, compare: bool) -> Report:
         if guarantee == problem.guarantee:
             return report, verdict
         # One story is enough of what may happen in any order.
-        other, losses = Names(cluster, evolve(problem, guarantee=guarantee)), guarantee.restart == "planned"
+        ranks, losses = name_ranks(cluster.nodes.names, guarantee), guarantee.restart == "planned"
+        other = Names(cluster, evolve(problem, guarantee=guarantee, name_rank=ranks))
         return verdict_now(other, budget.share(part), losses=losses)
 
     return evolve(

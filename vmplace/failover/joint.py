@@ -50,7 +50,7 @@ def joined(cluster: Cluster, reports: Sequence[Report]) -> Report:
         warnings=tuple(dict.fromkeys(told)),
         pools={pool: _worst([report.pools[pool] for report in reports]) for pool in reports[0].pools},
         outlook=None,
-        comparison=(),
+        comparison=tuple(evolve(row, guarantee=i) for i, report in enumerate(reports, 1) for row in report.comparison),
         stats={"seconds": max(report.stats["seconds"] for report in reports), "scenarios": dict(methods)},
     )
 

@@ -4,7 +4,8 @@
 and *dedicated host*: the admission control policies of VMware HA [1]_, which reserve a share of all memory, count slots as large
 as the largest VM, or keep nodes empty. These four compare memory alone: no rule, no further resource, no headroom. oVirt [2]_ and
 XenServer [3]_ simulate the restarts; a simulation is a `Guarantee.policy`, which heeds all that binds a restart. The sum of
-survivors is a necessary condition, so its *unsafe* is right; a simulation is sufficient, so its *safe* is right.
+survivors is a necessary condition, so its *unsafe* is right; a simulation is sufficient, so its *safe* is right. Proxmox VE [4]_
+checks nothing before a failure: its row says what its restarts would do, and is never wrong.
 
 References
 ----------
@@ -12,6 +13,7 @@ References
        ClusterFailoverLevelAdmissionControlPolicy (slots), ClusterFailoverHostAdmissionControlPolicy (dedicated host).
 .. [2] oVirt, feature page "HA VM reservation".
 .. [3] xapi-project/xen-api, ocaml/xapi/xapi_ha_vm_failover.ml.
+.. [4] Proxmox VE Administration Guide, "Cluster Resource Scheduling", basic scheduler.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +23,7 @@ from attrs import evolve, frozen
 
 from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import BoolArray, IntArray
-from vmplace.model.guarantee import Guarantee
+from vmplace.model.guarantee import FEWEST_VMS, Guarantee
 from vmplace.model.kinds import Order, Policy
 from vmplace.model.units import spell_memory
 from vmplace.problem.problem import Problem
@@ -181,12 +183,16 @@ COUNTING = (
 
 @frozen
 class Simulation:
-    """A policy that restarts each failure's VMs one after the other, without looking back: a `choice` of nodes, in an `order`."""
+    """A policy that restarts each failure's VMs one after the other, without looking back: a `choice` of nodes, in an `order`.
+
+    Where the platform `promises` nothing by it, its verdict is only what would happen.
+    """
 
     policy: str
     source: str
     choice: Policy
     order: Order
+    promises: bool = True
 
     def promise(self, asked: Guarantee) -> Guarantee:
         """The same failures, survived in its way."""
@@ -196,6 +202,7 @@ class Simulation:
 SIMULATIONS = (
     Simulation("first-fit", "oVirt", "first-fit", "as-listed"),
     Simulation("worst-fit", "XenServer", "most-free", "largest-first"),
+    Simulation(FEWEST_VMS, "Proxmox VE", FEWEST_VMS, "as-listed", promises=False),
 )
 
 _NO_FAILURE = "the guarantee covers no failure"
@@ -210,21 +217,21 @@ def compare(problem: Problem, pools: Sequence[str], judged: Judged) -> tuple[Com
     report, verdict = judged(evolve(asked, restart="planned", policy=None, order=None), 1 / 2)
     truth = report.status
 
-    def told(policy: str, source: str, says: Status, reason: str) -> Comparison:
-        wrong = "" if says is truth or Status.UNKNOWN in (says, truth) else f"false {says}"
-        return Comparison(policy, source, says, wrong, reason)
+    def told(policy: CountingPolicy | Simulation, says: Status, reason: str, *, promised: bool = True) -> Comparison:
+        wrong = promised and says is not truth and Status.UNKNOWN not in (says, truth)
+        return Comparison(policy.policy, policy.source, says, f"false {says}" if wrong else "", reason)
 
     planned = Comparison("planned", "vmplace", truth, "", _reason(report, verdict, waits))
     rows = []
     capacity = {pools[number]: pool for number, pool in Capacity.of(problem).items()}
     for policy in COUNTING:
         says, reason = policy.says(capacity) if problem.failures else (Status.SAFE, _NO_FAILURE)
-        rows.append(told(policy.policy, policy.source, *((Status.UNSAFE, waits) if waits else (says, reason))))
+        rows.append(told(policy, *((Status.UNSAFE, waits) if waits else (says, reason))))
     for done, simulation in enumerate(SIMULATIONS):
         # An equal share of the time for each, and for what comes after them.
         report, verdict = judged(simulation.promise(asked), 1 / (len(SIMULATIONS) - done + 1))
-        reason = _reason(report, verdict, waits, simulated=True)
-        rows.append(told(simulation.policy, simulation.source, report.status, reason))
+        reason = _reason(report, verdict, waits, simulated=simulation.choice != FEWEST_VMS)
+        rows.append(told(simulation, report.status, reason, promised=simulation.promises))
     # Any order is decided last, as it may take longest.
     if truth is Status.UNSAFE:
         says, reason = truth, "what is unsafe with plans is unsafe in any order"

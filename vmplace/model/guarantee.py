@@ -32,7 +32,7 @@ __all__ = [
 MAJORITY = "majority"
 """The quorum of more than half of a pool's nodes."""
 
-FEWEST_VMS = "fewest-vms"
+FEWEST_VMS: Policy = "fewest-vms"
 """The policy that does not look at memory."""
 
 POLICIES: tuple[Policy, ...] = get_args(Policy)

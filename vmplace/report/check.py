@@ -1,6 +1,7 @@
 """Terminal reports of `check` and `show`: the verdict and its reasons, which those of placements share."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -10,7 +11,7 @@ from vmplace.report.nodes import node_table
 from vmplace.report.soft_rules import broken_rule_line
 from vmplace.report.tables import STYLE, Column, Screen
 from vmplace.results.placement import Report, Solution
-from vmplace.results.values import Status, Unprotected, Violation
+from vmplace.results.values import Comparison, Status, Unprotected, Violation
 
 __all__ = ["grounds", "node_report", "report", "verdict", "violation_text"]
 
@@ -27,7 +28,7 @@ def report(found: Report, screen: Screen) -> RenderableType:
             Text(f"guarantee {number}: ").append(verdict(part, screen)).append(_meant(part))
             for number, part in enumerate(found.guarantees, 1)
         )
-        return Group(_of_all(found), *each, *grounds(found, screen))
+        return Group(_of_all(found), *each, *grounds(found, screen), *_compared(found, screen))
     first = verdict(found, screen).append(_meant(found))
     return Group(first, *_outlook(found, screen), *grounds(found, screen), *_compared(found, screen))
 
@@ -224,32 +225,36 @@ def _lost_vms(loss: Unprotected, screen: Screen, fate: str) -> str:
 
 
 def _compared(found: Report, screen: Screen) -> Iterator[RenderableType]:
-    """A table of each policy's verdict, and whether it is wrong; long words fold on narrow terminals."""
-    if not found.comparison:
-        return
-    yield Text()
+    """A table of each policy's verdict, and whether it is wrong; of several guarantees, one for each."""
+    for number, rows in groupby(found.comparison, lambda row: row.guarantee):
+        yield Text() if number is None else Text(f"\nCompared under guarantee {number}:")
+        yield _comparison(list(rows), screen)
+    yield from map(Text, _COMPARED if found.comparison else ())
+
+
+def _comparison(rows: Sequence[Comparison], screen: Screen) -> RenderableType:
+    """Long words fold on narrow terminals."""
     roomy = screen.console.width >= _ROOMY
 
     def column(title: str, texts: Iterable[str], folds: int, style: str = "") -> Column:
         cells = [Text(screen.clean(text), style=style) for text in texts]
         return Column(title, cells, most=None if roomy or title == "Why" else folds, folds=folds)
 
-    rows = found.comparison
     columns = (
         column("Policy", (row.policy for row in rows), 10),
-        column("Who", (row.source for row in rows), 9),
+        column("Platform", (row.source for row in rows), 9),
         Column("Says", [Text(row.says.value, style=STYLE[row.says]) for row in rows]),
         column("Wrong", (row.wrong for row in rows), 6, STYLE[Status.UNSAFE]),
         column("Why", (row.reason for row in rows), 16),
     )
-    yield screen.table(columns, ("Who", "Why"))
-    yield Text(_COMPARED)
+    return screen.table(columns, ("Platform", "Why"))
 
 
 _ROOMY = 110
 """Width from which reasons fit beside all other columns."""
 
 _COMPARED = (
-    "A policy whose verdict differs from the first row is wrong. "
-    "Of these policies, only first-fit and worst-fit regard rules and resources other than memory."
+    "Wrong: differs from the first row, which is exact for planned restarts. any-order is a stricter promise.",
+    "fewest-vms shows what Proxmox VE would do after a failure; it promises nothing beforehand.",
+    "first-fit and worst-fit consider rules and all resources, fewest-vms rules alone, the policies above them memory alone.",
 )

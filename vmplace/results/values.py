@@ -260,13 +260,18 @@ class Comparison(ToDict):
         ``false safe`` or ``false unsafe``, where it is known whether there is a plan for each failure; else empty.
     reason
         Why it says so, in a sentence with figures.
+    guarantee
+        Which of several guarantees it is about, from 1; None where there is one.
     """
+
+    _if_known = ("guarantee",)
 
     policy: str
     source: str
     says: Status
     wrong: str
     reason: str
+    guarantee: int | None = None
 
 
 @frozen

@@ -39,6 +39,8 @@ def check_solution(claims: Claims, cluster: Cluster) -> Plan | None:
     check_scores(claims, case, placed.powered, placed.drained)
     if claims.read("any_order", Any):
         claims.leave("any_order", "says what other restarts than those of the guarantee would do")
+    if claims.read("comparison", Any):
+        claims.leave("comparison", "says what the policies of other platforms would promise")
     for key in ("conflict", "blockers"):
         if claims.read(key, Any) and unsolved:
             claims.leave(key, _NO_CERTIFICATE)
