@@ -389,7 +389,6 @@ def test_what_takes_one_guarantee_says_so(tmp_path, capsys):
         ["drain", "k3"],
         ["headroom", "1GiB"],
         ["explain"],
-        ["admit", "--name", "z", "--memory", "1GiB"],
     ):
         assert main([command[0], path, *command[1:]]) == 2
         assert "guarantee: 2 guarantees: check and audit take a list; choose one here" in capsys.readouterr().err
