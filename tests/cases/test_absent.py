@@ -38,6 +38,27 @@ def test_it_is_named_where_no_placement_keeps_it(move_running):
         assert found.warnings == (TOLD,)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check"],
+        ["explain"],
+        ["admit", "--name", "new", "--memory", "8GiB"],
+        ["headroom", "8GiB"],
+        ["headroom"],
+        ["size", "--node-memory", "64GiB"],
+    ],
+)
+def test_every_command_that_answers_says_it(command, tmp_path, capsys):
+    path = str(tmp_path / "c.json")
+    vmplace.dump(Cluster(NODES, VMS, [evolve(LICENCES, must=False)]), path)
+    name, *options = command
+    main([name, path, *options])
+    assert TOLD in capsys.readouterr().out
+    main([name, path, *options, "--json"])
+    assert TOLD in json.loads(capsys.readouterr().out)["warnings"]
+
+
 def test_new_vms_under_it_are_refused():
     for rule, vm in ((LICENCES, VM("a", 8)), (evolve(LICENCES, vms=Tag("db")), VM("c", 8, tags=["db"]))):
         cluster = Cluster(NODES, VMS[1:], [rule])

@@ -13,6 +13,7 @@ from vmplace.model.door import door
 from vmplace.model.entities import VM
 from vmplace.model.errors import ConflictError, Flaw
 from vmplace.model.kinds import Score
+from vmplace.problem.unknown_names import unknown_names
 from vmplace.solvers.budget import Progress
 
 __all__ = ["admit", "applied"]
@@ -61,7 +62,8 @@ def admit(
     """
     limit = float("inf") if time_limit is None else time_limit
     admitter = Admitter(cluster, score=score, time_limit=limit)
-    return admitter.admit(vm, make_room=make_room, progress=progress, cancel=cancel)
+    found = admitter.admit(vm, make_room=make_room, progress=progress, cancel=cancel)
+    return evolve(found, warnings=tuple(unknown_names(cluster)))
 
 
 def applied(cluster: Cluster, vms: Sequence[VM], admission: Admission) -> Cluster:

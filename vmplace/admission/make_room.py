@@ -5,7 +5,7 @@ from math import isinf
 
 from attrs import evolve
 
-from vmplace.admission.candidates import outsized
+from vmplace.admission.barred import barred
 from vmplace.admission.ledger import Ledger, started
 from vmplace.admission.results import Admission
 from vmplace.model.cluster import Cluster
@@ -25,8 +25,10 @@ def room_made(cluster: Cluster, vms: Sequence[VM], refused: Admission, budget: B
     from vmplace.placement.place import repair
 
     ledger, wanted = Ledger(cluster), {vm.name for vm in vms}
-    if ledger.contradiction(vms) or any(outsized(vm, ledger.nodes.values()) for vm in vms):
+    if ledger.contradiction(vms):
         return refused
+    if why := next(filter(None, (barred(vm, cluster) for vm in vms)), ""):
+        return evolve(refused, reason=f"{refused.reason}; no migration can help: {why}")
     for vm in cluster.vms:
         if ledger.waits(vm) and vm.name not in wanted:
             ledger.remove(vm.name)

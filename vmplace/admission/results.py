@@ -81,6 +81,8 @@ class Admission(Result):
         Why not, in a sentence with figures; empty if admitted as things stand.
     migrations
         What has to migrate first, if room had to be made.
+    warnings
+        Names in rules, homes and guarantees that the cluster lacks: told by `admit`, which sees a cluster once.
     """
 
     status: Status
@@ -90,6 +92,7 @@ class Admission(Result):
     score: int | float | None = None
     reason: str = ""
     migrations: MigrationTable = field(factory=MigrationTable, converter=MigrationTable)
+    warnings: tuple[str, ...] = ()
 
     @property
     def admitted(self) -> bool:

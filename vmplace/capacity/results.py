@@ -10,6 +10,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.entities import Node
 from vmplace.model.errors import ConflictError, Flaw
 from vmplace.model.text import counted, readable
+from vmplace.problem.unknown_names import unknown_names
 from vmplace.results.placement import Solution
 from vmplace.results.result import Result
 from vmplace.results.values import Status, relative_gap
@@ -49,7 +50,12 @@ class _Answer(Result):
 
     def parts(self) -> dict[str, Any]:
         placed = _nothing_placed(self.status) if self.solution is None else self.solution.parts()
-        return {**placed, **self.figures()}
+        return {**placed, **self.figures(), "warnings": self._warnings}
+
+    @property
+    def _warnings(self) -> tuple[str, ...]:
+        """What is told of the placement, or of the names in the rules."""
+        return tuple(unknown_names(self.cluster)) if self.solution is None else self.solution.warnings
 
     @property
     def safe(self) -> bool:
@@ -156,7 +162,7 @@ class Headroom(_Answer):
 class HeadroomTable(Result):
     """How many more VMs of each of some sizes there can be, one size at a time."""
 
-    _keys = "status rows:_rows"
+    _keys = "status rows:_rows warnings:_warnings"
 
     cluster: Cluster = field(repr=False)
     rows: tuple[Headroom, ...]
@@ -167,6 +173,11 @@ class HeadroomTable(Result):
         found = {row.status for row in self.rows}
         weight = (Status.INFEASIBLE, Status.UNKNOWN, Status.FEASIBLE)
         return next((status for status in weight if status in found), Status.OPTIMAL)
+
+    @property
+    def _warnings(self) -> list[str]:
+        """Of the names in the rules."""
+        return unknown_names(self.cluster)
 
     @property
     def _rows(self) -> list[dict[str, Any]]:
@@ -208,7 +219,7 @@ class Sizing(_Answer):
         Why there is no answer, or why it is not known to be the best.
     """
 
-    _keys = "status counts nodes price:_price vms:n_vms objective:_score reason warnings:_warnings method stats"
+    _keys = "status counts nodes price:_price vms:n_vms objective:_score reason method stats"
 
     kinds: tuple[Node, ...]
     counts: Mapping[str, int] | None = None
@@ -260,7 +271,7 @@ class Sizing(_Answer):
 
     @property
     def _warnings(self) -> tuple[str, ...]:
-        return self.warnings if self.solution is None else (*self.warnings, *self.solution.warnings)
+        return self.warnings if self.solution is None else tuple(dict.fromkeys([*self.warnings, *self.solution.warnings]))
 
     def summary(self) -> str:
         """The answer in a line."""
@@ -277,7 +288,5 @@ def _whole(value: int | Fraction | None) -> int | Fraction | None:
 def _nothing_placed(status: Status) -> dict[str, Any]:
     """What a result without a placement has in its stead."""
     guarantee = Status.UNKNOWN if status is Status.UNKNOWN else Status.UNSAFE
-    empty: dict[str, Any] = {
-        key: [] for key in ("unprotected", "violations", "waiting", "warnings", "migrations", "powered", "drained")
-    }
+    empty: dict[str, Any] = {key: [] for key in ("unprotected", "violations", "waiting", "migrations", "powered", "drained")}
     return {"guarantee": guarantee.value, "placement": None, "failover": {}, **empty}

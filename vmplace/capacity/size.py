@@ -23,6 +23,7 @@ from vmplace.placement.place import solution_of
 from vmplace.placement.reasons import impossible_sentence
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
+from vmplace.problem.unknown_names import unknown_names
 from vmplace.results.values import Status
 from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.search.goal import CandidatePlacement, Goal
@@ -97,7 +98,8 @@ def size(
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         part, own = part_of(cluster, pool)
         kinds = tuple(evolve(kind, pool=own, state="online") for kind in kinds)
-        vms, warnings = wanted(part, own, share, kinds)
+        vms, left_out = wanted(part, own, share, kinds)
+        warnings = (*left_out, *unknown_names(cluster))
         limits = _parse_most(most or {}, kinds, _enough(vms))
         return _SizeSearch(cluster, SizingInstance(vms, kinds, limits), oracle, budget, warnings).run()
 

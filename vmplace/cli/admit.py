@@ -71,18 +71,18 @@ def admit(
     refuse_output(output, as_json=as_json)
     import vmplace
     from vmplace.admission.admit import applied
-    from vmplace.admission.candidates import outsized
-    from vmplace.report.admission import admission_report
+    from vmplace.admission.barred import barred
+    from vmplace.report.admission import admission_report, room_hint
+    from vmplace.results.values import Status
 
     cluster = load_changed(file, wanted)
     wanted = given({**wanted, "resources": dict(wanted["resources"])})
     limit = 60.0 if time_limit is None else time_limit
     with blaming(file, {"time_limit": limit, **_options(name, memory, wanted)}), watched(progress_text("moves")) as progress:
-        admitter = vmplace.Admitter(cluster, score=score, time_limit=limit)
         asked = vmplace.VM(name, memory, protected=not unprotected, **wanted) if memory is not None else name
         with _naming_options():
-            found = admitter.admit(asked, make_room=make_room, progress=progress)
-        nodes = admitter.candidates(asked) if candidates else None
+            found = vmplace.admit(cluster, asked, make_room=make_room, score=score, time_limit=limit, progress=progress)
+        nodes = vmplace.Admitter(cluster, score=score, time_limit=limit).candidates(asked) if candidates else None
         vm = asked if isinstance(asked, vmplace.VM) else next(vm for vm in cluster.vms if vm.name == name)
         after = applied(cluster, [vm], found) if found.admitted and output is not None else None
     if after is not None and output is not None:
@@ -90,8 +90,9 @@ def admit(
     if as_json:
         print_json({**found.to_dict(), **({} if nodes is None else nodes.to_dict())})
     else:
-        untried = not make_room and not outsized(vm, cluster.nodes)
-        drawn(admission_report, (found, vm.charged, nodes, untried), everything, aside=output == "-")
+        refused = found.status is Status.REFUSED and not make_room
+        hint = room_hint(barred(vm, cluster)) if refused else ""
+        drawn(admission_report, (found, vm.charged, nodes, hint), everything, aside=output == "-")
     return exit_of(found.status.value)
 
 

@@ -33,6 +33,7 @@ from vmplace.placement.options import PlaceOptions
 from vmplace.placement.place import solve
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
+from vmplace.problem.unknown_names import unknown_names
 from vmplace.results.placement import Report, Solution
 from vmplace.results.values import Status
 from vmplace.search.bounds.lower_bounds import impossible
@@ -101,7 +102,8 @@ def explain(
         if undecided or report.status is Status.UNKNOWN:
             late = f"whether {undecided or 'all'} of the failures are survived"
             found = evolve(found, unfinished=(late, *found.unfinished))
-        return evolve(found, broken_rules=broken, stats={"seconds": round(budget.elapsed, 3), **found.stats})
+        warnings = tuple(unknown_names(cluster))
+        return evolve(found, broken_rules=broken, warnings=warnings, stats={"seconds": round(budget.elapsed, 3), **found.stats})
 
 
 def _tightest(names: Names, verdict: Verdict) -> tuple[Slack, ...]:

@@ -200,9 +200,11 @@ class Explanation(Result):
         What is not decided, as time ran out or a search left it open, in sentences.
     broken_rules
         Soft rules that are broken as it stands, VMs away from home among them.
+    warnings
+        Names in rules, homes and guarantees that the cluster lacks.
     """
 
-    _keys = "status blames obstacles tightest remedies futile unfinished broken_rules stats"
+    _keys = "status blames obstacles tightest remedies futile unfinished broken_rules warnings stats"
 
     cluster: Cluster = field(repr=False)
     status: Status
@@ -213,6 +215,7 @@ class Explanation(Result):
     futile: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
     broken_rules: tuple[BrokenRule, ...] = ()
+    warnings: tuple[str, ...] = ()
     stats: Mapping[str, Any] = field(factory=dict)
 
     def summary(self) -> str:

@@ -11,16 +11,11 @@ from vmplace.failover.planned.batch import RestartColumns
 from vmplace.failover.reasons import scenario_sentence
 from vmplace.failover.soft_rules import breaking_plans
 from vmplace.failover.verdict import METHODS, ScenarioStatus, Verdict
-from vmplace.model.cluster import Cluster
-from vmplace.model.columns import IntArray, NodeColumns, VMColumns
-from vmplace.model.entities import Members, NotOn, OnlyOn, Rule, Tag
-from vmplace.model.errors import did_you_mean, likely
-from vmplace.model.references import absent, resolve
-from vmplace.model.text import rule_label, rule_name
-from vmplace.model.units import short
+from vmplace.model.columns import IntArray
 from vmplace.problem.names import Names
 from vmplace.problem.rules import offenders
 from vmplace.problem.scenarios import Scenarios
+from vmplace.problem.unknown_names import unknown_names
 from vmplace.results.failover import FailoverPlans
 from vmplace.results.placement import Report
 from vmplace.results.values import Scenario, Status, Unprotected, Violation
@@ -29,7 +24,6 @@ __all__ = [
     "NamedScenarios",
     "Witness",
     "by_method",
-    "member_warnings",
     "pool_verdicts",
     "reported",
     "soft_warnings",
@@ -38,8 +32,6 @@ __all__ = [
 
 _STATUS = {ScenarioStatus.SAFE: Status.SAFE, ScenarioStatus.UNSAFE: Status.UNSAFE, ScenarioStatus.UNKNOWN: Status.UNKNOWN}
 _WEIGHT = {ScenarioStatus.SAFE: 0, ScenarioStatus.UNKNOWN: 1, ScenarioStatus.UNSAFE: 2}
-_FEW_NAMES = 3
-"""How many absent names of one list are told."""
 
 
 @frozen(eq=False)
@@ -209,53 +201,9 @@ def unprotected(names: Names, verdict: Verdict) -> tuple[Unprotected, ...]:
 
 
 def soft_warnings(names: Names, verdict: Verdict) -> list[str]:
-    """Warnings: rules whose members are absent, soft rules and resources that failover plans break, pools that fail in turn."""
-    cluster = names.cluster
-    found = member_warnings(cluster)
-    found += _unknown_homes(cluster)
-    found += _unknown_vms(names)
-    return [*found, *breaking_plans(names, verdict), *_in_turn(names, verdict), *_degraded(names, verdict)]
-
-
-def member_warnings(cluster: Cluster) -> list[str]:
-    """Warnings: rules for a tag that no VM has, and names in rules that are not in the cluster."""
-    return [warning for index, rule in enumerate(cluster.rules) for warning in _of_members(index, rule, cluster)]
-
-
-def _of_members(index: int, rule: Rule, cluster: Cluster) -> Iterator[str]:
-    if isinstance(rule.vms, Tag) and not resolve(rule.vms, cluster.vms):
-        yield f"{rule_name(index, rule.name)}: no VM has the tag {rule.vms.tag!r}"
-    lists: list[tuple[str, Members, NodeColumns | VMColumns]] = [("VM", rule.vms, cluster.vms)]
-    if isinstance(rule, OnlyOn | NotOn):
-        lists.append(("node", rule.nodes, cluster.nodes))
-    who = rule_label(index, rule.kind, rule.name)
-    for noun, members, things in lists:
-        gone = absent(members, things)
-        for name in gone[:_FEW_NAMES]:
-            guess = did_you_mean(likely(name, things.names))
-            yield f"{who} names {noun} {short(name)}, which is not in the cluster{guess}"
-        more = len(gone) - _FEW_NAMES
-        if more > 0:
-            yield f"{who} names {more} more {noun}{'s' * (more > 1)} that the cluster lacks"
-
-
-def _unknown_homes(cluster: Cluster) -> Iterator[str]:
-    """Homes of VMs that are not in the cluster."""
-    homes = cluster.vms.home.words
-    if any(homes):
-        known = {"", *cluster.nodes.names}
-        lost = (home for home in homes if home not in known)
-        yield from (f"{short(home)} is the home of VMs, but not a node of this cluster: it is left out" for home in lost)
-
-
-def _unknown_vms(names: Names) -> Iterator[str]:
-    """VMs that the guarantee names and the cluster lacks."""
-    asked = names.problem.guarantee.vms
-    if isinstance(asked, tuple):
-        known = set(names.cluster.vms.names)
-        yield from (f"guarantee.vms: no VM is called {short(name)}" for name in asked if name not in known)
-    elif asked is not None and not resolve(asked, names.cluster.vms):
-        yield f"guarantee.vms: no VM has the tag {short(asked.tag)}"
+    """Warnings: names that the cluster lacks, soft rules and resources that failover plans break, pools that fail in turn."""
+    found = [*unknown_names(names.cluster), *breaking_plans(names, verdict)]
+    return [*found, *_in_turn(names, verdict), *_degraded(names, verdict)]
 
 
 def _in_turn(names: Names, verdict: Verdict) -> Iterator[str]:

@@ -8,7 +8,6 @@ import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.failover.outcome import Reason
-from vmplace.failover.witness import member_warnings
 from vmplace.placement.judged import JudgedPlacement
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.pools import bounds_with, left_on
@@ -16,6 +15,7 @@ from vmplace.placement.reasons import conflict_sentence, impossible_sentence, su
 from vmplace.placement.relaxations import relaxations
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
+from vmplace.problem.unknown_names import unknown_names
 from vmplace.results.placement import Solution
 from vmplace.results.values import Conflict, Migration, Status
 from vmplace.search.bounds.lower_bounds import impossible
@@ -249,7 +249,7 @@ class PlacementTask:
             status=status,
             guarantee=Status.UNKNOWN if status is Status.UNKNOWN else Status.UNSAFE,
             waiting=self.names.vms(np.flatnonzero(self.names.problem.node_of < 0).tolist()),
-            warnings=tuple(member_warnings(self.names.cluster)),
+            warnings=tuple(unknown_names(self.names.cluster)),
             method=method,
             stats={"seconds": round(self.budget.elapsed, 3), **(stats or {})},
             objective_name=_one_or_all(self.goal.objectives),

@@ -11,30 +11,37 @@ from vmplace.model.text import counted, readable
 from vmplace.report.tables import FEW, Column, Screen
 from vmplace.results.values import Migration, Status
 
-__all__ = ["admission_report"]
-
-_MAKE_ROOM = "With --make-room, other VMs may migrate first so that it can start."
+__all__ = ["admission_report", "room_hint"]
 
 _STYLE = {Status.ADMITTED: "green", Status.REFUSED: "bold red", Status.UNKNOWN: "yellow"}
 
 
-def admission_report(found: tuple[Admission, int, Candidates | None, bool], screen: Screen) -> RenderableType:
-    """The answer for one VM of some MiB; with every node, if asked for; and whether migrations may help and were not tried."""
-    admission, memory, nodes, untried = found
-    parts: list[RenderableType] = [_verdict(admission, memory, untried, screen)]
+def room_hint(barred: str) -> str:
+    """Whether migrations may help, which were not tried; `barred`: what keeps the VM off every node."""
+    return (
+        f"Migrations cannot help: {barred}." if barred else "With --make-room, other VMs may migrate first so that it can start."
+    )
+
+
+def admission_report(found: tuple[Admission, int, Candidates | None, str], screen: Screen) -> RenderableType:
+    """The answer for one VM of some MiB; with every node, if asked for; and a hint of what else may be tried."""
+    admission, memory, nodes, hint = found
+    parts: list[RenderableType] = [_verdict(admission, memory, screen)]
+    if hint:
+        parts.append(Text(screen.clean(hint)))
     if admission.migrations:
         parts.append(_migrations(admission.migrations, screen))
         more = len(admission.migrations) - FEW
         if more > 0 and not screen.everything:
             parts.append(Text(f"  {screen.omitted(f'{more} more')}"))
-    return Group(*parts, *(() if nodes is None else _nodes(nodes, screen)))
+    parts += () if nodes is None else _nodes(nodes, screen)
+    return Group(*parts, *screen.section("Warnings", admission.warnings, len(admission.warnings)))
 
 
-def _verdict(found: Admission, memory: int, untried: bool, screen: Screen) -> Text:
+def _verdict(found: Admission, memory: int, screen: Screen) -> Text:
     line = Text.assemble((found.status.value.upper(), _STYLE[found.status]), ": ")
     if not found.admitted:
-        hint = f"\n{_MAKE_ROOM}" if untried and found.status is Status.REFUSED else ""
-        return line.append(screen.clean(found.reason)).append(hint)
+        return line.append(screen.clean(found.reason))
     line.append(screen.clean(f"{found.vm} ({readable(memory)}) may start on {found.node}"))
     if found.migrations:
         moved = sum(migration.memory for migration in found.migrations)

@@ -10,6 +10,7 @@ from rich.text import Text
 from vmplace.capacity.results import Headroom, HeadroomTable, Sizing
 from vmplace.capacity.tolerance import PoolTolerance, Tolerance
 from vmplace.model.text import counted, printable, readable
+from vmplace.problem.unknown_names import unknown_names
 from vmplace.report.check import report
 from vmplace.report.tables import STYLE, Column, Screen
 from vmplace.results.values import Status
@@ -39,7 +40,7 @@ def headroom_report(found: Headroom, screen: Screen, *, still: bool = False) -> 
     lines = [*_grounds(found, screen), *([_MIGRATE] if still and found.count == 0 and found.solution is not None else [])]
     if found.status is Status.INFEASIBLE:
         lines.append(_REPAIR)
-    return Group(_verdict(found.status, _more(found)), *(Text(screen.clean(line)) for line in lines))
+    return Group(_verdict(found.status, _more(found)), *(Text(screen.clean(line)) for line in lines), *_unknown(found, screen))
 
 
 def table_report(found: HeadroomTable, screen: Screen) -> RenderableType:
@@ -47,7 +48,7 @@ def table_report(found: HeadroomTable, screen: Screen) -> RenderableType:
     rows = found.rows
     reasons = {row.reason for row in rows}
     if found.status is Status.INFEASIBLE and len(reasons) == 1:
-        return Group(_verdict(found.status, screen.clean(reasons.pop())), Text(_REPAIR))
+        return Group(_verdict(found.status, screen.clean(reasons.pop())), Text(_REPAIR), *_unknown(found, screen))
     table = screen.table(
         [
             Column("VM of", [Text(_bundle(row)) for row in rows], "right"),
@@ -59,7 +60,7 @@ def table_report(found: HeadroomTable, screen: Screen) -> RenderableType:
         ],
         ("In all",),
     )
-    return Group(table, *(Text(line) for line in _TABLE_NOTES))
+    return Group(table, *(Text(line) for line in _TABLE_NOTES), *_unknown(found, screen))
 
 
 def sizing_report(found: Sizing, screen: Screen) -> RenderableType:
@@ -156,6 +157,12 @@ def _grounds(found: Headroom, screen: Screen) -> Iterator[str]:
     if moved:
         yield f"With {counted(len(moved), 'migration')} ({readable(sum(move.memory for move in moved))})"
     yield f"Method: {found.method}"
+
+
+def _unknown(found: Headroom | HeadroomTable, screen: Screen) -> Iterator[RenderableType]:
+    """Names in the rules that the cluster lacks."""
+    warnings = unknown_names(found.cluster)
+    return screen.section("Warnings", warnings, len(warnings))
 
 
 def _single(found: Headroom) -> bool:

@@ -49,6 +49,7 @@ def _lines(found: Explanation, screen: Screen) -> Iterator[RenderableType]:
     broken = [[broken_rule_line(rule, found.cluster, screen)] for rule in found.broken_rules]
     yield from _section("Soft rules that are broken now (mended by: place --move-running --objective rules)", broken, screen)
     yield from _section("Not decided", [[what] for what in found.unfinished], screen)
+    yield from screen.section("Warnings", found.warnings, len(found.warnings))
 
 
 _TITLES = {
