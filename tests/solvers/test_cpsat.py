@@ -140,6 +140,24 @@ def test_numbers_too_large_are_an_error_and_not_an_answer():
         CpSat().solve(program, budget=Budget(10))
 
 
+@pytest.mark.parametrize("bits", [19, 20, 22, 30])
+def test_rows_whose_sums_exceed_32_bits_have_the_right_optimum(bits):
+    """Which share is the highest, of a node's units in use: 5 of 3,073 on the last, if the others take the rest."""
+    program, whole, usable = IntegerProgram(), 2**bits, (3584, 2560, 4097, 3073)
+    six, five, two = ([program.variable(0, 1) for _ in nodes] for nodes in ((0, 2, 3), (0, 1, 2, 3), (0, 2)))
+    for homes in (six, five, two):
+        program.row([(home, 1) for home in homes], 1, 1)
+    peak = program.variable(-(-3072 * whole // 4097), whole)
+    loads = [[(six[0], 6), (five[0], 5), (two[0], 2)], [(five[1], 5)], [(six[1], 6), (five[2], 5), (two[1], 2)]]
+    for load, node in zip([*loads, [(six[2], 6), (five[3], 5)]], usable, strict=True):
+        program.row(load, upper=node // 512)
+        program.row([*((home, units * 512 * whole) for home, units in load), (peak, -node)], upper=0)
+    program.objective = [(peak, 1)]
+    answer = CpSat().solve(program, budget=Budget(10))
+    least = -(-5 * 512 * whole // 3073)
+    assert (answer.outcome, answer.bound, answer.values[peak]) == (Outcome.OPTIMAL, least, least)
+
+
 def test_two_searches_establish_what_either_does():
     program = IntegerProgram()
     program.variable(0, 9)

@@ -33,6 +33,10 @@ class CpSat:
     ----------
     spent : float
         Work done so far by all searches.
+
+    References
+    ----------
+    .. [1] OR-Tools 9.15, ``ProcessAtMostOneAndLinear``: https://github.com/google/or-tools/issues/5293
     """
 
     seed: int = 0
@@ -114,6 +118,8 @@ class CpSat:
             "max_time_in_seconds": budget.left,
             # Ctrl-C is ours: the budget's event stops the search.
             "catch_sigint_signal": False,
+            # This part of presolve adds up activities in 32 bits, and calls a worse value optimal where they do not fit [1]_.
+            "presolve_inclusion_work_limit": 0,
         }
 
 
