@@ -188,7 +188,7 @@ def test_what_is_too_hard_is_unverified(monkeypatch):
     vms = [VM(f"v{i}", 7 + i, "n1") for i in range(9)]
     ((kind, subject, message),) = told(hosts(200, 33, 34, 35, 36), vms)
     assert (kind, subject) == ("unverified", "n1")
-    assert message == "if n1 fails, whether some order of restarts strands a VM is too hard to tell"
+    assert message == "if n1 fails: too hard to decide whether some order of restarts strands a VM"
 
 
 @pytest.mark.parametrize("failures", [0, 1, 2])

@@ -233,7 +233,7 @@ def test_a_stopped_vm_is_in_no_plan():
 def test_a_stopped_vm_without_a_node_is_missed_by_nobody():
     cluster = unwatched(NODES, [VM("a", 99, running=False)])
     assert kinds(cluster, {}) == kinds(cluster, [-1]) == []
-    assert audit(cluster, {"a": "n1"})[0].message == "a is stopped: it keeps its node, or none"
+    assert audit(cluster, {"a": "n1"})[0].message == "a is stopped: it must stay on its node, or on none"
 
 
 # Rules in normal running
@@ -551,7 +551,7 @@ def test_unknown_nodes_powered_or_drained_are_violations(option):
 def test_without_plans_what_needs_one_is_unverified():
     violations = audit(RING, now(RING))
     assert [(v.kind, v.subject) for v in violations] == [("unverified", "n1"), ("unverified", "n2"), ("unverified", "n3")]
-    assert violations[0].message == "if n1 fails, 4 MiB must restart, 12 MiB are free elsewhere"
+    assert violations[0].message == "if n1 fails, 4 MiB must restart; the other nodes have 12 MiB free"
     assert kinds(RING, {"a": "n1", "b": "n1", "c": "n1"}) == [("overfull", "n1"), ("unverified", "n1")]
 
 
@@ -583,7 +583,7 @@ def test_sums_alone_may_tell_that_there_is_no_plan(memory, kind):
 
 def test_one_node_is_never_enough():
     alone = Cluster([Node("n1", 10), Node("m1", 10, state="maintenance")], [VM("a", 1, "n1")])
-    assert [v.message for v in audit(alone, now(alone))] == ["if n1 fails, 1 MiB must restart, 0 MiB are free elsewhere"]
+    assert [v.message for v in audit(alone, now(alone))] == ["if n1 fails, 1 MiB must restart; the other nodes have 0 MiB free"]
     assert kinds(alone) == kinds(alone, None, {}) == [("unprotected", "n1")]
 
 

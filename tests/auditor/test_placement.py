@@ -101,7 +101,7 @@ def test_who_is_being_migrated_stays(drained):
         told = f"a is on {node}, but must stay on n1 while its migration is under way"
         assert (violation.kind, violation.subject, violation.message) == ("placement", "a", told)
     assert [v.message for v in audit(cluster, {"a": "n1"}, drained=drained)] == [
-        "a is on n1, offline, drained or unpowered" for _ in drained
+        "a is on n1, which is offline, drained or not powered" for _ in drained
     ]
 
 

@@ -92,7 +92,7 @@ def test_where_fewer_are_than_fail_nothing_is_left():
 def test_a_column_does_not_tell_plans_for_several_failures():
     cluster = Cluster(FOUR, SPREAD, (), Guarantee(failures=2))
     with pytest.raises(
-        InputError, match=r"^failover: one node a VM does not tell plans for 2 failures: give VM to node by scenario"
+        InputError, match=r"^failover: one node for each VM cannot describe plans for 2 failures: give VM to node by scenario"
     ):
         audit(cluster, [0, 1, 2], [3, 3, 3])
 
@@ -308,7 +308,7 @@ NODES = [Node("n1", 10), Node("n2", 10), Node("n3", 10)]
 def test_two_failures_leave_what_is_free_elsewhere(memory, kind):
     vms = [VM("a", memory, "n1"), VM("b", 3, "n2"), VM("u", 2, "n3", protected=False)]
     found = told(NODES, vms, failures=2)
-    assert found[0] == (kind, "n1+n2", f"if n1+n2 fails, {memory + 3} MiB must restart, 8 MiB are free elsewhere")
+    assert found[0] == (kind, "n1+n2", f"if n1+n2 fails, {memory + 3} MiB must restart; the other nodes have 8 MiB free")
     assert [v[:2] for v in found[1:]] == [("unverified", "n1+n3"), ("unverified", "n2+n3")]
 
 
@@ -316,12 +316,12 @@ def test_a_resource_that_is_short_is_named():
     nodes = [Node(f"n{i}", 10, resources={"vcpu": 4}) for i in (1, 2)]
     vms = [VM("a", 2, "n1", resources={"vcpu": 3}), VM("b", 2, "n2", resources={"vcpu": 2})]
     assert told(nodes, vms) == [
-        ("unprotected", "n1", "if n1 fails, 3 vcpu must restart, 2 vcpu are free elsewhere"),
-        ("unprotected", "n2", "if n2 fails, 2 vcpu must restart, 1 vcpu are free elsewhere"),
+        ("unprotected", "n1", "if n1 fails, 3 vcpu must restart; the other nodes have 2 vcpu free"),
+        ("unprotected", "n2", "if n2 fails, 2 vcpu must restart; the other nodes have 1 vcpu free"),
     ]
     assert {kind for kind, *_ in told(nodes, vms, soft=["vcpu"])} == {"unverified"}
     assert told(nodes, [VM("a", 9, "n1", resources={"vcpu": 3}), VM("b", 2, "n2", resources={"vcpu": 2})])[0][2] == (
-        "if n1 fails, 9 MiB must restart, 8 MiB are free elsewhere"
+        "if n1 fails, 9 MiB must restart; the other nodes have 8 MiB free"
     )
 
 
@@ -332,10 +332,10 @@ def test_evictable_vms_take_no_room_and_need_none():
 
 def test_a_migration_takes_room_on_its_target():
     vms = [VM("a", 6, "n1", target="n2")]
-    assert told(NODES[:2], vms) == [("unprotected", "n1", "if n1 fails, 6 MiB must restart, 4 MiB are free elsewhere")]
+    assert told(NODES[:2], vms) == [("unprotected", "n1", "if n1 fails, 6 MiB must restart; the other nodes have 4 MiB free")]
 
 
 def test_domains_of_one_pool_take_all_their_room_with_them():
     nodes = [Node("n1", 10, domain="a"), Node("n2", 10, domain="a"), Node("n3", 5, domain="b"), Node("p", 99, pool="p")]
     found = told(nodes, [VM("a", 6, "n1")], scope="domain")
-    assert found == [("unprotected", "a", "if a fails, 6 MiB must restart, 5 MiB are free elsewhere")]
+    assert found == [("unprotected", "a", "if a fails, 6 MiB must restart; the other nodes have 5 MiB free")]

@@ -34,7 +34,7 @@ def test_a_plan_does_not_know_what_fails_next():
     vms = [VM("a", 4, "n1"), VM("b", 4, "n4"), VM("c", 4, "n5")]
     rules = [OnlyOn(["a"], ["n1", "n2", "n3"]), OnlyOn(["b"], ["n4", "n2", "n1"]), OnlyOn(["c"], ["n5", "n3", "n1"])]
     nodes = hosts(8, 4, 4, 4, 4)
-    message = "if n1 fails, no restart of all that must leaves every further failure survivable"
+    message = "if n1 fails, however the VMs restart, some further failure is not survived"
     assert told(nodes, vms, plans_for(nodes, vms, rules), rules) == [("unprotected", "n1", message)]
     assert told(nodes, vms, plans_for(nodes, vms, rules), rules, sequence="at-once") == []
     nodes = hosts(8, 8, 4, 4, 4)
@@ -62,7 +62,7 @@ def test_what_holds_in_any_order_at_once_holds_in_turn(monkeypatch):
 def test_what_is_too_hard_is_unverified(how, monkeypatch):
     monkeypatch.setattr(vmplace.auditor.sequential, "WorkLimit", lambda *_: WorkLimit(0))
     vms, nodes = [VM("a", 3, "n1"), VM("b", 2, "n2"), VM("c", 1, "n2")], hosts(3, 3, 4, 3)
-    message = "whether pool default survives 2 failures one after the other is too hard to tell"
+    message = "too hard to decide whether pool default survives 2 failures one after the other"
     assert told(nodes, vms, plans_for(nodes, vms), **how) == [("unverified", "default", message)]
 
 

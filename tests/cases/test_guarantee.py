@@ -221,7 +221,7 @@ TIGHT = Cluster([Node("n1", 10), Node("n2", 4), Node("n3", 5)], [VM("a", 4, "n1"
         (
             TIGHT,
             "unsafe",
-            "In any order of restarts: no. For example, if n1 fails (--all tells how).",
+            "In any order of restarts: no. For example, if n1 fails (--all shows how).",
         ),
     ],
 )

@@ -77,7 +77,7 @@ def test_what_suspends_the_guarantee_is_done_and_ends_with_four(tmp_path, capsys
     )
     assert "Not survived while n1 is out:\n  n0: " in said
     assert "The guarantee does not hold after any of them" in said
-    assert "No restarts on n1 are counted from the first step on, as in maintenance mode" in said
+    assert "From the first step on, restarts on n1 are not counted, as in maintenance mode" in said
     assert vmplace.load(out).nodes[1].state == "maintenance"
 
 

@@ -120,7 +120,7 @@ def test_each_says_why_in_figures():
         "first-fit": f"{lost}finds no node",
         "worst-fit": f"{lost}finds no node",
         "fewest-vms": "4 of 4 failures not survived; esx-1: the platform restarts erp-db on esx-2 (fewest-vms), "
-        "with or without room: 144 of 120 GiB on esx-2",
+        "whether there is room or not: 144 of 120 GiB on esx-2",
     }
     assert [row.source for row in rows.values()] == [
         *["vmplace"] * 2,

@@ -65,16 +65,16 @@ def test_few_vms_use_few_nodes_whatever_is_free_on_the_rest():
     for size in (12, 19):  # n1 itself is full, or the freest
         nodes = [Node("n1", size), Node("n2", 6), Node("n3", 5), Node("n4", 5)]
         found = reasons(Cluster(nodes, [VM("a", 6, "n1"), VM("b", 6, "n1")]))
-        assert found["n1"] == "the VMs on n1 need 12 MiB; no 2 other nodes have more than 11 MiB free"
+        assert found["n1"] == "the VMs on n1 need 12 MiB; any 2 other nodes have at most 11 MiB free"
     nodes = [Node("n1", 100), Node("n2", 8), *(Node(f"n{i}", 7) for i in (3, 4, 5))]
     found = reasons(Cluster(nodes, [VM("a", 8, "n1"), VM("b", 8, "n1"), VM("c", 4, "n1")]))
-    assert found["n1"] == "the VMs on n1 fill 2 slots of 8 MiB; no 3 other nodes have more than 1 such slots free"
+    assert found["n1"] == "the VMs on n1 fill 2 slots of 8 MiB; any 3 other nodes have at most 1 such slots free"
 
 
 @pytest.mark.parametrize(
     ("sizes", "vms", "told"),
     [
-        ((8, 8, 8), (9,), "needs 9 MiB; the most that any node it may be on can hold is 8 MiB"),
+        ((8, 8, 8), (9,), "needs 9 MiB; the most that an allowed node can hold is 8 MiB"),
         ((8, 8), (6, 6), "the protected VMs need 12 MiB; if the largest node fails, 8 MiB is left"),
         ((8, 8), (6, 6, 6), "the VMs need 18 MiB; the nodes have 16 MiB for them in all"),
         ((9, 9, 9), (5, 5, 5), "the protected VMs fill 3 slots of 5 MiB; if the largest node fails, 2 are left"),

@@ -195,7 +195,7 @@ def test_what_is_stopped_stays_and_is_told():
     ("nodes", "message"),
     [
         (["zz"], "'zz' is not a node of this cluster: name one of 'n0', 'n1', 'n2', 'n3', 'off'"),
-        ([], "none are named: name one or more"),
+        ([], "no node is named: name one or more"),
         (["off"], "'off' is offline: it hosts nothing"),
     ],
 )

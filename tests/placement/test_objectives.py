@@ -28,9 +28,9 @@ def test_names_and_their_slack(given, names, slack):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("speed", "'speed' is not one or several different ones of"),
-        ((), "is not one or several"),
-        (("moves", ("moves", 0.1)), "is not one or several different ones"),
+        ("speed", "'speed' is not an objective: give one of"),
+        ((), "is not an objective"),
+        (("moves", ("moves", 0.1)), "is not an objective"),
         ((("balance", -0.1), "moves"), "-0.1 is not a slack for balance: write a share such as 5%, or <=80%"),
         ((("moves", "<=8G"), "balance"), "'<=8G' is not a slack for moves: write a share such as 5%, or <=64GiB"),
         ((("consolidate", True), "moves"), "True is not a slack for consolidate"),

@@ -299,7 +299,7 @@ def test_what_cannot_be_put_in_order_is_told():
     solution = vmplace.repair(swap)
     assert [m.step for m in solution.migrations] == [None, None]
     assert solution.plan.status == "infeasible"
-    assert solution.warnings[0].startswith("the migrations are not put in order: nothing can move at all")
+    assert solution.warnings[0].startswith("the migrations are not put in order: no VM can migrate")
 
 
 @pytest.mark.slow

@@ -119,4 +119,4 @@ def test_the_audit_of_a_saved_result_knows_pools_without_a_placement(tmp_path, c
     result["placement"]["a-vm"] = "a1"
     saved.write_text(json.dumps(result))
     assert main(["audit", str(path), str(saved)]) == 1
-    assert "'a-vm' of pool 'a' does not stay as it is" in capsys.readouterr().out
+    assert "'a-vm' of pool 'a' does not stay where it is" in capsys.readouterr().out

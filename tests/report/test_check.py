@@ -208,7 +208,7 @@ def test_failures_are_counted_as_what_they_are(asked, words):
 def test_failures_in_turn_may_be_what_is_not_survived_or_not_decided():
     cluster = cluster_of(guarantee=Guarantee(failures=2, sequence="sequential"))
     text = drawn(report, found(cluster, verdict=Status.UNSAFE))
-    assert text == "UNSAFE: some 2 nodes cannot fail one after the other, with any failover plans (planned restarts)\n"
+    assert text == "UNSAFE: whatever the failover plans, some 2 nodes cannot fail one after the other (planned restarts)\n"
     text = drawn(report, found(cluster, verdict=Status.UNKNOWN))
     assert text == "UNKNOWN: whether any 2 nodes can fail one after the other was not decided in time (planned restarts)\n"
     careless = evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order"))

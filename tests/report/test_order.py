@@ -30,7 +30,7 @@ UNASKED = evolve(PLAN, steps=tuple(evolve(step, guarantee=None, exposed=()) for 
 )
 def test_steps_and_what_holds_after_each(plan, first):
     lines = list(order_lines(plan, Screen(StringIO())))
-    assert lines == [first, "VMs that stop over on another node to make way (1 GiB more): b"]
+    assert lines == [first, "VMs that migrate more than once, to make way (1 GiB more): b"]
 
 
 def test_no_steps_no_words():
@@ -49,18 +49,18 @@ def test_who_is_unprotected_on_the_way_is_named():
 def test_what_is_assumed_of_drained_nodes_is_told_where_the_guarantee_is_lost():
     (_, one, *_) = order_lines(OPEN, Screen(StringIO()), ("n0",))
     assert one == (
-        "No restarts on n0 are counted from the first step on, as in maintenance mode: "
-        "more failures may be survived while it still takes restarts."
+        "From the first step on, restarts on n0 are not counted, as in maintenance mode. "
+        "More failures may be survived while it still takes restarts."
     )
     (_, two, *_) = order_lines(PLAN, Screen(StringIO()), ("n0", "n2"))
-    assert two.startswith("No restarts on n0, n2 are counted ")
+    assert two.startswith("From the first step on, restarts on n0, n2 are not counted")
     assert two.endswith(" while they still take restarts.")
-    assert not any("No restarts" in line for line in order_lines(SAFE, Screen(StringIO()), ("n0",)))
+    assert not any("not counted" in line for line in order_lines(SAFE, Screen(StringIO()), ("n0",)))
 
 
 def test_what_holds_at_the_end_holds_without_the_nodes_that_are_switched_off():
     (_, one, *_) = order_lines(PLAN, Screen(StringIO()), (), ("n2", "n3"))
-    assert one == "Then switch off n2, n3: what is said of the last step counts no restarts there any more."
+    assert one == "Then switch off n2, n3. The verdict after the last step counts no restarts there."
 
 
 def test_steps_that_follow_each_other_are_told_as_one():

@@ -55,7 +55,7 @@ def check_any_order(failures: AuditedFailures) -> None:
         try:
             found = find_counterexample(failures.at_once(s), WorkLimit())
         except TooHardError:
-            case.blame("unverified", key, f"if {key} fails, whether some order of restarts strands a VM is too hard to tell")
+            case.blame("unverified", key, f"if {key} fails: too hard to decide whether some order of restarts strands a VM")
             continue
         if found is not None:
             case.blame("unprotected", key, f"if {key} fails{counterexample_text(case, found)}")

@@ -100,7 +100,9 @@ def _audit_each(
 ) -> Iterator[Violation]:
     """What each of several guarantees finds, with its number; what is wrong in normal running is told once."""
     if failover is not None and not isinstance(failover, Mapping):
-        raise InputError([Flaw("failover", "one node a VM does not tell the plans of several guarantees: give them by scenario")])
+        raise InputError(
+            [Flaw("failover", "one node for each VM cannot describe the plans of several guarantees: give the plans by scenario")]
+        )
     seen, kept = set[Violation](), None if powered is None else list(powered)
     for number, one in enumerate(cluster.one_by_one(), 1):
         plans = None if failover is None else {key: failover[whole] for whole, key in own_keys(cluster, number, failover).items()}
@@ -137,7 +139,7 @@ def _check_crowded(failures: AuditedFailures) -> None:
     every = [int(failures.scenarios.pool[hosts[0]]) for hosts in failures.scenarios.crowded]
     for pool in every if mixed else doubtful_pools(failures):
         name, number = case.pools[pool], failures.scenarios.failures
-        case.blame("unverified", name, f"pool {name} has too many sets of {number} that may fail to look at each")
+        case.blame("unverified", name, f"pool {name}: too many sets of {number} may fail at once to examine each of them")
 
 
 def audit_running(cluster: Cluster, placement: Placement, *, drained: Names = ()) -> list[Violation]:

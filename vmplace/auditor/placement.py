@@ -30,15 +30,15 @@ def _check_stopped(case: Case) -> None:
     stopped = np.flatnonzero(case.stopped)
     listed, named = case.listed[stopped], case.vm.node[stopped]
     _blame(case, case.waiting, "{vm} is on no node")
-    _blame(case, stopped[(listed >= 0) & (listed != named)], "{vm} is stopped: it keeps its node, or none")
+    _blame(case, stopped[(listed >= 0) & (listed != named)], "{vm} is stopped: it must stay on its node, or on none")
 
 
 def _check_places(case: Case) -> None:
     at, open_ = case.at, case.online | case.maintenance
     if not open_[:-1].all():
-        _blame(case, np.flatnonzero((at >= 0) & ~open_[at]), "{vm} is on {at}, offline, drained or unpowered")
+        _blame(case, np.flatnonzero((at >= 0) & ~open_[at]), "{vm} is on {at}, which is offline, drained or not powered")
     arriving = np.flatnonzero((at != case.now) & (at >= 0))
-    _blame(case, arriving[case.maintenance[at[arriving]]], "{vm} comes to {at}, which is in maintenance")
+    _blame(case, arriving[case.maintenance[at[arriving]]], "{vm} moves to {at}, which is in maintenance")
     if len(case.pools) > 1:
         strange = np.flatnonzero((case.vm_pool != case.node_pool[at]) & (at >= 0))
         _blame(case, strange, "{vm} is on {at}, which is in another pool")

@@ -70,7 +70,7 @@ def check_plans(case: Case, scenarios: AuditedScenarios, failover: Failover, *, 
 def _from_column(case: Case, scenarios: AuditedScenarios, given: Any) -> AuditedPlans:
     """The plans where no VM restarts in two: one node for each VM."""
     if scenarios.failures > 1:
-        told = f"one node a VM does not tell plans for {scenarios.failures} failures: give VM to node by scenario"
+        told = f"one node for each VM cannot describe plans for {scenarios.failures} failures: give VM to node by scenario"
         raise InputError([Flaw("failover", told)])
     to = node_column("failover", given, case)
     return AuditedPlans(scenarios.alone[scenarios.unit][case.at], np.arange(len(to)), to, None).only(to >= 0)
@@ -292,5 +292,5 @@ def check_sums(case: Case, scenarios: AuditedScenarios) -> None:
         needs, spares = need[rows].tolist(), left[rows].tolist()
         spelled = {amount: resource.spell(amount) for amount in {*needs, *spares}}
         for s, kind, n, spare in zip(rows.tolist(), kinds, needs, spares, strict=True):
-            figures = f"{spelled[n]} must restart, {spelled[spare]} are free elsewhere"
+            figures = f"{spelled[n]} must restart; the other nodes have {spelled[spare]} free"
             case.blame(kind, scenarios.keys[s], f"if {scenarios.keys[s]} fails, {figures}")

@@ -35,7 +35,7 @@ def check_sequence(failures: AuditedFailures) -> None:
             loss = sequence.loss(sequence.begin(), scenarios.failures)
         except TooHardError:
             name = case.pools[pool]
-            told = f"whether pool {name} survives {scenarios.failures} failures one after the other is too hard to tell"
+            told = f"too hard to decide whether pool {name} survives {scenarios.failures} failures one after the other"
             case.blame("unverified", name, told)
             continue
         if loss is not None:
@@ -123,7 +123,7 @@ class _Sequence:
         if self.planned:
             if any(self.loss(self._next(then, restarts), left - 1) is None for restarts in self._outcomes(failure)):
                 return None
-            return _Loss(units, ", no restart of all that must leaves every further failure survivable" if left > 1 else _NO_WAY)
+            return _Loss(units, ", however the VMs restart, some further failure is not survived" if left > 1 else _NO_WAY)
         found = find_counterexample(failure, self.effort)
         if found is not None:
             return _Loss(units, counterexample_text(self.case, found))
@@ -143,4 +143,4 @@ class _Sequence:
         return Restarts(failure, self.effort).of(failure.musts if self.planned else failure.displaced.tolist())
 
 
-_NO_WAY = ", not all that must can restart"
+_NO_WAY = ", not every VM that must restart can"

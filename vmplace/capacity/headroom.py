@@ -262,7 +262,9 @@ class _HeadroomSearch:
             return "every placement of the VMs was tried"
         names = Names(self.question.part, problem)
         losses = unprotected(names, certify(problem, problem.node_of, budget=self.budget))
-        return next((f"{loss.scenario}: {loss.reason}" for loss in losses), "some failure is not survived (check tells which)")
+        return next(
+            (f"{loss.scenario}: {loss.reason}" for loss in losses), "some failure is not survived (vmplace check shows which)"
+        )
 
     def _result(self) -> Headroom:
         count: int | None = max(0, self.low)

@@ -245,7 +245,7 @@ class _SizeSearch:
         if answer.outcome is Outcome.INFEASIBLE:
             if self.value is None:
                 self.infeasible = True
-                self.why = "no allowed number of these nodes is enough: all were ruled out"
+                self.why = "no allowed number of these nodes is enough: every one was tried"
             else:
                 self.bound = self.value
             return False

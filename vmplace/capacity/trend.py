@@ -125,7 +125,7 @@ def _lost(forecast: Forecast | None) -> str:
         return "one date shows no growth"
     if forecast.lost:
         return "no headroom is left"
-    return "no end of the headroom in sight" if forecast.date is None else f"headroom until about {forecast.date}"
+    return "headroom is not shrinking" if forecast.date is None else f"headroom until about {forecast.date}"
 
 
 @door(clusters=each(Cluster, "Cluster"))
@@ -175,14 +175,14 @@ def trend(
 def _moments(clusters: Sequence[Cluster]) -> list[datetime]:
     """The date of each; an InputError lists all flaws of the dates."""
     if not clusters:
-        raise InputError([Flaw("clusters", "there is none: give one or more", "missing")])
+        raise InputError([Flaw("clusters", "no cluster is given: give one or more", "missing")])
     given = [None if cluster.date is None else datetime.fromisoformat(cluster.date) for cluster in clusters]
     zoned = any(moment is not None and moment.tzinfo is not None for moment in given)
     flaws, first, moments = [], dict[datetime, int](), []
     for i, moment in enumerate(given):
         place = f"clusters[{i}].date"
         if moment is None:
-            flaws.append(Flaw(place, "there is none: write when this was, like 2026-11-23", "missing"))
+            flaws.append(Flaw(place, "the date is missing: write it like 2026-11-23", "missing"))
         elif zoned and moment.tzinfo is None:
             flaws.append(Flaw(place, f"{clusters[i].date!r} has no time zone, and others have: write one for all or none"))
         else:

@@ -34,13 +34,18 @@ __all__ = ["admit"]
 
 @click.command("admit")
 @file_argument
-@click.option("--name", required=True, metavar="NAME", help="Name of the VM; without --memory, of a VM in FILE that waits.")
+@click.option("--name", required=True, metavar="NAME", help="Name of the new VM; without --memory, of a waiting VM in FILE.")
 @click.option("--memory", callback=memory_option(parse_memory), metavar="MEMORY", help=f"Memory that it reserves{MIB}.")
 @click.option(
-    "--resource", "resources", multiple=True, callback=several(parse_amount), metavar="NAME=AMOUNT", help="Such as vcpu=4."
+    "--resource",
+    "resources",
+    multiple=True,
+    callback=several(parse_amount),
+    metavar="NAME=AMOUNT",
+    help="What it needs besides memory, such as vcpu=4; may be repeated.",
 )
 @overhead_option
-@click.option("--priority", type=int, default=0, show_default=True, help="Higher restarts first where not all can.")
+@click.option("--priority", type=int, default=0, show_default=True, help="VMs of higher priority restart first if not all can.")
 @click.option("--pool", default="default", show_default=True, help="The pool whose nodes it may use.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Tag that rules may name; may be repeated.")
 @click.option("--unprotected", is_flag=True, help="It need not restart when its node fails.")

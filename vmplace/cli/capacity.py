@@ -98,9 +98,9 @@ def headroom(file: str, memory: Any, output: str | None, as_json: bool, everythi
     multiple=True,
     metavar="SPEC",
     callback=several(parse_spec(Node, "most")),
-    help="One of several kinds to choose from: big:1TiB,reserve=16GiB,resources.vcpu=128,price=2.5,most=4.",
+    help="A kind of node to choose from; repeat it for each kind: big:1TiB,reserve=16GiB,resources.vcpu=128,price=2.5,most=4.",
 )
-@click.option("--growth", metavar="SHARE", help="Plan for this share more of the same mix: 0.2 or 20%.")
+@click.option("--growth", metavar="SHARE", help="Plan for growth by this share, with the same mix of VMs: 0.2 or 20%.")
 @_planning_options
 def size(
     file: str,

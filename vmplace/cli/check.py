@@ -24,7 +24,9 @@ __all__ = ["check", "show", "tolerance"]
 @click.command("check")
 @file_argument
 @click.option("--compare", is_flag=True, help="Also show what other platforms' policies would promise, and which are wrong.")
-@click.option("--thorough", is_flag=True, help="Look for the fewest VMs that each failure leaves out, as long as it takes.")
+@click.option(
+    "--thorough", is_flag=True, help="Find the fewest VMs that each failure leaves without a node, however long it takes."
+)
 @combined(time_limit_option, json_option, all_option)
 @change_options
 def check(

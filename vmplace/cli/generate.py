@@ -36,7 +36,7 @@ def convert(file: str, output: str | None, form: "Form | None", **asked: Any) ->
 
 
 @click.command("generate")
-@click.option("--nodes", type=int, required=True, metavar="N", help="How many.")
+@click.option("--nodes", type=int, required=True, metavar="N", help="Number of nodes.")
 @click.option(
     "--node-memory",
     callback=memory_option(parse_memory),
@@ -45,11 +45,15 @@ def convert(file: str, output: str | None, form: "Form | None", **asked: Any) ->
     metavar="MEMORY",
     help="Memory of each node (MiB where no unit is given).",
 )
-@click.option("--fill", type=float, default=0.9, show_default=True, help="Share of what N+1 allows.")
-@click.option("--profile", type=click.Choice(list(PROFILES)), default="azure", show_default=True, help="Sizes of VMs.")
+@click.option(
+    "--fill", type=float, default=0.9, show_default=True, help="Memory of all VMs, as a share of the most that N+1 allows."
+)
+@click.option(
+    "--profile", type=click.Choice(list(PROFILES)), default="azure", show_default=True, help="Distribution of VM sizes."
+)
 @seed_option
 @click.option("--placed", type=click.Choice(list(PLACED)), default="none", show_default=True, help="How VMs are placed.")
-@click.option("--mixed", is_flag=True, help="Nodes of half, one and two times the node memory.")
+@click.option("--mixed", is_flag=True, help="Mix nodes of half, one and two times --node-memory.")
 @combined(output_option, json_option)
 def generate(output: str | None, as_json: bool, **wanted: Any) -> int:
     """Generate a synthetic cluster at random.

@@ -106,7 +106,7 @@ order_options = combined(
         "--bandwidth",
         callback=parsed(_bandwidth),
         metavar="SPEED",
-        help="Tell how long migrations take on a network of this speed, such as 10Gbit or 1.25GB/s.",
+        help="Estimate how long migrations take on a network of this speed, such as 10Gbit or 1.25GB/s.",
     ),
     click.option(
         "--moves",
@@ -119,13 +119,15 @@ output_option = click.option(
     "-o", "--output", metavar="FILE", help="Write the resulting document (.yaml: as YAML; -: to stdout)."
 )
 SECONDS: dict[str, Any] = {"type": click.FloatRange(min=0), "metavar": "SECONDS"}
-time_limit_option = click.option("--time-limit", **SECONDS, help="Stop deciding after this time; inf: no limit.")
+time_limit_option = click.option(
+    "--time-limit", **SECONDS, help="Stop after this time and report the rest as unknown; inf: no limit."
+)
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every random choice."
 )
 
 deterministic_option = click.option(
-    "--deterministic", is_flag=True, help="Measure time in work, so that every run gives the same answer."
+    "--deterministic", is_flag=True, help="Limit the search by work, not by the clock, so that every run gives the same answer."
 )
 effort_options = combined(
     click.option(
@@ -166,10 +168,10 @@ search_options = combined(
         callback=parsed(_objectives),
         metavar="NAMES",
         help="balance, moves, consolidate or rules (soft rules and homes), several joined by commas, most important first."
-        " balance:5% may be 5% worse for the sake of those after it; 'balance:<=80%' is good enough at 80%."
+        " balance:5% may be 5% worse if that improves the objectives after it; 'balance:<=80%' accepts up to 80%."
         " By default, place balances; the other commands migrate the least memory.",
     ),
-    click.option("--gap", metavar="SHARE", help="End the search once it is known to be that close to the best: 1%."),
+    click.option("--gap", metavar="SHARE", help="Stop once the result is known to be this close to the best possible: 1%."),
     effort_options,
     click.option("--best-effort", is_flag=True, help="Place every VM, even if not all can be protected."),
     click.option("--max-moves", type=click.IntRange(min=0), metavar="N", help="Migrate at most N VMs."),

@@ -82,12 +82,15 @@ _NONE = "none"
 
 _GUARANTEE: dict[str, tuple[str, dict[str, Any]]] = {
     "failures": (
-        "How many nodes (or domains) fail at once; domain=1,node=1: both.",
+        "How many nodes (or domains) fail at once; domain=1,node=1: a domain and a further node.",
         {"callback": parsed(_parse_failures), "metavar": "N"},
     ),
-    "scope": ("What fails as one.", {"type": click.Choice(["node", "domain"])}),
+    "scope": ("What fails as a whole: nodes or failure domains.", {"type": click.Choice(["node", "domain"])}),
     "sequence": ("Whether several fail at once or one after the other.", {"type": click.Choice(["at-once", "sequential"])}),
-    "restart": ("What is assumed of restarts; ends a policy.", {"type": click.Choice(["planned", "any-order"])}),
+    "restart": (
+        "How VMs restart: by plans, or in any order on any node with room; replaces a policy.",
+        {"type": click.Choice(["planned", "any-order"])},
+    ),
     "policy": ("How the platform chooses the node of a restart.", {"type": click.Choice([*POLICIES, _NONE])}),
     "quorum": (
         "How many of a pool's nodes must be up for anything to restart.",
@@ -102,7 +105,11 @@ _GUARANTEE: dict[str, tuple[str, dict[str, Any]]] = {
 
 guarantee_options = combined(
     click.option(
-        "--guarantee", "asked_one", type=click.IntRange(min=1), metavar="N", help="Which one, if FILE has a list of guarantees."
+        "--guarantee",
+        "asked_one",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Number of the guarantee to use, if FILE has a list.",
     ),
     *(
         click.option(f"--{key}", f"asked_{key}", help=f"{text} [replaces the document's]", **kind)

@@ -44,7 +44,7 @@ def turns_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Blame
         problem = names.problem
         placed = np.flatnonzero((problem.vm_pool == pool) & (problem.node_of >= 0) & ~problem.incoming)
         part, minimal = _irreducible(Demands(frozenset(placed.tolist()), _musts(names)), names, budget, fate)
-        reason = "no plans for the first failure leave room for each that may follow"
+        reason = "no plan for the first failure leaves room for every failure that may follow"
         vms, rules = names.vms(sorted(part.vms)), tuple(sorted(part.rules))
         yield Blame("turns", names.pools[pool], names.pools[pool], reason, vms, rules, minimal=minimal)
 

@@ -44,7 +44,7 @@ def scenario_sentence(reason: Reason, scenarios: Scenarios, number: int, names: 
         return f"{named(reason, names)} ({need}) on {scope} {_stranded(reason, names)}"
     if reason.kind == "overfull":
         node, policy = names.node(reason.node), problem.guarantee.policy
-        return f"the platform restarts {who} on {node} ({policy}), with or without room: {_of(need, free)} on {node}"
+        return f"the platform restarts {who} on {node} ({policy}), whether there is room or not: {_of(need, free)} on {node}"
     if reason.kind == "policy":
         asked = problem.guarantee
         order = f", {asked.order}" if asked.order else ""
@@ -53,16 +53,16 @@ def scenario_sentence(reason: Reason, scenarios: Scenarios, number: int, names: 
         return f"{named(reason, names)} ({need}) finds no node in some order in which {scope} fail and VMs restart in between"
     few = 0 < reason.among < _others(problem, scenarios, number)
     if reason.kind == "sums":
-        has = f"no {reason.among} other nodes have more than {free} free" if few else f"{free} is free on the other nodes in all"
+        has = f"any {reason.among} other nodes have at most {free} free" if few else f"{free} is free on the other nodes in all"
         return f"the VMs on {scope} need {need}; {has}"
     if reason.kind == "slots":
         slots = f"{reason.need} slot{'s' * (reason.need != 1)} of {amount(reason.size, reason, problem)}"
-        has = f"no {reason.among} other nodes have more than" if few else "the other nodes have"
+        has = f"any {reason.among} other nodes have at most" if few else "the other nodes have"
         return f"the VMs on {scope} fill {slots}; {has} {reason.free} such slots free{'' if few else ' in all'}"
     where = f"the {reason.among} other nodes with the most" if few else "the other nodes"
     return (
         f"the {len(reason.vms)} VMs on {scope} need {need}, and {free} is free on {where}, "
-        f"but no way to divide them among the nodes exists (every one was tried){_some_barred(reason, names)}"
+        f"but the VMs cannot be divided among these nodes (every way was tried){_some_barred(reason, names)}"
     )
 
 

@@ -210,7 +210,7 @@ def _in_turn(names: Names, verdict: Verdict) -> Iterator[str]:
     """Pools that survive each single failure, but not all one after the other."""
     for number, fate in verdict.turns.items():
         if fate == ScenarioStatus.UNSAFE:
-            yield f"pool {names.pools[number]}: no plans for the first failure leave room for each that may follow"
+            yield f"pool {names.pools[number]}: no plan for the first failure leaves room for every failure that may follow"
 
 
 def _degraded(names: Names, verdict: Verdict) -> Iterator[str]:

@@ -114,7 +114,7 @@ def named_nodes(cluster: Cluster, nodes: str | Iterable[str]) -> tuple[str, ...]
     off = [name for name in wanted if state.get(name) == "offline"]
     flaws += [Flaw("nodes", f"{short(name)} is offline: it hosts nothing", "conflict") for name in off]
     if not wanted:
-        flaws = [Flaw("nodes", "none are named: name one or more", "missing")]
+        flaws = [Flaw("nodes", "no node is named: name one or more", "missing")]
     if flaws:
         raise error_of(flaws)
     return tuple(name for name in cluster.nodes.names if name in wanted)

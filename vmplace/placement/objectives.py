@@ -21,7 +21,9 @@ def parse_objectives(given: Any) -> tuple[tuple[str, ...], tuple[tuple[str, Slac
     known = all(isinstance(name, str) and name in OBJECTIVES for name in names)
     if not names or not known or len(set(names)) < len(names):
         allowed = ", ".join(OBJECTIVES)
-        raise InputError([Flaw("objective", f"{short(given)} is not one or several different ones of {allowed}")])
+        raise InputError(
+            [Flaw("objective", f"{short(given)} is not an objective: give one of {allowed}, or several different ones")]
+        )
     return names, tuple((name, _parse_slack(name, slack)) for name, slack in pairs if slack is not None)
 
 

@@ -75,9 +75,9 @@ def impossible_sentence(reason: Reason, names: Names) -> str:
     if reason.kind == "rules":
         barred = barred_by_size(names.cluster, int(names.problem.original[reason.vms[0]]))
         why = f"{barred}; rules and the nodes' states leave no other" if barred else "its rules and the nodes' states leave none"
-        return f"{named(reason, names)} may be on no node: {why}"
+        return f"{named(reason, names)} may not be on any node: {why}"
     if reason.kind == "size":
-        return f"{named(reason, names)} needs {need}; the most that any node it may be on can hold is {free}"
+        return f"{named(reason, names)} needs {need}; the most that an allowed node can hold is {free}"
     if reason.kind == "group":
         return f"{named(reason, names)} need {need} together on one node; the most that any node may hold is {free}"
     if reason.kind == "capacity":
@@ -117,7 +117,7 @@ def conflict_sentence(conflict: Conflict, goal: Goal, names: Names) -> str:
     terms = [*(rule_name(rule, names.cluster.rules[rule].name) for rule in conflict.rules), *conflict.limits]
     under = f" under {listed(terms, SHOWN_IN_CONFLICT)}" if terms else ""
     survived = "" if goal.best_effort or not names.problem.failures else " so that each failure is survived"
-    fewer = "without any one of these it could be done" if conflict.minimal else "perhaps fewer of these are to blame"
+    fewer = "without any one of these, the others could be placed" if conflict.minimal else "perhaps fewer of these are to blame"
     cannot = "cannot be placed" if len(conflict.vms) == 1 else "cannot all be placed"
     stuck = f"{listed(conflict.vms, SHOWN_IN_CONFLICT)} {cannot}{under}{survived}{_staying(conflict, goal, names)}"
     index = {name: i for i, name in enumerate(names.cluster.vms.names)}

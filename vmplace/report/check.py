@@ -121,7 +121,7 @@ def _outlook(found: Report, screen: Screen) -> Iterator[Text]:
         shown = (
             f"{other.scenario}: {other.reason}"
             if screen.everything
-            else f"For example, if {other.scenario} {verb} (--all tells how)."
+            else f"For example, if {other.scenario} {verb} (--all shows how)."
         )
         yield Text(screen.clean(f"In any order of restarts: no. {shown}"))
         yield Text("No action is needed where the HA manager restarts VMs by the plans.")
@@ -151,7 +151,7 @@ def _blame(found: Report | Solution) -> str:
         counts.append(f"{counted(len(found.violations), 'violation')} now")
     if found.waiting:
         counts.append(f"{counted(len(found.waiting), 'VM')} waiting")
-    return ", ".join(counts) or f"some {_units(found)} cannot fail one after the other, with any failover plans"
+    return ", ".join(counts) or f"whatever the failover plans, some {_units(found)} cannot fail one after the other"
 
 
 def _one_flaw(found: Report | Solution) -> bool:

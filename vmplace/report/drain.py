@@ -155,9 +155,9 @@ def order_lines(
         yield _closed(screen.few(drained, _FEW_VMS), "the first", "it still takes" if len(drained) == 1 else "they still take")
     if switched_off:
         off = screen.few(switched_off, _FEW_VMS)
-        yield f"Then switch off {off}: what is said of the last step counts no restarts there any more."
+        yield f"Then switch off {off}. The verdict after the last step counts no restarts there."
     if plan.stopovers:
-        yield f"VMs that stop over on another node to make way ({readable(plan.extra)} more): {screen.few(plan.stopovers)}"
+        yield f"VMs that migrate more than once, to make way ({readable(plan.extra)} more): {screen.few(plan.stopovers)}"
     # What the last step leaves is what the placement leaves, and told with it.
     suspended = [step for step in plan.steps[:-1] if step.suspended and step.worst]
     lines = (f"after step {step.number}: {_lost(step.worst, 'then', screen)}" for step in suspended)
@@ -167,8 +167,8 @@ def order_lines(
 def _closed(nodes: str, step: str, takes: str) -> str:
     """What steps that empty nodes assume of these."""
     return (
-        f"No restarts on {nodes} are counted from {step} step on, as in maintenance mode: "
-        f"more failures may be survived while {takes} restarts."
+        f"From {step} step on, restarts on {nodes} are not counted, as in maintenance mode. "
+        f"More failures may be survived while {takes} restarts."
     )
 
 

@@ -87,7 +87,7 @@ _MEANING = {
     "balance": "the fullest online node is {} full",
     "moves": "{} migrated",
     "consolidate": "{} must stay powered on",
-    "rules": "what soft rules cost is {}",
+    "rules": "broken soft rules cost {}",
 }
 
 

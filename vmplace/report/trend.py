@@ -76,6 +76,6 @@ def _warnings(found: Trend, screen: Screen) -> Iterator[Text]:
 
 
 _MEANING = (
-    "Headroom: memory that VMs may still take before no placement keeps the guarantee, by sums. "
+    "Headroom: how much more memory VMs may take before sums prove that no placement keeps the guarantee. "
     "Verdict: whether the placement of that date kept it."
 )

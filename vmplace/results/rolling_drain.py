@@ -103,7 +103,7 @@ class RollingDrain(Result):
     def summary(self) -> str:
         """The answer in a line."""
         drained = f"{counted(sum(map(len, self.nodes)), 'node')} in {counted(len(self.groups), 'group')}"
-        left = f", {counted(len(self.undrained), 'node')} in none" if self.undrained else ""
+        left = f", {counted(len(self.undrained), 'node')} not drained" if self.undrained else ""
         return f"{self.status}: {drained}{left}, {readable(self.migrated)} migrated, guarantee {self.guarantee}"
 
 

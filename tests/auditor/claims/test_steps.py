@@ -91,8 +91,8 @@ def test_who_waits_starts_once_where_the_placement_has_it():
     [
         ("unsafe", ["n1"], []),
         ("safe", [], ["says 'safe'; 'unsafe' is right"]),
-        ("unsafe", ["n2"], ["n1 is not survived then", "n2 is survived then"]),
-        ("unsafe", [], ["says unsafe, with 0 failures exposed", "n1 is not survived then"]),
+        ("unsafe", ["n2"], ["n1 is not survived after this step", "n2 is survived after this step"]),
+        ("unsafe", [], ["says unsafe, with 0 failures exposed", "n1 is not survived after this step"]),
         ("unknown", ["n1"], []),
         ("unknown", ["n1", "n3"], []),
     ],

@@ -79,7 +79,7 @@ def test_an_unsafe_verdict_with_a_plan_for_all_is_refuted():
     document["failover"]["n1"] = {}
     document["unprotected"] = [{"scenario": "n1", "vms": ["a"], "reason": "", "minimal": True}]
     found = vmplace.audit_result(safe, document)
-    assert [v.message for v in found.violations] == ["n1 is called unsafe, but all that must restart can"]
+    assert [v.message for v in found.violations] == ["n1 is called unsafe, but every VM that must restart can"]
 
 
 def test_a_result_that_says_unsafe_and_is_right_is_confirmed():

@@ -23,7 +23,7 @@ def test_a_stop_over_is_proved_to_be_the_cheapest():
 
 def test_out_of_reach_says_how_much_was_looked_at():
     found = ordered(transit([(5, "n0"), (5, "n1"), (1, "n1")], [1, 0, 1], n_nodes=2, size=8))
-    assert (found.batches, found.impossible) == (None, "2 states can be reached from here, and the target is none of them")
+    assert (found.batches, found.impossible) == (None, "2 placements can be reached from here, and the target is not one of them")
 
 
 def test_limits_on_migrations():

@@ -35,7 +35,7 @@ def check_admission(claims: Claims, cluster: Cluster) -> None:
             claims.wrong("placement", f"{short(at)}, given for {name}, is not a node of this cluster")
     _check_placement(claims, cluster, placement)
     if status is not Status.ADMITTED:
-        claims.leave("status", "that no node can take it has no certificate in the result")
+        claims.leave("status", "the result has no certificate that no node can take the VM")
 
 
 def _check_placement(claims: Claims, cluster: Cluster, placement: Mapping[str, str]) -> None:
@@ -53,7 +53,7 @@ def _check_placement(claims: Claims, cluster: Cluster, placement: Mapping[str, s
         if placement and len(known) == len(placement):
             _compare(claims, before, after, f"guarantee {number}: " if cluster.further else "")
     if len(known) < len(placement):
-        claims.leave("placement", "the cluster does not have the VM: add it as one that waits (--add-vm NAME:MEMORY)")
+        claims.leave("placement", "the cluster does not have this VM: add it as a waiting VM (--add-vm NAME:MEMORY)")
 
 
 def _now(cluster: Cluster) -> list[str | None]:
@@ -71,13 +71,13 @@ def _compare(claims: Claims, before: Audited, after: Audited, whose: str) -> Non
     )
     asked = after.case.cluster.guarantee
     if asked.sequence == "sequential" and asked.failures > 1:
-        claims.leave("status", f"{whose}what failures one after the other do is too hard to tell again")
+        claims.leave("status", f"{whose}too hard to re-check: failures one after the other")
         return
     survivals = [Survival(audited.failures, WorkLimit()) for audited in (before, after)]
     for key in survivals[1].failures.scenarios.by_key:
         fate = survivals[1].survives(key)
         held = fate is True or key not in survivals[0].failures.scenarios.by_key or survivals[0].survives(key)
         if fate is False and held:
-            claims.wrong("status", f"{whose}says admitted, but then {key} is not survived any more")
+            claims.wrong("status", f"{whose}says admitted, but with the VM a failure of {key} is no longer survived")
         elif fate is None and held is not False:
-            claims.leave("status", f"{whose}whether {key} is survived with it is too hard to tell")
+            claims.leave("status", f"{whose}too hard to re-check: whether a failure of {key} is survived with the VM")

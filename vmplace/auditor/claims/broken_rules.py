@@ -15,17 +15,21 @@ def check_broken_rules(claims: Claims, case: Case) -> None:
     for says in claimed:
         if says.rule is None and away:
             if (says.kind, says.weight, says.cost, set(says.vms)) != ("home", 1, len(away), set(away)):
-                claims.wrong("broken_rules", f"away from home, at a cost of {len(away)}, are {', '.join(away)}")
+                claims.wrong(
+                    "broken_rules", f"is not right about homes: {', '.join(away)} are away from home, at a cost of {len(away)}"
+                )
             away = []
         elif says.rule not in broken:
-            what = "homes, but no VM is" if says.rule is None else f"rules[{says.rule}], which is kept, a must, or no rule"
+            what = (
+                "homes, but every VM is at home" if says.rule is None else f"rules[{says.rule}], which is not a broken soft rule"
+            )
             claims.wrong("broken_rules", f"lists {what}")
         else:
             _check_one(claims, case, says, broken.pop(says.rule))
     for number in broken:
         claims.wrong("broken_rules", f"does not list rules[{number}], which is broken")
     if away:
-        claims.wrong("broken_rules", f"does not list who is away from home: {', '.join(away)}")
+        claims.wrong("broken_rules", f"does not list the VMs that are away from home: {', '.join(away)}")
     claims.right("broken_rules")
 
 

@@ -105,15 +105,13 @@ def _check_limits(claims: Claims) -> None:
     limits = claims.read("limits", Mapping[str, int], {})
     claims.expect("binding", claims.read("binding", str | None), min(limits, key=lambda name: limits[name], default=None))
     if limits:
-        claims.leave("limits", "what each resource allows has no certificate in the result")
+        claims.leave("limits", "the result has no certificate for what each resource allows")
     by_sum = claims.read("by_sum", Mapping[str, int], {})
     for name, most in limits.items():
         if by_sum and by_sum.get(name, -1) < most:
-            claims.wrong(
-                "by_sum", f"says {short(by_sum.get(name))} of {short(name)}; no more than its limit of {most} is impossible"
-            )
+            claims.wrong("by_sum", f"says {short(by_sum.get(name))} for {short(name)}, which is less than its limit of {most}")
     if by_sum:
-        claims.leave("by_sum", "what is free in all has no certificate in the result")
+        claims.leave("by_sum", "the result has no certificate for what is free in all")
 
 
 def check_headroom_table(claims: Claims) -> None:

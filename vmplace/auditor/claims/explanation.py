@@ -39,7 +39,10 @@ def check_explanation(claims: Claims, cluster: Cluster) -> None:
         if members.get("kind") == "move" and not members.get("pool"):
             _check_remedy(claims.within(f"remedies[{number}]", members), cluster, now)
         else:
-            claims.leave(f"remedies[{number}]", f"what {short(members.get('kind'))} changes is told in words")
+            claims.leave(
+                f"remedies[{number}]",
+                f"describes the change only in words ({short(members.get('kind'))}), so that it cannot be tried",
+            )
     for key in ("obstacles", "futile", "unfinished"):
         if claims.read(key, Any):
             claims.leave(key, _NO_CERTIFICATE)
@@ -60,7 +63,7 @@ def _check_status(claims: Claims, status: Status | None, blamed: bool, audited: 
     if not blamed and status in (Status.UNSAFE, Status.INFEASIBLE):
         claims.wrong("status", f"says {status}, but nothing is blamed")
     if (status is Status.INFEASIBLE) != bool(claims.members.get("obstacles")):
-        claims.wrong("status", f"says {status}, which does not go with the obstacles listed")
+        claims.wrong("status", f"says {status}, which contradicts the obstacles listed")
     case, waiting = audited.case, audited.case.waiting
     asked = case.cluster.guarantee
     idle = {case.vm.names[v] for v in waiting.tolist()}
@@ -72,7 +75,7 @@ def _check_status(claims: Claims, status: Status | None, blamed: bool, audited: 
     if (status is Status.SAFE and right is False) or (status in (Status.UNSAFE, Status.INFEASIBLE) and right is True):
         claims.wrong("status", f"says {status}, but the cluster is {'safe' if right else 'not'}")
     elif right is None and status is not Status.UNKNOWN:
-        claims.leave("status", "whether every failure is survived is too hard to tell again")
+        claims.leave("status", "too hard to re-check: whether every failure is survived")
 
 
 def _check_blame(blame: Claims, audited: Audited, survival: Survival) -> None:
@@ -94,9 +97,9 @@ def _check_blame(blame: Claims, audited: Audited, survival: Survival) -> None:
                 blame.wrong("kind", f"says that {subject} is not survived, but it is")
             _check_figures(blame, survival, subject, "displaced", "free")
     elif kind in _FLAWS and (kind, subject) not in {(v.kind, v.subject) for v in case.found}:
-        blame.wrong("kind", f"says {kind} of {short(subject)}, which is not so")
+        blame.wrong("kind", f"says {kind} of {short(subject)}, which is wrong")
     elif kind == "waiting" and subject not in {case.vm.names[v] for v in case.waiting.tolist()}:
-        blame.wrong("subject", f"{short(subject)} does not wait")
+        blame.wrong("subject", f"{short(subject)} is not a waiting VM")
     pool = blame.read("pool", str)
     if pool not in case.pools:
         blame.wrong("pool", f"{short(pool)} is not a pool of this cluster")
@@ -131,7 +134,7 @@ def _check_slack(slack: Claims, survival: Survival) -> None:
         pools = {survival.failures.case.pools[scenarios.pool_of[s]] for s in scenarios.by_key[key]}
         pool = slack.read("pool", str)
         if pool not in pools:
-            slack.wrong("pool", f"says {short(pool)}, where {key} is not")
+            slack.wrong("pool", f"says {short(pool)}, but {key} is in another pool")
     slack.read("piece", Any)
     slack.leave("piece", _NO_CERTIFICATE)
     slack.rest()
@@ -152,9 +155,9 @@ def _check_remedy(remedy: Claims, cluster: Cluster, now: IntArray) -> None:
     remedy.take(violation for violation in audited.case.found if violation.kind in _FLAWS and not waits)
     fate = None if waits else Survival(audited.failures, WorkLimit()).survives_all()
     if fate is False:
-        remedy.wrong("verified", "cannot be: then some failure is not survived")
+        remedy.wrong("verified", "is wrong: with this remedy some failure is not survived")
     elif fate is None:
-        remedy.leave("verified", "whether every failure is survived then is too hard to tell")
+        remedy.leave("verified", "too hard to re-check: whether every failure is survived with this remedy")
     remedy.expect("verified", remedy.read("verified", bool), True)
     for key in ("bought", "forgone"):
         remedy.expect(key, remedy.read(key, int, 0), 0)

@@ -23,7 +23,9 @@ def check_migrations(claims: Claims, case: Case) -> tuple[Migration, ...]:
             continue
         begin = at.get(v, case.nodes[case.now[v]])
         if migration.source != begin:
-            claims.wrong(f"migrations[{number}].from", f"says {short(migration.source)}, but {migration.vm} is on {begin} then")
+            claims.wrong(
+                f"migrations[{number}].from", f"says {short(migration.source)}, but at that point {migration.vm} is on {begin}"
+            )
         if migration.memory != int(case.memory.demand[v]):
             right = int(case.memory.demand[v])
             claims.wrong(f"migrations[{number}].memory", f"says {migration.memory} MiB; {migration.vm} has {right}")
@@ -58,7 +60,7 @@ def _known(claims: Claims, case: Case, number: int, migration: Migration) -> int
     else:
         to = case.node_index[migration.destination]
         if case.drained[to] or case.node.state[to] != "online":  # one that is switched off afterwards may be a stop-over
-            claims.wrong(f"{place}.to", f"{migration.destination} takes nothing: it is not online, or is drained")
+            claims.wrong(f"{place}.to", f"{migration.destination} takes no VM: it is drained or not online")
         if case.node_pool[to] != case.vm_pool[v]:
             claims.wrong(f"{place}.to", f"{migration.destination} is in another pool than {migration.vm}")
         return v
@@ -83,6 +85,6 @@ def _check_numbers(claims: Claims, migrations: Sequence[Migration]) -> None:
     if not numbers:
         return
     if len(numbers) < len(steps):
-        claims.wrong("migrations", "has a step for some, and none for others")
+        claims.wrong("migrations", "has a step for some migrations and none for others")
     elif numbers != sorted(numbers) or numbers[0] < 1:
         claims.wrong("migrations", "is not in the order of its steps, from 1")

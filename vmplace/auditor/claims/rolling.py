@@ -49,7 +49,7 @@ def _check_groups(claims: Claims, cluster: Cluster, groups: tuple[Mapping[str, A
             group.wrong("solution", "has no placement")
             break
         if set(nodes) != set(solution.read("drained", tuple[str, ...], ())):
-            group.wrong("nodes", "are not those that its solution drains")
+            group.wrong("nodes", "are not the nodes that its solution drains")
         group.right("nodes")
         for node in set(nodes) & set(drained):
             group.wrong("nodes", f"has {node}, which an earlier group has drained")
@@ -78,7 +78,7 @@ def _returned(group: Claims) -> list[Migration]:
     back = group.within("return", plan)
     steps = back.read("steps", tuple[Step, ...], ())
     if plan:
-        group.leave("return", "the guarantee during the way back is not re-checked")
+        group.leave("return", "the guarantee while VMs migrate back is not re-checked")
     group.rest()
     return [migration for step in steps for migration in step.migrations]
 
@@ -116,8 +116,8 @@ def _check_status(claims: Claims, status: Status | None, groups: int, undrained:
     if status is Status.OPTIMAL and bound != groups:
         claims.wrong("status", f"says optimal, but there are {groups} groups and the bound is {bound}")
     if bound > groups and not undrained:
-        claims.wrong("bound", f"says that no fewer than {bound} groups will do, but {groups} do")
+        claims.wrong("bound", f"says that at least {bound} groups are needed, but {groups} are enough")
     elif bound > min(1, groups):
-        claims.leave("bound", "that no fewer groups will do has no certificate in the result")
+        claims.leave("bound", "the result has no certificate that fewer groups are not enough")
     else:
         claims.right("bound")

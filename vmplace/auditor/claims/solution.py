@@ -38,9 +38,9 @@ def check_solution(claims: Claims, cluster: Cluster) -> Plan | None:
     check_steps(claims, case, migrations, placed.drained, switched_off=placed.powered is not None)
     check_scores(claims, case, placed.powered, placed.drained)
     if claims.read("any_order", Any):
-        claims.leave("any_order", "says what other restarts than those of the guarantee would do")
+        claims.leave("any_order", "is about restarts that the guarantee does not ask about")
     if claims.read("comparison", Any):
-        claims.leave("comparison", "says what the policies of other platforms would promise")
+        claims.leave("comparison", "is about what other platforms would promise")
     for key in ("conflict", "blockers"):
         if claims.read(key, Any) and unsolved:
             claims.leave(key, _NO_CERTIFICATE)
@@ -49,7 +49,7 @@ def check_solution(claims: Claims, cluster: Cluster) -> Plan | None:
     return placement
 
 
-_NO_CERTIFICATE = "that a pool has no placement has no certificate in the result"
+_NO_CERTIFICATE = "the result has no certificate that the pool has no placement"
 
 
 def _unsolved(claims: Claims, cluster: Cluster, placement: Plan) -> Mapping[str, str]:
@@ -63,7 +63,7 @@ def _unsolved(claims: Claims, cluster: Cluster, placement: Plan) -> Mapping[str,
             claims.wrong("unsolved", f"names {short(pool)}, which is not a pool of the cluster")
     for vm in cluster.vms:
         if vm.pool in unsolved and placement.get(vm.name) not in (None, vm.node):
-            claims.wrong("unsolved", f"{short(vm.name)} of pool {short(vm.pool)} does not stay as it is")
+            claims.wrong("unsolved", f"{short(vm.name)} of pool {short(vm.pool)} does not stay where it is")
     return unsolved
 
 
@@ -95,7 +95,7 @@ def _check_absent(claims: Claims, cluster: Cluster, status: Status | None) -> No
             claims.wrong(key, "is given, but there is no placement")
     for key in ("waiting", "violations", "conflict", "unsolved", "blockers"):
         if claims.read(key, Any):
-            claims.leave(key, "there is no placement that it could be compared with")
+            claims.leave(key, "the result has no placement to compare it with")
     drained = claims.read("drained", tuple[str, ...], ())
     guarantee = claims.read("guarantee", Status)
     check_unscored(claims)
@@ -116,4 +116,4 @@ def _check_infeasible(claims: Claims, cluster: Cluster, drained: tuple[str, ...]
     if not flawed and Survival(audited.failures, WorkLimit()).survives_all():
         claims.wrong("status", "says infeasible, but nothing is wrong with the cluster as it stands")
     elif not list(infeasible(case)):
-        claims.leave("status", "that no placement is safe has no certificate in the result, and sums do not show it")
+        claims.leave("status", "the result has no certificate that no placement is safe, and sums do not show it")

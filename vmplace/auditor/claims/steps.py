@@ -50,7 +50,7 @@ def check_steps(
         if steps or (migrations and ordered):
             part.wrong("status", f"says {status}, but there are steps")
         elif status is Status.INFEASIBLE:
-            part.leave("status", "the result has no certificate that there is no order")
+            part.leave("status", "the result has no certificate that no order exists")
     elif status not in (Status.OPTIMAL, Status.FEASIBLE):
         part.wrong("status", f"says {short(status and status.value)}, which is not optimal, feasible, infeasible or unknown")
     elif not ordered:
@@ -59,7 +59,7 @@ def check_steps(
         _check_figures(part, case, steps)
         _Replay(part, case, drained, switched_off).run(steps)
         if status is Status.OPTIMAL and (part.members.get("extra") or part.members.get("exposed")):
-            part.leave("status", "that no other order is better has no certificate in the result")
+            part.leave("status", "the result has no certificate that no other order is better")
     part.rest()
 
 
@@ -252,18 +252,18 @@ class _Replay:
             claims.wrong(key, f"says {says}, with {len(step.exposed)} failures exposed")
         asked = after.cluster.guarantee
         if asked.sequence == "sequential" and asked.failures > 1:
-            claims.leave(key, "what failures one after the other do between two steps is too hard to tell")
+            claims.leave(key, "too hard to re-check: failures one after the other between two steps")
             return
         keys = survival.failures.scenarios.by_key
         if step.unprotected:
-            claims.leave(f"{place}.unprotected", "whom the failures leave without a node then has no certificate in the result")
+            claims.leave(f"{place}.unprotected", "the result has no certificate for the VMs that find no node")
         for name in step.exposed:
             if name not in keys:
-                claims.wrong(f"{place}.exposed", f"{short(name)} is not a failure scenario then")
+                claims.wrong(f"{place}.exposed", f"{short(name)} is not a failure scenario after this step")
         if says is Status.SAFE:
             fate = survival.survives_all(self.pools)
             if fate is None:
-                claims.leave(key, "whether every failure is survived then is too hard to tell")
+                claims.leave(key, "too hard to re-check: whether every failure is survived after this step")
             else:
                 claims.expect(key, says.value, (Status.SAFE if fate else Status.UNSAFE).value)
             return
@@ -276,7 +276,7 @@ class _Replay:
         if step.guarantee is Status.UNKNOWN:
             wrong = [name for name in wrong if fates[name] is False]  # a failure that was not decided is exposed, too
         for name in wrong:
-            self.claims.wrong(f"{place}.exposed", f"{name} is {'' if fates[name] else 'not '}survived then")
+            self.claims.wrong(f"{place}.exposed", f"{name} is {'' if fates[name] else 'not '}survived after this step")
         if None in fates.values():
-            self.claims.leave(f"{place}.exposed", "which failures are survived then is too hard to tell for some")
+            self.claims.leave(f"{place}.exposed", "too hard to re-check: whether some failures are survived after this step")
         self.claims.right(f"{place}.exposed")

@@ -62,7 +62,7 @@ def _check_alone(claims: Claims, cluster: Cluster) -> None:
     counts = [pool.get("count") for pool in pools.values()]
     if pools and None not in counts:
         claims.expect("count", count, min(c for c in counts if c is not None))
-    claims.leave("pools", "what each pool survives has no certificate in the result, beside that of the weakest")
+    claims.leave("pools", "the result has a report for the weakest pool only")
     survived = -1 if count is None else count
     bad = Status.UNSAFE if count == bound else None
     _check_report(claims, "report", cluster, max(survived, 0), bad if count is None else Status.SAFE)
@@ -85,14 +85,14 @@ def _check_report(claims: Claims, key: str, cluster: Cluster, failures: int, rig
     members = claims.read(key, Mapping[str, Any] | None)
     if members is None:
         if key == "report" and failures:
-            claims.wrong("count", f"says {failures}, without a report of so many failures")
+            claims.wrong("count", f"says {failures}, but has no report on {failures} failures")
         elif key == "beyond" and right is not None:
-            claims.leave("bound", "that not one failure more is survived has no report in the result")
+            claims.leave("bound", "the result has no report that shows that one failure more is not survived")
         return
     part = claims.within(key, members)
     check_solution(part, evolve(cluster, guarantee=evolve(cluster.guarantee, failures=failures, domains=0, sequence="at-once")))
     if right is Status.SAFE and part.read("guarantee", Status) is not right:
         claims.wrong(key, f"is not {right}: {failures} failures")
     elif right is not None and part.read("guarantee", Status) is not right and failures:
-        claims.leave("bound", "one failure more than a pool has nodes is none, which the report beyond does not show")
+        claims.leave("bound", "the report beyond is about more failures than a pool has nodes, and shows nothing")
     part.rest()

@@ -154,9 +154,9 @@ class _Verdicts:
         open_ = doubtful or (self.in_turn and not self.planned)
         survives = False if blamed is not None else None if open_ else self.survival.survives(key)
         if survives:
-            self.claims.wrong("scenarios", f"{key} is called unsafe, but all that must restart can")
+            self.claims.wrong("scenarios", f"{key} is called unsafe, but every VM that must restart can")
         elif survives is None:
-            self.claims.leave(place, "that it is not survived is too hard to show again")
+            self.claims.leave(place, "too hard to re-check: that this failure is not survived")
 
     @cached_property
     def lacking(self) -> BoolArray:
@@ -197,7 +197,7 @@ class _Verdicts:
         least = min(((self.case.vm.priority[v], self.case.vm.memory[v]) for v in musts), default=None)
         lost = [(self.case.vm.priority[v], self.case.vm.memory[v]) for v in map(self.case.vm_index.get, listed) if v is not None]
         if lost != [least] or self.survival.survives(key) is not False:
-            self.claims.leave("unprotected[].minimal", f"that no plan for {key} protects more has no certificate in the result")
+            self.claims.leave("unprotected[].minimal", f"the result has no certificate that no plan for {key} protects more")
 
     def _check_promise(self, promise: list[Violation], claimed: Mapping[str, Scenario]) -> None:
         """What restarts that are not planned break has to be claimed, and what could not be decided is told."""
@@ -228,7 +228,7 @@ class _Verdicts:
         try:
             true = {self.case.vm.names[v] for s in self.keys[key] for v in strandable(self.failures.at_once(s), effort)}
         except TooHardError:
-            self.claims.leave("unprotected", f"which VMs some order of restarts strands if {key} fails is too hard to tell")
+            self.claims.leave("unprotected", f"too hard to re-check: which VMs some order of restarts strands if {key} fails")
             return
         for name in sorted(set(listed) - true):
             self._wrong_loss(key, f"{name} is listed as unprotected, but restarts in any order")

@@ -165,8 +165,8 @@ class _OrderSearch:
             states = separated(self.transit, budget=self.budget.share(_REACH_SHARE))
             known = reach(self.transit, hasty=True, budget=self.budget) if states is None else known
         if states is not None:
-            many = f"{states} states can be reached from here, and the target is none of them"
-            return MigrationOrder(None, "nothing can move at all" if states == 1 else many, stats=self.stats)
+            many = f"{states} placements can be reached from here, and the target is not one of them"
+            return MigrationOrder(None, "no VM can migrate" if states == 1 else many, stats=self.stats)
         if known.hops is not None:
             least = in_batches(MigrationState.of(self.transit), known.hops, self.limits)
             if found is None or self._value(least) < self._value(found):

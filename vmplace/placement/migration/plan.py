@@ -163,7 +163,7 @@ def _target(cluster: Cluster, placement: Target) -> IntArray:
     moved = [vms.names[vm] for vm in stopped[target[stopped] != vms.node[stopped]].tolist()]
     if moved:
         raise ConflictError(
-            [Flaw(f"placement[{short(vm)}]", "is stopped: it keeps its node, or none", "conflict") for vm in moved]
+            [Flaw(f"placement[{short(vm)}]", "is stopped: it must stay on its node, or on none", "conflict") for vm in moved]
         )
     return target
 
