@@ -72,9 +72,9 @@ def generate(
     Parameters
     ----------
     nodes
-        How many, from 2 to a million.
+        The number of nodes, from 2 to a million.
     node_memory
-        Of each node, in MiB or as ``"512GiB"``.
+        Memory of each node, in MiB or as ``"512GiB"``.
     fill
         The VMs' memory as a share of what N+1 allows, which is all memory less the largest node's. It is met but for
         less than the smallest size of the profile. Above 1 (up to 2) no placement is N+1.
@@ -87,7 +87,7 @@ def generate(
         A whole number of 0 or more.
     placed
         ``none``: all VMs wait. ``worst-fit``, ``best-fit``: largest first, each on the node with the most, or with the
-        least sufficient, free memory; a VM that fits on no node waits. Neither minds failures.
+        least sufficient, free memory; a VM that fits on no node waits. Neither reserves room for failures.
     mixed
         Of each four nodes, two have the node memory, one has half and one has twice as much.
 

@@ -41,9 +41,9 @@ def admit(
     vm
         New VMs, or names of VMs of the cluster that wait or are stopped; of several, all are admitted or none.
     make_room
-        Where they may not as things stand: find the least memory to migrate so that they may, in a cluster that is safe then.
+        If there is no room: find the least memory to migrate so that they may start and the cluster is safe.
     score
-        What makes a node the best: ``tightest`` (where the least memory stays free) or ``balance`` (where the least share of
+        How admitted nodes are ranked: ``tightest`` (where the least memory stays free) or ``balance`` (where the least share of
         memory would be in use).
     time_limit
         Seconds; None: until it is known.

@@ -80,7 +80,7 @@ class Admitter:
         return self._tickets.current()
 
     def verdicts(self, *, time_limit: float | None = None) -> dict[str, Status]:
-        """What would become of each failure now, by its key: as `check` says."""
+        """Whether each failure is survived now, by the scenario's key, as in `check`."""
         with self._call(time_limit) as budget:
             return self._state.verdicts(budget)
 
@@ -103,7 +103,7 @@ class Admitter:
         vms
             One or several: new ones, or names of VMs of the cluster that wait or are stopped.
         make_room
-            Where they may not as things stand: find the least memory to migrate so that they may, in a cluster that is safe then.
+            If there is no room: find the least memory to migrate so that they may start and the cluster is safe.
         time_limit, progress, cancel
             As in `place`; the time limit by default the admitter's.
 
@@ -153,7 +153,7 @@ class Admitter:
         node
             Where.
         force
-            It has happened: it is not refused.
+            True: it has happened already, and is recorded even if it makes something worse.
         time_limit
             Seconds; by default the admitter's.
 
@@ -194,7 +194,7 @@ class Admitter:
 
     @door()
     def resize(self, name: str, memory: int | str, *, force: bool = False, time_limit: float | None = None) -> Admission:
-        """Give a VM more or less memory (MiB, or a string), unless that makes anything worse; else as `commit`."""
+        """Give a VM more or less memory (MiB, or a string), unless that makes anything worse; options as for `commit`."""
         with self._call(time_limit) as budget:
             return self._state.resize(self._ledger.vm(name), memory, budget, force)
 

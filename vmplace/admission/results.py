@@ -70,19 +70,19 @@ class Admission(Result):
     status
         ``admitted``: the guarantee holds afterwards, or is no worse than before; ``refused``; ``unknown``: time ran out.
     vm
-        Name of the VM; of the first where several are asked for.
+        Name of the VM; of several, of the first.
     node
-        Where it goes; None unless admitted. Of several, where the first goes.
+        Its node; None unless admitted. Of several VMs, the node of the first.
     placement
-        VM to node, for all that was asked.
+        VM to node, for all VMs asked about.
     score
         Of the node: see `Candidate`; None for several VMs, and where nothing was chosen.
     reason
-        Why not, in a sentence with figures; empty if admitted as things stand.
+        Why it is not admitted, or not without migrations, in a sentence with figures; else empty.
     migrations
-        What has to migrate first, if room had to be made.
+        The migrations that must come first, if room had to be made.
     warnings
-        Names in rules, homes and guarantees that the cluster lacks: told by `admit`, which sees a cluster once.
+        Names in rules, homes and guarantees that the cluster lacks; only `admit` reports them.
     """
 
     status: Status
@@ -112,7 +112,7 @@ class Admission(Result):
 
 @frozen
 class Candidate(ToDict):
-    """A node with what speaks for and against a VM there.
+    """A node, whether the VM may start there, and why not.
 
     Parameters
     ----------

@@ -45,16 +45,16 @@ class Former:
 
 
 class Ticket:
-    """VMs whose room is held until they are committed, rolled back, or the time is over.
+    """Room reserved for VMs until the ticket is committed, rolled back or expires.
 
     Attributes
     ----------
     id : str
-        By which it is found again in `Admitter.tickets`, after a snapshot was loaded as well.
+        Its key in `Admitter.tickets`, also after a snapshot is loaded.
     admission : Admission
-        What was granted: where each VM is to go. If it is not ``admitted``, nothing is held.
+        The node for each VM. If its status is not ``admitted``, the ticket holds nothing.
     expires : float
-        When the time is over, in seconds since 1970.
+        When it expires, in seconds since 1970.
     holds : dict of str to Former
         The VMs that it gives back if it is not committed, as they were (None: new); without those that were moved, removed or
         started elsewhere meanwhile.

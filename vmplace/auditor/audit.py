@@ -37,7 +37,7 @@ def audit(
     Parameters
     ----------
     placement
-        VM to node, or the index of each VM's node, of shape (n_vms,). None or -1: nowhere.
+        VM to node, or the index of each VM's node, of shape (n_vms,). None or -1: no node.
     failover
         Per failure scenario, VM to restart node; None for a VM that does not restart, or that is evictable and stopped to make
         room. A scenario left out has an empty plan. Where one unit fails at a time also the index of each VM's restart node, of

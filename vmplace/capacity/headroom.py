@@ -68,11 +68,11 @@ def headroom(
     memory
         What each VM reserves: MiB, or a string such as ``"8GiB"``. Or a mix that comes as one: ``{"8GiB": 3, "16GiB": 1}``.
     overhead
-        What the hypervisor takes for each VM beside that, as `VM.overhead`; 0: nodes reserve no more than `memory` for it.
+        Memory that the hypervisor needs for each VM on top of that, as `VM.overhead`; 0: a node reserves just `memory`.
     resources
-        What each of them needs of further resources.
+        How much each VM needs of further resources.
     pool
-        Where they are to run; needed where there are several.
+        The pool in which they run; required if there are several.
     move_running
         Whether running VMs may migrate to make room. Few do, but it is not proved that fewer would not be enough.
     method, seed, deterministic
@@ -115,7 +115,7 @@ def headroom_table(
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> HeadroomTable:
-    """`headroom` for each of some sizes, one at a time; each has its part of the time.
+    """The headroom for each of several sizes on its own; the sizes share the time limit.
 
     Parameters
     ----------

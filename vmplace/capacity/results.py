@@ -65,31 +65,31 @@ class _Answer(Result):
 
 @frozen(kw_only=True, eq=False, repr=False)
 class Headroom(_Answer):
-    """How many more VMs there can be.
+    """How many more VMs fit while the guarantee holds.
 
     Parameters
     ----------
     status
-        ``optimal``: no more than `count`, proved. ``feasible``: so many, and no more than `bound`. ``infeasible``: the guarantee
-        cannot be kept even without new VMs, proved; `count` is 0. ``unknown``: not even that was decided in time.
+        ``optimal``: `count` fit, and more is proved impossible. ``feasible``: `count` fit, and at most `bound`. ``infeasible``:
+        the guarantee is proved impossible even without new VMs; `count` is 0. ``unknown``: not even that was decided in time.
     bundle
         What is added each time: how many VMs of each memory (MiB).
     overhead
-        What the hypervisor takes for each of these VMs beside its memory, in MiB.
+        Memory that the hypervisor needs for each of these VMs, on top of its own, in MiB.
     resources
         What each of these VMs needs of further resources.
     count, bound
-        How many times the bundle fits in, and the most it could; None where that is unknown.
+        How many times the bundle fits, and how many times at most; None where unknown.
     solution
         The placement with so many more, with its failover plans; None without one.
     added
         The names of the new VMs in it.
     limits
-        The most that each resource allows, all others aside, by its name.
+        The most that each resource alone allows, by its name.
     by_sum
-        The same by the sum of what is free of it, as if that were in one piece: where it is more, what is free is in pieces.
+        The same by sums, as if all that is free were in one piece. Where `by_sum` is higher, what is free is in pieces.
     reason
-        Why there are no more, or why that is not known.
+        Why no more fit, or why that is not known.
     """
 
     _keys = "status bundle:_bundle overhead resources objective:_score limits by_sum binding reason where method stats"
@@ -113,7 +113,7 @@ class Headroom(_Answer):
 
     @property
     def binding(self) -> str | None:
-        """The resource that allows least, all others aside."""
+        """The resource that alone allows the fewest."""
         return min(self.limits, key=lambda name: self.limits[name], default=None)
 
     @property
@@ -160,7 +160,7 @@ class Headroom(_Answer):
 
 @frozen(kw_only=True, eq=False, repr=False)
 class HeadroomTable(Result):
-    """How many more VMs of each of some sizes there can be, one size at a time."""
+    """How many more VMs fit while the guarantee holds, for each of several sizes on its own."""
 
     _keys = "status rows:_rows warnings:_warnings"
 
@@ -202,17 +202,17 @@ class Sizing(_Answer):
     ----------
     status
         ``optimal``: proved that fewer, or cheaper ones, do not suffice. ``feasible``: these suffice; at least `bound` are needed.
-        ``infeasible``: no number of them will do, proved. ``unknown``: none was found in time.
+        ``infeasible``: proved that no number of them suffices. ``unknown``: none was found in time.
     kinds
-        The nodes there were to choose from.
+        The kinds of nodes to choose from.
     counts
         How many of each kind, by its name; None without an answer.
     objective_name
         ``nodes``, or ``price`` where there are several kinds.
     objective, bound
-        Its value, and the least it could be; None where that is unknown.
+        Its value, and a lower bound on it; None where unknown.
     n_vms
-        How many VMs the nodes are for, those that come by growth among them.
+        How many VMs the nodes are for, including those added by growth.
     solution
         The placement on these nodes, with its failover plans; None without one.
     reason

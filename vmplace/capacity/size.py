@@ -72,15 +72,15 @@ def size(
     cluster
         The VMs, the rules and the guarantee.
     node
-        The kind of node: its usable memory, or a `Node` whose name, state and pool do not matter. Several, with different names:
-        each at its `Node.price`.
+        The kind of node: its usable memory, or a `Node` whose name, state and pool do not matter. Or several kinds with
+        different names, each at its `Node.price`.
     most
-        How many there may be of a kind, by its name.
+        The largest number of nodes of a kind, by its name.
     growth
         So much more of the same mix: ``0.2`` or ``"20%"``. Of the VMs of each memory or more, rounded up, this share comes in
-        addition; those that come are like others, but are bound by no rule that names VMs.
+        addition. The added VMs are like the others, but no rule that names VMs binds them.
     pool
-        The VMs in question; needed where there are several pools.
+        The pool whose VMs to plan for; required if there are several.
     method, seed, deterministic
         As for `place`.
     time_limit

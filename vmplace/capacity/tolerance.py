@@ -26,7 +26,7 @@ __all__ = ["PoolTolerance", "Tolerance", "tolerance"]
 
 @frozen
 class PoolTolerance(ToDict):
-    """How many failures at once a pool survives: `count` at least, `bound` at most; None where not even the present is right."""
+    """How many failures at once a pool survives: `count` to `bound`; None where the placement is wrong even without one."""
 
     count: int | None
     bound: int | None

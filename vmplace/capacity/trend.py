@@ -38,12 +38,12 @@ class Snapshot(ToDict):
     allocated
         Memory of VMs that run or are to be started, in MiB, twice where one migrates.
     free
-        Usable memory of nodes that are not offline, less that.
+        Usable memory of nodes that are not offline, less `allocated`.
     headroom
         How much more memory VMs may take, in MiB, before it is certain that no placement keeps the guarantee: the usable memory
         of the online nodes, without the failing ones that have most, less the protected VMs; or, if that is less, all of it
-        within the limits of normal running less all VMs. VMs on maintenance nodes are not counted. A bound: in pieces, memory
-        may be too little before that.
+        within the limits of normal running less all VMs. VMs on maintenance nodes are not counted. Only a bound: fragmented
+        memory may be too little before that.
     status
         What `check` says of the pool as it stood.
     """
@@ -57,7 +57,7 @@ class Snapshot(ToDict):
 
 @frozen
 class Forecast(ToDict):
-    """When a pool's headroom is used up, if it grows on as it did, on the nodes that are online last.
+    """When a pool's headroom is used up if usage keeps growing at its rate so far.
 
     Parameters
     ----------
@@ -67,12 +67,12 @@ class Forecast(ToDict):
         When the line of least squares through the headroom is zero; None for never, or after the year 9999.
     earliest, latest
         With a confidence of 95 % it is not before, and not after (Fieller's interval; see `regression.Line`); None where
-        that cannot be told: from two dates, or where the growth may as well be none. Supposes residuals that are
+        the dates do not determine it: there are only two, or the growth may be zero. Assumes residuals that are
         random and independent of each other.
     lost
         Whether the headroom is below zero on the last date.
     dates
-        How many it is drawn from.
+        The number of dates that it is computed from.
     """
 
     growth: float

@@ -20,7 +20,7 @@ bought; and what is given up."""
 
 @frozen
 class Stuck(ToDict):
-    """A VM that a failure leaves without a restart, with the reason that is its own.
+    """A VM that cannot restart after a failure, and why.
 
     Parameters
     ----------
@@ -63,11 +63,11 @@ class Blame(ToDict):
     displaced, free
         Of a failure: MiB that must restart, and MiB free on all survivors.
     minimal
-        Whether it is shown that without any one of the VMs, rules and nodes to blame this would not be wrong.
+        Whether it is proved that without any one of these VMs, rules and nodes the failure would be survived.
     stuck
-        Of a failure: each VM that the best plan leaves without a restart.
+        Of a failure: each VM that cannot restart even with the best plan.
     late
-        Whether time ran out before all of this was found; `vms` may then be no more than those without a restart.
+        Whether time ran out before all of this was found; `vms` may then hold only the VMs that cannot restart.
     missing
         Of a failure: what is missing where more memory is no help, in words; else empty.
     """
@@ -113,7 +113,7 @@ class Obstacle(ToDict):
 
 @frozen
 class Slack(ToDict):
-    """What a failure that is survived leaves.
+    """How much memory stays free after a failure that is survived.
 
     Parameters
     ----------
@@ -122,9 +122,9 @@ class Slack(ToDict):
     displaced
         Memory of the VMs that must restart, in MiB.
     left
-        Free memory of all survivors once they have, in MiB.
+        Free memory of all survivors after these restarts, in MiB.
     piece
-        What no survivor has more of free then, in MiB: that, or what the freest has before.
+        An upper bound on the free memory of one survivor after them, in MiB.
     """
 
     scenario: str
@@ -151,15 +151,15 @@ class Remedy(ToDict):
     moved, bought
         MiB migrated, and MiB of new nodes.
     given_up, forgone
-        VMs that stop, shrink or need not restart any more; and how many MiB of them.
+        VMs that stop, shrink or no longer need to restart; and their MiB that are given up.
     least
-        Whether it is shown that less does not do: fewer GiB moved by a migration alone, a node or a cut next in size, a VM less.
+        Whether it is proved that less does not help: fewer GiB migrated, a smaller node or cut, or one VM less.
     migrations
-        That go with it.
+        The migrations that go with it.
     verified
         Always true: only verified changes are listed.
     how
-        What verified it.
+        How it was verified.
     """
 
     _keys = "kind pool action moved bought forgone least verified how given_up migrations"

@@ -71,7 +71,7 @@ def check(
     Raises
     ------
     InputError
-        (a ValueError) if the time limit is not a time.
+        (a ValueError) that names the argument that is wrong.
     """
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         budget.patience = [math.inf if thorough else _REFINING]

@@ -73,7 +73,7 @@ def dump(cluster: Cluster, path: str | os.PathLike[str], *, form: Form | None = 
     cluster
         `load` reads back one that is equal to it.
     path
-        Where to; ``"-"`` is stdout.
+        The file to write; ``"-"`` is stdout.
     form
         ``"json"`` or ``"yaml"``; None: YAML where the suffix is ``.yaml`` or ``.yml``, else JSON.
 

@@ -152,10 +152,10 @@ class VM(Described):
     node
         The node it is on; None if it waits to be started.
     target
-        Where a live migration under way leads.
+        The node to which a live migration under way leads.
     running
-        False: stopped, with or without a node. It takes nothing, keeps its node, and no rule sees it. What is to be started
-        runs (True) without a node.
+        False: stopped, with or without a node. It takes nothing, keeps its node, and rules ignore it. A VM to start has
+        ``running=True`` and no node.
     movable
         False: no live migration; it can still restart elsewhere. ``"cold"``: it moves by being stopped and started.
     protected
@@ -163,7 +163,7 @@ class VM(Described):
     evictable
         True: may be stopped to make room in a failover, protected or not.
     priority
-        Higher restarts first where not all can.
+        VMs of higher priority restart first if not all can.
     pool
         The pool whose nodes it may use.
     tags
@@ -171,11 +171,11 @@ class VM(Described):
     resources
         Amounts of further resources.
     overhead
-        Memory that the hypervisor takes for it beside its own, in MiB or as ``"256MiB"``.
+        Memory that the hypervisor needs for this VM on top of the VM's own, in MiB or as ``"256MiB"``.
     home
         The node that it prefers; None for no preference.
     used
-        Memory that its guest uses, in MiB or as ``"2GiB"``; None if unknown. It decides no fit.
+        Memory that its guest uses, in MiB or as ``"2GiB"``; None if unknown. No fit depends on it.
     meta
         Passed through.
 
@@ -272,7 +272,7 @@ class Apart(Rule):
 
 @frozen(field_transformer=name_places)
 class Together(Rule):
-    """Affinity: all these VMs on one node; those that a failure displaces restart on one survivor."""
+    """Affinity: all these VMs on one node; after a failure, the displaced ones restart together on one survivor."""
 
     kind: ClassVar[str] = "together"
 

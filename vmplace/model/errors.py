@@ -85,11 +85,11 @@ class InputError(VMPlaceError, ValueError):
 
 
 class NotFoundError(InputError, LookupError):
-    """A node, VM or other thing that is asked for by name is not there."""
+    """No node, VM or other thing has the name that was asked for."""
 
 
 class ConflictError(InputError):
-    """What is asked for is not possible in the present state: a VM to start runs already, or a result has no placement."""
+    """The present state does not allow the request: a VM to start runs already, or a result has no placement."""
 
 
 def error_of(flaws: Iterable[Flaw]) -> InputError:

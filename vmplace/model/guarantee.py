@@ -96,7 +96,7 @@ class Guarantee(Described):
     sequence
         ``at-once`` or ``sequential``.
     restart
-        ``planned`` (to a plan) or ``any-order`` (as the HA manager pleases).
+        ``planned`` (by a failover plan) or ``any-order`` (in any order, on any node with room, as HA managers do).
     policy
         A platform's own choice of node: ``first-fit``, ``most-free`` or ``best-fit`` among the nodes with room; or
         ``fewest-vms``: the survivor that runs the fewest VMs takes each restart, of several the first by name, as basic

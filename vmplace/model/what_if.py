@@ -56,12 +56,12 @@ def what_if(
     start: Iterable[str] | Literal["all"] = (),
     guarantee: Guarantee | Sequence[Guarantee] | Mapping[str, Any] | None = None,
 ) -> Cluster:
-    """The cluster as it would be: removals come first, then VMs are resized or started, then come the new ones, last in order.
+    """The cluster as it would be with some changes: nodes and VMs removed, resized, started or added, in this order.
 
-    A VM on a node that is removed waits, and a migration towards it is called off; one that was stopped there stays stopped,
+    A VM on a removed node waits, and a migration to it is cancelled; a VM that was stopped there stays stopped,
     without a node. Rules and homes forget the names of what is removed; a rule that is left without VMs, or without nodes to keep
-    them from, is dropped, so that rules are numbered anew. An only-on rule that is a must keeps the names of its nodes where all
-    of them are removed: its VMs are left no node.
+    them from, is dropped, so that rules are numbered anew. If all nodes of an only-on rule that must be kept are
+    removed, it keeps their names, and no node is left for its VMs.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ def drain(
     Parameters
     ----------
     cluster
-        What to drain nodes of.
+        The cluster as it runs.
     nodes
         One or several names. `Solution.to_document` has them in maintenance.
     strict

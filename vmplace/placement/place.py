@@ -66,15 +66,16 @@ def place(
     cluster
         What to place.
     objective, gap
-        ``balance``: the least highest share of usable memory in use on an online node. ``moves``: the least MiB migrated.
+        ``balance``: the lowest peak share of usable memory in use on an online node. ``moves``: the least MiB migrated.
         ``consolidate``: the fewest nodes that must stay on. ``rules``: the least cost of soft rules, even by migrations. Several:
-        each breaks ties of those before it, and a pair has slack for the sake of those after it: ``("balance", 0.05)`` may be
-        worse by that share, ``("balance", "<=80%")`` up to that value. Ties that are left go to the least memory migrated, then
-        to the best balance. Gap: how close to its best the search of an objective may end, as a share: 0.01, or ``"1%"``.
+        each breaks ties of the ones before it. A pair has slack: ``("balance", 0.05)`` may be worse by that share if that
+        improves the objectives after it, ``("balance", "<=80%")`` up to that value. Of equal placements, the one with the least
+        memory migrated is returned, then the best balanced one. Gap: how close to its bound an objective must come for the
+        search to end, as a share: 0.01, or ``"1%"``.
     method, seed, deterministic
         ``exact`` (one model of everything, or neighbourhoods where that is too large: the result then says ``improve``),
         ``greedy``, or ``auto``: exact up to 2,000 nodes, above 500 only where greedy leaves a gap of more than 1 %. The seed of
-        the solvers; and whether to measure their time in work, so that every run ends the same.
+        the solvers; and whether to limit them by work instead of time, so that every run gives the same result.
     move_running, best_effort
         Whether running VMs may migrate; and whether, if not every failure can be survived, every VM is placed all the same, with
         the least left unprotected: by priority, then memory.

@@ -49,26 +49,26 @@ def rolling_drain(
     cancel: threading.Event | None = None,
     **options: Unpack[DrainKeywords],
 ) -> RollingDrain:
-    """Take nodes for maintenance once each, in as few groups as are found, the guarantee kept among the others meanwhile.
+    """Plan the maintenance of every node once, in as few groups as can be found, with the guarantee kept on the other nodes.
 
     Where the guarantee cannot hold without a node (a cluster that is N+1 and no more), that node is drained alone, and the least
-    is left unprotected meanwhile. Never are more nodes of a pool out than leave it its quorum, or a majority where none is asked
-    for; one at a time may be in any case.
+    is left unprotected meanwhile. A pool never loses its quorum (a majority where none is asked for), but one node at a time
+    may be out in any case.
 
     Parameters
     ----------
     cluster
         As it stands.
     nodes
-        What to drain: one or several names; None for all nodes, except those that are offline.
+        The nodes to drain: one or several names; None for all nodes that are not offline.
     at_once
         How many nodes may be out at the same time; None: as many as the guarantee and the quorum allow.
     order
-        Names of nodes: these come first, in this order; the others follow as they are in the document.
+        Names of nodes that come first, in this order; the others follow in the order of the document.
     strict
         Whether to leave out nodes that cannot be drained without suspending the guarantee.
     home
-        Whether VMs migrate back once a group is done: to where they were before it, or home if the guarantee holds then.
+        Whether VMs migrate back after each group: to where they were before it, or home if the guarantee holds then.
     time_limit, progress, cancel
         As for `place`.
     **options

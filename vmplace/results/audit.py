@@ -33,20 +33,20 @@ class Audit(Result):
     Parameters
     ----------
     status
-        ``refuted``: a claim is wrong; ``unknown``: none is known to be, but whether the guarantee holds as claimed could not be
+        ``refuted``: a claim is wrong; ``unknown``: no claim is known to be wrong, but whether the guarantee holds could not be
         decided; ``confirmed``: every claim that can be re-checked holds.
     kind
-        Which command the result is of, as far as it can be told: ``check``, ``place``, ``rolling drain``, ``admit``, ...
+        The command that gave the result, as far as its keys show: ``check``, ``place``, ``rolling drain``, ``admit``, ...
     says, guarantee
-        The result's own status, and what it says of the guarantee; None where it does not.
+        The result's own status, and its verdict on the guarantee; None where it gives none.
     checked
         The claims that were re-checked, right or wrong.
     unchecked
-        The claims that could not be.
+        The claims that could not be re-checked.
     violations
         What is wrong, of the kinds of `Violation`; ``unverified`` for what could not be decided.
     warnings
-        What the result admits, such as headroom that is not kept.
+        Shortcomings that the result itself names, such as headroom that is not kept.
     """
 
     status: Status

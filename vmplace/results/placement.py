@@ -220,11 +220,11 @@ class Solution(_Placed):
     migrations
         By steps, where they are in order.
     plan
-        The order of the migrations, or why there is none; None where nothing moves, or with ``ordered=False``.
+        The order of the migrations, or why no order exists; None where nothing moves, or with ``ordered=False``.
     drained
         Nodes that were to be emptied.
     suspended
-        Why the guarantee does not hold with this placement, where it was given up for the sake of one; else empty.
+        Why the guarantee does not hold with this placement, where it had to be given up to drain nodes; else empty.
     blockers
         If nodes cannot be emptied: everything that keeps VMs on them, each with what would help.
     reason
@@ -307,7 +307,7 @@ class Solution(_Placed):
 
     @property
     def exposure(self) -> Exposure | None:
-        """The failure that costs most VMs their restart, if it is known of any."""
+        """The failure that leaves most VMs without a node, if that is known."""
         if not self.unprotected:
             return None
         exposed = [key for key, scenario in self.scenarios.items() if scenario.status is not Status.SAFE]

@@ -26,15 +26,15 @@ class RollingDrain(Result):
     Parameters
     ----------
     status
-        ``optimal``: every node is in a group, and no fewer groups are possible. ``feasible``: every node is. ``infeasible``: some
-        node cannot be drained, as was proved; the groups are of the others. ``unknown``: of some it was not found out.
+        ``optimal``: every node is in a group, and no fewer groups are possible. ``feasible``: every node is. ``infeasible``:
+        proved that some node cannot be drained; the groups are of the others. ``unknown``: some node was not decided in time.
     groups
-        Each a `drain` of some nodes of the cluster as the one before leaves it, whose nodes are back by then. Where the guarantee
-        cannot hold meanwhile, a group is a single node, and its `Solution.suspended` says why.
+        One `drain` for each group, starting from the cluster as the group before leaves it, with that group's nodes back. Where
+        the guarantee cannot hold meanwhile, a group is a single node, and its `Solution.suspended` says why.
     returns
-        With ``home=True``, the way back of the VMs that each group has moved; else empty.
+        With ``home=True``, the migrations back after each group; else empty.
     bound
-        No fewer groups are possible for the nodes that are in one.
+        A lower bound on the number of groups for the nodes that are in one.
     undrained
         Nodes that are not in any group, and why.
     stats

@@ -52,8 +52,8 @@ class Violation(ToDict):
     kind
         ``placement`` (a VM without a node, or on one that it may not use), ``overfull``, ``headroom``, ``rule``,
         ``failover`` (a failover plan that breaks something), ``unprotected`` (a plan that leaves a VM out), ``unverified``
-        (no violation found, but no plan was given, or the search reached its limit) or ``claim`` (a saved result says what is
-        not so).
+        (no violation found, but no plan was given, or the search reached its limit) or ``claim`` (a claim of a saved result is
+        wrong).
     subject
         The node, the VM, the rule (``rules[3]``), the failure scenario or the place of the claim (``objective.value``).
     message
@@ -88,7 +88,7 @@ class Scenario(ToDict):
 
 @frozen
 class Unprotected(ToDict):
-    """The VMs that a failure leaves without a restart.
+    """The VMs that cannot restart after a failure.
 
     Parameters
     ----------
@@ -111,14 +111,14 @@ class Unprotected(ToDict):
 
 @frozen
 class AnyOrder(ToDict):
-    """Whether what is survived with plans would be survived whichever order and nodes the HA manager chooses.
+    """Whether a cluster that is safe with planned restarts is safe whatever order and nodes the HA manager chooses.
 
     Parameters
     ----------
     status
-        ``safe``; ``unsafe``, with an example; ``unknown`` if a second was too short to tell.
+        ``safe``; ``unsafe``, with an example; ``unknown`` if a second was too short to decide.
     scenario, reason
-        A failure that some order of restarts does not survive, and how that comes; empty otherwise.
+        A failure that some order of restarts does not survive, and which order; empty otherwise.
     """
 
     status: Status
@@ -148,7 +148,7 @@ class Migration(ToDict):
 
 
 class MigrationTable(Table[Migration]):
-    """Migrations, by steps where they are in order."""
+    """Migrations, sorted by step where they have steps."""
 
     __slots__ = ()
 
@@ -205,7 +205,7 @@ class Conflict(ToDict):
     slot
         For ``slots``: their size in MiB.
     minimal
-        Whether no one of them can be left out: without any one VM, rule or limit the others could be met. Proved, not supposed.
+        Whether no one of them can be left out: without any one VM, rule or limit the others could be met. This is proved.
     """
 
     kind: str
@@ -307,15 +307,15 @@ class Step(ToDict):
         ``safe``, ``unsafe`` or ``unknown``: of what runs then, after the step; pools in which the plan does nothing need not
         count. None where no guarantee is asked for.
     exposed
-        The failures that are not survived then, or not known to be.
+        The failures that are not survived after the step, or not known to be.
     unprotected
         The VMs that some of these failures would leave without a node.
     crowded
-        The nodes that have less free than the headroom during the step, and receive something.
+        The nodes that take in VMs during the step and keep less free than the headroom.
     seconds
         How long the migrations take, where a bandwidth is given.
     worst
-        The one of these failures that costs most VMs their restart, if it is known of any.
+        The one of these failures that leaves most VMs without a node, if that is known.
     """
 
     _keys = "step:number stops migrations starts guarantee exposed unprotected crowded seconds"

@@ -123,7 +123,7 @@ def _check_figures(part: Claims, survival: Survival, key: str, displaced: str, f
 
 
 def _check_slack(slack: Claims, survival: Survival) -> None:
-    """What a failure that is survived leaves."""
+    """How much memory stays free after a failure that is survived."""
     key = slack.read("scenario", str)
     slack.right("scenario")
     if key not in survival.failures.scenarios.by_key:
