@@ -384,14 +384,12 @@ def test_what_takes_one_guarantee_says_so(tmp_path, capsys):
     path = str(tmp_path / "c.json")
     vmplace.dump(per_vm(), path)
     for command in (
-        ["place"],
-        ["repair"],
         ["drain", "k3"],
         ["headroom", "1GiB"],
         ["explain"],
     ):
         assert main([command[0], path, *command[1:]]) == 2
-        assert "guarantee: 2 guarantees: check and audit take a list; choose one here" in capsys.readouterr().err
+        assert "guarantee: 2 guarantees: this command takes one: choose it with --guarantee or what_if" in capsys.readouterr().err
         assert main([command[0], path, *command[1:], "--guarantee", "1"]) in (0, 1, 4)
         capsys.readouterr()
 

@@ -59,6 +59,9 @@ RESULTS = {
     "drain": lambda: (BIG, vmplace.drain(BIG, "n1")),
     "drain, cold": lambda: (COLD, vmplace.drain(COLD, "n0")),
     "rolling drain": lambda: (FEW, vmplace.rolling_drain(FEW, time_limit=10)),
+    "check, several": lambda: (SEVERAL, vmplace.check(SEVERAL)),
+    "repair, several": lambda: (TIGHTER, vmplace.repair(TIGHTER)),
+    "place, several": lambda: (SEVERAL, vmplace.place(SEVERAL, best_effort=True)),
     "tolerance": lambda: (BIG, vmplace.tolerance(BIG)),
     "tolerance, several": lambda: (SEVERAL, vmplace.tolerance(SEVERAL)),
     "admit, several": lambda: (SEVERAL, vmplace.admit(SEVERAL, "w")),
@@ -70,6 +73,7 @@ RESULTS = {
 }
 BIG2 = evolve(BIG, vms=[*BIG.vms, VM("w", 12), VM("x", 3, priority=2)])
 SEVERAL = evolve(FEW, vms=[*FEW.vms, VM("w", 12)], guarantee=[Guarantee(), Guarantee(failures=2, vms=["a"])])
+TIGHTER = evolve(TIGHT, guarantee=[Guarantee(), Guarantee(vms=["a"], restart="any-order")])
 
 
 def leaves(value, place=()):
@@ -200,7 +204,18 @@ DRAWN = clusters(
 )
 
 
-LISTS = ("check", "check, no time", "tolerance", "admit")
+LISTS = (
+    "check",
+    "check, no time",
+    "place",
+    "balance",
+    "slack",
+    "consolidate",
+    "best effort",
+    "repair",
+    "tolerance",
+    "admit",
+)
 """The calls that take a list of guarantees."""
 
 

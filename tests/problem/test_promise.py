@@ -66,5 +66,5 @@ def test_the_classes_of_all_parts_are_the_same_and_alike_in_each(cluster):
 
 def test_who_does_not_look_at_each_gets_no_list():
     cluster = Cluster([Node("a", 4)], [VM("v", 1)], guarantee=[Guarantee(), Guarantee(failures=2)])
-    with pytest.raises(InputError, match="choose one"):
+    with pytest.raises(InputError, match="takes one"):
         compile_problem(cluster)

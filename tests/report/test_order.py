@@ -38,7 +38,7 @@ def test_no_steps_no_words():
 
 
 def test_who_is_unprotected_on_the_way_is_named():
-    worst = Exposure.of([("n2", ("a",)), ("n0", ("a", "b"))], ("n0", "n2"), Guarantee())
+    worst = Exposure.of([("n2", ("a",)), ("n0", ("a", "b"))], ("n0", "n2"), [Guarantee()])
     steps = tuple(evolve(step, guarantee=Status.UNSAFE, exposed=("n0", "n2"), worst=worst) for step in PLAN.steps)
     lines = list(order_lines(evolve(PLAN, steps=(*steps, *steps)), Screen(StringIO())))
     told = [line for line in lines if line.startswith("  after step")]

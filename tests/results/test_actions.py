@@ -30,7 +30,7 @@ def test_what_is_said_of_the_guarantee_afterwards() -> None:
     failures = ("n0", "n1", "n2", "\x1b", "x")
     lost = Step(1, (), (), Status.UNSAFE, failures)
     assert [*afterwards(lost)] == ["the guarantee is suspended afterwards: a failure of n0, n1, n2 or 2 others is not survived"]
-    worst = Exposure.of([("\x1b", ("a", "b"))], ("\x1b",), Guarantee())
+    worst = Exposure.of([("\x1b", ("a", "b"))], ("\x1b",), [Guarantee()])
     assert [*afterwards(evolve(lost, worst=worst))] == [
         "the guarantee is suspended afterwards: if \\x1b fails now, 2 VMs cannot restart"
     ]

@@ -26,10 +26,23 @@ TWO = [("n0", ("a",)), ("n1", ("b", "c")), ("n0", ("d", "e"))]
     ],
 )
 def test_what_is_said(losses, exposed, guarantee, said):
-    found = Exposure.of(losses, exposed, guarantee)
+    found = Exposure.of(losses, exposed, [guarantee])
     assert found is not None
     assert found.sentence() == said
 
 
+def test_of_several_guarantees_it_is_said_of_the_one_whose_failure_is_worst():
+    guarantees = [Guarantee(), Guarantee(failures=2)]
+    losses = [("n0", ("a",)), ("2++n0+n1", ("a", "b")), ("2++n1+n2", ("b",))]
+    found = Exposure.of(losses, ("n0", "2++n0+n1", "2++n1+n2"), guarantees)
+    assert (found.scenario, found.number, found.guarantee) == ("2++n0+n1", 2, guarantees[1])
+    assert found.sentence() == "if 2 nodes fail now, up to 2 VMs cannot restart (guarantee 2, worst: n0+n1)"
+    assert (
+        Exposure.of(losses[:2], ("n0", "2++n0+n1", "2++n1+n2"), guarantees).sentence().startswith("if 2 nodes fail now, at least")
+    )
+    alone = Exposure.of(losses[:1], ("n0", "2++n0+n1"), guarantees)
+    assert alone.sentence() == "if n0 fails now, 1 VM cannot restart (guarantee 1)"
+
+
 def test_nothing_is_said_where_no_loss_is_known():
-    assert Exposure.of([], ("n0",), Guarantee()) is None
+    assert Exposure.of([], ("n0",), [Guarantee()]) is None

@@ -103,9 +103,9 @@ def _audit_each(
         raise InputError(
             [Flaw("failover", "one node for each VM cannot describe the plans of several guarantees: give the plans by scenario")]
         )
-    seen, kept = set[Violation](), None if powered is None else list(powered)
+    seen, kept, count = set[Violation](), None if powered is None else list(powered), len(cluster.guarantees)
     for number, one in enumerate(cluster.one_by_one(), 1):
-        plans = None if failover is None else {key: failover[whole] for whole, key in own_keys(cluster, number, failover).items()}
+        plans = None if failover is None else {key: failover[whole] for whole, key in own_keys(count, number, failover).items()}
         for found in audit(one, placement, plans, powered=kept, drained=list(drained)):
             failure = found.kind in ("failover", "unprotected", "unverified")
             subject = scenario_key(number - 1, found.subject) if failure else found.subject
@@ -115,9 +115,9 @@ def _audit_each(
                 yield told
 
 
-def own_keys(cluster: Cluster, number: int, keys: Iterable[str]) -> dict[str, str]:
-    """The keys that are one guarantee's, of several, without its mark (`scenario_key`); the first one's are those of no other."""
-    marks = [scenario_key(index, "") for index in range(len(cluster.guarantees))]
+def own_keys(count: int, number: int, keys: Iterable[str]) -> dict[str, str]:
+    """The keys that are one guarantee's, of so many, without its mark (`scenario_key`); the first one's are those of no other."""
+    marks = [scenario_key(index, "") for index in range(count)]
     mine, others = marks[number - 1], tuple(mark for mark in marks[1:] if mark != marks[number - 1])
     return {key: key.removeprefix(mine) for key in keys if key.startswith(mine) and not key.startswith(others)}
 

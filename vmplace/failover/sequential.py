@@ -64,7 +64,7 @@ def decide_any_order_in_turn(state: PlacementState, scenario: int, *, budget: Bu
     gone = np.array(sorted(lost), dtype=np.int64)
     known |= len(lost) == np.count_nonzero(failure.must)
     reason = Reason("turns", (int(gone[0]),), int(state.problem.memory[gone[0]]))
-    return Plan(False, "adversary", none, none, Loss(gone, reason, minimal=known))
+    return Plan(False, "adversary", none, none, Loss(gone, reason, minimal=bool(known)))
 
 
 def _collect_lost(

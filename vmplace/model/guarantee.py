@@ -177,6 +177,12 @@ def scenario_key(number: int, key: str) -> str:
     return key if number == 0 else f"{number + 1}++{key}"
 
 
+def guarantee_of(key: str) -> tuple[int, str]:
+    """The index of the guarantee that a key of `scenario_key` is of, and the key without its mark."""
+    mark, marked, rest = key.partition("++")
+    return (int(mark) - 1, rest) if marked else (0, key)
+
+
 def less_share(amount: int, share: Fraction) -> int:
     """An amount without a share of it, which is rounded up."""
     return amount - -(-amount * share.numerator // share.denominator)

@@ -97,7 +97,7 @@ def place(
     """
     options = PlaceOptions.of_call(locals())
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        return solve(Names(cluster, compile_problem(cluster)), options, budget, alone=True)
+        return solve(Names(cluster, compile_problem(cluster, several=True)), options, budget, alone=True)
 
 
 def solve(names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple[str, ...] = (), alone: bool = False) -> Solution:

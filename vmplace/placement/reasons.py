@@ -17,7 +17,11 @@ __all__ = ["conflict_sentence", "impossible_sentence", "promised", "suspended_se
 
 
 def promised(problem: Problem) -> str:
-    """What people call a guarantee."""
+    """What people call a guarantee; of several, all of them, or the number of one."""
+    if len(problem.each) > 1:
+        return "all guarantees at once"
+    if problem.number is not None:
+        return f"guarantee {problem.number + 1}"
     return f"N+{problem.failures}" if problem.guarantee.scope == "node" else "the guarantee for failure domains"
 
 
@@ -42,6 +46,8 @@ def suspended_sentence(
     searched
         The reason where a search shows it, and no bound.
     """
+    if reason is not None:
+        names = names.each[reason.guarantee]
     problem, what = names.problem, promised(names.problem)
     out = f" while {listed(drained, SHOWN_IN_CONFLICT)} {'is' if len(drained) == 1 else 'are'} out" if drained else ""
     if strict is not Status.INFEASIBLE:
@@ -52,7 +58,7 @@ def suspended_sentence(
         noun = "node" if problem.guarantee.scope == "node" else "failure domain"
         return f"{what} cannot hold{out}: only one {noun} is left, and its VMs have nowhere to restart"
     if reason.kind != "sums":
-        return f"{what} cannot hold{out}: {impossible_sentence(reason, names)}"
+        return f"{what} cannot hold{out}: {_impossible_sentence(reason, names)}"
     need, free = amount(reason.need, reason, problem), amount(reason.free, reason, problem)
     return f"{what} cannot hold{out}: {need} needed, {free} there if {_others(problem, bool(drained))}"
 
@@ -67,6 +73,17 @@ def _others(problem: Problem, drained: bool) -> str:
 
 def impossible_sentence(reason: Reason, names: Names) -> str:
     """Why no placement exists, if a bound shows it."""
+    several, names = len(names.each) > 1, names.each[reason.guarantee]
+    if several and reason.kind in _BY_FAILURES:
+        return f"guarantee {reason.guarantee + 1}: {_impossible_sentence(reason, names)}"
+    return _impossible_sentence(reason, names)
+
+
+_BY_FAILURES = ("alone", "apart", "quorum", "slots", "sums")
+"""Kinds of reasons that depend on what may fail."""
+
+
+def _impossible_sentence(reason: Reason, names: Names) -> str:
     problem = names.problem
     need, free = amount(reason.need, reason, problem), amount(reason.free, reason, problem)
     if reason.kind == "apart":
@@ -116,7 +133,8 @@ def conflict_sentence(conflict: Conflict, goal: Goal, names: Names) -> str:
     """Why no placement exists, if only a search shows it."""
     terms = [*(rule_name(rule, names.cluster.rules[rule].name) for rule in conflict.rules), *conflict.limits]
     under = f" under {listed(terms, SHOWN_IN_CONFLICT)}" if terms else ""
-    survived = "" if goal.best_effort or not names.problem.failures else " so that each failure is survived"
+    asked = not goal.best_effort and any(part.failures for part in names.problem.each)
+    survived = " so that each failure is survived" if asked else ""
     fewer = "without any one of these, the others could be placed" if conflict.minimal else "perhaps fewer of these are to blame"
     cannot = "cannot be placed" if len(conflict.vms) == 1 else "cannot all be placed"
     stuck = f"{listed(conflict.vms, SHOWN_IN_CONFLICT)} {cannot}{under}{survived}{_staying(conflict, goal, names)}"

@@ -33,7 +33,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None, *, sever
         Whether there may be several guarantees: who asks so looks at each of `Problem.each`.
     """
     if cluster.further and not several:
-        told = f"{len(cluster.guarantees)} guarantees: check and audit take a list; choose one here, with --guarantee or what_if"
+        told = f"{len(cluster.guarantees)} guarantees: this command takes one: choose it with --guarantee or what_if"
         raise InputError([Flaw("guarantee", told)])
     nodes, vms = cluster.nodes, cluster.vms
     online, offline = nodes.state.are("online"), nodes.state.are("offline")

@@ -13,7 +13,7 @@ from vmplace.report.tables import STYLE, Column, Screen
 from vmplace.results.placement import Report, Solution
 from vmplace.results.values import Comparison, Status, Unprotected, Violation
 
-__all__ = ["grounds", "node_report", "report", "verdict", "violation_text"]
+__all__ = ["grounds", "node_report", "report", "verdict", "verdicts", "violation_text"]
 
 
 def node_report(found: Report, screen: Screen) -> RenderableType:
@@ -23,14 +23,18 @@ def node_report(found: Report, screen: Screen) -> RenderableType:
 
 def report(found: Report, screen: Screen) -> RenderableType:
     """The verdict and its reasons, and the comparison with other policies if asked for."""
-    if found.guarantees:
-        each = (
-            Text(f"guarantee {number}: ").append(verdict(part, screen)).append(_meant(part))
-            for number, part in enumerate(found.guarantees, 1)
-        )
-        return Group(_of_all(found), *each, *grounds(found, screen), *_compared(found, screen))
-    first = verdict(found, screen).append(_meant(found))
-    return Group(first, *_outlook(found, screen), *grounds(found, screen), *_compared(found, screen))
+    first = list(verdicts(found, screen)) if found.guarantees else [verdict(found, screen).append(_meant(found))]
+    return Group(*first, *_outlook(found, screen), *grounds(found, screen), *_compared(found, screen))
+
+
+def verdicts(found: Report | Solution, screen: Screen) -> Iterator[Text]:
+    """The verdict; of several guarantees, that on each as well."""
+    if not found.guarantees:
+        yield verdict(found, screen)
+        return
+    yield _of_all(found, screen)
+    for number, part in enumerate(found.guarantees, 1):
+        yield Text(f"guarantee {number}: ").append(verdict(part, screen)).append(_meant(part))
 
 
 def verdict(found: Report | Solution, screen: Screen) -> Text:
@@ -90,11 +94,12 @@ def _manner(found: Report | Solution) -> str:
     return ", in any order and on any node with room" if asked.restart == "any-order" else ""
 
 
-def _of_all(found: Report) -> Text:
+def _of_all(found: Report | Solution, screen: Screen) -> Text:
     """The verdict on several guarantees."""
     kept = sum(part.guarantee is Status.SAFE for part in found.guarantees)
+    count = f"{kept} of {len(found.guarantees)} guarantees hold"
     line = Text.assemble((found.guarantee.value.upper(), STYLE[found.guarantee]), ": ")
-    return line.append(f"{kept} of {len(found.guarantees)} guarantees hold")
+    return line.append("; ".join(filter(None, (screen.clean(_suspended(found)), count))))
 
 
 def _meant(found: Report) -> str:

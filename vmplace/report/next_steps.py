@@ -18,10 +18,6 @@ Attempt = Callable[[str, Cluster], Solution]
 
 def after_check(found: Report, attempt: Attempt, screen: Screen) -> Iterator[Text]:
     """What `place` does with the VMs that wait; where none waits, whether `repair` makes an unsafe cluster safe."""
-    if found.guarantees:
-        if found.guarantee is Status.UNSAFE:
-            yield Text("Next: vmplace repair --guarantee N, for one of the guarantees at a time.")
-        return
     if not found.waiting:
         if found.guarantee is Status.UNSAFE:
             yield from _repair(attempt("repair", found.cluster), screen)
@@ -29,7 +25,8 @@ def after_check(found: Report, attempt: Attempt, screen: Screen) -> Iterator[Tex
     placed = attempt("place", found.cluster)
     them = "it" if len(found.waiting) == 1 else f"all {counted(len(found.waiting), 'VM')}"
     if placed.guarantee is Status.SAFE:
-        keeps = ", and every failure of the guarantee is survived then" if found.cluster.guarantee.failures else ""
+        asked = any(guarantee.failures for guarantee in found.cluster.guarantees)
+        keeps = ", and every failure of the guarantee is survived then" if asked else ""
         yield Text(f"Next: vmplace place, with the same options, starts {them}{keeps}; --moves FILE.sh writes the commands.")
     elif placed.status is Status.INFEASIBLE:
         yield Text(screen.clean(f"Not all can start safely: {placed.reason}."))

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vmplace.model.text import counted, readable
-from vmplace.report.check import grounds, verdict
+from vmplace.report.check import grounds, verdicts
 from vmplace.report.drain import order_lines
 from vmplace.report.tables import FEW, STYLE, Screen
 from vmplace.results.migration import MigrationPlan
@@ -38,7 +38,7 @@ def solution_report(found: Solution, screen: Screen) -> RenderableType:
         line = Text.assemble((word, style), f": {screen.clean(reason)}")
         return Group(line, *_obstacles(found, screen), *grounds(found, screen))
     return Group(
-        *(_apart(found, screen) if found.unsolved else (verdict(found, screen),)),
+        *(_apart(found, screen) if found.unsolved else verdicts(found, screen)),
         *(Text(line) for line in _chosen(found, screen)),
         *_changes(found, screen),
         *(Text(line) for line in (() if found.plan is None else _order(found, found.plan, screen))),

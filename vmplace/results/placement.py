@@ -311,7 +311,7 @@ class Solution(_Placed):
         if not self.unprotected:
             return None
         exposed = [key for key, scenario in self.scenarios.items() if scenario.status is not Status.SAFE]
-        return Exposure.of(((loss.scenario, loss.vms) for loss in self.unprotected), exposed, self.cluster.guarantee)
+        return Exposure.of(((loss.scenario, loss.vms) for loss in self.unprotected), exposed, self.cluster.guarantees)
 
     @property
     def held(self) -> bool:

@@ -1,11 +1,8 @@
 """The audit of a saved result: which command it is of, and all of its claims re-checked without the search."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve
-
-from vmplace.auditor.audit import own_keys
 from vmplace.auditor.claims.admission import check_admission
 from vmplace.auditor.claims.capacity import check_headroom, check_headroom_table, check_size
 from vmplace.auditor.claims.claims import Claims
@@ -17,10 +14,9 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError
 from vmplace.model.kinds import of_type
-from vmplace.model.units import short
 from vmplace.results.audit import Audit
 from vmplace.results.to_dict import ToDict
-from vmplace.results.values import Status, Violation
+from vmplace.results.values import Status
 
 __all__ = ["audit_result"]
 
@@ -48,8 +44,6 @@ def audit_result(cluster: Cluster, result: Mapping[str, Any] | ToDict) -> Audit:
     """
     members = result.to_dict() if isinstance(result, ToDict) else result
     claims, kind = Claims(members), _kind_of(members)
-    if cluster.further and kind not in _JOINT:
-        return _audit_each(cluster, members)
     if kind == "headroom table":
         check_headroom_table(claims)
     else:
@@ -69,55 +63,6 @@ def audit_result(cluster: Cluster, result: Mapping[str, Any] | ToDict) -> Audit:
     )
 
 
-def _audit_each(cluster: Cluster, members: Mapping[str, Any]) -> Audit:
-    """The audit of a report on several guarantees: what it says of each, and that it says the worst of them."""
-    claims, said = Claims(members), members.get("guarantees")
-    if not isinstance(said, list) or len(said) != len(cluster.guarantees) or not all(isinstance(one, Mapping) for one in said):
-        raise InputError([Flaw("guarantees", f"{short(said)} is not a verdict on each of {len(cluster.guarantees)} guarantees")])
-    one_by_one = enumerate(cluster.one_by_one(), 1)
-    parts = [audit_result(one, _part(claims, cluster, number, said[number - 1])) for number, one in one_by_one]
-    worst = _worst(part.says for part in parts)
-    for key in ("status", "guarantee"):
-        claims.expect(key, claims.read(key, Status), worst)
-    pools = {pool: _worst(one["pools"].get(pool) for one in said) for pool in said[0]["pools"]}
-    claims.expect("pools", dict(claims.read("pools", dict[str, Status], {})), pools)
-    found = [
-        Violation(v.kind, v.subject, f"guarantee {i}: {v.message}") for i, part in enumerate(parts, 1) for v in part.violations
-    ]
-    statuses = [part.status for part in parts] + [Status.REFUTED for _ in claims.found]
-    return evolve(
-        parts[0],
-        status=next((status for status in (Status.REFUTED, Status.UNKNOWN) if status in statuses), Status.CONFIRMED),
-        says=claims.read("status", Status),
-        guarantee=claims.read("guarantee", Status),
-        checked=tuple(dict.fromkeys([*claims.checked, *(claim for part in parts for claim in part.checked)])),
-        unchecked=tuple(dict.fromkeys([*claims.unchecked, *(claim for part in parts for claim in part.unchecked)])),
-        violations=tuple(dict.fromkeys([*claims.found, *found])),
-        warnings=tuple(dict.fromkeys(warning for part in parts for warning in part.warnings)),
-    )
-
-
-def _worst(statuses: Iterable[Any]) -> Status:
-    """The one that counts for all."""
-    held = set(statuses)
-    return next((status for status in (Status.UNSAFE, Status.UNKNOWN) if status in held), Status.SAFE)
-
-
-def _part(claims: Claims, cluster: Cluster, number: int, said: Mapping[str, Any]) -> dict[str, Any]:
-    """What a report on several guarantees says of one."""
-    part = {key: value for key, value in claims.members.items() if key != "guarantees"}
-    for name in ("scenarios", "failover"):
-        entries = claims.read(name, Mapping[str, Any], {})
-        part[name] = {key: entries[whole] for whole, key in own_keys(cluster, number, entries).items()}
-    rows = claims.read("unprotected", tuple[Mapping[str, Any], ...], ())
-    keys = own_keys(cluster, number, [str(row.get("scenario")) for row in rows])
-    named = [(keys.get(str(row.get("scenario"))), row) for row in rows]
-    part["unprotected"] = [{**row, "scenario": key} for key, row in named if key is not None]
-    told = claims.read("warnings", tuple[str, ...], ())
-    part["warnings"] = [warning.removeprefix(f"guarantee {number}: ") for warning in told]
-    return part | {"status": said.get("status"), "guarantee": said.get("status"), "pools": said.get("pools")}
-
-
 _CHECKS: Mapping[str, Any] = {
     "admit": check_admission,
     "explain": check_explanation,
@@ -126,9 +71,6 @@ _CHECKS: Mapping[str, Any] = {
     "size": check_size,
     "tolerance": check_tolerance,
 }
-
-_JOINT = ("admit", "tolerance")
-"""The commands whose claims are re-checked under all guarantees of a list at once."""
 
 _MARKS = (
     ("bundle", "headroom"),

@@ -1,9 +1,12 @@
-"""The claims of `check`, `place`, `repair` and `drain`: one placement with all that is said of it."""
+"""The claims of `check`, `place`, `repair` and `drain`: one placement with all that is said of it, under each guarantee."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vmplace.auditor.audit import Audited
+from attrs import evolve
+
+from vmplace.auditor.audit import Audited, own_keys
 from vmplace.auditor.case import Case
 from vmplace.auditor.claims.bounds import infeasible
 from vmplace.auditor.claims.claims import TEXT, Claims
@@ -15,6 +18,7 @@ from vmplace.auditor.claims.verdicts import check_verdicts
 from vmplace.auditor.failures import WorkLimit
 from vmplace.auditor.survival import Survival
 from vmplace.model.cluster import Cluster
+from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import short
 from vmplace.results.values import Status
 
@@ -23,11 +27,112 @@ __all__ = ["check_solution"]
 
 def check_solution(claims: Claims, cluster: Cluster) -> Plan | None:
     """Re-check a result with one placement, or none; returns the placement."""
-    status = claims.read("status", Status)
     placement: Plan | None = claims.read("placement", Mapping[str, str | None] | None)
     if placement is None:
-        _check_absent(claims, cluster, status)
-        return None
+        _check_absent(claims, cluster, claims.read("status", Status))
+    elif cluster.further:
+        _check_each(claims, cluster)
+    else:
+        _check_placed(claims, cluster, placement)
+    return placement
+
+
+def _check_each(claims: Claims, cluster: Cluster) -> None:
+    """What is said of a placement under each of several guarantees, and that the worst of it is said of all."""
+    said = claims.read("guarantees", Any)
+    # Normal running keeps the most headroom that any of them asks for.
+    most = max(asked.headroom for asked in cluster.guarantees)
+    parts = [evolve(part, guarantee=evolve(part.guarantee, headroom=most)) for part in cluster.one_by_one()]
+    if not isinstance(said, list) or len(said) != len(parts) or not all(isinstance(one, Mapping) for one in said):
+        raise InputError([Flaw("guarantees", f"{short(said)} is not a verdict on each of {len(parts)} guarantees")])
+    verdicts = []
+    for number, (part, members) in enumerate(zip(parts, said, strict=True), 1):
+        verdict = claims.within(f"guarantees[{number - 1}]", members)
+        verdicts.append((verdict.read("status", Status), verdict.read("pools", Mapping[str, Status], {})))
+        verdict.rest()
+        own = Claims(_own(claims, part, number, said), claims.place)
+        _check_placed(own, part, own.read("placement", Mapping[str, str | None]))
+        claims.found += [evolve(found, message=f"guarantee {number}: {found.message}") for found in own.found]
+        claims.checked += [claim for claim in own.checked if claim not in claims.checked]
+        claims.unchecked += own.unchecked
+        claims.warnings += own.warnings
+        claims.adopt(own)
+    worst = _worst(status for status, _ in verdicts)
+    solved = claims.members.get("objective") is not None
+    for key in ("guarantee",) if solved else ("status", "guarantee"):
+        claims.expect(key, claims.read(key, Status), worst)
+    pools = {pool: _worst(own.get(pool) for _, own in verdicts) for pool in verdicts[0][1]}
+    claims.expect("pools", dict(claims.read("pools", Mapping[str, Status], {})), pools)
+    if claims.read("suspended", str, ""):
+        claims.leave("suspended", TEXT)
+        if worst is Status.SAFE:
+            claims.wrong("suspended", "says why the guarantees do not hold, but they are called safe")
+    _check_all_steps(claims, parts)
+
+
+_MARK = re.compile(r"^guarantee \d+: ")
+"""What a warning that not all guarantees share begins with."""
+
+
+def _worst(statuses: Iterable[Any]) -> Status:
+    """The one that counts for all."""
+    held = set(statuses)
+    return next((status for status in (Status.UNSAFE, Status.UNKNOWN) if status in held), Status.SAFE)
+
+
+def _own(claims: Claims, cluster: Cluster, number: int, said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The members of a result that speak of one of several guarantees, and those that speak of none."""
+    count, verdict = len(said), said[number - 1]
+    own = {key: value for key, value in claims.members.items() if key not in ("guarantees", "suspended")}
+    for name in ("scenarios", "failover"):
+        entries = claims.read(name, Mapping[str, Any], {})
+        own[name] = {key: entries[whole] for whole, key in own_keys(count, number, entries).items()}
+    rows = claims.read("unprotected", tuple[Mapping[str, Any], ...], ())
+    keys = own_keys(count, number, [str(row.get("scenario")) for row in rows])
+    own["unprotected"] = [{**row, "scenario": keys[key]} for row in rows if (key := str(row.get("scenario"))) in keys]
+    warnings = claims.members.get("warnings") or ()
+    own |= {"warnings": [_MARK.sub("", str(line)) for line in warnings]}
+    own |= {"guarantee": verdict.get("status"), "pools": verdict.get("pools")}
+    if own.get("objective") is None:
+        own["status"] = verdict.get("status")
+    plan = claims.read("plan", Mapping[str, Any] | None)
+    if plan is not None:
+        steps = [_own_step(step, cluster, number, count) for step in _steps(claims)]
+        exposed = [place for place, step in enumerate(steps, 1) if step.get("guarantee") not in (None, Status.SAFE.value)]
+        own["plan"] = {**plan, "steps": steps, "exposed": exposed}
+    return own
+
+
+def _steps(claims: Claims) -> tuple[Mapping[str, Any], ...]:
+    """The steps of a plan."""
+    plan = claims.within("plan", claims.members.get("plan") or {})
+    steps: tuple[Mapping[str, Any], ...] = plan.read("steps", tuple[Mapping[str, Any], ...], ())
+    return steps
+
+
+def _own_step(step: Mapping[str, Any], cluster: Cluster, number: int, count: int) -> dict[str, Any]:
+    """What a step says of one of several guarantees: it holds where no failure of its own is exposed."""
+    exposed = list(own_keys(count, number, map(str, step.get("exposed") or ())).values())
+    verdict = step.get("guarantee") if exposed else Status.SAFE.value
+    return {**step, "exposed": exposed, "guarantee": verdict if cluster.guarantee.failures else None}
+
+
+def _check_all_steps(claims: Claims, parts: Sequence[Cluster]) -> None:
+    """That steps are called safe just where no failure of any guarantee is exposed, and the plan lists the others."""
+    asked, suspended = any(part.guarantee.failures for part in parts), list[int]()
+    for place, step in enumerate(_steps(claims)):
+        says, exposed = step.get("guarantee"), step.get("exposed") or ()
+        if (says is None) is asked or (asked and (says == Status.SAFE.value) is bool(exposed)):
+            claims.wrong(f"plan.steps[{place}].guarantee", f"says {short(says)}, with {len(exposed)} failures exposed")
+        if says not in (None, Status.SAFE.value):
+            suspended.append(place + 1)
+    if claims.members.get("plan"):
+        claims.expect("plan.exposed", list(claims.members["plan"].get("exposed") or ()), suspended)
+
+
+def _check_placed(claims: Claims, cluster: Cluster, placement: Plan) -> None:
+    """Re-check a placement with all that is said of it, under one guarantee."""
+    status = claims.read("status", Status)
     placed = PlacedClaims.of(claims, cluster, placement)
     placed.check()
     check_verdicts(placed)
@@ -46,7 +151,6 @@ def check_solution(claims: Claims, cluster: Cluster) -> Plan | None:
             claims.leave(key, _NO_CERTIFICATE)
         elif claims.read(key, Any):
             claims.wrong(key, "says why there is no placement, but there is one")
-    return placement
 
 
 _NO_CERTIFICATE = "the result has no certificate that the pool has no placement"
@@ -110,10 +214,9 @@ def _check_absent(claims: Claims, cluster: Cluster, status: Status | None) -> No
 
 def _check_infeasible(claims: Claims, cluster: Cluster, drained: tuple[str, ...]) -> None:
     """That there is no placement is shown by sums, refuted by the placement of now, or left open."""
-    audited = Audited.of(cluster, Case(cluster, {}, None, ()).now, {}, None, drained)
-    case = audited.case
-    flawed = any(violation.kind != "unprotected" for violation in case.found)
-    if not flawed and Survival(audited.failures, WorkLimit()).survives_all():
+    each = [Audited.of(part, Case(part, {}, None, ()).now, {}, None, drained) for part in cluster.one_by_one()]
+    flawed = any(violation.kind != "unprotected" for audited in each for violation in audited.case.found)
+    if not flawed and all(Survival(audited.failures, WorkLimit()).survives_all() for audited in each):
         claims.wrong("status", "says infeasible, but nothing is wrong with the cluster as it stands")
-    elif not list(infeasible(case)):
+    elif not any(list(infeasible(audited.case)) for audited in each):
         claims.leave("status", "the result has no certificate that no placement is safe, and sums do not show it")

@@ -8,8 +8,8 @@ from random import Random
 import numpy as np
 from attrs import define, field, frozen
 
-from vmplace.failover.certify import certify
-from vmplace.failover.verdict import Verdict
+from vmplace.failover.certify import certify_all
+from vmplace.failover.verdict import JointVerdict
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.placement.migration.batches import Batch, BatchGate, Safe, batches, in_batches
 from vmplace.placement.migration.limits import MigrationLimits
@@ -40,7 +40,7 @@ _CERTIFY_SHARE, _REACH_SHARE = 0.2, 0.5
 
 @define(eq=False)
 class GuaranteeWatch:
-    """Whether the guarantee holds in states on the way; each is judged once.
+    """Whether all guarantees hold in states on the way; each is judged once.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ class GuaranteeWatch:
         if key not in self._known:
             budget = self.budget.share(_CERTIFY_SHARE).silent()
             on = self._left_on(node_of)
-            verdict = certify(self.problem, node_of, budget=budget, powered=on, losses=False, stop_early=True)
+            verdict = certify_all(self.problem, node_of, budget=budget, powered=on, losses=False, stop_early=True)
             self._known[key] = verdict.safe
         return self._known[key]
 
-    def verdict(self, node_of: IntArray) -> Verdict:
+    def verdict(self, node_of: IntArray) -> JointVerdict:
         """What each failure does in a state."""
-        return certify(self.problem, node_of, budget=self.budget, powered=self._left_on(node_of))
+        return certify_all(self.problem, node_of, budget=self.budget, powered=self._left_on(node_of))
 
     def _left_on(self, node_of: IntArray) -> BoolArray | None:
         final, powered = self.ending or (None, None)

@@ -13,6 +13,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.door import door
 from vmplace.model.errors import ConflictError, Flaw, InputError, error_of, not_found
+from vmplace.model.guarantee import scenario_key
 from vmplace.model.units import short, spell_memory
 from vmplace.placement.migration.batches import Batch
 from vmplace.placement.migration.cold_moves import ColdMoves, after_all, cold_movers, removed
@@ -97,7 +98,7 @@ def plan_moves(
     )
     speed = parse_speed(bandwidth)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        names = Names(cluster, compile_problem(cluster))
+        names = Names(cluster, compile_problem(cluster, several=True))
         return planned(names, _target(cluster, placement), limits, budget).timed(speed)
 
 
@@ -283,7 +284,7 @@ class _NamedPlan:
             number + 1,
             (*live, *cold.arrivals(names, number)),
             starts,
-            Status.SAFE if names.problem.failures else None,
+            Status.SAFE if any(part.failures for part in names.problem.each) else None,
             crowded=crowded,
             stops=cold.stops(names, number),
         )
@@ -291,18 +292,20 @@ class _NamedPlan:
     def _suspended(self, step: Step, node_of: IntArray) -> Step:
         """The step with what failures do after it."""
         names = self.names
-        verdict = self.watch.verdict(node_of)
-        scenarios = verdict.state.scenarios
-        exposed = (names.scenario(scenarios, i) for i in names.in_order(scenarios) if verdict.fate[i] != ScenarioStatus.SAFE)
-        lost = np.unique([vm for loss in verdict.losses.values() for vm in loss.vms.tolist()]).astype(np.int64)
+        verdict, exposed, losses = self.watch.verdict(node_of), list[str](), list[tuple[str, tuple[str, ...]]]()
+        for number, (alone, part) in enumerate(zip(names.each, verdict.parts, strict=True)):
+            scenarios = part.state.scenarios
+            keys = [scenario_key(number, alone.scenario(scenarios, i)) for i in range(len(scenarios))]
+            exposed += [keys[i] for i in alone.in_order(scenarios) if part.fate[i] != ScenarioStatus.SAFE]
+            losses += [(keys[i], names.vms(loss.vms.tolist())) for i, loss in sorted(part.losses.items())]
+        lost = np.unique([vm for part in verdict.parts for loss in part.losses.values() for vm in loss.vms.tolist()])
         failures = tuple(dict.fromkeys(exposed))
-        losses = ((names.scenario(scenarios, i), names.vms(loss.vms.tolist())) for i, loss in sorted(verdict.losses.items()))
         return evolve(
             step,
             guarantee=Status.UNSAFE if verdict.unsafe else Status.UNKNOWN,
             exposed=failures,
-            unprotected=names.vms(lost.tolist()),
-            worst=Exposure.of(losses, failures, names.problem.guarantee),
+            unprotected=names.vms(lost.astype(np.int64).tolist()),
+            worst=Exposure.of(losses, failures, names.cluster.guarantees),
         )
 
     def _crowded(self, before: IntArray, after: IntArray) -> tuple[str, ...]:

@@ -1,0 +1,92 @@
+"""Lists of guarantees that must all hold: placements against enumeration with the oracle of each guarantee."""
+
+import json
+import os
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+import vmplace
+from tests.laws.test_properties import Law, asked, charged
+from tests.support.conjunctions import Conjunction
+from vmplace.testing import clusters
+
+CAMPAIGN = int(os.environ.get("VMPLACE_CAMPAIGN", "36"))
+
+PLANNED = {"failures": (0, 1, 1, 2), "domains": True, "quorums": True, "mixed": True}
+ANYHOW = {
+    "failures": (1, 1, 1, 2),
+    "domains": True,
+    "policies": True,
+    "restart": ("planned", "any-order", "any-order"),
+    "sequences": ("at-once", "at-once", "at-once", "sequential"),
+    "resources": True,
+    "evictable": True,
+}
+
+
+def drawn(features: dict[str, Any], placed: Any = "mixed") -> st.SearchStrategy[Any]:
+    found = clusters(max_nodes=4, max_vms=6, placed=placed, most_guarantees=3, **features)
+    return found.filter(lambda cluster: len(cluster.guarantees) > 1)
+
+
+def placement_is_right(cluster: Any, options: dict[str, Any], method: str, best_effort: bool) -> None:
+    world, options = Conjunction(cluster), {**options, "best_effort": best_effort}
+    best = world.optimum(**options)
+    solution = vmplace.place(cluster, method=method, time_limit=20, **options)
+    result = json.loads(json.dumps(solution.to_dict()))
+    assert vmplace.audit_result(cluster, result).status != "refuted"
+    if solution.node_of is None or solution.unsolved:
+        assert solution.status in ("infeasible", "unknown")
+        assert solution.status != "infeasible" or best is None
+        return
+    assert best is not None
+    node_of = charged(world, solution.placement)
+    powered = Conjunction(cluster, powered=solution.powered) if solution.powered else world
+    assert [report.guarantee == "safe" for report in solution.guarantees] == [
+        part.all_survivable(node_of) for part in powered.parts
+    ]
+    assert solution.safe == powered.all_survivable(node_of)
+    if not best_effort:
+        assert world.right(node_of)
+        assert solution.safe
+    if solution.status == "optimal":
+        assert (powered.total_loss(node_of), world.costs(node_of, options["objective"])) == (best.lost, best.costs)
+    assert solution.status in ("optimal", "feasible")
+
+
+def exact_is_conclusive(cluster: Any, options: dict[str, Any]) -> None:
+    """Where plans are made for failures at once, nothing stays open on small clusters."""
+    best = Conjunction(cluster).optimum(**options)
+    solution = vmplace.place(cluster, method="exact", time_limit=20, **options)
+    assert solution.status == ("infeasible" if best is None else "optimal")
+
+
+_METHODS = st.sampled_from(["auto", "exact", "greedy"])
+
+LAWS = {
+    "planned": Law(
+        placement_is_right, 20, {"cluster": drawn(PLANNED), "options": asked, "method": _METHODS, "best_effort": st.just(False)}
+    ),
+    "anyhow": Law(
+        placement_is_right, 20, {"cluster": drawn(ANYHOW), "options": asked, "method": _METHODS, "best_effort": st.just(False)}
+    ),
+    "best-effort": Law(
+        placement_is_right, 20, {"cluster": drawn(PLANNED), "options": asked, "method": _METHODS, "best_effort": st.just(True)}
+    ),
+    "best-effort-anyhow": Law(
+        placement_is_right, 10, {"cluster": drawn(ANYHOW), "options": asked, "method": _METHODS, "best_effort": st.just(True)}
+    ),
+    "conclusive": Law(exact_is_conclusive, 10, {"cluster": drawn(PLANNED), "options": asked}),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("depth", ["quick", pytest.param("campaign", marks=pytest.mark.slow)])
+def test_law(name: str, depth: str) -> None:
+    tried = LAWS[name]
+    if depth == "quick":
+        tried.holds(tried.examples, derandomize=True)
+    else:
+        tried.holds(tried.examples * CAMPAIGN)
