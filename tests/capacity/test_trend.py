@@ -115,7 +115,7 @@ def test_another_guarantee_and_absent_nodes_are_warnings():
 @pytest.mark.parametrize(
     ("dates", "flaw"),
     [
-        ([None], "clusters[0].date: the date is missing: write it like 2026-11-23"),
+        ([None], "clusters[0].date: is missing: write it like 2026-11-23"),
         (["2026-01-01", "2026-01-01T00:00"], "clusters[1].date: '2026-01-01T00:00' is the date of clusters[0], too"),
         (["2026-01-01T01:00+01:00", "2026-01-01T00:00Z"], "is the date of clusters[0], too"),
         (["2026-01-01", "2026-01-02T00:00Z"], "clusters[0].date: '2026-01-01' has no time zone, and others have"),

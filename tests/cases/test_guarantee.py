@@ -232,7 +232,7 @@ def test_a_safe_report_says_whether_it_would_hold_in_any_order(cluster, status, 
     assert main(["check", str(tmp_path / "c.json")]) == 0
     said = capsys.readouterr().out
     assert said.splitlines()[:2] == ["SAFE: any single node can fail and every VM restarts (planned restarts)", line]
-    assert ("No action is needed where the HA manager restarts VMs by the plans." in said) == (status == "unsafe")
+    assert ("if it chooses nodes itself, use --restart any-order" in said) == (status == "unsafe")
     assert main(["check", str(tmp_path / "c.json"), "--all"]) == 0
     how = "n1: b (5 MiB) on n1 finds no node if the HA manager restarts a on n3 first"
     assert (how in capsys.readouterr().out) == (status == "unsafe")

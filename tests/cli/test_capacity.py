@@ -71,7 +71,7 @@ def test_several_kinds_are_a_table_with_prices(file, capsys):
     kinds = ["--kind", "small:16GiB,resources.vcpu=8,price=1", "--kind", "big:64GiB,resources.vcpu=8,price=5,most=1"]
     assert main(["size", file, *kinds]) == 0
     out = capsys.readouterr().out
-    assert "for 4 in all, and no cheaper nodes suffice" in out
+    assert "at a price of 4 in all, and no cheaper nodes suffice" in out
     assert "small       4    16 GiB            1       4" in out
     assert "big " not in out
 

@@ -47,7 +47,7 @@ def test_long_lists_are_shortened():
 def test_when_the_guarantee_is_suspended_is_told_with_who_is_unprotected():
     found = rolling_drain(Cluster(CLUSTER.nodes[:2], CLUSTER.vms[:2]))
     lines = lines_of(found)
-    assert "; the guarantee is suspended during 2 of them; " in lines[0]
+    assert "; the guarantee is suspended during all of them; " in lines[0]
     section = next(number for number, line in enumerate(lines) if line.startswith("Guarantee suspended: "))
     assert lines[section].startswith("Guarantee suspended: N+1 cannot hold while any of these nodes is out: ")
     assert lines[section + 1] == "  group 1: if n1 fails meanwhile, 2 VMs cannot restart: v0, v1"

@@ -118,3 +118,31 @@ def test_nothing_is_to_be_done_where_all_is_well(told, command):
     status, text = told(Cluster([Node("a", 10), Node("b", 10)], [VM("x", 6, "a")]), command)
     assert status == 0
     assert "Next:" not in text
+
+
+UNWRITTEN = "Next: --moves FILE.sh writes the commands, -o FILE the cluster afterwards.\n"
+
+
+@pytest.mark.parametrize("command", [("repair",), ("place", "--best-effort"), ("drain", "a"), ("drain", "--rolling")])
+def test_what_is_not_written_yet_is_offered(told, tmp_path, command):
+    cluster = {"place": LOST, "repair": LOPSIDED}.get(command[0]) or Cluster([*LOPSIDED.nodes, Node("d", 10)], LOPSIDED.vms)
+    name, *options = command
+    moves, output = ["--moves", str(tmp_path / "moves.sh")], ["-o", str(tmp_path / "out.json")]
+    assert UNWRITTEN in told(cluster, name, *options)[1]
+    assert "\nNext: -o FILE writes the cluster afterwards.\n" in told(cluster, name, *options, *moves)[1]
+    assert "\nNext: --moves FILE.sh writes the commands.\n" in told(cluster, name, *options, *output)[1]
+    assert "Next: " not in told(cluster, name, *options, *moves, *output)[1]
+
+
+def test_where_nothing_is_to_do_nothing_is_offered(told):
+    safe = Cluster([Node(name, 10) for name in "abc"], [VM("x", 4, "a")])
+    assert "Next" not in told(safe, "repair")[1]
+    assert "Next" not in told(safe, "place")[1]
+
+
+def test_after_a_best_effort_explain_says_what_would_make_it_safe_again(told):
+    assert (
+        "\nThen: vmplace explain, for the document that -o writes, says what would make"
+        in told(LOST, "place", "--best-effort")[1]
+    )
+    assert "Then: " not in told(LOST, "drain", "a")[1]  # ends when the node is back

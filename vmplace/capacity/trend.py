@@ -182,7 +182,7 @@ def _moments(clusters: Sequence[Cluster]) -> list[datetime]:
     for i, moment in enumerate(given):
         place = f"clusters[{i}].date"
         if moment is None:
-            flaws.append(Flaw(place, "the date is missing: write it like 2026-11-23", "missing"))
+            flaws.append(Flaw(place, "is missing: write it like 2026-11-23", "missing"))
         elif zoned and moment.tzinfo is None:
             flaws.append(Flaw(place, f"{clusters[i].date!r} has no time zone, and others have: write one for all or none"))
         else:

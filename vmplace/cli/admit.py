@@ -69,9 +69,10 @@ def admit(
     everything: bool,
     **wanted: Any,
 ) -> int:
-    """Say on which node one more VM may start without harm to the guarantee.
+    """Find a node where one more VM may start safely.
 
-    -o writes the document with the VM on that node, and with the VMs that must migrate first on their new nodes.
+    Afterwards every failure is survived, or none leaves out more than before. -o writes the document with the VM on that node,
+    and with the VMs that must migrate first on their new nodes.
     """
     refuse_output(output, as_json=as_json)
     import vmplace

@@ -59,10 +59,10 @@ _resource_option = partial(
 @click.option("--move-running", is_flag=True, help="Let running VMs migrate, too.")
 @_planning_options
 def headroom(file: str, memory: Any, output: str | None, as_json: bool, everything: bool, resources: Any, **options: Any) -> int:
-    """Say how many more VMs of MEMORY fit before the guarantee is lost.
+    """Count how many more VMs of a size fit safely.
 
-    MEMORY is like 8GiB (MiB where no unit is given), or a mix that is added as one, like 3x8GiB+16GiB. Without it, a table of
-    common sizes is shown. -o FILE writes the cluster with the additional VMs.
+    MEMORY is the size, like 8GiB (MiB where no unit is given), or a mix that is added as one, like 3x8GiB+16GiB. Without it, a
+    table of common sizes is shown. -o FILE writes the cluster with the additional VMs.
     """
     if output is not None and memory is None:
         raise click.UsageError("-o FILE needs MEMORY: a table of sizes has no single cluster to write")
@@ -113,8 +113,9 @@ def size(
     everything: bool,
     **options: Any,
 ) -> int:
-    """Say how many nodes of --node-memory the VMs of FILE need, or which set of several kinds is cheapest.
+    """Count the nodes that the VMs need, or find the cheapest set.
 
+    --node-memory gives the size of a node; --kind, once for each kind, asks for the cheapest set of several kinds.
     The nodes in FILE do not count. -o FILE writes the VMs on their new nodes.
     """
     if (node_memory is None) == (not kinds) or (kinds and (reserve is not None or resources)):
@@ -162,7 +163,7 @@ _INDEX = re.compile(r"clusters\[(\d+)\]\.?")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @combined(time_limit_option, guarantee_options, json_option, all_option)
 def trend(files: Sequence[str], time_limit: float | None, as_json: bool, everything: bool, **asked: Any) -> int:
-    """Show how usage grows over dated documents, and when the guarantee will be lost.
+    """Show how usage grows, and when the guarantee will be lost.
 
     Each FILE is a document with a date; their order does not matter.
     """

@@ -32,7 +32,10 @@ __all__ = ["check", "show", "tolerance"]
 def check(
     file: str, compare: bool, thorough: bool, time_limit: float | None, as_json: bool, everything: bool, **changes: Any
 ) -> int:
-    """Say whether the cluster survives every failure of the guarantee, and if not, why."""
+    """Check whether every failure of the guarantee is survived.
+
+    If not, the report says which VMs cannot restart and why, and what to do next.
+    """
     from rich.console import Group
 
     from vmplace.report.check import report
@@ -77,9 +80,10 @@ def _checked(
 @click.option("--time-limit", **SECONDS, help="Stop after this time (default 60) and report what is known; inf: no limit.")
 @combined(change_options, json_option, all_option)
 def tolerance(file: str, as_json: bool, everything: bool, **options: Any) -> int:
-    """Show how many nodes may fail at once before a protected VM cannot restart.
+    """Show how many nodes may fail at once.
 
-    With --scope domain, how many failure domains. The document's number of failures does not matter.
+    So many may fail, whichever they are, and every protected VM restarts. With --scope domain, how many failure domains. The
+    document's number of failures does not matter.
     """
     import vmplace
     from vmplace.report.capacity import tolerance_report

@@ -12,6 +12,10 @@ from vmplace.cli.what_if import change_options, load_changed
 from vmplace.report.console import watched
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from vmplace.report.tables import Screen
+    from vmplace.results.rolling_drain import RollingDrain
     from vmplace.solvers.budget import Progress
 
 __all__ = ["drain"]
@@ -36,7 +40,9 @@ def _names(text: str) -> tuple[str, ...]:
 @search_options
 @change_options
 def drain(file: str, nodes: tuple[str, ...], rolling: bool, **options: Any) -> int:
-    """Plan how to empty NODES for maintenance, migrating as little as possible, with the guarantee kept on the others.
+    """Plan how to empty nodes for maintenance.
+
+    As little memory as possible migrates, and the guarantee is kept on the other nodes.
 
     Where the guarantee cannot hold without NODES, they are drained all the same, the result says what is unprotected meanwhile,
     and the exit status is 4. -o writes the document with NODES in maintenance; with --rolling, the cluster after the last group,
@@ -60,8 +66,11 @@ def _roll(file: str, *, output: str | None, moves: str | None, as_json: bool, ev
     if moves is not None and not moves.endswith((".sh", ".csv", ".json")):
         raise click.UsageError("--moves with --rolling needs a file that ends in .sh, .csv or .json")
     refuse_output(output, moves, as_json=as_json)
+    from rich.console import Group
+
     import vmplace
     from vmplace.report.drain import rolling_report
+    from vmplace.report.next_steps import unwritten
 
     cluster = load_changed(file, options)
     options = given(options)
@@ -75,7 +84,12 @@ def _roll(file: str, *, output: str | None, moves: str | None, as_json: bool, ev
         with blaming(moves):
             text = listed(found.todo, moves[moves.rindex(".") + 1 :])
         save_text([text], moves)
-    print_result(found, rolling_report, as_json, everything, aside=output == "-")
+
+    def drawn_with_next(found: "RollingDrain", screen: "Screen") -> "RenderableType":
+        further = unwritten(moves=moves is not None, output=output is not None) if found.groups else ()
+        return Group(rolling_report(found, screen), *further)
+
+    print_result(found, drawn_with_next, as_json, everything, aside=output == "-")
     done = found.status.value in ("optimal", "feasible")
     return exit_of(found.guarantee.value if done else found.status.value, done=done)
 

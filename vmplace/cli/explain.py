@@ -28,9 +28,9 @@ __all__ = ["explain"]
 @seed_option
 @combined(deterministic_option, guarantee_options, json_option, all_option)
 def explain(file: str, as_json: bool, everything: bool, **options: Any) -> int:
-    """Say why a cluster is not safe, which VMs and rules cause it, and what would help.
+    """Explain why a cluster is not safe, and what would help.
 
-    Every remedy was tried and checked. The least intrusive come first.
+    It names the VMs, rules and nodes to blame. Every remedy was tried and checked. The least intrusive come first.
     """
     import vmplace
     from vmplace.report.explain import explanation_report

@@ -92,6 +92,13 @@ _HELP = """Place virtual machines so that any node can fail and every VM still f
 FILE is a cluster document in JSON, or in YAML where its suffix is .yaml or .yml; - reads it from stdin.
 
 \b
+  {"nodes": [{"name": "n1", "memory": "256GiB", "reserve": "8GiB"}],
+   "vms":   [{"name": "db", "memory": "16GiB", "node": "n1"}]}
+
+A VM without a node waits to be started. `vmplace generate` writes an example. Begin with `vmplace check FILE`: it says what to do
+next. No command changes anything but the files that -o and --moves name.
+
+\b
 Exit status:
 """
 _STATUSES = "\n".join(f"  {status}  {meaning.replace('`', '')}" for status, meaning in MEANINGS.items())

@@ -32,7 +32,10 @@ _ATTEMPT_SECONDS = 2.0
 @search_options
 @change_options
 def place(file: str, **options: Any) -> int:
-    """Place waiting VMs so that the cluster survives every failure of the guarantee."""
+    """Place waiting VMs on nodes so that the guarantee holds.
+
+    Every failure of the guarantee is survived afterwards. Running VMs stay where they are, unless --move-running is given.
+    """
     return solve("place", file, **options)
 
 
@@ -42,7 +45,7 @@ def place(file: str, **options: Any) -> int:
 @search_options
 @change_options
 def repair(file: str, **options: Any) -> int:
-    """Make a cluster safe, migrating as little memory as possible."""
+    """Make a cluster safe with the least memory migrated."""
     return solve("repair", file, **options)
 
 
@@ -61,7 +64,7 @@ def solve(
     from rich.console import Group
 
     import vmplace
-    from vmplace.report.next_steps import after_drain, after_refusal
+    from vmplace.report.next_steps import after_placement, after_refusal
     from vmplace.report.place import solution_report
 
     cluster = load_changed(file, options)
@@ -76,9 +79,10 @@ def solve(
         save_moves(solution, moves)
 
     def drawn_with_next(found: "Solution", screen: "Screen") -> "RenderableType":
-        if found.drained and found.node_of is not None:
-            return Group(solution_report(found, screen), after_drain(found, screen))
-        refused = name != "drain" and found.node_of is None and str(found.status) == "infeasible"
+        if found.node_of is not None:
+            further = after_placement(found, screen, moves=moves is not None, output=output is not None)
+            return Group(solution_report(found, screen), *further)
+        refused = name != "drain" and str(found.status) == "infeasible"
         if not refused or options.get("best_effort"):
             return solution_report(found, screen)
         moving = name == "repair" or bool(options.get("move_running"))

@@ -188,7 +188,7 @@ def _or_unknown(number: int | None) -> str:
 
 
 def _proof(found: Sizing) -> str:
-    value = f" for {_amount(found.objective)} in all" if found.objective_name == "price" else ""
+    value = f", at a price of {_amount(found.objective)} in all" if found.objective_name == "price" else ""
     if found.status is Status.OPTIMAL:
         return f"{value}, and no {'fewer' if found.objective_name == 'nodes' else 'cheaper'} nodes suffice"
     return f"{value}; at least {_amount(found.bound)} are needed"

@@ -129,9 +129,15 @@ def _outlook(found: Report, screen: Screen) -> Iterator[Text]:
             else f"For example, if {other.scenario} {verb} (--all shows how)."
         )
         yield Text(screen.clean(f"In any order of restarts: no. {shown}"))
-        yield Text("No action is needed where the HA manager restarts VMs by the plans.")
+        yield Text(_IF_IT_CHOOSES)
     else:
         yield Text("In any order of restarts: not decided in time.")
+
+
+_IF_IT_CHOOSES = (
+    "Nothing to do if your HA manager restarts VMs by the plans; "
+    "if it chooses nodes itself, use --restart any-order here and in repair."
+)
 
 
 def _doubt(found: Report | Solution) -> str:

@@ -36,7 +36,11 @@ def _verdict(found: RollingDrain) -> Iterator[Text]:
     word, style = _WORDS[found.status]
     groups = counted(len(found.groups), "group")
     suspended = len(found.suspended)
-    during = f"; the guarantee is suspended during {suspended} of them" if suspended else ""
+    during = (
+        f"; the guarantee is suspended during {'all' if suspended == len(found.groups) > 1 else suspended} of them"
+        if suspended
+        else ""
+    )
     if found.undrained:
         count = len(found.undrained)
         cannot = "cannot be drained" if found.status is Status.INFEASIBLE else f"{'is' if count == 1 else 'are'} not in any group"
@@ -122,7 +126,7 @@ def _steps(plan: MigrationPlan | None, unordered: int, reason: str = "") -> str:
     if plan is None or not plan.steps:
         return reason or ("unordered" if unordered else "0")
     exposed = len(plan.exposed)
-    return f"{len(plan.steps)}" + (f" ({exposed} leave it unsafe)" if exposed else "")
+    return f"{len(plan.steps)}" + (f" (unsafe after {exposed})" if exposed else "")
 
 
 def _undrained(found: RollingDrain, screen: Screen) -> Iterator[Text]:

@@ -10,7 +10,7 @@ from vmplace.report.tables import Screen
 from vmplace.results.placement import Report, Solution
 from vmplace.results.values import Status
 
-__all__ = ["Attempt", "after_check", "after_drain", "after_refusal"]
+__all__ = ["Attempt", "after_check", "after_placement", "after_refusal", "unwritten"]
 
 Attempt = Callable[[str, Cluster], Solution]
 """What `place` or `repair`, named first, finds for a cluster in a short time."""
@@ -53,11 +53,26 @@ def after_refusal(name: str, found: Solution, attempt: Attempt, screen: Screen, 
     yield from _back(name, found.cluster, attempt, screen)
 
 
-def after_drain(found: Solution, screen: Screen) -> Text:
-    """How a maintenance ends."""
-    one = len(found.drained) == 1
-    back = f"{screen.few(found.drained)} {'is' if one else 'are'} back: set {'its' if one else 'their'} state to online"
-    return Text(f"When {back} in the document; vmplace place --move-running then spreads the VMs again.")
+def after_placement(found: Solution, screen: Screen, *, moves: bool, output: bool) -> Iterator[Text]:
+    """How to get at the commands, how a maintenance ends, and what says how to mend a cluster that is not safe afterwards.
+
+    `moves`, `output`: whether the files that these options name have been written.
+    """
+    if found.migrations or found.starts:
+        yield from unwritten(moves=moves, output=output)
+    if found.drained:
+        one = len(found.drained) == 1
+        back = f"{screen.few(found.drained)} {'is' if one else 'are'} back: set {'its' if one else 'their'} state to online"
+        yield Text(f"When {back} in the document; vmplace place --move-running then spreads the VMs again.")
+    elif found.guarantee is Status.UNSAFE:
+        yield Text("Then: vmplace explain, for the document that -o writes, says what would make the cluster safe again.")
+
+
+def unwritten(*, moves: bool, output: bool) -> Iterator[Text]:
+    """The options that write what is to be done, and the cluster afterwards, unless these were given."""
+    if not (moves and output):
+        both = "--moves FILE.sh writes the commands, -o FILE the cluster afterwards"
+        yield Text(f"Next: {'-o FILE writes the cluster afterwards' if moves else both.partition(',')[0] if output else both}.")
 
 
 def _best_effort(name: str, them: str) -> Text:
