@@ -842,3 +842,21 @@ def test_the_sums_of_the_examples_look_safe():
         cluster = vmplace.load(EXAMPLES / name)
         usable = [node.usable for node in cluster.nodes]
         assert sum(vm.memory for vm in cluster.vms) <= sum(usable) - max(usable)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--resource", "vcpu=1"],
+        ["--overhead", "1GiB"],
+        ["--priority", "0"],
+        ["--pool", "default"],
+        ["--tag", "t"],
+        ["--unprotected"],
+        ["--evictable"],
+    ],
+)
+def test_what_describes_a_new_vm_is_refused_for_one_that_waits(option, run, write):
+    status, out, err = run("admit", write(WAITING), "--name", "late", *option)
+    assert (status, out) == (2, "")
+    assert f"{option[0]} describes a new VM: add --memory, or leave it out for a VM in FILE" in err

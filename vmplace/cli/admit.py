@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 from attrs import evolve
+from click.core import ParameterSource
 
 from vmplace.admission.candidates import SCORES
 from vmplace.cli.exits import blaming, exit_of, refuse_output
@@ -74,6 +75,8 @@ def admit(
     Afterwards every failure is survived, or none leaves out more than before. -o writes the document with the VM on that node,
     and with the VMs that must migrate first on their new nodes.
     """
+    if memory is None:
+        _refuse_idle(click.get_current_context())
     refuse_output(output, as_json=as_json)
     import vmplace
     from vmplace.admission.admit import applied
@@ -100,6 +103,16 @@ def admit(
         hint = room_hint(barred(vm, cluster)) if refused else ""
         drawn(admission_report, (found, vm.charged, nodes, hint), everything, aside=output == "-")
     return exit_of(found.status.value)
+
+
+_OF_A_NEW_VM = ("resources", "overhead", "priority", "pool", "tags", "unprotected", "evictable")
+
+
+def _refuse_idle(context: click.Context) -> None:
+    """Refuse options that have no effect on a VM that the document has."""
+    for option in context.command.params:
+        if option.name in _OF_A_NEW_VM and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option.opts[0]} describes a new VM: add --memory, or leave it out for a VM in FILE")
 
 
 @contextmanager
