@@ -118,13 +118,11 @@ def _parse_fill(value: float | Fraction) -> Fraction:
 
 
 def _parse_profile(value: Profile) -> Profile:
-    profile: Profile = one_of(value, Profile)
-    return profile
+    return one_of(value, Profile)
 
 
 def _parse_placed(value: Placed) -> Placed:
-    placed: Placed = one_of(value, Placed)
-    return placed
+    return one_of(value, Placed)
 
 
 @frozen(kw_only=True, field_transformer=name_places)

@@ -19,6 +19,7 @@ from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Tag, Together
 from vmplace.model.errors import InputError
 from vmplace.model.guarantee import Guarantee
 from vmplace.testing import clusters
+from vmplace.testing.strategies import EXTRAS
 
 GIB = 1024
 
@@ -866,16 +867,7 @@ def test_names_and_columns_are_judged_alike(case):
 # Against the oracle, with every kind of guarantee
 
 
-EVERYTHING = {
-    "domains": True,
-    "resources": True,
-    "evictable": True,
-    "targets": True,
-    "overhead": True,
-    "node_headroom": True,
-    "max_vm": True,
-    "failures": (0, 1, 1, 2, 2, 3),
-}
+EVERYTHING = {**dict.fromkeys(EXTRAS, True), "failures": (0, 1, 1, 2, 2, 3)}
 FREE = {"states": False, "pools": False, "stopped": False, "headroom": False, "failures": (1, 1, 2)}
 """Clusters that are mostly placed rightly, so that the failures decide."""
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import vmplace
 from tests.laws.test_guarantees import FEATURES
 from tests.support.brute import World
+from tests.support.campaigns import Law, both_suites
 from vmplace import VM, Cluster, Guarantee, InputError, Node
 from vmplace.model.what_if import part_of
 from vmplace.synthetic import generate
@@ -21,7 +22,8 @@ from vmplace.testing import clusters
 MOST = 5
 """So many more VMs brute force can bear."""
 
-SPECIAL = {name: knobs for name, knobs in FEATURES.items() if not name.startswith("in-turn")}
+FEW = {name: 1 for name in FEATURES if name.startswith("in-turn")}
+"""What takes brute force long."""
 
 
 def more(cluster: Cluster, memory: int, times: int, **fields: Any) -> Cluster:
@@ -85,21 +87,11 @@ def judged(drawn: Any) -> None:
     equals_brute_force(*drawn)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
-@given(asked())
-def test_the_number_is_that_of_brute_force(drawn):
-    judged(drawn)
-
-
-@pytest.mark.parametrize("feature", SPECIAL)
-def test_it_is_for_every_kind_of_guarantee(feature):
-    settings(max_examples=7, deadline=None, derandomize=True)(given(asked(**SPECIAL[feature]))(judged))()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("feature", ["plain", *FEATURES])
-def test_it_is_on_many_clusters(feature):
-    settings(max_examples=150, deadline=None, derandomize=True)(given(asked(**FEATURES.get(feature, {})))(judged))()
+LAWS = {
+    "plain": Law(judged, 30, {"drawn": asked()}),
+    **{name: Law(judged, FEW.get(name, 7), {"drawn": asked(**knobs)}) for name, knobs in FEATURES.items()},
+}
+test_the_number_is_that_of_brute_force = both_suites(LAWS, 10)
 
 
 TIGHT = Cluster(

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vmplace
 from tests.laws.test_guarantees import FEATURES
 from tests.support.brute import World
+from tests.support.campaigns import Law, both_suites
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, NotOn, OnlyOn, Tag
 from vmplace.capacity.feasibility import Feasibility, FeasibilityOracle
 from vmplace.synthetic import generate
@@ -114,21 +114,11 @@ def judged(drawn: Any) -> None:
     equals_brute_force(*drawn)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
-@given(asked())
-def test_the_number_is_that_of_brute_force(drawn):
-    judged(drawn)
-
-
-@pytest.mark.parametrize("feature", FEATURES)
-def test_it_is_for_every_kind_of_guarantee(feature):
-    settings(max_examples=6, deadline=None, derandomize=True)(given(asked(**FEATURES[feature]))(judged))()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("feature", ["plain", *FEATURES])
-def test_it_is_on_many_clusters(feature):
-    settings(max_examples=150, deadline=None, derandomize=True)(given(asked(**FEATURES.get(feature, {})))(judged))()
+LAWS = {
+    "plain": Law(judged, 30, {"drawn": asked()}),
+    **{name: Law(judged, 6, {"drawn": asked(**knobs)}) for name, knobs in FEATURES.items()},
+}
+test_the_number_is_that_of_brute_force = both_suites(LAWS, 10)
 
 
 VMS = [VM(f"v{i}", "16GiB") for i in range(8)]

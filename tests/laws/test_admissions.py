@@ -17,19 +17,14 @@ from tests.support.brute import World, takes
 from tests.support.lists import alone, several
 from vmplace import VM, Admitter, ConflictError, Guarantee, InputError
 from vmplace.testing import clusters
+from vmplace.testing.strategies import EXTRAS
 
 PLAIN = {"rules": False, "max_nodes": 5, "max_vms": 9, "overhead": True, "node_headroom": True}
 ANY = {
     "max_nodes": 4,
     "max_vms": 6,
     "failures": (0, 1, 1, 2),
-    "domains": True,
-    "resources": True,
-    "evictable": True,
-    "targets": True,
-    "overhead": True,
-    "node_headroom": True,
-    "max_vm": True,
+    **dict.fromkeys(EXTRAS, True),
     "quorums": True,
     "restart": ("planned", "planned", "any-order"),
     "policies": True,

@@ -14,17 +14,12 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Tag, Together
 from vmplace.model.guarantee import Guarantee
 from vmplace.testing import clusters
+from vmplace.testing.strategies import EXTRAS
 
 OBJECTIVES = ("balance", "moves", "consolidate", ("moves", "balance"), ("consolidate", "moves"))
 EVERYTHING = {
     "failures": (1, 1, 2, 0),
-    "domains": True,
-    "resources": True,
-    "evictable": True,
-    "targets": True,
-    "overhead": True,
-    "node_headroom": True,
-    "max_vm": True,
+    **dict.fromkeys(EXTRAS, True),
     "restart": ("planned", "any-order"),
     "policies": True,
     "sequences": ("at-once", "sequential"),

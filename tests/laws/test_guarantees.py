@@ -8,12 +8,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
 from hypothesis import strategies as st
 
 import vmplace
-from tests.laws.test_properties import Law, asked, charged
+from tests.laws.test_properties import asked, charged
 from tests.support.brute import World, takes
+from tests.support.campaigns import Law, both_suites
 from vmplace.testing import clusters
 
 CAMPAIGN = int(os.environ.get("VMPLACE_CAMPAIGN", "36"))
@@ -135,11 +135,4 @@ LAWS = {
 }
 
 
-@pytest.mark.parametrize("name", LAWS)
-@pytest.mark.parametrize("depth", ["quick", pytest.param("campaign", marks=pytest.mark.slow)])
-def test_law(name: str, depth: str) -> None:
-    tried = LAWS[name]
-    if depth == "quick":
-        tried.holds(tried.examples, derandomize=True)
-    else:
-        tried.holds(tried.examples * CAMPAIGN)
+test_law = both_suites(LAWS, CAMPAIGN)

@@ -4,11 +4,11 @@ import json
 import os
 from typing import Any
 
-import pytest
 from hypothesis import strategies as st
 
 import vmplace
-from tests.laws.test_properties import Law, asked, charged
+from tests.laws.test_properties import asked, charged
+from tests.support.campaigns import Law, both_suites
 from tests.support.conjunctions import Conjunction
 from vmplace.testing import clusters
 
@@ -82,11 +82,4 @@ LAWS = {
 }
 
 
-@pytest.mark.parametrize("name", LAWS)
-@pytest.mark.parametrize("depth", ["quick", pytest.param("campaign", marks=pytest.mark.slow)])
-def test_law(name: str, depth: str) -> None:
-    tried = LAWS[name]
-    if depth == "quick":
-        tried.holds(tried.examples, derandomize=True)
-    else:
-        tried.holds(tried.examples * CAMPAIGN)
+test_law = both_suites(LAWS, CAMPAIGN)

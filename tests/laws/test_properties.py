@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import pytest
-from attrs import evolve, frozen
-from hypothesis import HealthCheck, given, settings
+from attrs import evolve
 from hypothesis import strategies as st
 
 import vmplace
 from tests.support.brute import Best, World, takes
-from tests.support.campaigns import CAMPAIGN
+from tests.support.campaigns import Law, both_suites
 from tests.support.transits import replay
 from vmplace.testing import clusters
 
@@ -37,18 +35,6 @@ PLAIN = {
     "headroom": False,
 }
 FAILURES = (1, 1, 1, 1, 0)
-
-
-@frozen
-class Law:
-    body: Callable[..., None]
-    examples: int
-    drawn: Mapping[str, st.SearchStrategy[Any]]
-
-    def holds(self, examples: int, **profile: Any) -> None:
-        trial = given(**self.drawn)(self.body)
-        quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
-        settings(max_examples=examples, deadline=None, suppress_health_check=quiet, **profile)(trial)()
 
 
 LAWS: dict[str, Law] = {}
@@ -392,11 +378,4 @@ def the_same_seed_gives_the_same_answer(cluster: Any, options: dict[str, Any], m
     assert (first.status, first.objective, first.bound) == (second.status, second.objective, second.bound)
 
 
-@pytest.mark.parametrize("name", LAWS)
-@pytest.mark.parametrize("depth", ["quick", pytest.param("campaign", marks=pytest.mark.slow)])
-def test_law(name: str, depth: str) -> None:
-    tried = LAWS[name]
-    if depth == "quick":
-        tried.holds(tried.examples, derandomize=True)
-    else:
-        tried.holds(tried.examples * CAMPAIGN)
+test_law = both_suites(LAWS)

@@ -1,9 +1,10 @@
 """How many random examples a law is tried on: few in the fast suite, many in the slow one."""
 
 import pytest
-from hypothesis import given, settings
+from attrs import frozen
+from hypothesis import HealthCheck, given, settings
 
-__all__ = ["CAMPAIGN", "often", "tried"]
+__all__ = ["CAMPAIGN", "Law", "both_suites", "often", "tried"]
 
 CAMPAIGN = 28
 """How many times as many examples a slow campaign takes."""
@@ -27,3 +28,32 @@ def tried(*strategies, quick, campaign=None):
         return on
 
     return wrap
+
+
+@frozen
+class Law:
+    """A test on what strategies draw, by the names of its arguments, with the number of examples of the fast suite."""
+
+    body: object
+    examples: int
+    drawn: object
+
+    def holds(self, examples, **profile):
+        trial = given(**self.drawn)(self.body)
+        quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
+        settings(max_examples=examples, deadline=None, suppress_health_check=quiet, **profile)(trial)()
+
+
+def both_suites(laws, times=CAMPAIGN):
+    """A test of each law by its name, in both suites; the slow one takes so many times as many examples."""
+
+    @pytest.mark.parametrize("name", laws)
+    @pytest.mark.parametrize("depth", ["quick", pytest.param("campaign", marks=pytest.mark.slow)])
+    def holds(name, depth):
+        law = laws[name]
+        if depth == "quick":
+            law.holds(law.examples, derandomize=True)
+        else:
+            law.holds(law.examples * times)
+
+    return holds

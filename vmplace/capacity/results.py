@@ -57,6 +57,12 @@ class _Answer(Result):
         """What is told of the placement, or of the names in the rules."""
         return tuple(unknown_names(self.cluster)) if self.solution is None else self.solution.warnings
 
+    def _document(self) -> Cluster:
+        """The cluster with the placement; raises ConflictError without one."""
+        if self.solution is None:
+            raise ConflictError([Flaw("status", f"{self.status}: there is no placement", "conflict")])
+        return self.solution.to_document()
+
     @property
     def safe(self) -> bool:
         """Whether there is a placement, and the guarantee is known to hold with it."""
@@ -133,9 +139,7 @@ class Headroom(_Answer):
         ConflictError
             (a ValueError) if there is no placement.
         """
-        if self.solution is None:
-            raise ConflictError([Flaw("status", f"{self.status}: there is no placement", "conflict")])
-        placed = self.solution.to_document()
+        placed = self._document()
         if len(placed.vms) == len(self.cluster.vms) + len(self.added):
             return placed
         here = {vm.name: vm for vm in placed.vms}
@@ -257,9 +261,7 @@ class Sizing(_Answer):
         ConflictError
             (a ValueError) if there is no placement.
         """
-        if self.solution is None:
-            raise ConflictError([Flaw("status", f"{self.status}: there is no placement", "conflict")])
-        return self.solution.to_document()
+        return self._document()
 
     @property
     def _price(self) -> int | Fraction | None:

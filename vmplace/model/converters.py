@@ -5,7 +5,7 @@ import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, TypeVar, get_args
 
 import attrs
 import numpy as np
@@ -46,6 +46,7 @@ __all__ = [
     "within",
 ]
 
+_Word = TypeVar("_Word")
 
 _WHOLE_LIMIT = 1_000_000_000
 _MOST_LEVELS = 100
@@ -204,7 +205,7 @@ def parse_weight(value: int) -> int:
     return _whole_from(value, 1)
 
 
-def one_of(value: object, kind: Any) -> Any:
+def one_of(value: _Word, kind: Any) -> _Word:
     """One of the words of a Literal; raises ValueError that lists them."""
     words = get_args(kind)
     if not isinstance(value, str) or value not in words:
@@ -214,14 +215,12 @@ def one_of(value: object, kind: Any) -> Any:
 
 def parse_state(value: State) -> State:
     """What a node is doing."""
-    state: State = one_of(value, State)
-    return state
+    return one_of(value, State)
 
 
 def parse_scope(value: Scope) -> Scope:
     """What fails, or holds VMs apart, as one."""
-    scope: Scope = one_of(value, Scope)
-    return scope
+    return one_of(value, Scope)
 
 
 def positive_number(value: float | Fraction) -> Fraction:

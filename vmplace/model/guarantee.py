@@ -41,14 +41,12 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 def parse_sequence(value: Sequel) -> Sequel:
     """How several failures come."""
-    sequence: Sequel = one_of(value, Sequel)
-    return sequence
+    return one_of(value, Sequel)
 
 
 def parse_restart(value: Restart) -> Restart:
     """What is assumed of the restart."""
-    restart: Restart = one_of(value, Restart)
-    return restart
+    return one_of(value, Restart)
 
 
 def parse_policy(value: Policy | None) -> Policy | None:

@@ -70,8 +70,7 @@ def place(
         ``consolidate``: the fewest nodes that must stay on. ``rules``: the least cost of soft rules, even by migrations. Several:
         each breaks ties of the ones before it. A pair has slack: ``("balance", 0.05)`` may be worse by that share if that
         improves the objectives after it, ``("balance", "<=80%")`` up to that value. Of equal placements, the one with the least
-        memory migrated is returned, then the best balanced one. Gap: how close to its bound an objective must come for the
-        search to end, as a share: 0.01, or ``"1%"``.
+        memory migrated is returned, then the best balanced one. Gap: so close to its bound, 0.01 or ``"1%"``, a search may end.
     method, seed, deterministic
         ``exact`` (one model of everything, or neighbourhoods where that is too large: the result then says ``improve``),
         ``greedy``, or ``auto``: exact up to 2,000 nodes, above 500 only where greedy leaves a gap of more than 1 %. The seed of
@@ -80,8 +79,7 @@ def place(
         Whether running VMs may migrate; and whether, if not every failure can be survived, every VM is placed all the same, with
         the least left unprotected: by priority, then memory.
     max_moves, max_migrated
-        How many running VMs may migrate, and how much memory: MiB, or a string such as ``"64GiB"``; stop-overs and cold moves
-        count.
+        How many running VMs may migrate, and how much memory: MiB or as ``"64GiB"``; stop-overs and cold moves count.
     ordered, parallel, parallel_per_node, bandwidth
         Whether migrations are put in order, how many VMs may migrate at the same time, and how fast; see `plan_moves`.
     time_limit, progress, cancel

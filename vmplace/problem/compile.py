@@ -6,6 +6,7 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
+from attrs import frozen
 
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, NodeColumns, VMColumns
@@ -39,33 +40,14 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None, *, sever
     online, offline = nodes.state.are("online"), nodes.state.are("offline")
     out = np.zeros(len(nodes), dtype=bool) if drained is None else drained
     where = np.where(offline[vms.node], -1, vms.node) if offline.any() else vms.node
-    migrating = _migrating(vms, where, offline)
-    # A slice of all leaves the columns as they are.
-    active = slice(None) if vms.running.all() else np.flatnonzero(vms.running)
-    original = np.arange(len(vms))[active]
-
-    def column(values: IntArray | BoolArray, incoming: Any) -> Any:
-        return np.concatenate([values[active], np.broadcast_to(incoming, len(migrating))]) if len(migrating) else values[active]
-
+    rows = _Rows.of(vms, where, offline)
     pools = {pool: i for i, pool in enumerate(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))}
     pool, vm_pool, domain = nodes.pool.numbered(pools), vms.pool.numbered(pools), domains(nodes)
     resources, n_firm = _resources(cluster, nodes, vms)
-    moving = np.isin(np.arange(len(vms)), migrating) if len(migrating) else np.False_
-    evictable = column(vms.evictable, vms.evictable[migrating])
+    original, own, zone = np.arange(len(vms))[rows.active], own_limits(nodes), _zones(nodes, pool, domain)
     rules = [*_compiled_rules(cluster, nodes, vms, original, domain), *size_limits(cluster, original)]
-    own, zone = own_limits(nodes), _zones(nodes, pool, domain)
-
-    def promise(asked: Guarantee) -> Promise:
-        protected = _protected(cluster, asked)
-        return Promise(
-            asked,
-            zone if asked.scope == "domain" else np.arange(len(nodes)),
-            name_ranks(nodes.names, asked),
-            column(protected & ~vms.evictable if evictable.any() else protected, False),
-            column(protected & vms.evictable if evictable.any() else vms.evictable, False),
-        )
-
-    promises = tuple(promise(asked) for asked in cluster.guarantees)
+    rules += _homes(cluster, rules, original, online & ~out)
+    promises = tuple(_promise(cluster, asked, zone, rows) for asked in cluster.guarantees)
     return Problem(
         resources=resources,
         n_firm=n_firm,
@@ -77,23 +59,54 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None, *, sever
         drained=out,
         pool=pool,
         domain=zone,
-        demand=_demand(vms, resources)[np.concatenate([original, migrating]) if len(migrating) else active],
-        node_of=column(where, vms.target[migrating]),
-        evictable=evictable,
-        movable=column(vms.movable & ~moving if len(migrating) else vms.movable, False),
-        cold=column(vms.cold & ~moving if len(migrating) else vms.cold, False),
-        priority=column(vms.priority, 0),
-        **signed(
-            column(vm_pool, vm_pool[migrating]),
-            [*rules, *_homes(cluster, rules, original, online & ~out)],
-            pool,
-            ~offline & ~out,
-            online & ~out,
-        ),
+        demand=rows.each(_demand(vms, resources)),
+        node_of=rows.each(where, vms.target),
+        evictable=rows.each(vms.evictable),
+        movable=rows.each(rows.settled(vms.movable), False),
+        cold=rows.each(rows.settled(vms.cold), False),
+        priority=rows.each(vms.priority, 0),
+        **signed(rows.each(vm_pool), rules, pool, ~offline & ~out, online & ~out),
         **promises[0].own,
         promises=promises if cluster.further else (),
-        original=np.concatenate([original, migrating]) if len(migrating) else original,
-        n_incoming=len(migrating),
+        original=np.concatenate([original, rows.migrating]) if len(rows.migrating) else original,
+        n_incoming=len(rows.migrating),
+    )
+
+
+@frozen(eq=False)
+class _Rows:
+    """Which VMs of a cluster a problem has: those that run, then the halves of migrations on their targets."""
+
+    active: Any
+    migrating: IntArray
+
+    @classmethod
+    def of(cls, vms: VMColumns, where: IntArray, offline: BoolArray) -> "_Rows":
+        """A slice of all leaves columns as they are."""
+        return cls(slice(None) if vms.running.all() else np.flatnonzero(vms.running), _migrating(vms, where, offline))
+
+    def each(self, values: Any, incoming: Any = None) -> Any:
+        """A column of the cluster as one of the problem; `incoming`: one value for all halves, or another column for them."""
+        if not len(self.migrating):
+            return values[self.active]
+        halves = values if incoming is None else incoming
+        taken = halves[self.migrating] if isinstance(halves, np.ndarray) else np.broadcast_to(halves, len(self.migrating))
+        return np.concatenate([values[self.active], taken])
+
+    def settled(self, values: BoolArray) -> BoolArray:
+        """Flags of the cluster's VMs, taken from those that migrate."""
+        return values & ~np.isin(np.arange(len(values)), self.migrating) if len(self.migrating) else values
+
+
+def _promise(cluster: Cluster, asked: Guarantee, zone: IntArray, rows: _Rows) -> Promise:
+    nodes, evictable, protected = cluster.nodes, cluster.vms.evictable, _protected(cluster, asked)
+    some = bool(rows.each(evictable).any())
+    return Promise(
+        asked,
+        zone if asked.scope == "domain" else np.arange(len(nodes)),
+        name_ranks(nodes.names, asked),
+        rows.each(protected & ~evictable if some else protected, False),
+        rows.each(protected & evictable if some else evictable, False),
     )
 
 

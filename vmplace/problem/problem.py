@@ -80,20 +80,16 @@ class Problem:
 
     Parameters
     ----------
-    resources
-        Names of the further resources, those first that bind in a failover.
-    n_firm
-        How many resources, memory among them, bind in a failover.
+    resources, n_firm
+        Names of the further resources, those first that bind in a failover; how many bind there, memory among them.
     capacity
         What VMs may use, shape (n_nodes, n_resources): memory in MiB first, then the others, overcommitted.
     limit
         The memory that normal running may use (headroom taken off), in MiB, shape (n_nodes,).
     own_limit
         The same of nodes that have a headroom of their own, -1 for the others, shape (n_nodes,).
-    online, maintenance
-        State, shape (n_nodes,): a node that is neither hosts nothing.
-    drained
-        Nodes to be emptied, which are neither, shape (n_nodes,).
+    online, maintenance, drained
+        State, shape (n_nodes,): drained nodes are to be emptied; a node that is none of these hosts nothing.
     pool, domain, unit
         Pool of each node, the nodes of one failure domain in it, and which nodes fail as one: those of one number; numbered as
         they come, shape (n_nodes,).

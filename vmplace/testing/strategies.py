@@ -24,7 +24,7 @@ from vmplace.testing.skeleton import (
     one_in,
 )
 
-__all__ = ["clusters", "nodes"]
+__all__ = ["EXTRAS", "clusters", "nodes"]
 
 _STATES = ("online", "online", "online", "online", "maintenance", "offline")
 _HEADROOMS = (0.0, 0.1, 0.25, 0.5)
@@ -173,7 +173,8 @@ def clusters(
 _MIXED = ({"domain": 1, "node": 1}, {"domain": 1, "node": 1}, {"domain": 1, "node": 2})
 _QUORUMS = (None, "majority", 1, 2, 3)
 _FEATURES = tuple(feature.name for feature in fields(Features))[4:]
-_ASKED_FOR = ("domains", "resources", "evictable", "targets", "overhead", "node_headroom", "max_vm")
+EXTRAS = ("domains", "resources", "evictable", "targets", "overhead", "node_headroom", "max_vm")
+"""What clusters have only where it is asked for."""
 
 
 @st.composite
@@ -219,7 +220,7 @@ def _swarm(draw: Draw, features: Features) -> Features:
     Those that have to be asked for are left out less often.
     """
     wanted = [name for name in _FEATURES if getattr(features, name)]
-    kept = {name: draw(one_in(3)) != (name in _ASKED_FOR) for name in wanted} if len(wanted) > 1 else {}
+    kept = {name: draw(one_in(3)) != (name in EXTRAS) for name in wanted} if len(wanted) > 1 else {}
     return evolve(features, **kept)
 
 
