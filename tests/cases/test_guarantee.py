@@ -384,7 +384,6 @@ def test_what_takes_one_guarantee_says_so(tmp_path, capsys):
     path = str(tmp_path / "c.json")
     vmplace.dump(per_vm(), path)
     for command in (
-        ["drain", "k3"],
         ["headroom", "1GiB"],
         ["explain"],
     ):

@@ -108,3 +108,25 @@ def test_next_steps_are_those_of_all(tmp_path, capsys):
     vmplace.dump(two_failures_for_one(), path)
     assert main(["check", str(path)]) == 1
     assert "Next: vmplace repair, with the same options, makes it safe by migrating " in capsys.readouterr().out
+
+
+def test_a_drain_keeps_all_or_says_which_it_suspends(tmp_path, capsys):
+    cluster = racks()
+    found = vmplace.drain(cluster, "n4")
+    assert (found.status, found.guarantee, found.suspended) == (Status.OPTIMAL, Status.SAFE, "")
+    assert [report.guarantee for report in found.guarantees] == [Status.SAFE] * 2
+    tight = vmplace.drain(cluster, ["n2", "n3"])
+    assert (tight.guarantee, [report.guarantee for report in tight.guarantees]) == (Status.UNSAFE, [Status.UNSAFE, Status.SAFE])
+    assert tight.suspended.startswith("guarantee 1 cannot hold while n2 and n3 are out: ")
+    vmplace.dump(cluster, path := str(tmp_path / "c.json"))
+    assert main(["drain", path, "n2", "n3"]) == 4
+    assert capsys.readouterr().out.startswith("UNSAFE: guarantee 1 cannot hold while n2 and n3 are out: ")
+    assert main(["drain", path, "n2", "n3", "--strict"]) == 1
+
+
+def test_all_nodes_are_drained_in_groups_that_keep_all():
+    found = vmplace.rolling_drain(racks(), time_limit=20)
+    assert (found.status, found.guarantee) == (Status.OPTIMAL, Status.SAFE)
+    assert all(len(group.guarantees) == 2 for group in found.groups)
+    one = vmplace.rolling_drain(evolve(racks(), guarantee=racks().guarantees[1]), time_limit=20)
+    assert len(found.groups) >= len(one.groups)

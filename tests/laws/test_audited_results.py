@@ -62,6 +62,7 @@ RESULTS = {
     "check, several": lambda: (SEVERAL, vmplace.check(SEVERAL)),
     "repair, several": lambda: (TIGHTER, vmplace.repair(TIGHTER)),
     "place, several": lambda: (SEVERAL, vmplace.place(SEVERAL, best_effort=True)),
+    "drain, several": lambda: (SEVERAL, vmplace.drain(SEVERAL, "n0")),
     "tolerance": lambda: (BIG, vmplace.tolerance(BIG)),
     "tolerance, several": lambda: (SEVERAL, vmplace.tolerance(SEVERAL)),
     "admit, several": lambda: (SEVERAL, vmplace.admit(SEVERAL, "w")),
@@ -213,6 +214,8 @@ LISTS = (
     "consolidate",
     "best effort",
     "repair",
+    "drain",
+    "rolling drain",
     "tolerance",
     "admit",
 )

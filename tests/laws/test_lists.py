@@ -63,6 +63,36 @@ def exact_is_conclusive(cluster: Any, options: dict[str, Any]) -> None:
     assert solution.status == ("infeasible" if best is None else "optimal")
 
 
+def drain_is_right(cluster: Any, chosen: list[int], strict: bool) -> None:
+    names = sorted({cluster.nodes.names[i % len(cluster.nodes)] for i in chosen if len(cluster.nodes)})
+    if not names or any(cluster.node(name).state == "offline" for name in names):
+        return
+    world = Conjunction(cluster, drained=names)
+    best = world.optimum("moves", move_running=True, best_effort=not strict)
+    solution = vmplace.drain(cluster, names, strict=strict, time_limit=20)
+    result = json.loads(json.dumps(solution.to_dict()))
+    assert vmplace.audit_result(cluster, result).status != "refuted"
+    if solution.node_of is None or solution.unsolved:
+        assert solution.status in ("infeasible", "unknown")
+        assert solution.status != "infeasible" or best is None
+        return
+    assert best is not None
+    node_of = charged(world, solution.placement)
+    assert [report.guarantee == "safe" for report in solution.guarantees] == [
+        part.all_survivable(node_of) for part in world.parts
+    ]
+    if solution.status == "optimal":
+        assert (world.total_loss(node_of), world.costs(node_of, "moves")) == (best.lost, best.costs)
+
+
+def rolling_drain_is_right(cluster: Any) -> None:
+    found = vmplace.rolling_drain(cluster, time_limit=6)
+    assert vmplace.audit_result(cluster, json.loads(json.dumps(found.to_dict()))).status != "refuted"
+    for group in found.groups:
+        world = Conjunction(group.cluster, drained=group.drained)
+        assert group.safe == world.all_survivable(charged(world, group.placement))
+
+
 _METHODS = st.sampled_from(["auto", "exact", "greedy"])
 
 LAWS = {
@@ -78,6 +108,25 @@ LAWS = {
     "best-effort-anyhow": Law(
         placement_is_right, 10, {"cluster": drawn(ANYHOW), "options": asked, "method": _METHODS, "best_effort": st.just(True)}
     ),
+    "drain": Law(
+        drain_is_right,
+        20,
+        {
+            "cluster": drawn({**PLANNED, "immovable": False, "pools": False}),
+            "chosen": st.lists(st.integers(0, 3), min_size=1, max_size=2),
+            "strict": st.booleans(),
+        },
+    ),
+    "drain-anyhow": Law(
+        drain_is_right,
+        10,
+        {
+            "cluster": drawn({**ANYHOW, "immovable": False, "pools": False}, "all"),
+            "chosen": st.lists(st.integers(0, 3), min_size=1, max_size=1),
+            "strict": st.booleans(),
+        },
+    ),
+    "rolling": Law(rolling_drain_is_right, 5, {"cluster": drawn({**PLANNED, "immovable": False, "pools": False}, "all")}),
     "conclusive": Law(exact_is_conclusive, 10, {"cluster": drawn(PLANNED), "options": asked}),
 }
 

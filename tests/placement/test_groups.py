@@ -122,3 +122,15 @@ def test_three_that_clash_need_not_clash_in_pairs():
         division.refute(three)
     assert next(division.ways(3), None) is None
     assert all(len(group) <= 2 for group in next(division.ways(4)))
+
+
+def test_of_several_guarantees_the_strictest_counts():
+    nodes = [Node(f"n{i}", 10) for i in range(5)]
+    rule = [OnlyOn(("v0",), ("n0", "n1"))]
+    asked = [Guarantee(failures=1, quorum=2), Guarantee(failures=2, vms=["v0"]), Guarantee(failures=1, quorum=4)]
+    cluster = Cluster(nodes, [VM("v0", 6, "n0"), VM("v1", 6, "n1")], rule, guarantee=asked)
+    problem, wanted = compile_problem(cluster, several=True), np.ones(5, dtype=bool)
+    assert GroupLimits.of(problem, None).of_pool == {0: 1}
+    assert lonely(problem) == 0
+    assert lonely(problem.each[0]) is None
+    assert fewest_groups(problem, wanted) == max(fewest_groups(part, wanted) for part in problem.each)

@@ -85,6 +85,10 @@ def test_nothing_to_drain():
     assert (alone.status, alone.nodes) == (Status.OPTIMAL, (("n0",),))
 
 
+def test_of_no_nodes_no_group_is_needed():
+    assert (rolling_drain(Cluster([])).status, rolling_drain(Cluster([])).groups) == (Status.OPTIMAL, ())
+
+
 def test_maintenance_stays_maintenance():
     cluster = evolve(even(4, 4), nodes=[*(Node(f"n{i}", 100) for i in range(3)), Node("n3", 100, state="maintenance")])
     found = rolling_drain(cluster)

@@ -70,7 +70,7 @@ def drain(
     """
     drained, checked = named_nodes(cluster, nodes), PlaceOptions.for_drain(options, strict=strict)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        names = Names(cluster, compile_problem(cluster))
+        names = Names(cluster, compile_problem(cluster, several=True))
         solution = drained_of(names, drained, checked, budget)
         return explained(solution, names, checked, budget) if solution.status is Status.INFEASIBLE else solution
 
@@ -92,7 +92,7 @@ def explained(solution: Solution, names: Names, options: PlaceOptions, budget: B
     blockers = blockers_of(names, solution.drained, options, budget)
     if blockers:
         return _blocked(names, solution.drained, blockers, options, budget)
-    if options.best_effort or not names.problem.failures:
+    if options.best_effort or not any(part.failures for part in names.problem.each):
         return solution
     out = names.mask(solution.drained)
     rest = Names(names.cluster, without(names.problem, vms=apart_from(names.problem, out), nodes=out))

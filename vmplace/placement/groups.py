@@ -44,9 +44,10 @@ class GroupLimits:
         for pool in problem.pools:
             mine = problem.pool == pool
             majority = int(mine.sum()) // 2 + 1
-            needed = majority if problem.guarantee.quorum is None else int(problem.quorum[pool])
+            asked = [int(part.quorum[pool]) for part in problem.each if part.guarantee.quorum is not None]
+            needed = max(asked, default=majority)
             most[pool] = max(1, int(up[mine].sum()) - needed)
-        return cls(problem.n_nodes if at_once is None else at_once, most)
+        return cls(max(1, problem.n_nodes) if at_once is None else at_once, most)
 
     def keep(self, pools: Sequence[int]) -> bool:
         """Whether nodes of these pools may be out together."""
@@ -163,7 +164,7 @@ def fewest_groups(problem: Problem, wanted: BoolArray, limits: GroupLimits | Non
     limits
         How many may be out at once; None for any number.
     """
-    fewest = [_of_pool(problem, wanted & problem.online, pool) for pool in problem.pools]
+    fewest = [_of_pool(part, wanted & part.online, pool) for part in problem.each for pool in part.pools]
     if limits is not None:
         fewest += [-(-int((wanted & (problem.pool == pool)).sum()) // most) for pool, most in limits.of_pool.items()]
         fewest.append(-(-int(wanted.sum()) // limits.in_all))
@@ -175,6 +176,10 @@ def lonely(problem: Problem) -> int | None:
 
     It is on one of these places itself, unless it may stay on a node in maintenance.
     """
+    return next((vm for vm in map(_lonely, problem.each) if vm is not None), None)
+
+
+def _lonely(problem: Problem) -> int | None:
     if not problem.failures:
         return None
     places = np.array([len(np.unique(problem.unit[row])) for row in problem.restartable], dtype=np.int64)

@@ -89,7 +89,7 @@ def rolling_drain(
     wanted, ordered = _wanted(cluster, nodes, order)
     at_once = MigrationLimits.at_least_one("at_once", at_once)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        names = Names(cluster, compile_problem(cluster))
+        names = Names(cluster, compile_problem(cluster, several=True))
         limits = GroupLimits.of(names.problem, at_once)
         return _Rolling(names, checked, budget, limits, wanted, ordered, not best_effort, home).run()
 

@@ -248,6 +248,8 @@ class _Replay:
             if after.cluster.guarantee.failures:
                 claims.wrong(key, "is null, but a guarantee is asked for")
             return
+        if says not in (Status.SAFE, Status.UNSAFE, Status.UNKNOWN) or (says is Status.UNKNOWN and step.unprotected):
+            claims.wrong(key, f"says {says}, with {len(step.unprotected)} VMs left without a node")
         if (says is Status.SAFE) == bool(step.exposed):
             claims.wrong(key, f"says {says}, with {len(step.exposed)} failures exposed")
         asked = after.cluster.guarantee
