@@ -110,16 +110,9 @@ def test_it_gives_up_after_so_many_states(monkeypatch):
         stranded(nodes, vms)
 
 
-any_order = clusters(
-    max_nodes=5,
-    placed="all",
-    failures=(1, 1, 2, 3),
-    domains=True,
-    resources=True,
-    evictable=True,
-    targets=True,
-    restart=("any-order",),
-)
+MIXED = {"max_nodes": 5, "placed": "all", "failures": (1, 1, 2, 3), "domains": True, "resources": True, "evictable": True}
+"""Clusters of all kinds, placed, in which one to three nodes fail at once."""
+any_order = clusters(**MIXED, targets=True, restart=("any-order",))
 
 
 @settings(max_examples=50, deadline=None)

@@ -6,21 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vmplace.auditor.scenarios
+from tests.auditor.test_any_order import any_order, failures_of
 from tests.support.brute import World
 from vmplace.auditor.audit import audit
-from vmplace.auditor.case import Case
 from vmplace.auditor.certificate import caps, closing, doubtful_pools, doubtful_scenarios, resistance
-from vmplace.auditor.failures import AuditedFailures
-from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Together
 from vmplace.model.guarantee import Guarantee
-from vmplace.testing import clusters
-
-
-def failures_of(cluster):
-    case = Case(cluster, {vm.name: vm.node for vm in cluster.vms if vm.node}, None, ())
-    return AuditedFailures(case, AuditedScenarios.of(case))
 
 
 def doubts(nodes, vms, rules=(), **guarantee):
@@ -164,18 +156,6 @@ def test_a_pool_of_too_many_scenarios_is_judged_by_its_worst(monkeypatch):
     assert crowded(hosts(3, 3, 3, 3), vms, monkeypatch, most=6) == []
     unbound = [VM(f"v{i}", 2, f"n{i}", protected=False) for i in (1, 2, 3, 4)]
     assert crowded(hosts(3, 3, 3, 3), unbound, monkeypatch) == []
-
-
-any_order = clusters(
-    max_nodes=5,
-    placed="all",
-    failures=(1, 1, 2, 3),
-    domains=True,
-    resources=True,
-    evictable=True,
-    targets=True,
-    restart=("any-order",),
-)
 
 
 @settings(max_examples=50, deadline=None)

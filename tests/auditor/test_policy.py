@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 
+from tests.auditor.test_any_order import MIXED
 from tests.support.brute import World
 from vmplace.auditor.audit import audit
 from vmplace.auditor.case import Case
@@ -125,18 +126,7 @@ def test_evictions_and_extra_restarts_are_judged_like_any_plan():
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    clusters(
-        max_nodes=5,
-        placed="all",
-        failures=(1, 1, 2, 3),
-        domains=True,
-        resources=True,
-        evictable=True,
-        targets=True,
-        policies=True,
-    ).filter(lambda cluster: cluster.guarantee.policy)
-)
+@given(clusters(**MIXED, targets=True, policies=True).filter(lambda cluster: cluster.guarantee.policy))
 def test_it_does_what_the_oracle_does(cluster):
     world, case = World(cluster), Case(cluster, World(cluster).now, None, ())
     scenarios = AuditedScenarios.of(case)

@@ -40,7 +40,7 @@ class ChangingCluster:
         self._score = score
 
     def verdicts(self, budget: Budget) -> dict[str, Status]:
-        """What would become of each failure now, by its key."""
+        """Whether each failure is survived now, by its key."""
         each = [state.verdicts(budget) for state in self.guarantees]
         return {scenario_key(number, key): status for number, told in enumerate(each) for key, status in told.items()}
 

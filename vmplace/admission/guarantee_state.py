@@ -46,7 +46,7 @@ class GuaranteeState:
     Parameters
     ----------
     ledger
-        What the cluster has become; whoever changes it says so here.
+        The cluster as it is now; every change is reported here.
     asked
         The guarantee.
     budget
@@ -60,7 +60,7 @@ class GuaranteeState:
         self._defects: Defects | None = None
 
     def verdicts(self, budget: Budget) -> dict[str, Status]:
-        """What would become of each failure now, by its name."""
+        """Whether each failure is survived now, by its name."""
         if self.live is not None:
             told = self.live.verdicts(budget=budget)
             return {node: told[node] for node in self._ledger.nodes if node in told}

@@ -77,7 +77,7 @@ class Ticket:
 
     @property
     def state(self) -> TicketState:
-        """What has become of it by now."""
+        """Whether it holds room, or was committed, rolled back, refused, or has expired."""
         with self._store.lock:
             self._store.expire()
             return self._state

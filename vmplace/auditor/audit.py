@@ -125,7 +125,7 @@ def own_keys(count: int, number: int, keys: Iterable[str]) -> dict[str, str]:
 def audit_plans(
     cluster: Cluster, placement: Placement, failover: Failover, *, powered: Names | None = None, drained: Names = ()
 ) -> list[Violation]:
-    """What these plans break, whatever the others would; who is missing in one is not told. Arguments as for `audit`."""
+    """What these plans break, whatever other plans break; VMs missing in a plan are not reported. Arguments as for `audit`."""
     case = Case(cluster, placement, powered, drained)
     scenarios = AuditedScenarios.of(case)
     check_rules(case, check_plans(case, scenarios, failover, complete=False), scenarios)

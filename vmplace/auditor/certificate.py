@@ -26,8 +26,8 @@ where w_r > T_r says that r cannot close the node, and a resource that can close
 to whole parts, which errs on the safe side.
 
 Rules leave v fewer nodes. Those that only-on and not-on ban, or where a member stands from which v is apart, are not summed
-over. A member that is to be apart from v and is displaced too may close one place, a node or a failure domain, by being there:
-for each such member the place of most resistance is left out. A member that is to be together with v and is displaced too can
+over. A displaced member that must be apart from v may close one place, a node or a failure domain, by being there:
+for each such member the place of most resistance is left out. A displaced member that must be together with v can
 draw v to any node: then nothing is shown. What other VMs may not do only makes stranding v harder.
 """
 

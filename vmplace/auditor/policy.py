@@ -61,7 +61,7 @@ def simulate(failure: Failure) -> dict[int, int]:
 
 
 def _simulate_blindly(failure: Failure) -> dict[int, int]:
-    """Each VM goes where the fewest VMs are, of several such nodes to the first by name; who finds no room there is left out."""
+    """Each VM goes where the fewest VMs are, of several such nodes to the first by name; a VM without room there is left out."""
     case, nodes = failure.all.case, failure.nodes.tolist()
     there = [*failure.at.tolist(), *case.target[case.moving].tolist()]
     count = {i: there.count(i) for i in nodes}

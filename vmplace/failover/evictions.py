@@ -15,7 +15,7 @@ __all__ = ["with_evictions"]
 
 
 def with_evictions(state: PlacementState, plans: RestartColumns, scenarios: IntArray) -> RestartColumns:
-    """Plans completed by what becomes of evictable VMs: node -1 for those that are stopped, a node for those that restart.
+    """Plans completed with evictable VMs: node -1 for VMs that are stopped, a node for VMs that restart.
 
     Of the evictable VMs on a survivor those of the lowest priority are stopped, as few as come. Displaced ones restart, the
     highest priority first, where that harms no other VM.

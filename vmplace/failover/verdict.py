@@ -20,7 +20,7 @@ __all__ = ["METHODS", "JointVerdict", "ScenarioStatus", "Verdict"]
 
 
 class ScenarioStatus(IntEnum):
-    """What becomes of a scenario."""
+    """Whether a scenario is survived."""
 
     SAFE = 1
     UNSAFE = 2
@@ -98,7 +98,7 @@ class Verdict:
 
     @cached_property
     def failover(self) -> RestartColumns:
-        """As `restarts`, with what becomes of evictable VMs: node -1 for those that are stopped."""
+        """As `restarts`, with the evictable VMs: node -1 for VMs that are stopped."""
         return self._completed(self.restarts, np.arange(len(self.fate)))
 
     def failover_in(self, scenario: int) -> RestartColumns:

@@ -32,7 +32,7 @@ from vmplace.solvers.budget import Budget, Progress
 __all__ = ["attempt", "infeasible", "place", "repair", "solution_of", "solve"]
 
 _SEARCH_SHARE, _ORDER_SECONDS = 0.9, 2.0
-"""Of the time, where migrations are to be put in order then; and what that may take in any case."""
+"""Share of the time for the search if migrations are ordered afterwards; and the seconds that ordering may always take."""
 
 
 @door()

@@ -136,6 +136,7 @@ class PlacementTask:
         strict_refuted: bool = True,
         warnings: Sequence[str] = (),
     ) -> Solution:
+        """The result for the placement that a search has found, once it is audited."""
         goal, best = self.goal, finding.best
         assert best is not None
         values, bounds = (_by_objective(goal, self.names.problem, each) for each in (best.values, finding.bounds))
@@ -244,6 +245,7 @@ class PlacementTask:
         reason: str = "",
         conflict: Conflict | None = None,
     ) -> Solution:
+        """A result without a placement."""
         return Solution(
             cluster=self.names.cluster,
             status=status,

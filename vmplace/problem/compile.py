@@ -31,7 +31,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None, *, sever
     drained
         Nodes to be emptied, shape (n_nodes,): their VMs are there now, but may not stay; no other VM may come.
     several
-        Whether there may be several guarantees: who asks so looks at each of `Problem.each`.
+        Whether there may be several guarantees; the caller then looks at each of `Problem.each`.
     """
     if cluster.further and not several:
         told = f"{len(cluster.guarantees)} guarantees: this command takes one: choose it with --guarantee or what_if"

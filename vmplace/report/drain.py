@@ -69,7 +69,7 @@ def _groups(found: RollingDrain, screen: Screen) -> Iterator[RenderableType]:
 
 
 def _suspensions(found: RollingDrain, screen: Screen) -> Iterator[Text]:
-    """The groups during which the guarantee does not hold, why, and who is unprotected then."""
+    """The groups during which the guarantee does not hold, why, and which VMs are unprotected then."""
     same = _same_reason([found.groups[number - 1] for number in found.suspended])
     if not found.suspended:
         return
@@ -141,7 +141,7 @@ _ANY_OUT = " while any of these nodes is out"
 def order_lines(
     plan: MigrationPlan, screen: Screen, drained: Sequence[str] = (), switched_off: Sequence[str] = ()
 ) -> Iterator[str]:
-    """How many steps there are, after which of them the guarantee holds, and who is unprotected after the others.
+    """How many steps there are, after which of them the guarantee holds, and which VMs are unprotected after the others.
 
     Parameters
     ----------

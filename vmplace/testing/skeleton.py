@@ -40,7 +40,7 @@ _IN_TURN = (
     ((3, 5, 4, 3, 5, 4), (1, 1, 0, 0, 3, 3), (14, 13, 11, 13)),
     ((5, 4, 4, 2, 3, 7), (2, 3, 3, 1, 0, 1), (13, 13, 12, 13)),
 )
-"""Sizes, homes and rooms of nodes any two of which can fail at once but not in turn; too rare to be drawn otherwise."""
+"""Sizes, homes and rooms of nodes any two of which can fail at once but not in turn; too rare to be drawn at random."""
 
 
 @frozen(kw_only=True)

@@ -121,7 +121,7 @@ class LiveCluster:
         return {failure: None if loss is None else added(loss, credit) for failure, loss in each.items()}
 
     def verdicts(self, *, budget: Budget) -> dict[str, Status]:
-        """What becomes of each failure, by the node that fails."""
+        """Whether each failure is survived, by the node that fails."""
         found: dict[str, Status] = {}
         for part in self._parts.values():
             losses = part.pool.failures.losses(budget=budget)

@@ -10,7 +10,7 @@ __all__ = ["check_broken_rules", "soft_cost"]
 
 
 def check_broken_rules(claims: Claims, case: Case) -> None:
-    """Re-check which soft rules are said to be broken; of one that is, all that break it are to be named."""
+    """Re-check the list of broken soft rules; each must name all VMs that break it."""
     claimed, broken, away = claims.read("broken_rules", tuple[BrokenRule, ...], ()), _broken(case), _away(case)
     for says in claimed:
         if says.rule is None and away:

@@ -101,7 +101,7 @@ class _Verdicts:
         self.claims.take([Violation("failover", key, message)])
 
     def _check_keys(self, claimed: Mapping[str, Scenario]) -> None:
-        """Every scenario is to be listed, and no other."""
+        """Exactly the scenarios of the cluster must be listed."""
         if "scenarios" not in self.claims.members:
             return
         for key in claimed:

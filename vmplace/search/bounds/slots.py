@@ -34,7 +34,7 @@ def thresholds(sizes: IntArray, thinned: int = _MOST) -> list[int]:
 
 
 def least_peak(problem: Problem, least: Fraction) -> Fraction:
-    """A lower bound on the highest share of memory in use, at least `least`, where every failure is to be survived.
+    """A lower bound on the peak share of memory in use, at least `least`, if every failure must be survived.
 
     If no node were above a share, each would keep ``rho = usable - share * usable`` free; the slots that are needed take more of
     some nodes, as the lifted rows at ``room = rho`` tell, and less is left for the VMs than they need.

@@ -29,7 +29,7 @@ class GuaranteeRows:
     losses
         What failures leave out, with a best effort; else None.
     slots
-        The slot-volume rows; None where all failures are written out, or none is to be survived.
+        The slot-volume rows; None where all failures are written out, or none must be survived.
     restarts
         Writes out single failures.
     """
