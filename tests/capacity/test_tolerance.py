@@ -134,7 +134,7 @@ def test_the_command_says_it_and_what_one_more_would_do(tmp_path, capsys):
     assert main(["tolerance", path, "--pool", "default"]) == 0
     told = capsys.readouterr().out
     assert told.startswith("Any 3 nodes may fail at once, and every protected VM restarts. 4 at once may not.")
-    assert "An example is " in told
+    assert "For example, if " in told
     assert "With 4 failures:" not in told
     assert main(["tolerance", path]) == 0
     assert "Pools: default 3, q 1" in capsys.readouterr().out

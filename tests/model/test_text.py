@@ -2,7 +2,7 @@
 
 import pytest
 
-from vmplace.model.text import lasting, readable
+from vmplace.model.text import fails, lasting, readable
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,7 @@ def test_a_time_in_words(seconds: float, said: str) -> None:
 )
 def test_memory_is_readable(mib, text):
     assert readable(mib) == text
+
+
+def test_a_failure_has_its_verb() -> None:
+    assert (fails("n1"), fails("n1+n2")) == ("n1 fails", "n1+n2 fail")

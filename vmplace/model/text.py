@@ -1,6 +1,6 @@
 """Text and figures for people: names made safe to print, amounts of memory, counted nouns."""
 
-__all__ = ["counted", "lasting", "printable", "readable", "rule_label", "rule_name", "with_overhead"]
+__all__ = ["counted", "fails", "lasting", "printable", "readable", "rule_label", "rule_name", "with_overhead"]
 
 
 def printable(text: str, encoding: str | None = None) -> str:
@@ -33,6 +33,11 @@ def with_overhead(charged: int, overhead: int) -> str:
 def counted(number: int, noun: str) -> str:
     """``counted(2, "node") == "2 nodes"``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def fails(scenario: str) -> str:
+    """A failure as a clause: ``"n1 fails"``, ``"n1+n2 fail"``."""
+    return f"{scenario} fail" if "+" in scenario else f"{scenario} fails"
 
 
 def lasting(seconds: float) -> str:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from vmplace.capacity.results import Headroom, HeadroomTable, Sizing
 from vmplace.capacity.tolerance import PoolTolerance, Tolerance
-from vmplace.model.text import counted, printable, readable
+from vmplace.model.text import counted, fails, printable, readable
 from vmplace.problem.unknown_names import unknown_names
 from vmplace.report.check import report
 from vmplace.report.tables import STYLE, Column, Screen
@@ -107,7 +107,9 @@ def tolerance_report(found: Tolerance, screen: Screen) -> RenderableType:
     asked = worse.cluster.guarantee.failures
     if worse is found.beyond and worse.unprotected and not screen.everything:
         loss = worse.unprotected[0]
-        return Group(*lines, Text(screen.clean(f"An example is {loss.scenario}: {loss.reason} (--all shows every failure)")))
+        return Group(
+            *lines, Text(screen.clean(f"For example, if {fails(loss.scenario)}: {loss.reason} (--all shows every failure)"))
+        )
     return Group(*lines, Text(f"With {counted(asked, 'failure')}:" if asked else "Now:"), report(worse, screen))
 
 

@@ -6,7 +6,7 @@ from itertools import groupby
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from vmplace.model.text import counted
+from vmplace.model.text import counted, fails
 from vmplace.report.nodes import node_table
 from vmplace.report.soft_rules import broken_rule_line
 from vmplace.report.tables import STYLE, Column, Screen
@@ -122,11 +122,10 @@ def _outlook(found: Report, screen: Screen) -> Iterator[Text]:
     if other.status is Status.SAFE:
         yield Text("In any order of restarts, too: yes.")
     elif other.status is Status.UNSAFE:
-        verb = "fail" if "+" in other.scenario else "fails"
         shown = (
             f"{other.scenario}: {other.reason}"
             if screen.everything
-            else f"For example, if {other.scenario} {verb} (--all shows how)."
+            else f"For example, if {fails(other.scenario)} (--all shows how)."
         )
         yield Text(screen.clean(f"In any order of restarts: no. {shown}"))
         yield Text(_IF_IT_CHOOSES)

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack, Stuck
-from vmplace.model.text import counted, readable, rule_label, with_overhead
+from vmplace.model.text import counted, fails, readable, rule_label, with_overhead
 from vmplace.report.soft_rules import broken_rule_line
 from vmplace.report.tables import FEW, STYLE, Screen
 from vmplace.results.values import Status
@@ -81,11 +81,7 @@ def _verdict(found: Explanation) -> str:
 def _slack(slack: Slack) -> str:
     left, displaced = readable(slack.left), readable(slack.displaced)
     piece = f"no node more than {readable(slack.piece)}"
-    return f"if {_fails(slack.scenario)}, {displaced} restart, and the others keep {left} free, {piece}"
-
-
-def _fails(scenario: str) -> str:
-    return f"{scenario} fail" if "+" in scenario else f"{scenario} fails"
+    return f"if {fails(slack.scenario)}, {displaced} restart, and the others keep {left} free, {piece}"
 
 
 def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
@@ -93,7 +89,7 @@ def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
     if blame.kind != "failure":
         lines = [f"pool {blame.subject}: {blame.reason}" if blame.kind == "turns" else blame.reason]
         return [*lines, _guilty(blame, found, screen)]
-    lines = [f"if {_fails(blame.subject)}: {blame.reason}"]
+    lines = [f"if {fails(blame.subject)}: {blame.reason}"]
     in_pieces = blame.shortfall is not None and not blame.rules
     if in_pieces and blame.displaced is not None and blame.free is not None and blame.displaced <= blame.free:
         lines.append(f"{readable(blame.displaced)} must restart; the other nodes have {readable(blame.free)} free, but in pieces")
