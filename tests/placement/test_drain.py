@@ -267,6 +267,12 @@ def suspended(task):
         return
     world, solution = World(concerned(cluster, names), drained=names), drain(cluster, names, time_limit=20)
     best = world.optimum("moves", move_running=True, best_effort=True)
+    if solution.stopped:
+        assert best is None  # with all VMs running
+        gone = {stop.vm for stop in solution.stopped}
+        cluster = evolve(cluster, vms=[evolve(vm, running=vm.running and vm.name not in gone) for vm in cluster.vms])
+        world = World(concerned(cluster, names), drained=names)
+        best = world.optimum("moves", move_running=True, best_effort=True)
     assert (solution.status is Status.INFEASIBLE) == (best is None)
     assert bool(solution.blockers) == (best is None)
     if best is None:

@@ -234,7 +234,7 @@ def test_home_again():
     assert len(found.returns) == len(found.groups) == 3
     assert found.to_document(cluster) == cluster
     assert found.migrated == 2 * sum(vm.memory for vm in cluster.vms)
-    back = found.to_dict()["groups"][0]["return"]
+    back = found.to_dict()["groups"][0]["solution"]["afterwards"]
     assert sorted(m["vm"] for step in back["steps"] for m in step["migrations"]) == sorted(
         m.vm for m in found.groups[0].migrations
     )

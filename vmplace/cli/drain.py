@@ -35,7 +35,7 @@ def _names(text: str) -> tuple[str, ...]:
 )
 @click.option("--only", callback=parsed(_names), metavar="NODES", help="With --rolling: drain these nodes only (n1,n2).")
 @click.option("--home", is_flag=True, help="With --rolling: migrate VMs back after each group.")
-@click.option("--strict", is_flag=True, help="Refuse drains during which the guarantee would not hold.")
+@click.option("--strict", is_flag=True, help="Refuse drains during which the guarantee would not hold, or VMs would stop.")
 @order_options
 @search_options
 @change_options
@@ -45,8 +45,8 @@ def drain(file: str, nodes: tuple[str, ...], rolling: bool, **options: Any) -> i
     As little memory as possible migrates, and the guarantee is kept on the other nodes.
 
     Where the guarantee cannot hold without NODES, they are drained all the same, the result says what is unprotected meanwhile,
-    and the exit status is 4. -o writes the document with NODES in maintenance; with --rolling, the cluster after the last group,
-    with all nodes back.
+    and the exit status is 4. Where the others have no room for all VMs, the fewest evictable ones are stopped for it. -o writes
+    the document with NODES in maintenance; with --rolling, the cluster after the last group, with all nodes back.
     """
     if rolling == bool(nodes):
         raise click.UsageError(

@@ -106,6 +106,10 @@ def attempted(options: Mapping[str, Any], name: str, cluster: "Cluster") -> "Sol
 
 def save_moves(solution: "Solution", path: str) -> None:
     """Write what is to be done, in order."""
+    from vmplace.results.migration import listed
+
+    form = path[path.rindex(".") + 1 :]
     with blaming(path):
-        text = solution.todo.drawn(path[path.rindex(".") + 1 :])
+        whole = solution.afterwards is not None and form not in ("dot", "svg")
+        text = listed(solution.maintenance, form) if whole else solution.todo.drawn(form)
     save_text([text], path)

@@ -12,10 +12,12 @@ from vmplace.model.door import door
 from vmplace.model.errors import Flaw, error_of, not_found
 from vmplace.model.kinds import name_list
 from vmplace.model.units import short
+from vmplace.placement.afterwards import started_again
 from vmplace.placement.blockers import blockers_of, fixed_on
 from vmplace.placement.options import DrainKeywords, PlaceOptions
 from vmplace.placement.place import infeasible, solve
 from vmplace.placement.reasons import suspended_sentence
+from vmplace.placement.stops import least_stops, may_stop, stops_of, yields
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.restrict import apart_from, without
@@ -25,6 +27,10 @@ from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.solvers.budget import Budget, Progress
 
 __all__ = ["blocked_sentence", "drain", "drained_of", "explained", "named_nodes"]
+
+
+_RUNNING_SHARE = 0.5
+"""Of the time, for a drain in which all VMs run, where some may be stopped; and for one in which they are."""
 
 
 @door(nodes=name_list)
@@ -45,6 +51,9 @@ def drain(
     migrate if that is needed, waiting ones are placed, and the migrations are in order. While they last, the nodes take in
     nothing, but fail like any other as long as VMs are on them. Stopped VMs stay there.
 
+    Where the other nodes have no room for all VMs, as few evictable ones as can be are stopped, those of low priority first, then
+    those with little memory: `Solution.stopped` names them, and `Solution.afterwards` starts them again when the nodes are back.
+
     Parameters
     ----------
     cluster
@@ -52,7 +61,8 @@ def drain(
     nodes
         One or several names. `Solution.to_document` has them in maintenance.
     strict
-        Whether to refuse a drain that suspends the guarantee. ``best_effort`` is its opposite, and accepted as well.
+        Whether to refuse a drain that suspends the guarantee, or stops VMs. ``best_effort`` is its opposite, and accepted as
+        well.
     time_limit, progress, cancel
         As for `place`.
     **options
@@ -78,20 +88,44 @@ def drain(
 def drained_of(names: Names, drained: tuple[str, ...], options: PlaceOptions, budget: Budget) -> Solution:
     """What `drain` returns for a cluster that is compiled, but not yet why not; the nodes are in document order."""
     fixed = fixed_on(names, drained)
-    if fixed:
+    yielding = options.best_effort and bool(may_stop(names).any())
+    if fixed and not (yielding and all(yields(names, blocker) for blocker in fixed)):
         return _blocked(names, drained, fixed, options, budget)
-    solution = solve(names, options, budget, drained=drained)
+    share = budget.share(_RUNNING_SHARE) if yielding else budget
+    solution = None if fixed else solve(names, options, share, drained=drained, explained=not yielding)
+    if yielding and (solution is None or solution.status is Status.INFEASIBLE):
+        solution = _stopping(names, drained, options, budget)
+    if solution is None:  # it cannot be done even so
+        return _blocked(names, drained, fixed, options, budget) if fixed else solve(names, options, budget, drained=drained)
     if solution.held and solution.guarantee is not Status.SAFE:
         others = listed([pool for pool, status in solution.pools.items() if status is not Status.SAFE], SHOWN_IN_CONFLICT)
         solution = evolve(solution, suspended=f"drained, and its own pool is safe; not safe, as before: {others}")
     return evolve(solution, warnings=(*solution.warnings, *_stopped(names.cluster, drained)))
 
 
+def _stopping(names: Names, drained: tuple[str, ...], options: PlaceOptions, budget: Budget) -> Solution | None:
+    """A drain for which as few evictable VMs are stopped as can be; None if none is found."""
+    chosen = least_stops(names, drained, options, budget)
+    if chosen is None or not chosen.vms.any():
+        return None
+    solution = solve(names, options, budget.share(_RUNNING_SHARE), drained=drained, stopped=chosen.vms, explained=False)
+    if solution.node_of is None:
+        return None
+    solution = evolve(solution, stopped=stops_of(names, chosen.vms), stats={**solution.stats, "stops_proved": chosen.proved})
+    if solution.status is Status.OPTIMAL and not (chosen.proved and solution.held and solution.objective == chosen.moved):
+        doubt = "if others of as much memory stop, less may migrate or be unprotected"
+        solution = evolve(solution, status=Status.FEASIBLE, reason=doubt if chosen.proved else "perhaps fewer VMs need to stop")
+    return evolve(solution, afterwards=started_again(names, solution, options, budget))
+
+
 def explained(solution: Solution, names: Names, options: PlaceOptions, budget: Budget) -> Solution:
     """A drain that cannot be done, with everything that is in its way."""
     blockers = blockers_of(names, solution.drained, options, budget)
     if blockers:
-        return _blocked(names, solution.drained, blockers, options, budget)
+        blocked = _blocked(names, solution.drained, blockers, options, budget)
+        if options.best_effort or not may_stop(names).any():
+            return blocked
+        return evolve(blocked, reason=f"{blocked.reason}; without --strict evictable VMs may be stopped for it")
     if options.best_effort or not any(part.failures for part in names.problem.each):
         return solution
     out = names.mask(solution.drained)

@@ -17,6 +17,7 @@ from vmplace.placement.migration.plan import planned
 from vmplace.placement.objectives import Objective
 from vmplace.placement.options import PlaceOptions, RepairKeywords
 from vmplace.placement.pools import solved_apart
+from vmplace.placement.stops import with_stopped
 from vmplace.placement.task import PlacementTask
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
@@ -98,40 +99,59 @@ def place(
         return solve(Names(cluster, compile_problem(cluster, several=True)), options, budget, alone=True)
 
 
-def solve(names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple[str, ...] = (), alone: bool = False) -> Solution:
+def solve(
+    names: Names,
+    options: PlaceOptions,
+    budget: Budget,
+    *,
+    drained: tuple[str, ...] = (),
+    stopped: BoolArray | None = None,
+    alone: bool = False,
+    explained: bool = True,
+) -> Solution:
     """What `place` returns, with the VMs of some nodes moved away, and these nodes as if they were not there.
 
-    `alone`: whether pools stand alone, so that what can be done in some is done where others have no placement.
+    Parameters
+    ----------
+    stopped
+        VMs that are stopped to make room, shape (n_vms,); None: no VM is.
+    alone
+        Whether pools stand alone, so that what can be done in some is done where others have no placement.
+    explained
+        Whether to say what forbids a placement if there is none.
     """
-    out = names.mask(drained)
-    problem = without(names.problem, nodes=out) if drained else names.problem
+    out, halted = names.mask(drained), np.zeros(names.problem.n_vms, dtype=bool) if stopped is None else stopped
+    running = names if stopped is None else with_stopped(names, stopped)
+    problem = without(running.problem, nodes=out) if drained else running.problem
     # Where all that counts is what moves, pools that nothing is drained of stay as they are.
     aside = apart_from(problem, out) if drained and options.goal.objectives == ("moves",) else np.zeros(0, dtype=bool)
     moving = options.ordered and options.move_running
     searching = budget.share(_SEARCH_SHARE) if moving else budget
-    whole = Names(names.cluster, problem)
+    whole = Names(running.cluster, problem)
 
     def run(aside: BoolArray) -> Solution:
-        asked = Names(names.cluster, without(problem, vms=aside)) if aside.any() else whole
+        asked = Names(running.cluster, without(problem, vms=aside)) if aside.any() else whole
 
         def search(part: Problem, within: Budget) -> Solution:
             others = whole if aside.any() else None
-            task = PlacementTask(Names(names.cluster, part), options, options.goal, within, drained, others)
-            return task.best_effort() if options.best_effort else task.strict()
+            task = PlacementTask(Names(running.cluster, part), options, options.goal, within, drained, others)
+            return task.best_effort(explained=explained) if options.best_effort else task.strict(explained=explained)
 
         return fewest_cold(asked, out, search, moving=options.move_running, budget=searching)
 
     solution = run(aside)
     if alone and solution.node_of is None:
         solution, aside = solved_apart(whole, solution, run)
-        names = Names(names.cluster, without(problem, vms=aside)) if aside.any() else names
-    if not (moving and solution.migrations):
+    if solution.node_of is None or not moving or not (solution.migrations or halted.any()):
         return solution
+    if aside.any():
+        left = halted.copy()
+        left[~halted] = ~aside
+        names, halted = Names(names.cluster, without(names.problem, vms=~left)), halted[left]
     if drained:
         # Nodes to be emptied take in nothing on the way, but fail as long as they host.
-        problem = in_state(without(names.problem, vms=aside) if aside.any() else names.problem, "maintenance", out)
-        names = Names(names.cluster.in_state("maintenance", drained), problem)
-    return _in_order(solution, names, options, budget if options.deterministic else _patience(budget))
+        names = Names(names.cluster.in_state("maintenance", drained), in_state(names.problem, "maintenance", out))
+    return _in_order(solution, names, options, budget if options.deterministic else _patience(budget), halted)
 
 
 def _patience(budget: Budget) -> Budget:
@@ -140,11 +160,11 @@ def _patience(budget: Budget) -> Budget:
     return budget if budget.left <= seconds else Budget(seconds, budget.cancel)
 
 
-def _in_order(solution: Solution, names: Names, options: PlaceOptions, budget: Budget) -> Solution:
-    """The same with its migrations in order."""
+def _in_order(solution: Solution, names: Names, options: PlaceOptions, budget: Budget, stopped: BoolArray) -> Solution:
+    """The same with its migrations in order, and with the stops of some VMs, shape (n_vms,)."""
     assert solution.node_of is not None
     powered = names.mask(solution.powered) if solution.powered else None
-    plan = planned(names, solution.node_of, options.limits, budget, powered=powered).timed(options.bandwidth)
+    plan = planned(names, solution.node_of, options.limits, budget, powered=powered, stopped=stopped).timed(options.bandwidth)
     if plan.steps:
         return evolve(solution, plan=plan, migrations=plan.migrations)
     return evolve(solution, plan=plan, warnings=(*solution.warnings, f"the migrations are not put in order: {plan.reason}"))

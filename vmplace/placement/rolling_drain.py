@@ -19,12 +19,13 @@ from vmplace.placement.migration.limits import MigrationLimits
 from vmplace.placement.migration.plan import planned
 from vmplace.placement.options import DrainKeywords, PlaceOptions
 from vmplace.placement.reasons import impossible_sentence
+from vmplace.placement.stops import restarting, yields
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
 from vmplace.problem.restrict import apart_from, placed, without
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution
-from vmplace.results.rolling_drain import RollingDrain, back_in_service, carried_out, homeward
+from vmplace.results.rolling_drain import RollingDrain, carried_out, homeward
 from vmplace.results.values import Status
 from vmplace.search.bounds.lower_bounds import impossible
 from vmplace.search.goal import Goal
@@ -137,7 +138,7 @@ class _Rolling:
 
     def run(self) -> RollingDrain:
         names = self._drainable()
-        groups, returns = self._found(names)
+        groups = self._found(names)
         grouped = {name for group in groups for name in group.drained}
         late = [name for name in names if name not in self.undrained and name not in grouped]
         self.undrained |= dict.fromkeys(late, "not decided in time")
@@ -147,9 +148,7 @@ class _Rolling:
         else:
             status = Status.OPTIMAL if len(groups) == bound else Status.FEASIBLE
         stats = {"seconds": round(self.budget.elapsed, 3), "drains": self.drains}
-        return RollingDrain(
-            status=status, groups=tuple(groups), returns=tuple(returns), bound=bound, undrained=self.undrained, stats=stats
-        )
+        return RollingDrain(status=status, groups=tuple(groups), bound=bound, undrained=self.undrained, stats=stats)
 
     def _bound(self, names: Sequence[str]) -> int:
         """No fewer groups are possible for some nodes: those without which the guarantee cannot hold are alone in theirs."""
@@ -177,7 +176,7 @@ class _Rolling:
 
     def _drainable(self) -> list[str]:
         """The nodes that can be drained, or may be; the reason why the others cannot is kept."""
-        fixed = {blocker.node for blocker in fixed_on(self.now, self.wanted)}
+        fixed = {b.node for b in fixed_on(self.now, self.wanted) if self.strict or not yields(self.now, b)}
         for name in self.wanted:
             if name in fixed:
                 self._unable(name, None, self.now)
@@ -255,9 +254,10 @@ class _Rolling:
         return self._singly(names)
 
     def _placed(self, groups: Sequence[list[str]]) -> list[list[str]]:
-        """Groups in document order of their first nodes."""
-        place = {name: number for number, name in enumerate(self.now.cluster.nodes.names)}
-        return sorted(groups, key=lambda group: min(place[name] for name in group))
+        """Groups in document order of their first nodes; last those with a node in maintenance, as nothing returns to it."""
+        nodes = self.now.cluster.nodes
+        place, off = {name: i for i, name in enumerate(nodes.names)}, self.now.problem.maintenance.tolist()
+        return sorted(groups, key=lambda group: (any(off[place[name]] for name in group), min(place[name] for name in group)))
 
     def _in_order(self, names: Sequence[str]) -> list[list[str]]:
         """Groups of nodes that follow each other, each as long as can be: fewer nodes are never harder to drain."""
@@ -280,7 +280,7 @@ class _Rolling:
         self, groups: Sequence[Sequence[str]], budget: Budget, *, quick: bool, division: Division | None = None
     ) -> "_Run | None":
         """The drains of each group in turn, if all succeed; the division is told which of them is impossible."""
-        state, made, returns = self.now, list[Solution](), list[MigrationPlan]()
+        state, made = self.now, list[Solution]()
         for number, group in enumerate(groups):
             self.budget.tell("drain", done=number, total=len(groups))
             share = budget.share(1 / (len(groups) - number))
@@ -295,13 +295,14 @@ class _Rolling:
                 if division is not None and solution.status is Status.INFEASIBLE and self._lasting:
                     division.refute(group)
                 return None
+            solution, state = self._next(state, solution, share)
             made.append(solution)
-            state = self._next(state, solution, returns, share)
-        return made, returns
+        return made
 
     def _singly(self, names: Sequence[str]) -> "_Run":
         """Each node alone; the reason is kept for those that fail."""
-        state, made, returns = self.now, list[Solution](), list[MigrationPlan]()
+        state, made = self.now, list[Solution]()
+        names = names if self.ordered else [name for group in self._placed([[name] for name in names]) for name in group]
         for number, name in enumerate(names):
             if self.budget.spent:
                 break
@@ -310,9 +311,9 @@ class _Rolling:
             if solution.node_of is None:
                 self._unable(name, solution, state, first=not made)
                 continue
+            solution, state = self._next(state, solution, share)
             made.append(solution)
-            state = self._next(state, solution, returns, share)
-        return made, returns
+        return made
 
     def _unable(self, name: str, solution: Solution | None, state: Names, *, first: bool = True, why: str = "") -> None:
         """Keep everything that is in the way of a node, or what a bound says.
@@ -333,24 +334,27 @@ class _Rolling:
         self.undrained[name] = why or solution.reason
         self.refuted |= solution.node_of is None and bool(why) and first
 
-    def _next(self, state: Names, solution: Solution, returns: list[MigrationPlan], budget: Budget) -> Names:
-        """The cluster once a group is done, with all nodes as they were before, and with `home` the VMs back, too."""
-        assert solution.node_of is not None
-        after = Names(back_in_service(state.cluster, solution), placed(state.problem, solution.node_of))
-        if not self.home:
-            return after
-        concerned = without(after.problem, vms=apart_from(after.problem, after.mask(solution.drained)))
-        # A VM that waited stays where it has been started.
-        target = state.hosts(state.problem.node_of)
-        plan, names = MigrationPlan(status=Status.UNKNOWN), Names(after.cluster, concerned)
-        for goal in (homeward(after.cluster, target), target):
-            plan = planned(names, goal, self.options.limits, budget)
-            if plan.status is not Status.INFEASIBLE and not any(step.suspended for step in plan.steps[-1:]):
-                break
-        returns.append(plan)
-        cluster = carried_out(after.cluster, plan)
-        return Names(cluster, placed(after.problem, cluster.vms.node))
+    def _next(self, state: Names, solution: Solution, budget: Budget) -> tuple[Solution, Names]:
+        """A group with what is done when its nodes are back (with `home` its VMs return; what it stopped starts again), and the
+        cluster then.
+        """
+        after = restarting(state, solution)
+        if self.home:
+            concerned = without(after.problem, vms=apart_from(after.problem, after.mask(solution.drained)))
+            # A VM that waited stays where it has been started.
+            target = state.hosts(state.problem.node_of)
+            plan, names = MigrationPlan(status=Status.UNKNOWN), Names(after.cluster, concerned)
+            for goal in (homeward(after.cluster, target), target):
+                plan = planned(names, goal, self.options.limits, budget)
+                if plan.status is not Status.INFEASIBLE and not any(step.suspended for step in plan.steps[-1:]):
+                    break
+            if plan.steps or not solution.stopped:  # or else what is stopped is started where it can be
+                solution = evolve(solution, afterwards=plan)
+        if solution.afterwards is None:
+            return solution, after
+        cluster = carried_out(after.cluster, solution.afterwards)
+        return solution, Names(cluster, placed(after.problem, cluster.vms.node))
 
 
-_Run = tuple[list[Solution], list[MigrationPlan]]
-"""The drains of groups, and the ways back."""
+_Run = list[Solution]
+"""The drains of groups, each with the way back."""

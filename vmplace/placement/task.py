@@ -68,7 +68,7 @@ class PlacementTask:
             return self._undecided(finding, method)
         return self.solution(self._settled(finding) if ties else finding, method)
 
-    def best_effort(self) -> Solution:
+    def best_effort(self, *, explained: bool = True) -> Solution:
         """As `strict`; where that is impossible, or not found, every VM placed and the least unprotected."""
         share = evolve(self, budget=self.budget.share(0.5)) if np.isfinite(self.budget.limit) else self
         first = share.strict(explained=False)
@@ -92,6 +92,8 @@ class PlacementTask:
                 undecided = self._undecided(finding, method)
         if undecided is not None:
             return undecided
+        if not explained:
+            return last.empty(Status.INFEASIBLE)
         return last._refuted(finding.stats, method) if reason is None else last._refused(reason)
 
     def _only_leaving(self) -> CandidatePlacement | None:

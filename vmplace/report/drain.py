@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vmplace.model.text import counted, lasting, readable
+from vmplace.report.next_steps import starts_again
 from vmplace.report.soft_rules import broken_rule_line
 from vmplace.report.tables import FEW, STYLE, Column, Screen
 from vmplace.results.exposure import Exposure
@@ -20,7 +21,7 @@ __all__ = ["order_lines", "rolling_report"]
 
 def rolling_report(found: RollingDrain, screen: Screen) -> RenderableType:
     """The groups, what each migrates, when the guarantee is suspended, and the nodes that are in none."""
-    parts = (_suspensions, _soft_rules, _undrained)
+    parts = (_stops, _suspensions, _soft_rules, _undrained)
     return Group(*_verdict(found), *_groups(found, screen), *chain.from_iterable(part(found, screen) for part in parts))
 
 
@@ -62,10 +63,22 @@ def _groups(found: RollingDrain, screen: Screen) -> Iterator[RenderableType]:
         Column("Steps", _cells([_steps(group.plan, len(group.migrations)) for group in found.groups]), "right"),
     ]
     if found.returns:
-        columns.append(Column("Way back", _cells([_steps(plan, 0, plan.reason) for plan in found.returns]), "right"))
+        back = ["" if plan is None else _steps(plan, 0, plan.reason) for plan in found.returns]
+        columns.append(Column("Way back", _cells(back), "right"))
     yield screen.table(columns)
     if any(group.plan is not None and group.plan.exposed for group in found.groups):
         yield Text(_closed("the nodes of a group", "its first", "they still take"))
+
+
+def _stops(found: RollingDrain, screen: Screen) -> Iterator[Text]:
+    """Who is stopped during which group, and where it starts again."""
+    groups = [(number, group) for number, group in enumerate(found.groups, 1) if group.stopped]
+    lines = (
+        f"group {number}: {screen.few([f'{stop.vm} on {stop.node}' for stop in group.stopped])}; "
+        f"when {screen.few(group.drained)} is back: {starts_again(group, screen)}"
+        for number, group in groups
+    )
+    yield from screen.section("Evictable VMs stop where the other nodes have no room for all", lines, len(groups))
 
 
 def _suspensions(found: RollingDrain, screen: Screen) -> Iterator[Text]:

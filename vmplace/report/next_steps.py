@@ -1,6 +1,7 @@
 """What to do next, told below a report: which command starts the VMs that wait, or mends what is unsafe, and what holds then."""
 
 from collections.abc import Callable, Iterator
+from shlex import quote
 
 from rich.text import Text
 
@@ -10,7 +11,10 @@ from vmplace.report.tables import Screen
 from vmplace.results.placement import Report, Solution
 from vmplace.results.values import Status
 
-__all__ = ["Attempt", "after_check", "after_placement", "after_refusal", "unwritten"]
+__all__ = ["Attempt", "after_check", "after_placement", "after_refusal", "starts_again", "unwritten"]
+
+_FEW_STARTS = 4
+"""So many VMs are named in a command line."""
 
 Attempt = Callable[[str, Cluster], Solution]
 """What `place` or `repair`, named first, finds for a cluster in a short time."""
@@ -58,12 +62,10 @@ def after_placement(found: Solution, screen: Screen, *, moves: bool, output: boo
 
     `moves`, `output`: whether the files that these options name have been written.
     """
-    if found.migrations or found.starts:
+    if found.migrations or found.starts or found.stopped:
         yield from unwritten(moves=moves, output=output)
     if found.drained:
-        one = len(found.drained) == 1
-        back = f"{screen.few(found.drained)} {'is' if one else 'are'} back: set {'its' if one else 'their'} state to online"
-        yield Text(f"When {back} in the document; vmplace place --move-running then spreads the VMs again.")
+        yield from _after_drain(found, screen)
     elif found.guarantee is Status.UNSAFE:
         yield Text("Then: vmplace explain, for the document that -o writes, says what would make the cluster safe again.")
 
@@ -73,6 +75,32 @@ def unwritten(*, moves: bool, output: bool) -> Iterator[Text]:
     if not (moves and output):
         both = "--moves FILE.sh writes the commands, -o FILE the cluster afterwards"
         yield Text(f"Next: {'-o FILE writes the cluster afterwards' if moves else both.partition(',')[0] if output else both}.")
+
+
+def _after_drain(found: Solution, screen: Screen) -> Iterator[Text]:
+    """How a maintenance ends."""
+    one = len(found.drained) == 1
+    nodes, back = screen.few(found.drained), "is back" if one else "are back"
+    again = starts_again(found, screen)
+    options = "--move-running"
+    if again:
+        yield Text(f"When {nodes} {back}: {again}. The commands of --moves FILE.sh include this.")
+        options = f"{' '.join(f'--start {quote(screen.clean(stop.vm))}' for stop in found.stopped[:_FEW_STARTS])} {options}"
+        options = f"{options} ..." if len(found.stopped) > _FEW_STARTS else options
+    state = f"set {'its' if one else 'their'} state to online in the document"
+    yield Text(f"When {nodes} {back}: {state}; vmplace place {options} then spreads the VMs again.")
+
+
+def starts_again(found: Solution, screen: Screen) -> str:
+    """How the VMs that a drain stops run again; empty if it stops none."""
+    if not found.stopped or found.afterwards is None:
+        return ""
+    starts = [f"{start.vm} on {start.node}" for _, start in found.afterwards.starts]
+    moved = len(found.afterwards.migrations)
+    first = f"after {counted(moved, 'migration')} " if moved else ""
+    if not starts:
+        return screen.clean(f"{screen.few([stop.vm for stop in found.stopped])} cannot start again: {found.afterwards.reason}")
+    return f"{first}start {screen.few(starts)}"
 
 
 def _best_effort(name: str, them: str) -> Text:

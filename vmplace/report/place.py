@@ -14,7 +14,7 @@ from vmplace.report.drain import order_lines
 from vmplace.report.tables import FEW, STYLE, Screen
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution, Value
-from vmplace.results.values import Migration, Start
+from vmplace.results.values import Migration, Start, Stop
 
 __all__ = ["solution_report", "value_text"]
 
@@ -114,17 +114,23 @@ def _proof(name: str, value: Value, bound: Value | None) -> str:
 def _changes(found: Solution, screen: Screen) -> Iterator[RenderableType]:
     """The VMs that migrate or start."""
     moved, started = found.migrations, found.starts
-    count = len(moved) + len(started)
+    count = len(moved) + len(started) + len(found.stopped)
     if not count:
         yield Text("Nothing migrates.")
         return
-    yield Text(", ".join(_counts(moved, len(started))) + ":")
+    if found.stopped:
+        proof = "proved: fewer are not enough" if found.stats.get("stops_proved") else "perhaps fewer are enough"
+        noun = "VM" if len(found.stopped) == 1 else "VMs"
+        yield Text(f"The other nodes have no room for all: {len(found.stopped)} evictable {noun} must stop meanwhile ({proof}).")
+    yield Text(", ".join(_counts(moved, len(started), found.stopped)) + ":")
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(overflow="fold")
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(no_wrap=True)
-    rows = chain(map(_migration, moved), map(_start, started))
+    when = {} if found.plan is None else {stop.vm: f"step {step.number}" for step in found.plan.steps for stop in step.stops}
+    stops = ((stop.vm, stop.memory, f"stops on {stop.node}", when.get(stop.vm, "")) for stop in found.stopped)
+    rows = chain(stops, map(_migration, moved), map(_start, started))
     most = count if screen.everything else FEW
     for vm, memory, way, step in islice(rows, most):
         table.add_row(*map(Text, (f"  {screen.clean(vm)}", readable(memory), screen.clean(way), step)))
@@ -133,8 +139,10 @@ def _changes(found: Solution, screen: Screen) -> Iterator[RenderableType]:
         yield Text(f"  {screen.omitted(f'{count - most} more')}")
 
 
-def _counts(moved: Sequence[Migration], started: int) -> Iterator[str]:
+def _counts(moved: Sequence[Migration], started: int, stopped: Sequence[Stop] = ()) -> Iterator[str]:
     live, cold = ([m for m in moved if m.cold is kind] for kind in (False, True))
+    if stopped:
+        yield f"{counted(len(stopped), 'VM')} stopped ({readable(sum(stop.memory for stop in stopped))})"
     if live:
         yield f"{counted(len(live), 'migration')} ({readable(sum(m.memory for m in live))})"
     if cold:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -13,6 +13,7 @@ from vmplace.model.columns import IntArray
 from vmplace.model.errors import ConflictError, Flaw
 from vmplace.model.text import counted, readable
 from vmplace.model.what_if import waiting
+from vmplace.results.actions import Part
 from vmplace.results.exposure import Exposure
 from vmplace.results.failover import FailoverPlans
 from vmplace.results.migration import MigrationPlan, starting
@@ -29,6 +30,7 @@ from vmplace.results.values import (
     Scenario,
     Start,
     Status,
+    Stop,
     Unprotected,
     Violation,
     relative_gap,
@@ -63,7 +65,7 @@ class _Placed(Result):
     """
 
     _keys = _KEYS
-    _if_known = ("guarantees",)
+    _if_known: ClassVar[tuple[str, ...]] = ("guarantees",)
 
     cluster: Cluster = field(repr=False)
     status: Status
@@ -234,12 +236,18 @@ class Solution(_Placed):
     unsolved
         The pools without a placement, with the reason, where others have one: their VMs stay as they are, and those that wait go
         on waiting.
+    stopped
+        Evictable VMs that a drain stops, each on the node that it is on, where there is no room for all; `stats` says whether
+        they are proved to be the fewest (``stops_proved``). They are stopped in `cluster`.
+    afterwards
+        What is done once the drained nodes are back: stopped VMs start again, or the way back of a rolling drain. Else None.
     """
 
     _keys = (
         f"{_KEYS} objective:_score suspended reason conflict unsolved blockers "
-        "migrations plan:_outline powered drained method stats"
+        "migrations plan:_outline powered drained stopped:_stopped afterwards method stats"
     )
+    _if_known: ClassVar[tuple[str, ...]] = ("guarantees", "stopped", "afterwards")
 
     objective_name: str | tuple[str, ...]
     objective: Value | tuple[Value, ...] | None = None
@@ -253,6 +261,8 @@ class Solution(_Placed):
     reason: str = ""
     conflict: Conflict | None = None
     unsolved: Mapping[str, str] = field(factory=dict)
+    stopped: tuple[Stop, ...] = ()
+    afterwards: MigrationPlan | None = None
 
     def to_document(self) -> Cluster:
         """The cluster with this placement; stopped VMs keep their nodes, or none.
@@ -306,6 +316,12 @@ class Solution(_Placed):
         return MigrationPlan(status=Status.OPTIMAL, steps=steps)
 
     @property
+    def maintenance(self) -> tuple[Part, ...]:
+        """What there is to do for a drain from its first step until all is as it should be: nodes are serviced in between."""
+        part = evolve(self.todo.part(self.drained), serviced=True)
+        return (part,) if self.afterwards is None else (part, self.afterwards.part())
+
+    @property
     def exposure(self) -> Exposure | None:
         """The failure that leaves most VMs without a node, if that is known."""
         if not self.unprotected:
@@ -334,6 +350,10 @@ class Solution(_Placed):
     def _score(self) -> dict[str, Any]:
         allowed = {} if self.allowed is None else {"allowed": self.allowed}
         return {"name": self.objective_name, "value": self.objective, "bound": self.bound, "gap": self.gap, **allowed}
+
+    @property
+    def _stopped(self) -> tuple[Stop, ...] | None:
+        return self.stopped or None
 
     @property
     def _outline(self) -> dict[str, Any] | None:

@@ -1,7 +1,6 @@
 """The result of `rolling_drain`: groups of nodes drained one after the other."""
 
 from collections.abc import Mapping
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -31,8 +30,6 @@ class RollingDrain(Result):
     groups
         One `drain` for each group, starting from the cluster as the group before leaves it, with that group's nodes back. Where
         the guarantee cannot hold meanwhile, a group is a single node, and its `Solution.suspended` says why.
-    returns
-        With ``home=True``, the migrations back after each group; else empty.
     bound
         A lower bound on the number of groups for the nodes that are in one.
     undrained
@@ -45,7 +42,6 @@ class RollingDrain(Result):
 
     status: Status
     groups: tuple[Solution, ...] = ()
-    returns: tuple[MigrationPlan, ...] = ()
     bound: int = 0
     undrained: Mapping[str, str] = field(factory=dict)
     stats: Mapping[str, Any] = field(factory=dict)
@@ -62,6 +58,15 @@ class RollingDrain(Result):
         return next((status for status in (Status.UNSAFE, Status.UNKNOWN) if status in found), Status.SAFE)
 
     @property
+    def returns(self) -> tuple[MigrationPlan | None, ...]:
+        """What is done when the nodes of each group are back: with ``home=True`` its VMs return, and what was stopped is started.
+
+        Empty if nothing is done after any.
+        """
+        plans = tuple(group.afterwards for group in self.groups)
+        return plans if any(plan is not None for plan in plans) else ()
+
+    @property
     def suspended(self) -> tuple[int, ...]:
         """The groups, from 1, during which the guarantee does not hold, or is not known to."""
         return tuple(number for number, group in enumerate(self.groups, 1) if not group.held)
@@ -70,30 +75,23 @@ class RollingDrain(Result):
     def migrated(self) -> int:
         """MiB that migrate in all, stop-overs and ways back among them."""
         there = sum(migration.memory for group in self.groups for migration in group.migrations)
-        return there + sum(migration.memory for plan in self.returns for migration in plan.migrations)
+        return there + sum(migration.memory for plan in self.returns if plan is not None for migration in plan.migrations)
 
     @property
     def todo(self) -> tuple[Part, ...]:
-        """What there is to do, in order: each group is emptied and serviced, and with ``home=True`` its VMs are brought back."""
-        found = list[Part]()
-        for group, back in zip_longest(self.groups, self.returns):
-            found.append(evolve(group.todo.part(group.drained), serviced=True))
-            found += [] if back is None else [back.part()]
-        return tuple(found)
+        """What there is to do, in order: each group is emptied and serviced, then what follows once its nodes are back."""
+        return tuple(part for group in self.groups for part in group.maintenance)
 
     @property
     def _groups(self) -> list[dict[str, Any]]:
-        groups: list[dict[str, Any]] = [{"nodes": group.drained, "solution": group} for group in self.groups]
-        for group, plan in zip(groups, self.returns, strict=False):
-            group["return"] = plan
-        return groups
+        return [{"nodes": group.drained, "solution": group} for group in self.groups]
 
     def to_document(self, cluster: Cluster) -> Cluster:
         """The cluster as the last group leaves it, all nodes back."""
         if not self.groups:
             return cluster
-        after = back_in_service(cluster, self.groups[-1])
-        return carried_out(after, self.returns[-1]) if self.returns else after
+        after, plan = back_in_service(cluster, self.groups[-1]), self.groups[-1].afterwards
+        return after if plan is None else carried_out(after, plan)
 
     @property
     def safe(self) -> bool:
@@ -113,14 +111,16 @@ def back_in_service(cluster: Cluster, solution: Solution) -> Cluster:
 
 
 def carried_out(cluster: Cluster, plan: MigrationPlan) -> Cluster:
-    """The cluster once a plan has been carried out."""
-    if not plan.migrations:
+    """The cluster once a plan has been carried out: the VMs that it starts run."""
+    ends = {migration.vm: migration.destination for migration in plan.migrations}
+    ends |= {start.vm: start.node for _, start in plan.starts}
+    if not ends:
         return cluster
     vms, nodes = ({name: i for i, name in enumerate(column.names)} for column in (cluster.vms, cluster.nodes))
-    node = cluster.vms.node.copy()
-    for migration in plan.migrations:
-        node[vms[migration.vm]] = nodes[migration.destination]
-    return evolve(cluster, vms=evolve(cluster.vms, node=node))
+    node, running = cluster.vms.node.copy(), cluster.vms.running.copy()
+    for vm, end in ends.items():
+        node[vms[vm]], running[vms[vm]] = nodes[end], True
+    return evolve(cluster, vms=evolve(cluster.vms, node=node, running=running))
 
 
 def homeward(cluster: Cluster, target: IntArray) -> IntArray:

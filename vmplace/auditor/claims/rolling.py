@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from attrs import evolve
-
 from vmplace.auditor.claims.claims import Claims
 from vmplace.auditor.claims.solution import check_solution
+from vmplace.auditor.claims.stops import carried_out, settled
 from vmplace.model.cluster import Cluster
 from vmplace.model.units import short
-from vmplace.results.values import Migration, Status, Step
+from vmplace.results.values import Status
 
 __all__ = ["check_rolling"]
 
@@ -53,44 +51,15 @@ def _check_groups(claims: Claims, cluster: Cluster, groups: tuple[Mapping[str, A
         group.right("nodes")
         for node in set(nodes) & set(drained):
             group.wrong("nodes", f"has {node}, which an earlier group has drained")
-        solution.rest()
         drained += nodes
         migrated += sum(entry["memory"] for entry in solution.members.get("migrations", ()))
-        state = _afterwards(state, placement)
-        back = _returned(group)
-        migrated += sum(migration.memory for migration in back)
-        state = _carried_out(state, back)
+        stopped = frozenset(entry["vm"] for entry in solution.members.get("stopped", ()))
+        state, returned = carried_out(Claims(solution.members), settled(state, placement, stopped), stopped)
+        migrated += returned
+        solution.rest()
+        group.rest()
     claims.expect("migrated", claims.read("migrated", int, migrated), migrated, " MiB")
     return drained
-
-
-def _afterwards(cluster: Cluster, placement: Mapping[str, str | None]) -> Cluster:
-    """The cluster with VMs where a group leaves them; those that waited run, and those that moved have no target."""
-    vms, index = cluster.vms, {name: i for i, name in enumerate(cluster.nodes.names)}
-    node = np.array([index.get(placement.get(name) or "", -1) for name in vms.names], np.int64)
-    moved = node != vms.node
-    return evolve(cluster, vms=evolve(vms, node=node, target=np.where(moved, -1, vms.target), running=vms.running | moved))
-
-
-def _returned(group: Claims) -> list[Migration]:
-    """The migrations by which VMs come back after a group."""
-    plan: Mapping[str, Any] = group.read("return", Mapping[str, Any] | None) or {}
-    back = group.within("return", plan)
-    steps = back.read("steps", tuple[Step, ...], ())
-    if plan:
-        group.leave("return", "the guarantee while VMs migrate back is not re-checked")
-    group.rest()
-    return [migration for step in steps for migration in step.migrations]
-
-
-def _carried_out(cluster: Cluster, migrations: list[Migration]) -> Cluster:
-    node = {m.vm: m.destination for m in migrations}
-    return _afterwards(cluster, dict(zip(cluster.vms.names, _hosts(cluster), strict=True)) | node) if node else cluster
-
-
-def _hosts(cluster: Cluster) -> list[str | None]:
-    names = [*cluster.nodes.names, None]
-    return [names[i] for i in cluster.vms.node.tolist()]
 
 
 def _check_left(claims: Claims, cluster: Cluster, told: set[str]) -> None:

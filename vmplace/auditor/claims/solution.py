@@ -14,6 +14,7 @@ from vmplace.auditor.claims.migrations import check_migrations
 from vmplace.auditor.claims.placement import PlacedClaims, Plan
 from vmplace.auditor.claims.score import check_scores, check_unscored
 from vmplace.auditor.claims.steps import check_steps
+from vmplace.auditor.claims.stops import check_afterwards, check_stops
 from vmplace.auditor.claims.verdicts import check_verdicts
 from vmplace.auditor.failures import WorkLimit
 from vmplace.auditor.survival import Survival
@@ -133,6 +134,8 @@ def _check_all_steps(claims: Claims, parts: Sequence[Cluster]) -> None:
 def _check_placed(claims: Claims, cluster: Cluster, placement: Plan) -> None:
     """Re-check a placement with all that is said of it, under one guarantee."""
     status = claims.read("status", Status)
+    before = cluster
+    cluster, stopped = check_stops(claims, before)
     placed = PlacedClaims.of(claims, cluster, placement)
     placed.check()
     check_verdicts(placed)
@@ -140,7 +143,8 @@ def _check_placed(claims: Claims, cluster: Cluster, placement: Plan) -> None:
     _check_status(claims, status, unsolved=bool(unsolved))
     case = placed.audited.case
     migrations = check_migrations(claims, case)
-    check_steps(claims, case, migrations, placed.drained, switched_off=placed.powered is not None)
+    check_steps(claims, case, migrations, placed.drained, before=before, switched_off=placed.powered is not None)
+    check_afterwards(claims, before, placement, stopped)
     check_scores(claims, case, placed.powered, placed.drained)
     if claims.read("any_order", Any):
         claims.leave("any_order", "is about restarts that the guarantee does not ask about")
@@ -194,7 +198,8 @@ def _check_absent(claims: Claims, cluster: Cluster, status: Status | None) -> No
     """Re-check a result without a placement."""
     claims.right("placement")
     claims.right("status")
-    for key in ("failover", "migrations", "powered", "unprotected", "scenarios", "pools", "broken_rules", "plan", "suspended"):
+    placed = "failover migrations powered unprotected scenarios pools broken_rules plan suspended stopped afterwards"
+    for key in placed.split():
         if claims.read(key, Any):
             claims.wrong(key, "is given, but there is no placement")
     for key in ("waiting", "violations", "conflict", "unsolved", "blockers"):

@@ -23,7 +23,13 @@ __all__ = ["check_steps"]
 
 
 def check_steps(
-    claims: Claims, case: Case, migrations: Sequence[Migration], drained: tuple[str, ...], *, switched_off: bool = False
+    claims: Claims,
+    case: Case,
+    migrations: Sequence[Migration],
+    drained: tuple[str, ...],
+    *,
+    before: Cluster,
+    switched_off: bool = False,
 ) -> None:
     """Re-check the order of a result's migrations.
 
@@ -33,6 +39,8 @@ def check_steps(
         The placement that they lead to.
     drained
         Nodes that are emptied: they take nothing in on the way, but fail as long as they host.
+    before
+        The cluster in which those VMs run that are stopped on the way.
     switched_off
         Whether nodes are switched off once the placement is reached; all are on until then.
     """
@@ -57,7 +65,7 @@ def check_steps(
         part.wrong("status", f"says {status}, but not every migration has a step")
     else:
         _check_figures(part, case, steps)
-        _Replay(part, case, drained, switched_off).run(steps)
+        _Replay(part, case, drained, before, switched_off).run(steps)
         if status is Status.OPTIMAL and (part.members.get("extra") or part.members.get("exposed")):
             part.leave("status", "the result has no certificate that no other order is better")
     part.rest()
@@ -123,13 +131,14 @@ class _Replay:
 
     Parameters
     ----------
-    claims, case, drained, switched_off
+    claims, case, drained, before, switched_off
         As `check_steps` takes them.
     """
 
     claims: Claims
     case: Case
     drained: tuple[str, ...]
+    before: Cluster
     switched_off: bool
     at: IntArray = field(init=False)
     on_the_way: Cluster = field(init=False)
@@ -139,13 +148,14 @@ class _Replay:
 
     def __attrs_post_init__(self) -> None:
         case = self.case
-        self.at = np.where(case.stopped, -1, case.now)
-        self.on_the_way = case.cluster.in_state("maintenance", self.drained)
+        self.at = np.where(self.before.vms.running, case.now, -1)
+        self.on_the_way = self.before.in_state("maintenance", self.drained)
         before = Case(self.on_the_way, case.now, None, ())
         self.lasting = [bound for bound in musts(case) if not breakers(before, bound) and not breakers(case, bound)]
 
     def run(self, steps: Sequence[Step]) -> None:
-        concerned = [m.vm for step in steps for m in step.migrations] + [start.vm for step in steps for start in step.starts]
+        concerned = [m.vm for step in steps for m in step.migrations]
+        concerned += [s.vm for step in steps for some in (step.starts, step.stops) for s in some]
         self.pools = {int(self.case.vm_pool[self.case.vm_index[vm]]) for vm in concerned if vm in self.case.vm_index}
         started = Counter(start.vm for step in steps for start in step.starts)
         due = [v for v in np.flatnonzero(self.at < 0).tolist() if self.case.at[v] >= 0]
@@ -154,6 +164,8 @@ class _Replay:
                 self.claims.wrong("steps", f"start {self.case.vm.names[v]} {started[self.case.vm.names[v]]} times, not once")
         for step in steps:
             self._run(step)
+        for v in np.flatnonzero(self.case.stopped & (self.at >= 0)).tolist():
+            self.claims.wrong("steps", f"do not stop {self.case.vm.names[v]}")
 
     def _run(self, step: Step) -> None:
         place, case = f"steps[{step.number - 1}]", self.case
@@ -174,15 +186,14 @@ class _Replay:
         self._check_guarantee(place, step, case if reached else Case(self.on_the_way, self.at, None, ()))
 
     def _stop(self, place: str, step: Step) -> None:
-        """VMs that move cold are down from the beginning of a step until they arrive."""
+        """VMs that move cold are down from the beginning of a step until they arrive, those that are stopped for good."""
         case = self.case
         for stop in step.stops:
             v, node = case.vm_index.get(stop.vm), case.node_index.get(stop.node, -1)
-            right = (
-                v is not None and node >= 0 and self.at[v] == node and case.vm.cold[v] and stop.memory == case.memory.demand[v]
-            )
-            if v is None or not right:
-                self.claims.wrong(place, f"stops {short(stop.vm)} on {short(stop.node)}, where no such VM runs that moves cold")
+            there = v is not None and node >= 0 and self.at[v] == node and stop.memory == case.memory.demand[v]
+            if v is None or not (there and (case.vm.cold[v] or case.stopped[v])):
+                told = "where no such VM runs that moves cold, or is to be stopped"
+                self.claims.wrong(place, f"stops {short(stop.vm)} on {short(stop.node)}, {told}")
             else:
                 self.at[v] = -1
         for migration in step.migrations:

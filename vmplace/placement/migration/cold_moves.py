@@ -1,9 +1,9 @@
-"""Cold moves in a migration plan: VMs that are stopped on one node and started on another, down as briefly as can be."""
+"""VMs that a migration plan stops: some are started on another node, down as briefly as can be, others stay down."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from attrs import field, frozen
+from attrs import astuple, field, frozen
 
 from vmplace.model.columns import IntArray
 from vmplace.placement.migration.starts import Starting
@@ -14,6 +14,9 @@ from vmplace.problem.rules import kept
 from vmplace.results.values import Migration, Stop
 
 __all__ = ["ColdMoves", "after_all", "cold_movers", "removed"]
+
+_NEVER = np.iinfo(np.int64).max
+"""The batch in which those start that stay down."""
 
 
 def cold_movers(problem: Problem, final: IntArray) -> IntArray:
@@ -51,7 +54,7 @@ class ColdMoves:
     Parameters
     ----------
     vms, source, goal
-        The VMs and their nodes, shape (n_moves,).
+        The VMs and their nodes, shape (n_moves,); the goal is -1 of those that stay down.
     stop, start
         The batch in which each is stopped, before anything else is done in it, and the one in which it is started, at the end.
     """
@@ -70,11 +73,16 @@ class ColdMoves:
 
     @classmethod
     def early(cls, problem: Problem, final: IntArray, vms: IntArray, starting: Starting) -> "ColdMoves":
-        """Each started when there is room for it, and stopped only when its own room is needed."""
-        source, start = problem.node_of[vms], starting.step[vms]
+        """Each started when there is room for it, if it is, and stopped only when its own room is needed, or at the end."""
+        source, start = problem.node_of[vms], np.where(final[vms] >= 0, starting.step[vms], _NEVER)
         ruled = np.unique(np.concatenate([np.zeros(0, np.int64), *(r.vms for r in problem.compiled_rules if r.must)]))
         stop = [0 if vm in ruled else starting.leave(vm, node) for vm, node in zip(vms.tolist(), source.tolist(), strict=True)]
         return cls(vms, source, final[vms], np.array(stop, dtype=np.int64), start)
+
+    def beside(self, other: "ColdMoves") -> "ColdMoves":
+        """These and others."""
+        both = zip(astuple(self, recurse=False), astuple(other, recurse=False), strict=True)
+        return ColdMoves(*(np.concatenate(pair) for pair in both))
 
     def placed(self, node_of: IntArray, batch: int) -> IntArray:
         """A placement after a batch, with these where they are by then; -1 for those that are down."""

@@ -103,22 +103,36 @@ def plan_moves(
 
 
 def planned(
-    names: Names, target: IntArray, limits: MigrationLimits, budget: Budget, *, powered: BoolArray | None = None
+    names: Names,
+    target: IntArray,
+    limits: MigrationLimits,
+    budget: Budget,
+    *,
+    powered: BoolArray | None = None,
+    stopped: BoolArray | None = None,
 ) -> MigrationPlan:
     """The plan for a target over the cluster's VMs, -1 for those that stay; the other arguments as of `plan_moves`.
 
-    `powered`: the nodes that stay on when all is done, shape (n_nodes,); None: all.
+    Parameters
+    ----------
+    powered
+        The nodes that stay on when all is done, shape (n_nodes,); None: all.
+    stopped
+        VMs of the problem that are stopped to make room, shape (n_vms,); None: no VM is.
     """
     problem = names.problem
     final = np.where(problem.incoming, -1, target[problem.original])
     final = np.where(final < 0, problem.node_of, final)
+    down = np.zeros(0, np.int64) if stopped is None else np.flatnonzero(stopped)
+    final[down] = -1
     obstacle = next(_obstacles(names, final), "")
     if obstacle:
         return MigrationPlan(status=Status.INFEASIBLE, reason=obstacle, stats=_stats(budget))
     plans = list[MigrationPlan]()
-    movers, watch = cold_movers(problem, final), GuaranteeWatch(problem, budget, None if powered is None else (final, powered))
-    for transit in _transits(problem, final, movers):
-        plans.append(_NamedPlan(names, transit, final, movers, watch, budget).best(limits))
+    movers = np.setdiff1d(cold_movers(problem, final), down)
+    watch = GuaranteeWatch(problem, budget, None if powered is None else (final, powered))
+    for transit in _transits(evolve(problem, node_of=removed(problem.node_of, down)), final, movers):
+        plans.append(_NamedPlan(names, transit, final, movers, down, watch, budget).best(limits))
         if plans[-1].steps and not plans[-1].extra:
             break
     done = [plan for plan in plans if plan.status in (Status.OPTIMAL, Status.FEASIBLE)]
@@ -172,7 +186,7 @@ def _target(cluster: Cluster, placement: Target) -> IntArray:
 def _obstacles(names: Names, final: IntArray) -> Iterator[str]:
     """Why the target itself is out of reach, whatever the order."""
     problem, now = names.problem, names.problem.node_of
-    changed = np.flatnonzero(final != now)
+    changed = np.flatnonzero((final != now) & (final >= 0))
     moved = changed[now[changed] >= 0]
     for vm in moved[~(problem.movable | problem.cold)[moved]].tolist():
         busy = np.any(problem.original[problem.incoming] == problem.original[vm])
@@ -221,6 +235,7 @@ class _NamedPlan:
     transit: MigrationProblem
     final: IntArray
     movers: IntArray
+    down: IntArray
     watch: GuaranteeWatch
     budget: Budget
 
@@ -250,6 +265,9 @@ class _NamedPlan:
         else:
             cold = ColdMoves.last(problem, self.final, self.movers, last)
             batches = [*batches, ()] if len(self.movers) else batches
+        cold = cold.beside(ColdMoves.early(problem, self.final, self.down, starting))
+        if np.any(cold.stop == len(batches)):
+            batches = [*batches, ()]
         steps, at, before = list[Step](), self.transit.source.copy(), problem.node_of
         for number, batch in enumerate(batches):
             for unit, _, node in batch:

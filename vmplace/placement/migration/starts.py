@@ -51,15 +51,18 @@ class Starting:
             room[node] -= need
 
     def leave(self, vm: int, node: int) -> int:
-        """The batch at whose beginning a VM that starts elsewhere leaves a node at the latest: it is charged there until then."""
+        """The batch at whose beginning a VM that starts elsewhere, or not, leaves a node at the latest: it is charged there until
+        then.
+        """
         need, batch = self.transit.problem.demand[vm], 0
-        while batch < min(int(self.step[vm]), len(self._tight)):
+        end = len(self._tight) if self.step[vm] < 0 else int(self.step[vm])
+        while batch < min(end, len(self._tight)):
             room = self._tight[batch][node]
             if not bool(((need <= room) | (need == 0)).all()):
                 break
             room -= need
             batch += 1
-        return batch if batch < len(self._tight) else int(self.step[vm])
+        return batch if batch < len(self._tight) else end
 
     def _keeps_rules(self, vm: int, batch: int) -> bool:
         """Whether it can run before and after a batch, with those that have started by then."""

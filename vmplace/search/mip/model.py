@@ -57,6 +57,8 @@ class CountModel:
         A lower bound on ``balance``.
     any_order
         Whether to add rows that are sufficient for restarts in any order, where a guarantee asks for more than plans.
+    stoppable
+        VMs that may be stopped, shape (n_vms,): `objective` counts the memory of a priority, or the VMs. None: no VM may be.
 
     Attributes
     ----------
@@ -77,9 +79,10 @@ class CountModel:
         onto: BoolArray | None = None,
         least_peak: int | Fraction = 0,
         any_order: bool = False,
+        stoppable: BoolArray | None = None,
     ) -> None:
         self.stages = goal.stages(problem)
-        self.variables = CountVariables(problem, goal, budget, onto)
+        self.variables = CountVariables(problem, goal, budget, onto, stoppable)
         bound_loads(self.variables)
         losses = [Losses(self.variables.under(part)) if goal.best_effort else None for part in problem.each]
         self._out = count_moves(self.variables)
@@ -122,11 +125,17 @@ class CountModel:
         name, priority = stage
         if name == "rules":
             return weighted(self._breaches)
+        if name == "stopped":
+            mine = self.variables.classes.priority == priority
+            return terms(self.variables.stopped[mine], self.variables.amount[0][mine])
+        if name == "stops":
+            return terms(self.variables.stopped)
         if name == "lost":
             return [term for one in self.guarantees if one.losses is not None for term in one.losses.memory(priority)]
         if name == "moves":
             assert self._out is not None
-            return terms(self._out, self.variables.amount[0][:, None])
+            memory = self.variables.amount[0]
+            return terms(self._out, memory[:, None]) + terms(self.variables.stopped, -memory)
         if name == "consolidate":
             assert self.variables.powered is not None
             return terms(self.variables.powered)

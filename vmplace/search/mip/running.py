@@ -29,17 +29,22 @@ def bound_loads(variables: CountVariables) -> None:
 
 
 def count_moves(variables: CountVariables) -> IntArray | None:
-    """Variables for the VMs of each class that leave each node, shape (n_classes, n_nodes); None where moves do not matter."""
+    """Variables for the VMs of each class that leave each node, shape (n_classes, n_nodes); None where moves do not matter.
+
+    Those that are stopped leave their nodes, too, but do not count for the limits.
+    """
     goal, now = variables.goal, variables.now
     if "moves" not in goal.objectives and goal.max_moves is None and goal.max_migrated is None:
         return None
-    out = variables.new(now - variables.fixed, lambda _, counts: np.maximum(now - counts, 0))
+    leaving = now - variables.fixed + variables.yielding
+    out = variables.new(leaving, lambda _, counts: np.maximum(now - counts, 0))
     for s, i in zip(*np.nonzero(out >= 0), strict=True):
         variables.program.row([(int(variables.n[s, i]), 1), (int(out[s, i]), 1)], lower=int(now[s, i]))
     if goal.max_migrated is not None:
-        variables.program.row(terms(out, variables.amount[0][:, None]), upper=goal.max_migrated // variables.unit)
+        migrated = terms(out, variables.amount[0][:, None]) + terms(variables.stopped, -variables.amount[0])
+        variables.program.row(migrated, upper=goal.max_migrated // variables.unit)
     if goal.max_moves is not None:
-        variables.program.row(terms(out), upper=goal.max_moves)
+        variables.program.row(terms(out) + terms(variables.stopped, -1), upper=goal.max_moves)
     return out
 
 

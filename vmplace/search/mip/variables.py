@@ -23,7 +23,7 @@ class CountVariables:
 
     Parameters
     ----------
-    problem, goal, budget, onto
+    problem, goal, budget, onto, stoppable
         As for `vmplace.search.mip.model.CountModel`.
 
     Attributes
@@ -36,15 +36,19 @@ class CountVariables:
         What each node has, shape (n_resources, n_nodes).
     total : IntArray
         VMs of each class, shape (n_classes,).
-    now, fixed, most : IntArray
-        Present counts, those of VMs that stay, and upper bounds, shape (n_classes, n_nodes).
+    now, fixed, yielding, most : IntArray
+        Present counts, those of VMs that stay, of these the ones that may be stopped, and upper bounds, shape (n_classes,
+        n_nodes).
     settled, settled_free
         Nodes whose contents are known and need no rows, and what would be free on each node with the fixed VMs alone.
-    n, powered : IntArray
-        Indices of variables, -1 for none; `powered` is None where all nodes stay on.
+    n, stopped, powered : IntArray
+        Indices of variables, -1 for none; `stopped` are the VMs of each class that are on no node; `powered` is None where all
+        nodes stay on.
     """
 
-    def __init__(self, problem: Problem, goal: Goal, budget: Budget, onto: BoolArray | None) -> None:
+    def __init__(
+        self, problem: Problem, goal: Goal, budget: Budget, onto: BoolArray | None, stoppable: BoolArray | None = None
+    ) -> None:
         self.problem, self.goal, self.budget = problem, goal, budget
         self.program = IntegerProgram()
         self._hints: list[tuple[IntArray, Hint]] = []
@@ -59,6 +63,9 @@ class CountVariables:
         self.most = self._most(onto)
         self.settled = np.all(self.most == self.fixed, axis=0) & (not goal.consolidates and not goal.best_effort)
         self.settled_free: IntArray = self.capacity - self.lasting @ self.fixed
+        self._stoppable = np.zeros(problem.n_vms, dtype=bool) if stoppable is None else stoppable
+        self.stopped: IntArray = np.full(len(classes), -1, dtype=np.int64)
+        self.yielding = np.zeros_like(self.now)
         self.n = self._counts()
         self.powered = self._power() if goal.consolidates else None
 
@@ -75,15 +82,36 @@ class CountVariables:
 
     def _counts(self) -> IntArray:
         n = self.new(self.most, lambda _, counts: counts)
+        away = self._stops() if self._stoppable.any() else np.full_like(n, -1)
         for s, i in zip(*np.nonzero(self.fixed), strict=True):
-            if n[s, i] >= 0 and self.fixed[s, i] <= self.most[s, i]:
+            if away[s, i] >= 0:
+                self.program.row([(int(n[s, i]), 1), (int(away[s, i]), 1)], lower=int(self.fixed[s, i]))
+            elif n[s, i] >= 0 and self.fixed[s, i] <= self.most[s, i]:
                 self.program.lower[n[s, i]] = int(self.fixed[s, i])
             else:
                 self.program.row([], 1, None)  # a VM that must stay where it may not be
-        for row, total in zip(n, self.total.tolist(), strict=True):
+        for row, stopped, total in zip(n, self.stopped.tolist(), self.total.tolist(), strict=True):
             self.budget.demand()
-            self.program.row(terms(row), total, total)
+            self.program.row([*terms(row), (stopped, 1)], total, total)
         return n
+
+    def _stops(self) -> IntArray:
+        """Variables for the VMs of each class that are stopped on each node instead of staying there as they must."""
+        problem, of, stoppable = self.problem, self.classes.of, self._stoppable
+        bound = stoppable & ~self.goal.free(problem)
+
+        def stopped(candidate: CandidatePlacement, _: IntArray) -> IntArray:
+            return np.bincount(of[candidate.node_of < 0], minlength=len(self.classes))
+
+        def left(candidate: CandidatePlacement, _: IntArray) -> IntArray:
+            return problem.counts(problem.node_of, bound & (candidate.node_of < 0))
+
+        self.stopped = self.new(np.bincount(of[stoppable], minlength=len(self.classes)), stopped)
+        self.yielding = problem.counts(problem.node_of, bound)
+        away = self.new(self.yielding, left)
+        for s in np.flatnonzero((away >= 0).any(axis=1)).tolist():
+            self.program.row([(int(self.stopped[s]), 1), *terms(away[s], -1)], lower=0)
+        return away
 
     def _power(self) -> IntArray:
         problem = self.problem
@@ -159,21 +187,24 @@ class CountVariables:
     def placement(self, values: tuple[int, ...]) -> tuple[IntArray, BoolArray | None]:
         """Values as a placement and its powered nodes: VMs stay where their class still has room for them."""
         found = np.array([*values, 0])  # index -1, no variable, is 0
-        node_of = _deal(self.problem, self.goal, found[self.n])
+        node_of = _deal(self.problem, self.goal, found[self.n], self._stoppable)
         return node_of, None if self.powered is None else found[self.powered] > 0
 
 
-def _deal(problem: Problem, goal: Goal, counts: IntArray) -> IntArray:
-    """Nodes for the VMs of each class, so many on each; VMs stay where they are if they can, those that must first."""
+def _deal(problem: Problem, goal: Goal, counts: IntArray, stoppable: BoolArray) -> IntArray:
+    """Nodes for the VMs of each class, so many on each, -1 for those that are left; VMs stay where they are if they can, those
+    that must first."""
     left = counts.copy()
     node_of = np.full(problem.n_vms, -1, dtype=np.int64)
-    of, now, free = problem.classes.of.tolist(), problem.node_of.tolist(), goal.free(problem)
-    for vm in np.argsort(free, kind="stable").tolist():
+    of, now, free = problem.classes.of.tolist(), problem.node_of.tolist(), np.asarray(goal.free(problem))
+    for vm in np.lexsort((stoppable, free)).tolist():
         s, i = of[vm], now[vm]
         if i >= 0 and left[s, i] > 0:
             left[s, i] -= 1
             node_of[vm] = i
     open_ = [np.repeat(np.arange(problem.n_nodes), row).tolist()[::-1] for row in left]
-    for vm in np.flatnonzero(node_of < 0).tolist():
-        node_of[vm] = open_[of[vm]].pop()
+    homeless = np.flatnonzero((node_of < 0) & free)
+    for vm in homeless[np.argsort(stoppable[homeless], kind="stable")].tolist():
+        if open_[of[vm]]:
+            node_of[vm] = open_[of[vm]].pop()
     return node_of

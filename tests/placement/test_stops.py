@@ -1,0 +1,54 @@
+"""Who may be stopped for a drain, and the cluster without, and with them again."""
+
+import numpy as np
+
+from vmplace import VM, Cluster, Node, drain
+from vmplace.placement.blockers import fixed_on
+from vmplace.placement.options import PlaceOptions
+from vmplace.placement.stops import least_stops, may_stop, restarting, stops_of, with_stopped, yields
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
+from vmplace.solvers.budget import Budget
+
+CLUSTER = Cluster(
+    [Node("n0", 10), Node("n1", 10), Node("m0", 10, pool="other")],
+    [
+        VM("fixed", 2, "n0", movable=False),
+        VM("local", 2, "n0", movable=False, evictable=True),
+        VM("moving", 2, "n0", target="n1", evictable=True),
+        VM("down", 2, "n0", running=False, evictable=True),
+        VM("new", 2, evictable=True),
+        VM("job", 5, "n1", evictable=True),
+        VM("far", 5, "m0", evictable=True, pool="other"),
+    ],
+)
+NAMES = Names(CLUSTER, compile_problem(CLUSTER))
+
+
+def test_those_may_stop_that_run_and_do_not_migrate():
+    assert [NAMES.vm(vm) for vm in np.flatnonzero(may_stop(NAMES))] == ["local", "job", "far"]
+
+
+def test_only_who_may_stop_yields():
+    told = {blocker.vms: yields(NAMES, blocker) for blocker in fixed_on(NAMES, ["n0"])}
+    assert told == {("fixed",): False, ("local",): True, ("moving",): False}
+
+
+def test_other_pools_stop_nothing():
+    cluster = Cluster(CLUSTER.nodes, [VM("a", 6, "n0"), VM("local", 1, "n0", movable=False, evictable=True), *CLUSTER.vms[5:]])
+    names = Names(cluster, compile_problem(cluster))
+    chosen = least_stops(names, ("n0",), PlaceOptions.for_drain({}, strict=False), Budget(None))
+    assert [stop.vm for stop in stops_of(names, chosen.vms)] == ["local", "job"]
+    assert (chosen.proved, chosen.moved) == (True, 6)
+    after = with_stopped(names, chosen.vms)
+    assert [vm.name for vm in after.cluster.vms if not vm.running] == ["local", "job"]
+    assert after.vms(range(after.problem.n_vms)) == ("a", "far")
+
+
+def test_once_the_node_is_back_they_wait():
+    cluster = Cluster(CLUSTER.nodes[:2], [VM("a", 6, "n0"), VM("job", 5, "n1", evictable=True)])
+    solution = drain(cluster, "n0")
+    after = restarting(Names(cluster, compile_problem(cluster)), solution)
+    assert [(vm.name, vm.node, vm.running) for vm in after.cluster.vms] == [("a", "n1", True), ("job", None, True)]
+    assert after.problem.node_of.tolist() == [1, -1]
+    assert {node.state for node in after.cluster.nodes} == {"online"}
