@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 import vmplace
 from tests.support.brute import World
-from tests.support.lists import alone, several
+from tests.support.lists import alone
 from vmplace import VM, Cluster, Guarantee, InputError, Node
 from vmplace.cli import main
 from vmplace.testing import clusters
@@ -54,7 +54,18 @@ def test_it_is_the_most_that_every_number_up_to_it_is_survived(cluster):
 
 
 @settings(max_examples=40, deadline=None)
-@given(several(clusters(max_nodes=4, max_vms=4, placed="all", domains=True, evictable=True)))
+@given(
+    clusters(
+        max_nodes=4,
+        max_vms=4,
+        placed="all",
+        domains=True,
+        evictable=True,
+        restart=("planned", "any-order"),
+        quorums=True,
+        most_guarantees=3,
+    )
+)
 def test_of_several_guarantees_each_is_answered_and_the_least_counts(cluster):
     found, parts = vmplace.tolerance(cluster), alone(cluster)
     expected = [{pool: survived(part, pool) for pool in cluster.pools} for part in parts]

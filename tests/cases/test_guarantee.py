@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import vmplace
 from tests.support.brute import World
-from tests.support.lists import alone, several
+from tests.support.lists import alone
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node
 from vmplace.cli import main
 from vmplace.failover.check import AnyOrderOutlook
@@ -385,7 +385,6 @@ def test_what_takes_one_guarantee_says_so(tmp_path, capsys):
     vmplace.dump(per_vm(), path)
     for command in (
         ["headroom", "1GiB"],
-        ["explain"],
     ):
         assert main([command[0], path, *command[1:]]) == 2
         assert "guarantee: 2 guarantees: this command takes one: choose it with --guarantee or what_if" in capsys.readouterr().err
@@ -417,13 +416,23 @@ def test_a_list_of_guarantees_is_checked_one_by_one():
     )
 
 
-one = clusters(
-    max_nodes=4, max_vms=5, placed="all", failures=(0, 1, 1, 2), domains=True, evictable=True, mixed=True, quorums=True
+several = clusters(
+    max_nodes=4,
+    max_vms=5,
+    placed="all",
+    failures=(0, 1, 1, 2),
+    restart=("planned", "any-order"),
+    policies=True,
+    domains=True,
+    evictable=True,
+    mixed=True,
+    quorums=True,
+    most_guarantees=3,
 )
 
 
 @settings(max_examples=40, deadline=None)
-@given(several(one))
+@given(several)
 def test_a_list_is_what_the_oracle_says_of_each(asked):
     found, worlds = vmplace.check(asked), [World(part) for part in alone(asked)]
     assert found.status == ("safe" if all(world.verdict().status == "safe" for world in worlds) else "unsafe")

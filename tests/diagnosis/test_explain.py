@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 import vmplace
 from tests.support.brute import World
 from tests.support.compilations import counted
+from tests.support.lists import alone
+from vmplace.model.guarantee import guarantee_of
 from vmplace.model.what_if import less, what_if
 from vmplace.testing import clusters
 
@@ -21,6 +23,7 @@ plain = st.one_of(
     clusters(max_nodes=4, max_vms=5, failures=(1, 2), domains=True, evictable=True, targets=True),
     clusters(min_nodes=2, max_nodes=4, max_vms=5, placed="all", pools=False, states=False, stopped=False, unprotected=False),
     clusters(min_nodes=2, max_nodes=3, max_vms=5, resources=True),
+    clusters(min_nodes=2, max_nodes=3, max_vms=4, node_headroom=True, max_vm=True),
 )
 promised = clusters(
     min_nodes=2,
@@ -32,6 +35,8 @@ promised = clusters(
     policies=True,
     pools=False,
 )
+
+lists = clusters(max_nodes=4, max_vms=4, placed="all", failures=(0, 1, 1, 2), domains=True, evictable=True, most_guarantees=3)
 
 
 def failures_of(cluster, blame):
@@ -98,7 +103,11 @@ def right_blame(cluster, blame, decided):
 
 def impossible(cluster, obstacle, conflict):
     part = less(cluster, {vm.name for vm in cluster.vms if vm.pool != obstacle.pool}) if obstacle.pool else cluster
-    return World(narrowed(part, conflict)).optimum(move_running=True) is None
+    worlds = [World(one) for one in alone(narrowed(part, conflict))]
+    if len(worlds) == 1:
+        return worlds[0].optimum(move_running=True) is None
+    ways = worlds[0].placements(move_running=True)
+    return not any(all(world.right(way) and world.all_survivable(way) for world in worlds) for way in ways)
 
 
 def narrowed(cluster, conflict):
@@ -119,31 +128,35 @@ def right_obstacle(cluster, obstacle):
 
 def holds_true(cluster):
     found = vmplace.explain(cluster, time_limit=None, deterministic=True)
-    world = World(cluster)
-    verdict, decided = world.verdict(), world.planned and not world.in_turn
+    parts = alone(cluster)
+    worlds = [World(part) for part in parts]
+    verdicts, decided = [world.verdict() for world in worlds], all(world.planned and not world.in_turn for world in worlds)
     if found.status == "unknown":
         assert not decided
         return
-    assert (found.status == "safe") == (verdict.status == "safe")
+    assert (found.status == "safe") == all(verdict.status == "safe" for verdict in verdicts)
     if found.status == "safe":
         assert not found.blames
         assert not found.remedies
         return
     assert found.blames
-    assert {blame.pool for blame in found.blames} == {pool for pool, status in verdict.pools.items() if status == "unsafe"}
+    unsafe = {pool for verdict in verdicts for pool, status in verdict.pools.items() if status == "unsafe"}
+    assert {blame.pool for blame in found.blames} == unsafe
     for blame in found.blames:
         if blame.kind == "failure":
-            right_blame(cluster, blame, decided)
+            number, key = guarantee_of(blame.subject)
+            right_blame(parts[number], evolve(blame, subject=key), worlds[number].planned and not worlds[number].in_turn)
     if decided:
         assert (found.status == "infeasible") == bool(found.obstacles)
         # A best effort for several failures at once may find nothing.
-        assert not found.unfinished or cluster.guarantee.failures > 1
+        assert not found.unfinished or any(asked.failures > 1 for asked in cluster.guarantees)
     for obstacle in found.obstacles:
         right_obstacle(cluster, obstacle)
         assert obstacle.conflict.minimal or not decided
     for remedy in found.remedies:
-        then = World(remedy.cluster).verdict()
-        assert then.pools[remedy.pool] == "safe" if remedy.pool else then.status == "safe"
+        then = [World(part).verdict() for part in alone(remedy.cluster)]
+        assert all((verdict.pools[remedy.pool] if remedy.pool else verdict.status) == "safe" for verdict in then)
+    assert vmplace.audit_result(cluster, found.to_dict()).status != "refuted"
 
 
 @settings(max_examples=16, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -158,9 +171,15 @@ def test_what_is_told_of_other_promises_is_true(cluster):
     holds_true(cluster)
 
 
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(lists)
+def test_what_is_told_of_several_guarantees_is_true(cluster):
+    holds_true(cluster)
+
+
 @pytest.mark.slow
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.one_of(plain, promised))
+@given(st.one_of(plain, promised, lists))
 def test_what_is_told_is_true_of_many_more(cluster):
     holds_true(cluster)
 

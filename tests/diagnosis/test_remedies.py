@@ -12,6 +12,7 @@ from vmplace.diagnosis.remedies import (
     fewer_vms,
     finished,
     less_headroom,
+    less_own_headroom,
     less_promised,
     more_nodes,
     one_vm_less,
@@ -35,7 +36,7 @@ def on(*sizes):
 
 def oracle_of(cluster, pool="", moving=False, budget=None):
     options = PlaceOptions(objective="moves", deterministic=True)
-    return RemedyOracle(Names(cluster, compile_problem(cluster)), pool, options, moving, budget or Budget())
+    return RemedyOracle(Names(cluster, compile_problem(cluster, several=True)), pool, options, moving, budget or Budget())
 
 
 def tried(way, cluster, *rest, moving=False, pool=""):
@@ -103,7 +104,39 @@ def test_one_rule_or_as_few_as_it_takes():
 def test_as_much_headroom_as_can_be_kept():
     cluster = Cluster(nodes(100, 100, 100), [VM("a", 60), VM("b", 60)], guarantee=Guarantee(headroom=Fraction(1, 2)))
     (remedy,) = tried(less_headroom, cluster, moving=True)
-    assert (remedy.action, remedy.least) == ("keep a headroom of 40 % instead of 50%", True)
+    assert (remedy.action, remedy.least) == ("keep a headroom of 40 % instead of 50 %", True)
+
+
+@pytest.mark.parametrize(
+    ("headroom", "told"), [(4, "2 MiB on {} instead of 4 MiB"), (Fraction(2, 5), "20 % on {} instead of 40 %")]
+)
+def test_a_node_may_keep_less_than_its_own_headroom(headroom, told):
+    hosts = [Node(f"n{i}", 10, headroom=headroom) for i in range(3)]
+    cluster = Cluster(hosts, [*on(4, 4, 4), VM("d", 4)], guarantee=Guarantee(headroom=Fraction(1, 2)))
+    found = tried(less_own_headroom, cluster, moving=True)
+    assert [(remedy.kind, remedy.action, remedy.least) for remedy in found] == [
+        ("headroom", f"keep a headroom of {told.format(node)}", True) for node in ("n0", "n1", "n2")
+    ]
+    assert [remedy.cluster.nodes[i].headroom for i, remedy in enumerate(found)] == [2 if headroom == 4 else Fraction(1, 5)] * 3
+
+
+def test_no_more_nodes_than_it_takes_keep_no_headroom():
+    hosts = [Node(f"n{i}", 10, headroom=4) for i in range(4)]
+    cluster = Cluster(hosts, [*on(4, 4, 4, 4), VM("d", 4), VM("e", 4)])
+    (remedy,) = tried(less_own_headroom, cluster, moving=True)
+    assert (remedy.action, remedy.least) == ("keep no headroom on n2 and n3 (headroom: 0)", True)
+    assert told(less_own_headroom, Cluster(nodes(10, 10), [*on(9), VM("d", 9)])) == []
+
+
+def test_of_several_guarantees_one_is_weakened_and_all_hold_then():
+    asked = [Guarantee(failures=2, vms=["v0"]), Guarantee(headroom=Fraction(2, 5)), Guarantee(failures=2)]
+    cluster = Cluster(nodes(9, 9, 9), on(4, 4, 4), guarantee=asked)
+    assert told(less_promised, cluster) == ["guarantee 3: guarantee no more than 1 failure at the same time (failures: 1)"]
+    full = Cluster(nodes(10, 10, 10), [VM("a", 6, "n0"), VM("b", 6)], guarantee=[Guarantee(), Guarantee(headroom=Fraction(1, 2))])
+    assert told(less_headroom, full, moving=True) == ["guarantee 2: keep a headroom of 40 % instead of 50 %"]
+    alone = Cluster(nodes(9, 9), on(5, 5), guarantee=[Guarantee(failures=0), Guarantee(), Guarantee(vms=["v0"], failures=0)])
+    assert told(less_promised, alone) == ["give up guarantee 2"]
+    assert told(less_promised, Cluster(nodes(9, 9), on(5, 5), guarantee=[Guarantee(), Guarantee(vms=["v0"])])) == []
 
 
 def test_the_next_weaker_promise():

@@ -1,5 +1,7 @@
 """A variant's problem is what compiling the changed cluster gives."""
 
+from fractions import Fraction
+
 import numpy as np
 from attrs import evolve
 from hypothesis import given, settings
@@ -17,16 +19,17 @@ from vmplace.testing import clusters
 any_cluster = st.one_of(
     clusters(min_nodes=1, domains=True, resources=True, evictable=True, targets=True, failures=(1, 2)),
     clusters(min_nodes=1, max_vms=8, domains=True, targets=True, stopped=False),
+    clusters(min_nodes=1, domains=True, evictable=True, targets=True, failures=(1, 2), policies=True, most_guarantees=3),
 )
 drawn = settings(max_examples=150, deadline=None, derandomize=True)
 
 
 def names_of(cluster):
-    return Names(cluster, compile_problem(cluster))
+    return Names(cluster, compile_problem(cluster, several=True))
 
 
 def right(names):
-    same(names.problem, names.cluster, compile_problem(names.cluster), names.cluster)
+    same(names.problem, names.cluster, compile_problem(names.cluster, several=True), names.cluster)
 
 
 def some(data, members):
@@ -51,7 +54,10 @@ def test_vms_that_stop_shrink_or_need_not_restart(cluster, data):
 def test_rules_promises_and_migrations(cluster, data):
     names, vms = names_of(cluster), cluster.vms
     right(variants.yielding(names, some(data, list(range(len(cluster.rules))))).names())
-    right(variants.promising(names, evolve(cluster.guarantee, failures=1, headroom=0.1)).names())
+    number = data.draw(st.integers(0, len(cluster.guarantees) - 1))
+    right(variants.promising(names, number, evolve(cluster.guarantees[number], failures=1, headroom=0.1)).names())
+    if cluster.further:
+        right(variants.promising(names, number, None).names())
     under_way = np.flatnonzero((vms.target >= 0) & (vms.target != vms.node) & vms.running & (vms.node >= 0)).tolist()
     right(variants.arrived(names, some(data, under_way)).names())
 
@@ -65,12 +71,17 @@ def test_nodes_that_come_back_or_are_new(cluster, data):
         like = {name: 3 for node in cluster.nodes for name in node.resources}
         new = [Node(f"new-{k}", 7 + k, pool=pool, resources=like) for k in range(2)]
         right(variants.added(names, new).names())
+    kept = {index: data.draw(st.sampled_from((0, Fraction(1, 4)))) for index in some(data, list(range(len(cluster.nodes))))}
+    right(variants.keeping_free(names, kept).names())
 
 
 @drawn
 @given(any_cluster, st.data())
 def test_vms_placed(cluster, data):
-    solution, names = place(cluster, best_effort=True, method="greedy", time_limit=None), names_of(cluster)
+    solution, names = (
+        place(cluster.under(cluster.guarantee), best_effort=True, method="greedy", time_limit=None),
+        names_of(cluster),
+    )
     right(variants.settled(names, solution))
     gone = some(data, list(range(len(cluster.vms))))
     right(variants.placed(variants.stopped(names, gone), solution).names())

@@ -1,9 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import vmplace
 from tests.failover.test_certify import FATAL_IN_TURN
 from tests.support.brute import World
 from tests.support.placements import standing_of, state
@@ -200,3 +203,9 @@ def test_a_group_that_must_stay_together_goes_together_each_time():
     plans = [decide_any_order_in_turn(now, number, budget=Budget()) for number in range(len(now.scenarios))]
     world = World(Cluster(nodes, vms, [Together(["a", "b"])], Guarantee(failures=2, sequence="sequential", restart="any-order")))
     assert [plan.safe for plan in plans] == [not any(loss) for loss in world.losses(world.now).values()]
+
+
+def test_what_is_lost_in_turn_is_json():
+    asked = Guarantee(failures=2, sequence="sequential", restart="any-order")
+    found = vmplace.check(Cluster([Node("n0", 8)], [VM("a", 2, "n0"), VM("b", 2, "n0")], (), asked))
+    assert json.loads(json.dumps(found.to_dict()))["unprotected"][0]["minimal"] is True

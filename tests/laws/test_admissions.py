@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.support.admissions import WORD, after, allowed, assignments, started
 from tests.support.brute import World, takes
-from tests.support.lists import alone, several
-from vmplace import VM, Admitter, ConflictError, Guarantee, InputError
+from tests.support.lists import alone
+from vmplace import VM, Admitter, ConflictError, InputError
 from vmplace.testing import clusters
 from vmplace.testing.strategies import EXTRAS
 
@@ -30,13 +30,12 @@ ANY = {
     "policies": True,
     "sequences": ("at-once", "at-once", "at-once", "sequential"),
 }
-SIMPLE = (Guarantee(), Guarantee(headroom=0.25), Guarantee(vms=["v0", "v1", "v2", "new1"]), Guarantee(failures=2))
 KINDS = {
     "plain": clusters(**PLAIN),
     "any": clusters(**ANY),
     "mixed": clusters(**ANY | {"mixed": True, "sequences": ("at-once",)}),
-    "simple list": several(clusters(**PLAIN), SIMPLE),
-    "list": several(clusters(**ANY | {"max_vms": 5})),
+    "simple list": clusters(**PLAIN, failures=(1, 1, 1, 2), most_guarantees=3),
+    "list": clusters(**ANY | {"max_vms": 5}, most_guarantees=3),
 }
 FOREVER = float("inf")
 COUNTS = Counter()

@@ -9,7 +9,6 @@ from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 
 import vmplace
-from tests.support.lists import several
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Node, OnlyOn
 from vmplace.model.errors import InputError
@@ -65,6 +64,9 @@ RESULTS = {
     "drain, several": lambda: (SEVERAL, vmplace.drain(SEVERAL, "n0")),
     "tolerance": lambda: (BIG, vmplace.tolerance(BIG)),
     "tolerance, several": lambda: (SEVERAL, vmplace.tolerance(SEVERAL)),
+    "explain, several, unsafe": lambda: (SEVERAL_LOST, vmplace.explain(SEVERAL_LOST, time_limit=5)),
+    "explain, several": lambda: (SEVERAL_SAFE, vmplace.explain(SEVERAL_SAFE, time_limit=5)),
+    "explain, size": lambda: (OVERSIZED, vmplace.explain(OVERSIZED, time_limit=5)),
     "admit, several": lambda: (SEVERAL, vmplace.admit(SEVERAL, "w")),
     "admit": lambda: (BIG2, vmplace.admit(BIG2, "w")),
     "headroom": lambda: (BIG, vmplace.headroom(BIG, 8)),
@@ -75,6 +77,9 @@ RESULTS = {
 BIG2 = evolve(BIG, vms=[*BIG.vms, VM("w", 12), VM("x", 3, priority=2)])
 SEVERAL = evolve(FEW, vms=[*FEW.vms, VM("w", 12)], guarantee=[Guarantee(), Guarantee(failures=2, vms=["a"])])
 TIGHTER = evolve(TIGHT, guarantee=[Guarantee(), Guarantee(vms=["a"], restart="any-order")])
+SEVERAL_SAFE = evolve(SEVERAL, vms=FEW.vms)
+SEVERAL_LOST = evolve(LOST, guarantee=[Guarantee(failures=0), Guarantee(vms=["a", "b"]), Guarantee(restart="any-order")])
+OVERSIZED = evolve(FEW, nodes=[evolve(FEW.nodes[0], max_vm={"memory": 4}), *FEW.nodes[1:]])
 
 
 def leaves(value, place=()):
@@ -191,18 +196,19 @@ CALLS = {
     "explain": lambda cluster: vmplace.explain(cluster, time_limit=0.3),
 }
 
-DRAWN = clusters(
-    min_nodes=1,
-    max_vms=5,
-    domains=True,
-    resources=True,
-    evictable=True,
-    targets=True,
-    policies=True,
-    failures=(1, 1, 1, 0, 2),
-    restart=("planned", "planned", "any-order"),
-    sequences=("at-once", "at-once", "sequential"),
-)
+FEATURES = {
+    "min_nodes": 1,
+    "max_vms": 5,
+    "domains": True,
+    "resources": True,
+    "evictable": True,
+    "targets": True,
+    "policies": True,
+    "failures": (1, 1, 1, 0, 2),
+    "restart": ("planned", "planned", "any-order"),
+    "sequences": ("at-once", "at-once", "sequential"),
+}
+DRAWN, SEVERAL_DRAWN = clusters(**FEATURES), clusters(**FEATURES, most_guarantees=3)
 
 
 LISTS = (
@@ -218,6 +224,7 @@ LISTS = (
     "rolling drain",
     "tolerance",
     "admit",
+    "explain",
 )
 """The calls that take a list of guarantees."""
 
@@ -246,7 +253,7 @@ def test_what_is_right_is_never_refuted(name, examples):
 @pytest.mark.parametrize("examples", [5, pytest.param(150, marks=pytest.mark.slow)])
 def test_what_is_right_of_several_guarantees_is_never_refuted(name, examples):
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(several(DRAWN))
+    @given(SEVERAL_DRAWN)
     def trial(cluster):
         what_is_right_is_never_refuted(name, cluster)
 

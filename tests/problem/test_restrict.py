@@ -71,7 +71,7 @@ def test_only_one_pool(cluster):
 def test_another_promise(cluster, failures, headroom):
     guarantee = evolve(cluster.guarantee, failures=failures, headroom=headroom)
     changed = evolve(cluster, guarantee=guarantee)
-    same(promising(compile_problem(cluster), guarantee), cluster, compile_problem(changed), changed)
+    same(promising(compile_problem(cluster), [guarantee]), cluster, compile_problem(changed), changed)
 
 
 @tried(any_cluster, st.data(), quick=40, campaign=600)
@@ -107,4 +107,4 @@ def test_all_at_once_and_again():
 
 def test_a_promise_of_another_scope_is_another_problem():
     with pytest.raises(AssertionError):
-        promising(compile_problem(Cluster([Node("n", 1)])), Guarantee(scope="domain"))
+        promising(compile_problem(Cluster([Node("n", 1)])), [Guarantee(scope="domain")])

@@ -238,3 +238,21 @@ def test_soft_rules_and_homes_are_told_with_what_mends_them(told):
         "  rule sql (apart): 1 pair shares a node: a, b",
         "  1 VM away from home: a",
     ]
+
+
+def test_of_several_guarantees_the_one_that_fails_and_the_one_that_is_weakened_are_named(told):
+    hosts, asked = [Node(f"n{i}", 20) for i in range(4)], [Guarantee(), Guarantee(failures=2, vms=["a", "b"])]
+    vms = [VM("a", 10, "n0"), VM("b", 10, "n0"), VM("c", 10, "n1"), VM("d", 3, "n1"), VM("e", 3, "n3")]
+    lines_with(
+        told(Cluster(hosts, vms, (), asked)),
+        "UNSAFE: 1 failure is not survived; migrating 3 MiB repairs it",
+        "  guarantee 2: if n0+n2 fail: the VMs on n0+n2 fill 2 slots of 10 MiB; ",
+        "  1. migrate d (3 MiB) from n1 to n3 [3 MiB migrated]",
+        "  2. guarantee 2: guarantee no more than 1 failure at the same time (failures: 1)",
+    )
+    lines_with(
+        told(Cluster(hosts, vms[:2], (), asked)),
+        "SAFE: nothing is wrong: the cluster survives every failure of each guarantee",
+        "  guarantee 2: if n0+n1 fail, 20 MiB restart, and the others keep 20 MiB free, no node more than 20 MiB",
+        "  guarantee 1: if n0 fails, 20 MiB restart, ",
+    )

@@ -32,7 +32,12 @@ def same(restricted: Problem, cluster: Cluster, compiled: Problem, changed: Clus
     assert not restricted.demand[:, gone].any()
     for name in {field.name for field in attrs.fields(Problem)} - {"original", "pool", "signature_pool", "resources", "n_firm"}:
         one, other = getattr(restricted, name), getattr(compiled, name)
-        if name in ("compiled_rules", "unary_rules"):
+        if name == "promises":
+            assert len(one) == len(other)
+            for promise, right in zip(one, other, strict=True):
+                for key, column in right.own.items():
+                    assert np.array_equal(promise.own[key], column), key
+        elif name in ("compiled_rules", "unary_rules"):
             assert list(map(shown, one)) == list(map(shown, other)), name
         elif name in ("demand", "capacity"):
             assert one[:, still].tolist() == other.tolist(), name

@@ -1,7 +1,7 @@
 """Diagnosis: what makes a cluster unsafe, why no placement of it is safe, and what-if remedies, each of them verified."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from attrs import define, evolve, field
@@ -14,6 +14,7 @@ from vmplace.diagnosis.remedies import (
     fewer_vms,
     finished,
     less_headroom,
+    less_own_headroom,
     less_promised,
     more_nodes,
     one_vm_less,
@@ -21,12 +22,13 @@ from vmplace.diagnosis.remedies import (
 )
 from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack, ranked
 from vmplace.diagnosis.variants import Variant, left_out
-from vmplace.failover.check import verdict_now
+from vmplace.failover.check import verdicts_now
 from vmplace.failover.soft_rules import named_broken_rules
 from vmplace.failover.verdict import Verdict
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_count, placed
 from vmplace.model.door import door
+from vmplace.model.guarantee import scenario_key
 from vmplace.model.units import spell_memory
 from vmplace.model.what_if import bridged
 from vmplace.placement.options import PlaceOptions
@@ -62,8 +64,8 @@ def explain(
     """Explain why a cluster is not safe, why no placement of it could be, and what would help.
 
     For each failure that is not survived, a deletion filter finds an irreducible set of VMs and rules to blame. A remedy is a
-    change that makes the cluster safe when it is tried; each remedy returned has been checked. Pools are explained one by one,
-    unless a rule binds several of them together.
+    change that makes the cluster safe when it is tried, under every guarantee where there are several; each remedy returned has
+    been checked. Pools are explained one by one, unless a rule binds several of them together.
 
     Parameters
     ----------
@@ -90,14 +92,14 @@ def explain(
     seed = placed("seed", parse_count)(seed)
     options = PlaceOptions(objective="moves", seed=seed, deterministic=deterministic, move_running=True)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        names = Names(cluster, compile_problem(cluster))
-        report, verdict = verdict_now(names, budget.share(_VERDICT))
+        names = Names(cluster, compile_problem(cluster, several=True))
+        report, verdicts = verdicts_now(names, budget.share(_VERDICT))
         broken = named_broken_rules(names, names.problem.node_of)
         found = Explanation(cluster=cluster, status=report.status)
         if report.status is Status.SAFE:
-            found = evolve(found, tightest=_tightest(names, verdict))
+            found = evolve(found, tightest=_tightest(names, verdicts))
         elif report.status is Status.UNSAFE:
-            found = _Explainer(names, report, verdict, budget, options).explanation()
+            found = _Explainer(names, report, verdicts, budget, options).explanation()
         undecided = sum(scenario.status is Status.UNKNOWN for scenario in report.scenarios.values())
         if undecided or report.status is Status.UNKNOWN:
             late = f"whether {undecided or 'all'} of the failures are survived"
@@ -106,23 +108,31 @@ def explain(
         return evolve(found, broken_rules=broken, warnings=warnings, stats={"seconds": round(budget.elapsed, 3), **found.stats})
 
 
-def _tightest(names: Names, verdict: Verdict) -> tuple[Slack, ...]:
+def _tightest(names: Names, verdicts: Sequence[Verdict]) -> tuple[Slack, ...]:
     """The failures that leave least memory free, where something must restart."""
+    slacks = [
+        evolve(slack, scenario=scenario_key(number, slack.scenario))
+        for number, (own, verdict) in enumerate(zip(names.each, verdicts, strict=True))
+        for slack in _slacks(own, verdict)
+    ]
+    return tuple(sorted(slacks, key=lambda slack: slack.left)[:_TIGHTEST])
+
+
+def _slacks(names: Names, verdict: Verdict) -> Iterator[Slack]:
+    """Those of one guarantee."""
     state, scenarios = verdict.state, verdict.state.scenarios
     free = np.zeros(int(names.problem.pool.max(initial=0)) + 1, dtype=np.int64)
     np.add.at(free, names.problem.pool, state.free)
     left = free[scenarios.pool] - scenarios.sums(state.free) - state.asked if len(scenarios) else np.zeros(0, dtype=np.int64)
     order = [number for number in np.argsort(left, kind="stable").tolist() if state.asked[number]][:_TIGHTEST]
-    return tuple(
-        Slack(
+    for number in order:
+        yield Slack(
             names.scenario(scenarios, number),
             names.pools[int(scenarios.pool[number])],
             int(state.asked[number]),
             int(left[number]),
             min(int(left[number]), int(state.room_elsewhere[number])),
         )
-        for number in order
-    )
 
 
 @define
@@ -131,7 +141,7 @@ class _Explainer:
 
     names: Names
     report: Report
-    verdict: Verdict
+    verdicts: tuple[Verdict, ...]
     budget: Budget
     options: PlaceOptions
     blames: list[Blame] = field(factory=list, init=False)
@@ -164,8 +174,10 @@ class _Explainer:
         """What is to blame as things stand."""
         budget = self.budget.share(_CAUSES)
         self.blames += faults_now(self.report, self.names)
-        self.blames += failures_lost(self.names, self.verdict, budget)
-        self.blames += turns_lost(self.names, self.verdict, budget)
+        for number, (names, verdict) in enumerate(zip(self.names.each, self.verdicts, strict=True)):
+            within = budget.share(1 / (len(self.verdicts) - number))
+            found = [*failures_lost(names, verdict, within), *turns_lost(names, verdict, within)]
+            self.blames += [evolve(blame, subject=scenario_key(number, blame.subject)) for blame in found]
         late = sum(blame.late for blame in self.blames)
         if late:
             self.unfinished.append(f"the exact causes of {late} faults, and how much memory is missing")
@@ -230,7 +242,8 @@ class _Explainer:
             ("to wait for migrations under way", lambda: finished(oracle)),
             ("to bring back nodes that are out of service", lambda: returned(oracle)),
             ("to give up one rule", lambda: fewer_rules(oracle, rules)),
-            ("to give up headroom", lambda: less_headroom(oracle)),
+            ("to give up headroom of the guarantee", lambda: less_headroom(oracle)),
+            ("to give up headroom of single nodes", lambda: less_own_headroom(oracle)),
             ("to weaken the guarantee", lambda: less_promised(oracle)),
             ("to add up to four nodes", lambda: more_nodes(oracle)),
             ("to shut down one VM", lambda: one_vm_less(oracle, suspects, core)),

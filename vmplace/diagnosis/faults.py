@@ -25,7 +25,8 @@ def faults_now(report: Report, names: Names) -> Iterator[Blame]:
             yield _too_large(fault, report, names)
         if fault.kind == "rule":
             yield from _broken(fault, names)
-    for vm in np.flatnonzero((problem.protected | problem.optional) & (problem.node_of < 0)).tolist():
+    asked = np.logical_or.reduce([part.protected | part.optional for part in problem.each])
+    for vm in np.flatnonzero(asked & (problem.node_of < 0)).tolist():
         reason = f"{names.vm(vm)} ({spell_memory(int(problem.memory[vm]))}) waits for a node: it does not run"
         yield Blame("waiting", names.vm(vm), _pool_of_vm(names, vm), reason, (names.vm(vm),), minimal=True)
 

@@ -9,8 +9,8 @@ from attrs import define, evolve, field
 from vmplace.diagnosis import variants
 from vmplace.diagnosis.results import Remedy
 from vmplace.diagnosis.variants import Variant
-from vmplace.failover.certify import certify
-from vmplace.failover.check import verdict_now
+from vmplace.failover.certify import certify_all
+from vmplace.failover.check import verdicts_now
 from vmplace.model.cluster import Cluster
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.place import attempt
@@ -85,7 +85,8 @@ class RemedyOracle:
 
     def _safe(self, variant: Variant) -> bool | None:
         problem = only(variant.problem, self.names.pools.index(self.pool)) if self.pool else variant.problem
-        if not faulty(problem) and not np.any((problem.protected | problem.optional) & (problem.node_of < 0)):
+        idle = problem.node_of < 0
+        if not faulty(problem) and not any(np.any((part.protected | part.optional) & idle) for part in problem.each):
             stands = self._stands(problem)
             if stands or not self.moving:
                 return stands
@@ -102,7 +103,7 @@ class RemedyOracle:
 
     def _stands(self, problem: Problem) -> bool | None:
         """Whether each failure is survived as a problem stands."""
-        verdict = certify(problem, problem.node_of, budget=self.budget.share(_STEP), losses=False, stop_early=True)
+        verdict = certify_all(problem, problem.node_of, budget=self.budget.share(_STEP), losses=False, stop_early=True)
         return True if verdict.safe else False if verdict.unsafe else None
 
     def _attempt(self, names: Names, budget: Budget) -> Solution:
@@ -151,9 +152,10 @@ class RemedyOracle:
     def _verified(self, names: Names) -> bool:
         """Whether it is safe as it stands, with failover plans that pass their audit."""
         with Budget(max(_LEAST_CHECK, self.budget.left), self.budget.cancel).interruptible() as budget:
-            report, _ = verdict_now(names, budget)
+            report, _ = verdicts_now(names, budget)
         if (report.pools.get(self.pool) if self.pool else report.status) is not Status.SAFE:
             return False
-        assert report.witness is not None
-        report.witness()
+        for part in report.guarantees or (report,):
+            assert part.witness is not None
+            part.witness()
         return True

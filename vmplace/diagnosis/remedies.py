@@ -1,5 +1,6 @@
 """Remedies, the least intrusive first: what ends, moves or comes back; what is asked for a little less; nodes; VMs given up."""
 
+import math
 from collections.abc import Collection, Iterator
 from fractions import Fraction
 from typing import Any
@@ -21,7 +22,17 @@ from vmplace.model.what_if import waiting
 from vmplace.results.placement import Solution
 from vmplace.search.deletion_filter import DeletionFilter
 
-__all__ = ["fewer_rules", "fewer_vms", "finished", "less_headroom", "less_promised", "more_nodes", "one_vm_less", "returned"]
+__all__ = [
+    "fewer_rules",
+    "fewer_vms",
+    "finished",
+    "less_headroom",
+    "less_own_headroom",
+    "less_promised",
+    "more_nodes",
+    "one_vm_less",
+    "returned",
+]
 
 _MOST_NODES, _PERCENT = 4, 100
 
@@ -84,35 +95,93 @@ def _be_preferences(cluster: Cluster, rules: list[int]) -> str:
 
 def less_headroom(oracle: RemedyOracle) -> Iterator[Remedy]:
     """Less of each node kept free in normal running: as much as still can be, in whole percents."""
-    asked = oracle.cluster.guarantee
+    for number, asked in enumerate(oracle.cluster.guarantees):
 
-    def with_share(percent: int) -> Variant:
-        return variants.promising(oracle.names, evolve(asked, headroom=Fraction(percent, _PERCENT)))
+        def with_share(percent: int, number: int = number, asked: Guarantee = asked) -> Variant:
+            return variants.promising(oracle.names, number, evolve(asked, headroom=Fraction(percent, _PERCENT)))
 
-    most = int(asked.headroom * _PERCENT)
-    if asked.headroom and oracle.helps(with_share(0)):
-        few, many = 0, most if Fraction(most, _PERCENT) == asked.headroom else most + 1
-        kept, decided = oracle.nearest(few, many, with_share)
-        action = f"keep a headroom of {kept} % instead of {float(asked.headroom):.0%}"
-        yield from oracle.remedy("headroom", action, with_share(kept), least=decided)
+        most = int(asked.headroom * _PERCENT)
+        if asked.headroom and oracle.helps(with_share(0)):
+            few, many = 0, most if Fraction(most, _PERCENT) == asked.headroom else most + 1
+            kept, decided = oracle.nearest(few, many, with_share)
+            action = f"keep a headroom of {kept} % instead of {_percent(asked.headroom)}"
+            yield from oracle.remedy("headroom", _of(oracle, number) + action, with_share(kept), least=decided)
+
+
+def _percent(share: int | Fraction) -> str:
+    return f"{float(share * _PERCENT):g} %"
+
+
+def less_own_headroom(oracle: RemedyOracle) -> Iterator[Remedy]:
+    """The same of a node that has a headroom of its own; where no single one is enough, as few of them as it takes keep none."""
+    nodes, found = oracle.cluster.nodes, False
+    held = [i for i, node in enumerate(nodes) if node.headroom and oracle.concerns(node.pool)]
+
+    def without(chosen: Collection[int]) -> Variant:
+        return variants.keeping_free(oracle.names, dict.fromkeys(chosen, 0))
+
+    if not held or not oracle.helps(without(held)):
+        return
+    for index in held:
+        if oracle.helps(without([index])):
+            yield from _kept_by(index, oracle)
+            found = True
+    if found or len(held) < 2:
+        return
+    shrinking = DeletionFilter(frozenset(held), lambda chosen: oracle.helps(without(chosen)))
+    shrinking.drop_each(held)
+    names = " and ".join(nodes.names[i] for i in sorted(shrinking.kept))
+    action, change = f"keep no headroom on {names} (headroom: 0)", without(shrinking.kept)
+    yield from oracle.remedy("headroom", action, change, least=shrinking.irreducible)
+
+
+def _kept_by(index: int, oracle: RemedyOracle) -> Iterator[Remedy]:
+    """The most headroom that one node can keep: in MiB, or in whole percents where it is a share."""
+    node = oracle.cluster.nodes[index]
+    share, whole = isinstance(node.headroom, Fraction), node.headroom or 0
+
+    def keeping(kept: int) -> Variant:
+        return variants.keeping_free(oracle.names, {index: Fraction(kept, _PERCENT) if share else kept})
+
+    kept, decided = oracle.nearest(0, math.ceil(whole * _PERCENT) if share else int(whole), keeping)
+    less, now = (f"{kept} %", _percent(whole)) if share else (spell_memory(kept), spell_memory(int(whole)))
+    yield from oracle.remedy(
+        "headroom", f"keep a headroom of {less} on {node.name} instead of {now}", keeping(kept), least=decided
+    )
 
 
 def less_promised(oracle: RemedyOracle) -> Iterator[Remedy]:
-    """The guarantee next to the one that is asked for: restarts by a plan, failures at once, or one failure less."""
-    asked = oracle.cluster.guarantee
-    weaker: list[tuple[str, Guarantee]] = []
+    """One guarantee weakened: restarts by a plan, failures at once, or one failure less; or one of several given up."""
+    guarantees = oracle.cluster.guarantees
+    for number, asked in enumerate(guarantees):
+        found = False
+        for action, guarantee in _weaker(asked):
+            change = variants.promising(oracle.names, number, guarantee)
+            for remedy in _if_it_helps(oracle, "promise", _of(oracle, number) + action, change):
+                found = True
+                yield remedy
+        if len(guarantees) > 1 and not found:
+            change = variants.promising(oracle.names, number, None)
+            yield from _if_it_helps(oracle, "promise", f"give up guarantee {number + 1}", change)
+
+
+def _weaker(asked: Guarantee) -> Iterator[tuple[str, Guarantee]]:
+    """The guarantees next to one, and what is asked for less in each."""
     if asked.restart != "planned" or asked.policy is not None:
         planned = evolve(asked, restart="planned", policy=None, order=None)
-        weaker.append(("restart VMs by a plan after a failure (restart: planned)", planned))
+        yield "restart VMs by a plan after a failure (restart: planned)", planned
     if asked.sequence != "at-once" and asked.failures > 1:
-        weaker.append(("guarantee only failures at the same time (sequence: at-once)", evolve(asked, sequence="at-once")))
+        yield "guarantee only failures at the same time (sequence: at-once)", evolve(asked, sequence="at-once")
     if asked.failures > 1:
         fewer = asked.failures - 1
         left = f"{fewer} failure" if fewer == 1 else f"{fewer} failures"
         action = f"guarantee no more than {left} at the same time (failures: {fewer})"
-        weaker.append((action, evolve(asked, failures=fewer, domains=0)))
-    for action, guarantee in weaker:
-        yield from _if_it_helps(oracle, "promise", action, variants.promising(oracle.names, guarantee))
+        yield action, evolve(asked, failures=fewer, domains=0)
+
+
+def _of(oracle: RemedyOracle, number: int) -> str:
+    """Which of several guarantees it is about."""
+    return f"guarantee {number + 1}: " if oracle.cluster.further else ""
 
 
 def more_nodes(oracle: RemedyOracle) -> Iterator[Remedy]:
@@ -122,7 +191,7 @@ def more_nodes(oracle: RemedyOracle) -> Iterator[Remedy]:
 
 
 def _more_in(pool: str, oracle: RemedyOracle) -> Iterator[Remedy]:
-    cluster, share = oracle.cluster, 1 - oracle.cluster.guarantee.headroom
+    cluster, share = oracle.cluster, 1 - max(asked.headroom for asked in oracle.cluster.guarantees)
     memory = cluster.vms.charged[cluster.vms.pool.are(pool)]
     if not len(memory):
         return
@@ -156,9 +225,6 @@ def _more_in(pool: str, oracle: RemedyOracle) -> Iterator[Remedy]:
 def _if_it_helps(oracle: RemedyOracle, kind: str, action: str, variant: Variant) -> Iterator[Remedy]:
     if oracle.helps(variant):
         yield from oracle.remedy(kind, action, variant)
-
-
-_ENOUGH, _NAMED = 3, 6
 
 
 def one_vm_less(oracle: RemedyOracle, suspects: Collection[str], core: Collection[str] | None) -> Iterator[Remedy]:

@@ -43,9 +43,10 @@ class Blame(ToDict):
     ----------
     kind
         ``failure`` (one that is not survived), ``turns`` (a pool's failures one after the other), or of now: ``overfull``,
-        ``rule``, ``placement`` (a VM where it may not be) or ``waiting`` (a protected VM without a node).
+        ``rule``, ``size`` (a VM larger than its node takes) or ``waiting`` (a protected VM without a node).
     subject
-        The failure scenario, the pool, the node, the rule (``rules[3]``) or the VM.
+        The failure scenario, the pool, the node, the rule (``rules[3]``) or the VM. Failures, and pools in turn, of the second
+        of several guarantees are marked as the keys of its scenarios: ``2++n1+n2``.
     pool
         Where it is.
     reason
@@ -118,7 +119,7 @@ class Slack(ToDict):
     Parameters
     ----------
     scenario, pool
-        What fails.
+        What fails, as the keys of scenarios are.
     displaced
         Memory of the VMs that must restart, in MiB.
     left

@@ -1,6 +1,7 @@
 """What-if variants of a cluster: the compiled problem with a change, and the cluster with the same change on demand."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fractions import Fraction
 
 import numpy as np
 from attrs import evolve, frozen
@@ -11,7 +12,7 @@ from vmplace.model.columns import IntArray, NodeColumns
 from vmplace.model.entities import Node, NotOn
 from vmplace.model.guarantee import Guarantee
 from vmplace.problem import restrict
-from vmplace.problem.compile import capacities, compile_problem, name_ranks, own_limits
+from vmplace.problem.compile import capacities, compile_problem, name_ranks, own_limit, own_limits
 from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem, normal_limit
 from vmplace.problem.rules import CompiledRule
@@ -22,6 +23,7 @@ __all__ = [
     "added",
     "arrived",
     "in_service",
+    "keeping_free",
     "left_out",
     "placed",
     "promising",
@@ -108,8 +110,7 @@ def stopped(names: Names, vms: Collection[int]) -> Variant:
 
 def unprotected(names: Names, vms: Collection[int]) -> Variant:
     """VMs that need not restart any more."""
-    problem, spared = names.problem, np.isin(names.problem.original, list(vms))
-    changed = evolve(problem, protected=problem.protected & ~spared, optional=problem.optional & ~spared)
+    changed = restrict.sparing(names.problem, np.isin(names.problem.original, list(vms)))
     return Variant(names, changed, lambda: what_if.with_vms(names.cluster, {index: {"protected": False} for index in vms}))
 
 
@@ -125,17 +126,33 @@ def yielding(names: Names, rules: Collection[int]) -> Variant:
     return Variant(names, restrict.yielding(names.problem, rules), lambda: what_if.yielding(names.cluster, rules))
 
 
-def promising(names: Names, guarantee: Guarantee) -> Variant:
-    """Another guarantee of the same scope."""
-    changed = restrict.promising(names.problem, guarantee)
-    return Variant(names, changed, lambda: evolve(names.cluster, guarantee=guarantee))
+def promising(names: Names, number: int, guarantee: Guarantee | None) -> Variant:
+    """Another guarantee of the same scope in place of the one of an index; None: it is given up, and others are left."""
+    asked: list[Guarantee | None] = list(names.cluster.guarantees)
+    asked[number] = guarantee
+    left = [one for one in asked if one is not None]
+    changed = restrict.promising(names.problem, asked)
+    return Variant(names, changed, lambda: evolve(names.cluster, guarantee=left, further=()))
+
+
+def keeping_free(names: Names, headrooms: Mapping[int, int | Fraction]) -> Variant:
+    """Another headroom of some nodes' own."""
+
+    def changed() -> Cluster:
+        nodes = [evolve(node, headroom=headrooms.get(i, node.headroom)) for i, node in enumerate(names.cluster.nodes)]
+        return evolve(names.cluster, nodes=nodes)
+
+    own = names.problem.own_limit.copy()
+    own[list(headrooms)] = [own_limit(int(names.problem.usable[node]), kept) for node, kept in headrooms.items()]
+    problem = restrict.promising(evolve(names.problem, own_limit=own), names.cluster.guarantees)
+    return Variant(names, problem, changed)
 
 
 def arrived(names: Names, vms: Collection[int]) -> Variant:
     """Migrations under way that are done."""
     target, nodes = names.cluster.vms.target, names.cluster.nodes.names
     changed = what_if.with_vms(names.cluster, {vm: {"node": nodes[int(target[vm])], "target": None} for vm in vms})
-    return Variant(names, compile_problem(changed), lambda: changed)
+    return Variant(names, compile_problem(changed, several=True), lambda: changed)
 
 
 def in_service(names: Names, nodes: Collection[int]) -> Variant:
@@ -144,7 +161,7 @@ def in_service(names: Names, nodes: Collection[int]) -> Variant:
     called = [names.cluster.nodes.names[node] for node in nodes]
     if np.any(wanted & names.cluster.nodes.state.are("offline")):
         changed = names.cluster.in_state("online", called)
-        return Variant(names, compile_problem(changed), lambda: changed)
+        return Variant(names, compile_problem(changed, several=True), lambda: changed)
     problem = restrict.in_state(names.problem, "online", wanted)
     return Variant(names, problem, lambda: names.cluster.in_state("online", called))
 
@@ -164,20 +181,22 @@ def added(names: Names, nodes: Sequence[Node]) -> Variant:
         zone = None if rule.zone is None else numbered(rule.zone)
         return evolve(rule, nodes=None if rule.nodes is None else np.append(rule.nodes, free), zone=zone)
 
-    own = own_limits(columns)
+    own, called = own_limits(columns), [*names.cluster.nodes.names, *columns.names]
     no, capacity = np.zeros(count, dtype=bool), capacities(names.cluster, columns, problem.resources)
+    limits = [normal_limit(columns.usable, own, asked) for asked in names.cluster.guarantees]
     larger = evolve(
         problem,
         capacity=np.vstack([problem.capacity, capacity]),
-        limit=np.append(problem.limit, normal_limit(columns.usable, own, problem.guarantee)),
+        limit=np.append(problem.limit, np.min(limits, axis=0)),
         own_limit=np.append(problem.own_limit, own),
         online=np.append(problem.online, ~no),
         maintenance=np.append(problem.maintenance, no),
         drained=np.append(problem.drained, no),
         pool=np.append(problem.pool, columns.pool.numbered(number)),
         domain=numbered(problem.domain),
-        unit=numbered(problem.unit),
-        name_rank=name_ranks([*names.cluster.nodes.names, *columns.names], problem.guarantee),
+    )
+    larger = restrict.repromised(
+        larger, lambda own: evolve(own, unit=numbered(own.unit), name_rank=name_ranks(called, own.guarantee))
     )
     return Variant(
         names,

@@ -24,7 +24,7 @@ from vmplace.results.placement import Report
 from vmplace.results.values import AnyOrder, Status
 from vmplace.solvers.budget import Budget, Progress
 
-__all__ = ["AnyOrderOutlook", "check", "verdict_now"]
+__all__ = ["AnyOrderOutlook", "check", "verdict_now", "verdicts_now"]
 
 _ANY_ORDER = 1.0
 """Seconds to find whether failures that are survived with plans would be survived in any order, too."""
@@ -110,6 +110,17 @@ def verdict_now(names: Names, budget: Budget, *, losses: bool = True) -> tuple[R
     verdict = certify(names.problem, now, budget=budget, losses=losses)
     witness = Witness(names, verdict, names.hosts(now))
     return reported(names, verdict, witness, now, audit_running(names.cluster, witness.node_of)), verdict
+
+
+def verdicts_now(names: Names, budget: Budget) -> tuple[Report, tuple[Verdict, ...]]:
+    """The same under each guarantee; the report is on all of them."""
+    each = names.each
+    found = [verdict_now(own, budget.share(1 / (len(each) - done))) for done, own in enumerate(each)]
+    verdicts = tuple(verdict for _, verdict in found)
+    if len(found) == 1:
+        return found[0][0], verdicts
+    stats = ({"seconds": round(budget.elapsed, 3), "scenarios": by_method(verdict)} for verdict in verdicts)
+    return joined(names.cluster, [evolve(report, stats=own) for (report, _), own in zip(found, stats, strict=True)]), verdicts
 
 
 def _any_order_outlook(names: Names, verdict: Verdict, budget: Budget) -> "AnyOrderOutlook | None":

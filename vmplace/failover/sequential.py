@@ -62,7 +62,7 @@ def decide_any_order_in_turn(state: PlacementState, scenario: int, *, budget: Bu
     if not lost:
         return Plan(True, "adversary", none, none) if known else Plan(None, "time", none, none)
     gone = np.array(sorted(lost), dtype=np.int64)
-    known |= len(lost) == np.count_nonzero(failure.must)
+    known = known or len(lost) == int(failure.must.sum())
     reason = Reason("turns", (int(gone[0]),), int(state.problem.memory[gone[0]]))
     return Plan(False, "adversary", none, none, Loss(gone, reason, minimal=bool(known)))
 

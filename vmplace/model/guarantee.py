@@ -19,6 +19,7 @@ __all__ = [
     "POLICIES",
     "Guarantee",
     "amended",
+    "guarantee_of",
     "less_share",
     "parse_order",
     "parse_policy",

@@ -20,7 +20,7 @@ from vmplace.problem.rules import CompiledRule
 from vmplace.problem.signatures import numbered, signed
 from vmplace.problem.size_limits import size_limits
 
-__all__ = ["capacities", "compile_problem", "domains", "name_ranks", "own_limits"]
+__all__ = ["capacities", "compile_problem", "domains", "name_ranks", "own_limit", "own_limits"]
 
 
 def compile_problem(cluster: Cluster, drained: BoolArray | None = None, *, several: bool = False) -> Problem:
@@ -159,10 +159,15 @@ def own_limits(nodes: NodeColumns) -> IntArray:
     if nodes.headroom.words in ((), (None,)):
         return np.broadcast_to(np.int64(-1), len(nodes))
     limits = (
-        -1 if headroom is None else usable - headroom if isinstance(headroom, int) else less_share(usable, headroom)
+        -1 if headroom is None else own_limit(usable, headroom)
         for usable, headroom in zip(nodes.usable.tolist(), nodes.headroom, strict=True)
     )
     return np.array(list(limits), dtype=np.int64)
+
+
+def own_limit(usable: int, headroom: int | Fraction) -> int:
+    """What a node's own headroom, an amount in MiB or a share, leaves to normal running."""
+    return usable - headroom if isinstance(headroom, int) else less_share(usable, headroom)
 
 
 def capacities(cluster: Cluster, nodes: NodeColumns, resources: tuple[str, ...]) -> IntArray:

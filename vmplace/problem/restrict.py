@@ -4,7 +4,8 @@ Indices of nodes and of rules stay as they are, and `Problem.original` still lea
 that cluster name what is left. Except for the numbers of pools, each result is what compiling the changed cluster gives.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from functools import reduce
 
 import numpy as np
 from attrs import evolve
@@ -12,6 +13,7 @@ from attrs import evolve
 from vmplace.model.columns import IntArray
 from vmplace.model.guarantee import Guarantee
 from vmplace.problem.problem import BoolArray, Problem, normal_limit
+from vmplace.problem.promise import Promise
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.signatures import signed
 
@@ -23,9 +25,11 @@ __all__ = [
     "only",
     "placed",
     "promising",
+    "repromised",
     "rows_of",
     "ruled",
     "rules_of",
+    "sparing",
     "warmed",
     "without",
     "yielding",
@@ -123,10 +127,18 @@ def placed(problem: Problem, hosts: IntArray) -> Problem:
     return evolve(problem, node_of=np.where(problem.incoming, problem.node_of, hosts[problem.original]))
 
 
+def repromised(problem: Problem, change: Callable[[Promise], Promise]) -> Problem:
+    """The problem with each of its guarantees, and what is its own, changed."""
+    return evolve(problem, **change(_own(problem)).own, promises=tuple(map(change, problem.promises)))
+
+
+def _own(problem: Problem) -> Promise:
+    return Promise(problem.guarantee, problem.unit, problem.name_rank, problem.protected, problem.optional)
+
+
 def asking(problem: Problem, change: Callable[[Guarantee], Guarantee]) -> Problem:
     """The problem with each guarantee changed, but not its scope, VMs or headroom."""
-    promises = tuple(evolve(promise, guarantee=change(promise.guarantee)) for promise in problem.promises)
-    return evolve(problem, guarantee=change(problem.guarantee), promises=promises)
+    return repromised(problem, lambda promise: evolve(promise, guarantee=change(promise.guarantee)))
 
 
 def eased(problem: Problem) -> Problem:
@@ -134,12 +146,22 @@ def eased(problem: Problem) -> Problem:
     return problem if problem.plain else asking(problem, lambda asked: asked.eased)
 
 
-def promising(problem: Problem, guarantee: Guarantee) -> Problem:
-    """The problem with one guarantee, another one of the same scope."""
-    assert guarantee.scope == problem.guarantee.scope
-    same = guarantee.headroom == problem.guarantee.headroom
-    limit = problem.limit if same else normal_limit(problem.usable, problem.own_limit, guarantee)
-    return evolve(problem, guarantee=guarantee, limit=limit, promises=())
+def promising(problem: Problem, asked: Sequence[Guarantee | None]) -> Problem:
+    """The problem with others in place of all its guarantees, each of the same scope; None: it is given up, which not all are."""
+    both = zip(problem.promises or (_own(problem),), asked, strict=True)
+    held = [_asking_for(guarantee, promise) for promise, guarantee in both if guarantee is not None]
+    limit = reduce(np.minimum, (normal_limit(problem.usable, problem.own_limit, promise.guarantee) for promise in held))
+    return evolve(problem, **held[0].own, promises=tuple(held) if len(held) > 1 else (), limit=limit)
+
+
+def _asking_for(guarantee: Guarantee, promise: Promise) -> Promise:
+    assert guarantee.scope == promise.guarantee.scope
+    return evolve(promise, guarantee=guarantee)
+
+
+def sparing(problem: Problem, vms: BoolArray) -> Problem:
+    """The problem in which some VMs need not restart, shape (n_vms,)."""
+    return repromised(problem, lambda p: evolve(p, protected=p.protected & ~vms, optional=p.optional & ~vms))
 
 
 def rules_of(problem: Problem) -> list[CompiledRule]:

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from vmplace.diagnosis.results import Blame, Explanation, Obstacle, Remedy, Slack, Stuck
+from vmplace.model.guarantee import guarantee_of
 from vmplace.model.text import counted, fails, readable, rule_label, with_overhead
 from vmplace.report.soft_rules import broken_rule_line
 from vmplace.report.tables import FEW, STYLE, Screen
@@ -34,7 +35,7 @@ def explanation_report(found: Explanation, screen: Screen) -> RenderableType:
 
 def _lines(found: Explanation, screen: Screen) -> Iterator[RenderableType]:
     yield Text.assemble((found.status.value.upper(), _STYLE[found.status]), f": {_verdict(found)}")
-    yield from _section("Tightest", [[_slack(slack)] for slack in found.tightest], screen)
+    yield from _section("Tightest", [[_slack(slack, found)] for slack in found.tightest], screen)
     for kind, title in _TITLES.items():
         mine = [blame for blame in found.blames if blame.kind == kind]
         yield from _section(title, [_blame(blame, found, screen) for blame in mine], screen)
@@ -65,7 +66,8 @@ _REMEDIES = "What would help, least intrusive first (each was tried and checked 
 
 def _verdict(found: Explanation) -> str:
     if found.status is Status.SAFE:
-        return "nothing is wrong: the cluster survives every failure of the guarantee"
+        every = "each guarantee" if found.cluster.further else "the guarantee"
+        return f"nothing is wrong: the cluster survives every failure of {every}"
     if found.status is Status.UNKNOWN:
         return "nothing wrong was found, but some failures are undecided"
     counts = Counter(blame.kind for blame in found.blames)
@@ -78,18 +80,26 @@ def _verdict(found: Explanation) -> str:
     return f"{wrong}; {'migrating ' + readable(mended.moved) if mended.moved else 'starting the VMs that wait'} repairs it"
 
 
-def _slack(slack: Slack) -> str:
+def _slack(slack: Slack, found: Explanation) -> str:
     left, displaced = readable(slack.left), readable(slack.displaced)
     piece = f"no node more than {readable(slack.piece)}"
-    return f"if {fails(slack.scenario)}, {displaced} restart, and the others keep {left} free, {piece}"
+    whose, scenario = _marked(slack.scenario, found)
+    return f"{whose}if {fails(scenario)}, {displaced} restart, and the others keep {left} free, {piece}"
+
+
+def _marked(key: str, found: Explanation) -> tuple[str, str]:
+    """Which of several guarantees a key is of, and the key without its mark."""
+    number, own = guarantee_of(key)
+    return (f"guarantee {number + 1}: " if found.cluster.further else ""), own
 
 
 def _blame(blame: Blame, found: Explanation, screen: Screen) -> list[str]:
     """What is wrong, and which VMs and rules cause it."""
+    whose, subject = _marked(blame.subject, found) if blame.kind in ("failure", "turns") else ("", "")
     if blame.kind != "failure":
-        lines = [f"pool {blame.subject}: {blame.reason}" if blame.kind == "turns" else blame.reason]
+        lines = [f"{whose}pool {subject}: {blame.reason}" if blame.kind == "turns" else blame.reason]
         return [*lines, _guilty(blame, found, screen)]
-    lines = [f"if {fails(blame.subject)}: {blame.reason}"]
+    lines = [f"{whose}if {fails(subject)}: {blame.reason}"]
     in_pieces = blame.shortfall is not None and not blame.rules
     if in_pieces and blame.displaced is not None and blame.free is not None and blame.displaced <= blame.free:
         lines.append(f"{readable(blame.displaced)} must restart; the other nodes have {readable(blame.free)} free, but in pieces")

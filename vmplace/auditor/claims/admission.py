@@ -1,9 +1,10 @@
 """The claims of `admit`: a node for a VM, and that nothing becomes worse by it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
+from attrs import evolve
 
 from vmplace.auditor.audit import Audited
 from vmplace.auditor.case import Case
@@ -46,14 +47,21 @@ def _check_placement(claims: Claims, cluster: Cluster, placement: Mapping[str, s
         if isinstance(entry, Mapping) and entry.get("vm") in then:
             then[entry["vm"]] = entry.get("to")
     known = {name: node for name, node in placement.items() if name in now}
-    for number, one in enumerate(cluster.one_by_one(), 1):
-        before, after = Audited.of(one, now, {}, None, ()), Audited.of(one, then | known, {}, None, ())
+    both = zip(cluster.one_by_one(), _running(cluster, known).one_by_one(), strict=True)
+    for number, (was, becomes) in enumerate(both, 1):
+        before, after = Audited.of(was, now, {}, None, ()), Audited.of(becomes, then | known, {}, None, ())
         if number == 1:
             check_migrations(claims, after.case)
         if placement and len(known) == len(placement):
             _compare(claims, before, after, f"guarantee {number}: " if cluster.further else "")
     if len(known) < len(placement):
         claims.leave("placement", "the cluster does not have this VM: add it as a waiting VM (--add-vm NAME:MEMORY)")
+
+
+def _running(cluster: Cluster, started: Collection[str]) -> Cluster:
+    """The cluster with VMs that are stopped no more, but wait for a node."""
+    waiting = {"running": True, "node": None, "target": None}
+    return evolve(cluster, vms=[evolve(vm, **waiting) if vm.name in started else vm for vm in cluster.vms])
 
 
 def _now(cluster: Cluster) -> list[str | None]:
@@ -73,11 +81,19 @@ def _compare(claims: Claims, before: Audited, after: Audited, whose: str) -> Non
     if asked.sequence == "sequential" and asked.failures > 1:
         claims.leave("status", f"{whose}too hard to re-check: failures one after the other")
         return
+    case, waited = before.case, before.case.waiting
+    # While they were down, each failure of their pool left them out.
+    credited = {int(case.vm_pool[v]) for v in waited.tolist() if case.must[v] and after.case.at[v] >= 0}
     survivals = [Survival(audited.failures, WorkLimit()) for audited in (before, after)]
     for key in survivals[1].failures.scenarios.by_key:
         fate = survivals[1].survives(key)
         held = fate is True or key not in survivals[0].failures.scenarios.by_key or survivals[0].survives(key)
-        if fate is False and held:
+        pools = {int(survivals[1].failures.scenarios.pool_of[s]) for s in survivals[1].failures.scenarios.by_key[key]}
+        if fate is False and held and pools & credited:
+            claims.leave(
+                "status", f"{whose}too hard to re-check: whether a failure of {key} leaves out more than the VMs that were down"
+            )
+        elif fate is False and held:
             claims.wrong("status", f"{whose}says admitted, but with the VM a failure of {key} is no longer survived")
         elif fate is None and held is not False:
             claims.leave("status", f"{whose}too hard to re-check: whether a failure of {key} is survived with the VM")

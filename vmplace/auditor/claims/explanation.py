@@ -1,11 +1,12 @@
 """The claims of `explain`: what is wrong, what a failure leaves, and that a remedy's migrations can be made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from attrs import frozen
 
-from vmplace.auditor.audit import Audited
+from vmplace.auditor.audit import Audited, own_keys
 from vmplace.auditor.case import Case
 from vmplace.auditor.claims.broken_rules import check_broken_rules
 from vmplace.auditor.claims.claims import Claims
@@ -14,27 +15,29 @@ from vmplace.auditor.failures import WorkLimit
 from vmplace.auditor.survival import Survival
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
+from vmplace.model.guarantee import scenario_key
 from vmplace.model.units import short
 from vmplace.results.values import Status
 
 __all__ = ["check_explanation"]
 
-_KINDS = ("failure", "turns", "overfull", "rule", "placement", "waiting")
+_KINDS = ("failure", "turns", "overfull", "rule", "size", "waiting")
 _NO_CERTIFICATE = "has no certificate in the result"
 _FLAWS = ("overfull", "rule", "placement")
+_BLAMED = {"overfull": "overfull", "rule": "rule", "size": "placement"}
+"""The kind of violation that goes with a kind of blame."""
 
 
 def check_explanation(claims: Claims, cluster: Cluster) -> None:
     """Re-check an explanation."""
     status = claims.read("status", Status)
     now = Case(cluster, np.full(len(cluster.vms), -1), None, ()).now
-    audited = Audited.of(cluster, now, {}, None, ())
-    survival = Survival(audited.failures, WorkLimit())
+    parts = [_Part.of(cluster, number, now) for number in range(1, len(cluster.guarantees) + 1)]
     blames = claims.read("blames", tuple[Mapping[str, Any], ...], ())
     for number, members in enumerate(blames):
-        _check_blame(claims.within(f"blames[{number}]", members), audited, survival)
+        _check_blame(claims.within(f"blames[{number}]", members), parts)
     for number, members in enumerate(claims.read("tightest", tuple[Mapping[str, Any], ...], ())):
-        _check_slack(claims.within(f"tightest[{number}]", members), survival)
+        _check_slack(claims.within(f"tightest[{number}]", members), parts)
     for number, members in enumerate(claims.read("remedies", tuple[Mapping[str, Any], ...], ())):
         if members.get("kind") == "move" and not members.get("pool"):
             _check_remedy(claims.within(f"remedies[{number}]", members), cluster, now)
@@ -47,40 +50,81 @@ def check_explanation(claims: Claims, cluster: Cluster) -> None:
         if claims.read(key, Any):
             claims.leave(key, _NO_CERTIFICATE)
     blamed = {blame.get("subject") for blame in blames}
-    for key in survival.failures.scenarios.by_key if "turns" not in {blame.get("kind") for blame in blames} else ():
-        if key not in blamed and survival.survives(key) is False:
-            claims.wrong("blames", f"do not name {key}, which is not survived")
-    check_broken_rules(claims, audited.case)
-    _check_status(claims, status, bool(blames), audited, survival)
+    for part in parts if "turns" not in {blame.get("kind") for blame in blames} else ():
+        for key in part.survival.failures.scenarios.by_key:
+            if part.mark + key not in blamed and part.survival.survives(key) is False:
+                claims.wrong("blames", f"do not name {part.mark}{key}, which is not survived")
+    check_broken_rules(claims, parts[0].audited.case)
+    _check_status(claims, status, bool(blames), parts)
 
 
-def _check_status(claims: Claims, status: Status | None, blamed: bool, audited: Audited, survival: Survival) -> None:
+@frozen(eq=False)
+class _Part:
+    """The cluster as it stands under one of its guarantees.
+
+    Parameters
+    ----------
+    mark
+        What the keys of its scenarios begin with.
+    """
+
+    mark: str
+    cluster: Cluster
+    number: int
+    audited: Audited
+    survival: Survival
+
+    @classmethod
+    def of(cls, cluster: Cluster, number: int, now: IntArray) -> "_Part":
+        audited = Audited.of(cluster.one_by_one()[number - 1], now, {}, None, ())
+        mark = scenario_key(number - 1, "")
+        return cls(mark, cluster, number, audited, Survival(audited.failures, WorkLimit()))
+
+    def own(self, key: object) -> str | None:
+        """The key of one of its scenarios without the mark."""
+        mine = own_keys(self.cluster, self.number, [key]).get(key) if isinstance(key, str) else None
+        return mine if mine in self.survival.failures.scenarios.by_key else None
+
+
+def _found(parts: Sequence[_Part], key: object) -> tuple[Survival, str] | None:
+    """What a scenario is of, and its key there."""
+    found = ((part.survival, own) for part in parts if (own := part.own(key)) is not None)
+    return next(found, None)
+
+
+def _check_status(claims: Claims, status: Status | None, blamed: bool, parts: Sequence[_Part]) -> None:
     claims.right("status")
     if status not in (Status.SAFE, Status.UNSAFE, Status.INFEASIBLE, Status.UNKNOWN):
         claims.wrong("status", f"says {short(status and status.value)}, which is not safe, unsafe, infeasible or unknown")
-    if blamed and status is Status.SAFE:
-        claims.wrong("status", "says safe, but something is blamed")
+    if blamed and status in (Status.SAFE, Status.UNKNOWN):
+        claims.wrong("status", f"says {status}, but something is blamed")
     if not blamed and status in (Status.UNSAFE, Status.INFEASIBLE):
         claims.wrong("status", f"says {status}, but nothing is blamed")
     if (status is Status.INFEASIBLE) != bool(claims.members.get("obstacles")):
         claims.wrong("status", f"says {status}, which contradicts the obstacles listed")
-    case, waiting = audited.case, audited.case.waiting
-    asked = case.cluster.guarantee
-    idle = {case.vm.names[v] for v in waiting.tolist()}
-    flawed = any(v.kind in _FLAWS and not (v.kind == "placement" and v.subject in idle) for v in case.found)
-    flawed = flawed or bool((case.must | case.vm.evictable)[waiting].any())
-    alone = asked.failures <= 1 or asked.sequence != "sequential"
-    fate = survival.survives_all() if alone else None
-    right = False if flawed or fate is False else fate
+    fates = [_fate(part) for part in parts]
+    right = False if False in fates else None if None in fates else True
     if (status is Status.SAFE and right is False) or (status in (Status.UNSAFE, Status.INFEASIBLE) and right is True):
         claims.wrong("status", f"says {status}, but the cluster is {'safe' if right else 'not'}")
     elif right is None and status is not Status.UNKNOWN:
         claims.leave("status", "too hard to re-check: whether every failure is survived")
 
 
-def _check_blame(blame: Claims, audited: Audited, survival: Survival) -> None:
+def _fate(part: _Part) -> bool | None:
+    """Whether the cluster is safe under one guarantee; None where that is too hard to tell."""
+    case, waiting = part.audited.case, part.audited.case.waiting
+    asked = case.cluster.guarantee
+    idle = {case.vm.names[v] for v in waiting.tolist()}
+    flawed = any(v.kind in _FLAWS and not (v.kind == "placement" and v.subject in idle) for v in case.found)
+    flawed = flawed or bool(case.vm.protected[waiting].any())
+    alone = asked.failures <= 1 or asked.sequence != "sequential"
+    fate = part.survival.survives_all() if alone else None
+    return False if flawed or fate is False else fate
+
+
+def _check_blame(blame: Claims, parts: Sequence[_Part]) -> None:
     """One thing that is said to be wrong as the cluster stands."""
-    kind, subject, case = blame.read("kind", str), blame.read("subject", str), audited.case
+    kind, subject, case = blame.read("kind", str), blame.read("subject", str), parts[0].audited.case
     vms = blame.read("vms", tuple[str, ...], ())
     blame.right("kind")
     for vm in vms:
@@ -89,14 +133,14 @@ def _check_blame(blame: Claims, audited: Audited, survival: Survival) -> None:
     if kind not in _KINDS:
         blame.wrong("kind", f"says {short(kind)}, which is not one of {', '.join(_KINDS)}")
     if kind == "failure":
-        if subject not in survival.failures.scenarios.by_key:
+        found = _found(parts, subject)
+        if found is None:
             blame.wrong("subject", f"{short(subject)} is not a failure scenario of this cluster")
         else:
-            fate = survival.survives(subject)
-            if fate:
+            if found[0].survives(found[1]):
                 blame.wrong("kind", f"says that {subject} is not survived, but it is")
-            _check_figures(blame, survival, subject, "displaced", "free")
-    elif kind in _FLAWS and (kind, subject) not in {(v.kind, v.subject) for v in case.found}:
+            _check_figures(blame, *found, "displaced", "free")
+    elif kind in _BLAMED and (_BLAMED[kind], subject) not in {(v.kind, v.subject) for v in case.found}:
         blame.wrong("kind", f"says {kind} of {short(subject)}, which is wrong")
     elif kind == "waiting" and subject not in {case.vm.names[v] for v in case.waiting.tolist()}:
         blame.wrong("subject", f"{short(subject)} is not a waiting VM")
@@ -122,16 +166,18 @@ def _check_figures(part: Claims, survival: Survival, key: str, displaced: str, f
                 part.expect(name, says, right, " MiB")
 
 
-def _check_slack(slack: Claims, survival: Survival) -> None:
+def _check_slack(slack: Claims, parts: Sequence[_Part]) -> None:
     """How much memory stays free after a failure that is survived."""
     key = slack.read("scenario", str)
     slack.right("scenario")
-    if key not in survival.failures.scenarios.by_key:
+    found = _found(parts, key)
+    if found is None:
         slack.wrong("scenario", f"{short(key)} is not a failure scenario of this cluster")
     else:
-        _check_figures(slack, survival, key, "displaced", "left")
+        survival, own = found
+        _check_figures(slack, survival, own, "displaced", "left")
         scenarios = survival.failures.scenarios
-        pools = {survival.failures.case.pools[scenarios.pool_of[s]] for s in scenarios.by_key[key]}
+        pools = {survival.failures.case.pools[scenarios.pool_of[s]] for s in scenarios.by_key[own]}
         pool = slack.read("pool", str)
         if pool not in pools:
             slack.wrong("pool", f"says {short(pool)}, but {key} is in another pool")
@@ -148,15 +194,17 @@ def _check_remedy(remedy: Claims, cluster: Cluster, now: IntArray) -> None:
     for entry in entries if isinstance(entries, list | tuple) else ():
         if isinstance(entry, Mapping) and entry.get("vm") in names and entry.get("to") in index:
             names[entry["vm"]] = index[entry["to"]]
-    audited = Audited.of(cluster, np.array(list(names.values()), np.int64), {}, None, ())
-    made = check_migrations(remedy, audited.case)
+    then = np.array(list(names.values()), np.int64)
+    parts = [_Part.of(cluster, number, then) for number in range(1, len(cluster.guarantees) + 1)]
+    case = parts[0].audited.case
+    made = check_migrations(remedy, case)
     remedy.expect("moved", remedy.read("moved", int, 0), sum(migration.memory for migration in made), " MiB")
-    waits = bool(len(audited.case.waiting))  # and where what waits is started then is not told
-    remedy.take(violation for violation in audited.case.found if violation.kind in _FLAWS and not waits)
-    fate = None if waits else Survival(audited.failures, WorkLimit()).survives_all()
-    if fate is False:
+    waits = bool(len(case.waiting))  # and where what waits is started then is not told
+    remedy.take(violation for violation in case.found if violation.kind in _FLAWS and not waits)
+    fates = [None] if waits else [part.survival.survives_all() for part in parts]
+    if False in fates:
         remedy.wrong("verified", "is wrong: with this remedy some failure is not survived")
-    elif fate is None:
+    elif None in fates:
         remedy.leave("verified", "too hard to re-check: whether every failure is survived with this remedy")
     remedy.expect("verified", remedy.read("verified", bool), True)
     for key in ("bought", "forgone"):
