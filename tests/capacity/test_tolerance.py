@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 import vmplace
 from tests.support.brute import World
-from tests.support.lists import alone
+from tests.support.conjunctions import alone
 from vmplace import VM, Cluster, Guarantee, InputError, Node
 from vmplace.cli import main
 from vmplace.testing import clusters

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import vmplace
 from tests.support.brute import World
-from tests.support.lists import alone
+from tests.support.conjunctions import alone
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node
 from vmplace.cli import main
 from vmplace.failover.check import AnyOrderOutlook

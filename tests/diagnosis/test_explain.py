@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import vmplace
 from tests.support.brute import World
 from tests.support.compilations import counted
-from tests.support.lists import alone
+from tests.support.conjunctions import alone
 from vmplace.model.guarantee import guarantee_of
 from vmplace.model.what_if import less, what_if
 from vmplace.testing import clusters

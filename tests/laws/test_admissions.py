@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.admissions import WORD, after, allowed, assignments, started
 from tests.support.brute import World, takes
-from tests.support.lists import alone
+from tests.support.conjunctions import alone
 from vmplace import VM, Admitter, ConflictError, InputError
 from vmplace.testing import clusters
 from vmplace.testing.strategies import EXTRAS

@@ -9,7 +9,7 @@ from itertools import product
 from attrs import evolve
 
 from tests.support.brute import World
-from tests.support.lists import alone, as_seen
+from tests.support.conjunctions import alone
 
 WORD = {"admitted": True, "refused": False, "unknown": None}
 
@@ -45,13 +45,16 @@ def assignments(cluster, vms):
 
 def allowed(cluster, *changed):
     """Whether some VMs may become what they are to be: under each guarantee."""
-    seen = ([as_seen(vm, asked) for vm in changed] for asked in cluster.guarantees)
+    if contradictory(cluster, *changed):
+        return False
+    names = {vm.name for vm in changed}
+    seen = ([vm for vm in then.vms if vm.name in names] for then in alone(after(cluster, *changed)))
     return all(_allowed(part, *vms) for part, vms in zip(alone(cluster), seen, strict=True))
 
 
 def _allowed(cluster, *changed):
     before = World(cluster)
-    if contradictory(cluster, *changed) or not all(_seated(before, vm) for vm in changed):
+    if not all(_seated(before, vm) for vm in changed):
         return False
     then = World(after(cluster, *changed))
     if any(over > _beyond(before, vm.name).get(limit, 0) for vm in changed for limit, over in _beyond(then, vm.name).items()):

@@ -60,8 +60,8 @@ def _check_placement(claims: Claims, cluster: Cluster, placement: Mapping[str, s
 
 def _running(cluster: Cluster, started: Collection[str]) -> Cluster:
     """The cluster with VMs that are stopped no more, but wait for a node."""
-    waiting = {"running": True, "node": None, "target": None}
-    return evolve(cluster, vms=[evolve(vm, **waiting) if vm.name in started else vm for vm in cluster.vms])
+    vms = [evolve(vm, running=True, node=None, target=None) if vm.name in started else vm for vm in cluster.vms]
+    return evolve(cluster, vms=vms)
 
 
 def _now(cluster: Cluster) -> list[str | None]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from vmplace.auditor.audit import Audited, own_keys
+from vmplace.auditor.audit import Audited
 from vmplace.auditor.case import Case
 from vmplace.auditor.claims.broken_rules import check_broken_rules
 from vmplace.auditor.claims.claims import Claims
@@ -32,7 +32,7 @@ def check_explanation(claims: Claims, cluster: Cluster) -> None:
     """Re-check an explanation."""
     status = claims.read("status", Status)
     now = Case(cluster, np.full(len(cluster.vms), -1), None, ()).now
-    parts = [_Part.of(cluster, number, now) for number in range(1, len(cluster.guarantees) + 1)]
+    parts = _parts(cluster, now)
     blames = claims.read("blames", tuple[Mapping[str, Any], ...], ())
     for number, members in enumerate(blames):
         _check_blame(claims.within(f"blames[{number}]", members), parts)
@@ -51,9 +51,9 @@ def check_explanation(claims: Claims, cluster: Cluster) -> None:
             claims.leave(key, _NO_CERTIFICATE)
     blamed = {blame.get("subject") for blame in blames}
     for part in parts if "turns" not in {blame.get("kind") for blame in blames} else ():
-        for key in part.survival.failures.scenarios.by_key:
-            if part.mark + key not in blamed and part.survival.survives(key) is False:
-                claims.wrong("blames", f"do not name {part.mark}{key}, which is not survived")
+        for whole, key in part.keys.items():
+            if whole not in blamed and part.survival.survives(key) is False:
+                claims.wrong("blames", f"do not name {whole}, which is not survived")
     check_broken_rules(claims, parts[0].audited.case)
     _check_status(claims, status, bool(blames), parts)
 
@@ -64,32 +64,29 @@ class _Part:
 
     Parameters
     ----------
-    mark
-        What the keys of its scenarios begin with.
+    keys
+        The keys of its scenarios, each with the key without the mark of the guarantee.
     """
 
-    mark: str
-    cluster: Cluster
-    number: int
     audited: Audited
     survival: Survival
-
-    @classmethod
-    def of(cls, cluster: Cluster, number: int, now: IntArray) -> "_Part":
-        audited = Audited.of(cluster.one_by_one()[number - 1], now, {}, None, ())
-        mark = scenario_key(number - 1, "")
-        return cls(mark, cluster, number, audited, Survival(audited.failures, WorkLimit()))
-
-    def own(self, key: object) -> str | None:
-        """The key of one of its scenarios without the mark."""
-        mine = own_keys(self.cluster, self.number, [key]).get(key) if isinstance(key, str) else None
-        return mine if mine in self.survival.failures.scenarios.by_key else None
+    keys: Mapping[str, str]
 
 
-def _found(parts: Sequence[_Part], key: object) -> tuple[Survival, str] | None:
+def _parts(cluster: Cluster, node_of: IntArray) -> list[_Part]:
+    """A placement under each guarantee."""
+    found = []
+    for number, one in enumerate(cluster.one_by_one()):
+        audited = Audited.of(one, node_of, {}, None, ())
+        survival = Survival(audited.failures, WorkLimit())
+        keys = {scenario_key(number, key): key for key in survival.failures.scenarios.by_key}
+        found.append(_Part(audited, survival, keys))
+    return found
+
+
+def _found(parts: Sequence[_Part], key: str | None) -> tuple[Survival, str] | None:
     """What a scenario is of, and its key there."""
-    found = ((part.survival, own) for part in parts if (own := part.own(key)) is not None)
-    return next(found, None)
+    return next(((part.survival, part.keys[key]) for part in parts if key in part.keys), None)
 
 
 def _check_status(claims: Claims, status: Status | None, blamed: bool, parts: Sequence[_Part]) -> None:
@@ -195,7 +192,7 @@ def _check_remedy(remedy: Claims, cluster: Cluster, now: IntArray) -> None:
         if isinstance(entry, Mapping) and entry.get("vm") in names and entry.get("to") in index:
             names[entry["vm"]] = index[entry["to"]]
     then = np.array(list(names.values()), np.int64)
-    parts = [_Part.of(cluster, number, then) for number in range(1, len(cluster.guarantees) + 1)]
+    parts = _parts(cluster, then)
     case = parts[0].audited.case
     made = check_migrations(remedy, case)
     remedy.expect("moved", remedy.read("moved", int, 0), sum(migration.memory for migration in made), " MiB")
