@@ -87,8 +87,9 @@ def test_a_result_that_says_unsafe_and_is_right_is_confirmed():
     assert vmplace.audit_result(FULL, vmplace.check(FULL)).says == "unsafe"
 
 
-def test_a_quorum_that_is_lost_is_no_plan_s_fault():
-    cluster = Cluster([Node("n1", 10), Node("n2", 10)], [VM("a", 1, "n1")], (), Guarantee(quorum=2))
+@pytest.mark.parametrize("restart", ["planned", "any-order"])
+def test_a_quorum_that_is_lost_is_no_plan_s_fault(restart):
+    cluster = Cluster([Node("n1", 10), Node("n2", 10)], [VM("a", 1, "n1")], (), Guarantee(quorum=2, restart=restart))
     assert kinds(cluster) == []
     assert kinds(cluster, unprotected=[]) != []
 

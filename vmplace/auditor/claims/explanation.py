@@ -86,7 +86,7 @@ def _parts(cluster: Cluster, node_of: IntArray) -> list[_Part]:
 
 def _found(parts: Sequence[_Part], key: str | None) -> tuple[Survival, str] | None:
     """What a scenario is of, and its key there."""
-    return next(((part.survival, part.keys[key]) for part in parts if key in part.keys), None)
+    return next(((part.survival, part.keys[key]) for part in parts if key is not None and key in part.keys), None)
 
 
 def _check_status(claims: Claims, status: Status | None, blamed: bool, parts: Sequence[_Part]) -> None:

@@ -46,7 +46,8 @@ class _Verdicts:
         self.simulated = asked.policy is not None
         self.lost: dict[str, dict[str, bool]] = {}
         self.open = set[str]()
-        self.stopped = {self.failures.scenarios.key(s) for s in without_quorum(self.case, self.failures.scenarios)}
+        self.quorumless = without_quorum(self.case, self.failures.scenarios)
+        self.stopped = set(map(self.failures.scenarios.key, self.quorumless))
 
     def check(self) -> None:
         claims = self.claims
@@ -220,13 +221,18 @@ class _Verdicts:
             or (self.in_turn and self.placed.claims.members.get("guarantee") != Status.SAFE.value)
         )
 
+    def _strandable(self, scenario: int, effort: WorkLimit) -> Iterable[int]:
+        """The VMs that some order of restarts strands; without a quorum, all that must restart."""
+        failure = self.failures.at_once(scenario)
+        return failure.musts if scenario in self.quorumless else strandable(failure, effort)
+
     def _check_stranded(self, key: str) -> None:
         """The VMs that some order of restarts strands."""
         listed, effort = self.lost[key], WorkLimit()
         if key not in self.keys:
             return
         try:
-            true = {self.case.vm.names[v] for s in self.keys[key] for v in strandable(self.failures.at_once(s), effort)}
+            true = {self.case.vm.names[v] for s in self.keys[key] for v in self._strandable(s, effort)}
         except TooHardError:
             self.claims.leave("unprotected", f"too hard to re-check: which VMs some order of restarts strands if {key} fails")
             return
