@@ -63,6 +63,6 @@ def _simulates(simulation: Simulation, hosts: Hosts) -> bool:
 
 POLICIES: Mapping[str, Callable[[Hosts], bool]] = {
     **{policy.policy: partial(_counts, policy) for policy in COUNTING},
-    **{simulation.policy: partial(_simulates, simulation) for simulation in SIMULATIONS},
+    **{simulation.policy: partial(_simulates, simulation) for simulation in SIMULATIONS if simulation.promises},
 }
 """Whether each says safe."""

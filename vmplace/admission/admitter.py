@@ -185,7 +185,7 @@ class Admitter:
         Parameters as for `commit`. Does not check that the live migration itself fits, which needs the memory on both nodes.
         """
         with self._call(time_limit) as budget:
-            vm = self._ledger.vm(name)
+            vm, node = self._ledger.vm(name), self._ledger.node(node).name
             stays = vm.node == node and not self._ledger.waits(vm)
             found = self._state.move(vm, node, budget, force)
             if found.admitted and not stays:
