@@ -116,10 +116,7 @@ class Admitter:
         """
         with self._call(time_limit, progress, cancel) as budget:
             wanted = self._ledger.wanted(vms)
-            if len(wanted) == 1:
-                found = self._state.single(wanted[0], budget)
-            else:
-                found = start_together(self._state, wanted, budget, keep=False)
+            found = start_together(self._state, wanted, budget, keep=False)
             if make_room and not found.admitted:
                 return room_made(self._ledger.cluster, wanted, found, budget)
             return found

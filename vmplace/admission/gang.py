@@ -22,6 +22,8 @@ def start_together(state: ChangingCluster, vms: Sequence[VM], budget: Budget, *,
 
     The largest first, each on its best node, and another where those after it find none. With `keep` they stay there.
     """
+    if len(vms) == 1 and not keep:
+        return state.single(vms[0], budget)
     first = vms[0].name
     if contradiction := state.ledger.contradiction(vms):
         return Admission(Status.REFUSED, first, reason=contradiction)
