@@ -29,8 +29,8 @@ from vmplace.solvers.budget import Budget, Progress
 __all__ = ["blocked_sentence", "drain", "drained_of", "explained", "named_nodes"]
 
 
-_RUNNING_SHARE = 0.5
-"""Of the time, for a drain in which all VMs run, where some may be stopped; and for one in which they are."""
+_STOPPING_SHARE = 0.8
+"""Of the time that is left, for a drain in which VMs are stopped; the rest is for their start."""
 
 
 @door(nodes=name_list)
@@ -91,8 +91,7 @@ def drained_of(names: Names, drained: tuple[str, ...], options: PlaceOptions, bu
     yielding = options.best_effort and bool(may_stop(names).any())
     if fixed and not (yielding and all(yields(names, blocker) for blocker in fixed)):
         return _blocked(names, drained, fixed, options, budget)
-    share = budget.share(_RUNNING_SHARE) if yielding else budget
-    solution = None if fixed else solve(names, options, share, drained=drained, explained=not yielding)
+    solution = None if fixed else solve(names, options, budget, drained=drained, explained=not yielding)
     if yielding and (solution is None or solution.status is Status.INFEASIBLE):
         solution = _stopping(names, drained, options, budget)
     if solution is None:  # it cannot be done even so
@@ -108,7 +107,7 @@ def _stopping(names: Names, drained: tuple[str, ...], options: PlaceOptions, bud
     chosen = least_stops(names, drained, options, budget)
     if chosen is None or not chosen.vms.any():
         return None
-    solution = solve(names, options, budget.share(_RUNNING_SHARE), drained=drained, stopped=chosen.vms, explained=False)
+    solution = solve(names, options, budget.share(_STOPPING_SHARE), drained=drained, stops=chosen, explained=False)
     if solution.node_of is None:
         return None
     solution = evolve(solution, stopped=stops_of(names, chosen.vms), stats={**solution.stats, "stops_proved": chosen.proved})

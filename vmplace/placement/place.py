@@ -17,7 +17,7 @@ from vmplace.placement.migration.plan import planned
 from vmplace.placement.objectives import Objective
 from vmplace.placement.options import PlaceOptions, RepairKeywords
 from vmplace.placement.pools import solved_apart
-from vmplace.placement.stops import with_stopped
+from vmplace.placement.stops import ChosenStops, with_stopped
 from vmplace.placement.task import PlacementTask
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
@@ -105,7 +105,7 @@ def solve(
     budget: Budget,
     *,
     drained: tuple[str, ...] = (),
-    stopped: BoolArray | None = None,
+    stops: ChosenStops | None = None,
     alone: bool = False,
     explained: bool = True,
 ) -> Solution:
@@ -113,15 +113,15 @@ def solve(
 
     Parameters
     ----------
-    stopped
-        VMs that are stopped to make room, shape (n_vms,); None: no VM is.
+    stops
+        VMs that are stopped to make room; None: no VM is.
     alone
         Whether pools stand alone, so that what can be done in some is done where others have no placement.
     explained
         Whether to say what forbids a placement if there is none.
     """
-    out, halted = names.mask(drained), np.zeros(names.problem.n_vms, dtype=bool) if stopped is None else stopped
-    running = names if stopped is None else with_stopped(names, stopped)
+    out, halted = names.mask(drained), np.zeros(names.problem.n_vms, dtype=bool) if stops is None else stops.vms
+    running, hosts = (names, None) if stops is None else (with_stopped(names, stops.vms), stops.hosts)
     problem = without(running.problem, nodes=out) if drained else running.problem
     # Where all that counts is what moves, pools that nothing is drained of stay as they are.
     aside = apart_from(problem, out) if drained and options.goal.objectives == ("moves",) else np.zeros(0, dtype=bool)
@@ -134,7 +134,7 @@ def solve(
 
         def search(part: Problem, within: Budget) -> Solution:
             others = whole if aside.any() else None
-            task = PlacementTask(Names(running.cluster, part), options, options.goal, within, drained, others)
+            task = PlacementTask(Names(running.cluster, part), options, options.goal, within, drained, others, hosts)
             return task.best_effort(explained=explained) if options.best_effort else task.strict(explained=explained)
 
         return fewest_cold(asked, out, search, moving=options.move_running, budget=searching)

@@ -28,6 +28,8 @@ class ChosenStops:
     ----------
     vms
         Shape (n_vms,).
+    hosts
+        A placement without them over the cluster's VMs, -1 for those that it says nothing of.
     proved
         Whether it is proved that no fewer are enough: by priority, the highest first, then memory, then number.
     moved
@@ -35,6 +37,7 @@ class ChosenStops:
     """
 
     vms: BoolArray
+    hosts: IntArray
     proved: bool
     moved: int | None
 
@@ -70,7 +73,9 @@ def least_stops(names: Names, drained: tuple[str, ...], options: PlaceOptions, b
     stops = _fewest(part, problem.original[open_], options, budget)
     if stops is None:
         return None
-    return ChosenStops(forced | np.isin(problem.original, part.original[stops.vms]), stops.proved, stops.moved)
+    hosts = np.full(len(names.cluster.vms), -1, dtype=np.int64)
+    hosts[part.original[~part.incoming]] = stops.node_of[~part.incoming]
+    return ChosenStops(forced | np.isin(problem.original, part.original[stops.vms]), hosts, stops.proved, stops.moved)
 
 
 def _fewest(problem: Problem, may: IntArray, options: PlaceOptions, budget: Budget) -> Stops | None:

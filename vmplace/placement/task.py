@@ -8,6 +8,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.failover.outcome import Reason
+from vmplace.model.columns import IntArray
 from vmplace.placement.judged import JudgedPlacement
 from vmplace.placement.options import PlaceOptions
 from vmplace.placement.pools import bounds_with, left_on
@@ -19,6 +20,7 @@ from vmplace.problem.unknown_names import unknown_names
 from vmplace.results.placement import Solution
 from vmplace.results.values import Conflict, Migration, Status
 from vmplace.search.bounds.lower_bounds import impossible
+from vmplace.search.evaluate import Evaluator
 from vmplace.search.goal import CandidatePlacement, Goal, Stage
 from vmplace.search.infeasibility import PartOracle, conflict_of_bound, conflict_of_search, patience
 from vmplace.search.mip.search import Finding
@@ -47,6 +49,8 @@ class PlacementTask:
     ----------
     whole
         The same with the VMs of pools that stay as they are; None if there are none.
+    hosts
+        A placement to start a best effort from, over the cluster's VMs, -1 for those that stay; None where none is known.
     """
 
     names: Names
@@ -55,6 +59,7 @@ class PlacementTask:
     budget: Budget
     drained: tuple[str, ...] = ()
     whole: Names | None = None
+    hosts: IntArray | None = None
 
     def strict(self, *, explained: bool = True, ties: bool = True) -> Solution:
         """Every failure survived, or none returned; `explained`: with what forbids it; `ties`: the best of those as good."""
@@ -74,7 +79,7 @@ class PlacementTask:
         first = share.strict(explained=False)
         if first.node_of is not None:
             return first
-        start = self._only_leaving()
+        leaving = self._only_leaving()
         last, undecided = self, None
         for goal, given_up in relaxations(self.names.problem, self.goal, self.budget, drained=bool(self.drained)):
             if undecided is not None and goal.worst is not last.goal.worst:
@@ -83,7 +88,7 @@ class PlacementTask:
             reason = impossible(self.names.problem, goal)
             if reason is not None:
                 continue
-            finding, method = last._find(start)
+            finding, method = last._find(last._known() or leaving)
             if finding.best is not None:
                 refuted = first.status is Status.INFEASIBLE and undecided is None
                 found = last.solution(last._settled(finding), method, strict_refuted=refuted, warnings=given_up)
@@ -95,6 +100,16 @@ class PlacementTask:
         if not explained:
             return last.empty(Status.INFEASIBLE)
         return last._refuted(finding.stats, method) if reason is None else last._refused(reason)
+
+    def _known(self) -> CandidatePlacement | None:
+        """The placement that is known, if the goal allows it."""
+        problem = self.names.problem
+        if self.hosts is None:
+            return None
+        hosts = self.hosts[problem.original]
+        node_of = np.where(problem.incoming | (hosts < 0), problem.node_of, hosts)
+        allowed = self.goal.allowed(problem, node_of)
+        return Evaluator(problem, self.goal, self.budget, searching=True).candidate(node_of) if allowed else None
 
     def _only_leaving(self) -> CandidatePlacement | None:
         """The least unprotected where nothing moves but what has to leave drained nodes, as far as it is found."""

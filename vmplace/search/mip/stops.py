@@ -3,7 +3,8 @@
 import numpy as np
 from attrs import evolve, frozen
 
-from vmplace.problem.problem import BoolArray, Problem
+from vmplace.model.columns import BoolArray, IntArray
+from vmplace.problem.problem import Problem
 from vmplace.problem.restrict import asking
 from vmplace.search.goal import Goal, Stage
 from vmplace.search.mip.model import CountModel
@@ -22,17 +23,22 @@ class Stops:
 
     Parameters
     ----------
-    vms
-        Shape (n_vms,).
+    node_of
+        A placement without them, shape (n_vms,): they are on no node.
     proved
         Whether it is proved that no others are less: by priority, the highest first, then memory, then number.
     moved
         The least memory that migrates whichever VMs of as much are stopped, in MiB; None if that is not known.
     """
 
-    vms: BoolArray
+    node_of: IntArray
     proved: bool
     moved: int | None
+
+    @property
+    def vms(self) -> BoolArray:
+        """Who is stopped, shape (n_vms,)."""
+        return np.asarray(self.node_of < 0)
 
 
 def fewest_stops(problem: Problem, goal: Goal, stoppable: BoolArray, *, budget: Budget, portfolio: Portfolio) -> Stops | None:
@@ -62,5 +68,4 @@ def fewest_stops(problem: Problem, goal: Goal, stoppable: BoolArray, *, budget: 
         return None
     proved = len(reached) >= len(stages) - 1 and None not in reached[: len(stages) - 1]
     moved = reached[-1] if proved and len(reached) == len(stages) else None
-    vms = np.asarray(model.variables.placement(values)[0] < 0)
-    return Stops(vms, proved, None if moved is None else int(model.bound(("moves", 0), moved)))
+    return Stops(model.variables.placement(values)[0], proved, None if moved is None else int(model.bound(("moves", 0), moved)))
