@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import vmplace
 from tests.laws.test_guarantees import FEATURES
-from tests.support.brute import World
 from tests.support.campaigns import Law, both_suites
+from tests.support.conjunctions import LISTS, all_planned, world_of
 from vmplace import VM, Cluster, Guarantee, InputError, Node
 from vmplace.model.what_if import part_of
 from vmplace.synthetic import generate
@@ -37,7 +37,7 @@ def equals_brute_force(cluster: Cluster, memory: int, pool: str, move_running: b
     part, _ = part_of(cluster, pool)
 
     def fits(times: int) -> bool:
-        world = World(more(part, memory, times, pool=pool, **needs))
+        world = world_of(more(part, memory, times, pool=pool, **needs))
         return world.optimum("moves", move_running=move_running) is not None
 
     if found.status == "infeasible":
@@ -51,8 +51,7 @@ def equals_brute_force(cluster: Cluster, memory: int, pool: str, move_running: b
         assert fits(found.count)
         assert not any(fits(times) for times in range(found.bound + 1, MOST + 1))
         accepted(found)
-    planned = part.guarantee.restart == "planned" and part.guarantee.policy is None
-    if planned and part.guarantee.sequence == "at-once":
+    if all_planned(part):
         assert found.status in ("optimal", "infeasible")
 
 
@@ -89,7 +88,7 @@ def judged(drawn: Any) -> None:
 
 LAWS = {
     "plain": Law(judged, 30, {"drawn": asked()}),
-    **{name: Law(judged, FEW.get(name, 7), {"drawn": asked(**knobs)}) for name, knobs in FEATURES.items()},
+    **{name: Law(judged, FEW.get(name, 7), {"drawn": asked(**knobs)}) for name, knobs in {**FEATURES, **LISTS}.items()},
 }
 test_the_number_is_that_of_brute_force = both_suites(LAWS, 10)
 

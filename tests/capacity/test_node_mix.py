@@ -22,7 +22,7 @@ def mix(capacities, prices, sizes, *, failures=1, most=9, protected=None, limits
     )
     amounts = np.array(sizes).reshape(-1, capacity.shape[1])
     asks = np.ones(len(amounts), dtype=bool) if protected is None else np.array(protected)
-    return NodeMix(kinds, Demand(amounts, asks, capacity.shape[1], failures, monotone))
+    return NodeMix(kinds, Demand(amounts, capacity.shape[1], [(failures, asks)], monotone))
 
 
 def cheapest(made, **options):

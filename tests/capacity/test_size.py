@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import vmplace
 from tests.laws.test_guarantees import FEATURES
-from tests.support.brute import World
 from tests.support.campaigns import Law, both_suites
+from tests.support.conjunctions import LISTS, all_planned, world_of
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, NotOn, OnlyOn, Tag
 from vmplace.capacity.feasibility import Feasibility, FeasibilityOracle
 from vmplace.synthetic import generate
@@ -50,7 +50,7 @@ def cheapest(cluster: Cluster, pool: str, kinds: tuple[Node, ...], most: int) ->
 
 
 def feasible(cluster: Cluster) -> bool:
-    return World(cluster).optimum("moves") is not None
+    return world_of(cluster).optimum("moves") is not None
 
 
 def equals_brute_force(cluster: Cluster, kinds: tuple[Node, ...], pool: str, most: int) -> None:
@@ -72,8 +72,7 @@ def equals_brute_force(cluster: Cluster, kinds: tuple[Node, ...], pool: str, mos
         assert found.bound <= best <= found.objective
         assert feasible(fleet(cluster, pool, kinds, found.counts))
         accepted(found)
-    planned = cluster.guarantee.restart == "planned" and cluster.guarantee.policy is None
-    if planned and cluster.guarantee.sequence == "at-once":
+    if all_planned(cluster):
         assert found.status in ("optimal", "infeasible")
 
 
@@ -116,7 +115,7 @@ def judged(drawn: Any) -> None:
 
 LAWS = {
     "plain": Law(judged, 30, {"drawn": asked()}),
-    **{name: Law(judged, 6, {"drawn": asked(**knobs)}) for name, knobs in FEATURES.items()},
+    **{name: Law(judged, 6, {"drawn": asked(**knobs)}) for name, knobs in {**FEATURES, **LISTS}.items()},
 }
 test_the_number_is_that_of_brute_force = both_suites(LAWS, 10)
 

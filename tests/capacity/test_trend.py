@@ -112,6 +112,29 @@ def test_another_guarantee_and_absent_nodes_are_warnings():
     )
 
 
+def test_of_several_guarantees_the_one_that_leaves_least_counts():
+    asked = [Guarantee(), Guarantee(failures=2, vms=[f"v{i}" for i in range(90)])]
+    found = course((0, 100), (9, 110), guarantee=asked)
+    # 192 GiB without one node for 110 GiB, 128 GiB without two for 90.
+    assert [row.headroom for row in found.snapshots] == [38 * GIB, 38 * GIB]
+    assert {row.status for row in found.snapshots} == {Status.SAFE}
+    assert [row.headroom for row in course((0, 100), (9, 110), guarantee=[Guarantee(), Guarantee(failures=3)]).snapshots] == [
+        -36 * GIB,
+        -46 * GIB,
+    ]
+
+
+def test_the_forecast_is_for_what_is_asked_last():
+    named = [
+        cluster(0, 100, guarantee=Guarantee(failures=2, vms=["v0"])),
+        cluster(10, 110, guarantee=[Guarantee(), Guarantee(failures=2)]),
+    ]
+    (found,) = vmplace.trend(named).courses
+    # 128 GiB without two nodes: 28 GiB were left then, 18 GiB are now.
+    assert found.forecast.growth == pytest.approx(GIB)
+    assert found.forecast.date == "2026-01-29"
+
+
 @pytest.mark.parametrize(
     ("dates", "flaw"),
     [

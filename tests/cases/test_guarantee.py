@@ -380,16 +380,6 @@ def test_one_of_several_that_does_not_hold_is_told_with_its_number(tmp_path, cap
     assert "guarantee 2: " in capsys.readouterr().out
 
 
-def test_what_takes_one_guarantee_says_so(tmp_path, capsys):
-    path = str(tmp_path / "c.json")
-    vmplace.dump(per_vm(), path)
-    for command in (["headroom", "1GiB"],):
-        assert main([command[0], path, *command[1:]]) == 2
-        assert "guarantee: 2 guarantees: this command takes one: choose it with --guarantee or what_if" in capsys.readouterr().err
-        assert main([command[0], path, *command[1:], "--guarantee", "1"]) in (0, 1, 4)
-        capsys.readouterr()
-
-
 def test_policies_are_compared_under_each_guarantee(tmp_path, capsys):
     cluster = per_vm()
     rows = vmplace.check(cluster, compare=True).comparison

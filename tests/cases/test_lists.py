@@ -130,3 +130,32 @@ def test_all_nodes_are_drained_in_groups_that_keep_all():
     assert all(len(group.guarantees) == 2 for group in found.groups)
     one = vmplace.rolling_drain(evolve(racks(), guarantee=racks().guarantees[1]), time_limit=20)
     assert len(found.groups) >= len(one.groups)
+
+
+def test_how_many_more_and_how_many_nodes_are_told_for_all(tmp_path, capsys):
+    cluster = racks()
+    both, alone = vmplace.headroom(cluster, "8GiB"), [vmplace.headroom(one, "8GiB") for one in cluster.one_by_one()]
+    assert both.status is Status.OPTIMAL
+    assert both.count <= min(found.count for found in alone)
+    assert len(both.solution.guarantees) == 2
+    assert vmplace.audit_result(cluster, both).status == "confirmed"
+    nodes, fewest = vmplace.size(cluster, "64GiB"), [vmplace.size(one, "64GiB") for one in cluster.one_by_one()]
+    assert nodes.status is Status.OPTIMAL
+    assert nodes.objective >= max(found.objective for found in fewest)
+    vmplace.dump(cluster, path := str(tmp_path / "c.json"))
+    assert main(["headroom", path, "8GiB"]) == 0
+    assert main(["size", path, "--node-memory", "64GiB"]) == 0
+
+
+def test_new_vms_are_not_among_those_that_a_guarantee_names():
+    cluster = Cluster([Node("n0", 10), Node("n1", 10)], [VM("a", 1, "n0")], guarantee=Guarantee(vms=["a"]))
+    assert (vmplace.headroom(cluster, 9).count, vmplace.headroom(cluster, 9).status) == (2, Status.OPTIMAL)
+    assert vmplace.headroom(evolve(cluster, guarantee=[cluster.guarantee, Guarantee()]), 9).count == 1
+
+
+def test_which_guarantee_allows_no_more_is_told():
+    cluster = Cluster([Node(f"n{i}", 10) for i in range(4)], [VM("a", 4, "n0")], guarantee=[Guarantee(), Guarantee(failures=2)])
+    found = vmplace.headroom(cluster, 7)
+    assert (found.count, found.status) == (1, Status.OPTIMAL)
+    assert found.reason.startswith("with one more, a failure of ")
+    assert "(guarantee 2)" in found.reason

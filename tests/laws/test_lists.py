@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
@@ -9,25 +10,26 @@ from hypothesis import strategies as st
 import vmplace
 from tests.laws.test_properties import asked, charged
 from tests.support.campaigns import Law, both_suites
-from tests.support.conjunctions import Conjunction
+from tests.support.conjunctions import LISTS, Conjunction
 from vmplace.testing import clusters
 
 CAMPAIGN = int(os.environ.get("VMPLACE_CAMPAIGN", "36"))
 
-PLANNED = {"failures": (0, 1, 1, 2), "domains": True, "quorums": True, "mixed": True}
-ANYHOW = {
-    "failures": (1, 1, 1, 2),
-    "domains": True,
-    "policies": True,
-    "restart": ("planned", "any-order", "any-order"),
-    "sequences": ("at-once", "at-once", "at-once", "sequential"),
-    "resources": True,
-    "evictable": True,
+PLANNED, ANYHOW = LISTS["lists"], LISTS["lists-anyhow"]
+EVERYTHING = {
+    **ANYHOW,
+    "sequences": ("at-once",),
+    "mixed": True,
+    "quorums": True,
+    "targets": True,
+    "overhead": True,
+    "node_headroom": True,
+    "max_vm": True,
 }
 
 
-def drawn(features: dict[str, Any], placed: Any = "mixed") -> st.SearchStrategy[Any]:
-    found = clusters(max_nodes=4, max_vms=6, placed=placed, most_guarantees=3, **features)
+def drawn(features: Mapping[str, Any], placed: Any = "mixed") -> st.SearchStrategy[Any]:
+    found = clusters(max_nodes=4, max_vms=6, placed=placed, **features)
     return found.filter(lambda cluster: len(cluster.guarantees) > 1)
 
 
@@ -101,6 +103,9 @@ LAWS = {
     ),
     "anyhow": Law(
         placement_is_right, 20, {"cluster": drawn(ANYHOW), "options": asked, "method": _METHODS, "best_effort": st.just(False)}
+    ),
+    "everything": Law(
+        placement_is_right, 10, {"cluster": drawn(EVERYTHING), "options": asked, "method": _METHODS, "best_effort": st.booleans()}
     ),
     "best-effort": Law(
         placement_is_right, 20, {"cluster": drawn(PLANNED), "options": asked, "method": _METHODS, "best_effort": st.just(True)}

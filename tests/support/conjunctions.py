@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
 from itertools import combinations
+from typing import Any
 
 from attrs import evolve
 
@@ -12,7 +13,34 @@ from vmplace.model.entities import VM
 from vmplace.model.guarantee import scenario_key
 from vmplace.model.references import resolve
 
-__all__ = ["Conjunction", "alone"]
+__all__ = ["LISTS", "Conjunction", "all_planned", "alone", "world_of"]
+
+LISTS: Mapping[str, Mapping[str, Any]] = {
+    "lists": {"most_guarantees": 3, "failures": (0, 1, 1, 2), "domains": True, "quorums": True, "mixed": True},
+    "lists-anyhow": {
+        "most_guarantees": 3,
+        "failures": (1, 1, 1, 2),
+        "domains": True,
+        "policies": True,
+        "restart": ("planned", "any-order", "any-order"),
+        "sequences": ("at-once", "at-once", "at-once", "sequential"),
+        "resources": True,
+        "evictable": True,
+    },
+}
+"""What clusters with a list of guarantees are drawn with."""
+
+
+def world_of(cluster: Cluster) -> World:
+    """The oracle of all guarantees."""
+    return Conjunction(cluster) if cluster.further or cluster.guarantee.vms is not None else World(cluster)
+
+
+def all_planned(cluster: Cluster) -> bool:
+    """Whether a plan for each failure at once is all that is asked."""
+    return all(
+        asked.restart == "planned" and asked.policy is None and asked.sequence == "at-once" for asked in cluster.guarantees
+    )
 
 
 def alone(cluster: Cluster) -> list[Cluster]:

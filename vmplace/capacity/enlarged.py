@@ -71,11 +71,11 @@ class EnlargedCluster:
     @property
     def monotone(self) -> bool:
         """Whether what can be done with more can be done with less."""
-        return self._one.planned
+        return all(part.planned for part in self._one.each)
 
     @cached_property
     def _one(self) -> Problem:
-        return compile_problem(self.cluster_with(1))
+        return compile_problem(self.cluster_with(1), several=True)
 
     @cached_property
     def _sizes(self) -> list[int]:

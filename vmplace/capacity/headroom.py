@@ -10,7 +10,7 @@ from attrs import define, field
 from vmplace.capacity.enlarged import EnlargedCluster
 from vmplace.capacity.feasibility import Feasibility, FeasibilityOracle, with_preferences
 from vmplace.capacity.results import Headroom, HeadroomTable
-from vmplace.capacity.upper_bounds import count_bounds
+from vmplace.capacity.upper_bounds import CountBound, count_bounds
 from vmplace.failover.certify import certify
 from vmplace.failover.witness import unprotected
 from vmplace.model.cluster import Cluster
@@ -59,7 +59,7 @@ def headroom(
     """How many more VMs of a size, or of a mix, fit so that each failure of the guarantee is still survived.
 
     VMs that have a node stay there, unless `move_running`; those that wait are placed as well. New VMs are protected and under no
-    rule. With several pools, only the one in question counts.
+    rule; a guarantee that names its VMs does not protect them. With several pools, only the one in question counts.
 
     Parameters
     ----------
@@ -189,19 +189,24 @@ class _HeadroomSearch:
 
     def _look_up(self) -> None:
         """What no placement can exceed."""
-        problem = self.question.problem(0)
-        state, found = count_bounds(
-            problem, self.oracle.goal, self.question.demand, self.question.pool_number, budget=self.budget.share(_QUICK_SHARE)
-        )
+        question, problem = self.question, self.question.problem(0)
+        parts, by_resource = Names(question.part, problem).each, dict[int, tuple[CountBound, str]]()
+        for names in parts:
+            budget = self.budget.share(_QUICK_SHARE / len(parts))
+            state, found = count_bounds(names.problem, self.oracle.goal, question.demand, question.pool_number, budget=budget)
+            for bound in found:
+                if bound.resource not in by_resource or bound.most < by_resource[bound.resource][0].most:
+                    failing = "" if bound.failure is None else names.scenario(state.scenarios, bound.failure)
+                    which = f" (guarantee {names.problem.number + 1})" if names.problem.number is not None else ""
+                    by_resource[bound.resource] = bound, failing and f"{failing}{which}"
         words = ("memory", *problem.resources)
-        self.limits = {words[bound.resource]: bound.most for bound in found}
-        self.by_sum = {words[bound.resource]: bound.by_sum for bound in found}
-        least = min(found, key=lambda bound: bound.most)
+        self.limits = {words[resource]: bound.most for resource, (bound, _) in by_resource.items()}
+        self.by_sum = {words[resource]: bound.by_sum for resource, (bound, _) in by_resource.items()}
+        least, failing = min(by_resource.values(), key=lambda found: found[0].most)
         self.high, what = least.most, words[least.resource]
         enough = f"enough {what} in all, but in pieces that are too small" if least.in_pieces else f"too little {what} in all"
         self.why = f"the nodes have {enough} for one more"
-        if least.failure is not None:
-            failing = Names(self.question.part, problem).scenario(state.scenarios, least.failure)
+        if failing:
             self.why = f"with one more, a failure of {failing} would leave {enough}"
 
     def _halve(self, budget: Budget) -> None:
@@ -250,7 +255,8 @@ class _HeadroomSearch:
     def _searched(self) -> str:
         """Why no more fit where the search says so, and the sums do not."""
         problem = self.question.problem(1)
-        ruled = problem.compiled_rules or problem.unary_rules or problem.resources or problem.guarantee.quorum
+        ruled = bool(problem.compiled_rules or problem.unary_rules or problem.resources)
+        ruled = ruled or any(part.guarantee.quorum for part in problem.each)
         if problem.plain and not ruled:
             return "the nodes have enough memory in all for one more, but in pieces that are too small: every placement was tried"
         return "the sums of what is free would allow one more, but no placement keeps the guarantee: every one was tried"
@@ -260,11 +266,11 @@ class _HeadroomSearch:
         problem = self.question.problem(0)
         if np.any(problem.node_of < 0) or self.oracle.move_running:
             return "every placement of the VMs was tried"
-        names = Names(self.question.part, problem)
-        losses = unprotected(names, certify(problem, problem.node_of, budget=self.budget))
-        return next(
-            (f"{loss.scenario}: {loss.reason}" for loss in losses), "some failure is not survived (vmplace check shows which)"
-        )
+        for names in Names(self.question.part, problem).each:
+            which = f"guarantee {names.problem.number + 1}: " if names.problem.number is not None else ""
+            for loss in unprotected(names, certify(names.problem, problem.node_of, budget=self.budget)):
+                return f"{which}{loss.scenario}: {loss.reason}"
+        return "some failure is not survived (vmplace check shows which)"
 
     def _result(self) -> Headroom:
         count: int | None = max(0, self.low)

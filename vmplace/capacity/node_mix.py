@@ -62,30 +62,28 @@ class Demand:
     ----------
     amounts
         What each VM needs, shape (n_vms, n_resources).
-    protected
-        Which must restart, shape (n_vms,).
     n_firm
         How many resources bind in a failover.
-    failures
-        How many nodes fail at once.
+    restarts
+        For each guarantee: how many nodes fail at once, and which VMs must restart, shape (n_vms,).
     monotone
         Whether a node more, or a larger one, never does harm.
     """
 
     amounts: IntArray
-    protected: BoolArray
     n_firm: int
-    failures: int
+    restarts: Sequence[tuple[int, BoolArray]]
     monotone: bool
 
 
 @frozen
 class _DemandRow:
-    """All nodes without those that fail at worst (``spared``, by resource; None: with all) must be worth so much."""
+    """All nodes without those that fail at worst (``spared``: of which resource, and how many; None: with all) must be worth so
+    much."""
 
     worths: tuple[int, ...]
     need: int
-    spared: int | None
+    spared: tuple[int, int] | None
 
 
 @define
@@ -137,8 +135,7 @@ class NodeMix:
         program.objective = list(zip(numbers, self.kinds.price, strict=True))
         if below is not None:
             program.row(program.objective, upper=below - 1)
-        resources = dict.fromkeys(row.spared for row in self._rows)
-        spares = {resource: self._spares(program, numbers, resource) for resource in resources}
+        spares = {spared: self._spares(program, numbers, spared) for spared in dict.fromkeys(row.spared for row in self._rows)}
         for row in self._rows:
             spared = [(v, -w) for v, w in zip(spares[row.spared], row.worths, strict=True)]
             program.row([*zip(numbers, row.worths, strict=True), *spared], lower=-(-row.need * (1024 + stretch) // 1024))
@@ -149,11 +146,13 @@ class NodeMix:
     def _all_rows(self) -> Iterator[_DemandRow]:
         demand = self.demand
         for resource in range(demand.amounts.shape[1]):
-            yield from self._rows_of(resource, self.kinds.limit[:, resource], np.ones_like(demand.protected), None)
-            if demand.failures and resource < demand.n_firm:
-                yield from self._rows_of(resource, self.kinds.capacity[:, resource], demand.protected, resource)
+            every = np.ones(len(demand.amounts), dtype=bool)
+            yield from self._rows_of(resource, self.kinds.limit[:, resource], every, None)
+            for failures, protected in demand.restarts:
+                if failures and resource < demand.n_firm:
+                    yield from self._rows_of(resource, self.kinds.capacity[:, resource], protected, (resource, failures))
 
-    def _rows_of(self, resource: int, capacity: IntArray, vms: BoolArray, spared: int | None) -> Iterator[_DemandRow]:
+    def _rows_of(self, resource: int, capacity: IntArray, vms: BoolArray, spared: tuple[int, int] | None) -> Iterator[_DemandRow]:
         values, counts = tally(self.demand.amounts[vms, resource])
         values, counts = values[values > 0], counts[values > 0]
         if not len(values):
@@ -168,11 +167,11 @@ class NodeMix:
                     tuple(w // step for w in worths) if step else tuple(worths), -(-need // step) if step else 1, spared
                 )
 
-    def _spares(self, program: IntegerProgram, numbers: Sequence[int], resource: int | None) -> list[int]:
+    def _spares(self, program: IntegerProgram, numbers: Sequence[int], spared: tuple[int, int] | None) -> list[int]:
         """How many nodes of each kind are among those that have most of a resource and may fail; no variables for None."""
-        if resource is None:
+        if spared is None:
             return [-1] * len(numbers)
-        failures, most = self.demand.failures, self.kinds.most
+        (resource, failures), most = spared, self.kinds.most
         spares = [program.variable(0, min(failures, bound)) for bound in most]
         program.row([(v, 1) for v in spares], lower=failures, upper=failures)
         order = np.argsort(-self.kinds.capacity[:, resource], kind="stable").tolist()

@@ -16,6 +16,7 @@ from vmplace.model.converters import parse_count, parse_mapping, placed, positiv
 from vmplace.model.door import door
 from vmplace.model.entities import Node
 from vmplace.model.errors import Flaw, InputError, NotFoundError
+from vmplace.model.guarantee import Guarantee
 from vmplace.model.kinds import Method, a_mapping, optional
 from vmplace.model.units import parse_memory, parse_share, short
 from vmplace.model.what_if import part_of
@@ -142,9 +143,12 @@ def _parse_most(most: Mapping[str, int], kinds: Sequence[Node], enough: int) -> 
 
 def _enough(cluster: Cluster) -> int:
     """So many nodes are always enough: one for each VM, as many more as may fail, and as many as a quorum needs besides these."""
-    asked = cluster.guarantee
-    quorum = asked.failures + 1 if isinstance(asked.quorum, str) else asked.quorum or 0
-    return asked.failures + max(len(cluster.vms), quorum)
+
+    def enough(asked: Guarantee) -> int:
+        quorum = asked.failures + 1 if isinstance(asked.quorum, str) else asked.quorum or 0
+        return asked.failures + max(len(cluster.vms), quorum)
+
+    return max(map(enough, cluster.guarantees))
 
 
 @define
@@ -191,7 +195,7 @@ class _SizeSearch:
         most = self.instance.most
         few = tuple(min(1, limit) for limit in most) if sum(most) > _MOST_NODES else most
         nodes = self.instance.cluster(few)
-        problem = compile_problem(nodes)
+        problem = compile_problem(nodes, several=True)
         reason = impossible(problem, self.oracle.goal)
         if reason is not None and (few == most or reason.kind in _HOWEVER_MANY):
             self.infeasible, self.why = True, impossible_sentence(reason, Names(nodes, problem))
@@ -262,7 +266,7 @@ class _SizeSearch:
             return Feasibility()
         try:
             asked = self.instance.cluster(counts)
-            names = Names(asked, compile_problem(asked))
+            names = Names(asked, compile_problem(asked, several=True))
         except InputError:  # none of the nodes that a rule asks for are among them
             return Feasibility(infeasible=True)
         fit = ask(names.problem, budget=budget)

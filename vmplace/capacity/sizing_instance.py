@@ -28,7 +28,8 @@ def wanted(cluster: Cluster, pool: str, growth: Fraction, kinds: Sequence[Node])
     """The VMs to run, all of them waiting; and warnings about the rules."""
     vms = _anew(cluster, pool)
     rules, warnings = [], []
-    if cluster.guarantee.scope == "domain" and any(kind.domain is None for kind in kinds):
+    domains = any(asked.scope == "domain" for asked in cluster.guarantees)
+    if domains and any(kind.domain is None for kind in kinds):
         warnings.append("a node without a failure domain is its own: give the kinds a domain if several nodes fail at once")
     present = set(vms.names) if cluster.rules else set()
     for index, rule in enumerate(cluster.rules):
@@ -111,7 +112,7 @@ class SizingInstance:
 
     def mix(self, prices: tuple[int, ...]) -> NodeMix:
         """Which numbers could do by what bounds say."""
-        problem = compile_problem(self.cluster([1] * len(self.kinds)))
+        problem = compile_problem(self.cluster([1] * len(self.kinds)), several=True)
         differ = len({(kind.tags, kind.domain) for kind in self.kinds}) > 1
         kinds = NodeKinds(
             capacity=problem.capacity,
@@ -120,8 +121,9 @@ class SizingInstance:
             most=self.most,
             alike=not differ and all(kind.domain is None for kind in self.kinds),
         )
-        demand = Demand(problem.demand, problem.protected, problem.n_firm, problem.failures, problem.planned)
-        return NodeMix(kinds, demand)
+        restarts = [(part.failures, part.protected) for part in problem.each]
+        planned = all(part.planned for part in problem.each)
+        return NodeMix(kinds, Demand(problem.demand, problem.n_firm, restarts, planned))
 
     def prices(self) -> tuple[tuple[int, ...], Fraction]:
         """Prices in whole steps, and the step; of one kind only the number counts."""

@@ -6,17 +6,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from vmplace.capacity.regression import Line
 from vmplace.failover.check import verdict_now
+from vmplace.failover.joint import worst
 from vmplace.model.cluster import Cluster
+from vmplace.model.columns import BoolArray
 from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.guarantee import Guarantee
 from vmplace.model.kinds import each
 from vmplace.model.text import counted
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
+from vmplace.problem.problem import Problem
 from vmplace.results.result import Result
 from vmplace.results.to_dict import ToDict
 from vmplace.results.values import Status
@@ -160,7 +164,7 @@ def trend(
     """
     moments = _moments(clusters)
     order = sorted(range(len(clusters)), key=lambda i: moments[i])
-    names = [Names(clusters[i], compile_problem(clusters[i])) for i in order]
+    names = [Names(clusters[i], compile_problem(clusters[i], several=True)) for i in order]
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         dated = [_Dated(moments[i], names[done], _statuses(names, done, budget)) for done, i in enumerate(order)]
         seconds = round(budget.elapsed, 3)
@@ -205,13 +209,15 @@ def _moments(clusters: Sequence[Cluster]) -> list[datetime]:
 def _statuses(names: Sequence[Names], done: int, budget: Budget) -> Mapping[str, Status]:
     budget.tell("trend", done=done, total=len(names))
     with Budget(budget.share(1 / (len(names) - done)).left, budget.cancel).interruptible() as inner:
-        return verdict_now(names[done], inner)[0].pools
+        alone = names[done].each
+        found = [verdict_now(one, inner.share(1 / (len(alone) - number)))[0].pools for number, one in enumerate(alone)]
+        return {pool: worst([pools[pool] for pools in found]) for pool in found[0]}
 
 
 def _warnings(clusters: Sequence[Cluster]) -> list[str]:
     """What makes dates hard to compare; the clusters are in order of their dates."""
     last, found = clusters[-1], []
-    changed = [cluster.date for cluster in clusters if cluster.guarantee != last.guarantee]
+    changed = [cluster.date for cluster in clusters if cluster.guarantees != last.guarantees]
     if changed:
         found.append(f"the guarantee on {_few(changed)} differs from that on {last.date}, which the forecast uses")
     away = sum(state != "online" for state in last.nodes.state)
@@ -242,30 +248,44 @@ class _Dated:
         headroom = _least(self.load(pool), self.room(pool))
         return Snapshot(str(self.names.cluster.date), allocated, free, headroom, self.status[pool])
 
-    def load(self, pool: str) -> tuple[int, int]:
-        """What all VMs need in normal running, and those that must restart, in MiB; without VMs that may stay in maintenance."""
+    def load(self, pool: str) -> list[int]:
+        """What all VMs need in normal running, and those that must restart by each guarantee, in MiB; without VMs that may stay
+        in maintenance.
+        """
         problem = self.names.problem
         mine = (problem.vm_pool == self.names.pools.index(pool)) & ~problem.on_maintenance
-        return int(problem.memory[mine].sum()), int(problem.memory[mine & problem.protected].sum())
+        restarts = (int(problem.memory[mine & part.protected].sum()) for part in problem.each)
+        return [int(problem.memory[mine].sum()), *restarts]
 
-    def room(self, pool: str) -> tuple[int, int]:
+    def room(self, pool: str) -> list[int]:
         """What there is for these in MiB: all in normal running, and all without the units that have most and may fail."""
         problem = self.names.problem
         mine = (problem.pool == self.names.pools.index(pool)) & problem.online
-        by_unit = np.zeros(len(problem.unit_pool), dtype=np.int64)
-        np.add.at(by_unit, problem.unit[mine], problem.usable[mine])
-        kept = np.sort(by_unit)[: max(0, len(by_unit) - problem.failures)]
-        return int(problem.limit[mine].sum()), int(kept.sum())
+        return [int(problem.limit[mine].sum()), *(_surviving(part, mine) for part in problem.each)]
+
+    def under(self, guarantees: Sequence[Guarantee]) -> "_Dated":
+        """The same with other guarantees, whatever becomes of its verdict."""
+        if self.names.cluster.guarantees == tuple(guarantees):
+            return self
+        cluster = evolve(self.names.cluster, guarantee=list(guarantees), further=())
+        return evolve(self, names=Names(cluster, compile_problem(cluster, several=True)))
+
+
+def _surviving(problem: Problem, nodes: BoolArray) -> int:
+    """What some nodes have without the units that have most and may fail, in MiB."""
+    by_unit = np.zeros(len(problem.unit_pool), dtype=np.int64)
+    np.add.at(by_unit, problem.unit[nodes], problem.usable[nodes])
+    return int(np.sort(by_unit)[: max(0, len(by_unit) - problem.failures)].sum())
 
 
 def _course(pool: str, dated: Sequence[_Dated]) -> Course:
-    room = dated[-1].room(pool)
-    headrooms = [_least(date.load(pool), room) for date in dated]
+    room, asked = dated[-1].room(pool), dated[-1].names.cluster.guarantees
+    headrooms = [_least(date.under(asked).load(pool), room) for date in dated]
     forecast = _forecast([date.moment for date in dated], headrooms) if len(dated) > 1 else None
     return Course(pool, tuple(date.snapshot(pool) for date in dated), forecast)
 
 
-def _least(load: tuple[int, int], room: tuple[int, int]) -> int:
+def _least(load: Sequence[int], room: Sequence[int]) -> int:
     return min(has - needs for needs, has in zip(load, room, strict=True))
 
 

@@ -157,9 +157,9 @@ class _Balance:
 
     @cached_property
     def _failures(self) -> IntArray:
-        """The scenarios that must be survived as far as this resource goes."""
-        firm = self.resource < self.problem.n_firm
-        return np.flatnonzero((self.state.scenarios.pool == self.pool) & firm)
+        """The scenarios in which new VMs need this resource: none where the guarantee names the VMs that must restart."""
+        binds = self.resource < self.problem.n_firm and self.problem.guarantee.vms is None
+        return np.flatnonzero((self.state.scenarios.pool == self.pool) & binds)
 
     @cached_property
     def _normal_room(self) -> IntArray:

@@ -13,14 +13,14 @@ from vmplace.results.failover import FailoverPlans
 from vmplace.results.placement import Report
 from vmplace.results.values import Scenario, Status
 
-__all__ = ["joined"]
+__all__ = ["joined", "worst"]
 
 _RANK = {Status.SAFE: 0, Status.UNKNOWN: 1, Status.UNSAFE: 2}
 
 
 def joined(cluster: Cluster, reports: Sequence[Report]) -> Report:
     """The worst of each verdict; scenarios under the keys of `scenario_key`."""
-    status = _worst([report.status for report in reports])
+    status = worst([report.status for report in reports])
     scenarios: dict[str, Scenario] = {}
     for number, report in enumerate(reports):
         scenarios.update((scenario_key(number, key), scenario) for key, scenario in report.scenarios.items())
@@ -48,14 +48,15 @@ def joined(cluster: Cluster, reports: Sequence[Report]) -> Report:
         scenarios=scenarios,
         unprotected=tuple(losses),
         warnings=tuple(dict.fromkeys(told)),
-        pools={pool: _worst([report.pools[pool] for report in reports]) for pool in reports[0].pools},
+        pools={pool: worst([report.pools[pool] for report in reports]) for pool in reports[0].pools},
         outlook=None,
         comparison=tuple(evolve(row, guarantee=i) for i, report in enumerate(reports, 1) for row in report.comparison),
         stats={"seconds": max(report.stats["seconds"] for report in reports), "scenarios": dict(methods)},
     )
 
 
-def _worst(statuses: Sequence[Status]) -> Status:
+def worst(statuses: Sequence[Status]) -> Status:
+    """The verdict that counts for all."""
     return max(statuses, key=_RANK.__getitem__)
 
 

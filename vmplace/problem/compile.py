@@ -11,7 +11,6 @@ from attrs import frozen
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, NodeColumns, VMColumns
 from vmplace.model.entities import Apart, NotOn, OnlyOn
-from vmplace.model.errors import Flaw, InputError
 from vmplace.model.guarantee import FEWEST_VMS, Guarantee, less_share
 from vmplace.model.references import resolve
 from vmplace.problem.problem import Problem, normal_limit
@@ -33,9 +32,7 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None, *, sever
     several
         Whether there may be several guarantees; the caller then looks at each of `Problem.each`.
     """
-    if cluster.further and not several:
-        told = f"{len(cluster.guarantees)} guarantees: this command takes one: choose it with --guarantee or what_if"
-        raise InputError([Flaw("guarantee", told)])
+    assert several or not cluster.further, "several guarantees are not looked at one by one"
     nodes, vms = cluster.nodes, cluster.vms
     online, offline = nodes.state.are("online"), nodes.state.are("offline")
     out = np.zeros(len(nodes), dtype=bool) if drained is None else drained

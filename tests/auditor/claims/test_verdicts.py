@@ -103,3 +103,11 @@ def test_a_waiting_vm_counts_where_it_is_protected(protected, evictable):
     assert vmplace.audit_result(cluster, document).violations == ()
     document["pools"] = {"default": "safe" if protected else "unsafe"}
     assert "pools" in [v.subject for v in vmplace.audit_result(cluster, document).violations]
+
+
+@pytest.mark.parametrize("restart", ["planned", "any-order"])
+def test_without_a_quorum_whoever_must_restart_is_unprotected(restart):
+    cluster = Cluster(RACKS, PLACED, (), Guarantee(quorum=3, restart=restart))
+    found = vmplace.check(cluster)
+    assert {loss.scenario: loss.vms for loss in found.unprotected} == {"n1": ("v",), "n3": ("w",)} | {"n2": ()}
+    assert vmplace.audit_result(cluster, found).status == "confirmed"
