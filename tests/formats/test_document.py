@@ -599,7 +599,7 @@ plain = st.recursive(
 )
 metas = st.dictionaries(texts | words, plain, max_size=2)
 numbers = st.floats(1e-12, 1e9) | st.integers(1, 1000)
-resources = st.dictionaries(words, st.integers(0, 10**9), max_size=2)
+resources = st.dictionaries(words.filter(lambda word: word != "memory"), st.integers(0, 10**9), max_size=2)
 tags = st.sets(words, max_size=3)
 
 
@@ -609,7 +609,7 @@ def documented(draw: st.DrawFn) -> Cluster:
     pools = draw(st.lists(words, min_size=1, max_size=2, unique=True))
     nodes = [draw(_nodes(name, pools)) for name in draw(st.lists(words, max_size=3, unique=True))]
     vms = [draw(_vms(name, pools, nodes)) for name in draw(st.lists(words, max_size=4, unique=True))]
-    present = sorted({name for node in nodes for name in node.resources if name != "memory"})
+    present = sorted({name for node in nodes for name in node.resources})
     named, most = (st.sampled_from(present), 2) if present else (st.nothing(), 0)
     nodes = [evolve(node, max_vm=draw(st.dictionaries(named, st.integers(0, 9), max_size=most))) for node in nodes]
     unmistakable = {node.name for node in nodes}.isdisjoint(node.domain for node in nodes)
