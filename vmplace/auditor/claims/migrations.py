@@ -1,15 +1,17 @@
-"""The claims about migrations: each VM's way from the node it is on to the one that the placement gives it."""
+"""The claims about migrations and stops: each VM's way to the node that the placement gives it, and who is stopped instead."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from attrs import evolve
 
 from vmplace.auditor.case import Case
 from vmplace.auditor.claims.claims import Claims
+from vmplace.model.cluster import Cluster
 from vmplace.model.units import short
-from vmplace.results.values import Migration
+from vmplace.results.values import Migration, Stop
 
-__all__ = ["check_migrations"]
+__all__ = ["check_migrations", "check_stops"]
 
 
 def check_migrations(claims: Claims, case: Case) -> tuple[Migration, ...]:
@@ -88,3 +90,27 @@ def _check_numbers(claims: Claims, migrations: Sequence[Migration]) -> None:
         claims.wrong("migrations", "has a step for some migrations and none for others")
     elif numbers != sorted(numbers) or numbers[0] < 1:
         claims.wrong("migrations", "is not in the order of its steps, from 1")
+
+
+def check_stops(claims: Claims, cluster: Cluster) -> tuple[Cluster, frozenset[str]]:
+    """Re-check who is stopped; returns the cluster with these VMs stopped, and their names."""
+    stops: tuple[Stop, ...] = claims.read("stopped", tuple[Stop, ...], ())
+    if not stops:
+        return cluster, frozenset()
+    claims.right("stopped")
+    vms, index = cluster.vms, {name: v for v, name in enumerate(cluster.vms.names)}
+    nodes, running = [*cluster.nodes.names, None], cluster.vms.running.copy()
+    for number, stop in enumerate(stops):
+        v = index.get(stop.vm)
+        if v is None or not vms.running[v] or nodes[vms.node[v]] != stop.node or vms.target[v] >= 0:
+            claims.wrong(f"stopped[{number}]", f"{short(stop.vm)} does not run on {short(stop.node)}, or is being migrated")
+        elif not vms.evictable[v]:
+            claims.wrong(f"stopped[{number}].vm", f"{stop.vm} is not evictable: it may not be stopped")
+        else:
+            running[v] = False
+            if stop.memory != vms.charged[v]:
+                claims.wrong(f"stopped[{number}].memory", f"says {stop.memory} MiB; {stop.vm} has {vms.charged[v]}")
+    if not claims.read("drained", tuple[str, ...], ()):
+        claims.wrong("stopped", "names VMs, but no node is drained")
+    claims.leave("stopped", "that no fewer VMs have to stop has no certificate in the result")
+    return evolve(cluster, vms=evolve(vms, running=running)), frozenset(stop.vm for stop in stops)

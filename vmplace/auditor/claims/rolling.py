@@ -5,7 +5,7 @@ from typing import Any
 
 from vmplace.auditor.claims.claims import Claims
 from vmplace.auditor.claims.solution import check_solution
-from vmplace.auditor.claims.stops import carried_out, settled
+from vmplace.auditor.claims.steps import carried_out, settled
 from vmplace.model.cluster import Cluster
 from vmplace.model.units import short
 from vmplace.results.values import Status

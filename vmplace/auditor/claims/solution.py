@@ -10,11 +10,10 @@ from vmplace.auditor.audit import Audited, own_keys
 from vmplace.auditor.case import Case
 from vmplace.auditor.claims.bounds import infeasible
 from vmplace.auditor.claims.claims import TEXT, Claims
-from vmplace.auditor.claims.migrations import check_migrations
+from vmplace.auditor.claims.migrations import check_migrations, check_stops
 from vmplace.auditor.claims.placement import PlacedClaims, Plan
 from vmplace.auditor.claims.score import check_scores, check_unscored
-from vmplace.auditor.claims.steps import check_steps
-from vmplace.auditor.claims.stops import check_afterwards, check_stops
+from vmplace.auditor.claims.steps import check_afterwards, check_steps
 from vmplace.auditor.claims.verdicts import check_verdicts
 from vmplace.auditor.failures import WorkLimit
 from vmplace.auditor.survival import Survival
