@@ -4,7 +4,6 @@ import json
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vmplace
@@ -211,8 +210,7 @@ def with_rules_of_absent_names(draw):
         return evolve(cluster, rules=[evolve(rule, must=False) for rule in rules])
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(with_rules_of_absent_names(), st.booleans())
+@tried(with_rules_of_absent_names(), st.booleans(), quick=60, campaign=600)
 def test_against_every_placement(cluster, move_running):
     world, report = World(cluster), vmplace.check(cluster)
     right = world.verdict()

@@ -219,6 +219,7 @@ def test_it_ends_early_when_it_is_cancelled():
     assert found.unfinished
 
 
+@pytest.mark.slow
 def test_a_process_explains():
     told = subprocess.run(
         [sys.executable, "-m", "vmplace", "explain", EXAMPLES / "looks-safe.json"], capture_output=True, timeout=60

@@ -197,7 +197,14 @@ def test_nearly_full_clusters_are_placed(profile):
     )
 
 
-@pytest.mark.parametrize(("nodes", "profile", "most"), [(64, "azure", 131), (128, "flavors", 88), (1000, "big-vms", 600)])
+@pytest.mark.parametrize(
+    ("nodes", "profile", "most"),
+    [
+        (64, "azure", 131),
+        pytest.param(128, "flavors", 88, marks=pytest.mark.slow),
+        pytest.param(1000, "big-vms", 600, marks=pytest.mark.slow),
+    ],
+)
 def test_few_vms_move_where_few_must(nodes, profile, most):
     cluster = generate(nodes=nodes, fill=0.9 if nodes == 128 else 0.97, profile=profile, seed=1, placed="worst-fit")
     solution = vmplace.repair(cluster, method="greedy")

@@ -26,6 +26,7 @@ def test_a_quick_table_in_a_pipe_is_markdown():
     assert sum(row.startswith("| 64 ") for row in rows) == 6
 
 
+@pytest.mark.slow
 def test_what_is_asked_is_told_row_by_row():
     columns, ran = 17, CliRunner().invoke(main, ["exact", "--quick", "--only", "uneven", "--time-limit", "0.5"])
     rows = [row for row in ran.output.splitlines() if row.startswith("| 16 ")]
@@ -79,6 +80,7 @@ def test_odd_sizes_are_all_different_and_unsafe_as_placed():
     assert vmplace.check(cluster).status == "unsafe"
 
 
+@pytest.mark.slow
 def test_one_vm_in_five_is_under_rules_that_can_all_be_kept():
     for objective in ("moves", "balance"):
         instance = Instance(nodes=16, profile="flavors", fill=0.9, objective=objective, limit=10, make=under_rules)

@@ -149,6 +149,7 @@ def test_a_command_that_fails_is_an_error_with_its_words():
         ran.text()
 
 
+@pytest.mark.slow
 def test_the_whole_command_ends_with_its_verdict(tmp_path):
     path = tmp_path / "cluster.json"
     vmplace.dump(cluster_of(CRUMBS), path)
@@ -228,6 +229,7 @@ def test_without_ganeti_the_rest_is_measured_and_it_says_how_to_install(monkeypa
     assert "hcheck" not in ran.output
 
 
+@pytest.mark.slow
 def test_times_are_divided_by_check_and_by_the_command(monkeypatch):
     monkeypatch.setattr(ganeti, "_FOLDERS", ())
     ran = CliRunner().invoke(main, ["peers", "--only", "time", "--nodes", "8", "--repeat", "1"])

@@ -107,8 +107,8 @@ def test_small_clusters_are_mostly_repaired_by_little_more_than_the_least():
         (16, 0.8, "big-vms", 128),
         (32, 0.97, "big-vms", 320),
         (64, 0.9, "uniform", 12),
-        (64, 0.97, "uniform", 260),
-        (2000, 0.97, "azure", 217),
+        pytest.param(64, 0.97, "uniform", 260, marks=pytest.mark.slow),
+        pytest.param(2000, 0.97, "azure", 217, marks=pytest.mark.slow),
     ],
 )
 def test_it_moves_little(nodes, fill, profile, most):
