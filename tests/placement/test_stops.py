@@ -52,3 +52,12 @@ def test_once_the_node_is_back_they_wait():
     assert [(vm.name, vm.node, vm.running) for vm in after.cluster.vms] == [("a", "n1", True), ("job", None, True)]
     assert after.problem.node_of.tolist() == [1, -1]
     assert {node.state for node in after.cluster.nodes} == {"online"}
+
+
+def test_what_is_wrong_in_another_pool_stays_as_it_is_when_vms_start_again():
+    nodes = [Node("n0", 1), Node("m0", 1, pool="other")]
+    vms = [VM("lone", 1, "n0"), VM("waiting", 1), VM("local", 1, "m0", pool="other", evictable=True)]
+    found = drain(Cluster(nodes, vms), "m0")
+    assert [stop.vm for stop in found.stopped] == ["local"]
+    assert found.pools == {"default": "unsafe", "other": "safe"}
+    assert [(start.vm, start.node) for step in found.afterwards.steps for start in step.starts] == [("local", "m0")]

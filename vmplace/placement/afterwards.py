@@ -27,15 +27,16 @@ def started_again(names: Names, solution: Solution, options: PlaceOptions, budge
         The cluster before the drain.
     """
     after = restarting(names, solution)
-    after = Names(after.cluster, without(after.problem, vms=apart_from(after.problem, after.mask(solution.drained))))
+    aside = apart_from(after.problem, after.mask(solution.drained))
+    concerned = Names(after.cluster, without(after.problem, vms=aside))
     plan = MigrationPlan(status=Status.UNKNOWN)
     for moving, objective in ((False, "balance"), (True, "moves")):
         asked = evolve(options, objective=objective, move_running=moving, best_effort=True, ordered=False)
-        found = solve(after, asked, budget.share(_SHARE), explained=False)
+        found = solve(after, asked, budget.share(_SHARE), aside=aside, explained=False)
         if found.node_of is None:
             plan = MigrationPlan(status=found.status, reason=f"{found.reason or 'there is no room'}, so they go on waiting")
         else:
-            plan = planned(after, found.node_of, options.limits, budget.share(_SHARE)).timed(options.bandwidth)
+            plan = planned(concerned, found.node_of, options.limits, budget.share(_SHARE)).timed(options.bandwidth)
         if plan.steps:
             break
     return plan

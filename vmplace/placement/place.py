@@ -106,6 +106,7 @@ def solve(
     *,
     drained: tuple[str, ...] = (),
     stops: ChosenStops | None = None,
+    aside: BoolArray | None = None,
     alone: bool = False,
     explained: bool = True,
 ) -> Solution:
@@ -115,6 +116,9 @@ def solve(
     ----------
     stops
         VMs that are stopped to make room; None: no VM is.
+    aside
+        VMs that nothing is asked of, shape (n_vms,); None: where all that counts is what moves, those of pools that nothing is
+        drained of, else none.
     alone
         Whether pools stand alone, so that what can be done in some is done where others have no placement.
     explained
@@ -123,8 +127,8 @@ def solve(
     out, halted = names.mask(drained), np.zeros(names.problem.n_vms, dtype=bool) if stops is None else stops.vms
     running, hosts = (names, None) if stops is None else (with_stopped(names, stops.vms), stops.hosts)
     problem = without(running.problem, nodes=out) if drained else running.problem
-    # Where all that counts is what moves, pools that nothing is drained of stay as they are.
-    aside = apart_from(problem, out) if drained and options.goal.objectives == ("moves",) else np.zeros(0, dtype=bool)
+    if aside is None:
+        aside = apart_from(problem, out) if drained and options.goal.objectives == ("moves",) else np.zeros(0, dtype=bool)
     moving = options.ordered and options.move_running
     searching = budget.share(_SEARCH_SHARE) if moving else budget
     whole = Names(running.cluster, problem)
