@@ -41,7 +41,7 @@ def admit(
     vm
         New VMs, or names of VMs of the cluster that wait or are stopped; of several, all are admitted or none.
     make_room
-        If there is no room: find the least memory to migrate so that they may start and the cluster is safe.
+        If no node has room, find the least memory to migrate so that they may start and the cluster is safe.
     score
         How admitted nodes are ranked: ``tightest`` (where the least memory stays free) or ``balance`` (where the least share of
         memory would be in use).

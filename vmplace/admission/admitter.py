@@ -103,7 +103,7 @@ class Admitter:
         vms
             One or several: new ones, or names of VMs of the cluster that wait or are stopped.
         make_room
-            If there is no room: find the least memory to migrate so that they may start and the cluster is safe.
+            If no node has room, find the least memory to migrate so that they may start and the cluster is safe.
         time_limit, progress, cancel
             As in `place`; the time limit by default the admitter's.
 

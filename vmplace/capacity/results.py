@@ -60,7 +60,7 @@ class _Answer(Result):
     def _document(self) -> Cluster:
         """The cluster with the placement; raises ConflictError without one."""
         if self.solution is None:
-            raise ConflictError([Flaw("status", f"{self.status}: there is no placement", "conflict")])
+            raise ConflictError([Flaw("status", f"{self.status}: the answer has no placement", "conflict")])
         return self.solution.to_document()
 
     @property

@@ -51,7 +51,7 @@ __all__ = ["admit"]
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Tag that rules may name; may be repeated.")
 @click.option("--unprotected", is_flag=True, help="It need not restart when its node fails.")
 @click.option("--evictable", is_flag=True, help="It may be stopped to make room in a failover.")
-@click.option("--make-room", is_flag=True, help="If there is no room for it, migrate the least memory that makes room.")
+@click.option("--make-room", is_flag=True, help="If no node has room, migrate the least memory that makes room.")
 @click.option("--candidates", is_flag=True, help="Show every node with its verdict.")
 @click.option("--score", type=click.Choice(SCORES), default=SCORES[0], show_default=True, help="How admitted nodes are ranked.")
 @click.option("--time-limit", **SECONDS, help="Stop searching after this time (default 60); inf: search until it is known.")

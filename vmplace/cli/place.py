@@ -105,7 +105,7 @@ def attempted(options: Mapping[str, Any], name: str, cluster: "Cluster") -> "Sol
 
 
 def save_moves(solution: "Solution", path: str) -> None:
-    """Write what is to be done, in order."""
+    """Write the actions of a solution, in order."""
     from vmplace.results.migration import listed
 
     form = path[path.rindex(".") + 1 :]

@@ -27,7 +27,7 @@ def scenario_sentence(reason: Reason, scenarios: Scenarios, number: int, names: 
     who = named(reason, names)
     if reason.kind == "alone":
         lone = len(scenarios.failing(number)) == 1 and _n_nodes(problem, scenarios, number) == 1
-        why = "a single node can never be N+1" if lone else "there is no other node to take them"
+        why = "a single node can never be N+1" if lone else "no other node can take them"
         return f"{who} on {scope} would have nowhere to restart: {why}"
     if reason.kind == "rules":
         return f"{who} on {scope} may restart on no other node: {_leaves_none(reason, names)}"

@@ -34,7 +34,7 @@ def started_again(names: Names, solution: Solution, options: PlaceOptions, budge
         asked = evolve(options, objective=objective, move_running=moving, best_effort=True, ordered=False)
         found = solve(after, asked, budget.share(_SHARE), aside=aside, explained=False)
         if found.node_of is None:
-            plan = MigrationPlan(status=found.status, reason=f"{found.reason or 'there is no room'}, so they go on waiting")
+            plan = MigrationPlan(status=found.status, reason=f"{found.reason or 'the nodes have no room'}, so they stay stopped")
         else:
             plan = planned(concerned, found.node_of, options.limits, budget.share(_SHARE)).timed(options.bandwidth)
         if plan.steps:

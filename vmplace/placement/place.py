@@ -197,7 +197,7 @@ def attempt(names: Names, options: PlaceOptions, budget: Budget) -> Solution:
 def infeasible(
     names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple[str, ...], reason: str, conflict: Conflict
 ) -> Solution:
-    """That there is no placement, as was found by other means."""
+    """An infeasible solution, proved by other means than the search."""
     task = PlacementTask(names, options, options.goal, budget, drained)
     return task.empty(Status.INFEASIBLE, reason=reason, conflict=conflict)
 

@@ -120,7 +120,7 @@ def _between(pool: PoolTolerance) -> str:
 
 
 def _verdict(status: Status, text: str) -> Text:
-    """The answer in a line, after the status where there is no number."""
+    """The answer in one line: the number, or the status without one."""
     if status in (Status.OPTIMAL, Status.FEASIBLE):
         return Text(printable(text))
     return Text.assemble((status.value.upper(), _STYLE[status]), ": ", printable(text))

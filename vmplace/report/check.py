@@ -186,7 +186,7 @@ def _of_failures(count: int, found: Report | Solution) -> str:
 
 
 def _fewer(found: Report | Solution) -> str:
-    """That there are not even as many units as are to fail."""
+    """The reason where a pool has fewer units than the guarantee lets fail."""
     if len(found.scenarios) != 1 or found.cluster.guarantee.domains:
         return ""
     count = len(next(iter(found.scenarios)).split("+"))

@@ -71,7 +71,7 @@ def after_placement(found: Solution, screen: Screen, *, moves: bool, output: boo
 
 
 def unwritten(*, moves: bool, output: bool) -> Iterator[Text]:
-    """The options that write what is to be done, and the cluster afterwards, unless these were given."""
+    """The options that write the commands and the cluster afterwards, where they were not given."""
     if not (moves and output):
         both = "--moves FILE.sh writes the commands, -o FILE the cluster afterwards"
         yield Text(f"Next: {'-o FILE writes the cluster afterwards' if moves else both.partition(',')[0] if output else both}.")

@@ -277,7 +277,7 @@ class Solution(_Placed):
             (a ValueError) if there is no placement.
         """
         if self.node_of is None:
-            raise ConflictError([Flaw("status", f"{self.status}: there is no placement", "conflict")])
+            raise ConflictError([Flaw("status", f"{self.status}: the solution has no placement", "conflict")])
         off = set(self.cluster.nodes.names).difference(self.powered) if self.powered else ()
         cluster, held = self.cluster.in_state("offline", off).in_state("maintenance", self.drained), self.cluster.vms
         moved = held.node != self.node_of

@@ -21,7 +21,7 @@ def audited(cluster, vm, node):
         (
             Guarantee(failures=2, vms=["a"]),
             "n2",
-            "guarantee 2: says admitted, but with the VM a failure of n0+n1 is no longer survived",
+            "guarantee 2: says admitted, but with the VM the cluster does not survive a failure of n0+n1",
         ),
         (Guarantee(failures=0, headroom=0.4), "n2", "n2 holds 13 MiB, 1 MiB more than its 12 MiB without headroom"),
         (Guarantee(failures=0, headroom=0.4), "n1", "n1 holds 17 MiB, 5 MiB more than its 12 MiB without headroom"),

@@ -94,6 +94,6 @@ def _compare(claims: Claims, before: Audited, after: Audited, whose: str) -> Non
                 "status", f"{whose}too hard to re-check: whether a failure of {key} leaves out more than the VMs that were down"
             )
         elif fate is False and held:
-            claims.wrong("status", f"{whose}says admitted, but with the VM a failure of {key} is no longer survived")
+            claims.wrong("status", f"{whose}says admitted, but with the VM the cluster does not survive a failure of {key}")
         elif fate is None and held is not False:
             claims.leave("status", f"{whose}too hard to re-check: whether a failure of {key} is survived with the VM")

@@ -103,7 +103,7 @@ def check_unscored(claims: Claims) -> None:
     for score in read_scores(claims):
         _is_known(claims, score)
         if score.value is not None or score.gap is not None:
-            claims.wrong("objective.value", f"says {short(score.value)}, gap {short(score.gap)}, but there is no placement")
+            claims.wrong("objective.value", f"says {short(score.value)}, gap {short(score.gap)}, but the result has no placement")
         if score.bound is not None:
             claims.leave("objective.bound", f"the result has no certificate for {short(score.bound)}, and no placement")
 

@@ -153,7 +153,7 @@ def _check_placed(claims: Claims, cluster: Cluster, placement: Plan) -> None:
         if claims.read(key, Any) and unsolved:
             claims.leave(key, _NO_CERTIFICATE)
         elif claims.read(key, Any):
-            claims.wrong(key, "says why there is no placement, but there is one")
+            claims.wrong(key, "explains a missing placement, but the result has a placement")
 
 
 _NO_CERTIFICATE = "the result has no certificate that the pool has no placement"
@@ -200,7 +200,7 @@ def _check_absent(claims: Claims, cluster: Cluster, status: Status | None) -> No
     placed = "failover migrations powered unprotected scenarios pools broken_rules plan suspended stopped afterwards"
     for key in placed.split():
         if claims.read(key, Any):
-            claims.wrong(key, "is given, but there is no placement")
+            claims.wrong(key, "needs a placement, and the result has none")
     for key in ("waiting", "violations", "conflict", "unsolved", "blockers"):
         if claims.read(key, Any):
             claims.leave(key, "the result has no placement to compare it with")
@@ -208,7 +208,7 @@ def _check_absent(claims: Claims, cluster: Cluster, status: Status | None) -> No
     guarantee = claims.read("guarantee", Status)
     check_unscored(claims)
     if status not in (Status.INFEASIBLE, Status.UNKNOWN):
-        claims.wrong("status", f"says {short(status and status.value)}, but there is no placement")
+        claims.wrong("status", f"says {short(status and status.value)}, but the result has no placement")
     right = Status.UNSAFE if status is Status.INFEASIBLE else Status.UNKNOWN
     if guarantee is not None and status in (Status.INFEASIBLE, Status.UNKNOWN):
         claims.expect("guarantee", guarantee.value, right.value)
@@ -217,7 +217,7 @@ def _check_absent(claims: Claims, cluster: Cluster, status: Status | None) -> No
 
 
 def _check_infeasible(claims: Claims, cluster: Cluster, drained: tuple[str, ...]) -> None:
-    """That there is no placement is shown by sums, refuted by the placement of now, or left open."""
+    """An infeasible status: sums prove it, the current placement refutes it, or it stays unchecked."""
     each = [Audited.of(part, Case(part, {}, None, ()).now, {}, None, drained) for part in cluster.one_by_one()]
     flawed = any(violation.kind != "unprotected" for audited in each for violation in audited.case.found)
     if not flawed and all(Survival(audited.failures, WorkLimit()).survives_all() for audited in each):

@@ -48,7 +48,7 @@ def check_steps(
     outline: Mapping[str, Any] | None = claims.read("plan", Mapping[str, Any] | None)
     if outline is None:
         if any(migration.step is not None for migration in migrations):
-            claims.wrong("migrations", "has steps, but there is no plan")
+            claims.wrong("migrations", "have step numbers, but the result has no plan")
         return
     part = claims.within("plan", outline)
     status = part.read("status", Status)
@@ -193,7 +193,7 @@ class _Replay:
             v, node = case.vm_index.get(stop.vm), case.node_index.get(stop.node, -1)
             there = v is not None and node >= 0 and self.at[v] == node and stop.memory == case.memory.demand[v]
             if v is None or not (there and (case.vm.cold[v] or case.stopped[v])):
-                told = "where no such VM runs that moves cold, or is to be stopped"
+                told = "where no VM runs that the plan stops"
                 self.claims.wrong(place, f"stops {short(stop.vm)} on {short(stop.node)}, {told}")
             else:
                 self.at[v] = -1

@@ -229,7 +229,7 @@ def _grid(sizes: IntArray) -> IntArray:
 
 
 def _rounded_up(sizes: IntArray, grid: IntArray) -> IntArray:
-    """Each size above 0 as the least of the grid that is no less; above all of them, the size itself."""
+    """Each size above 0, rounded up to the grid; a size beyond the grid stays as it is."""
     place = np.searchsorted(grid, sizes)
     known = (place < len(grid)) & (sizes > 0)
     return np.where(known, grid[np.minimum(place, len(grid) - 1)], sizes) if len(grid) else sizes
