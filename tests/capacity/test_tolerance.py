@@ -19,6 +19,17 @@ TWO_POOLS = Cluster(
 )
 
 
+FEATURES = {
+    "max_nodes": 4,
+    "max_vms": 4,
+    "placed": "all",
+    "domains": True,
+    "evictable": True,
+    "restart": ("planned", "any-order"),
+    "quorums": True,
+}
+
+
 def survived(cluster, pool):
     """The most failures, none fewer left out, that a pool survives; -1 for not even none."""
     units = {(cluster.guarantee.scope == "domain" and node.domain) or node.name for node in cluster.nodes if node.pool == pool}
@@ -30,18 +41,7 @@ def survived(cluster, pool):
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    clusters(
-        max_nodes=4,
-        max_vms=4,
-        placed="all",
-        domains=True,
-        evictable=True,
-        restart=("planned", "any-order"),
-        policies=True,
-        quorums=True,
-    )
-)
+@given(clusters(**FEATURES, policies=True))
 def test_it_is_the_most_that_every_number_up_to_it_is_survived(cluster):
     found = vmplace.tolerance(cluster)
     expected = {pool: survived(cluster, pool) for pool in cluster.pools}
@@ -54,18 +54,7 @@ def test_it_is_the_most_that_every_number_up_to_it_is_survived(cluster):
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    clusters(
-        max_nodes=4,
-        max_vms=4,
-        placed="all",
-        domains=True,
-        evictable=True,
-        restart=("planned", "any-order"),
-        quorums=True,
-        most_guarantees=3,
-    )
-)
+@given(clusters(**FEATURES, most_guarantees=3))
 def test_of_several_guarantees_each_is_answered_and_the_least_counts(cluster):
     found, parts = vmplace.tolerance(cluster), alone(cluster)
     expected = [{pool: survived(part, pool) for pool in cluster.pools} for part in parts]

@@ -33,24 +33,38 @@ def drawn(features: Mapping[str, Any], placed: Any = "mixed") -> st.SearchStrate
     return found.filter(lambda cluster: len(cluster.guarantees) > 1)
 
 
+def confirm(cluster: Any, result: Any) -> None:
+    """The audit does not refute it as it is saved."""
+    assert vmplace.audit_result(cluster, json.loads(json.dumps(result.to_dict()))).status != "refuted"
+
+
+def assert_open(solution: Any, best: Any) -> None:
+    """A result without a placement for all pools: infeasible only if none exists."""
+    assert solution.status in ("infeasible", "unknown")
+    assert solution.status != "infeasible" or best is None
+
+
+def assert_each(solution: Any, world: Conjunction, node_of: Any) -> None:
+    """The verdict on each guarantee is that of its oracle."""
+    assert [report.guarantee == "safe" for report in solution.guarantees] == [
+        part.all_survivable(node_of) for part in world.parts
+    ]
+
+
 def placement_is_right(cluster: Any, options: dict[str, Any], method: str, best_effort: bool) -> None:
     world, options = Conjunction(cluster), {**options, "best_effort": best_effort}
     best = world.optimum(**options)
     solution = vmplace.place(cluster, method=method, time_limit=20, **options)
-    result = json.loads(json.dumps(solution.to_dict()))
-    assert vmplace.audit_result(cluster, result).status != "refuted"
+    confirm(cluster, solution)
     if solution.node_of is None or solution.unsolved:
-        assert solution.status in ("infeasible", "unknown")
-        assert solution.status != "infeasible" or best is None
+        assert_open(solution, best)
         return
     node_of = charged(world, solution.placement)
     powered = Conjunction(cluster, powered=solution.powered) if solution.powered else world
     # Beyond plans fewer nodes may do where all do not, and `best` is that of all.
     comparable = not solution.powered or all_planned(cluster)
     assert best is not None or not comparable
-    assert [report.guarantee == "safe" for report in solution.guarantees] == [
-        part.all_survivable(node_of) for part in powered.parts
-    ]
+    assert_each(solution, powered, node_of)
     assert solution.safe == powered.all_survivable(node_of)
     if not best_effort:
         assert world.right(node_of)
@@ -76,27 +90,23 @@ def drain_is_right(cluster: Any, chosen: list[int], strict: bool) -> None:
     world = Conjunction(cluster, drained=names)
     best = world.optimum("moves", move_running=True, best_effort=not strict)
     solution = vmplace.drain(cluster, names, strict=strict, time_limit=20)
-    result = json.loads(json.dumps(solution.to_dict()))
-    assert vmplace.audit_result(cluster, result).status != "refuted"
+    confirm(cluster, solution)
     if solution.node_of is None or solution.unsolved:
-        assert solution.status in ("infeasible", "unknown")
-        assert solution.status != "infeasible" or best is None
+        assert_open(solution, best)
         return
     if solution.stopped:  # see tests.laws.test_drain_stops
         assert best is None
         return
     assert best is not None
     node_of = charged(world, solution.placement)
-    assert [report.guarantee == "safe" for report in solution.guarantees] == [
-        part.all_survivable(node_of) for part in world.parts
-    ]
+    assert_each(solution, world, node_of)
     if solution.status == "optimal":
         assert (world.total_loss(node_of), world.costs(node_of, "moves")) == (best.lost, best.costs)
 
 
 def rolling_drain_is_right(cluster: Any) -> None:
     found = vmplace.rolling_drain(cluster, time_limit=6)
-    assert vmplace.audit_result(cluster, json.loads(json.dumps(found.to_dict()))).status != "refuted"
+    confirm(cluster, found)
     for group in found.groups:
         world = Conjunction(group.cluster, drained=group.drained)
         assert group.safe == world.all_survivable(charged(world, group.placement))
