@@ -166,7 +166,7 @@ def _strange(draw, rule):
     return evolve(rule, **changed)
 
 
-@tried(with_absent_names(), quick=20, campaign=240)
+@tried(with_absent_names(), quick=10, campaign=240)
 def test_absent_names_beside_others_change_no_verdict(pair):
     plain, strange = pair
     one, other = vmplace.check(plain), vmplace.check(strange)
@@ -210,7 +210,7 @@ def with_rules_of_absent_names(draw):
         return evolve(cluster, rules=[evolve(rule, must=False) for rule in rules])
 
 
-@tried(with_rules_of_absent_names(), st.booleans(), quick=60, campaign=600)
+@tried(with_rules_of_absent_names(), st.booleans(), quick=30, campaign=600)
 def test_against_every_placement(cluster, move_running):
     world, report = World(cluster), vmplace.check(cluster)
     right = world.verdict()

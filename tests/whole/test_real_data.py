@@ -21,6 +21,7 @@ def test_azure_arrivals_on_the_fewest_nodes():
     assert vmplace.audit(cluster, solution.placement, solution.failover, powered=solution.powered) == []
 
 
+@pytest.mark.slow
 def test_huawei_requests_with_their_groups_as_rules():
     pytest.importorskip("openpyxl")
     pytest.importorskip("xlrd")
