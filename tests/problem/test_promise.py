@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from attrs import evolve, fields
@@ -68,3 +71,16 @@ def test_who_does_not_look_at_each_gets_no_list():
     cluster = Cluster([Node("a", 4)], [VM("v", 1)], guarantee=[Guarantee(), Guarantee(failures=2)])
     with pytest.raises(AssertionError, match="one by one"):
         compile_problem(cluster)
+
+
+def test_under_one_guarantee_nothing_holds_itself_in_memory():
+    cluster = Cluster([Node("a", 4)], [VM("v", 1)])
+    names = Names(cluster, compile_problem(cluster))
+    held = [weakref.ref(names), weakref.ref(names.problem)]
+    assert (names.each, names.problem.each) == ((names,), (names.problem,))
+    gc.disable()
+    try:
+        del names
+        assert [ref() for ref in held] == [None, None]
+    finally:
+        gc.enable()

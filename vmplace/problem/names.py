@@ -23,11 +23,14 @@ class Names:
     cluster: Cluster
     problem: Problem
 
-    @cached_property
+    @property
     def each(self) -> "tuple[Names, ...]":
         """The same under each of its guarantees alone."""
-        if len(self.problem.each) == 1:
-            return (self,)
+        return self._alone if len(self.problem.each) > 1 else (self,)
+
+    @cached_property
+    def _alone(self) -> "tuple[Names, ...]":
+        """The same where there are several."""
         alone = self.cluster.one_by_one()
         return tuple(Names(cluster, problem) for cluster, problem in zip(alone, self.problem.each, strict=True))
 

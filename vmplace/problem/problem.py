@@ -163,11 +163,16 @@ class Problem:
     promises: tuple[Promise, ...] = ()
     number: int | None = None
 
-    @cached_property
+    @property
     def each(self) -> "tuple[Problem, ...]":
         """The problem under each of its guarantees alone."""
+        return self._alone or (self,)  # kept, it would hold itself in memory
+
+    @cached_property
+    def _alone(self) -> "tuple[Problem, ...]":
+        """The same where there are several."""
         joint = self.promises if self.number is None else ()
-        return tuple(evolve(self, **promise.own, number=number) for number, promise in enumerate(joint)) or (self,)
+        return tuple(evolve(self, **promise.own, number=number) for number, promise in enumerate(joint))
 
     @property
     def failures(self) -> int:
