@@ -284,12 +284,11 @@ def _doubt(finding: Finding, method: str, stages: Sequence[Stage]) -> str:
         return ""
     why = "greedy proves nothing" if method == "greedy" else "the search ended before a proof"
     values = zip(stages, finding.best.values, finding.bounds, strict=True)
-    lost = next(((value, bound) for (name, _), value, bound in values if name == "lost" and value > bound > 0), None)
-    return (
-        why
-        if lost is None
-        else f"{why}; another placement could leave {float(1 - lost[1] / lost[0]):.1%} less unprotected at most"
-    )
+    lost = [(value, bound) for (name, _), value, bound in values if name == "lost"]
+    # Of several priorities, each bound is that of one, the higher ones being at theirs: they say nothing of all together.
+    if len(lost) != 1 or not lost[0][0] > lost[0][1] > 0:
+        return why
+    return f"{why}; another placement could leave {float(1 - lost[0][1] / lost[0][0]):.1%} less unprotected at most"
 
 
 def _by_objective(goal: Goal, problem: Problem, values: Sequence[T]) -> tuple[T, ...]:
