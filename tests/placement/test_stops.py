@@ -1,6 +1,7 @@
 """Who may be stopped for a drain, and the cluster without, and with them again."""
 
 import numpy as np
+import pytest
 
 from vmplace import VM, Cluster, Node, drain
 from vmplace.placement.blockers import fixed_on
@@ -52,6 +53,14 @@ def test_once_the_node_is_back_they_wait():
     assert [(vm.name, vm.node, vm.running) for vm in after.cluster.vms] == [("a", "n1", True), ("job", None, True)]
     assert after.problem.node_of.tolist() == [1, -1]
     assert {node.state for node in after.cluster.nodes} == {"online"}
+
+
+@pytest.mark.parametrize("movable", [True, False])
+def test_without_time_to_find_out_who_stops_nothing_is_called_impossible(movable):
+    cluster = Cluster(CLUSTER.nodes[:2], [VM("a", 6, "n0", movable=movable, evictable=True), VM("job", 5, "n1", evictable=True)])
+    assert drain(cluster, "n0").stopped
+    assert drain(cluster, "n0", time_limit=0).status == "unknown"
+    assert drain(cluster, "n0", time_limit=0, strict=True).status == "infeasible"
 
 
 def test_what_is_wrong_in_another_pool_stays_as_it_is_when_vms_start_again():

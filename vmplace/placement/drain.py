@@ -15,7 +15,7 @@ from vmplace.model.units import short
 from vmplace.placement.afterwards import started_again
 from vmplace.placement.blockers import blockers_of, fixed_on
 from vmplace.placement.options import DrainKeywords, PlaceOptions
-from vmplace.placement.place import infeasible, solve
+from vmplace.placement.place import solve, unplaced
 from vmplace.placement.reasons import suspended_sentence
 from vmplace.placement.stops import least_stops, may_stop, stops_of, yields
 from vmplace.problem.compile import compile_problem
@@ -24,7 +24,7 @@ from vmplace.problem.restrict import apart_from, without
 from vmplace.results.placement import Solution
 from vmplace.results.values import Blocker, Conflict, Status
 from vmplace.search.bounds.lower_bounds import impossible
-from vmplace.solvers.budget import Budget, Progress
+from vmplace.solvers.budget import Budget, OutOfTimeError, Progress
 
 __all__ = ["blocked_sentence", "drain", "drained_of", "explained", "named_nodes"]
 
@@ -103,13 +103,17 @@ def drained_of(names: Names, drained: tuple[str, ...], options: PlaceOptions, bu
 
 
 def _stopping(names: Names, drained: tuple[str, ...], options: PlaceOptions, budget: Budget) -> Solution | None:
-    """A drain for which as few evictable VMs are stopped as can be; None if none is found."""
-    chosen = least_stops(names, drained, options, budget)
+    """A drain for which as few evictable VMs are stopped as can be; None if there is none."""
+    try:
+        chosen = least_stops(names, drained, options, budget)
+    except OutOfTimeError:
+        late = "whether it is enough to stop evictable VMs was not found out before the search ended"
+        return unplaced(names, options, budget, drained=drained, status=Status.UNKNOWN, reason=late)
     if chosen is None or not chosen.vms.any():
         return None
     solution = solve(names, options, budget.share(_STOPPING_SHARE), drained=drained, stops=chosen, explained=False)
     if solution.node_of is None:
-        return None
+        return None if solution.status is Status.INFEASIBLE else solution
     solution = evolve(solution, stopped=stops_of(names, chosen.vms), stats={**solution.stats, "stops_proved": chosen.proved})
     if solution.status is Status.OPTIMAL and not (chosen.proved and solution.held and solution.objective == chosen.moved):
         doubt = "if others of as much memory stop, less may migrate or be unprotected"
@@ -163,7 +167,7 @@ def _blocked(
     if len(blockers) > 1:
         reason = f"{len(blockers)} obstacles keep VMs on {listed(drained, SHOWN_IN_CONFLICT)}: {listed(vms, SHOWN_IN_CONFLICT)}"
     conflict = Conflict("drain", vms, minimal=len(vms) == 1)
-    solution = infeasible(names, options, budget, drained=drained, reason=reason, conflict=conflict)
+    solution = unplaced(names, options, budget, drained=drained, status=Status.INFEASIBLE, reason=reason, conflict=conflict)
     return evolve(solution, blockers=tuple(blockers))
 
 

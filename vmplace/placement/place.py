@@ -17,7 +17,7 @@ from vmplace.placement.migration.plan import planned
 from vmplace.placement.objectives import Objective
 from vmplace.placement.options import PlaceOptions, RepairKeywords
 from vmplace.placement.pools import solved_apart
-from vmplace.placement.stops import ChosenStops, with_stopped
+from vmplace.placement.stops import with_stopped
 from vmplace.placement.task import PlacementTask
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
@@ -28,9 +28,10 @@ from vmplace.results.values import Conflict, Status
 from vmplace.search.bounds.lower_bounds import least
 from vmplace.search.goal import CandidatePlacement, Goal
 from vmplace.search.mip.search import Finding
+from vmplace.search.mip.stops import Stops
 from vmplace.solvers.budget import Budget, Progress
 
-__all__ = ["attempt", "infeasible", "place", "repair", "solution_of", "solve"]
+__all__ = ["attempt", "place", "repair", "solution_of", "solve", "unplaced"]
 
 _SEARCH_SHARE, _ORDER_SECONDS = 0.9, 2.0
 """Share of the time for the search if migrations are ordered afterwards; and the seconds that ordering may always take."""
@@ -105,7 +106,7 @@ def solve(
     budget: Budget,
     *,
     drained: tuple[str, ...] = (),
-    stops: ChosenStops | None = None,
+    stops: Stops | None = None,
     aside: BoolArray | None = None,
     alone: bool = False,
     explained: bool = True,
@@ -125,7 +126,7 @@ def solve(
         Whether to say what forbids a placement if there is none.
     """
     out, halted = names.mask(drained), np.zeros(names.problem.n_vms, dtype=bool) if stops is None else stops.vms
-    running, hosts = (names, None) if stops is None else (with_stopped(names, stops.vms), stops.hosts)
+    running, hosts = (names, None) if stops is None else (with_stopped(names, stops.vms), names.column(stops.node_of))
     problem = without(running.problem, nodes=out) if drained else running.problem
     if aside is None:
         aside = apart_from(problem, out) if drained and options.goal.objectives == ("moves",) else np.zeros(0, dtype=bool)
@@ -194,12 +195,19 @@ def attempt(names: Names, options: PlaceOptions, budget: Budget) -> Solution:
     return PlacementTask(names, options, options.goal, budget).strict(explained=False, ties=False)
 
 
-def infeasible(
-    names: Names, options: PlaceOptions, budget: Budget, *, drained: tuple[str, ...], reason: str, conflict: Conflict
+def unplaced(
+    names: Names,
+    options: PlaceOptions,
+    budget: Budget,
+    *,
+    drained: tuple[str, ...],
+    status: Status,
+    reason: str,
+    conflict: Conflict | None = None,
 ) -> Solution:
-    """An infeasible solution, proved by other means than the search."""
+    """A solution without a placement: infeasible, as proved by other means than the search, or unknown."""
     task = PlacementTask(names, options, options.goal, budget, drained)
-    return task.empty(Status.INFEASIBLE, reason=reason, conflict=conflict)
+    return task.empty(status, reason=reason, conflict=conflict)
 
 
 def solution_of(

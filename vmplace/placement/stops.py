@@ -1,7 +1,7 @@
 """Evictable VMs that a drain stops for the maintenance, where the other nodes have no room for all: as few as can be."""
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve
 
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.placement.options import PlaceOptions
@@ -15,31 +15,9 @@ from vmplace.search.mip.stops import Stops, fewest_stops
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.portfolio import Portfolio
 
-__all__ = ["ChosenStops", "least_stops", "may_stop", "restarting", "stops_of", "with_stopped", "yields"]
+__all__ = ["least_stops", "may_stop", "restarting", "stops_of", "with_stopped", "yields"]
 
 _SHARE = 0.5
-
-
-@frozen(eq=False)
-class ChosenStops:
-    """VMs that are stopped for a drain.
-
-    Parameters
-    ----------
-    vms
-        Shape (n_vms,).
-    hosts
-        A placement without them over the cluster's VMs, -1 for those that it says nothing of.
-    proved
-        Whether it is proved that no fewer are enough: by priority, the highest first, then memory, then number.
-    moved
-        The least memory that migrates whichever VMs of as much are stopped, in MiB; None if that is not known.
-    """
-
-    vms: BoolArray
-    hosts: IntArray
-    proved: bool
-    moved: int | None
 
 
 def may_stop(names: Names) -> BoolArray:
@@ -51,14 +29,14 @@ def may_stop(names: Names) -> BoolArray:
 
 def yields(names: Names, blocker: Blocker) -> bool:
     """Whether a VM that cannot leave its node may be stopped there."""
-    index = {names.vm(vm): vm for vm in np.flatnonzero(may_stop(names)).tolist()}
-    return all(vm in index for vm in blocker.vms)
+    return set(names.vms(np.flatnonzero(may_stop(names)).tolist())).issuperset(blocker.vms)
 
 
-def least_stops(names: Names, drained: tuple[str, ...], options: PlaceOptions, budget: Budget) -> ChosenStops | None:
+def least_stops(names: Names, drained: tuple[str, ...], options: PlaceOptions, budget: Budget) -> Stops | None:
     """The fewest VMs to be stopped so that some nodes can be emptied, the guarantee aside.
 
-    None if none are found, and where VMs would have to stop even with these nodes: for what is wrong already no VM is stopped.
+    None where none suffice, and where VMs would have to stop even with these nodes: for what is wrong already no VM is stopped.
+    Raises `OutOfTimeError` where that is not found out in time.
     """
     problem, out = names.problem, names.mask(drained)
     apart, here = apart_from(problem, out), (problem.node_of >= 0) & np.append(out, False)[problem.node_of]
@@ -70,12 +48,12 @@ def least_stops(names: Names, drained: tuple[str, ...], options: PlaceOptions, b
         if now is None or now.vms.any():
             return None
     part = without(problem, vms=apart | forced, nodes=out)
-    stops = _fewest(part, problem.original[open_], options, budget)
-    if stops is None:
+    found = _fewest(part, problem.original[open_], options, budget)
+    if found is None:
         return None
-    hosts = np.full(len(names.cluster.vms), -1, dtype=np.int64)
-    hosts[part.original[~part.incoming]] = stops.node_of[~part.incoming]
-    return ChosenStops(forced | np.isin(problem.original, part.original[stops.vms]), hosts, stops.proved, stops.moved)
+    vms, node_of, asked = forced.copy(), np.full(problem.n_vms, -1, dtype=np.int64), ~(apart | forced)
+    vms[asked], node_of[asked] = found.vms, found.node_of
+    return evolve(found, vms=vms, node_of=node_of)
 
 
 def _fewest(problem: Problem, may: IntArray, options: PlaceOptions, budget: Budget) -> Stops | None:

@@ -8,7 +8,7 @@ from vmplace.problem.compile import compile_problem
 from vmplace.problem.restrict import without
 from vmplace.search.goal import Goal
 from vmplace.search.mip.stops import fewest_stops
-from vmplace.solvers.budget import Budget
+from vmplace.solvers.budget import Budget, OutOfTimeError
 from vmplace.solvers.portfolio import Portfolio
 
 GOAL = Goal(("moves",), move_running=True)
@@ -55,4 +55,5 @@ def test_where_no_stop_is_enough_there_is_none():
 
 
 def test_without_time_nothing_is_found():
-    assert stops([job("a", 6, "n0"), job("b", 5, "n1")], seconds=0) is None
+    with pytest.raises(OutOfTimeError):
+        stops([job("a", 6, "n0"), job("b", 5, "n1")], seconds=0)

@@ -23,28 +23,27 @@ class Stops:
 
     Parameters
     ----------
+    vms
+        Who is stopped, shape (n_vms,).
     node_of
-        A placement without them, shape (n_vms,): they are on no node.
+        A placement without them, shape (n_vms,): -1 for them, and for VMs that it says nothing of.
     proved
         Whether it is proved that no others are less: by priority, the highest first, then memory, then number.
     moved
         The least memory that migrates whichever VMs of as much are stopped, in MiB; None if that is not known.
     """
 
+    vms: BoolArray
     node_of: IntArray
     proved: bool
     moved: int | None
 
-    @property
-    def vms(self) -> BoolArray:
-        """Who is stopped, shape (n_vms,)."""
-        return np.asarray(self.node_of < 0)
-
 
 def fewest_stops(problem: Problem, goal: Goal, stoppable: BoolArray, *, budget: Budget, portfolio: Portfolio) -> Stops | None:
-    """The fewest of some VMs, shape (n_vms,), without which the others have a place; None where none are found.
+    """The fewest of some VMs, shape (n_vms,), without which the others have a place; None where it is proved that none suffice.
 
-    Memory of a high priority counts before that of a lower one, then the number of VMs, then the memory that migrates.
+    Memory of a high priority counts before that of a lower one, then the number of VMs, then the memory that migrates. Raises
+    `OutOfTimeError` where none are found in time.
     """
     calm = asking(problem, lambda asked: evolve(asked.eased, failures=0))
     aim = evolve(goal, objectives=("moves",), best_effort=False, worst=None, headroom=False, slack=())
@@ -58,6 +57,8 @@ def fewest_stops(problem: Problem, goal: Goal, stoppable: BoolArray, *, budget: 
             model.program.objective = model.objective(stage)
             answer = portfolio.solve(model.program, budget=budget.share(_STAGE_SHARE), hint=values)
             if answer.values is None:
+                if values is None and answer.outcome is Outcome.INFEASIBLE:
+                    return None
                 break
             values, value = answer.values, model.program.value(model.program.objective, answer.values)
             reached.append(value if answer.outcome is Outcome.OPTIMAL else None)
@@ -65,7 +66,8 @@ def fewest_stops(problem: Problem, goal: Goal, stoppable: BoolArray, *, budget: 
     except OutOfTimeError:
         pass
     if values is None:
-        return None
+        raise OutOfTimeError
     proved = len(reached) >= len(stages) - 1 and None not in reached[: len(stages) - 1]
     moved = reached[-1] if proved and len(reached) == len(stages) else None
-    return Stops(model.variables.placement(values)[0], proved, None if moved is None else int(model.bound(("moves", 0), moved)))
+    node_of = model.variables.placement(values)[0]
+    return Stops(node_of < 0, node_of, proved, None if moved is None else int(model.bound(("moves", 0), moved)))
