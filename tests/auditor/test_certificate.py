@@ -141,9 +141,9 @@ def test_a_peer_that_fails_too_bars_its_best_place():
     assert doubts(nodes[:3], vms, [Apart(["a", "b"], scope="domain")]) == ["n1"]
 
 
-def crowded(nodes, vms, monkeypatch, rules=(), most=1):
+def crowded(nodes, vms, monkeypatch, rules=(), most=1, **asked):
     monkeypatch.setattr(vmplace.auditor.scenarios, "MOST_SCENARIOS", most)
-    found = failures_of(Cluster(nodes, vms, rules, Guarantee(failures=2, restart="any-order")))
+    found = failures_of(Cluster(nodes, vms, rules, Guarantee(failures=2, **(asked or {"restart": "any-order"}))))
     return [found.case.pools[pool] for pool in doubtful_pools(found)]
 
 
@@ -156,6 +156,12 @@ def test_a_pool_of_too_many_scenarios_is_judged_by_its_worst(monkeypatch):
     assert crowded(hosts(3, 3, 3, 3), vms, monkeypatch, most=6) == []
     unbound = [VM(f"v{i}", 2, f"n{i}", protected=False) for i in (1, 2, 3, 4)]
     assert crowded(hosts(3, 3, 3, 3), unbound, monkeypatch) == []
+
+
+def test_a_policy_that_does_not_look_at_memory_is_not_judged_by_sums(monkeypatch):
+    vms = [VM(f"v{i}", 2, f"n{i}") for i in (1, 2, 3, 4)]
+    assert crowded(hosts(6, 6, 6, 6), vms, monkeypatch, policy="most-free") == []
+    assert crowded(hosts(6, 6, 6, 6), vms, monkeypatch, policy="fewest-vms") == ["default"]
 
 
 @settings(max_examples=50, deadline=None)
