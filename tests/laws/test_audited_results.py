@@ -231,32 +231,29 @@ LISTS = (
 """The calls that take a list of guarantees."""
 
 
-def what_is_right_is_never_refuted(name, cluster):
-    try:
-        result = CALLS[name](cluster)
-    except InputError:
-        return
-    audit = vmplace.audit_result(cluster, saved(result))
-    assert audit.status != "refuted", audit.violations
+def never_refuted(name, drawn, examples):
+    """What a call says of clusters that are drawn is right to the audit, if it says anything."""
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(drawn)
+    def trial(cluster):
+        try:
+            result = CALLS[name](cluster)
+        except InputError:
+            return
+        audit = vmplace.audit_result(cluster, saved(result))
+        assert audit.status != "refuted", audit.violations
+
+    trial()
 
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("examples", [6, pytest.param(150, marks=pytest.mark.slow)])
 def test_what_is_right_is_never_refuted(name, examples):
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(DRAWN)
-    def trial(cluster):
-        what_is_right_is_never_refuted(name, cluster)
-
-    trial()
+    never_refuted(name, DRAWN, examples)
 
 
 @pytest.mark.parametrize("name", LISTS)
 @pytest.mark.parametrize("examples", [5, pytest.param(150, marks=pytest.mark.slow)])
 def test_what_is_right_of_several_guarantees_is_never_refuted(name, examples):
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(SEVERAL_DRAWN)
-    def trial(cluster):
-        what_is_right_is_never_refuted(name, cluster)
-
-    trial()
+    never_refuted(name, SEVERAL_DRAWN, examples)
