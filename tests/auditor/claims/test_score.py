@@ -49,3 +49,12 @@ def test_an_objective_without_a_placement_is_refuted_or_listed(claim):
     audit = vmplace.audit_result(cluster, document)
     told = {left.claim for left in audit.unchecked} | {violation.subject for violation in audit.violations}
     assert told & {"objective.bound", "objective.value", "objective.name"}
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.25])
+def test_without_a_bound_there_is_no_gap(gap):
+    document = vmplace.place(SPREAD).to_dict() | {"status": "feasible"}
+    document["objective"] |= {"bound": None, "gap": None}
+    assert vmplace.audit_result(SPREAD, document).violations == ()
+    document["objective"]["gap"] = gap
+    assert [violation.subject for violation in vmplace.audit_result(SPREAD, document).violations] == ["objective.gap"]

@@ -86,6 +86,7 @@ def _check_placed(claims: Claims, cluster: Cluster) -> None:
 
 def _check_most(claims: Claims, score: Score, cluster: Cluster, bundle: Mapping[int, int]) -> None:
     """A bound on a number is an upper one: what is free in all, shared out."""
+    check_gap(claims, score, upper=True)
     if score.bound is None:
         return
     if score.value is not None and score.bound < score.value:
@@ -98,7 +99,6 @@ def _check_most(claims: Claims, score: Score, cluster: Cluster, bundle: Mapping[
         claims.right("objective.bound")
     else:
         claims.leave("objective.bound", f"sums show no more than {most}; the result has no certificate for {short(score.bound)}")
-    check_gap(claims, score, upper=True)
 
 
 def _check_limits(claims: Claims) -> None:

@@ -117,6 +117,7 @@ def _is_known(claims: Claims, score: Score) -> bool:
 
 def check_bound(claims: Claims, score: Score, least: int | Fraction) -> None:
     """Re-check a lower bound, and the gap."""
+    check_gap(claims, score)
     if score.bound is None:
         return
     if score.value is not None and score.bound > score.value + _CLOSE * abs(score.value):
@@ -130,7 +131,6 @@ def check_bound(claims: Claims, score: Score, least: int | Fraction) -> None:
         claims.leave(
             "objective.bound", f"{score.name}: sums show {shown}; the result has no certificate for {short(score.bound)}"
         )
-    check_gap(claims, score)
 
 
 def check_gap(claims: Claims, score: Score, *, upper: bool = False) -> None:
