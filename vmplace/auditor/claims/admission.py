@@ -11,8 +11,10 @@ from vmplace.auditor.case import Case
 from vmplace.auditor.claims.claims import Claims
 from vmplace.auditor.claims.migrations import check_migrations
 from vmplace.auditor.failures import WorkLimit
+from vmplace.auditor.rules import breakers, musts
 from vmplace.auditor.survival import Survival
 from vmplace.model.cluster import Cluster
+from vmplace.model.entities import Together
 from vmplace.model.units import short
 from vmplace.results.values import Status
 
@@ -69,9 +71,24 @@ def _now(cluster: Cluster) -> list[str | None]:
     return [case.nodes[i] if i >= 0 else None for i in case.now.tolist()]
 
 
+def _worse(before: Case, after: Case) -> set[tuple[str, str]]:
+    """What was wrong and becomes worse, by kind and subject: fuller nodes, and rules that a VM breaks where it arrives."""
+    found = set[tuple[str, str]]()
+    for was, becomes in zip(before.resources, after.resources, strict=True):
+        fuller = becomes.load > was.load
+        found.update(("overfull", after.nodes[i]) for i in np.flatnonzero(fuller & (becomes.load > becomes.capacity)).tolist())
+    fuller = after.memory.load > before.memory.load
+    found.update(("headroom", after.nodes[i]) for i in np.flatnonzero(fuller & (after.memory.load > after.limit)).tolist())
+    arrived = set(np.flatnonzero(after.at != before.at).tolist())
+    for bound in musts(after) if arrived else ():
+        if not isinstance(bound.rule, Together) and arrived.intersection(breakers(after, bound)):
+            found.add(("rule", f"rules[{bound.number}]"))
+    return found
+
+
 def _compare(claims: Claims, before: Audited, after: Audited, whose: str) -> None:
     """Nothing becomes wrong, and no failure that is survived before is not afterwards; `whose`: which guarantee, if several."""
-    wrong = {(violation.kind, violation.subject) for violation in before.case.found}
+    wrong = {(violation.kind, violation.subject) for violation in before.case.found} - _worse(before.case, after.case)
     claims.take(
         violation
         for violation in after.case.found

@@ -70,7 +70,9 @@ def _known(claims: Claims, case: Case, number: int, migration: Migration) -> int
 
 
 def _check_ends(claims: Claims, case: Case, at: dict[int, str]) -> None:
-    """Who is elsewhere afterwards has migrated there, and nobody else has."""
+    """Who is elsewhere afterwards has migrated there, and nobody else has; who runs has a node."""
+    for v in np.flatnonzero((case.now >= 0) & (case.at < 0) & ~case.stopped).tolist():
+        claims.wrong("placement", f"has {case.vm.names[v]} on no node, but it runs on {case.nodes[case.now[v]]}")
     moved = np.flatnonzero((case.now >= 0) & (case.at >= 0) & (case.at != case.now)).tolist()
     for v in sorted({*moved, *at}):
         end, name = case.nodes[case.at[v]], case.vm.names[v]
@@ -102,8 +104,11 @@ def check_stops(claims: Claims, cluster: Cluster) -> tuple[Cluster, frozenset[st
     nodes, running = [*cluster.nodes.names, None], cluster.vms.running.copy()
     for number, stop in enumerate(stops):
         v = index.get(stop.vm)
-        if v is None or not vms.running[v] or nodes[vms.node[v]] != stop.node or vms.target[v] >= 0:
-            claims.wrong(f"stopped[{number}]", f"{short(stop.vm)} does not run on {short(stop.node)}, or is being migrated")
+        if v is None or not running[v] or nodes[vms.node[v]] != stop.node or vms.target[v] >= 0:
+            claims.wrong(
+                f"stopped[{number}]",
+                f"{short(stop.vm)} does not run on {short(stop.node)}, is listed twice, or is being migrated",
+            )
         elif not vms.evictable[v]:
             claims.wrong(f"stopped[{number}].vm", f"{stop.vm} is not evictable: it may not be stopped")
         else:

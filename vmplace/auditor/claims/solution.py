@@ -1,7 +1,7 @@
 """The claims of `check`, `place`, `repair` and `drain`: one placement with all that is said of it, under each guarantee."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -14,7 +14,7 @@ from vmplace.auditor.claims.migrations import check_migrations, check_stops
 from vmplace.auditor.claims.placement import PlacedClaims, Plan
 from vmplace.auditor.claims.score import check_scores, check_unscored
 from vmplace.auditor.claims.steps import check_afterwards, check_steps
-from vmplace.auditor.claims.verdicts import check_verdicts
+from vmplace.auditor.claims.verdicts import check_verdicts, worst
 from vmplace.auditor.failures import WorkLimit
 from vmplace.auditor.survival import Survival
 from vmplace.model.cluster import Cluster
@@ -57,27 +57,21 @@ def _check_each(claims: Claims, cluster: Cluster) -> None:
         claims.unchecked += own.unchecked
         claims.warnings += own.warnings
         claims.adopt(own)
-    worst = _worst(status for status, _ in verdicts)
+    held = worst(status for status, _ in verdicts)
     solved = claims.members.get("objective") is not None
     for key in ("guarantee",) if solved else ("status", "guarantee"):
-        claims.expect(key, claims.read(key, Status), worst)
-    pools = {pool: _worst(own.get(pool) for _, own in verdicts) for pool in verdicts[0][1]}
+        claims.expect(key, claims.read(key, Status), held)
+    pools = {pool: worst(own.get(pool) for _, own in verdicts) for pool in verdicts[0][1]}
     claims.expect("pools", dict(claims.read("pools", Mapping[str, Status], {})), pools)
     if claims.read("suspended", str, ""):
         claims.leave("suspended", TEXT)
-        if worst is Status.SAFE:
+        if held is Status.SAFE:
             claims.wrong("suspended", "says why the guarantees do not hold, but they are called safe")
     _check_all_steps(claims, parts)
 
 
 _MARK = re.compile(r"^guarantee \d+: ")
 """What a warning that not all guarantees share begins with."""
-
-
-def _worst(statuses: Iterable[Any]) -> Status:
-    """The one that counts for all."""
-    held = set(statuses)
-    return next((status for status in (Status.UNSAFE, Status.UNKNOWN) if status in held), Status.SAFE)
 
 
 def _own(claims: Claims, cluster: Cluster, number: int, said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

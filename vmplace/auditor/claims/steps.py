@@ -300,9 +300,8 @@ def settled(cluster: Cluster, placement: Mapping[str, str | None], stopped: froz
     """The cluster with VMs where a drain leaves them and its nodes back; those that waited run, and who was stopped waits."""
     vms, index = cluster.vms, {name: i for i, name in enumerate(cluster.nodes.names)}
     hosts = (None if name in stopped else placement.get(name) for name in vms.names)
-    node = np.array([index.get(host or "", -1) for host in hosts], np.int64)
-    moved = node != vms.node
-    return evolve(cluster, vms=evolve(vms, node=node, target=np.where(moved, -1, vms.target), running=vms.running | moved))
+    node = np.where(vms.running, np.array([index.get(host or "", -1) for host in hosts], np.int64), vms.node)
+    return evolve(cluster, vms=evolve(vms, node=node, target=np.where(node != vms.node, -1, vms.target)))
 
 
 def carried_out(claims: Claims, cluster: Cluster, stopped: frozenset[str]) -> tuple[Cluster, int]:

@@ -22,7 +22,7 @@ _FEW = 5
 """So many VMs are named in a sentence."""
 
 
-def worst(statuses: Iterable[Status]) -> Status:
+def worst(statuses: Iterable[Status | None]) -> Status:
     """``unsafe`` outranks ``unknown``."""
     found = set(statuses)
     return next((status for status in (Status.UNSAFE, Status.UNKNOWN) if status in found), Status.SAFE)
