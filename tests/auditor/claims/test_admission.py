@@ -49,3 +49,21 @@ def test_what_was_down_may_stay_out_of_a_failure_but_what_is_new_may_not():
 def test_who_was_stopped_runs_then():
     cluster = Cluster(NODES, [VM("b", 5, "n1"), VM("w", 8, "n1", running=False)])
     assert audited(cluster, "w", "n2").status == "confirmed"
+
+
+BELOW = Cluster([Node("n0", 10, headroom=0.5), Node("n1", 10), Node("n2", 30)], [VM("a", 6, "n0", protected=False)])
+
+
+@pytest.mark.parametrize(
+    ("cluster", "wrong"),
+    [
+        (evolve(BELOW, vms=[VM("a", 12, "n0", protected=False), VM("w", 1)]), "overfull"),
+        (evolve(BELOW, vms=[VM("a", 6, "n0", protected=False), VM("w", 1)]), "headroom"),
+        (evolve(BELOW, vms=[VM("a", 1, "n0"), VM("b", 1, "n0"), VM("w", 1)], rules=[vmplace.Apart(["a", "b", "w"])]), "rule"),
+    ],
+)
+def test_what_is_wrong_already_does_not_excuse_what_makes_it_worse(cluster, wrong):
+    node = vmplace.admit(cluster, "w").node
+    assert node in ("n1", "n2")
+    assert audited(cluster, "w", node).violations == ()
+    assert wrong in {violation.kind for violation in audited(cluster, "w", "n0").violations}
