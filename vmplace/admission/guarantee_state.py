@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import evolve, frozen
 
 from vmplace.admission.candidates import CandidateSurvey
-from vmplace.admission.incremental.cluster import LiveCluster, Losses, bare
+from vmplace.admission.incremental.cluster import LiveCluster, Losses, bare, bare_once_started
 from vmplace.admission.ledger import Ledger, started
 from vmplace.admission.recheck import RecheckedVM
 from vmplace.admission.results import Rejection
@@ -92,7 +92,7 @@ class GuaranteeState:
 
     def survey(self, vm: VM, score: str, budget: Budget, since: Baseline | None = None) -> CandidateSurvey:
         """The survey of candidate nodes for a VM to start; `since`: what to compare with, if not with what is now."""
-        if self.live is not None and bare(started(vm)) and (since is None or since.losses is not None):
+        if self.live is not None and bare_once_started(vm) and (since is None or since.losses is not None):
             before = None if since is None or since.losses is None else since.losses.get(vm.pool)
             waits = before is None and bool(self._credit([vm]))
             return self.live.survey(self._seen(vm), waits=waits, score=score, budget=budget, before=before)

@@ -18,14 +18,19 @@ from vmplace.problem.problem import Problem
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
-__all__ = ["LiveCluster", "Losses", "bare"]
+__all__ = ["LiveCluster", "Losses", "bare", "bare_once_started"]
 
 Losses = Mapping[int, LostMemory | None]
 
 
 def bare(vm: VM) -> bool:
-    """Whether a VM asks for nothing but memory."""
-    return not vm.resources and not vm.evictable and vm.target is None
+    """Whether a VM asks for nothing but memory, on one node."""
+    return bare_once_started(vm) and vm.target is None
+
+
+def bare_once_started(vm: VM) -> bool:
+    """Whether it will once it is started: a live migration that it was in has ended then."""
+    return not vm.resources and not vm.evictable
 
 
 def _bare(cluster: Cluster, problem: Problem) -> bool:
