@@ -72,3 +72,16 @@ def test_the_command_hints_at_migrations_only_where_they_may_help(cluster, optio
     assert main(["admit", path, "--name", "x", *options, "--make-room"]) == 1
     told = capsys.readouterr().out
     assert ("no migration can help" in told) is hint.startswith("Migrations cannot")
+
+
+def test_that_a_vm_is_too_large_for_all_nodes_is_said_once(tmp_path, capsys):
+    path = str(tmp_path / "c.json")
+    vmplace.dump(Cluster([Node("n1", 100), Node("n2", 90)], [VM("a", 60, "n1")]), path)
+    large, mend = (
+        "no node can hold 101 MiB: the largest, n1, has 100 MiB for VMs",
+        "make the VM smaller, or add a node that can take it",
+    )
+    assert main(["admit", path, "--name", "x", "--memory", "101"]) == 1
+    assert capsys.readouterr().out == f"REFUSED: {large}\nMigrations cannot help: {mend}.\n"
+    assert main(["admit", path, "--name", "x", "--memory", "101", "--make-room"]) == 1
+    assert capsys.readouterr().out == f"REFUSED: {large}; no migration can help: {mend}\n"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from vmplace.admission.candidates import outsized
 from vmplace.admission.ledger import Ledger, started
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
@@ -17,11 +18,16 @@ __all__ = ["barred"]
 _SHOWN = 3
 
 
-def barred(vm: VM, cluster: Cluster) -> str:
-    """What keeps a VM off every node, and what would help; empty if some node could take it were it empty."""
+def barred(vm: VM, cluster: Cluster, told: str = "") -> str:
+    """What keeps a VM off every node, and what would help; empty if some node could take it were it empty.
+
+    `told`: what was said before; if that it is too large for all nodes, only what would help is left to say.
+    """
     ledger = Ledger(cluster)
     if contradiction := ledger.contradiction([started(vm)]):
         return f"the rules exclude it from every node ({contradiction}): change one of them"
+    if told and told == outsized(vm, ledger.nodes.values()):
+        return "make the VM smaller, or add a node that can take it"
     with_vm, place = ledger.with_vm(started(vm))
     names = Names(with_vm, compile_problem(with_vm, several=True))
     index = int(np.flatnonzero(names.problem.original == place)[0])

@@ -27,7 +27,7 @@ def room_made(cluster: Cluster, vms: Sequence[VM], refused: Admission, budget: B
     ledger, wanted = Ledger(cluster), {vm.name for vm in vms}
     if ledger.contradiction(vms):
         return refused
-    if why := next(filter(None, (barred(vm, cluster) for vm in vms)), ""):
+    if why := next(filter(None, (barred(vm, cluster, refused.reason) for vm in vms)), ""):
         return evolve(refused, reason=f"{refused.reason}; no migration can help: {why}")
     for vm in cluster.vms:
         if ledger.waits(vm) and vm.name not in wanted:

@@ -100,7 +100,7 @@ def admit(
         print_json({**found.to_dict(), **({} if nodes is None else nodes.to_dict())})
     else:
         refused = found.status is Status.REFUSED and not make_room
-        hint = room_hint(barred(vm, cluster)) if refused else ""
+        hint = room_hint(barred(vm, cluster, found.reason)) if refused else ""
         drawn(admission_report, (found, vm.charged, nodes, hint), everything, aside=output == "-")
     return exit_of(found.status.value)
 
