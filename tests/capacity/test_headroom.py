@@ -248,6 +248,14 @@ def test_what_is_too_little_in_all_and_what_is_in_pieces_are_told_apart(data):
         assert ("too little memory" in found.reason) is (found.count == by_sums(cluster, size))
 
 
+def test_by_sum_is_the_least_of_all_guarantees():
+    hosts = [Node("n0", 4, domain="x"), Node("n1", 4, domain="x"), Node("n2", 6, domain="y")]
+    asked = [Guarantee(), Guarantee(scope="domain")]
+    found = vmplace.headroom(Cluster(hosts, [VM("v", 2, "n2")], guarantee=asked), 3)
+    assert (found.status, found.count, found.by_sum) == ("optimal", 1, {"memory": 1})
+    assert found.reason.endswith(" (guarantee 2) would leave too little memory in all")
+
+
 @pytest.mark.parametrize(
     ("free", "size", "count", "reason"),
     [

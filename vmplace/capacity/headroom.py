@@ -191,17 +191,18 @@ class _HeadroomSearch:
         """What no placement can exceed."""
         question, problem = self.question, self.question.problem(0)
         parts, by_resource = Names(question.part, problem).each, dict[int, tuple[CountBound, str]]()
+        words = ("memory", *problem.resources)
         for names in parts:
             budget = self.budget.share(_QUICK_SHARE / len(parts))
             state, found = count_bounds(names.problem, self.oracle.goal, question.demand, question.pool_number, budget=budget)
             for bound in found:
-                if bound.resource not in by_resource or bound.most < by_resource[bound.resource][0].most:
+                word, known = words[bound.resource], by_resource.get(bound.resource)
+                self.by_sum[word] = min(bound.by_sum, self.by_sum.get(word, bound.by_sum))
+                if known is None or (bound.most, bound.by_sum) < (known[0].most, known[0].by_sum):
                     failing = "" if bound.failure is None else names.scenario(state.scenarios, bound.failure)
                     which = f" (guarantee {names.problem.number + 1})" if names.problem.number is not None else ""
                     by_resource[bound.resource] = bound, failing and f"{failing}{which}"
-        words = ("memory", *problem.resources)
         self.limits = {words[resource]: bound.most for resource, (bound, _) in by_resource.items()}
-        self.by_sum = {words[resource]: bound.by_sum for resource, (bound, _) in by_resource.items()}
         least, failing = min(by_resource.values(), key=lambda found: found[0].most)
         self.high, what = least.most, words[least.resource]
         enough = f"enough {what} in all, but in pieces that are too small" if least.in_pieces else f"too little {what} in all"
