@@ -108,6 +108,22 @@ def test_as_much_headroom_as_can_be_kept():
 
 
 @pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (Fraction(1, 2), "guarantees 1 and 2: keep a headroom of 40 % instead of 50 %"),
+        (Fraction(9, 20), "guarantees 1 and 2: keep a headroom of 40 % instead of 50 % and 45 %"),
+        (Fraction(2, 5), "guarantee 1: keep a headroom of 40 % instead of 50 %"),
+        (Fraction(0), "guarantee 1: keep a headroom of 40 % instead of 50 %"),
+    ],
+)
+def test_every_guarantee_that_keeps_too_much_free_keeps_less(other, told):
+    asked = [Guarantee(headroom=Fraction(1, 2)), Guarantee(headroom=other, quorum=2)]
+    (remedy,) = tried(less_headroom, Cluster(nodes(100, 100, 100), [VM("a", 60), VM("b", 60)], guarantee=asked), moving=True)
+    assert (remedy.action, remedy.least) == (told, True)
+    assert [one.headroom for one in remedy.cluster.guarantees] == [Fraction(2, 5), min(other, Fraction(2, 5))]
+
+
+@pytest.mark.parametrize(
     ("headroom", "told"), [(4, "2 MiB on {} instead of 4 MiB"), (Fraction(2, 5), "20 % on {} instead of 40 %")]
 )
 def test_a_node_may_keep_less_than_its_own_headroom(headroom, told):

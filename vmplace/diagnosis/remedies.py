@@ -1,7 +1,7 @@
 """Remedies, the least intrusive first: what ends, moves or comes back; what is asked for a little less; nodes; VMs given up."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -94,18 +94,21 @@ def _be_preferences(cluster: Cluster, rules: list[int]) -> str:
 
 
 def less_headroom(oracle: RemedyOracle) -> Iterator[Remedy]:
-    """Less of each node kept free in normal running: as much as still can be, in whole percents."""
-    for number, asked in enumerate(oracle.cluster.guarantees):
+    """Less of each node kept free in normal running, whichever guarantees ask for more: as much as can be, in whole percents."""
+    asked = oracle.cluster.guarantees
+    most = max(one.headroom for one in asked)
 
-        def with_share(percent: int, number: int = number, asked: Guarantee = asked) -> Variant:
-            return variants.promising(oracle.names, number, evolve(asked, headroom=Fraction(percent, _PERCENT)))
+    def keeping(percent: int) -> Variant:
+        share = Fraction(percent, _PERCENT)
+        return variants.promising(oracle.names, [evolve(one, headroom=min(one.headroom, share)) for one in asked])
 
-        most = int(asked.headroom * _PERCENT)
-        if asked.headroom and oracle.helps(with_share(0)):
-            few, many = 0, most if Fraction(most, _PERCENT) == asked.headroom else most + 1
-            kept, decided = oracle.nearest(few, many, with_share)
-            action = f"keep a headroom of {kept} % instead of {_percent(asked.headroom)}"
-            yield from oracle.remedy("headroom", _of(oracle, number) + action, with_share(kept), least=decided)
+    if not most or not oracle.helps(keeping(0)):
+        return
+    kept, decided = oracle.nearest(0, math.ceil(most * _PERCENT), keeping)
+    less = [number for number, one in enumerate(asked) if one.headroom * _PERCENT > kept]
+    now = " and ".join(dict.fromkeys(_percent(asked[number].headroom) for number in less))
+    action = f"{_of(oracle, *less)}keep a headroom of {kept} % instead of {now}"
+    yield from oracle.remedy("headroom", action, keeping(kept), least=decided)
 
 
 def _percent(share: int | Fraction) -> str:
@@ -156,12 +159,12 @@ def less_promised(oracle: RemedyOracle) -> Iterator[Remedy]:
     for number, asked in enumerate(guarantees):
         found = False
         for action, guarantee in _weaker(asked):
-            change = variants.promising(oracle.names, number, guarantee)
+            change = variants.promising(oracle.names, _with(guarantees, number, guarantee))
             for remedy in _if_it_helps(oracle, "promise", _of(oracle, number) + action, change):
                 found = True
                 yield remedy
         if len(guarantees) > 1 and not found:
-            change = variants.promising(oracle.names, number, None)
+            change = variants.promising(oracle.names, _with(guarantees, number, None))
             yield from _if_it_helps(oracle, "promise", f"give up guarantee {number + 1}", change)
 
 
@@ -179,9 +182,15 @@ def _weaker(asked: Guarantee) -> Iterator[tuple[str, Guarantee]]:
         yield action, evolve(asked, failures=fewer, domains=0)
 
 
-def _of(oracle: RemedyOracle, number: int) -> str:
+def _with(guarantees: Sequence[Guarantee], number: int, other: Guarantee | None) -> list[Guarantee | None]:
+    """The guarantees with another in place of one."""
+    return [other if index == number else asked for index, asked in enumerate(guarantees)]
+
+
+def _of(oracle: RemedyOracle, *numbers: int) -> str:
     """Which of several guarantees it is about."""
-    return f"guarantee {number + 1}: " if oracle.cluster.further else ""
+    named = " and ".join(str(number + 1) for number in numbers)
+    return f"{'guarantee' if len(numbers) == 1 else 'guarantees'} {named}: " if oracle.cluster.further else ""
 
 
 def more_nodes(oracle: RemedyOracle) -> Iterator[Remedy]:

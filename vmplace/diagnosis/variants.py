@@ -126,10 +126,8 @@ def yielding(names: Names, rules: Collection[int]) -> Variant:
     return Variant(names, restrict.yielding(names.problem, rules), lambda: what_if.yielding(names.cluster, rules))
 
 
-def promising(names: Names, number: int, guarantee: Guarantee | None) -> Variant:
-    """Another guarantee of the same scope in place of the one of an index; None: it is given up, and others are left."""
-    asked: list[Guarantee | None] = list(names.cluster.guarantees)
-    asked[number] = guarantee
+def promising(names: Names, asked: Sequence[Guarantee | None]) -> Variant:
+    """Others in place of all guarantees, each of the same scope; None: it is given up, which not all are."""
     left = [one for one in asked if one is not None]
     changed = restrict.promising(names.problem, asked)
     return Variant(names, changed, lambda: evolve(names.cluster, guarantee=left, further=()))
