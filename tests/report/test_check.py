@@ -233,6 +233,14 @@ def test_whom_some_order_strands_may_be_left():
     assert "n1: a finds no node if ... [2 VMs that may not restart: a, b]" in text
 
 
+def test_whom_a_failure_leaves_out_is_told_by_its_own_guarantee():
+    several = cluster_of(guarantee=[Guarantee(), Guarantee(restart="any-order")])
+    lost = tuple(Unprotected(key, ("a",), "no node", minimal=True) for key in ("n1", "2++n1"))
+    text = drawn(report, found(several, [Status.UNSAFE, Status.SAFE, Status.SAFE], unprotected=lost))
+    assert "  n1: no node [1 VM cannot restart: a]\n" in text
+    assert "  2++n1: no node [1 VM that may not restart: a]\n" in text
+
+
 def in_racks(*vms, **asked):
     """Two nodes in a rack, one in none, one offline."""
     nodes = [Node("n1", 10, domain="rack"), Node("n2", 10, domain="rack"), Node("n3", 10)]

@@ -144,6 +144,11 @@ class Guarantee(Described):
         return self.restart == "planned" and self.policy is None
 
     @property
+    def any_order(self) -> bool:
+        """Whether VMs restart in any order on any node with room: who finds none then depends on the order."""
+        return self.restart == "any-order" and self.policy is None
+
+    @property
     def in_turn(self) -> bool:
         """Whether failures come one after the other."""
         return self.sequence == "sequential" and self.failures > 1

@@ -6,6 +6,7 @@ from itertools import groupby
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from vmplace.model.guarantee import guarantee_of
 from vmplace.model.text import counted, fails
 from vmplace.report.nodes import node_table
 from vmplace.report.soft_rules import broken_rule_line
@@ -76,14 +77,10 @@ def _units(found: Report | Solution) -> str:
     return f"{asked.failures} {noun}s{' of a pool' if len(found.pools) > 1 else ''}"
 
 
-def _in_turn(found: Report | Solution) -> bool:
-    return found.cluster.guarantee.failures > 1 and found.cluster.guarantee.sequence == "sequential"
-
-
 def _together(found: Report | Solution) -> str:
     if found.cluster.guarantee.failures == 1:
         return ""
-    return " one after the other" if _in_turn(found) else " at once"
+    return " one after the other" if found.cluster.guarantee.in_turn else " at once"
 
 
 def _manner(found: Report | Solution) -> str:
@@ -91,7 +88,7 @@ def _manner(found: Report | Solution) -> str:
     asked = found.cluster.guarantee
     if asked.policy is not None:
         return f", as the platform chooses nodes ({asked.policy}, {asked.order or 'as-listed'})"
-    return ", in any order and on any node with room" if asked.restart == "any-order" else ""
+    return ", in any order and on any node with room" if asked.any_order else ""
 
 
 def _of_all(found: Report | Solution, screen: Screen) -> Text:
@@ -107,7 +104,7 @@ def _meant(found: Report) -> str:
     asked = found.cluster.guarantee
     if not asked.failures:
         return ""
-    if asked.policy is None and asked.restart == "planned":
+    if asked.planned:
         return " (planned restarts)"
     if found.guarantee is Status.SAFE:
         return ""
@@ -143,9 +140,9 @@ def _doubt(found: Report | Solution) -> str:
     """What is undecided, and why."""
     if undecided := _failures(found, Status.UNKNOWN):
         # In turn and in any order some are left open by the method, not by the clock.
-        late = "" if _in_turn(found) and found.cluster.guarantee.restart == "any-order" else " in time"
+        late = "" if found.cluster.guarantee.in_turn and found.cluster.guarantee.any_order else " in time"
         return f"{_of_failures(undecided, found)} not decided{late}"
-    if _in_turn(found):
+    if found.cluster.guarantee.in_turn:
         return f"whether any {_units(found)} can fail one after the other was not decided in time"
     return f"too many sets of {_units(found)} to examine all: the {len(found.scenarios)} that displace most memory are survived"
 
@@ -210,9 +207,7 @@ def grounds(found: Report | Solution, screen: Screen) -> Iterator[Text]:
     out = _drained_of(found)
     meanwhile = f" while {screen.few(out)} {'is' if len(out) == 1 else 'are'} out" if out else ""
     if not _one_flaw(found) or _suspended(found):
-        asked = found.cluster.guarantee
-        fate = "that may not restart" if asked.restart == "any-order" and not asked.policy else "cannot restart"
-        losses = (_lost_vms(loss, screen, fate) for loss in found.unprotected)
+        losses = (_lost_vms(loss, found, screen) for loss in found.unprotected)
         yield from screen.section(f"Not survived{meanwhile}", losses, len(found.unprotected))
         yield from screen.section("Violations now", map(violation_text, found.violations), len(found.violations))
     if found.waiting:
@@ -227,9 +222,11 @@ def _drained_of(found: Report | Solution) -> tuple[str, ...]:
     return found.drained if isinstance(found, Solution) else ()
 
 
-def _lost_vms(loss: Unprotected, screen: Screen, fate: str) -> str:
+def _lost_vms(loss: Unprotected, found: Report | Solution, screen: Screen) -> str:
     if not loss.vms:
         return _loss(loss)
+    asked = found.cluster.guarantees[guarantee_of(loss.scenario)[0]]
+    fate = "that may not restart" if asked.any_order else "cannot restart"
     doubt = "" if loss.minimal else " (perhaps fewer)"
     return f"{_loss(loss)} [{counted(len(loss.vms), 'VM')} {fate}{doubt}: {screen.few(loss.vms)}]"
 

@@ -85,7 +85,7 @@ def _fate(found: Report, row: NodeRow, screen: Screen) -> Text:
 
 def _lose(found: Report, lost: int) -> str:
     """In any order, a VM that can be stranded need not be, and not all at once."""
-    if any(asked.restart == "any-order" and asked.policy is None for asked in found.cluster.guarantees):
+    if any(asked.any_order for asked in found.cluster.guarantees):
         return "may"
     return "does" if lost == 1 else "do"
 

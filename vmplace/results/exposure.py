@@ -64,7 +64,7 @@ class Exposure:
 
     def sentence(self, when: str = "now") -> str:
         """How many VMs cannot restart if one of the failures comes."""
-        cannot = "cannot restart" if self.guarantee.restart == "planned" else "may not restart"
+        cannot = "may not restart" if self.guarantee.any_order else "cannot restart"
         count, (_, worst) = counted(len(self.vms), "VM"), guarantee_of(self.scenario)
         which = "" if self.number is None else f"guarantee {self.number}"
         if self.only:
