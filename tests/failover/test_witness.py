@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import vmplace
-from vmplace import VM, Apart, Cluster, Node, NotOn
+from vmplace import VM, Apart, Cluster, Guarantee, Node, NotOn
 from vmplace.failover.planned.batch import RestartColumns, plan_together
 
 
@@ -29,6 +29,20 @@ def test_one_bad_pool_does_not_condemn_another():
     assert left_out.vms == ("y",)
     assert left_out.minimal
     assert "a single node can never be N+1" in left_out.reason
+
+
+def test_a_failure_that_time_ends_for_in_one_pool_lists_what_it_displaces_there():
+    """It is unsafe for the other pool already, so its plan is shown, and what that does not restart is named."""
+    nodes = [Node("n0", 1), Node("n1", 1, domain="rack"), Node("n2", 3, domain="rack", pool="second")]
+    vms = [VM("v0", 3, "n0"), VM("v1", 3, "n1"), VM("v2", 3, "n2", pool="second")]
+    cluster = Cluster(nodes, vms, guarantee=Guarantee(scope="domain"))
+    report = vmplace.check(cluster, time_limit=0)
+    assert report.pools == {"default": "unsafe", "second": "unknown"}
+    known, open_ = (loss for loss in report.unprotected if loss.scenario == "rack")
+    assert (known.vms, known.minimal) == (("v1",), True)
+    assert (open_.vms, open_.minimal) == (("v2",), False)
+    assert open_.reason == "time ended before it was known whether v2 on rack can restart"
+    assert vmplace.audit_result(cluster, report.to_dict()).violations == ()
 
 
 def spread(nodes=40, vms=400):

@@ -269,7 +269,8 @@ class _HeadroomSearch:
             return "every placement of the VMs was tried"
         for names in Names(self.question.part, problem).each:
             which = f"guarantee {names.problem.number + 1}: " if names.problem.number is not None else ""
-            for loss in unprotected(names, certify(names.problem, problem.node_of, budget=self.budget)):
+            verdict = certify(names.problem, problem.node_of, budget=self.budget)
+            for loss in unprotected(names, verdict.state.scenarios, verdict.losses):
                 return f"{which}{loss.scenario}: {loss.reason}"
         return "some failure is not survived (vmplace check shows which)"
 

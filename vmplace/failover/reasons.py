@@ -23,6 +23,8 @@ def scenario_sentence(reason: Reason, scenarios: Scenarios, number: int, names: 
     if reason.kind == "quorum":
         total = int(np.count_nonzero(problem.pool == scenarios.pool[number]))
         return f"{reason.free} of {total} nodes would be left; quorum needs {reason.need}"
+    if reason.kind == "time":
+        return f"time ended before it was known whether {named(reason, names)} on {scope} can restart"
     need, free = amount(reason.need, reason, problem), amount(reason.free, reason, problem)
     who = named(reason, names)
     if reason.kind == "alone":

@@ -7,6 +7,7 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.auditor.audit import audit, audit_plans, audit_running
+from vmplace.failover.outcome import Loss, Reason
 from vmplace.failover.planned.batch import RestartColumns
 from vmplace.failover.reasons import scenario_sentence
 from vmplace.failover.soft_rules import breaking_plans
@@ -178,7 +179,7 @@ def reported(names: Names, verdict: Verdict, witness: Witness, node_of: IntArray
         node_of=witness.node_of,
         witness=witness,
         scenarios=NamedScenarios(names, verdict),
-        unprotected=unprotected(names, verdict),
+        unprotected=unprotected(names, verdict.state.scenarios, verdict.losses | _undecided_beside(names, verdict)),
         violations=tuple(faults),
         waiting=waiting,
         warnings=tuple(v.message for v in found if v.kind == "headroom"),
@@ -187,17 +188,30 @@ def reported(names: Names, verdict: Verdict, witness: Witness, node_of: IntArray
     )
 
 
-def unprotected(names: Names, verdict: Verdict) -> tuple[Unprotected, ...]:
+def unprotected(names: Names, scenarios: Scenarios, losses: Mapping[int, Loss]) -> tuple[Unprotected, ...]:
     """The VMs that are left out of which failure's plan, and why."""
     return tuple(
         Unprotected(
-            names.scenario(verdict.state.scenarios, number),
+            names.scenario(scenarios, number),
             names.vms(loss.vms.tolist()),
-            scenario_sentence(loss.reason, verdict.state.scenarios, number, names),
+            scenario_sentence(loss.reason, scenarios, number, names),
             loss.minimal,
         )
-        for number, loss in sorted(verdict.losses.items())
+        for number, loss in sorted(losses.items())
     )
+
+
+def _undecided_beside(names: Names, verdict: Verdict) -> dict[int, Loss]:
+    """What a failure that is not survived in one pool displaces in others, where time ended first: no plan restarts it."""
+    scenarios, asked = verdict.state.scenarios, names.problem.guarantee
+    unknown = np.flatnonzero(verdict.fate == ScenarioStatus.UNKNOWN)
+    if asked.scope == "node" and not asked.domains:
+        return {}  # no failure spans pools
+    unsafe = {names.scenario(scenarios, number) for number in verdict.losses}
+    displaced = {
+        n: verdict.state.displaced_by(np.array([n]))[0] for n in unknown.tolist() if names.scenario(scenarios, n) in unsafe
+    }
+    return {n: Loss(vms, Reason("time", tuple(vms.tolist())), minimal=False) for n, vms in displaced.items()}
 
 
 def soft_warnings(names: Names, verdict: Verdict) -> list[str]:
