@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import evolve
+import numpy as np
+from attrs import evolve, frozen
 
+from vmplace.auditor.case import Case
 from vmplace.auditor.claims.claims import Claims
 from vmplace.auditor.claims.solution import check_solution
+from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.cluster import Cluster
 from vmplace.model.what_if import part_of
 from vmplace.results.values import Status
@@ -14,59 +17,85 @@ from vmplace.results.values import Status
 __all__ = ["check_tolerance"]
 
 
+_Numbers = Mapping[str, int | None]
+"""A count and a bound; None: not even the present is right."""
+
+
+@frozen
+class _Said:
+    """What an answer says in numbers."""
+
+    scope: str | None
+    count: int | None
+    bound: int | None
+    pools: Mapping[str, _Numbers]
+
+    @classmethod
+    def of(cls, claims: Claims) -> "_Said":
+        """As it is read."""
+        count, bound = (claims.read(key, int | None) for key in ("count", "bound"))
+        return cls(claims.read("scope", str), count, bound, claims.read("pools", Mapping[str, Mapping[str, int | None]], {}))
+
+    @property
+    def numbers(self) -> _Numbers:
+        """Of all pools."""
+        return {"count": self.count, "bound": self.bound}
+
+
 def check_tolerance(claims: Claims, cluster: Cluster) -> None:
     """Re-check how many failures at once are survived: under each guarantee, and under all of several."""
-    said = claims.read("guarantees", tuple[Mapping[str, Any], ...], ())
+    answers = claims.read("guarantees", tuple[Mapping[str, Any], ...], ())
     parts = cluster.one_by_one()
-    if cluster.further and len(said) != len(parts):
-        claims.wrong("guarantees", f"answers for {len(said)} guarantees; the cluster asks for {len(parts)}")
+    if cluster.further and len(answers) != len(parts):
+        claims.wrong("guarantees", f"answers for {len(answers)} guarantees; the cluster asks for {len(parts)}")
         return
     if not cluster.further:
         _check_alone(claims, cluster)
         return
-    for number, (part, members) in enumerate(zip(parts, said, strict=True)):
+    each = []
+    for number, (part, members) in enumerate(zip(parts, answers, strict=True)):
         own = claims.within(f"guarantees[{number}]", members)
-        _check_alone(own, part)
+        each.append(_check_alone(own, part))
         own.rest()
-    _check_least(claims, said)
+    _check_least(claims, each)
 
 
-def _check_least(claims: Claims, said: Sequence[Mapping[str, Any]]) -> None:
+def _check_least(claims: Claims, each: Sequence[_Said]) -> None:
     """Re-check that the numbers for all guarantees are the least of theirs."""
-    pools = claims.read("pools", Mapping[str, Mapping[str, int | None]], {})
-    claims.expect("pools", pools, {pool: _least([each["pools"][pool] for each in said]) for pool in said[0]["pools"]})
-    numbers = _least(said)
-    for key, right in numbers.items():
-        claims.expect(key, claims.read(key, int | None), right)
-    weakest = next(each for each in said if each["count"] == numbers["count"])
-    claims.expect("scope", claims.read("scope", str), weakest["scope"])
+    said = _Said.of(claims)
+    least = _least([one.numbers for one in each])
+    claims.expect("pools", said.pools, {pool: _least([one.pools.get(pool, {}) for one in each]) for pool in each[0].pools})
+    for key, right in least.items():
+        claims.expect(key, said.numbers[key], right)
+    claims.expect("scope", said.scope, next(one.scope for one in each if one.count == least["count"]))
     for key in ("report", "beyond"):
         claims.expect(key, claims.read(key, Any), None)
-    _check_status(claims, numbers["count"], numbers["bound"])
+    _check_status(claims, said.count, said.bound)
 
 
-def _least(numbers: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
+def _least(numbers: Sequence[_Numbers]) -> dict[str, int | None]:
     """The least of each; None is less than any number."""
-    return {key: min((each[key] for each in numbers), key=lambda n: -1 if n is None else n) for key in ("count", "bound")}
+    return {key: min((each.get(key) for each in numbers), key=lambda n: -1 if n is None else n) for key in ("count", "bound")}
 
 
-def _check_alone(claims: Claims, cluster: Cluster) -> None:
+def _check_alone(claims: Claims, cluster: Cluster) -> _Said:
     """Re-check the answer for one guarantee."""
-    scope = claims.read("scope", str)
-    count, bound = claims.read("count", int | None), claims.read("bound", int | None)
-    claims.expect("scope", scope, cluster.guarantee.scope)
-    _check_status(claims, count, bound)
-    pools = claims.read("pools", Mapping[str, Mapping[str, int | None]], {})
-    if len(pools) == 1 and len(cluster.pools) > 1:
-        cluster = part_of(cluster, next(iter(pools)))[0]
-    counts = [pool.get("count") for pool in pools.values()]
-    if pools and None not in counts:
-        claims.expect("count", count, min(c for c in counts if c is not None))
+    said = _Said.of(claims)
+    claims.expect("scope", said.scope, cluster.guarantee.scope)
+    _check_status(claims, said.count, said.bound)
+    if len(said.pools) == 1 and len(cluster.pools) > 1:
+        cluster = part_of(cluster, next(iter(said.pools)))[0]
+    claims.expect("pools", sorted(said.pools), sorted(cluster.pools))
+    if said.pools:
+        least = _least(list(said.pools.values()))
+        for key, right in least.items():
+            claims.expect(key, said.numbers[key], right)
     claims.leave("pools", "the result has a report for the weakest pool only")
-    survived = -1 if count is None else count
-    bad = Status.UNSAFE if count == bound else None
-    _check_report(claims, "report", cluster, max(survived, 0), bad if count is None else Status.SAFE)
+    survived = -1 if said.count is None else said.count
+    bad = Status.UNSAFE if said.count == said.bound else None
+    _check_report(claims, "report", cluster, max(survived, 0), bad if said.count is None else Status.SAFE)
     _check_report(claims, "beyond", cluster, survived + 1, bad)
+    return said
 
 
 def _check_status(claims: Claims, count: int | None, bound: int | None) -> None:
@@ -86,13 +115,25 @@ def _check_report(claims: Claims, key: str, cluster: Cluster, failures: int, rig
     if members is None:
         if key == "report" and failures:
             claims.wrong("count", f"says {failures}, but has no report on {failures} failures")
-        elif key == "beyond" and right is not None:
+        elif right is Status.UNSAFE:
             claims.leave("bound", "the result has no report that shows that one failure more is not survived")
         return
     part = claims.within(key, members)
-    check_solution(part, evolve(cluster, guarantee=evolve(cluster.guarantee, failures=failures, domains=0, sequence="at-once")))
-    if right is Status.SAFE and part.read("guarantee", Status) is not right:
-        claims.wrong(key, f"is not {right}: {failures} failures")
-    elif right is not None and part.read("guarantee", Status) is not right and failures:
+    failing = evolve(cluster, guarantee=evolve(cluster.guarantee, failures=failures, domains=0, sequence="at-once"))
+    check_solution(part, failing)
+    says = part.read("guarantee", Status)
+    if right is Status.UNSAFE and says is Status.UNKNOWN:
+        claims.leave("bound", f"the report on {failures} failures does not tell whether they are survived")
+    elif right is Status.UNSAFE and says is Status.SAFE and failures > _fewest_units(failing):
         claims.leave("bound", "the report beyond is about more failures than a pool has nodes, and shows nothing")
+    elif right is not None and says is not right:
+        claims.wrong(key, f"is not {right}: {failures} failures")
     part.rest()
+
+
+def _fewest_units(cluster: Cluster) -> int:
+    """How many nodes or failure domains can fail in the pool that has the fewest."""
+    single = evolve(cluster, guarantee=evolve(cluster.guarantee, failures=1))
+    case = Case(single, Case(single, {}, None, ()).now, None, ())
+    units = np.bincount(AuditedScenarios.of(case).pool_of, minlength=len(case.pools)).tolist()
+    return min(units, default=0)
