@@ -64,6 +64,15 @@ def test_nothing_to_place():
     assert World(Cluster([Node("n0", 4)], [VM("a", 1)])).optimum() is None
 
 
+def test_fewer_nodes_may_be_enough_where_all_are_not():
+    """A policy that does not look at memory sends a VM to the third node, which is too small, if it is on."""
+    w = world([6, 6, 1], [("a", 2, "n0"), ("b", 2, "n0")], guarantee=Guarantee(policy="fewest-vms"))
+    assert w.optimum("balance") is None
+    assert w.optimum("consolidate").costs == (0, 2)
+    assert w.optimum(("balance", "consolidate"), prune=False).costs == w.optimum(("balance", "consolidate")).costs
+    assert vmplace.place(w.cluster, objective="consolidate").powered == ("n0", "n1")
+
+
 def test_best_effort_places_all_the_same():
     best = World(Cluster([Node("n0", 4)], [VM("a", 1)], guarantee=Guarantee(headroom=0.9))).optimum(best_effort=True)
     assert (best.lost, best.headroom) == ((1,), False)

@@ -641,22 +641,28 @@ class World:
         world.powered, world._failures, world._losses = frozenset(nodes), {}, {}
         return world
 
-    def survives_on(self, nodes: Collection[str], node_of: Placement, losses: Mapping[str, Vector] | None) -> bool:
-        """Whether these nodes alone survive (None), or lose no more in any failure: hosts are among them, failures are theirs."""
-        world = self.powering(nodes)
-        if losses is None:
-            return world.all_survivable(node_of)
-        return all(loss <= losses.get(key, loss) for key, loss in world.losses(node_of).items())
+    def fewest_on(self, node_of: Placement, enough: Callable[["World"], bool]) -> int | None:
+        """The fewest nodes that are enough when they alone are on, hosts and targets among them; None if no nodes are."""
+        hosts = {*node_of.values(), *self.target.values()}
+        others = [node.name for node in self.cluster.nodes if node.state != "offline" and node.name not in hosts]
+        for more in range(len(others) + 1):
+            if any(enough(self.powering({*hosts, *extra})) for extra in combinations(others, more)):
+                return len(hosts) + more
+        return None
+
+    def fewest_safe(self, node_of: Placement) -> int | None:
+        """The fewest nodes that survive all their failures; beyond plans, fewer may do where all nodes do not."""
+        return self.fewest_on(node_of, lambda world: world.all_survivable(node_of))
 
     def fewest_powered(self, node_of: Placement) -> int:
-        lost = None if self.all_survivable(node_of) else self.losses(node_of)
-        hosts = {*node_of.values(), *self.target.values()}
-        useful = ("online", "maintenance") if self.cluster.guarantee.quorum else ("online",)
-        others = [node.name for node in self.cluster.nodes if node.state in useful and node.name not in hosts]
-        for more in range(len(others) + 1):
-            if any(self.survives_on({*hosts, *extra}, node_of, lost) for extra in combinations(others, more)):
-                return len(hosts) + more
-        raise AssertionError("all nodes together lose what all nodes lose")
+        """The fewest nodes that survive all their failures, or else that lose no more in any than all nodes do."""
+        fewest, losses = self.fewest_safe(node_of), self.losses(node_of)
+        if fewest is None:
+            fewest = self.fewest_on(
+                node_of, lambda world: all(loss <= losses.get(key, loss) for key, loss in world.losses(node_of).items())
+            )
+        assert fewest is not None, "all nodes together lose what all nodes lose"
+        return fewest
 
     def costs(self, node_of: Placement, objective: str | Sequence[str]) -> tuple[int | Fraction, ...]:
         """Objectives in their order; what shoulds cost comes first, or right after moves that are first, unless asked for."""
@@ -791,8 +797,12 @@ class World:
             few = max_moves is None or len(self.moved(node_of)) <= max_moves
             return few and (max_migrated is None or self.migrated(node_of) <= max_migrated)
 
+        consolidates = "consolidate" in ([objective] if isinstance(objective, str) else objective)
+
         def strict(world: World, node_of: Placement) -> bool:
-            return within(node_of) and world.all_survivable(node_of)
+            if not within(node_of):
+                return False
+            return world.all_survivable(node_of) or (consolidates and world.fewest_safe(node_of) is not None)
 
         def costs(world: World, node_of: Placement) -> Value:
             return world.costs(node_of, objective)

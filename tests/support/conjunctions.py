@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
-from itertools import combinations
 from typing import Any
 
 from attrs import evolve
@@ -101,15 +100,6 @@ class Conjunction(World):
         found = [part.verdict() for part in self.parts]
         unsafe = any(verdict.status == "unsafe" for verdict in found)
         return evolve(found[0], status="unsafe" if unsafe else "safe", losses=self.losses(self.now))
-
-    def fewest_powered(self, node_of: Placement) -> int:
-        lost = None if self.all_survivable(node_of) else self.losses(node_of)
-        hosts = {*node_of.values(), *self.target.values()}
-        others = [node.name for node in self.cluster.nodes if node.state != "offline" and node.name not in hosts]
-        for more in range(len(others) + 1):
-            if any(self.survives_on({*hosts, *extra}, node_of, lost) for extra in combinations(others, more)):
-                return len(hosts) + more
-        raise AssertionError("all nodes together lose what all nodes lose")
 
     def _distinct(self, vm: VM, choices: Sequence[str], node_of: Placement) -> Iterator[str]:
         """Which VMs are alike differs from guarantee to guarantee: none are."""
