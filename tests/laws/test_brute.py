@@ -9,6 +9,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import vmplace
 from tests.support.brute import Failure, World, takes
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Tag, Together

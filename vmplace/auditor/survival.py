@@ -49,8 +49,8 @@ class Survival:
         """Whether one scenario is survived; None if that is too hard to tell."""
         if scenario in self._stopped:
             return False
-        if scenario not in self._doubtful:
-            return True  # in any order of restarts, so by any plan or policy, too
+        if scenario not in self._doubtful and not (self._in_turn and self.failures.bounds):
+            return True  # in any order of restarts, so by any plan or policy, too, and in turn: see `vmplace.auditor.sequential`
         if scenario not in self._known:
             self._known[scenario] = self._decided(scenario)
         return self._known[scenario]
@@ -60,6 +60,13 @@ class Survival:
         return frozenset(doubtful_scenarios(self.failures).tolist())
 
     @cached_property
+    def _in_turn(self) -> bool:
+        """Whether what is survived at once tells little: VMs restart, unplanned, between one failure and the next."""
+        asked = self.failures.case.cluster.guarantee
+        unplanned = asked.policy is not None or asked.restart != "planned"
+        return unplanned and asked.sequence == "sequential" and asked.failures > 1
+
+    @cached_property
     def _stopped(self) -> dict[int, int]:
         return without_quorum(self.failures.case, self.failures.scenarios)
 
@@ -67,6 +74,8 @@ class Survival:
         failure, asked = self.failures.at_once(scenario), self.failures.case.cluster.guarantee
         if is_impossible(failure):
             return False
+        if self._in_turn:
+            return None
         try:
             if asked.policy is not None:
                 return set(failure.musts) <= set(simulate(failure))

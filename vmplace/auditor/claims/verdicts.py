@@ -152,8 +152,7 @@ class _Verdicts:
     def _check_unsafe(self, key: str, blamed: Violation | None, doubtful: bool, place: str) -> None:
         if key not in self.lost and not self.in_turn:
             self.claims.wrong("unprotected", f"lists no VM for {key}, which is called unsafe")
-        open_ = doubtful or (self.in_turn and not self.planned)
-        survives = False if blamed is not None else None if open_ else self.survival.survives(key)
+        survives = False if blamed is not None else None if doubtful else self.survival.survives(key)
         if survives:
             self.claims.wrong("scenarios", f"{key} is called unsafe, but every VM that must restart can")
         elif survives is None:
