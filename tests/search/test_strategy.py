@@ -13,7 +13,7 @@ from tests.search.test_lns import random_cluster
 from tests.solvers.test_highs import children
 from tests.support.brute import World
 from tests.support.campaigns import often
-from vmplace import VM, Apart, Cluster, Node
+from vmplace import VM, Apart, Cluster, Guarantee, Node
 from vmplace.synthetic import generate
 
 OPEN = spread((8,) * 4, [(2, 4), (1, 4), (4,), (8,)])
@@ -209,3 +209,10 @@ def test_no_node_is_online(monkeypatch):
     limit(monkeypatch, WHOLE_COUNTS=0)
     cluster = Cluster([Node("m", 8, state="maintenance")], [VM("a", 4, "m")])
     assert vmplace.place(cluster, best_effort=True).status == "feasible"
+
+
+def test_a_best_effort_in_any_order_begins_with_what_is_best_by_plans():
+    cluster = evolve(waiting([8, 9, 10], [4, 6, 5, 6]), guarantee=Guarantee(restart="any-order"))
+    solution = vmplace.place(cluster, objective="moves", best_effort=True)
+    best = World(cluster).optimum("moves", best_effort=True)
+    assert World(cluster).total_loss(solution.placement) == best.lost == (17,)

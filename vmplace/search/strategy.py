@@ -7,9 +7,10 @@ from typing import get_args
 from attrs import evolve, frozen
 
 from vmplace.failover.certify import certify_all
+from vmplace.model.columns import IntArray
 from vmplace.model.kinds import Method
 from vmplace.problem.problem import Problem
-from vmplace.problem.restrict import asking
+from vmplace.problem.restrict import asking, eased
 from vmplace.search.bounds.lower_bounds import least
 from vmplace.search.consolidate import Consolidation, spare_packing
 from vmplace.search.evaluate import Evaluator
@@ -119,8 +120,7 @@ class Strategy:
     def break_ties(self, problem: Problem, goal: Goal, found: Finding, *, budget: Budget) -> Finding:
         """The finding with the best of the placements that are as good as its own: see `vmplace.search.ties`."""
         modelled = not goal.best_effort or _compact(problem) or best_effort.applies(problem, goal)
-        small = problem.n_nodes <= _TIES_COUNTS and len(problem.classes) * problem.n_nodes <= _TIES_COUNTS
-        exact = self.method != "greedy" and modelled and small
+        exact = self.method != "greedy" and modelled and _small(problem)
         settling = evolve(self, effort=_TIES_EFFORT)
         return break_ties(
             problem, goal, found, budget=budget, exact=(lambda *asked: settling._exact(problem, *asked)) if exact else None
@@ -146,15 +146,29 @@ class Strategy:
         """A best effort where the compact model does not tell what failures leave out: for several at once, or beyond a plan.
 
         Any placement is acceptable, so the best as if none failed is one more to choose from; if there is not even that, there
-        is none.
+        is none. And so is what would leave out least if all restarts were planned.
         """
         easy = asking(problem, lambda asked: evolve(asked.eased, failures=0))
         calm = evolve(goal, best_effort=False, worst=None)
         found = self._exact(easy, calm, Finding(None, known.bounds[-len(calm.stages(easy)) :], False, {}, ()), budget)
         if found.best is None:
             return evolve(known, infeasible=found.infeasible and known.best is None, stats=found.stats)
-        best = Evaluator(problem, goal, budget, searching=True).candidate(found.best.node_of)
-        return evolve(known, best=better(known.best, best), stats=found.stats)
+        judge = Evaluator(problem, goal, budget, searching=True)
+        best = better(known.best, judge.candidate(found.best.node_of))
+        planned = self._by_plans(problem, goal, (best or found.best).node_of, budget)
+        if planned is not None:
+            best = better(best, judge.candidate(planned.node_of))
+        return evolve(known, best=best, stats=found.stats)
+
+    def _by_plans(self, problem: Problem, goal: Goal, node_of: IntArray, budget: Budget) -> CandidatePlacement | None:
+        """From a placement, what would leave out least if all restarts were planned, as far as limited work finds it."""
+        plans, aim = eased(problem), evolve(goal, worst=None)
+        if problem.plain or not _small(plans) or not (_compact(plans) or best_effort.applies(plans, aim)):
+            return None
+        start = Evaluator(plans, aim, budget, searching=True).candidate(node_of)
+        bounds = tuple(least(plans, aim, stage) for stage in aim.stages(plans))
+        limited = evolve(self, effort=_TIES_EFFORT)
+        return limited._searched(plans, aim, Finding(start, bounds, False, {}, ()), budget, relaxed=True).best
 
     def _exact(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
         if not problem.plain:
@@ -236,6 +250,11 @@ def _done(problem: Problem, goal: Goal, known: Finding) -> bool:
 def _compact(problem: Problem) -> bool:
     """Whether a plan for each single failure is all that is asked: what these leave out has a compact model."""
     return problem.plain and all(part.failures <= 1 for part in problem.each)
+
+
+def _small(problem: Problem) -> bool:
+    """Whether the whole model is worth limited work."""
+    return problem.n_nodes <= _TIES_COUNTS and len(problem.classes) * problem.n_nodes <= _TIES_COUNTS
 
 
 def _nearly(known: Finding) -> bool:
