@@ -312,9 +312,9 @@ class _NamedPlan:
         names = self.names
         verdict, exposed, losses = self.watch.verdict(node_of), list[str](), list[tuple[str, tuple[str, ...]]]()
         for number, (alone, part) in enumerate(zip(names.each, verdict.parts, strict=True)):
-            scenarios = part.state.scenarios
-            keys = [scenario_key(number, alone.scenario(scenarios, i)) for i in range(len(scenarios))]
-            exposed += [keys[i] for i in alone.in_order(scenarios) if part.fate[i] != ScenarioStatus.SAFE]
+            open_ = [i for i in alone.in_order(part.state.scenarios) if part.fate[i] != ScenarioStatus.SAFE]
+            keys = {i: scenario_key(number, alone.scenario(part.state.scenarios, i)) for i in open_}
+            exposed += keys.values()
             losses += [(keys[i], names.vms(loss.vms.tolist())) for i, loss in sorted(part.losses.items())]
         lost = np.unique([vm for part in verdict.parts for loss in part.losses.values() for vm in loss.vms.tolist()])
         failures = tuple(dict.fromkeys(exposed))
