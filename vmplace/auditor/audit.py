@@ -77,7 +77,7 @@ class Audited:
         scenarios, plans, asked = AuditedScenarios.of(case), None, cluster.guarantee
         if failover is not None:
             plans = check_plans(case, scenarios, failover, complete=not _simulated(asked))
-        elif _planned(asked):
+        elif asked.planned:
             check_sums(case, scenarios)
         check_rules(case, plans, scenarios)
         return cls(case, plans, AuditedFailures(case, scenarios))
@@ -89,9 +89,9 @@ class Audited:
         _check_crowded(self.failures)
         if _simulated(asked):
             check_policy(self.failures, self.plans, stopped)
-        elif _in_turn(asked) and not (_planned(asked) and self.plans is None):
+        elif asked.in_turn and not (asked.planned and self.plans is None):
             check_sequence(self.failures)
-        elif not _planned(asked):
+        elif not asked.planned:
             check_any_order(self.failures)
 
 
@@ -150,13 +150,5 @@ def audit_running(cluster: Cluster, placement: Placement, *, drained: Names = ()
     return case.found
 
 
-def _planned(asked: Guarantee) -> bool:
-    return asked.policy is None and asked.restart == "planned"
-
-
 def _simulated(asked: Guarantee) -> bool:
-    return asked.policy is not None and not _in_turn(asked)
-
-
-def _in_turn(asked: Guarantee) -> bool:
-    return asked.sequence == "sequential" and asked.failures > 1
+    return asked.policy is not None and not asked.in_turn

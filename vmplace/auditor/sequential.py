@@ -27,7 +27,7 @@ def check_sequence(failures: AuditedFailures) -> None:
     """
     case, scenarios = failures.case, failures.scenarios
     asked = case.cluster.guarantee
-    bound = asked.restart == "any-order" and asked.policy is None and bool(failures.bounds)
+    bound = asked.any_order and bool(failures.bounds)
     doubtful = np.arange(len(scenarios)) if bound else doubtful_scenarios(failures)
     for pool in np.unique(scenarios.pool_of[doubtful]).tolist():
         sequence = _Sequence(failures, pool)
@@ -79,7 +79,7 @@ class _Sequence:
     def __init__(self, failures: AuditedFailures, pool: int) -> None:
         self.all, self.case, self.scenarios, self.pool = failures, failures.case, failures.scenarios, pool
         asked = self.case.cluster.guarantee
-        self.policy, self.planned = asked.policy is not None, asked.policy is None and asked.restart == "planned"
+        self.policy, self.planned = asked.policy is not None, asked.planned
         unit = self.scenarios.unit
         self.hosts = np.unique(unit[(unit >= 0) & (self.scenarios.pool[unit] == pool)]).tolist()
         # Each state is told apart by where every VM is.

@@ -49,7 +49,7 @@ class Survival:
         """Whether one scenario is survived; None if that is too hard to tell."""
         if scenario in self._stopped:
             return False
-        if scenario not in self._doubtful and not (self._in_turn and self.failures.bounds):
+        if scenario not in self._doubtful:
             return True  # in any order of restarts, so by any plan or policy, too, and in turn: see `vmplace.auditor.sequential`
         if scenario not in self._known:
             self._known[scenario] = self._decided(scenario)
@@ -57,14 +57,15 @@ class Survival:
 
     @cached_property
     def _doubtful(self) -> frozenset[int]:
+        if self._between and self.failures.bounds:
+            return frozenset(range(len(self.failures.scenarios)))
         return frozenset(doubtful_scenarios(self.failures).tolist())
 
-    @cached_property
-    def _in_turn(self) -> bool:
-        """Whether what is survived at once tells little: VMs restart, unplanned, between one failure and the next."""
+    @property
+    def _between(self) -> bool:
+        """Whether VMs restart, unplanned, between one failure and the next: what is survived at once then tells little."""
         asked = self.failures.case.cluster.guarantee
-        unplanned = asked.policy is not None or asked.restart != "planned"
-        return unplanned and asked.sequence == "sequential" and asked.failures > 1
+        return asked.in_turn and not asked.planned
 
     @cached_property
     def _stopped(self) -> dict[int, int]:
@@ -74,7 +75,7 @@ class Survival:
         failure, asked = self.failures.at_once(scenario), self.failures.case.cluster.guarantee
         if is_impossible(failure):
             return False
-        if self._in_turn:
+        if self._between:
             return None
         try:
             if asked.policy is not None:

@@ -170,10 +170,10 @@ def less_promised(oracle: RemedyOracle) -> Iterator[Remedy]:
 
 def _weaker(asked: Guarantee) -> Iterator[tuple[str, Guarantee]]:
     """The guarantees next to one, and what is asked for less in each."""
-    if asked.restart != "planned" or asked.policy is not None:
+    if not asked.planned:
         planned = evolve(asked, restart="planned", policy=None, order=None)
         yield "restart VMs by a plan after a failure (restart: planned)", planned
-    if asked.sequence != "at-once" and asked.failures > 1:
+    if asked.in_turn:
         yield "guarantee only failures at the same time (sequence: at-once)", evolve(asked, sequence="at-once")
     if asked.failures > 1:
         fewer = asked.failures - 1

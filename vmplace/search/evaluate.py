@@ -81,7 +81,7 @@ class Evaluator:
         asked = problem.guarantee
         if self.searching or problem.plain or self.goal.best_effort:
             return self._certified(problem, node_of, powered, searching=True)
-        if asked.restart == "any-order" and asked.policy is None:
+        if asked.any_order:
             return self._certified(problem, node_of, powered, searching=False)
         # What is survived in any order is survived by any policy or plan: these take work for each failure.
         strict = evolve(problem, guarantee=evolve(asked, restart="any-order", policy=None, order=None))

@@ -95,7 +95,7 @@ def _compare(claims: Claims, before: Audited, after: Audited, whose: str) -> Non
         if violation.kind != "unprotected" and (violation.kind, violation.subject) not in wrong
     )
     asked = after.case.cluster.guarantee
-    if asked.sequence == "sequential" and asked.failures > 1:
+    if asked.in_turn:
         claims.leave("status", f"{whose}too hard to re-check: failures one after the other")
         return
     case, waited = before.case, before.case.waiting

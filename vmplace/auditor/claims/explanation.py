@@ -110,12 +110,10 @@ def _check_status(claims: Claims, status: Status | None, blamed: bool, parts: Se
 def _fate(part: _Part) -> bool | None:
     """Whether the cluster is safe under one guarantee; None where that is too hard to tell."""
     case, waiting = part.audited.case, part.audited.case.waiting
-    asked = case.cluster.guarantee
     idle = {case.vm.names[v] for v in waiting.tolist()}
     flawed = any(v.kind in _FLAWS and not (v.kind == "placement" and v.subject in idle) for v in case.found)
     flawed = flawed or bool(case.vm.protected[waiting].any())
-    alone = asked.failures <= 1 or asked.sequence != "sequential"
-    fate = part.survival.survives_all() if alone else None
+    fate = None if case.cluster.guarantee.in_turn else part.survival.survives_all()
     return False if flawed or fate is False else fate
 
 

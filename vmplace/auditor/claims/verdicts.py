@@ -41,8 +41,8 @@ class _Verdicts:
         self.failures = self.audited.failures
         self.survival, self.keys = Survival(self.failures, WorkLimit()), self.failures.scenarios.by_key
         asked = self.case.cluster.guarantee
-        self.in_turn = asked.sequence == "sequential" and asked.failures > 1
-        self.planned = asked.policy is None and asked.restart == "planned"
+        self.in_turn = asked.in_turn
+        self.planned = asked.planned
         self.simulated = asked.policy is not None
         self.lost: dict[str, dict[str, bool]] = {}
         self.open = set[str]()
