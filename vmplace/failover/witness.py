@@ -204,14 +204,15 @@ def unprotected(names: Names, scenarios: Scenarios, losses: Mapping[int, Loss]) 
 def _undecided_beside(names: Names, verdict: Verdict) -> dict[int, Loss]:
     """What a failure that is not survived in one pool displaces in others, where time ended first: no plan restarts it."""
     scenarios, asked = verdict.state.scenarios, names.problem.guarantee
-    unknown = np.flatnonzero(verdict.fate == ScenarioStatus.UNKNOWN)
-    if asked.scope == "node" and not asked.domains:
-        return {}  # no failure spans pools
+    unknown = np.flatnonzero(verdict.fate == ScenarioStatus.UNKNOWN).tolist()
+    if not unknown or (asked.scope == "node" and not asked.domains):
+        return {}  # where nodes fail, no failure spans pools
     unsafe = {names.scenario(scenarios, number) for number in verdict.losses}
-    displaced = {
-        n: verdict.state.displaced_by(np.array([n]))[0] for n in unknown.tolist() if names.scenario(scenarios, n) in unsafe
-    }
-    return {n: Loss(vms, Reason("time", tuple(vms.tolist())), minimal=False) for n, vms in displaced.items()}
+    beside, losses = [number for number in unknown if names.scenario(scenarios, number) in unsafe], dict[int, Loss]()
+    for number in beside:
+        vms = verdict.state.displaced_by(np.array([number]))[0]
+        losses[number] = Loss(vms, Reason("time", tuple(vms.tolist())), minimal=False)
+    return losses
 
 
 def soft_warnings(names: Names, verdict: Verdict) -> list[str]:
