@@ -27,9 +27,9 @@ def wrong(cluster, document):
 def test_a_number_that_is_too_low_is_refuted_by_its_own_reports():
     assert wrong(CLUSTER, told("optimal", 2)) == []
     low = told("optimal", 0, report=reported(0), beyond=reported(1))
-    assert wrong(CLUSTER, low) == [("beyond", "is not unsafe: 1 failures")]
+    assert wrong(CLUSTER, low) == [("beyond", "is not unsafe, but a report on 1 failure has to be")]
     none = told("infeasible", None, report=reported(0), beyond=None)
-    assert wrong(CLUSTER, none) == [("report", "is not unsafe: 0 failures")]
+    assert wrong(CLUSTER, none) == [("report", "is not unsafe, but a report on 0 failures has to be")]
 
 
 def test_a_report_on_more_failures_than_there_are_nodes_shows_nothing():

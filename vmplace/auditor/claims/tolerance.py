@@ -11,6 +11,7 @@ from vmplace.auditor.claims.claims import Claims
 from vmplace.auditor.claims.solution import check_solution
 from vmplace.auditor.scenarios import AuditedScenarios
 from vmplace.model.cluster import Cluster
+from vmplace.model.text import counted
 from vmplace.model.what_if import part_of
 from vmplace.results.values import Status
 
@@ -114,7 +115,7 @@ def _check_report(claims: Claims, key: str, cluster: Cluster, failures: int, rig
     members = claims.read(key, Mapping[str, Any] | None)
     if members is None:
         if key == "report" and failures:
-            claims.wrong("count", f"says {failures}, but has no report on {failures} failures")
+            claims.wrong("count", f"says {failures}, but has no report on {counted(failures, 'failure')}")
         elif right is Status.UNSAFE:
             claims.leave("bound", "the result has no report that shows that one failure more is not survived")
         return
@@ -123,11 +124,11 @@ def _check_report(claims: Claims, key: str, cluster: Cluster, failures: int, rig
     check_solution(part, failing)
     says = part.read("guarantee", Status)
     if right is Status.UNSAFE and says is Status.UNKNOWN:
-        claims.leave("bound", f"the report on {failures} failures does not tell whether they are survived")
+        claims.leave("bound", f"the report on {counted(failures, 'failure')} does not tell whether that is survived")
     elif right is Status.UNSAFE and says is Status.SAFE and failures > _fewest_units(failing):
         claims.leave("bound", "the report beyond is about more failures than a pool has nodes, and shows nothing")
     elif right is not None and says is not right:
-        claims.wrong(key, f"is not {right}: {failures} failures")
+        claims.wrong(key, f"is not {right}, but a report on {counted(failures, 'failure')} has to be")
     part.rest()
 
 
