@@ -30,7 +30,7 @@ def admit(
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> Admission:
-    """Where a VM, or several, may be started so that the guarantee holds afterwards, or is no worse than it is.
+    """Where one or several VMs may start, so that the guarantee holds afterwards or becomes no worse.
 
     For many questions about one cluster, an `Admitter` answers each far faster.
 

@@ -133,7 +133,7 @@ class TicketStore:
             return dict(self.held)
 
     def release(self, name: str) -> None:
-        """A VM is no ticket's any more."""
+        """Take a VM out of the tickets that hold room for it."""
         for ticket in self.held.values():
             ticket.holds.pop(name, None)
 

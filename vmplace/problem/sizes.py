@@ -35,7 +35,7 @@ class SizeCounts:
 
     @property
     def largest(self) -> int:
-        """In MiB; 0 if there is no VM."""
+        """The largest size in MiB, 0 without VMs."""
         return int(self.values.max(initial=0))
 
     def slots(self, size: int) -> int:

@@ -86,7 +86,7 @@ class _Placed(Result):
 
     @cached_property
     def placement(self) -> dict[str, str] | None:
-        """VM to node, for every VM that has one; None if there is no placement."""
+        """The node of each VM that has one, by name; None without a placement."""
         if self.node_of is None:
             return None
         return self._named(self.node_of)
@@ -120,7 +120,7 @@ class _Placed(Result):
 
     @cached_property
     def nodes(self) -> NodeTable:
-        """Each node with its load, and what its failure does; empty if there is no placement."""
+        """Each node with its load, and what its failure does; empty without a placement."""
         if self.node_of is None:
             return NodeTable()
         return node_table(self.cluster, self.node_of, self.scenarios, self.unprotected)

@@ -339,7 +339,7 @@ class Step(ToDict):
 
 
 def relative_gap(value: int | Fraction | None, bound: int | Fraction | None) -> float | None:
-    """|value - bound| / value, 0 where they are equal; None where either is unknown, or there is no share of the value."""
+    """|value - bound| / value: 0 if they are equal, None if one is unknown or the value is 0."""
     if value is None or bound is None:
         return None
     if value == bound:

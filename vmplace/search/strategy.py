@@ -145,8 +145,8 @@ class Strategy:
     def _unmodelled(self, problem: Problem, goal: Goal, known: Finding, budget: Budget) -> Finding:
         """A best effort where the compact model does not tell what failures leave out: for several at once, or beyond a plan.
 
-        Any placement is acceptable, so the best as if none failed is one more to choose from; if there is not even that, there
-        is none. And so is what would leave out least if all restarts were planned.
+        Any placement is acceptable. The best as if no node failed is one to choose from; without it, none exists. The one that
+        would leave out least if all restarts were planned is another.
         """
         easy = asking(problem, lambda asked: evolve(asked.eased, failures=0))
         calm = evolve(goal, best_effort=False, worst=None)

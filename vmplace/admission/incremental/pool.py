@@ -165,6 +165,6 @@ class LivePool:
 
 
 def _weighed(plan: RestartPlan | None, allowed: LostMemory | None, item: LiveVM) -> Rejection:
-    """Whether an end is no worse than allowed."""
+    """Compare what a plan leaves out with what is allowed."""
     now = FailureLoss(None) if plan is None else FailureLoss(plan.lost, exact=plan.proven, certain=bool(plan.lost))
     return Rejection.of(now.worse_than(FailureLoss(allowed), item.credit), survived=not allowed)
