@@ -57,7 +57,7 @@ def with_stopped(draw: Any) -> tuple[Cluster, Cluster]:
     try:
         return plain, evolve(plain, vms=more, rules=rules)
     except vmplace.InputError:  # a rule that is at odds with another one for what is stopped, which is a flaw of the document
-        return plain, evolve(plain, vms=more)
+        return plain, evolve(plain, vms=[vm if vm.running else evolve(vm, tags=()) for vm in more])
 
 
 def told(result: Any) -> dict[str, Any]:

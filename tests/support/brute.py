@@ -656,8 +656,9 @@ class World:
 
     def fewest_powered(self, node_of: Placement) -> int:
         """The fewest nodes that survive all their failures, or else that lose no more in any than all nodes do."""
-        fewest, losses = self.fewest_safe(node_of), self.losses(node_of)
+        fewest = self.fewest_safe(node_of)
         if fewest is None:
+            losses = self.losses(node_of)
             fewest = self.fewest_on(
                 node_of, lambda world: all(loss <= losses.get(key, loss) for key, loss in world.losses(node_of).items())
             )
