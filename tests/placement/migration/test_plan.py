@@ -12,6 +12,7 @@ import vmplace
 from tests.support.brute import World
 from tests.support.transits import Journey, guaranteed, replay
 from vmplace import VM, Apart, Cluster, Guarantee, InputError, Node, OnlyOn, Status, Together, plan_moves
+from vmplace.placement.migration import ordering
 from vmplace.testing import clusters
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -193,6 +194,13 @@ def test_without_time_nothing_is_claimed():
     cluster = cluster_of([10, 10, 10], {"a": (6, "n0"), "b": (6, "n1")}, failures=0)
     plan = plan_moves(cluster, {"a": "n1", "b": "n2"}, time_limit=0)
     assert (plan.status, plan.steps, plan.reason) == (Status.UNKNOWN, (), "no order was found before time ran out")
+
+
+def test_a_step_is_safe_where_only_the_search_for_an_order_had_no_time_to_know(monkeypatch):
+    monkeypatch.setattr(ordering, "_CERTIFY_SHARE", 0)
+    cluster = cluster_of([10, 10, 10], {"a": (3, "n0"), "b": (2, "n1")}, failures=2, sequence="sequential", policy="fewest-vms")
+    plan = plan_moves(cluster, {"a": "n2", "b": "n1"})
+    assert [(step.guarantee, step.exposed, step.suspended) for step in plan.steps] == [(Status.SAFE, (), False)]
 
 
 # Against all plans

@@ -274,7 +274,7 @@ class _NamedPlan:
                 at[unit] = node
             after = cold.placed(starting.placed(at, number), number)
             step = self._step(number, batch, starting, cold, self._crowded(cold.stopped(before, number), after))
-            steps.append(step if self.watch.holds(after) else self._suspended(step, after))
+            steps.append(step if self.watch.holds(after) else self._judged(step, after))
             before = after
         open_ = sum(step.suspended for step in steps)
         best = found.extra_proved and (not open_ or (found.exposed_proved and not np.any(starting.step >= 0)))
@@ -307,10 +307,12 @@ class _NamedPlan:
             stops=cold.stops(names, number),
         )
 
-    def _suspended(self, step: Step, node_of: IntArray) -> Step:
-        """The step with what failures do after it."""
-        names = self.names
-        verdict, exposed, losses = self.watch.verdict(node_of), list[str](), list[tuple[str, tuple[str, ...]]]()
+    def _judged(self, step: Step, node_of: IntArray) -> Step:
+        """The step with what failures do after it, looked at with more time than the search for an order gives a state."""
+        names, verdict = self.names, self.watch.verdict(node_of)
+        if verdict.safe:
+            return step
+        exposed, losses = list[str](), list[tuple[str, tuple[str, ...]]]()
         for number, (alone, part) in enumerate(zip(names.each, verdict.parts, strict=True)):
             open_ = [i for i in alone.in_order(part.state.scenarios) if part.fate[i] != ScenarioStatus.SAFE]
             keys = {i: scenario_key(number, alone.scenario(part.state.scenarios, i)) for i in open_}
