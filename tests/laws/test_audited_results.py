@@ -195,6 +195,7 @@ CALLS = {
     "tolerance": lambda cluster: vmplace.tolerance(cluster, time_limit=1),
     "admit": lambda cluster: vmplace.admit(cluster, [vm.name for vm in cluster.vms if vm.node is None], time_limit=1),
     "explain": lambda cluster: vmplace.explain(cluster, time_limit=0.3),
+    "explain, no time": lambda cluster: vmplace.explain(cluster, time_limit=0),
 }
 
 FEATURES = {
@@ -227,6 +228,7 @@ LISTS = (
     "tolerance",
     "admit",
     "explain",
+    "explain, no time",
 )
 """The calls that take a list of guarantees."""
 

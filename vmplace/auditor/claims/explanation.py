@@ -49,8 +49,8 @@ def check_explanation(claims: Claims, cluster: Cluster) -> None:
     for key in ("obstacles", "futile", "unfinished"):
         if claims.read(key, Any):
             claims.leave(key, _NO_CERTIFICATE)
-    blamed = {blame.get("subject") for blame in blames}
-    for part in parts if "turns" not in {blame.get("kind") for blame in blames} else ():
+    blamed, finished = {blame.get("subject") for blame in blames}, not claims.members.get("unfinished")
+    for part in parts if finished and "turns" not in {blame.get("kind") for blame in blames} else ():
         for whole, key in part.keys.items():
             if whole not in blamed and part.survival.survives(key) is False:
                 claims.wrong("blames", f"do not name {whole}, which is not survived")
