@@ -10,8 +10,9 @@ import vmplace
 from tests.support.brute import World
 from vmplace import VM, Apart, Cluster, Node
 from vmplace.cli import main
-from vmplace.placement.pools import bounds_with, linked_pools
+from vmplace.placement.pools import bounds_with, linked_pools, solved_apart
 from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
 from vmplace.testing import clusters
 
 NODES = [Node(f"{pool}{i}", 8, pool=pool, domain=f"rack{i}") for pool in "abc" for i in range(3)]
@@ -62,6 +63,16 @@ def test_where_all_pools_are_bad_nothing_is_placed():
     vms = [BAD, evolve(BAD, name="b-large", pool="b")]
     found = vmplace.place(Cluster(NODES[:6], vms))
     assert (found.status, found.placement, list(found.unsolved)) == ("infeasible", None, ["a", "b"])
+
+
+def test_where_time_ends_before_a_pool_is_refuted_the_guarantee_is_unknown():
+    cluster = Cluster(NODES[:6], VMS[:2])
+    refused = evolve(vmplace.place(Cluster(NODES[:6], [BAD])), cluster=cluster)
+    undecided = evolve(refused, status="unknown", guarantee="unknown")
+    names = Names(cluster, compile_problem(cluster))
+    for found, right in ((undecided, "unknown"), (refused, "unsafe")):
+        told, _ = solved_apart(names, refused, lambda group, found=found: found)
+        assert (told.status, told.guarantee) == ("unknown" if right == "unknown" else "infeasible", right)
 
 
 def test_a_limit_that_pools_share_is_no_pools_fault():

@@ -310,9 +310,10 @@ class Solution(_Placed):
         steps = starting(sorted(zip(ranks, self.starts, strict=True), key=lambda each: (-each[0], -each[1].memory)))
         if steps:
             failures = tuple(dict.fromkeys(loss.scenario for loss in self.unprotected))
+            open_ = tuple(name for name in failures if self.scenarios[name].status is Status.UNKNOWN)
             lost = tuple(dict.fromkeys(vm for loss in self.unprotected for vm in loss.vms))
-            last = evolve(steps[-1], guarantee=self.guarantee, exposed=failures, unprotected=lost, worst=self.exposure)
-            steps = (*steps[:-1], last)
+            told = evolve(steps[-1], guarantee=self.guarantee, exposed=failures, undecided=open_)
+            steps = (*steps[:-1], evolve(told, unprotected=lost, worst=self.exposure))
         return MigrationPlan(status=Status.OPTIMAL, steps=steps)
 
     @property

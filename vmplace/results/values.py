@@ -306,8 +306,8 @@ class Step(ToDict):
     guarantee
         ``safe``, ``unsafe`` or ``unknown``: of what runs then, after the step; pools in which the plan does nothing need not
         count. None where no guarantee is asked for.
-    exposed
-        The failures that are not survived after the step, or not known to be.
+    exposed, undecided
+        The failures that are not survived after the step, or not known to be; and those of them that no search has decided.
     unprotected
         The VMs that some of these failures would leave without a node.
     crowded
@@ -318,7 +318,7 @@ class Step(ToDict):
         The one of these failures that leaves most VMs without a node, if that is known.
     """
 
-    _keys = "step:number stops migrations starts guarantee exposed unprotected crowded seconds"
+    _keys = "step:number stops migrations starts guarantee exposed undecided unprotected crowded seconds"
     _if_known = ("seconds",)
 
     number: int
@@ -331,6 +331,7 @@ class Step(ToDict):
     seconds: float | None = None
     stops: tuple[Stop, ...] = ()
     worst: Exposure | None = None
+    undecided: tuple[str, ...] = ()
 
     @property
     def suspended(self) -> bool:

@@ -12,7 +12,7 @@ from vmplace.model.guarantee import Guarantee
 NONE = Guarantee(failures=0)
 
 
-def step(number, guarantee="safe", starts=(), exposed=(), crowded=(), stops=()):
+def step(number, guarantee="safe", starts=(), exposed=(), crowded=(), stops=(), undecided=()):
     return {
         "step": number,
         "stops": list(stops),
@@ -20,6 +20,7 @@ def step(number, guarantee="safe", starts=(), exposed=(), crowded=(), stops=()):
         "guarantee": guarantee,
         "exposed": list(exposed),
         "unprotected": [],
+        "undecided": list(undecided),
         "crowded": list(crowded),
     }
 
@@ -87,22 +88,29 @@ def test_who_waits_starts_once_where_the_placement_has_it():
 
 
 @pytest.mark.parametrize(
-    ("guarantee", "exposed", "told"),
+    ("guarantee", "exposed", "undecided", "told"),
     [
-        ("unsafe", ["n1"], []),
-        ("safe", [], ["says 'safe'; 'unsafe' is right"]),
-        ("unsafe", ["n2"], ["n1 is not survived after this step", "n2 is survived after this step"]),
-        ("unsafe", [], ["says unsafe, with 0 failures exposed", "n1 is not survived after this step"]),
-        ("unknown", ["n1"], []),
-        ("unknown", ["n1", "n3"], []),
+        ("unsafe", ["n1"], [], []),
+        ("safe", [], [], ["says 'safe'; 'unsafe' is right"]),
+        ("unsafe", ["n2"], [], ["n1 is not survived after this step", "n2 is survived after this step"]),
+        (
+            *("unsafe", [], []),
+            ["says unsafe, with 0 failures exposed, 0 of them undecided", "n1 is not survived after this step"],
+        ),
+        ("unknown", ["n1"], ["n1"], []),
+        ("unknown", ["n1", "n3"], ["n1", "n3"], []),
+        ("unsafe", ["n1", "n3"], ["n3"], []),
+        ("unsafe", ["n1"], ["n1"], ["says unsafe, with 1 failures exposed, 1 of them undecided"]),
+        ("unknown", ["n1"], [], ["says unknown, with 1 failures exposed, 0 of them undecided"]),
+        ("unsafe", ["n1"], ["n3"], ["names 'n3', which is not among those exposed"]),
     ],
 )
-def test_the_guarantee_after_a_step_is_decided_anew(guarantee, exposed, told):
+def test_the_guarantee_after_a_step_is_decided_anew(guarantee, exposed, undecided, told):
     """Once c has joined a and b, the others have no room for all three."""
     vms = [VM("a", 3, "n1"), VM("b", 3, "n1"), VM("c", 3, "n2")]
     cluster = Cluster([Node("n1", 10), Node("n2", 4), Node("n3", 4)], vms)
     end = {"a": "n1", "b": "n1", "c": "n1"}
-    outline = plan(step(1, guarantee, exposed=exposed), exposed=[] if guarantee == "safe" else [1])
+    outline = plan(step(1, guarantee, exposed=exposed, undecided=undecided), exposed=[] if guarantee == "safe" else [1])
     assert wrong(cluster, end, [move("c", "n2", "n1", 3, 1)], outline) == told
 
 

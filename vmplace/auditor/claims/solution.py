@@ -13,7 +13,7 @@ from vmplace.auditor.claims.claims import TEXT, Claims
 from vmplace.auditor.claims.migrations import check_migrations, check_stops
 from vmplace.auditor.claims.placement import PlacedClaims, Plan
 from vmplace.auditor.claims.score import check_scores, check_unscored
-from vmplace.auditor.claims.steps import check_afterwards, check_steps
+from vmplace.auditor.claims.steps import check_afterwards, check_steps, verdict_after
 from vmplace.auditor.claims.verdicts import check_verdicts, worst
 from vmplace.auditor.failures import WorkLimit
 from vmplace.auditor.survival import Survival
@@ -106,9 +106,9 @@ def _steps(claims: Claims) -> tuple[Mapping[str, Any], ...]:
 
 def _own_step(step: Mapping[str, Any], cluster: Cluster, number: int, count: int) -> dict[str, Any]:
     """What a step says of one of several guarantees: it holds where no failure of its own is exposed."""
-    exposed = list(own_keys(count, number, map(str, step.get("exposed") or ())).values())
-    verdict = step.get("guarantee") if exposed else Status.SAFE.value
-    return {**step, "exposed": exposed, "guarantee": verdict if cluster.guarantee.failures else None}
+    own = {key: list(own_keys(count, number, map(str, step.get(key) or ())).values()) for key in ("exposed", "undecided")}
+    verdict = verdict_after(**own).value if cluster.guarantee.failures else None
+    return {**step, **own, "guarantee": verdict, "unprotected": (step.get("unprotected") or ()) if verdict == "unsafe" else ()}
 
 
 def _check_all_steps(claims: Claims, parts: Sequence[Cluster]) -> None:
@@ -116,7 +116,7 @@ def _check_all_steps(claims: Claims, parts: Sequence[Cluster]) -> None:
     asked, suspended = any(part.guarantee.failures for part in parts), list[int]()
     for place, step in enumerate(_steps(claims)):
         says, exposed = step.get("guarantee"), step.get("exposed") or ()
-        if (says is None) is asked or (asked and (says == Status.SAFE.value) is bool(exposed)):
+        if says != (verdict_after(exposed, step.get("undecided") or ()).value if asked else None):
             claims.wrong(f"plan.steps[{place}].guarantee", f"says {short(says)}, with {len(exposed)} failures exposed")
         if says not in (None, Status.SAFE.value):
             suspended.append(place + 1)

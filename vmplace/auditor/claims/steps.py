@@ -20,7 +20,7 @@ from vmplace.model.entities import Apart
 from vmplace.model.units import short
 from vmplace.results.values import Migration, Start, Status, Step, Stop
 
-__all__ = ["carried_out", "check_afterwards", "check_steps", "settled"]
+__all__ = ["carried_out", "check_afterwards", "check_steps", "settled", "verdict_after"]
 
 
 def check_steps(
@@ -72,6 +72,13 @@ def check_steps(
     part.rest()
 
 
+def verdict_after(exposed: Sequence[str], undecided: Sequence[str]) -> Status:
+    """What is right to say after a step of a guarantee of which some failures are exposed, some of these undecided."""
+    if not exposed:
+        return Status.SAFE
+    return Status.UNKNOWN if set(exposed) <= set(undecided) else Status.UNSAFE
+
+
 def _with_migrations(part: Claims, migrations: Sequence[Migration]) -> list[Step]:
     """The steps, each with its migrations, which the result lists elsewhere."""
     steps = []
@@ -83,11 +90,14 @@ def _with_migrations(part: Claims, migrations: Sequence[Migration]) -> list[Step
         mine = tuple(migration for migration in migrations if migration.step == step)
         starts, guarantee = one.read("starts", tuple[Start, ...], ()), one.read("guarantee", Status | None)
         exposed, crowded, lost = (one.read(key, tuple[str, ...], ()) for key in ("exposed", "crowded", "unprotected"))
+        undecided = one.read("undecided", tuple[str, ...], ())
+        if not set(undecided) <= set(exposed):
+            one.wrong("undecided", f"names {short(min(set(undecided) - set(exposed)))}, which is not among those exposed")
         one.read("migrations", tuple[Any, ...])
         stops = one.read("stops", tuple[Stop, ...], ())
         one.read("seconds", float | None)
         one.rest()
-        steps.append(Step(number + 1, mine, starts, guarantee, exposed, crowded, lost, stops=stops))
+        steps.append(Step(number + 1, mine, starts, guarantee, exposed, crowded, lost, stops=stops, undecided=undecided))
     for migration in migrations:
         if migration.step is not None and not 1 <= migration.step <= len(steps):
             part.wrong("steps", f"has no step {migration.step}, in which {migration.vm} migrates")
@@ -262,8 +272,8 @@ class _Replay:
             return
         if says not in (Status.SAFE, Status.UNSAFE, Status.UNKNOWN) or (says is Status.UNKNOWN and step.unprotected):
             claims.wrong(key, f"says {says}, with {len(step.unprotected)} VMs left without a node")
-        if (says is Status.SAFE) == bool(step.exposed):
-            claims.wrong(key, f"says {says}, with {len(step.exposed)} failures exposed")
+        if says is not verdict_after(step.exposed, step.undecided):
+            claims.wrong(key, f"says {says}, with {len(step.exposed)} failures exposed, {len(step.undecided)} of them undecided")
         asked = after.cluster.guarantee
         if asked.in_turn:
             claims.leave(key, "too hard to re-check: failures one after the other between two steps")
@@ -286,9 +296,7 @@ class _Replay:
         )
 
     def _check_exposed(self, place: str, step: Step, fates: Mapping[str, bool | None]) -> None:
-        wrong = [name for name in fates if fates[name] is (name in step.exposed)]
-        if step.guarantee is Status.UNKNOWN:
-            wrong = [name for name in wrong if fates[name] is False]  # a failure that was not decided is exposed, too
+        wrong = [name for name in fates if fates[name] is (name in step.exposed) and name not in step.undecided]
         for name in wrong:
             self.claims.wrong(f"{place}.exposed", f"{name} is {'' if fates[name] else 'not '}survived after this step")
         if None in fates.values():

@@ -312,18 +312,19 @@ class _NamedPlan:
         names, verdict = self.names, self.watch.verdict(node_of)
         if verdict.safe:
             return step
-        exposed, losses = list[str](), list[tuple[str, tuple[str, ...]]]()
+        fates, losses = dict[str, int](), list[tuple[str, tuple[str, ...]]]()
         for number, (alone, part) in enumerate(zip(names.each, verdict.parts, strict=True)):
             open_ = [i for i in alone.in_order(part.state.scenarios) if part.fate[i] != ScenarioStatus.SAFE]
             keys = {i: scenario_key(number, alone.scenario(part.state.scenarios, i)) for i in open_}
-            exposed += keys.values()
+            fates |= {key: int(part.fate[i]) for i, key in keys.items()}
             losses += [(keys[i], names.vms(loss.vms.tolist())) for i, loss in sorted(part.losses.items())]
         lost = np.unique([vm for part in verdict.parts for loss in part.losses.values() for vm in loss.vms.tolist()])
-        failures = tuple(dict.fromkeys(exposed))
+        failures = tuple(fates)
         return evolve(
             step,
             guarantee=Status.UNSAFE if verdict.unsafe else Status.UNKNOWN,
             exposed=failures,
+            undecided=tuple(key for key, fate in fates.items() if fate == ScenarioStatus.UNKNOWN),
             unprotected=names.vms(lost.astype(np.int64).tolist()),
             worst=Exposure.of(losses, failures, names.cluster.guarantees),
         )
