@@ -4,6 +4,7 @@ import pytest
 import vmplace
 from vmplace import VM, Apart, Cluster, Guarantee, Node, NotOn
 from vmplace.failover.planned.batch import RestartColumns, plan_together
+from vmplace.model.labels import Numbered
 
 
 def test_a_rule_that_spans_pools_condemns_only_where_it_is_broken():
@@ -49,6 +50,19 @@ def spread(nodes=40, vms=400):
     """Far more room than any failure needs: no plan is needed to tell so."""
     memory, where = np.full(vms, 8), np.arange(vms) % nodes
     return Cluster.from_arrays(node_memory=np.full(nodes, 160), vm_memory=memory, vm_node=where)
+
+
+def test_an_overfull_node_costs_no_name_of_a_vm_that_has_nothing_to_do_with_it(monkeypatch):
+    def named(names):
+        assert names.prefix == "n", "there may be millions of VMs"
+        return (f"{names.prefix}{i}" for i in range(names.size))
+
+    monkeypatch.setattr(Numbered, "__iter__", named)
+    memory = np.full(400, 8)
+    memory[[3, 8]] = 150
+    report = vmplace.check(Cluster.from_arrays(node_memory=np.full(40, 160), vm_memory=memory, vm_node=np.arange(400) % 40))
+    assert [violation.subject for violation in report.violations] == ["n3", "n8"]
+    assert report.pools == {"default": "unsafe"}
 
 
 def test_plans_are_made_when_asked_for(monkeypatch):

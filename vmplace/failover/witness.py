@@ -12,7 +12,7 @@ from vmplace.failover.planned.batch import RestartColumns
 from vmplace.failover.reasons import scenario_sentence
 from vmplace.failover.soft_rules import breaking_plans
 from vmplace.failover.verdict import METHODS, ScenarioStatus, Verdict
-from vmplace.model.columns import IntArray
+from vmplace.model.columns import IntArray, NodeColumns, VMColumns
 from vmplace.problem.names import Names
 from vmplace.problem.rules import offenders
 from vmplace.problem.scenarios import Scenarios
@@ -267,9 +267,9 @@ def pool_verdicts(names: Names, verdict: Verdict, node_of: IntArray, faults: Seq
 
 def _pools_at_fault(faults: Sequence[Violation], names: Names, node_of: IntArray) -> list[set[str]]:
     """The pools that each of some violations is in."""
-    if not faults:
-        return []
-    of_node, of_vm = (dict(zip(c.names, c.pool, strict=True)) for c in (names.cluster.nodes, names.cluster.vms))
+    on_node = [fault.subject for fault in faults if fault.kind in ("overfull", "headroom")]
+    of_node = _pools_of(names.cluster.nodes, on_node)
+    of_vm = _pools_of(names.cluster.vms, [fault.subject for fault in faults if fault.kind == "placement"])
 
     def pools(fault: Violation) -> set[str]:
         if fault.kind in ("overfull", "headroom"):
@@ -281,6 +281,12 @@ def _pools_at_fault(faults: Sequence[Violation], names: Names, node_of: IntArray
         return {names.pools[pool] for pool in names.problem.vm_pool[guilty].tolist()}
 
     return [pools(fault) for fault in faults]
+
+
+def _pools_of(columns: NodeColumns | VMColumns, called: Sequence[str]) -> dict[str, str]:
+    """The pools of some nodes or VMs; what nobody asks for costs nothing, since there may be millions."""
+    wanted = frozenset(called)
+    return {name: columns.pool[i] for i, name in enumerate(columns.names if wanted else ()) if name in wanted}
 
 
 def by_method(verdict: Verdict) -> dict[str, int]:
