@@ -11,11 +11,12 @@ import numpy.typing as npt
 import vmplace
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
-from vmplace.synthetic import PROFILES, generate
+from vmplace.synthetic import generate
 
 __all__ = ["drawn", "free_memory", "joined", "node_of", "placed_at", "placed_by", "sizes"]
 
 _PLACED = ("worst-fit", "best-fit", "greedy", "drifted")
+_PROFILES = ("azure", "big-vms", "flavors", "uniform")
 _LEAST_NODES = 8
 _FILLS = (70, 97)
 """In per cent of what N+1 allows."""
@@ -32,7 +33,7 @@ def _draw(random: Random, most_nodes: int, seed: int) -> Cluster:
     return placed_by(
         random.choice(_PLACED),
         nodes=random.randint(_LEAST_NODES, most_nodes),
-        profile=random.choice(sorted(PROFILES)),
+        profile=random.choice(_PROFILES),
         fill=random.randint(*_FILLS) / 100,
         mixed=random.random() < 1 / 4,
         seed=seed,

@@ -49,11 +49,16 @@ def convert(file: str, output: str | None, form: "Form | None", **asked: Any) ->
     "--fill", type=float, default=0.9, show_default=True, help="Memory of all VMs, as a share of the most that N+1 allows."
 )
 @click.option(
-    "--profile", type=click.Choice(list(PROFILES)), default="azure", show_default=True, help="Distribution of VM sizes."
+    "--profile",
+    type=click.Choice(list(PROFILES)),
+    default="azure",
+    show_default=True,
+    help="Distribution of VM sizes; cloud: also vCPUs, rules, GPUs, racks, priorities.",
 )
 @seed_option
-@click.option("--placed", type=click.Choice(list(PLACED)), default="none", show_default=True, help="How VMs are placed.")
+@click.option("--placed", type=click.Choice(list(PLACED)), help="How VMs are placed.  [default: none; worst-fit for cloud]")
 @click.option("--mixed", is_flag=True, help="Mix nodes of half, one and two times --node-memory.")
+@click.option("--overcommit", type=float, help="Profile cloud: vCPUs per processor thread.  [default: 4]")
 @combined(output_option, json_option)
 def generate(output: str | None, as_json: bool, **wanted: Any) -> int:
     """Generate a synthetic cluster at random.
