@@ -8,6 +8,7 @@ from tests.support.brute import World
 from tests.support.placements import placements, standing_of, state
 from tests.support.plans import backups
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn
+from vmplace.failover.any_order.decide import decide_any_order
 from vmplace.failover.certify import certify, certify_all, judge
 from vmplace.failover.check import check
 from vmplace.failover.planned.decide import decide
@@ -117,6 +118,21 @@ def test_lockstep_and_single_decisions_agree(drawn):
     for failed in np.flatnonzero(now.asked).tolist():
         alone = decide(RestartProblem.of(now, failed), budget=Budget())
         assert alone.safe == (verdict.fate[failed] == ScenarioStatus.SAFE)
+
+
+@settings(deadline=None, max_examples=60)
+@given(promises)
+def test_array_passes_and_single_decisions_agree(cluster):
+    now = standing_of(cluster)
+    if now.problem.guarantee.policy is not None:
+        return
+    quickly = judged(now, searching=False, losses=False)
+    for number in np.flatnonzero((now.asked > 0) & (quickly.fate != ScenarioStatus.UNKNOWN)).tolist():
+        if now.problem.planned:
+            alone = decide(RestartProblem.of(now, number), budget=Budget(), losses=False)
+        else:
+            alone = decide_any_order(now, number, budget=Budget(), losses=False)
+        assert alone.safe == (quickly.fate[number] == ScenarioStatus.SAFE)
 
 
 @settings(deadline=None)
@@ -304,8 +320,8 @@ def test_rules_keep_a_failure_from_being_told_by_sums_alone():
     nodes, vms = [Node(f"n{i}", 9) for i in range(3)], [VM("a", 1, "n0"), VM("b", 1, "n1"), VM("c", 1, "n2")]
     verdict = judged(standing_of(Cluster(nodes, vms, [Apart(["a", "b"]), OnlyOn(["c"], ["n2"])])))
     assert [(ScenarioStatus(fate), verdict.method(n)) for n, fate in enumerate(verdict.fate.tolist())] == [
-        (ScenarioStatus.SAFE, "packing"),
-        (ScenarioStatus.SAFE, "packing"),
+        (ScenarioStatus.SAFE, "certificate"),
+        (ScenarioStatus.SAFE, "certificate"),
         (ScenarioStatus.UNSAFE, "rules"),
     ]
 

@@ -6,7 +6,7 @@ from tests.support.placements import standing_of
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn, Together
 from vmplace.failover.certify import judge
 from vmplace.failover.evictions import with_evictions
-from vmplace.failover.planned.batch import RestartColumns
+from vmplace.failover.planned.columns import RestartColumns
 from vmplace.problem.names import Names
 from vmplace.solvers.budget import Budget
 from vmplace.testing import clusters

@@ -3,7 +3,8 @@ import pytest
 
 import vmplace
 from vmplace import VM, Apart, Cluster, Guarantee, Node, NotOn
-from vmplace.failover.planned.batch import RestartColumns, plan_together
+from vmplace.failover.planned.batch import plan_together
+from vmplace.failover.planned.columns import RestartColumns
 from vmplace.model.labels import Numbered
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vmplace.failover.planned.batch import RestartColumns
+from vmplace.failover.planned.columns import RestartColumns
 from vmplace.model.columns import IntArray
 
 

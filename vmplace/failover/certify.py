@@ -4,9 +4,10 @@ import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.failover.any_order.decide import decide_any_order
-from vmplace.failover.certificates import Certificates
+from vmplace.failover.certificates.certificates import Certificates
 from vmplace.failover.outcome import Loss, Plan, Reason
-from vmplace.failover.planned.batch import RestartColumns, plan_together
+from vmplace.failover.planned.batch import plan_together
+from vmplace.failover.planned.columns import RestartColumns
 from vmplace.failover.planned.decide import decide
 from vmplace.failover.policy import decide_policy
 from vmplace.failover.restart import RestartProblem
@@ -99,9 +100,10 @@ def judge(
     if stop_early and trial.verdict.unsafe:
         return trial.verdict
     certificates = Certificates(state, everyone=not planned)
-    unbound = state.unbound & trial.open
-    if unbound.any() and state.problem.guarantee.policy is None:
-        trial.settle(certificates.any_order & unbound, ScenarioStatus.SAFE, "certificate")
+    # In turn, VMs may be bound to those that restart on a node that fails next.
+    certifiable = trial.open & state.unbound if state.problem.in_turn and not planned else trial.open
+    if certifiable.any() and state.problem.guarantee.policy is None:
+        trial.settle(certificates.any_order & certifiable, ScenarioStatus.SAFE, "certificate")
     mixed = state.scenarios.parts is not None  # of which the heaviest are not known
     if not state.scenarios.complete and not mixed and state.unruled and state.problem.guarantee.policy is None:
         trial.verdict.certain.update(set(certificates.certain_pools) - _perhaps_without_quorum(state))
@@ -143,11 +145,6 @@ class _Certification:
         """Scenarios left, shape (n_scenarios,)."""
         return np.asarray(self.verdict.fate == ScenarioStatus.UNKNOWN)
 
-    @property
-    def plain(self) -> BoolArray:
-        """Scenarios left whose restarts nothing binds but memory, shape (n_scenarios,)."""
-        return np.asarray(self.state.plain & self.open)
-
     def settle(self, scenarios: BoolArray | IntArray | int, fate: ScenarioStatus, how: str) -> None:
         self.verdict.fate[scenarios] = fate
         self.verdict.told_by[scenarios] = METHODS.index(how)
@@ -164,9 +161,10 @@ class _Certification:
 
     def plan_together(self, certificates: Certificates) -> None:
         """What array passes tell of planned restarts."""
-        if self.plain.any():
-            self.settle(certificates.slots & self.plain, ScenarioStatus.SAFE, "slots")
-        together = self.plain & (self.state.plan >= 0)
+        plain = self.state.plain & self.open
+        if plain.any():
+            self.settle(certificates.slots & plain, ScenarioStatus.SAFE, "slots")
+        together = self.open & (self.state.plan >= 0)
         if together.any():
             self._plan(np.flatnonzero(together))
 
@@ -181,7 +179,7 @@ class _Certification:
         state = self.state
         plans = plan_together(state, failing)
         lost = plans[plans.node < 0]
-        small = state.problem.memory[lost.vm] <= state.room_elsewhere[lost.scenario]
+        small = (state.problem.memory[lost.vm] <= state.room_elsewhere[lost.scenario]) | ~state.plain[lost.scenario]
         complete = np.setdiff1d(failing, lost.scenario)
         self.settle(complete, ScenarioStatus.SAFE, "packing")
         told = [complete] if self.verdict.countable else []

@@ -159,4 +159,7 @@ class AnyOrderOutlook:
     def _certified(self) -> bool:
         """Whether what told of each failure holds in any order: nothing, or a certificate that leaves no VM out."""
         problem, enough = self.names.problem, [METHODS.index(how) for how in ("empty", "certificate")]
-        return problem.all_protected and not problem.in_turn and bool(np.isin(self.verdict.told_by, enough).all())
+        if not problem.all_protected or problem.in_turn or not np.isin(self.verdict.told_by, enough).all():
+            return False
+        # By a plan, VMs that must be together restart as one.
+        return not any(rule.kind == "together" and rule.must and rule.during_failover for rule in problem.compiled_rules)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vmplace.failover.planned.batch import RestartColumns
+from vmplace.failover.planned.columns import RestartColumns
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray
 from vmplace.problem.rules import CompiledRule

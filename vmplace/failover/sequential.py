@@ -12,7 +12,7 @@ from attrs import evolve
 
 from vmplace.failover.any_order.decide import strand
 from vmplace.failover.any_order.state import AnyOrderProblem, RestartState, any_order_problem
-from vmplace.failover.certificates import Certificates
+from vmplace.failover.certificates.certificates import Certificates
 from vmplace.failover.outcome import Loss, Plan, Reason
 from vmplace.failover.planned.first_fit import pack_all
 from vmplace.failover.restart import RestartProblem

@@ -35,7 +35,7 @@ def named_broken_rules(names: Names, node_of: IntArray) -> tuple[BrokenRule, ...
 
 
 def breaking_plans(names: Names, verdict: Verdict) -> Iterator[str]:
-    """A sentence for each plan and soft rule that it breaks; a failure under a rule is never certified without a plan."""
+    """A sentence for each plan and soft rule that it breaks; what is certified without a plan has one that breaks none."""
     scenarios = verdict.state.scenarios
     for rule in names.problem.compiled_rules:
         if rule.must or not rule.during_failover:

@@ -8,7 +8,8 @@ from attrs import field, frozen
 
 from vmplace.failover.evictions import with_evictions
 from vmplace.failover.outcome import Loss
-from vmplace.failover.planned.batch import RestartColumns, plan_together
+from vmplace.failover.planned.batch import plan_together
+from vmplace.failover.planned.columns import RestartColumns
 from vmplace.failover.planned.decide import decide
 from vmplace.failover.restart import RestartProblem
 from vmplace.model.columns import IntArray
@@ -119,11 +120,10 @@ class Verdict:
         open_ = scenarios[(self.fate[scenarios] == ScenarioStatus.SAFE) & (state.asked[scenarios] > 0)]
         certified = np.setdiff1d(open_, self.planned.scenario)
         if len(certified):
-            plain = state.plain[certified]
-            together = plan_together(state, certified[plain])
+            together = plan_together(state, certified)
             lost = np.unique(together.scenario[together.node < 0])
             parts.append(together[~np.isin(together.scenario, lost)] if len(lost) else together)
-            for scenario in [*lost.tolist(), *certified[~plain].tolist()]:
+            for scenario in lost.tolist():
                 plan = decide(RestartProblem.of(state, scenario), budget=Budget())
                 if not plan.safe and not state.problem.in_turn:  # whose restarts need not be a plan for all at once
                     raise RuntimeError("a failure certified safe has no plan; this is a defect, please report it")

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from vmplace.auditor.audit import audit, audit_plans, audit_running
 from vmplace.failover.outcome import Loss, Reason
-from vmplace.failover.planned.batch import RestartColumns
+from vmplace.failover.planned.columns import RestartColumns
 from vmplace.failover.reasons import scenario_sentence
 from vmplace.failover.soft_rules import breaking_plans
 from vmplace.failover.verdict import METHODS, ScenarioStatus, Verdict

@@ -194,11 +194,12 @@ def _compiled_rules(
     node_index = {name: i for i, name in enumerate(nodes.names)}
     # Stopped VMs are in no index: no rule sees them.
     vm_index = {vms.names[i]: k for k, i in enumerate(original.tolist())}
+    alone = np.arange(len(nodes))
     for index, rule in enumerate(cluster.rules):
         members = [vm_index[name] for name in resolve(rule.vms, cluster.vms) if name in vm_index]
         kind, among, zone = rule.kind, None, None
         if isinstance(rule, Apart):
-            zone = domain if rule.scope == "domain" else np.arange(len(nodes))
+            zone = domain if rule.scope == "domain" else alone
         if isinstance(rule, OnlyOn | NotOn):
             kind, among = "only-on", np.zeros(len(nodes), dtype=bool)
             among[[node_index[name] for name in resolve(rule.nodes, cluster.nodes)]] = True

@@ -5,7 +5,7 @@ from attrs import frozen
 
 from vmplace.model.columns import IntArray
 
-__all__ = ["SizeCounts", "evenly", "ranked", "tally"]
+__all__ = ["SizeCounts", "evenly", "ranges", "ranked", "tally"]
 
 
 @frozen(eq=False)
@@ -46,6 +46,11 @@ class SizeCounts:
         """The largest VM's size, and that of each `step`-th after it, shape (ceil(n_vms / step),)."""
         until = np.cumsum(self.counts[::-1])
         return self.values[::-1][np.searchsorted(until, np.arange(0, int(self.counts.sum()), step), side="right")]
+
+
+def ranges(first: IntArray, count: IntArray) -> IntArray:
+    """So many numbers from each first one on, one range after the other; shape (sum of counts,)."""
+    return np.arange(int(count.sum())) + np.repeat(first - np.cumsum(count) + count, count)
 
 
 def ranked(*keys: IntArray) -> IntArray:

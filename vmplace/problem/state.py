@@ -6,10 +6,10 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.model.columns import IntArray
+from vmplace.problem.displaced import Displaced
 from vmplace.problem.problem import BoolArray, Problem
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.scenarios import Scenarios
-from vmplace.problem.sizes import ranked
 
 __all__ = ["PlacementState"]
 
@@ -115,27 +115,15 @@ class PlacementState:
         return self.scenarios.sums(self.displaced)
 
     @cached_property
-    def order(self) -> IntArray:
-        """The VMs that are placed and must restart if displaced, by unit, and largest first in each."""
-        unit = self.problem.unit
-        if self.must_return.all():
-            return ranked(unit[self.node_of], -self.problem.memory)
-        vms = np.flatnonzero(self.must_return)
-        return vms[ranked(unit[self.node_of[vms]], -self.problem.memory[vms])]
-
-    @cached_property
-    def start(self) -> IntArray:
-        """``order[start[u]:start[u + 1]]`` is displaced when unit u fails, shape (n_units + 1,)."""
-        home = self.node_of if self.must_return.all() else self.node_of[self.must_return]
-        count = np.bincount(self.problem.unit[home], minlength=len(self.problem.unit_pool))
-        return np.concatenate(([0], np.cumsum(count)))
+    def returned(self) -> Displaced:
+        """The VMs that are placed and must restart if displaced."""
+        every = self.must_return.all()
+        return Displaced.of(self.problem, self.scenarios, self.node_of, None if every else np.flatnonzero(self.must_return))
 
     @cached_property
     def restarts(self) -> IntArray:
         """How many VMs must restart in each scenario, shape (n_scenarios,)."""
-        count = np.append(np.diff(self.start), 0)
-        counts: IntArray = count[self.scenarios.units].sum(axis=1)
-        return counts
+        return self.returned.counts
 
     def larger_than(self, size: int) -> IntArray:
         """The VMs that must restart, are placed and are larger than a size."""
@@ -175,7 +163,8 @@ class PlacementState:
         if narrowed.any():
             bound.append(np.flatnonzero(narrowed[problem.signature]))
         ruled = np.zeros(problem.n_nodes, dtype=bool)
-        for vms in bound:
+        if bound:
+            vms = np.concatenate(bound)
             ruled[self.node_of[vms[self.must_return[vms]]]] = True
         return ruled
 
@@ -224,16 +213,7 @@ class PlacementState:
 
     def displaced_by(self, scenarios: IntArray) -> tuple[IntArray, IntArray]:
         """The VMs that must restart in some scenarios, one scenario after the other, largest first in each; how many each has."""
-        units = self.scenarios.units[scenarios]
-        start = np.append(self.start, self.start[-1])  # the last two are for unit -1: no VM
-        first, count = start[units], start[units + 1] - start[units]
-        count[units < 0] = 0
-        first, each = first.ravel(), count.ravel()
-        place = np.arange(int(each.sum())) - np.repeat(np.cumsum(each) - each, each) + np.repeat(first, each)
-        vms, counts = self.order[place], count.sum(axis=1)
-        if not self.scenarios.simple:
-            vms = vms[ranked(np.repeat(np.arange(len(scenarios)), counts), -self.problem.memory[vms])]
-        return vms, counts
+        return self.returned.by(scenarios)
 
 
 def _lasting(problem: Problem, node_of: IntArray, load: IntArray) -> IntArray:

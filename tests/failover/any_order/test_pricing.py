@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.support.any_order import any_order_problem, any_order_problems
 from vmplace.failover.any_order.certificate import BlockingProblem
 from vmplace.failover.any_order.pricing import HEAVY, Pricing
-from vmplace.failover.certificates import NEVER
+from vmplace.failover.certificates.blocking import NEVER
 from vmplace.solvers.budget import Budget
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmplace import VM, Cluster, Guarantee, Node
-from vmplace.failover.certificates import Certificates
+from vmplace.failover.certificates.certificates import Certificates
 from vmplace.failover.certify import certify
 from vmplace.failover.verdict import JointVerdict
 from vmplace.problem.compile import compile_problem

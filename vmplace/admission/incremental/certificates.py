@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from vmplace.admission.incremental.state import LiveState, LiveVM
-from vmplace.failover.certificates import any_order_slack, blocking_cost, free_slots, slot_level, slots_taken
+from vmplace.failover.certificates.blocking import any_order_slack, blocking_cost
+from vmplace.failover.certificates.memory import free_slots, slot_level, slots_taken
 from vmplace.model.columns import BoolArray, IntArray
 
 __all__ = ["SURE", "AnyOrderCertificate", "LiveCertificates", "SlotsCertificate"]

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import frozen
 
 from vmplace.admission.incremental.restart_plans import Kind
-from vmplace.failover.certificates import blocking_cost
+from vmplace.failover.certificates.blocking import blocking_cost
 from vmplace.failover.regression import LostMemory
 from vmplace.model.columns import BoolArray, IntArray
 

@@ -10,7 +10,7 @@ i has free, and O the other VMs that fit on some node of A (no other matters). T
 
    *One resource*: all A can be blocked only if ``sum(c_i) <= B``, B being what all O demand. *Several*: only if the least share
    of each node, ``min over r of c_ir / B_r``, sum up to no more than R, the number of resources that block some node at all
-   (`vmplace.failover.certificates.blocking_shares` says why).
+   (`vmplace.failover.certificates.blocking.blocking_shares` says why).
 2. *Anti-affinity*: a member of the rule restarted in the node's zone. Each of the p displaced members blocks one zone at most, so
    the rule blocks p zones at most, and what the resources must block is no less than all shares without those of the p zones
    that have most. Members are not in O then: where one is, no resource needs to block.
@@ -30,7 +30,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from vmplace.failover.any_order.state import AnyOrderProblem
-from vmplace.failover.certificates import NEVER, blocking_cost, blocking_shares
+from vmplace.failover.certificates.blocking import NEVER, blocking_cost, blocking_shares
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.binpacking.subset_sum import least_sum
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from vmplace.failover.any_order.certificate import BlockingProblem
 from vmplace.failover.any_order.state import Story
-from vmplace.failover.certificates import NEVER
+from vmplace.failover.certificates.blocking import NEVER
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.budget import Budget
 from vmplace.solvers.cpsat import CpSat

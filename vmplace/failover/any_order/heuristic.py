@@ -6,7 +6,7 @@ import numpy as np
 
 from vmplace.failover.any_order.certificate import BlockingProblem
 from vmplace.failover.any_order.state import RestartState, Story
-from vmplace.failover.certificates import NEVER
+from vmplace.failover.certificates.blocking import NEVER
 from vmplace.model.columns import BoolArray
 from vmplace.solvers.binpacking.instance import Pattern
 from vmplace.solvers.binpacking.subset_sum import least_choice

@@ -7,7 +7,7 @@ import numpy as np
 from attrs import define, field, frozen
 
 from vmplace.failover.any_order.certificate import BlockingProblem
-from vmplace.failover.certificates import NEVER
+from vmplace.failover.certificates.blocking import NEVER
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.solvers.binpacking.instance import Pattern, bundles
 from vmplace.solvers.budget import Budget

@@ -1,15 +1,16 @@
-"""Greedy failover plans for many failures at once, best-fit decreasing in array passes: of memory alone, without rules."""
+"""Greedy failover plans for many failures at once, best-fit decreasing in array passes; VMs that rules bind come first."""
 
 from collections.abc import Iterator
 
 import numpy as np
-from attrs import frozen
 
+from vmplace.failover.planned.columns import RestartColumns
+from vmplace.failover.planned.ruled_first import breaking, place_ruled
+from vmplace.failover.ruled import RestartRules
 from vmplace.model.columns import IntArray
-from vmplace.problem.problem import BoolArray
 from vmplace.problem.state import PlacementState
 
-__all__ = ["RestartColumns", "plan_together"]
+__all__ = ["plan_together"]
 
 _FEWEST, _MOST = 8, 128
 """Targets to compare: enough that a plan is likely among them, few enough for a table of failures times targets."""
@@ -17,57 +18,36 @@ _FEWEST, _MOST = 8, 128
 _AT_ONCE = 4096 * 128
 """Entries in one such table."""
 
-
-@frozen(eq=False)
-class RestartColumns:
-    """Where displaced VMs restart, one entry for each failure and VM.
-
-    Parameters
-    ----------
-    scenario, vm, node
-        Of each entry, shape (n_entries,); node -1 for a VM that finds no room, or is stopped to make some.
-    """
-
-    scenario: IntArray
-    vm: IntArray
-    node: IntArray
-
-    @classmethod
-    def of(cls, scenario: int, vms: IntArray, nodes: IntArray) -> "RestartColumns":
-        """Of one failure."""
-        return cls(np.full(len(vms), scenario), vms, nodes)
-
-    @classmethod
-    def joined(cls, parts: "list[RestartColumns]") -> "RestartColumns":
-        """Of several."""
-        none = np.zeros(0, dtype=np.int64)
-        columns = zip(*((part.scenario, part.vm, part.node) for part in parts), strict=True) if parts else [[none]] * 3
-        return cls(*(np.concatenate(column) for column in columns))
-
-    def __getitem__(self, chosen: BoolArray | IntArray) -> "RestartColumns":
-        return RestartColumns(self.scenario[chosen], self.vm[chosen], self.node[chosen])
+_SHARES = 2**20
+"""In so many shares resources are compared."""
 
 
 def plan_together(state: PlacementState, failing: IntArray) -> RestartColumns:
-    """Plans for some failures, each of which displaces something and leaves a target in its pool.
+    """Plans for some failures, each of which displaces something and leaves a target in its pool; soft rules are kept, too.
 
-    The k-th largest VM restarts on the k-th freest survivor. Where one does not fit there, that failure's VMs go, largest first,
-    each where it leaves the least room; one that fits nowhere is left out.
+    The k-th largest VM restarts on the k-th freest survivor. Where one does not fit there, or a rule is broken, that failure's
+    VMs go each where it leaves the least room: first those that rules bind, then the others, largest first. One that finds no
+    node is left out.
 
     Parameters
     ----------
     failing
         Scenarios, of any pools.
     """
-    parts = [RestartColumns.joined([])]
+    parts, unbound = [RestartColumns.joined([])], state.unbound[failing]
+    rules = None if unbound.all() else RestartRules(state, planned=True)
     pool_of = state.scenarios.pool[failing]
     for pool in np.unique(pool_of).tolist():
         targets, mine = state.freest(pool), failing[pool_of == pool]
         done, undone = _dealt(state, mine, targets)
+        if rules is not None:
+            broken = breaking(rules, done)
+            done, undone = done[~np.isin(done.scenario, broken)], np.concatenate([undone, broken])
         parts.append(done)
         if len(undone):
+            first = RestartColumns.joined([]) if rules is None else place_ruled(rules, undone)
             tightest = _enough(state, undone, targets)
-            parts += [_packed(state, part, tightest) for part in _parts(undone, len(tightest))]
+            parts += [first, *(_packed(state, part, tightest, first) for part in _parts(undone, len(tightest)))]
     return RestartColumns.joined(parts)
 
 
@@ -89,6 +69,8 @@ def _dealt(state: PlacementState, failing: IntArray, targets: IntArray) -> tuple
     # The last entry is no target: nothing fits there.
     scenario = np.repeat(failing, count)
     misfit = np.append(state.free[targets], 0)[rank] < state.problem.memory[vms]
+    for r in range(1, state.problem.n_firm):
+        misfit |= np.append(state.spare[targets, r], 0)[rank] < state.problem.demand[vms, r]
     if not misfit.any():
         return RestartColumns(scenario, vms, targets[rank]), failing[:0]
     undone = np.unique(scenario[misfit])
@@ -98,29 +80,56 @@ def _dealt(state: PlacementState, failing: IntArray, targets: IntArray) -> tuple
 
 def _enough(state: PlacementState, failing: IntArray, targets: IntArray) -> IntArray:
     """Enough of the freest targets that plans are likely found among them."""
+    if state.problem.n_firm > 1:
+        targets = targets[np.argsort(-_scarcest(state.spare[targets]), kind="stable")]
     most, width = int(state.asked[failing].max()), state.scenarios.nodes.shape[1]
     lost = int(state.scenarios.sums(state.free)[failing].max()) if width > 1 else 0
     enough = int(np.searchsorted(np.cumsum(state.free[targets]), most + most // 2 + lost)) + 1 + width
     return targets[: min(max(enough, _FEWEST), _MOST * width)]
 
 
-def _packed(state: PlacementState, failing: IntArray, targets: IntArray) -> RestartColumns:
-    """In each step every failure's next largest VM takes its tightest fit."""
-    room = np.tile(state.free[targets], (len(failing), 1))
+def _scarcest(spare: IntArray) -> IntArray:
+    """Of each node the least that is free of any resource, in shares of the most that is free anywhere, shape (n_nodes,)."""
+    return np.asarray((spare * _SHARES // np.maximum(spare.max(axis=0), 1)).min(axis=1))
+
+
+def _packed(state: PlacementState, failing: IntArray, targets: IntArray, first: RestartColumns) -> RestartColumns:
+    """In each step every failure's next largest VM takes its tightest fit beside those that restart first."""
+    room = [np.tile(free, (len(failing), 1)) for free in state.spare[targets].T]
     for node in state.scenarios.nodes[failing].T:
-        room[targets[None, :] == node[:, None]] = -1
+        room[0][targets[None, :] == node[:, None]] = -1
     vms, counts = state.displaced_by(failing)
+    if len(first.vm):
+        _take(state, room, failing, targets, first)
+        others = ~np.isin(vms, first.vm)
+        counts = np.bincount(np.repeat(np.arange(len(failing)), counts)[others], minlength=len(failing))
+        vms = vms[others]
     start = np.cumsum(counts) - counts
     node_of = np.full(len(vms), -1, dtype=np.int64)
     full = np.iinfo(np.int64).max
     for step in range(int(counts.max())):
         rows = np.flatnonzero(counts > step)
         entry = start[rows] + step
-        left = room[rows] - state.problem.memory[vms[entry]][:, None]
+        need = state.problem.demand[vms[entry]].T
+        left = room[0][rows] - need[0][:, None]
         left[left < 0] = full
+        for free, amount in zip(room[1:], need[1:], strict=False):
+            left[free[rows] < amount[:, None]] = full
         best = left.argmin(axis=1)
         after = left[np.arange(len(rows)), best]
         fits = after < full
-        room[rows[fits], best[fits]] = after[fits]
+        room[0][rows[fits], best[fits]] = after[fits]
+        for free, amount in zip(room[1:], need[1:], strict=False):
+            free[rows[fits], best[fits]] -= amount[fits]
         node_of[entry[fits]] = targets[best[fits]]
     return RestartColumns(np.repeat(failing, counts), vms, node_of)
+
+
+def _take(state: PlacementState, room: list[IntArray], failing: IntArray, targets: IntArray, restarts: RestartColumns) -> None:
+    """Take what restarts need from the room of each failure, of a row, on each target, of a column."""
+    row, column = np.full(len(state.scenarios), -1, dtype=np.int64), np.full(state.problem.n_nodes + 1, -1, dtype=np.int64)
+    row[failing], column[targets] = np.arange(len(failing)), np.arange(len(targets))
+    there = (row[restarts.scenario] >= 0) & (column[restarts.node] >= 0)
+    some = restarts[there]
+    for r, free in enumerate(room):
+        np.subtract.at(free, (row[some.scenario], column[some.node]), state.problem.demand[some.vm, r])

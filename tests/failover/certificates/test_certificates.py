@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.support.brute import World
 from tests.support.placements import placements, standing_of, state
-from vmplace import VM, Cluster, Guarantee, Node
-from vmplace.failover.certificates import Certificates, survived_unblocked
+from vmplace import VM, Apart, Cluster, Guarantee, Node, NotOn, OnlyOn, Together
+from vmplace.failover.certificates.certificates import Certificates
 from vmplace.failover.certify import certify
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
@@ -189,7 +189,7 @@ def test_of_several_resources_it_is_sound(cluster, any_order):
     cluster = evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order" if any_order else "planned"))
     world, now = World(cluster), standing_of(cluster)
     names = Names(cluster, now.problem)
-    told = survived_unblocked(now, now.may_return if any_order else now.must_return)
+    told = Certificates(now, everyone=any_order).any_order
     for number in np.flatnonzero(told & now.unbound & (now.asked > 0)).tolist():
         failed = frozenset(names.node(i) for i in now.scenarios.failing(number).tolist())
         parts = world.failures(world.now)[names.scenario(now.scenarios, number)]
@@ -218,7 +218,7 @@ def machines(*rooms):
 )
 def test_of_several_resources_the_scarcer_one_blocks_nodes(rooms, survived):
     now = standing_of(machines(*rooms))
-    assert survived_unblocked(now, now.must_return)[0] == survived
+    assert Certificates(now).any_order[0] == survived
 
 
 @pytest.mark.parametrize("failures", [1, 2])
@@ -227,7 +227,78 @@ def test_in_parts_it_tells_the_same(failures, monkeypatch):
     cluster = machines(*rooms)
     more = [VM(f"w{i}", 1 + i, f"n{i}", resources={"vcpu": 1 + i % 5}) for i in range(12)]
     now = standing_of(evolve(cluster, vms=[*cluster.vms, *more], guarantee=Guarantee(failures=failures)))
-    whole = survived_unblocked(now, now.must_return)
+    whole = Certificates(now).any_order
     assert 0 < whole.sum() < len(whole)
-    monkeypatch.setattr("vmplace.failover.certificates._AT_ONCE", 30)
-    assert survived_unblocked(now, now.must_return).tolist() == whole.tolist()
+    monkeypatch.setattr("vmplace.failover.certificates.resources._AT_ONCE", 30)
+    assert Certificates(now).any_order.tolist() == whole.tolist()
+
+
+def test_many_different_demands_are_rounded_up_and_still_certified():
+    nodes = [Node(f"n{i}", 4000, resources={"vcpu": 400}) for i in range(100)]
+    vms = [VM(f"v{i}", 100 + i, f"n{i}", resources={"vcpu": 10 + i % 7}) for i in range(100)]
+    assert Certificates(standing_of(Cluster(nodes, vms))).any_order.all()
+
+
+ruled = clusters(
+    max_nodes=5,
+    max_vms=7,
+    placed="all",
+    failures=(1, 1, 2, 3),
+    domains=True,
+    evictable=True,
+    targets=True,
+    max_vm=True,
+    resources=True,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(ruled, st.booleans())
+def test_under_rules_it_is_sound(cluster, any_order):
+    cluster = evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order" if any_order else "planned"))
+    world, now = World(cluster), standing_of(cluster)
+    names = Names(cluster, now.problem)
+    for number in np.flatnonzero(Certificates(now, everyone=any_order).any_order & ~now.unbound).tolist():
+        failed = frozenset(names.node(i) for i in now.scenarios.failing(number).tolist())
+        parts = world.failures(world.now)[names.scenario(now.scenarios, number)]
+        part = next(part for part in parts if part.nodes <= failed)
+        assert not set(world.lost(world.now, part))
+
+
+def of_rules(rooms, rules, vms, **asked):
+    """Whether the failure of f, with VMs v0, v1, ... of these sizes, is certified beside nodes n0, n1, ... with so much room."""
+    nodes = [Node("f", sum(vms)), *(Node(f"n{i}", room) for i, room in enumerate(rooms))]
+    vms = [*(VM(f"v{i}", size, "f") for i, size in enumerate(vms)), *(VM(f"w{i}", 1, f"n{i}") for i in range(len(rooms)))]
+    now = standing_of(Cluster(nodes, vms, rules, guarantee=Guarantee(**asked)))
+    return bool(Certificates(now, everyone="restart" in asked).any_order[0])
+
+
+def test_members_that_stay_close_their_nodes_and_no_others():
+    # It takes 12 of the 16 that the others have to block a node: one that is closed to v0 need not be.
+    assert of_rules([20] * 4, [Apart(["v0", "w0", "w1"])], [8, 8, 8])
+    assert not of_rules([20] * 3, [Apart(["v0", "w0", "w1"])], [8, 8, 8])
+    # A rule costs a VM that it does not name nothing.
+    assert of_rules([20] * 2, [Apart(["w0", "w1"])], [8, 8, 8])
+
+
+def test_members_that_restart_may_take_the_freest_nodes():
+    assert of_rules([20, 20], [Apart(["v0", "v1"])], [8, 8])
+    assert not of_rules([40, 5], [Apart(["v0", "v1"])], [8, 8])
+
+
+def test_only_allowed_nodes_count():
+    assert of_rules([16] * 4, [OnlyOn(["v0"], ["n1", "n2", "n3"])], [8, 8])
+    assert not of_rules([16] * 4, [OnlyOn(["v0"], ["n1"])], [8, 8])
+    assert not of_rules([16] * 4, [NotOn(["v0"], ["n1", "n2", "n3"])], [8, 8])
+
+
+def test_together_counts_as_one_vm_of_the_sum_where_restarts_are_planned():
+    assert of_rules([9, 9, 9], [Together(["v0", "v1"])], [4, 4])
+    assert not of_rules([8, 8, 8], [Together(["v0", "v1"])], [4, 4])
+    # In any order a member goes where the next may find no room.
+    assert not of_rules([9, 9, 9], [Together(["v0", "v1"])], [4, 4], restart="any-order")
+
+
+def test_soft_rules_are_kept_by_what_is_certified():
+    assert not of_rules([16] * 4, [OnlyOn(["v0"], ["n1"], must=False)], [8, 8])
+    assert of_rules([16] * 4, [OnlyOn(["v0"], ["n1"], must=False)], [8, 8], restart="any-order")

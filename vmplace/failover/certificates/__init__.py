@@ -1,0 +1,1 @@
+"""Certificates: failures that are survived, told without a plan: in any order of restarts, or by slots."""
