@@ -8,6 +8,7 @@ from vmplace import VM, Cluster, Node
 from vmplace.capacity.enlarged import EnlargedCluster
 from vmplace.model.columns import VMColumns
 from vmplace.problem.compile import compile_problem
+from vmplace.problem.presolve import presolved
 from vmplace.testing import clusters
 
 
@@ -23,7 +24,9 @@ def test_the_problem_is_that_of_the_cluster(cluster, times, pair, overhead):
     bundle = {5: 2, 3: 1} if pair else {4: 1}
     enlarged = EnlargedCluster(cluster, cluster, pool, bundle, overhead, {"vcpu": 1})
     larger = enlarged.cluster_with(times)
-    same(enlarged.problem(times), larger, compile_problem(larger), larger)
+    same(enlarged.problem(times), larger, presolved(compile_problem(larger)), larger)
+    assert "vcpu" in enlarged.whole.resources
+    assert enlarged.whole.original.tolist() == compile_problem(cluster).original.tolist()
     assert [vm.name for vm in enlarged.cluster_with(times).vms[len(cluster.vms) :]] == list(enlarged.added(times))
     assert enlarged.demand[:, 0].tolist() == [memory + overhead for memory in ([5, 5, 3] if pair else [4])]
 
@@ -34,7 +37,7 @@ def test_columns_stay_columns():
     more = enlarged.cluster_with(2)
     assert isinstance(more.vms, VMColumns)
     assert list(more.vms[1:]) == [VM("new-1", 2, resources={"vcpu": 3}), VM("new-2", 2, resources={"vcpu": 3})]
-    same(enlarged.problem(2), more, compile_problem(more), more)
+    same(enlarged.problem(2), more, presolved(compile_problem(more)), more)
 
 
 def test_names_are_not_those_of_another_pool():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from attrs import evolve
 
 import vmplace
 from vmplace import VM, Apart, Cluster, Guarantee, Node, NotOn
@@ -45,6 +46,19 @@ def test_a_failure_that_time_ends_for_in_one_pool_lists_what_it_displaces_there(
     assert (open_.vms, open_.minimal) == (("v2",), False)
     assert open_.reason == "time ended before it was known whether v2 on rack can restart"
     assert vmplace.audit_result(cluster, report.to_dict()).violations == ()
+
+
+def test_what_is_stopped_for_a_restart_degrades_nothing():
+    nodes = [Node("n0", 32, resources={"cpu": 32}), Node("n1", 10, resources={"cpu": 10})]
+    vms = [
+        VM("v", 10, "n0", resources={"cpu": 10}),
+        VM("low", 6, "n1", evictable=True, protected=False, resources={"cpu": 1}),
+    ]
+    assert vmplace.check(Cluster(nodes, vms, soft_resources=["cpu"])).warnings == ()
+    over = [nodes[0], evolve(nodes[1], resources={"cpu": 9})]
+    assert vmplace.check(Cluster(over, vms, soft_resources=["cpu"])).warnings == (
+        "if n0 fails, n1 is degraded: 10 cpu in use of 9",
+    )
 
 
 def spread(nodes=40, vms=400):

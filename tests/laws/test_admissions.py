@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.support.admissions import WORD, after, allowed, assignments, started
 from tests.support.brute import World, takes
 from tests.support.conjunctions import alone
+from tests.support.implied import nearly_implied
 from vmplace import VM, Admitter, ConflictError, InputError
 from vmplace.testing import clusters
 from vmplace.testing.strategies import EXTRAS
@@ -34,6 +35,7 @@ KINDS = {
     "plain": clusters(**PLAIN),
     "any": clusters(**ANY),
     "mixed": clusters(**ANY | {"mixed": True, "sequences": ("at-once",)}),
+    "implied": nearly_implied(**PLAIN),
     "simple list": clusters(**PLAIN, failures=(1, 1, 1, 2), most_guarantees=3),
     "list": clusters(**ANY | {"max_vms": 5}, most_guarantees=3),
 }
@@ -347,7 +349,9 @@ def test_several_guarantees_of_any_kind_are_kept_all_at_once(folder, cluster, da
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "steps"), [("plain", 12), ("any", 8), ("mixed", 8), ("simple list", 10), ("list", 8)])
+@pytest.mark.parametrize(
+    ("kind", "steps"), [("plain", 12), ("implied", 10), ("any", 8), ("mixed", 8), ("simple list", 10), ("list", 8)]
+)
 def test_it_does_so_for_long(folder, kind, steps):
     @settings(max_examples=EXAMPLES, **RELAXED)
     @given(KINDS[kind], st.data())

@@ -429,3 +429,21 @@ def test_lines_in_a_pipe_are_never_cut(monkeypatch):
     name = "n" * 300
     assert name in drawn(node_report, found(cluster_of(nodes=(name, "n2"))))
     assert len(drawn(report, found(cluster_of(), waiting=("w" * 500,))).splitlines()) == 2
+
+
+def test_what_never_binds_is_said_in_small_print():
+    cluster = Cluster(
+        [Node(name, 2048, resources={"vcpu": 3}) for name in "abc"],
+        [VM("v", 1024, "a", resources={"vcpu": 1})],
+        [OnlyOn(["v"], ["a", "b", "c"])],
+    )
+    text = drawn(report, vmplace.check(cluster))
+    assert text.endswith(
+        "Never binding, so left out:\n"
+        "  vcpu: VMs ask for at most 1 per GiB of memory, nodes have at least 1.5\n"
+        "  rules[0] (only-on): it allows every node of the pools of its VMs\n"
+    )
+    assert "Never binding, so left out:" in drawn(solution_report, vmplace.repair(cluster))
+    assert "left out" not in drawn(
+        report, vmplace.check(evolve(cluster, rules=(), vms=[VM("v", 1024, "a", resources={"vcpu": 2})]))
+    )

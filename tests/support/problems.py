@@ -6,6 +6,9 @@ import numpy as np
 from vmplace.model.cluster import Cluster
 from vmplace.problem.problem import Problem
 
+_OTHERWISE = {"original", "pool", "signature_pool", "resources", "n_firm", "reductions"}
+"""Fields that are compared in another way, or that tell where a problem comes from."""
+
 
 def pools(cluster):
     return np.array([*dict.fromkeys([*cluster.nodes.pool.words, *cluster.vms.pool.words]), ""])
@@ -30,7 +33,7 @@ def same(restricted: Problem, cluster: Cluster, compiled: Problem, changed: Clus
     gone = np.setdiff1d(np.arange(restricted.demand.shape[1]), still)
     assert not restricted.capacity[:, gone].any()
     assert not restricted.demand[:, gone].any()
-    for name in {field.name for field in attrs.fields(Problem)} - {"original", "pool", "signature_pool", "resources", "n_firm"}:
+    for name in {field.name for field in attrs.fields(Problem)} - _OTHERWISE:
         one, other = getattr(restricted, name), getattr(compiled, name)
         if name == "promises":
             assert len(one) == len(other)

@@ -31,7 +31,8 @@ class Admitter:
 
     A change that would make any failure worse than it is, overfill a node, use headroom or break a must-rule is refused; of
     several guarantees, each has to be kept. Problems that exist already are not a reason to refuse. Where nothing but memory
-    binds VMs and nodes fail one by one, answers take array passes over the nodes; else each node in question is certified anew.
+    binds VMs (other resources may be there, as long as memory implies them) and nodes fail one by one, answers take array passes
+    over the nodes; else each node in question is certified anew.
     All methods may be called from several threads.
 
     Parameters

@@ -6,7 +6,6 @@ from attrs import evolve
 
 from vmplace.admission.candidates import CandidateSurvey, outsized
 from vmplace.admission.guarantee_state import Baseline, GuaranteeState
-from vmplace.admission.incremental.cluster import bare
 from vmplace.admission.joint_survey import joint_survey, of_guarantee
 from vmplace.admission.ledger import Ledger, started
 from vmplace.admission.results import Admission, Rejection
@@ -98,7 +97,7 @@ class ChangingCluster:
                 reason = f"{reason}, and {name} would take {spell_memory(more)}{' more' if stays else ''}"
             if told is not Rejection.NOTHING:
                 return Admission(told.status, name, reason=reason)
-        elif not bare(wanted) or any(state.live is None for state in self.guarantees):
+        elif not all(state.keeps_live(wanted) for state in self.guarantees):
             self.ledger.with_vm(wanted)  # which refuses what contradicts the rules
         self.replace(name, wanted)
         return Admission(Status.ADMITTED, name, node, {} if node is None else {name: node})

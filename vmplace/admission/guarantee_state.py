@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import evolve, frozen
 
 from vmplace.admission.candidates import CandidateSurvey
-from vmplace.admission.incremental.cluster import LiveCluster, Losses, bare, bare_once_started
+from vmplace.admission.incremental.cluster import LiveCluster, Losses
 from vmplace.admission.ledger import Ledger, started
 from vmplace.admission.recheck import RecheckedVM
 from vmplace.admission.results import Rejection
@@ -56,7 +56,7 @@ class GuaranteeState:
     def __init__(self, ledger: Ledger, asked: Guarantee, *, budget: Budget) -> None:
         self._ledger, self._asked = ledger, asked
         self.live = LiveCluster.of(ledger.cluster.under(asked), budget=budget)
-        self._once_live, self._odd = self.live is not None, set[str]()
+        self._alone, self._odd = None if self.live is None else self.live.alone, set[str]()
         self._defects: Defects | None = None
 
     def verdicts(self, budget: Budget) -> dict[str, Status]:
@@ -77,6 +77,10 @@ class GuaranteeState:
         """Whether VMs that are alike may change places: nothing asks for their names."""
         return self._asked.policy is None and self._asked.vms is None
 
+    def keeps_live(self, vm: VM) -> bool:
+        """Whether it is kept incrementally, with a VM as given, too."""
+        return self.live is not None and self.live.alone.binds(vm)
+
     # Questions
 
     def baseline(self, vms: Sequence[VM], budget: Budget) -> Baseline | None:
@@ -84,7 +88,7 @@ class GuaranteeState:
         if len(vms) == 1:
             return None
         credit = self._credit(vms)
-        if self.live is None or not all(map(bare, vms)):
+        if self.live is None or not all(map(self.keeps_live, vms)):
             return Baseline(credit, self._defects_now(budget))
         if not credit:
             return None
@@ -92,7 +96,7 @@ class GuaranteeState:
 
     def survey(self, vm: VM, score: str, budget: Budget, since: Baseline | None = None) -> CandidateSurvey:
         """The survey of candidate nodes for a VM to start; `since`: what to compare with, if not with what is now."""
-        if self.live is not None and bare_once_started(vm) and (since is None or since.losses is not None):
+        if self.live is not None and self.live.alone.binds_once_started(vm) and (since is None or since.losses is not None):
             before = None if since is None or since.losses is None else since.losses.get(vm.pool)
             waits = before is None and bool(self._credit([vm]))
             return self.live.survey(self._seen(vm), waits=waits, score=score, budget=budget, before=before)
@@ -101,7 +105,7 @@ class GuaranteeState:
     def weigh(self, vm: VM | None, wanted: VM, budget: Budget) -> tuple[Rejection, str]:
         """What speaks against a VM (None: it is new) as wanted, and that in a sentence."""
         node, host = str(wanted.node), None if vm is None else self._ledger.host(vm)
-        if self.live is None or not bare(wanted):
+        if self.live is None or not self.keeps_live(wanted):
             return self._rechecked(vm, wanted, budget).weigh(list(self._ledger.nodes).index(node), budget)
         wanted = self._seen(wanted)
         if vm is None or host is None:
@@ -153,16 +157,29 @@ class GuaranteeState:
         if self.live is not None and old is not None and host is not None:
             self.live.take(self._seen(old), host)
         self._defects = None
-        if vm is not None and not bare(vm):
+        if self._alone is None:
+            return
+        if vm is not None and not self._alone.binds(vm):
             self._odd.add(name)
             self.live = None
             return
         self._odd.discard(name)
-        if self.live is None:
-            if self._once_live and not self._odd:
-                self.live = LiveCluster.of(self._ledger.cluster.under(self._asked), budget=Budget(0))
-        elif vm is not None and (node := self._ledger.host(vm)) is not None:
+        node = None if vm is None else self._ledger.host(vm)
+        if self.live is not None and vm is not None and node is not None:
             self.live.put(self._seen(vm), node)
+            self._doubt_implied(node)
+        if self.live is None and not self._odd:
+            self._relive()
+
+    def _doubt_implied(self, node: str) -> None:
+        """Memory need not imply further resources on a node that has become overfull."""
+        if self.live is not None and self.live.alone.most and self.live.is_overfull(node):
+            self.live = None
+
+    def _relive(self) -> None:
+        """Keep the cluster incrementally again, if memory alone binds it."""
+        self.live = LiveCluster.of(self._ledger.cluster.under(self._asked), budget=Budget(0))
+        self._alone = self._alone if self.live is None else self.live.alone
 
     def restated(self, node: str, state: State) -> None:
         """A node is in another state in the ledger."""
@@ -172,3 +189,6 @@ class GuaranteeState:
         elif self.live is not None:
             back = [self._seen(vm) for vm in self._ledger.on(node) if vm.running]
             self.live.open(node, back, online=state == "online")
+            self._doubt_implied(node)
+            if self.live is None:
+                self._relive()

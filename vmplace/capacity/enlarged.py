@@ -12,6 +12,7 @@ from vmplace.model.columns import IntArray, VMColumns
 from vmplace.model.labels import Labels
 from vmplace.model.what_if import fresh_names, what_if
 from vmplace.problem.compile import compile_problem
+from vmplace.problem.presolve import presolved
 from vmplace.problem.problem import Problem
 from vmplace.problem.restrict import rows_of
 
@@ -48,8 +49,15 @@ class EnlargedCluster:
         return tuple(islice(fresh_names("new", self.cluster.vms.names), times * len(self._sizes)))
 
     def problem(self, times: int) -> Problem:
-        """`cluster_with` compiled, without making any VM."""
-        one = self._one
+        """`cluster_with` compiled and presolved, without making any VM."""
+        return self._repeated(self._reduced, times)
+
+    @property
+    def whole(self) -> Problem:
+        """The cluster with no bundle more, compiled, with the resources too that never bind."""
+        return self._repeated(self._one, 0)
+
+    def _repeated(self, one: Problem, times: int) -> Problem:
         last, step = one.n_vms - one.n_incoming, len(self._sizes)
         new = np.tile(np.arange(last - step, last), times)
         rows = np.concatenate([np.arange(last - step), new, np.arange(last, one.n_vms)])
@@ -76,6 +84,10 @@ class EnlargedCluster:
     @cached_property
     def _one(self) -> Problem:
         return compile_problem(self.cluster_with(1), several=True)
+
+    @cached_property
+    def _reduced(self) -> Problem:
+        return presolved(self._one)
 
     @cached_property
     def _sizes(self) -> list[int]:

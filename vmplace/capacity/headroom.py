@@ -189,7 +189,7 @@ class _HeadroomSearch:
 
     def _look_up(self) -> None:
         """What no placement can exceed."""
-        question, problem = self.question, self.question.problem(0)
+        question, problem = self.question, self.question.whole
         parts, by_resource = Names(question.part, problem).each, dict[int, tuple[CountBound, str]]()
         words = ("memory", *problem.resources)
         for names in parts:

@@ -20,6 +20,7 @@ from vmplace.model.door import door
 from vmplace.model.guarantee import Guarantee
 from vmplace.problem.compile import compile_problem, name_ranks
 from vmplace.problem.names import Names
+from vmplace.problem.presolve import presolved
 from vmplace.results.placement import Report
 from vmplace.results.values import AnyOrder, Status
 from vmplace.solvers.budget import Budget, Progress
@@ -83,7 +84,7 @@ def check(
 def _checked(cluster: Cluster, budget: Budget, *, compare: bool) -> Report:
     """The report on one guarantee."""
     problem = compile_problem(cluster)
-    names = Names(cluster, problem)
+    names = Names(cluster, presolved(problem))
     report, verdict = verdict_now(names, budget)
 
     def judged(guarantee: Guarantee, part: float) -> tuple[Report, Verdict]:
@@ -100,7 +101,7 @@ def _checked(cluster: Cluster, budget: Budget, *, compare: bool) -> Report:
         broken_rules=named_broken_rules(names, problem.node_of),
         outlook=_any_order_outlook(names, verdict, budget) if report.status is Status.SAFE else None,
         comparison=compared(problem, list(report.pools), judged) if compare else (),
-        stats={"seconds": round(budget.elapsed, 3), "scenarios": by_method(verdict)},
+        stats={"seconds": round(budget.elapsed, 3), "scenarios": by_method(verdict), **names.presolve_stats},
     )
 
 

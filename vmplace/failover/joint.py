@@ -38,6 +38,7 @@ def joined(cluster: Cluster, reports: Sequence[Report]) -> Report:
     methods: Counter[str] = Counter()
     for report in reports:
         methods.update(report.stats["scenarios"])
+    left_out = dict.fromkeys(sentence for report in reports for sentence in report.stats.get("presolve", ()))
     return evolve(
         reports[0],
         cluster=cluster,
@@ -51,7 +52,8 @@ def joined(cluster: Cluster, reports: Sequence[Report]) -> Report:
         pools={pool: worst([report.pools[pool] for report in reports]) for pool in reports[0].pools},
         outlook=None,
         comparison=tuple(evolve(row, guarantee=i) for i, report in enumerate(reports, 1) for row in report.comparison),
-        stats={"seconds": max(report.stats["seconds"] for report in reports), "scenarios": dict(methods)},
+        stats={"seconds": max(report.stats["seconds"] for report in reports), "scenarios": dict(methods)}
+        | ({"presolve": tuple(left_out)} if left_out else {}),
     )
 
 

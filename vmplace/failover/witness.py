@@ -237,12 +237,14 @@ def _degraded(names: Names, verdict: Verdict) -> Iterator[str]:
     if not verdict.countable:
         return
     load, plans = problem.loads(state.node_of), verdict.failover
-    pairs, entry = np.unique(plans.scenario * (problem.n_nodes + 1) + plans.node + 1, return_inverse=True)
+    stopped = plans.node < 0
+    there = np.where(stopped, state.node_of[plans.vm], plans.node)
+    pairs, entry = np.unique(plans.scenario * problem.n_nodes + there, return_inverse=True)
+    number, node = pairs // problem.n_nodes, pairs % problem.n_nodes
     for r in soft:
-        more = np.zeros(len(pairs), dtype=np.int64)
-        np.add.at(more, entry, problem.demand[plans.vm, r])
-        number, node = pairs // (problem.n_nodes + 1), pairs % (problem.n_nodes + 1) - 1
-        over = (node >= 0) & (more > 0) & (load[node, r] + more > problem.capacity[node, r])
+        more, amounts = np.zeros(len(pairs), dtype=np.int64), problem.demand[plans.vm, r]
+        np.add.at(more, entry, np.where(stopped, -amounts, amounts))
+        over = (more > 0) & (load[node, r] + more > problem.capacity[node, r])
         for k in np.flatnonzero(over).tolist():
             used, has = int(load[node[k], r] + more[k]), int(problem.capacity[node[k], r])
             amount = f"{used} {problem.resources[r - 1]} in use of {has}"

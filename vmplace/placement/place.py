@@ -21,6 +21,7 @@ from vmplace.placement.stops import with_stopped
 from vmplace.placement.task import PlacementTask
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
+from vmplace.problem.presolve import presolved
 from vmplace.problem.problem import Problem
 from vmplace.problem.restrict import apart_from, in_state, without
 from vmplace.results.placement import Solution
@@ -97,7 +98,7 @@ def place(
     """
     options = PlaceOptions.of_call(locals())
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        return solve(Names(cluster, compile_problem(cluster, several=True)), options, budget, alone=True)
+        return solve(Names(cluster, presolved(compile_problem(cluster, several=True))), options, budget, alone=True)
 
 
 def solve(

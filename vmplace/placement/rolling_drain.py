@@ -22,6 +22,7 @@ from vmplace.placement.reasons import impossible_sentence
 from vmplace.placement.stops import restarting, yields
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
+from vmplace.problem.presolve import presolved
 from vmplace.problem.restrict import apart_from, placed, without
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution
@@ -90,7 +91,7 @@ def rolling_drain(
     wanted, ordered = _wanted(cluster, nodes, order)
     at_once = MigrationLimits.at_least_one("at_once", at_once)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        names = Names(cluster, compile_problem(cluster, several=True))
+        names = Names(cluster, presolved(compile_problem(cluster, several=True)))
         limits = GroupLimits.of(names.problem, at_once)
         return _Rolling(names, checked, budget, limits, wanted, ordered, not best_effort, home).run()
 

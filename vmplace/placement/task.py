@@ -183,6 +183,7 @@ class PlacementTask:
             stats={
                 "seconds": round(self.budget.elapsed, 3),
                 **finding.stats,
+                **self.names.presolve_stats,
                 "bound_by": dict(zip(goal.objectives, _by_objective(goal, self.names.problem, finding.by), strict=True)),
                 "scenarios": report.stats["scenarios"],
             },
@@ -270,7 +271,7 @@ class PlacementTask:
             waiting=self.names.vms(np.flatnonzero(self.names.problem.node_of < 0).tolist()),
             warnings=tuple(unknown_names(self.names.cluster)),
             method=method,
-            stats={"seconds": round(self.budget.elapsed, 3), **(stats or {})},
+            stats={"seconds": round(self.budget.elapsed, 3), **(stats or {}), **self.names.presolve_stats},
             objective_name=_one_or_all(self.goal.objectives),
             drained=self.drained,
             reason=reason,

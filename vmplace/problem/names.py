@@ -34,6 +34,12 @@ class Names:
         alone = self.cluster.one_by_one()
         return tuple(Names(cluster, problem) for cluster, problem in zip(alone, self.problem.each, strict=True))
 
+    @property
+    def presolve_stats(self) -> dict[str, tuple[str, ...]]:
+        """What presolve has left out, with its reasons, for the statistics of a result."""
+        sentences = self.problem.reductions.sentences(self.cluster)
+        return {"presolve": sentences} if sentences else {}
+
     def node(self, index: int) -> str:
         """A node's name."""
         return self._nodes[index]

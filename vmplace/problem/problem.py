@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.guarantee import Guarantee, less_share
 from vmplace.problem.promise import Promise
+from vmplace.problem.reductions import NOTHING_LEFT_OUT, Reductions
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.sizes import SizeCounts
 
@@ -129,6 +130,8 @@ class Problem:
         and `optional` are then those of one of them.
     number
         Which of the promises this is the problem of, the others aside; None for all.
+    reductions
+        What presolve has left out: see `vmplace.problem.presolve`.
     """
 
     resources: tuple[str, ...]
@@ -162,6 +165,7 @@ class Problem:
     n_incoming: int
     promises: tuple[Promise, ...] = ()
     number: int | None = None
+    reductions: Reductions = NOTHING_LEFT_OUT
 
     @property
     def each(self) -> "tuple[Problem, ...]":
@@ -218,8 +222,12 @@ class Problem:
         return pools
 
     def rule(self, index: int) -> CompiledRule:
-        """The rule of an index in the cluster, of those that bind a VM."""
-        return next(rule for rule in (*self.compiled_rules, *self.unary_rules) if rule.index == index)
+        """The rule of an index in the cluster, of those that bind a VM or that presolve has left out."""
+        for rule in (*self.compiled_rules, *self.unary_rules):
+            if rule.index == index:
+                return rule
+        idle = next(found.rule for found in self.reductions.rules if found.index == index)
+        return evolve(idle, vms=np.flatnonzero(np.isin(self.original[: self.n_vms - self.n_incoming], idle.vms)))
 
     @cached_property
     def alone(self) -> BoolArray:

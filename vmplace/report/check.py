@@ -14,7 +14,7 @@ from vmplace.report.tables import STYLE, Column, Screen
 from vmplace.results.placement import Report, Solution
 from vmplace.results.values import Comparison, Status, Unprotected, Violation
 
-__all__ = ["grounds", "node_report", "report", "verdict", "verdicts", "violation_text"]
+__all__ = ["grounds", "left_out", "node_report", "report", "verdict", "verdicts", "violation_text"]
 
 
 def node_report(found: Report, screen: Screen) -> RenderableType:
@@ -25,7 +25,7 @@ def node_report(found: Report, screen: Screen) -> RenderableType:
 def report(found: Report, screen: Screen) -> RenderableType:
     """The verdict and its reasons, and the comparison with other policies if asked for."""
     first = list(verdicts(found, screen)) if found.guarantees else [verdict(found, screen).append(_meant(found))]
-    return Group(*first, *_outlook(found, screen), *grounds(found, screen), *_compared(found, screen))
+    return Group(*first, *_outlook(found, screen), *grounds(found, screen), *left_out(found, screen), *_compared(found, screen))
 
 
 def verdicts(found: Report | Solution, screen: Screen) -> Iterator[Text]:
@@ -229,6 +229,13 @@ def _lost_vms(loss: Unprotected, found: Report | Solution, screen: Screen) -> st
     fate = "that may not restart" if asked.any_order else "cannot restart"
     doubt = "" if loss.minimal else " (perhaps fewer)"
     return f"{_loss(loss)} [{counted(len(loss.vms), 'VM')} {fate}{doubt}: {screen.few(loss.vms)}]"
+
+
+def left_out(found: Report | Solution, screen: Screen) -> Iterator[Text]:
+    """The small print: what presolve has left out, as it never binds here."""
+    sentences = found.stats.get("presolve", ())
+    for line in screen.section("Never binding, so left out", sentences, len(sentences)):
+        yield Text(line.plain, style="dim")
 
 
 def _compared(found: Report, screen: Screen) -> Iterator[RenderableType]:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vmplace.model.text import counted, readable
-from vmplace.report.check import grounds, verdicts
+from vmplace.report.check import grounds, left_out, verdicts
 from vmplace.report.drain import order_lines
 from vmplace.report.tables import FEW, STYLE, Screen
 from vmplace.results.migration import MigrationPlan
@@ -43,6 +43,7 @@ def solution_report(found: Solution, screen: Screen) -> RenderableType:
         *_changes(found, screen),
         *(Text(line) for line in (() if found.plan is None else _order(found, found.plan, screen))),
         *grounds(found, screen),
+        *left_out(found, screen),
     )
 
 

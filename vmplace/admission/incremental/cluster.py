@@ -6,6 +6,7 @@ import numpy as np
 from attrs import define, frozen
 
 from vmplace.admission.candidates import CandidateSurvey, scores
+from vmplace.admission.incremental.memory_alone import MemoryAlone
 from vmplace.admission.incremental.pool import LivePool
 from vmplace.admission.incremental.state import LiveVM
 from vmplace.admission.results import Candidates, Rejection
@@ -13,37 +14,12 @@ from vmplace.failover.regression import LostMemory, added
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
 from vmplace.model.entities import VM
-from vmplace.problem.compile import compile_problem
-from vmplace.problem.problem import Problem
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
-__all__ = ["LiveCluster", "Losses", "bare", "bare_once_started"]
+__all__ = ["LiveCluster", "Losses"]
 
 Losses = Mapping[int, LostMemory | None]
-
-
-def bare(vm: VM) -> bool:
-    """Whether a VM asks for nothing but memory, on one node."""
-    return bare_once_started(vm) and vm.target is None
-
-
-def bare_once_started(vm: VM) -> bool:
-    """Whether it will once it is started: a live migration that it was in has ended then."""
-    return not vm.resources and not vm.evictable
-
-
-def _bare(cluster: Cluster, problem: Problem) -> bool:
-    """Whether only memory counts, and single nodes fail, under their own names."""
-    alone = problem.guarantee.scope == "node" or bool(cluster.nodes.domain.are("").all())
-    nothing_else = (
-        not cluster.rules
-        and not any(cluster.nodes.max_vm.words)
-        and not problem.resources
-        and not problem.evictable.any()
-        and not problem.n_incoming
-    )
-    return problem.failures == 1 and problem.plain and alone and nothing_else and problem.guarantee.quorum is None
 
 
 @frozen(eq=False)
@@ -61,18 +37,20 @@ _NOWHERE = _LivePart([], LivePool(_NONE, _NONE, _NONE.astype(bool)))
 
 @define(eq=False)
 class LiveCluster:
-    """The state of a cluster, by pools."""
+    """The state of a cluster, by pools; `alone`: the VMs that leave it so that memory alone binds."""
 
+    alone: MemoryAlone
     _parts: dict[str, _LivePart]
     _place: dict[str, tuple[str, int]]
 
     @classmethod
     def of(cls, cluster: Cluster, *, budget: Budget) -> "LiveCluster | None":
         """A cluster kept live; None where more than memory binds it."""
-        problem = compile_problem(cluster)
-        if not _bare(cluster, problem):
+        found = MemoryAlone.of(cluster)
+        if found is None:
             return None
-        live, known, pools = cls({}, {}), list(cluster.nodes.names), cluster.nodes.pool
+        alone, problem = found
+        live, known, pools = cls(alone, {}, {}), list(cluster.nodes.names), cluster.nodes.pool
         waits = problem.node_of < 0
         for number in problem.pools:
             mine = np.flatnonzero(problem.pool == number)
@@ -99,6 +77,11 @@ class LiveCluster:
         """A VM less."""
         pool, index = self._found(node)
         pool.failures.take(index, _item(vm))
+
+    def is_overfull(self, node: str) -> bool:
+        """Whether a node holds more than it has for VMs."""
+        pool, index = self._found(node)
+        return bool(pool.state.load[index] > pool.state.usable[index])
 
     def close(self, node: str) -> None:
         """A node is gone."""

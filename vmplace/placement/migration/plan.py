@@ -23,6 +23,7 @@ from vmplace.placement.migration.starts import Starting
 from vmplace.placement.migration.transit import MigrationProblem, MigrationState
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
+from vmplace.problem.presolve import presolved
 from vmplace.problem.problem import Problem
 from vmplace.problem.rules import kept
 from vmplace.results.exposure import Exposure
@@ -98,7 +99,7 @@ def plan_moves(
     )
     speed = parse_speed(bandwidth)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        names = Names(cluster, compile_problem(cluster, several=True))
+        names = Names(cluster, presolved(compile_problem(cluster, several=True)))
         return planned(names, _target(cluster, placement), limits, budget).timed(speed)
 
 
