@@ -13,11 +13,26 @@ from benchmarks import (
     migrations,
     peers,
     real,
+    real_load,
     repairing,
     scale,
 )
 
-_MODULES = (exact, greedy, repairing, migrations, checking, guarantees, admission, capacity, real, binpacking, scale, peers)
+_MODULES = (
+    exact,
+    greedy,
+    repairing,
+    migrations,
+    checking,
+    guarantees,
+    admission,
+    capacity,
+    real,
+    real_load,
+    binpacking,
+    scale,
+    peers,
+)
 _COMMANDS = [module.command for module in _MODULES]
 
 

@@ -12,7 +12,7 @@ from attrs import field, frozen
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM, Apart, Node, NotOn, OnlyOn, Rule, Together
 
-__all__ = ["FOLDER", "Arrival", "azure_arrivals", "azure_stream", "huawei_requests"]
+__all__ = ["FOLDER", "Arrival", "azure_arrivals", "azure_stream", "huawei_racks", "huawei_requests", "huawei_sheet"]
 
 FOLDER = Path(os.environ.get("VMPLACE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 """Where the traces are."""
@@ -83,10 +83,10 @@ def huawei_requests(sequence: str = "C1", *, nodes: int) -> Cluster:
     nodes
         How many servers, up to 1,710.
     """
-    requests = [_Request(f"vm{i}", *row) for i, row in enumerate(_sheet(f"VM_data_{sequence}.xlsx"))]
-    racks = [int(rack) for _, rack in islice(_racks(), nodes)]
+    requests = [_Request(f"vm{i}", *row) for i, row in enumerate(huawei_sheet(f"VM_data_{sequence}.xlsx"))]
+    racks = [int(rack) for _, rack in islice(huawei_racks(), nodes)]
     hosts = [Node(f"host-{i}", "256GiB", domain=f"rack-{rack}", resources={"vcpu": 96}) for i, rack in enumerate(racks)]
-    numa = [(int(first), int(second)) for _, first, _, second in islice(_sheet("PM_res.xlsx"), nodes)]
+    numa = [(int(first), int(second)) for _, first, _, second in islice(huawei_sheet("PM_res.xlsx"), nodes)]
     rules = [*_of_groups(requests, hosts), *_of_numa_nodes(requests, hosts, numa)]
     return Cluster(hosts, [request.vm for request in requests], rules, overcommit={"vcpu": _OVERCOMMIT})
 
@@ -111,7 +111,7 @@ class _Request:
         return VM(self.name, f"{self.memory}GiB", resources={"vcpu": self.processors})
 
 
-def _sheet(name: str) -> Iterator[tuple[Any, ...]]:
+def huawei_sheet(name: str) -> Iterator[tuple[Any, ...]]:
     """The rows of a table, without its header."""
     import openpyxl
 
@@ -120,7 +120,7 @@ def _sheet(name: str) -> Iterator[tuple[Any, ...]]:
     return (row for row in rows if row[0] is not None)
 
 
-def _racks() -> Iterator[tuple[Any, ...]]:
+def huawei_racks() -> Iterator[tuple[Any, ...]]:
     """Hosts with their racks, without the header: a table in the older format, which openpyxl does not read."""
     import xlrd
 

@@ -8,9 +8,11 @@ from click.testing import CliRunner
 
 import vmplace
 from benchmarks.__main__ import main
+from benchmarks.comings import comings
 from benchmarks.costs import PROMISES
 from benchmarks.data import FOLDER
 from benchmarks.instances import Instance, balances, many_sizes, odd_sizes, repairs, under_rules, uneven
+from benchmarks.loads import LOADS, loads
 from benchmarks.migrations import exchanged, pair
 from benchmarks.repairing import strewn
 from benchmarks.timed import Timed, timed
@@ -126,3 +128,46 @@ def test_a_stream_is_told_for_everyone_who_decides():
     assert [row[-1] for row in rows[:2]] == ["0 of 2", "0 of 2"]
     assert rows[-1][0] == "3"
     assert float(rows[-1][-1].rstrip("%")) <= 1
+
+
+def test_loads_are_one_cluster_with_more_and_more():
+    made = loads(20, 0.85, seed=1)
+    assert tuple(made) == LOADS
+    for cluster in made.values():
+        assert (cluster.vms.memory == made["all"].vms.memory).all()
+        assert (cluster.vms.node == made["all"].vms.node).all()
+        assert (cluster.vms.running == (made["all"].vms.node >= 0) & made["all"].vms.running).all()
+    resources = {load: set(cluster.nodes.amounts()) for load, cluster in made.items()}
+    assert resources == {"memory": set(), "vCPU, idle": {"vcpu"}, "vCPU": {"vcpu"}, "rules": set(), "all": {"vcpu", "gpu"}}
+    assert {load for load, cluster in made.items() if cluster.rules} == {"rules", "all"}
+    assert made["vCPU, idle"].overcommit["vcpu"] > made["vCPU"].overcommit["vcpu"] == made["all"].overcommit["vcpu"]
+    assert {vm.priority for vm in made["all"].vms} == {0, 1}
+    assert vmplace.check(made["all"]).violations == ()
+
+
+@pytest.mark.parametrize("load", ["memory", "all"])
+def test_who_leaves_comes_back_within_the_rules(load):
+    cluster = loads(4, 0.6, seed=1)[load]
+    came = comings(cluster, arrivals=11, seed=1, decision=10.0, limit=60.0)
+    assert (len(came.starts), len(came.leaves), len(came.candidates)) == (11, 11, 3)
+    assert (came.refused, came.unknown, came.verdict) == (0, 0, "safe")
+
+
+def test_real_load_is_told_load_by_load():
+    asked = ["--call", "check", "--call", "admitter", "--load", "rules", "--time-limit", "0.3"]
+    ran = CliRunner().invoke(main, ["real-load", "--quick", *asked])
+    assert ran.exit_code == 0, ran.output
+    rows = [row.strip("| ").split(" | ") for row in ran.output.splitlines() if row.startswith("| 10 ")]
+    assert [row[:1] + row[2:4] for row in rows[:2]] == [["10", "check", "memory"], ["10", "check", "rules"]]
+    assert [row[2] for row in rows[2:]] == ["memory", "rules"]
+    assert rows[0][5] == rows[2][7] == "1.00 ×"
+
+
+@pytest.mark.slow
+def test_real_load_knows_all_calls():
+    ran = CliRunner().invoke(main, ["real-load", "--quick"])
+    assert ran.exit_code == 0, ran.output
+    rows = [row.strip("| ").split(" | ") for row in ran.output.splitlines() if row.startswith("| 10 ")]
+    calls = ("check", "place", "repair", "headroom", "explain", "rolling-drain")
+    assert [(row[2], row[3]) for row in rows[:30]] == [(call, load) for call in calls for load in LOADS]
+    assert [row[2] for row in rows[30:]] == list(LOADS)

@@ -9,13 +9,13 @@ from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Apart, Rule, Together
 from vmplace.synthetic.sizes import Weighted, Words
 
-__all__ = ["APART", "LONE", "RACKS", "TOGETHER", "Bundles", "bundled", "group_rules"]
+__all__ = ["APART", "LONE", "RACKS", "REQUESTS", "SIZES", "TOGETHER", "Bundles", "bundled", "group_rules"]
 
 LONE, TOGETHER, APART, RACKS = range(4)
 """What a bundle of VMs is: one VM alone, or a group that is together, apart on nodes, or apart on racks."""
 
-_REQUESTS = 14_994
-_SIZES: Mapping[int, Mapping[int, int]] = {
+REQUESTS = 14_994
+SIZES: Mapping[int, Mapping[int, int]] = {
     TOGETHER: {2: 7, 3: 6, 4: 4, 5: 2, 6: 112, 7: 25, 8: 4, 10: 5, 12: 41, 13: 9, 14: 1, 15: 1, 16: 5, 17: 1, 22: 1},
     APART: {
         2: 14, 3: 6, 4: 3, 5: 4, 6: 18, 7: 5, 8: 12, 9: 2, 10: 5, 11: 2, 12: 9, 13: 6, 14: 2, 15: 3, 16: 20, 17: 1, 18: 2,
@@ -99,8 +99,8 @@ def bundled(demand: IntArray, most: Mapping[int, int], source: np.random.PCG64) 
 def _drawn_groups(vms: int, source: np.random.PCG64) -> tuple[IntArray, IntArray]:
     """Kinds and sizes of groups, in random order; at most half of the VMs are in one."""
     kinds, sizes = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for kind, weights in _SIZES.items():
-        drawn = Weighted.of(weights).draw(source.random_raw(vms * sum(weights.values()) // _REQUESTS))
+    for kind, weights in SIZES.items():
+        drawn = Weighted.of(weights).draw(source.random_raw(vms * sum(weights.values()) // REQUESTS))
         kinds.append(np.full(len(drawn), kind))
         sizes.append(drawn)
     order = _shuffled(source.random_raw(sum(map(len, sizes))))

@@ -10,7 +10,7 @@ from vmplace.model.columns import IntArray, NodeColumns
 from vmplace.model.labels import Labels, Numbered
 from vmplace.synthetic.sizes import Weighted
 
-__all__ = ["GPU", "VCPU", "Hosts", "in_order", "licence", "resource_labels"]
+__all__ = ["GPU", "RACK_SIZES", "VCPU", "Hosts", "in_order", "licence", "resource_labels"]
 
 VCPU, GPU = "vcpu", "gpu"
 """Names of the further resources."""
@@ -18,7 +18,7 @@ VCPU, GPU = "vcpu", "gpu"
 _THREADS, _OF_MEMORY = 96, 512 * 1024
 """Processor threads of a node, for so much of its memory in MiB."""
 
-_RACKS = {15: 214, 16: 213, 17: 186, 18: 202, 19: 209}
+RACK_SIZES = {15: 214, 16: 213, 17: 186, 18: 202, 19: 209}
 """How many racks there are with so many nodes: topology_provider.xls of the dataset that `groups` cites."""
 
 # No trace has what follows: it is chosen.
@@ -68,7 +68,7 @@ class Hosts:
     @classmethod
     def drawn(cls, memory: IntArray, source: np.random.PCG64) -> "Hosts":
         """Nodes in racks as large as in the traces."""
-        sizes = Weighted.of(_RACKS).draw(source.random_raw(len(memory) // min(_RACKS) + 1))
+        sizes = Weighted.of(RACK_SIZES).draw(source.random_raw(len(memory) // min(RACK_SIZES) + 1))
         return cls(memory, np.repeat(np.arange(len(sizes)), sizes)[: len(memory)])
 
     @threads.default

@@ -12,14 +12,14 @@ from vmplace.model.errors import Flaw, InputError
 from vmplace.model.units import format_memory
 from vmplace.synthetic.wanted import Profile, Wanted
 
-__all__ = ["PROFILES", "Sizes", "Weighted", "Words", "drawn_memory", "drawn_vcpus"]
+__all__ = ["AZURE", "PROFILES", "Sizes", "Weighted", "Words", "drawn_memory", "drawn_vcpus"]
 
 Words = npt.NDArray[np.uint64]
 """Words of the bit generator, used as they come, since what numpy draws from them may change between versions."""
 
 _MOST_VMS = 20_000_000
 
-_AZURE = {
+AZURE = {
     (1, 768): 38_578,
     (1, 1_792): 892_166,
     (1, 2_048): 534,
@@ -108,7 +108,7 @@ class _Span:
 
 def _azure(_node_memory: int) -> Weighted:
     weights: dict[int, int] = {}
-    for (_, memory), count in _AZURE.items():
+    for (_, memory), count in AZURE.items():
         weights[memory] = weights.get(memory, 0) + count
     return Weighted.of(weights)
 
@@ -157,5 +157,5 @@ def drawn_vcpus(memory: IntArray, raw: Words) -> IntArray:
     vcpus = np.zeros(len(memory), dtype=np.int64)
     for size in np.unique(memory).tolist():
         alike = np.flatnonzero(memory == size)
-        vcpus[alike] = Weighted.of({cores: count for (cores, had), count in _AZURE.items() if had == size}).draw(raw[alike])
+        vcpus[alike] = Weighted.of({cores: count for (cores, had), count in AZURE.items() if had == size}).draw(raw[alike])
     return vcpus
