@@ -1,5 +1,11 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.failover.test_certify import FATAL_IN_TURN
 from vmplace import VM, Cluster, Guarantee, Node
+from vmplace.diagnosis import failures
 from vmplace.diagnosis.failures import failures_lost, turns_lost
 from vmplace.failover.certify import certify
 from vmplace.problem.compile import compile_problem
@@ -40,6 +46,37 @@ def test_without_time_the_reason_is_all_there_is():
 def test_more_memory_is_no_help_where_no_node_is_left():
     (blame,) = lost(Cluster(nodes(9), [VM("a", 1, "n0")]))
     assert (blame.shortfall, blame.nodes, blame.vms) == (None, (), ("a",))
+
+
+@st.composite
+def crumbs(draw):
+    """Nodes on which what is free comes in pieces, sometimes of less than a VM; some are overfull."""
+    sizes = draw(st.lists(st.sampled_from([1, 2, 3, 4, 5, 7, 8, 16]), min_size=3, max_size=14))
+    where = draw(st.lists(st.integers(0, 3), min_size=len(sizes), max_size=len(sizes)))
+    free = draw(st.lists(st.integers(-1, 9), min_size=4, max_size=4))
+    load = np.bincount(where, sizes, 4).astype(int)
+    hosts = nodes(*(max(1, int(held) + left) for held, left in zip(load, free, strict=True)))
+    failing = draw(st.sampled_from([1, 1, 2]))
+    vms = [
+        VM(f"v{i}", size, f"n{node}", protected=draw(st.integers(0, 5)) > 0)
+        for i, (size, node) in enumerate(zip(sizes, where, strict=True))
+    ]
+    return Cluster(hosts, vms, guarantee=Guarantee(failures=failing))
+
+
+@given(crumbs())
+@settings(max_examples=40, deadline=None)
+def test_arithmetic_of_sizes_tells_what_trying_does(cluster):
+    told = lost(cluster)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(failures._Failure, "_memory_binds", False)
+        assert told == lost(cluster)
+
+
+def test_more_memory_is_no_help_without_a_quorum():
+    blame, _ = lost(Cluster(nodes(9, 9), [VM("a", 1, "n0")], guarantee=Guarantee(quorum=2)))
+    assert (blame.shortfall, blame.reason) == (None, "1 of 2 nodes would be left; quorum needs 2")
+    assert [stuck.reason for stuck in blame.stuck] == [blame.reason]
 
 
 def in_turn(*vms):

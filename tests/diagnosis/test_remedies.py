@@ -3,11 +3,14 @@
 from fractions import Fraction
 
 import pytest
+from hypothesis import given, settings
 
 import vmplace
+from tests.diagnosis.test_failures import crumbs
 from vmplace import VM, Apart, Cluster, Guarantee, Node, OnlyOn
 from vmplace.diagnosis.oracle import RemedyOracle
 from vmplace.diagnosis.remedies import (
+    each_needed,
     fewer_rules,
     fewer_vms,
     finished,
@@ -19,6 +22,8 @@ from vmplace.diagnosis.remedies import (
     returned,
 )
 from vmplace.diagnosis.results import Remedy, ranked
+from vmplace.diagnosis.variants import unprotected
+from vmplace.failover.certify import certify
 from vmplace.placement.options import PlaceOptions
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
@@ -186,6 +191,29 @@ def test_several_vms_no_more_than_it_takes(kind, field):
     (remedy,) = tried(fewer_vms, cluster, {"v0", "v1", "v2"}, None, kind)
     changed = {vm.name for vm in remedy.cluster.vms if not getattr(vm, field)}
     assert changed == set(remedy.given_up) == ({"v0", "v1"} if kind == "unprotect" else {"v1"})
+
+
+def test_what_is_known_to_be_needed_is_not_tried_again():
+    cluster = Cluster(nodes(9, 9, 9, 9), on(8, 8, 8, 8))
+    names, tries = {"v0", "v1", "v2", "v3"}, []
+    for needed in ((), names):
+        oracle = oracle_of(cluster)
+        (remedy,) = fewer_vms(oracle, names, None, "unprotect", needed)
+        assert (set(remedy.given_up), remedy.least) == (names, True)
+        tries.append(oracle.tries)
+    assert tries[1] == 1 < tries[0]
+
+
+@given(crumbs())
+@settings(max_examples=40, deadline=None)
+def test_without_one_that_is_needed_the_others_are_not_enough(cluster):
+    report, names = vmplace.check(cluster), Names(cluster, compile_problem(cluster))
+    lost = {vm for loss in report.unprotected for vm in loss.vms}
+    assert lost or report.violations or report.safe
+    for vm in each_needed(names, report):
+        spared = [number for number, other in enumerate(cluster.vms) if other.name in lost - {vm}]
+        problem = unprotected(names, spared).problem
+        assert certify(problem, problem.node_of, budget=Budget()).unsafe
 
 
 def test_who_waits_is_done_without():

@@ -10,6 +10,7 @@ from vmplace.diagnosis.failures import failures_lost, turns_lost
 from vmplace.diagnosis.faults import faults_now
 from vmplace.diagnosis.oracle import RemedyOracle
 from vmplace.diagnosis.remedies import (
+    each_needed,
     fewer_rules,
     fewer_vms,
     finished,
@@ -47,6 +48,9 @@ __all__ = ["explain"]
 
 _VERDICT, _CAUSES, _REPAIR, _CONFLICT = 0.2, 0.3, 0.3, 0.3
 """Of the time left, what each part of an explanation may take."""
+
+_REFINING = 1.0
+"""Seconds in all to look for a better answer than is known: fewer VMs that failures leave out, less memory migrated."""
 
 _TIGHTEST, _FEW = 5, 4
 
@@ -92,6 +96,7 @@ def explain(
     seed = placed("seed", parse_count)(seed)
     options = PlaceOptions(objective="moves", seed=seed, deterministic=deterministic, move_running=True)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
+        budget.patience = [_REFINING]
         names = Names(cluster, compile_problem(cluster, several=True))
         report, verdicts = verdicts_now(names, budget.share(_VERDICT))
         broken = named_broken_rules(names, names.problem.node_of)
@@ -186,7 +191,7 @@ class _Explainer:
         """What makes a pool safe, or the cluster; returns how many changes were tried."""
         oracle = RemedyOracle(self.names, pool, self.options, False, budget)
         part = oracle.part(self.names)
-        solution = self._placed(part, self.options, budget.share(_REPAIR))
+        solution = self._repaired(part, budget)
         where = f" of pool {pool}" if pool else ""
         core: frozenset[str] | None = None
         if solution.node_of is not None:
@@ -203,6 +208,12 @@ class _Explainer:
             self.unfinished.append(f"whether migrations could make the VMs{where} safe")
         self._try(oracle, core, where)
         return oracle.tries
+
+    def _repaired(self, part: Names, budget: Budget) -> Solution:
+        """A placement that is safe, with little migrated as far as patience goes: the least is for `repair` to find."""
+        with budget.refining() as quick:
+            solution = self._placed(part, self.options, quick)
+        return self._placed(part, self.options, budget.share(_REPAIR)) if solution.status is Status.UNKNOWN else solution
 
     def _placed(self, names: Names, options: PlaceOptions, budget: Budget) -> Solution:
         with Budget(budget.left, budget.cancel).interruptible() as inner:
@@ -274,7 +285,7 @@ class _Explainer:
             self.unfinished.append(f"what it would take to give up several VMs{where}")
             return
         part, solution = oracle.part(self.names), None
-        lost = {vm for loss in self.report.unprotected for vm in loss.vms}
+        lost, needed = {vm for loss in self.report.unprotected for vm in loss.vms}, each_needed(self.names, self.report)
         if oracle.moving or self.report.waiting:
             options = evolve(self.options, move_running=oracle.moving, best_effort=True)
             solution = self._placed(part, options, oracle.budget.share(_REPAIR))
@@ -282,10 +293,10 @@ class _Explainer:
                 if solution.status is Status.UNKNOWN:
                     self.unfinished.append(f"what it would take to give up several VMs{where}")
                 return
-            lost = {vm for loss in solution.unprotected for vm in loss.vms}
+            lost, needed = {vm for loss in solution.unprotected for vm in loss.vms}, frozenset[str]()
             oracle.moving = False  # besides what this placement moves
         for kind in missing:
-            self._collect(oracle, f"to give up several VMs{where}", fewer_vms(oracle, lost, solution, kind))
+            self._collect(oracle, f"to give up several VMs{where}", fewer_vms(oracle, lost, solution, kind, needed))
 
 
 def _moves(solution: Solution, names: Names) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from attrs import define, evolve, field
 
 from vmplace.diagnosis.results import Blame, Stuck
 from vmplace.failover.certify import certify, certify_failure
-from vmplace.failover.outcome import Loss
+from vmplace.failover.outcome import Loss, Reason
 from vmplace.failover.reasons import missing_beside_memory, scenario_sentence
 from vmplace.failover.verdict import ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
@@ -22,6 +22,9 @@ from vmplace.solvers.budget import Budget
 
 __all__ = ["failures_lost", "turns_lost"]
 
+_AHEAD = 8
+"""A failure may take as much time as there is for so many: most take far less."""
+
 _TRIED_NODES = 16
 """So many survivors, those with most free memory, are asked what they lack."""
 
@@ -31,7 +34,7 @@ def failures_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Bl
     numbers = sorted(verdict.losses)
     for done, number in enumerate(numbers):
         budget.tell("explain", done=done, total=len(numbers))
-        yield _Failure(names, verdict, number, budget.share(1 / (len(numbers) - done))).blame()
+        yield _Failure(names, verdict, number, budget.share(min(1.0, _AHEAD / (len(numbers) - done)))).blame()
 
 
 def turns_lost(names: Names, verdict: Verdict, budget: Budget) -> Iterator[Blame]:
@@ -140,10 +143,10 @@ class _Failure:
     def blame(self) -> Blame:
         """What is to blame for it, and what is missing."""
         names, scenarios = self.names, self.verdict.state.scenarios
-        loss = self.verdict.losses[self.number]
-        part, minimal = (Demands(frozenset(loss.vms.tolist())), False) if self.budget.spent else self._fewest(loss)
-        shortfall, on = self._shortfall(int(names.problem.memory[loss.vms].sum()))
-        stuck = tuple(self._stuck(vm, loss) for vm in loss.vms.tolist())
+        loss = self._loss
+        part, minimal = (Demands(frozenset(loss.vms.tolist())), False) if self.budget.spent else self._fewest()
+        shortfall, on = self._shortfall()
+        stuck = tuple(map(self._stuck, loss.vms.tolist()))
         return Blame(
             "failure",
             names.scenario(scenarios, self.number),
@@ -161,6 +164,10 @@ class _Failure:
             self.budget.spent,
             "" if shortfall is not None or self.budget.spent else missing_beside_memory(loss.reason, names),
         )
+
+    @property
+    def _loss(self) -> Loss:
+        return self.verdict.losses[self.number]
 
     @cached_property
     def _survivors(self) -> IntArray:
@@ -182,24 +189,39 @@ class _Failure:
         units = self.verdict.state.scenarios.units[self.number]
         return certify_failure(problem, node_of, units, budget=self.budget, losses=losses)
 
-    def _fewest(self, loss: Loss) -> tuple[Demands, bool]:
+    @cached_property
+    def _sizes(self) -> IntArray:
+        """Memory of the VMs that must restart."""
+        return self.names.problem.memory[self.verdict.state.displaced_by(np.array([self.number]))[0]]
+
+    @cached_property
+    def _memory_binds(self) -> bool:
+        """Whether nothing does but memory, of which the arithmetic of sizes tells much without another look at the failure."""
+        return self.names.problem.planned and len(self._survivors) > 0 and not self._ruled and self._loss.reason.kind != "quorum"
+
+    def _fewest(self) -> tuple[Demands, bool]:
+        reason = self._loss.reason
+        if self._memory_binds and reason.kind == "size":  # larger than the largest free piece: alone too much
+            return Demands(frozenset(reason.vms)), True
         problem, scenarios = self.names.problem, self.verdict.state.scenarios
         displaced = np.isin(problem.node_of, scenarios.failing(self.number)) & ~problem.incoming & ~problem.evictable
         asked = displaced & problem.protected if problem.planned else displaced
         nodes = frozenset(self._survivors.tolist()) if self._ruled else frozenset[int]()
         whole = Demands(frozenset(np.flatnonzero(asked).tolist()), _musts(self.names), nodes=nodes)
-        start = Demands(whole.vms.intersection(loss.reason.vms), whole.rules, nodes=nodes)
+        start = Demands(whole.vms.intersection(reason.vms), whole.rules, nodes=nodes)
         return _irreducible(whole, self.names, self.budget, self._fate, start)
 
-    def _shortfall(self, lost: int) -> tuple[int | None, int | None]:
+    def _shortfall(self) -> tuple[int | None, int | None]:
         """The least memory that one of the freest survivors would have to have more, and which; by halving."""
-        if self.budget.spent:
+        if self.budget.spent or self._loss.reason.kind == "quorum":
             return None, None
-        free, most, best = self.verdict.state.free, int(self.names.problem.memory.sum()), -1
+        memory, free, best = self.names.problem.memory, self.verdict.state.free, -1
+        lost, most = int(memory[self._loss.vms].sum()), int(memory.sum())
         for node in self._survivors[:_TRIED_NODES].tolist():
-            if not self._enough(node, most):
+            few, first = self._least(node) - 1, lost - int(free[node])  # mostly it is room for the lost VMs
+            if few >= most or not self._enough(node, most):
                 continue
-            few, probes = 0, [lost - int(free[node]), lost - int(free[node]) - 1]  # mostly it is room for the lost VMs
+            probes = [first, first - 1]
             while most - few > 1:
                 middle = probes.pop(0) if probes else (few + most) // 2
                 if few < middle < most:
@@ -207,11 +229,25 @@ class _Failure:
             best, most = node, most - 1
         return (None, None) if best < 0 or self.budget.spent else (most + 1, best)
 
+    def _least(self, node: int) -> int:
+        """What a survivor must have more at least, in MiB: room for the VMs that fit on no other, and for those for which the
+        others have too few slots of some size.
+        """
+        if not self._memory_binds:
+            return 1
+        others = self._survivors[self._survivors != node]
+        free, sizes = self.verdict.state.free[others], self._sizes
+        small = sizes[sizes <= free.max(initial=0)]
+        slots = np.append(np.unique(small), np.gcd.reduce(sizes))[:, None]
+        lacking = (small // slots).sum(axis=1) - (free // slots).sum(axis=1)
+        least = int(sizes.sum() - small.sum()) + int((lacking * slots[:, 0]).max(initial=0)) - int(self.verdict.state.free[node])
+        return max(1, least)
+
     def _enough(self, node: int, amount: int) -> bool:
         problem = self.names.problem
         return not self.budget.spent and self._fate(_roomier(problem, [node], amount), problem.node_of) == ScenarioStatus.SAFE
 
-    def _stuck(self, vm: int, loss: Loss) -> Stuck:
+    def _stuck(self, vm: int) -> Stuck:
         """Why a VM finds no node: even alone, or only beside the others."""
         names, problem = self.names, self.names.problem
         memory = int(problem.memory[vm])
@@ -220,9 +256,22 @@ class _Failure:
             return Stuck(names.vm(vm), memory, f"{name} finds no node, as the platform restarts VMs")
         if self.budget.spent:
             return Stuck(names.vm(vm), memory, f"{name} finds no node; time ran out before it was tried alone")
+        why = self._alone(vm)
+        return Stuck(
+            names.vm(vm), memory, why or f"{name} finds a node alone, but not together with all other VMs that must restart"
+        )
+
+    def _alone(self, vm: int) -> str:
+        """Why a VM finds no node even if no other restarts; empty if it does."""
+        names, problem, state = self.names, self.names.problem, self.verdict.state
+        if self._loss.reason.kind == "quorum":
+            return scenario_sentence(self._loss.reason, state.scenarios, self.number, names)
+        if self._memory_binds:
+            room = int(state.room_elsewhere[self.number])
+            reason = Reason("size", (vm,), int(problem.memory[vm]), room, int(state.plan[self.number]))
+            return scenario_sentence(reason, state.scenarios, self.number, names) if reason.need > room else ""
         alone = evolve(problem, protected=np.arange(problem.n_vms) == vm)
         verdict = self._decided(alone, problem.node_of, losses=True)
-        if 0 in verdict.losses:
-            failures, reason = verdict.state.scenarios, verdict.losses[0].reason
-            return Stuck(names.vm(vm), memory, scenario_sentence(reason, failures, 0, Names(names.cluster, alone)))
-        return Stuck(names.vm(vm), memory, f"{name} finds a node alone, but not together with all other VMs that must restart")
+        if 0 not in verdict.losses:
+            return ""
+        return scenario_sentence(verdict.losses[0].reason, verdict.state.scenarios, 0, Names(names.cluster, alone))

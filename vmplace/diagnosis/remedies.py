@@ -19,10 +19,12 @@ from vmplace.model.references import resolve
 from vmplace.model.text import rule_label, with_overhead
 from vmplace.model.units import MAX_MEMORY, spell_memory
 from vmplace.model.what_if import waiting
-from vmplace.results.placement import Solution
+from vmplace.problem.names import Names
+from vmplace.results.placement import Report, Solution
 from vmplace.search.deletion_filter import DeletionFilter
 
 __all__ = [
+    "each_needed",
     "fewer_rules",
     "fewer_vms",
     "finished",
@@ -269,7 +271,9 @@ def one_vm_less(oracle: RemedyOracle, suspects: Collection[str], core: Collectio
             return
 
 
-def fewer_vms(oracle: RemedyOracle, lost: Collection[str], solution: Solution | None, kind: str) -> Iterator[Remedy]:
+def fewer_vms(
+    oracle: RemedyOracle, lost: Collection[str], solution: Solution | None, kind: str, needed: Collection[str] = ()
+) -> Iterator[Remedy]:
     """Several VMs that need not restart any more, or stop: of those that the best plans leave out, no more than it takes.
 
     Parameters
@@ -280,6 +284,8 @@ def fewer_vms(oracle: RemedyOracle, lost: Collection[str], solution: Solution | 
         The placement that is meant; None: as it stands.
     kind
         ``unprotect`` or ``stop``.
+    needed
+        Names of those without any one of which the others are not enough to unprotect.
     """
     cluster = oracle.cluster
     memory, names, pools = cluster.vms.charged, cluster.vms.names, cluster.vms.pool
@@ -295,8 +301,8 @@ def fewer_vms(oracle: RemedyOracle, lost: Collection[str], solution: Solution | 
 
     if len(chosen) < 2 or oracle.budget.spent or not helps(chosen):
         return
-    shrinking = DeletionFilter(frozenset(chosen), helps)
-    shrinking.drop_each(chosen)
+    shrinking = DeletionFilter(frozenset(chosen), helps, oracle.budget)
+    shrinking.drop([[vm] for vm in chosen if kind == "stop" or names[vm] not in needed])
     kept = sorted(shrinking.kept)
     yield from oracle.remedy(
         kind,
@@ -307,6 +313,17 @@ def fewer_vms(oracle: RemedyOracle, lost: Collection[str], solution: Solution | 
         forgone=int(memory[kept].sum()),
         least=shrinking.irreducible,
     )
+
+
+def each_needed(names: Names, report: Report) -> frozenset[str]:
+    """VMs each of which has to be spared a restart, where all that failures leave out are.
+
+    That is where no plan for its failure leaves out less, and no VM is displaced by two failures.
+    """
+    problem = names.problem
+    if len(problem.each) > 1 or problem.failures > 1 or not problem.planned:
+        return frozenset()
+    return frozenset(vm for loss in report.unprotected if loss.minimal for vm in loss.vms)
 
 
 def _in_order(oracle: RemedyOracle, suspects: Collection[str], core: Collection[str] | None) -> Iterator[int]:
