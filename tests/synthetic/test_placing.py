@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmplace.synthetic import PLACED, generate
@@ -30,14 +30,16 @@ def test_placing_is_largest_first_one_at_a_time(placed):
 
 @st.composite
 def crowds(draw):
-    """Nodes with processors in step with their memory, and VMs that ask for any."""
+    """Nodes with processors in step with their memory, and VMs of a few kinds, many or one of each, that ask for any."""
     memory = np.array(draw(st.lists(st.integers(4, 24), min_size=1, max_size=6)))
     capacity = np.column_stack([memory, np.maximum(1, memory * draw(st.integers(1, 3)) // 2)])
-    vms = draw(st.lists(st.tuples(st.integers(1, 8), st.integers(0, 6)), max_size=24))
+    kinds = draw(st.lists(st.tuples(st.integers(1, 8), st.integers(0, 6)), min_size=1, max_size=12))
+    vms = draw(st.lists(st.sampled_from(kinds), max_size=24))
     return capacity, np.array(vms, dtype=np.int64).reshape(-1, 2)
 
 
 @pytest.mark.parametrize("placed", METHODS)
+@settings(deadline=None)
 @given(crowds())
 def test_the_scarcer_resource_says_which_node_is_next(placed, crowd):
     capacity, demand = crowd
@@ -53,6 +55,7 @@ def test_the_scarcer_resource_says_which_node_is_next(placed, crowd):
 
 
 @pytest.mark.parametrize("placed", METHODS)
+@settings(max_examples=50, deadline=None)
 @given(crowds(), st.data())
 def test_items_keep_what_they_say_and_no_node_is_overfull(placed, crowd, data):
     capacity, demand = crowd

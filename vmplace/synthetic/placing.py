@@ -1,22 +1,24 @@
 """Where VMs start: largest first, each on the node with the most or with the least sufficient room, within the rules."""
 
-from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from heapq import heapify, heappop, heappush
 from operator import ge, sub
-from typing import Protocol
 
 import numpy as np
 from attrs import define, frozen
 
 from vmplace.model.columns import IntArray
+from vmplace.synthetic.node_order import LeastRoom, MostRoom, Nodes
 from vmplace.synthetic.wanted import Placed
 
 __all__ = ["PLACED", "Item", "Stage"]
 
 _COUNTED = 2
 """Room is counted in so many resources, memory among them: those that each VM takes."""
+
+
+_MANY = 4
+"""VMs of one demand are placed at once from so many-th of the nodes on."""
 
 
 @frozen
@@ -51,99 +53,11 @@ class Stage:
     items: Sequence[Item]
 
 
-class _Nodes(Protocol):
-    """Nodes in the order in which they are tried, by their room: memory in MiB, or less where something else is scarcer.
-
-    Attributes
-    ----------
-    at_once : bool
-        Whether a node that was taken comes next again until it has no room.
-    """
-
-    at_once: bool
-
-    def __init__(self, rooms: Mapping[int, int], count: int) -> None: ...
-
-    def take(self, least: int, fits: Callable[[int], bool], barred: Callable[[int], bool] | None = None) -> int | None:
-        """Take out the first node that fits; none with less room than `least` does.
-
-        Nodes that are barred are not asked for again before the next `settle`.
-        """
-
-    def put(self, node: int, room: int) -> None:
-        """Put a node in, or back."""
-
-    def settle(self) -> None:
-        """Put back those that were barred."""
-
-
-class _MostRoom:
-    """The node with the most room first, of several the first."""
-
-    at_once = False
-
-    def __init__(self, rooms: Mapping[int, int], count: int) -> None:
-        self._heap, self._count = [node - room * count for node, room in rooms.items()], count
-        self._barred: list[int] = []
-        heapify(self._heap)
-
-    def take(self, least: int, fits: Callable[[int], bool], barred: Callable[[int], bool] | None = None) -> int | None:
-        heap, count, passed, found = self._heap, self._count, list[int](), None
-        while found is None and heap and -(heap[0] // count) >= least:
-            key = heappop(heap)
-            if barred is not None and barred(key % count):
-                self._barred.append(key)
-            elif fits(key % count):
-                found = key % count
-            else:
-                passed.append(key)
-        for key in passed:
-            heappush(heap, key)
-        return found
-
-    def put(self, node: int, room: int) -> None:
-        heappush(self._heap, node - room * self._count)
-
-    def settle(self) -> None:
-        while self._barred:
-            heappush(self._heap, self._barred.pop())
-
-
-class _LeastRoom:
-    """The node with the least room that suffices first, of several the first."""
-
-    at_once = True
-
-    def __init__(self, rooms: Mapping[int, int], count: int) -> None:
-        self._keys, self._count = sorted(room * count + node for node, room in rooms.items()), count
-        self._barred: list[int] = []
-
-    def take(self, least: int, fits: Callable[[int], bool], barred: Callable[[int], bool] | None = None) -> int | None:
-        position = bisect_left(self._keys, least * self._count)
-        while position < len(self._keys):
-            node = self._keys[position] % self._count
-            if barred is not None and barred(node):
-                self._barred.append(self._keys.pop(position))
-            elif fits(node):
-                del self._keys[position]
-                return node
-            else:
-                position += 1
-        return None
-
-    def put(self, node: int, room: int) -> None:
-        insort(self._keys, room * self._count + node)
-
-    def settle(self) -> None:
-        while self._barred:
-            insort(self._keys, self._barred.pop())
-
-
 @define(eq=False)
 class _Placing:
     """A placement in the making: what is free on each node, by resource, and where each VM is."""
 
-    method: type[_Nodes]
+    method: type[Nodes]
     capacity: list[list[int]]
     free: list[list[int]]
     demand: list[list[int]]
@@ -161,7 +75,7 @@ class _Placing:
         """What room a node has at least that can take this."""
         return min(amount * each for amount, each in zip(need, self.mebibytes, strict=False))
 
-    def nodes(self, which: Iterable[int]) -> _Nodes:
+    def nodes(self, which: Iterable[int]) -> Nodes:
         return self.method({node: self.room(node) for node in which}, len(self.free))
 
     def put_on(self, node: int, vms: Sequence[int], need: Sequence[int]) -> None:
@@ -170,20 +84,20 @@ class _Placing:
             self.where[vm] = node
         self.free[node] = list(map(sub, self.free[node], need))
 
-    def place_item(self, item: Item, nodes: _Nodes) -> None:
+    def place_item(self, item: Item, nodes: Nodes) -> None:
         if item.zone is None:
             self._place_together(item.vms, nodes)
         else:
             self._place_apart(item.vms, item.zone, nodes)
 
-    def _place_together(self, vms: Sequence[int], nodes: _Nodes) -> None:
+    def _place_together(self, vms: Sequence[int], nodes: Nodes) -> None:
         need = [sum(amounts) for amounts in zip(*(self.demand[vm] for vm in vms), strict=True)]
         node = nodes.take(self.least(need), self._fits(need))
         if node is not None:
             self.put_on(node, vms, need)
             nodes.put(node, self.room(node))
 
-    def _place_apart(self, vms: Sequence[int], zone: Sequence[int], nodes: _Nodes) -> None:
+    def _place_apart(self, vms: Sequence[int], zone: Sequence[int], nodes: Nodes) -> None:
         taken: dict[int, int] = {}
         for vm in vms:
             need = self.demand[vm]
@@ -195,8 +109,18 @@ class _Placing:
             nodes.put(node, self.room(node))
         nodes.settle()
 
-    def place_alike(self, vms: Sequence[int], nodes: _Nodes) -> None:
-        """Place VMs of one demand, one after the other; what finds no node waits."""
+    def place_singly(self, vms: IntArray, demand: IntArray) -> None:
+        """Place VMs largest first, one after the other; what finds no node waits."""
+        nodes: Nodes | None = None
+        for alike in _alike(vms, demand):
+            if not self.method.at_once and len(alike) * _MANY > len(self.free):
+                self._place_level(alike)
+                nodes = None
+            else:
+                nodes = nodes or self.nodes(range(len(self.free)))
+                self._place_alike(alike, nodes)
+
+    def _place_alike(self, vms: Sequence[int], nodes: Nodes) -> None:
         need, done = self.demand[vms[0]], 0
         least, fits = self.least(need), self._fits(need)
         while done < len(vms) and (node := nodes.take(least, fits)) is not None:
@@ -210,9 +134,67 @@ class _Placing:
                 done += 1
             nodes.put(node, self.room(node))
 
+    def _place_level(self, vms: Sequence[int]) -> None:
+        """The same where the node with the most room comes first, for many at once: they fill nodes down to one level of room."""
+        free, need = np.array(self.free), np.array(self.demand[vms[0]])
+        levels = _Levels(free, np.array(self.capacity), need)
+        count = levels.picks(len(vms))
+        node = np.repeat(np.arange(len(free)), count)
+        turn = np.arange(len(node)) - np.repeat(np.cumsum(count) - count, count)
+        order = np.lexsort((turn, node, -levels.room(node, turn)))
+        for vm, one in zip(vms, node[order].tolist(), strict=False):
+            self.where[vm] = one
+        self.free = (free - count[:, None] * need).tolist()
+
     def _fits(self, need: Sequence[int]) -> Callable[[int], bool]:
         free = self.free
         return lambda node: all(map(ge, free[node], need))
+
+
+@frozen(eq=False)
+class _Levels:
+    """How much room each node has left with each VM of one demand that comes to it.
+
+    Parameters
+    ----------
+    free, whole
+        Shape (n_nodes, n_resources).
+    need
+        Of each VM, shape (n_resources,).
+    """
+
+    free: IntArray
+    whole: IntArray
+    need: IntArray
+
+    def room(self, node: IntArray, turn: IntArray) -> IntArray:
+        """The room of nodes that have taken so many already; see `_Placing.room`."""
+        left = self.free[node, :_COUNTED] - turn[:, None] * self.need[:_COUNTED]
+        found: IntArray = (left * self.whole[node, :1] // self.whole[node, :_COUNTED]).min(axis=1)
+        return found
+
+    def picks(self, count: int) -> IntArray:
+        """How many VMs each node takes, of so many that go where most room is, of several such nodes to the first."""
+        low, high = 0, int(self.free[:, 0].max(initial=0)) + 1  # room for `count` at low, or for all; for fewer at high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._above(middle).sum() >= count else (low, middle)
+        sure = self._above(high)
+        more = self._above(low) - sure
+        before = np.cumsum(more) - more
+        picked: IntArray = sure + np.clip(count - int(sure.sum()) - before, 0, more)
+        return picked
+
+    def _above(self, level: int) -> IntArray:
+        """How many VMs can come to each node while it has that much room or more."""
+        needed = self.need > 0
+        most = (self.free[:, needed] // self.need[needed]).min(axis=1)
+        for resource in range(min(_COUNTED, len(self.need))):
+            spare = self.free[:, resource] - -(-level * self.whole[:, resource] // self.whole[:, 0])
+            amount = int(self.need[resource])
+            most = np.minimum(most, spare // amount + 1 if amount else np.where(spare >= 0, most, 0))
+        above: IntArray = np.maximum(most, 0)
+        return above
 
 
 def _alike(vms: IntArray, demand: IntArray) -> Iterator[list[int]]:
@@ -229,7 +211,7 @@ def _none(_capacity: IntArray, demand: IntArray, _stages: Sequence[Stage] = ()) 
     return np.full(len(demand), -1, dtype=np.int64)
 
 
-def _by(method: type[_Nodes], capacity: IntArray, demand: IntArray, stages: Sequence[Stage] = ()) -> IntArray:
+def _by(method: type[Nodes], capacity: IntArray, demand: IntArray, stages: Sequence[Stage] = ()) -> IntArray:
     nodes = np.asarray(capacity).reshape(len(capacity), -1)
     vms = np.asarray(demand).reshape(len(demand), nodes.shape[1])
     counted = nodes[:, :_COUNTED]
@@ -247,16 +229,14 @@ def _by(method: type[_Nodes], capacity: IntArray, demand: IntArray, stages: Sequ
         for item in stage.items:
             placing.place_item(item, tried)
             staged[item.vms] = True
-    tried = placing.nodes(range(len(nodes)))
-    for alike in _alike(np.flatnonzero(~staged), vms):
-        placing.place_alike(alike, tried)
+    placing.place_singly(np.flatnonzero(~staged), vms)
     return np.array(placing.where, dtype=np.int64)
 
 
 PLACED: Mapping[Placed, Callable[..., IntArray]] = {
     "none": _none,
-    "worst-fit": partial(_by, _MostRoom),
-    "best-fit": partial(_by, _LeastRoom),
+    "worst-fit": partial(_by, MostRoom),
+    "best-fit": partial(_by, LeastRoom),
 }
 """How VMs may be placed: the node of each, -1 for one that waits.
 
