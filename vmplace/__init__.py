@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmplace.admission.admit import admit
     from vmplace.admission.admitter import Admitter
-    from vmplace.admission.results import Admission, Candidate, Candidates
+    from vmplace.admission.results import Admission, Candidate, Candidates, Synced
     from vmplace.admission.tickets import Ticket
     from vmplace.auditor.audit import audit
     from vmplace.auditor.claims.result import audit_result
@@ -102,6 +102,7 @@ __all__ = [
     "Step",
     "Stop",
     "Stuck",
+    "Synced",
     "Tag",
     "Ticket",
     "Together",
@@ -137,7 +138,7 @@ __version__ = "0.1.0"
 _NAMES_OF = {
     "vmplace.admission.admit": "admit",
     "vmplace.admission.admitter": "Admitter",
-    "vmplace.admission.results": "Admission Candidate Candidates",
+    "vmplace.admission.results": "Admission Candidate Candidates Synced",
     "vmplace.admission.tickets": "Ticket",
     "vmplace.auditor.audit": "audit",
     "vmplace.auditor.claims.result": "audit_result",

@@ -11,7 +11,7 @@ from attrs import evolve
 
 import vmplace
 from tests.support.admissions import WORD, after, assignments
-from vmplace import VM, Admitter, Apart, Cluster, Guarantee, InputError, Node, NotOn, Tag, Together
+from vmplace import VM, Admitter, Apart, Cluster, Guarantee, InputError, Node, NotFoundError, NotOn, Tag, Together
 from vmplace.synthetic import generate
 
 SAFE = Cluster([Node(f"n{i}", 12) for i in range(4)], [VM(f"v{i}", 4, f"n{i}") for i in range(4)])
@@ -50,6 +50,23 @@ def test_sizes_that_all_differ_are_decided_rightly_or_not_at_all():
         if found.admitted:
             admitter.commit(vm, found.node)
             assert vmplace.check(admitter.cluster, time_limit=5).status != "unsafe"
+
+
+@pytest.mark.parametrize("guarantees", [[Guarantee()], [Guarantee(), Guarantee(failures=2, vms=["v0"])]])
+def test_some_nodes_are_told_as_among_all(guarantees):
+    nodes = [*(Node(f"n{i}", 20) for i in range(4)), Node("p0", 20, pool="p")]
+    vms = [VM("v0", 15, "n0"), VM("v1", 8, "n1"), VM("v2", 8, "n2")]
+    for rules in ([], [Apart(["v0", "new"])]):
+        admitter = Admitter(Cluster(nodes, vms, rules, guarantees))
+        new = VM("new", 6)
+        each = {candidate.node: candidate for candidate in admitter.candidates(new)}
+        some = admitter.candidates(new, nodes=["p0", "n3", "n1"])
+        assert list(some) == [each["p0"], each["n3"], each["n1"]]
+        assert some.admitted.tolist() == [candidate.status == "admitted" for candidate in some]
+        assert some.safe == (True in some.admitted.tolist())
+        assert len({candidate.reason for candidate in some}) > 1
+    with pytest.raises(NotFoundError, match="nodes: 'n9'"):
+        admitter.candidates(new, nodes=["n0", "n9"])
 
 
 def test_the_best_node_is_the_tightest_or_the_least_full():

@@ -44,7 +44,7 @@ def test_when_time_is_up_only_the_best_is_asked_about():
     assert list(found.admitted(Budget(0))) == []
     assert asked == [1]
     assert found.known.status == "unknown"
-    found.decide(Budget(0))
+    found.decide(Budget(0), found.known.names)
     assert asked == [1]
 
 

@@ -52,7 +52,7 @@ def test_what_a_guarantee_does_not_ask_for_is_not_called_its_own():
 def test_a_doubt_of_one_is_a_doubt_and_a_refusal_of_another_counts_more():
     one, two = survey([OPEN] * 4, [OPEN] * 4), survey([OPEN] * 4, [YES, Rejection.FAILURE, YES, YES])
     joint = joined(one, two)
-    joint.decide(Budget())
+    joint.decide(Budget(), joint.known.names)
     assert [c.status.value for c in joint.known] == ["unknown", "refused", "unknown", "unknown"]
 
 
@@ -83,5 +83,5 @@ def test_a_refusal_names_the_guarantee(first, second, told):
     joint = joined(
         survey([OPEN if h in (YES, Rejection.FAILURE, Rejection.WORSE) else h for h in first], first), survey([OPEN] * 4, second)
     )
-    joint.decide(Budget())
+    joint.decide(Budget(), joint.known.names)
     assert told in joint.known.refusal()

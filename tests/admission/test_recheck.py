@@ -20,7 +20,7 @@ def rejections(rules=(), vm=None, nodes=NODES, guarantee=None, **options):
     cluster = Cluster(nodes, [*vms, vm], rules, guarantee or Guarantee(), **options)
     asked = RecheckedVM(cluster, len(vms), Defects.of(before, before.node_of, budget=Budget()), {}, None)
     survey = asked.survey("tightest", Budget())
-    survey.decide(Budget())
+    survey.decide(Budget(), survey.known.names)
     return [Rejection(int(rejection)).name for rejection in survey.known.rejections], asked
 
 

@@ -12,8 +12,9 @@ from vmplace.admission.cluster import ChangingCluster
 from vmplace.admission.gang import start_together
 from vmplace.admission.ledger import Asked
 from vmplace.admission.make_room import room_made
-from vmplace.admission.results import Admission, Candidates
+from vmplace.admission.results import Admission, Candidates, Synced
 from vmplace.admission.snapshot import load_snapshot, restore, save_snapshot
+from vmplace.admission.sync import synced
 from vmplace.admission.tickets import Ticket, TicketStore
 from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_seconds
@@ -108,12 +109,8 @@ class Admitter:
         time_limit, progress, cancel
             As in `place`; the time limit by default the admitter's.
 
-        Raises
-        ------
-        NotFoundError
-            (an InputError) for an unknown name of a VM.
-        ConflictError
-            (an InputError) for a VM that runs already, or a new one that has a node or whose name is taken.
+        Raises NotFoundError for an unknown name, ConflictError (both an InputError) for a VM that runs already, or a new one that
+        has a node or whose name is taken.
         """
         with self._call(time_limit, progress, cancel) as budget:
             wanted = self._ledger.wanted(vms)
@@ -127,16 +124,18 @@ class Admitter:
         self,
         vm: Asked,
         *,
+        nodes: Sequence[str] | None = None,
         time_limit: float | None = None,
         progress: Callable[[Progress], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> Candidates:
-        """Every node in document order, with the verdict on the VM there and its score; parameters as for `admit`."""
+        """Each node, in document order or as in `nodes`, with the verdict on the VM there and its score; else as `admit`."""
         with self._call(time_limit, progress, cancel) as budget:
             (wanted,) = self._ledger.wanted(vm)
+            names = list(self._ledger.nodes) if nodes is None else [self._ledger.node(name, "nodes").name for name in nodes]
             survey = self._state.survey(wanted, budget)
-            survey.decide(budget)
-            return survey.known.among(list(self._ledger.nodes))
+            survey.decide(budget, names)
+            return survey.known.among(names)
 
     # Changes
 
@@ -146,21 +145,15 @@ class Admitter:
 
         Parameters
         ----------
-        vm
-            A new one, or the name of one that waits or is stopped.
-        node
-            Where.
+        vm, node
+            A new VM, or the name of one that waits or is stopped; and where.
         force
             True: it has happened already, and is recorded even if it makes something worse.
         time_limit
             Seconds; by default the admitter's.
 
-        Raises
-        ------
-        NotFoundError
-            (an InputError) for an unknown node, or an unknown name of a VM.
-        ConflictError
-            (an InputError) for a VM that runs already, or a new one whose name is taken.
+        Raises NotFoundError for an unknown name, ConflictError (both an InputError) for a VM that runs already or a name that is
+        taken.
         """
         with self._call(time_limit) as budget:
             (wanted,) = self._ledger.wanted(vm)
@@ -204,10 +197,7 @@ class Admitter:
         tuple of str
             The names of the VMs that are down: for `admit` and `commit`.
 
-        Raises
-        ------
-        NotFoundError
-            (an InputError) for an unknown node.
+        Raises NotFoundError (an InputError) for an unknown node.
         """
         with self._call(None):
             self._state.fail(node)
@@ -242,6 +232,18 @@ class Admitter:
         """
         with self._call(time_limit) as budget:
             return self._tickets.reserve(self._ledger.wanted(vms), node, expires_in, budget)
+
+    @door()
+    def sync(self, cluster: Cluster, *, time_limit: float | None = None) -> Synced:
+        """Take over an inventory of all that runs now: what differs is applied, whatever it does to the guarantee, and told.
+
+        Room that tickets hold stays held as far as the inventory allows; those that it contradicts end, and are named. A VM that
+        runs where a ticket holds room for it has been started: the ticket can still be committed.
+        """
+        with self._call(time_limit) as budget:
+            self._state, told = synced(self._state, self._tickets, cluster, budget)
+            self._ledger = self._state.ledger
+            return told
 
     # Snapshots
 

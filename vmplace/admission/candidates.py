@@ -80,10 +80,11 @@ class CandidateSurvey:
         open_ = (self.known.rejections == Rejection.DOUBT) | (self.known.rejections == Rejection.NOTHING)
         return self._ordered(np.flatnonzero(open_))
 
-    def decide(self, budget: Budget) -> None:
-        """Tell of every node, as far as time allows."""
+    def decide(self, budget: Budget, names: Sequence[str]) -> None:
+        """Tell of some nodes, as far as time allows."""
         self.sifted()
-        for index in np.flatnonzero(self.known.rejections == Rejection.DOUBT).tolist():
+        asked = np.append(self.known.rejections, int(Rejection.POOL))[self.known.places(names)] == Rejection.DOUBT
+        for index in self.known.places(names)[asked].tolist():
             if budget.spent:
                 return
             self.asked(index)

@@ -7,7 +7,7 @@ from attrs import evolve
 from vmplace.admission.candidates import CandidateSurvey, outsized
 from vmplace.admission.guarantee_state import Baseline, GuaranteeState
 from vmplace.admission.joint_survey import joint_survey, of_guarantee
-from vmplace.admission.ledger import Ledger, started
+from vmplace.admission.ledger import Difference, Ledger, started
 from vmplace.admission.results import Admission, Rejection
 from vmplace.model.cluster import Cluster
 from vmplace.model.entities import VM
@@ -19,6 +19,9 @@ from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
 
 __all__ = ["ChangingCluster"]
+
+_FEW_CHANGES = 500
+"""So many VMs are changed one by one; more, and all is compiled anew."""
 
 
 class ChangingCluster:
@@ -140,6 +143,24 @@ class ChangingCluster:
             self.ledger.put(vm)
         for state in self.guarantees:
             state.replaced(name, old, host, vm)
+
+    def synced(self, cluster: Cluster, told: Difference, budget: Budget) -> "ChangingCluster":
+        """This, or another in its place, once the cluster is as given."""
+        few = len(told.changes.added) + len(told.changes.removed) + len(told.changes.changed) <= _FEW_CHANGES
+        if not told.alike or not few or any(state.by_order for state in self.guarantees):
+            fresh = ChangingCluster(cluster, self._score, budget=budget)
+            offline = {node.name for node in fresh.ledger.nodes.values() if node.state == "offline"}
+            fresh.ledger.failed.update((node, state) for node, state in self.ledger.failed.items() if node in offline)
+            return fresh
+        for node in told.changes.nodes_changed:
+            self.ledger.failed.pop(node, None)
+            self.restate(node, cluster.node(node).state)
+        again = Difference.between(self.ledger, cluster).changes  # live migrations have ended with their nodes
+        for name in again.removed:
+            self.replace(name, None)
+        for name in (*again.added, *again.changed):
+            self.replace(name, cluster.vm(name))
+        return self
 
     def fail(self, node: str) -> None:
         """A node is down."""

@@ -77,6 +77,11 @@ class GuaranteeState:
         """Whether VMs that are alike may change places: nothing asks for their names."""
         return self._asked.policy is None and self._asked.vms is None
 
+    @property
+    def by_order(self) -> bool:
+        """Whether the order of VMs or nodes in the document counts."""
+        return self._asked.policy is not None
+
     def keeps_live(self, vm: VM) -> bool:
         """Whether it is kept incrementally, with a VM as given, too."""
         return self.live is not None and self.live.alone.binds(vm)

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from typing import Any
 
 import numpy as np
-from attrs import evolve
+from attrs import evolve, frozen
 
+from vmplace.admission.results import Synced
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import VMColumns
 from vmplace.model.entities import VM, Node, Rule, Tag
@@ -14,7 +16,7 @@ from vmplace.model.kinds import State
 from vmplace.model.labels import Labels
 from vmplace.model.units import short
 
-__all__ = ["Asked", "Ledger", "started"]
+__all__ = ["Asked", "Difference", "Ledger", "started"]
 
 Asked = VM | str
 """A new VM, or the name of one of the cluster's that waits or is stopped."""
@@ -34,11 +36,13 @@ class Ledger:
     ----------
     failed : dict of str to str
         The nodes that have failed since, and the state that each was in.
+    start : Cluster
+        What it was.
     """
 
     def __init__(self, cluster: Cluster) -> None:
         self.failed: dict[str, State] = {}
-        self._start = cluster
+        self.start = cluster
         self._cluster: Cluster | None = cluster
         self._nodes = {node.name: node for node in cluster.nodes}
         self._place = {name: place for place, name in enumerate(cluster.vms.names)}
@@ -48,13 +52,13 @@ class Ledger:
     def cluster(self) -> Cluster:
         """The cluster as it is now."""
         if self._cluster is None:
-            nodes = evolve(self._start.nodes, state=Labels.of([node.state for node in self._nodes.values()]))
-            self._cluster = evolve(self._start, nodes=nodes, vms=self._vms(), rules=self._rules())
+            nodes = evolve(self.start.nodes, state=Labels.of([node.state for node in self._nodes.values()]))
+            self._cluster = evolve(self.start, nodes=nodes, vms=self._vms(), rules=self._rules())
         return self._cluster
 
     def _vms(self) -> VMColumns:
         """The VMs, in document order, those that came later behind."""
-        start, changed = self._start.vms, {name: len(self._start.vms) + i for i, name in enumerate(self._changed)}
+        start, changed = self.start.vms, {name: len(self.start.vms) + i for i, name in enumerate(self._changed)}
         held = [changed.get(name, i) for i, name in enumerate(start.names) if self._place.get(name, -1) >= 0]
         new = [i for name, i in changed.items() if self._place[name] < 0]
         return start.followed_by(self._changed.values()).rows(np.array(held + new, dtype=np.int64))
@@ -77,7 +81,7 @@ class Ledger:
     def migrating(self, node: str) -> list[VM]:
         """The VMs that migrate from a node, or to it."""
         index = list(self._nodes).index(node)
-        columns = self._start.vms
+        columns = self.start.vms
         named = np.flatnonzero((columns.target >= 0) & ((columns.target == index) | (columns.node == index)))
         vms = {columns.names[i]: columns[i] for i in named.tolist() if self._place.get(columns.names[i]) == i} | self._changed
         return [vm for vm in vms.values() if vm.target is not None and node in (vm.node, vm.target)]
@@ -87,7 +91,7 @@ class Ledger:
         place = self._place.get(name) if isinstance(name, str) else None
         if place is None:
             raise NotFoundError([not_found(argument, "VM", name, self._place)])
-        return self._changed[name] if name in self._changed else self._start.vms[place]
+        return self._changed[name] if name in self._changed else self.start.vms[place]
 
     def wanted(self, vms: Asked | Sequence[Asked]) -> list[VM]:
         """The VMs to start, which wait, are stopped or are new, as they are now; raises InputError for those that run."""
@@ -137,9 +141,9 @@ class Ledger:
 
     def on(self, node: str) -> list[VM]:
         """The VMs that name a node."""
-        named = np.flatnonzero(self._start.vms.node == list(self._nodes).index(node)).tolist()
-        names = self._start.vms.names
-        unchanged = (self._start.vms[i] for i in named if self._place.get(names[i]) == i and names[i] not in self._changed)
+        named = np.flatnonzero(self.start.vms.node == list(self._nodes).index(node)).tolist()
+        names = self.start.vms.names
+        unchanged = (self.start.vms[i] for i in named if self._place.get(names[i]) == i and names[i] not in self._changed)
         return [*unchanged, *(vm for vm in self._changed.values() if vm.node == node)]
 
     def with_vm(self, vm: VM) -> tuple[Cluster, int]:
@@ -156,7 +160,7 @@ class Ledger:
     def contradiction(self, vms: Sequence[VM]) -> str:
         """Why rules exclude some VMs, together, from all nodes, as far as the rules alone tell; empty if they do not."""
         try:
-            if self._start.rules:
+            if self.start.rules:
                 self._with(vms)
         except InputError as error:
             return "; ".join(f"{flaw.place} {flaw.message}" for flaw in error.flaws)
@@ -189,9 +193,49 @@ class Ledger:
     def _rules(self) -> tuple[Rule, ...]:
         """The rules without the names of VMs that are gone, and without those that have no name left."""
         rules = []
-        for rule in self._start.rules:
+        for rule in self.start.rules:
             if isinstance(rule.vms, Tag) or all(name in self._place for name in rule.vms):
                 rules.append(rule)
             elif left := tuple(name for name in rule.vms if name in self._place):
                 rules.append(evolve(rule, vms=left))
         return tuple(rules)
+
+
+@frozen(eq=False)
+class Difference:
+    """What tells a cluster from what a ledger holds.
+
+    Parameters
+    ----------
+    changes
+        By names.
+    alike
+        Whether the nodes are the same but for their states, and all settings.
+    """
+
+    changes: Synced
+    alike: bool
+
+    @classmethod
+    def between(cls, ledger: Ledger, cluster: Cluster) -> "Difference":
+        """From a ledger to a cluster."""
+        was = ledger.cluster
+        settings = any(getattr(ledger.start, key) != getattr(cluster, key) for key in _SETTINGS)
+        names = tuple(dict.fromkeys([*was.nodes.names, *cluster.nodes.names]))
+        of_vms, of_nodes = _differing(was.vms.on(names), cluster.vms.on(names)), _differing(was.nodes, cluster.nodes)
+        fixed = list(was.nodes.names) == list(cluster.nodes.names) and not was.nodes.unlike(cluster.nodes, but="state").any()
+        return cls(Synced(*of_vms, *of_nodes, settings), fixed and not settings)
+
+
+_SETTINGS = ("rules", "guarantees", "overcommit", "soft_resources")
+
+
+def _differing(was: Any, now: Any) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Names of the entries that are new, gone, and changed, of columns with the same names of nodes."""
+    place = {name: i for i, name in enumerate(was.names)}
+    here = np.array([place.get(name, -1) for name in now.names], dtype=np.int64)
+    both = np.flatnonzero(here >= 0)
+    differ = both[was.rows(here[both]).unlike(now.rows(both))] if len(both) else both
+    added = tuple(name for name, index in zip(now.names, here.tolist(), strict=True) if index < 0)
+    removed = tuple(name for name in was.names if name not in now.name_set)
+    return added, removed, tuple(now.names[i] for i in differ.tolist())

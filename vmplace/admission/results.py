@@ -7,7 +7,7 @@ from typing import Any, overload
 import numpy as np
 from attrs import field, frozen
 
-from vmplace.model.columns import IntArray
+from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.text import counted
 from vmplace.model.units import spell_memory
 from vmplace.results.result import Result
@@ -136,7 +136,7 @@ class Candidate(ToDict):
 
 @frozen(eq=False, repr=False)
 class Candidates(Result, Sequence[Candidate]):
-    """All nodes in document order, each a `Candidate` made when it is asked for.
+    """Nodes in columns, in document order or as they were asked about; each is made a `Candidate` when it is asked for.
 
     Parameters
     ----------
@@ -168,6 +168,11 @@ class Candidates(Result, Sequence[Candidate]):
     causes: IntArray
     cause: Callable[[int], str] = field(repr=False)
     guarantees: IntArray | None = None
+
+    @property
+    def admitted(self) -> BoolArray:
+        """The nodes that the VM may start on, shape (n_nodes,)."""
+        return np.asarray(self.rejections == int(Rejection.NOTHING))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -218,7 +223,7 @@ class Candidates(Result, Sequence[Candidate]):
 
     def among(self, names: Sequence[str]) -> "Candidates":
         """The same as part of all nodes: those that are not in it are in another pool."""
-        if len(names) == len(self.names):
+        if list(names) == list(self.names):
             return self
         place = self.places(names)
 
@@ -234,6 +239,7 @@ class Candidates(Result, Sequence[Candidate]):
             spread(self.free, 0),
             spread(self.causes, -1),
             self.cause,
+            None if self.guarantees is None else spread(self.guarantees, -1),
         )
 
     def places(self, names: Sequence[str]) -> IntArray:
@@ -282,12 +288,74 @@ class Candidates(Result, Sequence[Candidate]):
     @property
     def safe(self) -> bool:
         """Whether the VM is admitted on any node."""
-        return any(node.status is Status.ADMITTED for node in self)
+        return bool(self.admitted.any())
 
     def summary(self) -> str:
         """The answer in a line."""
-        admitted = sum(node.status is Status.ADMITTED for node in self)
-        return f"{admitted} of {counted(len(self), 'node')} may take {spell_memory(self.memory)}"
+        return f"{np.count_nonzero(self.admitted)} of {counted(len(self), 'node')} may take {spell_memory(self.memory)}"
+
+
+@frozen
+class TicketConflict:
+    """What an inventory says against a ticket.
+
+    Parameters
+    ----------
+    ticket
+        Its id.
+    vm
+        Name of a VM that it holds room for.
+    reason
+        What speaks against it, in a sentence.
+    held
+        Whether the room is held all the same.
+    """
+
+    ticket: str
+    vm: str
+    reason: str
+    held: bool
+
+
+@frozen(eq=False, repr=False)
+class Synced(Result):
+    """What a new inventory has changed.
+
+    Parameters
+    ----------
+    added, removed, changed
+        Names of VMs: those that are new, those that are gone, and those that are elsewhere or otherwise than before.
+    nodes_added, nodes_removed, nodes_changed
+        Names of nodes.
+    settings
+        Whether rules, guarantees or other settings of the cluster differ.
+    conflicts
+        The tickets that the inventory contradicts.
+    """
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    nodes_added: tuple[str, ...] = ()
+    nodes_removed: tuple[str, ...] = ()
+    nodes_changed: tuple[str, ...] = ()
+    settings: bool = False
+    conflicts: tuple[TicketConflict, ...] = field(default=(), kw_only=True)
+
+    @property
+    def safe(self) -> bool:
+        """Whether the inventory contradicts no ticket; whether the guarantee holds, `Admitter.verdicts` tells."""
+        return not self.conflicts
+
+    def summary(self) -> str:
+        """What has changed, in a line."""
+        of_vms = ((self.added, "new"), (self.removed, "gone"), (self.changed, "changed"))
+        of_nodes = ((self.nodes_added, "new"), (self.nodes_removed, "gone"), (self.nodes_changed, "changed"))
+        told = [f"{counted(len(names), 'VM')} {what}" for names, what in of_vms if names]
+        told += [f"{counted(len(names), 'node')} {what}" for names, what in of_nodes if names]
+        told += ["settings changed"] if self.settings else []
+        told += [f"{counted(len(self.conflicts), 'conflict')} with tickets"] if self.conflicts else []
+        return ", ".join(told) or "nothing has changed"
 
 
 _SHORT = {

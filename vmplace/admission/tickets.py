@@ -1,7 +1,7 @@
 """Tickets: room held for a while for a scheduler that has not decided yet."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 from uuid import uuid4
@@ -22,13 +22,14 @@ __all__ = ["Ticket", "TicketState", "TicketStore"]
 
 
 class TicketState(StrEnum):
-    """What became of a ticket."""
+    """What became of a ticket; an inventory contradicts it where room is held for a VM that is elsewhere, or on a lost node."""
 
     HELD = "held"
     COMMITTED = "committed"
     ROLLED_BACK = "rolled back"
     EXPIRED = "expired"
     REFUSED = "refused"
+    CONTRADICTED = "contradicted"
 
 
 @frozen
@@ -131,6 +132,18 @@ class TicketStore:
         with self.lock:
             self.expire()
             return dict(self.held)
+
+    def holding(self) -> list[tuple[Ticket, str, Former | None]]:
+        """The VMs that tickets hold room for now, with what they were (None: new); the caller holds the lock."""
+        return [(ticket, name, was) for ticket in self.held.values() for name, was in ticket.holds.items()]
+
+    def settle(self, cluster: ChangingCluster, kept: Collection[str], void: Collection[str]) -> None:
+        """Hold room in a cluster for some of the VMs, and nothing for the tickets that are void, by id."""
+        self._cluster = cluster
+        for ticket in self.held.values():
+            ticket.holds = {name: was for name, was in ticket.holds.items() if name in kept}
+        for key in void:
+            self.held.pop(key)._state = TicketState.CONTRADICTED
 
     def release(self, name: str) -> None:
         """Take a VM out of the tickets that hold room for it."""

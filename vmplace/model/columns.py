@@ -89,6 +89,21 @@ class _Columns(Sequence[_T]):
         parts = {key: _rows(getattr(self, key), chosen) for key in _keys(type(self)) if key != "names"}
         return evolve(self, **parts, names=_rows(self.names, chosen) if names is None else names)  # type: ignore[misc]
 
+    def unlike(self: _C, other: _C, *, but: str = "") -> BoolArray:
+        """Which entries differ from those of other columns, one by one, in a field other than that named, shape (n_entries,)."""
+        differ = np.zeros(len(self), dtype=bool)
+        for key in _keys(type(self)):
+            one, more = getattr(self, key), getattr(other, key)
+            if key == but or one is more:
+                continue
+            if isinstance(one, Labels):
+                differ |= one.unlike(more)
+            elif isinstance(one, np.ndarray):
+                differ |= one != more
+            else:
+                differ |= np.fromiter((a != b for a, b in zip(one, more, strict=True)), bool, len(self))
+        return differ
+
     def _followed_by(self: _C, other: _C) -> _C:
         return evolve(self, **{key: _joined(getattr(self, key), getattr(other, key)) for key in _keys(type(self))})  # type: ignore[misc]
 

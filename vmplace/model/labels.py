@@ -97,6 +97,13 @@ class Labels(Sequence[_W], Generic[_W]):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def unlike(self, other: "Labels[_W]") -> npt.NDArray[np.bool_]:
+        """Which entries differ from those of another column, one by one, shape (n_entries,)."""
+        # Mappings that are equal may be words of their own on either side.
+        first = [next(i for i, known in enumerate(self.words) if known == word) for word in self.words]
+        same = [next((i for i, known in enumerate(self.words) if known == word), -1) for word in other.words]
+        return np.not_equal(np.array(first, dtype=np.int64)[self.code], np.array(same, dtype=np.int64)[other.code])
+
     def are(self, word: _W) -> npt.NDArray[np.bool_]:
         """Which entries have the word, shape (n_entries,)."""
         return np.array([known == word for known in self.words], dtype=bool)[self.code]
