@@ -96,19 +96,12 @@ def _extreme(amounts: IntArray, memory: IntArray) -> Fraction:
 
 def _idle(problem: Problem, rules: Sequence[CompiledRule], bound: IntArray) -> Iterator[IdleRule]:
     """The rules that bind nothing."""
-    implying = _implying(rules)
-    blind = any(part.guarantee.policy == FEWEST_VMS for part in problem.each)  # restarts of which may overfill a node
-    largest = {} if blind else {pool: int(bound[problem.pool == pool].max()) for pool in problem.pools}
+    implying, apart = _implying(rules), _kept_apart(problem, rules, bound)
     for place, rule in enumerate(rules):
-        why, by = "", None
-        if rule.kind == "only-on" and _everywhere(problem, rule):
-            why = "everywhere"
-        elif rule.must and rule.kind == "apart":
-            why = _kept_apart(problem, rule, largest)
-        if not why and place in implying:
-            why, by = "implied", rules[implying[place]].index
-        if why:
-            yield IdleRule(evolve(rule, vms=problem.original[rule.vms]), why, by)
+        why = "everywhere" if rule.kind == "only-on" and _everywhere(problem, rule) else apart.get(place, "")
+        by = rules[implying[place]].index if not why and place in implying else None
+        if why or by is not None:
+            yield IdleRule(evolve(rule, vms=problem.original[rule.vms]), why or "implied", by)
 
 
 def _everywhere(problem: Problem, rule: CompiledRule) -> bool:
@@ -117,18 +110,33 @@ def _everywhere(problem: Problem, rule: CompiledRule) -> bool:
     return not len(barred) or not np.isin(problem.vm_pool[rule.vms], barred).any()
 
 
-def _kept_apart(problem: Problem, rule: CompiledRule, largest: dict[int, int]) -> str:
-    """Why no two VMs of a rule can share a node; empty if they can, or if more than nodes is meant."""
-    if not _single(rule):
-        return ""
-    pools = problem.vm_pool[rule.vms]
-    if len(np.unique(pools)) == len(pools):
-        return "other-pools"
-    for pool in np.unique(pools).tolist():
-        two = np.sort(problem.memory[rule.vms[pools == pool]])[:2]
-        if len(two) == 2 and (pool not in largest or int(two.sum()) <= largest[pool]):
-            return ""
-    return "too-large"
+def _kept_apart(problem: Problem, rules: Sequence[CompiledRule], bound: IntArray) -> dict[int, str]:
+    """By place, the must-rules that keep VMs apart of which no two can share a node, and why they cannot."""
+    single = _single_zones(rules)
+    asked = [place for place, rule in enumerate(rules) if rule.must and rule.zone is not None and single[id(rule.zone)]]
+    if not asked:
+        return {}
+    vms = np.concatenate([rules[place].vms for place in asked])
+    of = np.repeat(np.arange(len(asked)), [len(rules[place].vms) for place in asked])
+    order = np.lexsort((problem.memory[vms], problem.vm_pool[vms], of))
+    vms, of = vms[order], of[order]
+    pool = problem.vm_pool[vms]
+    beside = (of[1:] == of[:-1]) & (pool[1:] == pool[:-1])  # in one pool with the next larger one
+    first = np.flatnonzero(beside & np.append(True, ~beside[:-1]))
+    most = np.zeros(int(max(problem.pool.max(initial=0), pool.max())) + 1, dtype=np.int64)
+    np.maximum.at(most, problem.pool, bound)
+    share = problem.memory[vms[first]] + problem.memory[vms[first + 1]] <= most[pool[first]]
+    if any(part.guarantee.policy == FEWEST_VMS for part in problem.each):
+        share[:] = True  # restarts may overfill a node
+    meeting, sharing = set(of[first].tolist()), set(of[first[share]].tolist())
+    why = {number: "too-large" if number in meeting else "other-pools" for number in range(len(asked)) if number not in sharing}
+    return {asked[number]: reason for number, reason in why.items()}
+
+
+def _single_zones(rules: Sequence[CompiledRule]) -> dict[int, bool]:
+    """Whether each zone of some rules is one node, by the identity of their zones, which many rules share."""
+    zones = {id(rule.zone): rule.zone for rule in rules if rule.zone is not None}
+    return {key: len(np.unique(zone)) == len(zone) for key, zone in zones.items()}
 
 
 def _implying(rules: Sequence[CompiledRule]) -> dict[int, int]:
@@ -164,10 +172,5 @@ def _implies(rule: CompiledRule, other: CompiledRule) -> bool:
         return bool(other.nodes[rule.nodes].all())
     if rule.zone is not None:
         assert other.zone is not None
-        return _single(other) or np.array_equal(rule.zone, other.zone)
+        return rule.zone is other.zone or len(np.unique(other.zone)) == len(other.zone) or np.array_equal(rule.zone, other.zone)
     return True
-
-
-def _single(rule: CompiledRule) -> bool:
-    """Whether each zone of a rule is one node."""
-    return rule.zone is not None and len(np.unique(rule.zone)) == len(rule.zone)
