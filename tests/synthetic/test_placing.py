@@ -88,3 +88,12 @@ def test_items_keep_what_they_say_and_no_node_is_overfull(placed, crowd, data):
 def test_a_node_that_one_group_bars_is_the_next_one_s(placed, expected):
     stage = Stage(range(4), [Item([0, 1], zone=[0, 0, 1, 1]), Item([2])])
     assert PLACED[placed](np.array([16, 14, 12, 10]), np.array([3, 3, 12]), [stage]).tolist() == expected
+
+
+def test_what_need_not_be_together_is_placed_alone():
+    capacity, sizes = np.array([4, 4]), np.array([3, 3])
+    assert PLACED["worst-fit"](capacity, sizes, [Stage(range(2), [Item([0, 1])])]).tolist() == [-1, -1]
+    assert PLACED["worst-fit"](capacity, sizes, [Stage(range(2), [Item([0, 1], must=False)])]).tolist() == [0, 1]
+    zone = [0, 0]
+    assert PLACED["worst-fit"](capacity, sizes, [Stage(range(2), [Item([0, 1], zone)])]).tolist() == [0, -1]
+    assert PLACED["worst-fit"](capacity, sizes, [Stage(range(2), [Item([0, 1], zone, must=False)])]).tolist() == [0, 1]

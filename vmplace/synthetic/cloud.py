@@ -1,6 +1,6 @@
 """A cloud as people have it: vCPUs, groups, GPUs, licences, racks, priorities, and VMs that wait or are stopped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from attrs import frozen
@@ -117,7 +117,7 @@ def _gpus(hosts: Hosts, memory: IntArray, able: BoolArray, source: np.random.PCG
 
 
 def _stages(hosts: Hosts, drawn: _Drawn) -> Iterator[Stage]:
-    """What is bound to few nodes, and then the groups that are a must, those first that are hardest to place."""
+    """What is bound to few nodes, then the groups, those first that are a must and hardest to place."""
     bundles = drawn.bundles
     everywhere, racks = range(len(hosts.memory)), hosts.rack.tolist()
     memory, licences = bundles.total(drawn.memory), drawn.licences[bundles.vms[bundles.starts]]
@@ -127,11 +127,18 @@ def _stages(hosts: Hosts, drawn: _Drawn) -> Iterator[Stage]:
         yield Stage(hosts.licensed(number).tolist(), [Item(bundles.members(bundle), everywhere) for bundle in bound])
     computing = np.argsort(-drawn.gpus, kind="stable")[: int((drawn.gpus > 0).sum())].tolist()
     yield Stage(np.flatnonzero(hosts.gpus).tolist(), [Item([vm]) for vm in computing])
-    groups = bundles.must & (licences < 0)
-    for kind, zone, amount in ((RACKS, racks, bundles.sizes), (TOGETHER, None, memory), (APART, everywhere, bundles.sizes)):
-        chosen = np.flatnonzero(groups & (bundles.kinds == kind))
-        ordered = chosen[np.argsort(-amount[chosen], kind="stable")].tolist()
-        yield Stage(everywhere, [Item(bundles.members(bundle), zone) for bundle in ordered])
+    unbound = (bundles.kinds != LONE) & (licences < 0)
+    for must in (True, False):
+        for kind, zone, amount in ((RACKS, racks, bundles.sizes), (TOGETHER, None, memory), (APART, everywhere, bundles.sizes)):
+            chosen = np.flatnonzero(unbound & (bundles.must == must) & (bundles.kinds == kind))
+            ordered = chosen[np.argsort(-amount[chosen], kind="stable")].tolist()
+            yield Stage(everywhere, [item for bundle in ordered for item in _items(bundles.members(bundle), zone, must)])
+
+
+def _items(vms: list[int], zone: Sequence[int] | None, must: bool) -> Iterator[Item]:
+    """A group, or parts of it, none of more VMs than there are zones: a group that is larger is spread evenly."""
+    most = len(vms) if zone is None else len(set(zone))
+    return (Item(vms[start : start + most], zone, must) for start in range(0, len(vms), most))
 
 
 def _columns(wanted: Wanted, hosts: Hosts, drawn: _Drawn, node: IntArray, source: np.random.PCG64) -> VMColumns:

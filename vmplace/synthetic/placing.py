@@ -31,10 +31,13 @@ class Item:
         Their indices.
     zone
         The zone of each node, shape (n_nodes,); None: together.
+    must
+        Whether those that find no node so wait; else they are placed with the others.
     """
 
     vms: Sequence[int]
     zone: Sequence[int] | None = None
+    must: bool = True
 
 
 @frozen
@@ -228,7 +231,7 @@ def _by(method: type[Nodes], capacity: IntArray, demand: IntArray, stages: Seque
         tried = placing.nodes(stage.nodes)
         for item in stage.items:
             placing.place_item(item, tried)
-            staged[item.vms] = True
+            staged[item.vms if item.must else [vm for vm in item.vms if placing.where[vm] >= 0]] = True
     placing.place_singly(np.flatnonzero(~staged), vms)
     return np.array(placing.where, dtype=np.int64)
 
