@@ -20,7 +20,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.converters import parse_seconds
 from vmplace.model.door import door
 from vmplace.model.errors import Flaw, InputError, not_among
-from vmplace.model.kinds import Score, a_function, a_text
+from vmplace.model.kinds import Score, a_function, a_text, name_list, optional
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget, Progress
 
@@ -119,7 +119,7 @@ class Admitter:
                 return room_made(self._ledger.cluster, wanted, found, budget)
             return found
 
-    @door()
+    @door(nodes=optional(name_list))
     def candidates(
         self,
         vm: Asked,
