@@ -214,7 +214,8 @@ def test_the_half_on_the_target_stays_there_and_never_restarts():
     assert problem.evictable[[half, other]].tolist() == [False, True]
     assert not problem.classes.returning[problem.classes.of[[half, other]]].any()
     assert all(half not in binding.vms for binding in problem.compiled_rules)
-    assert problem.signature[half] not in problem.signature[[0, 1]]
+    assert problem.bond[half] == 0
+    assert problem.bond[1] != 0
     assert problem.reachable[problem.signature[half], 1]
 
 

@@ -103,10 +103,10 @@ class Case:
         """Index of each node by its name; None stands for a VM without a node."""
         return {name: i for i, name in enumerate(self.node.names)} | {None: -1}
 
-    @cached_property
-    def vm_index(self) -> dict[str, int]:
+    @property
+    def vm_index(self) -> Mapping[str, int]:
         """Each VM by its name."""
-        return {name: v for v, name in enumerate(self.vm.names)}
+        return self.cluster.vms.index_of
 
     @cached_property
     def memory(self) -> Resource:

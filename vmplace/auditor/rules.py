@@ -9,9 +9,10 @@ from attrs import frozen
 from vmplace.auditor.case import Case
 from vmplace.auditor.plans import AuditedPlans
 from vmplace.auditor.scenarios import AuditedScenarios
+from vmplace.auditor.suspects import suspects
 from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import Apart, NotOn, OnlyOn, Rule, Together
-from vmplace.model.references import resolve
+from vmplace.model.references import members_of
 from vmplace.model.text import rule_label
 from vmplace.model.units import spell_memory
 
@@ -48,11 +49,11 @@ class AuditedRule:
     @classmethod
     def of(cls, case: Case, number: int, rule: Rule) -> "AuditedRule":
         """A rule of the cluster under audit."""
-        members = np.array([case.vm_index[vm] for vm in resolve(rule.vms, case.cluster.vms)], np.int64)
+        members = case.cluster.rule_members[number] if number >= 0 else members_of(rule.vms, case.cluster.vms)
         banned = np.broadcast_to(np.False_, len(case.node) + 1)
         if isinstance(rule, OnlyOn | NotOn):
             banned = np.full(len(banned), isinstance(rule, OnlyOn))
-            banned[[case.node_index[name] for name in resolve(rule.nodes, case.cluster.nodes)]] ^= True
+            banned[members_of(rule.nodes, case.cluster.nodes)] ^= True
         wide = isinstance(rule, Apart) and rule.scope == "domain"
         return cls(number, rule, members, banned, case.by_domain if wide else case.by_node)
 
@@ -90,8 +91,9 @@ def _size_limits(case: Case) -> Iterator[AuditedRule]:
 
 def check_rules(case: Case, plans: AuditedPlans | None = None, scenarios: AuditedScenarios | None = None) -> None:
     """Record the must-rules that the placement breaks, and those that the restarts of the plans break."""
-    bounds = list(musts(case))
-    restarts = None if plans is None or scenarios is None or not bounds else _RestartedMembers(case, plans, scenarios)
+    bounds = [AuditedRule.of(case, number, case.cluster.rules[number]) for number in suspects(case, plans)]
+    bounds += _size_limits(case)
+    restarts = None if plans is None or scenarios is None or not bounds else _RestartedMembers(case, plans, scenarios, bounds)
     for bound in bounds:
         placed = _placed(case, bound)
         bad = _broken(bound, placed)
@@ -127,10 +129,11 @@ def _placed(case: Case, bound: AuditedRule) -> MembersByNode:
 class _RestartedMembers:
     """The restarts of plans by VM, to be judged rule by rule."""
 
-    def __init__(self, case: Case, plans: AuditedPlans, scenarios: AuditedScenarios) -> None:
+    def __init__(self, case: Case, plans: AuditedPlans, scenarios: AuditedScenarios, bounds: list[AuditedRule]) -> None:
         self.case, self.plans, self.scenarios = case, plans, scenarios
         self.entries: dict[int, list[tuple[int, int]]] = {}
-        for s, v, i in zip(plans.scenario.tolist(), plans.vm.tolist(), plans.node.tolist(), strict=True):
+        mine = plans.only(np.isin(plans.vm, np.concatenate([bound.members for bound in bounds])))
+        for s, v, i in zip(mine.scenario.tolist(), mine.vm.tolist(), mine.node.tolist(), strict=True):
             self.entries.setdefault(v, []).append((s, i))
 
     def judge(self, bound: AuditedRule) -> None:

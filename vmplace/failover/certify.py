@@ -11,6 +11,7 @@ from vmplace.failover.planned.columns import RestartColumns
 from vmplace.failover.planned.decide import decide
 from vmplace.failover.policy import decide_policy
 from vmplace.failover.restart import RestartProblem
+from vmplace.failover.ruled import RestartRules
 from vmplace.failover.sequential import decide_any_order_in_turn, survives_in_turn
 from vmplace.failover.verdict import METHODS, MOST_RESTARTS, JointVerdict, ScenarioStatus, Verdict
 from vmplace.model.columns import IntArray
@@ -166,18 +167,18 @@ class _Certification:
             self.settle(certificates.slots & plain, ScenarioStatus.SAFE, "slots")
         together = self.open & (self.state.plan >= 0)
         if together.any():
-            self._plan(np.flatnonzero(together))
+            self._plan(np.flatnonzero(together), certificates.rules)
 
-    def _plan(self, failing: IntArray) -> None:
+    def _plan(self, failing: IntArray, rules: RestartRules) -> None:
         """Plan failures together; where a VM finds no room this tells nothing, unless it fits nowhere even alone."""
         ends = np.cumsum(self.state.restarts[failing])
         for part in np.split(failing, np.searchsorted(ends, np.arange(MOST_RESTARTS, int(ends[-1]), MOST_RESTARTS))):
             if len(part):
-                self._plan_part(part)
+                self._plan_part(part, rules)
 
-    def _plan_part(self, failing: IntArray) -> None:
+    def _plan_part(self, failing: IntArray, rules: RestartRules) -> None:
         state = self.state
-        plans = plan_together(state, failing)
+        plans = plan_together(state, failing, rules)
         lost = plans[plans.node < 0]
         small = (state.problem.memory[lost.vm] <= state.room_elsewhere[lost.scenario]) | ~state.plain[lost.scenario]
         complete = np.setdiff1d(failing, lost.scenario)

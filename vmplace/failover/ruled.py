@@ -10,6 +10,7 @@ from vmplace.model.columns import IntArray
 from vmplace.problem.displaced import Displaced
 from vmplace.problem.problem import BoolArray
 from vmplace.problem.rules import CompiledRule
+from vmplace.problem.signatures import rule_sets
 from vmplace.problem.sizes import ranges
 from vmplace.problem.state import PlacementState
 
@@ -104,24 +105,25 @@ class RestartRules:
 
     @cached_property
     def _patterns(self) -> tuple[IntArray, BoolArray]:
-        """The row of each signature, and the rows: targets that rules leave its VMs, other VMs aside."""
-        problem = self.state.problem
+        """The row of each VM, shape (n_vms,), and the rows: targets that rules leave it, other VMs aside."""
+        problem, soft = self.state.problem, [rule for rule in self._rules if rule.nodes is not None]
         rows = problem.restartable & self.state.target
-        for rule in self._rules:
-            if rule.nodes is not None:
-                rows[np.unique(problem.signature[rule.vms])] &= rule.nodes
-        packed = np.packbits(rows, axis=1)
-        _, first, of = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_index=True, return_inverse=True)
-        return of.reshape(-1), rows[first]
+        if not soft:
+            return problem.signature, rows
+        code, sets = rule_sets(soft, problem.n_vms)
+        pairs, of = np.unique(problem.signature * problem.n_vms + code, return_inverse=True)
+        left = [np.logical_and.reduce([np.ones_like(rows[0]), *(soft[k].nodes for k in own)]) for own in sets]
+        signature, number = np.divmod(pairs, problem.n_vms)
+        return of.reshape(-1), rows[signature] & np.array(left)[number]
 
     @cached_property
     def bound(self) -> Displaced:
         """The VMs that must restart if they are displaced, and that rules bind then."""
         state, problem, (of, rows) = self.state, self.state.problem, self._patterns
-        targets = np.bincount(problem.pool[state.target], minlength=int(problem.signature_pool.max(initial=0)) + 1)
-        bound = (rows.sum(axis=1)[of] < targets[problem.signature_pool])[problem.signature]
-        bound[self._separated.vm] = bound[self._joint.vm] = True
-        return Displaced.of(problem, state.scenarios, state.node_of, np.flatnonzero(bound & state.must_return))
+        own = state.target & (problem.pool == problem.signature_pool[:, None])
+        narrowed = rows.sum(axis=1)[of] < own.sum(axis=1)[problem.signature]
+        narrowed[self._separated.vm] = narrowed[self._joint.vm] = True
+        return Displaced.of(problem, state.scenarios, state.node_of, np.flatnonzero(narrowed & state.must_return))
 
     def parts(self, scenarios: IntArray) -> Iterator[IntArray]:
         """Scenarios in parts, so few in each that the columns of its items are not too long."""
@@ -132,13 +134,13 @@ class RestartRules:
     @cached_property
     def _weight(self) -> IntArray:
         """How much there is to look at in each scenario: VMs, and nodes with members of their rules, shape (n_scenarios,)."""
-        vms, groups = self.bound.order, (self._separated, self._joint)
-        weight = np.ones(len(vms), dtype=np.int64)
-        for own in groups:
-            entry, group = own.of_vms(vms)
-            np.add.at(weight, entry, np.diff(own.start)[group])
-        by_node = np.bincount(self.state.node_of[vms], weight, minlength=self.state.problem.n_nodes)
-        return self.state.scenarios.sums(by_node.astype(np.int64))
+        home, n_nodes = self.state.node_of, self.state.problem.n_nodes
+        by_node = np.bincount(home[self.bound.order], minlength=n_nodes)
+        for groups in (self._separated, self._joint):
+            placed = home[groups.vm] >= 0
+            hosts = np.diff(groups.start)[groups.group[placed]]
+            np.add.at(by_node, home[groups.vm[placed]], hosts)
+        return self.state.scenarios.sums(by_node)
 
     def items(self, scenarios: IntArray) -> RuledItems:
         """What rules bind of what some scenarios displace."""
@@ -174,9 +176,11 @@ class RestartRules:
 
     def _joined(self, place: IntArray, vm: IntArray) -> IntArray:
         """The item of each VM, numbered as they come; `place`: which scenario displaces it."""
-        entry, rule = self._joint.of_vms(vm) if self.planned else (vm[:0], vm[:0])
+        entry, rule = self._joint.of_vms(vm)
+        if not len(entry) or not self.planned:
+            return np.arange(len(vm))
         label, key = np.arange(len(vm)), np.unique(place[entry] * (len(self._rules) + 1) + rule, return_inverse=True)[1]
-        while len(entry):
+        while True:
             least = np.full(int(key.max()) + 1, len(vm))
             np.minimum.at(least, key, label[entry])
             joined = label.copy()
@@ -196,9 +200,9 @@ class RestartRules:
         return found
 
     def _allowed(self, vm: IntArray, item: IntArray, n_items: int) -> tuple[IntArray, BoolArray]:
-        """The row of each item, and the rows: more than the signatures have where VMs of several are joined."""
+        """The row of each item, and the rows: more than `_patterns` has where VMs of several are joined."""
         of, rows = self._patterns
-        own, pattern = of[self.state.problem.signature[vm]], np.zeros(n_items, dtype=np.int64)
+        own, pattern = of[vm], np.zeros(n_items, dtype=np.int64)
         pattern[item] = own
         known, more = dict[tuple[int, ...], int](), list[BoolArray]()
         for mixed in np.unique(item[pattern[item] != own]).tolist():
@@ -221,7 +225,7 @@ class RestartRules:
             size, mine = np.bincount(zone), rules[rule]
             np.add.at(rivals, item[mine], np.maximum(coming[mine] - 1, 0) * int(size.max()))
             stay = groups.standing[host] & ~hit & mine[at]
-            whose, which = np.divmod(np.unique(item[at[stay]] * len(size) + zone[groups.node[host[stay]]]), len(size))
+            whose, which = item[at[stay]], zone[groups.node[host[stay]]]
             nodes = np.argsort(zone, kind="stable")[ranges((np.cumsum(size) - size)[which], size[which])]
             pairs.append(np.repeat(whose, size[which]) * n_nodes + nodes)
         closed, node = np.divmod(np.unique(np.concatenate(pairs)), n_nodes)

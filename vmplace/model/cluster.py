@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from attrs import evolve, field, frozen
 
-from vmplace.model.columns import NodeColumns, VMColumns
+from vmplace.model.columns import IntArray, NodeColumns, VMColumns
 from vmplace.model.converters import name_places, parse_date, parse_meta, parse_ratios, parse_soft_resources
 from vmplace.model.dataframe import read_nodes, read_vms
 from vmplace.model.entities import VM, Node, Rule
 from vmplace.model.errors import InputError, NotFoundError, not_found
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.kinds import each, of_type
-from vmplace.model.references import ambiguous_domains, broken_references, without_effect
+from vmplace.model.references import ambiguous_domains, broken_references, members_of, without_effect
 
 __all__ = ["Cluster"]
 
@@ -104,11 +104,11 @@ class Cluster:
 
     def node(self, name: str) -> Node:
         """The node of a name; raises NotFoundError, which suggests the nearest name, if there is none."""
-        return self.nodes[self._found("node", name, self._node_index)]
+        return self.nodes[self._found("node", name, self.nodes.index_of)]
 
     def vm(self, name: str) -> VM:
         """The VM of a name; raises NotFoundError, which suggests the nearest name, if there is none."""
-        return self.vms[self._found("VM", name, self._vm_index)]
+        return self.vms[self._found("VM", name, self.vms.index_of)]
 
     @staticmethod
     def _found(noun: str, name: object, index: Mapping[str, int]) -> int:
@@ -117,12 +117,14 @@ class Cluster:
         return index[name]
 
     @cached_property
-    def _node_index(self) -> Mapping[str, int]:
-        return {name: index for index, name in enumerate(self.nodes.names)}
+    def rule_members(self) -> tuple[IntArray, ...]:
+        """The VMs of each rule by index, as the rule lists them; names that the cluster lacks are left out."""
+        return tuple(members_of(rule.vms, self.vms) for rule in self.rules)
 
     @cached_property
-    def _vm_index(self) -> Mapping[str, int]:
-        return {name: index for index, name in enumerate(self.vms.names)}
+    def derived(self) -> dict[str, Any]:
+        """What others made of the whole cluster, kept as long as it is there: not to be written to."""
+        return {}
 
     @property
     def guarantees(self) -> tuple[Guarantee, ...]:

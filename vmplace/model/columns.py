@@ -199,9 +199,9 @@ class NodeColumns(_Columns[Node]):
         return self.memory - self.reserve
 
     @cached_property
-    def name_set(self) -> frozenset[str]:
-        """All names, to be looked up."""
-        return frozenset(self.names)
+    def index_of(self) -> Mapping[str, int]:
+        """The place of each name."""
+        return {name: place for place, name in enumerate(self.names)}
 
     def followed_by(self, nodes: Iterable[Node]) -> "NodeColumns":
         """These nodes and then others."""
@@ -317,9 +317,9 @@ class VMColumns(_Columns[VM]):
         return self.memory + self.overhead
 
     @cached_property
-    def name_set(self) -> frozenset[str]:
-        """All names, to be looked up."""
-        return frozenset(self.names)
+    def index_of(self) -> Mapping[str, int]:
+        """The place of each name."""
+        return {name: place for place, name in enumerate(self.names)}
 
     def on(self, node_names: Sequence[str]) -> "VMColumns":
         """The VMs with indices into other nodes' names; those whose node is not among these have none."""

@@ -7,13 +7,22 @@ from functools import cached_property
 import numpy as np
 from attrs import field, frozen
 
-from vmplace.model.columns import NodeColumns, VMColumns
+from vmplace.model.columns import IntArray, NodeColumns, VMColumns
 from vmplace.model.converters import member_place
 from vmplace.model.entities import VM, Apart, Members, NotOn, OnlyOn, Rule, Tag, Together
 from vmplace.model.errors import Flaw, closest, did_you_mean
 from vmplace.model.units import short
 
-__all__ = ["Unreadable", "absent", "ambiguous_domains", "broken_references", "present_resources", "resolve", "without_effect"]
+__all__ = [
+    "Unreadable",
+    "absent",
+    "ambiguous_domains",
+    "broken_references",
+    "members_of",
+    "present_resources",
+    "resolve",
+    "without_effect",
+]
 
 Unreadable = Mapping[int, str] | None
 """Names of entries that could not be read, by index; None where a whole section could not be."""
@@ -29,7 +38,15 @@ def resolve(members: Members, things: NodeColumns | VMColumns) -> tuple[str, ...
 
 def absent(members: Members, things: NodeColumns | VMColumns) -> tuple[str, ...]:
     """The names that a rule lists and the things lack."""
-    return tuple(name for name in _listed(members) if name not in things.name_set)
+    return tuple(name for name in _listed(members) if name not in things.index_of)
+
+
+def members_of(members: Members, things: NodeColumns | VMColumns) -> IntArray:
+    """The indices of these things, as `resolve` names them."""
+    if isinstance(members, Tag):
+        return things.tagged(members.tag)
+    index = things.index_of
+    return np.array([index[name] for name in members if name in index], dtype=np.int64)
 
 
 def broken_references(

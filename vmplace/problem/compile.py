@@ -12,7 +12,7 @@ from vmplace.model.cluster import Cluster
 from vmplace.model.columns import BoolArray, IntArray, NodeColumns, VMColumns
 from vmplace.model.entities import Apart, NotOn, OnlyOn
 from vmplace.model.guarantee import FEWEST_VMS, Guarantee, less_share
-from vmplace.model.references import resolve
+from vmplace.model.references import members_of, resolve
 from vmplace.problem.problem import Problem, normal_limit
 from vmplace.problem.promise import Promise
 from vmplace.problem.rules import CompiledRule
@@ -33,9 +33,17 @@ def compile_problem(cluster: Cluster, drained: BoolArray | None = None, *, sever
         Whether there may be several guarantees; the caller then looks at each of `Problem.each`.
     """
     assert several or not cluster.further, "several guarantees are not looked at one by one"
+    if drained is not None:
+        return _compiled(cluster, drained)
+    if "problem" not in cluster.derived:
+        cluster.derived["problem"] = _compiled(cluster, np.zeros(len(cluster.nodes), dtype=bool))
+    problem: Problem = cluster.derived["problem"]
+    return problem
+
+
+def _compiled(cluster: Cluster, out: BoolArray) -> Problem:
     nodes, vms = cluster.nodes, cluster.vms
     online, offline = nodes.state.are("online"), nodes.state.are("offline")
-    out = np.zeros(len(nodes), dtype=bool) if drained is None else drained
     where = np.where(offline[vms.node], -1, vms.node) if offline.any() else vms.node
     rows = _Rows.of(vms, where, offline)
     pools = {pool: i for i, pool in enumerate(dict.fromkeys([*nodes.pool.words, *vms.pool.words]))}
@@ -189,23 +197,24 @@ def _compiled_rules(
     cluster: Cluster, nodes: NodeColumns, vms: VMColumns, original: IntArray, domain: IntArray
 ) -> list[CompiledRule]:
     found: list[CompiledRule] = []
-    if not cluster.rules:
-        return found
-    node_index = {name: i for i, name in enumerate(nodes.names)}
-    # Stopped VMs are in no index: no rule sees them.
-    vm_index = {vms.names[i]: k for k, i in enumerate(original.tolist())}
+    place = None
+    if len(original) < len(vms):  # stopped VMs have no place: no rule sees them
+        place = np.full(len(vms), -1, dtype=np.int64)
+        place[original] = np.arange(len(original))
     alone = np.arange(len(nodes))
-    for index, rule in enumerate(cluster.rules):
-        members = [vm_index[name] for name in resolve(rule.vms, cluster.vms) if name in vm_index]
+    for index, (rule, members) in enumerate(zip(cluster.rules, cluster.rule_members, strict=True)):
         kind, among, zone = rule.kind, None, None
         if isinstance(rule, Apart):
             zone = domain if rule.scope == "domain" else alone
-        if isinstance(rule, OnlyOn | NotOn):
+        elif isinstance(rule, OnlyOn | NotOn):
             kind, among = "only-on", np.zeros(len(nodes), dtype=bool)
-            among[[node_index[name] for name in resolve(rule.nodes, cluster.nodes)]] = True
+            among[members_of(rule.nodes, nodes)] = True
             if isinstance(rule, NotOn):
                 among = ~among
-        own = np.array(members, dtype=np.int64)
+        own = members
+        if place is not None:
+            own = place[members]
+            own = own[own >= 0]
         compiled = CompiledRule(index, kind, own, among, zone, rule.must, rule.weight, rule.during_failover)
         if compiled.binds:
             found.append(compiled)

@@ -41,13 +41,6 @@ class Displaced:
         start = np.concatenate(([0], np.cumsum(count)))
         return cls(scenarios, problem.memory, order if vms is None else vms[order], start)
 
-    @property
-    def counts(self) -> IntArray:
-        """How many each scenario displaces, shape (n_scenarios,)."""
-        count = np.append(np.diff(self.start), 0)
-        counts: IntArray = count[self.scenarios.units].sum(axis=1)
-        return counts
-
     def by(self, scenarios: IntArray) -> tuple[IntArray, IntArray]:
         """The VMs that some scenarios displace, one scenario after the other, largest first in each; how many each has."""
         units = self.scenarios.units[scenarios]

@@ -10,7 +10,7 @@ from vmplace.model.guarantee import Guarantee, less_share
 from vmplace.problem.promise import Promise
 from vmplace.problem.reductions import NOTHING_LEFT_OUT, Reductions
 from vmplace.problem.rules import CompiledRule
-from vmplace.problem.sizes import SizeCounts
+from vmplace.problem.sizes import SizeCounts, alike
 
 __all__ = ["BoolArray", "Classes", "Problem", "normal_limit"]
 
@@ -46,13 +46,7 @@ class Classes:
         asked = problem.promises or (problem,)
         protected, optional = [~one.protected for one in asked], [one.optional for one in asked]
         flags = [*protected, problem.evictable, *optional, problem.incoming]
-        keys = np.column_stack([-problem.demand, *flags, -problem.priority, problem.signature]).astype(np.int64)
-        code = np.zeros(problem.n_vms, dtype=np.int64)
-        for column in (column for column in keys.T if (column != column[:1]).any()):
-            values, index = np.unique(column, return_inverse=True)
-            # Renumber at each step, so that the product of the counts cannot overflow.
-            code = np.unique(code * len(values) + index, return_inverse=True)[1]
-        _, first = np.unique(code, return_index=True)
+        code, first = alike(*(-problem.demand).T, *flags, -problem.priority, problem.signature, problem.bond)
         return cls(
             code,
             problem.demand[first],
@@ -106,7 +100,9 @@ class Problem:
         VMs that may migrate live, those that move by being stopped and started (`restrict.warmed` makes them movable), and
         priorities, shape (n_vms,).
     signature
-        VMs of one signature are in one pool and under the same rules, shape (n_vms,).
+        VMs of one signature are in one pool and under the same unary rules, shape (n_vms,).
+    bond
+        VMs of one bond are under the same compiled rules, 0 for none, shape (n_vms,).
     signature_pool
         Pool of each signature, shape (n_signatures,).
     reachable, restartable
@@ -154,6 +150,7 @@ class Problem:
     cold: BoolArray
     priority: IntArray
     signature: IntArray
+    bond: IntArray
     signature_pool: IntArray
     reachable: BoolArray
     restartable: BoolArray

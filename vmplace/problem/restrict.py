@@ -35,7 +35,19 @@ __all__ = [
     "yielding",
 ]
 
-_COLUMNS = ("demand", "node_of", "protected", "evictable", "optional", "movable", "cold", "priority", "signature", "original")
+_COLUMNS = (
+    "demand",
+    "node_of",
+    "protected",
+    "evictable",
+    "optional",
+    "movable",
+    "cold",
+    "priority",
+    "signature",
+    "bond",
+    "original",
+)
 """Fields of a problem with an entry for each VM."""
 
 

@@ -1,6 +1,7 @@
-"""Signatures: the VMs of one pool under the same rules, and the nodes that pool, state and unary rules leave each of them."""
+"""Signatures: VMs of one pool under the same unary rules, and the nodes that pool, state and these rules leave each of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray
 from vmplace.problem.rules import CompiledRule
 
-__all__ = ["numbered", "signed"]
+__all__ = ["numbered", "rule_sets", "signed"]
 
 
 def signed(
@@ -26,30 +27,43 @@ def signed(
     hosting, target
         Nodes that VMs may be on in normal running, and restart on, as far as their state goes, shape (n_nodes,).
     """
-    signature, signatures = _signatures(vm_pool, rules)
     unary = [rule for rule in rules if rule.must and rule.nodes is not None]
+    others = tuple(rule for rule in rules if not (rule.must and rule.nodes is not None))
+    code, sets = rule_sets(unary, len(vm_pool))
+    known = list(sets)
+    signature, first = numbered(vm_pool * len(known) + code if unary else vm_pool)
+    signatures = [(int(vm_pool[vm]), known[code[vm]]) for vm in first.tolist()]
+    restart = frozenset(place for place, rule in enumerate(unary) if rule.during_failover)
     return {
         "signature": signature,
+        "bond": rule_sets(others, len(vm_pool))[0],
         "signature_pool": np.array([pool for pool, _ in signatures], dtype=np.int64),
         "reachable": _masks(signatures, pool, hosting, unary),
-        "restartable": _masks(signatures, pool, target, [rule for rule in unary if rule.during_failover]),
-        "compiled_rules": tuple(rule for rule in rules if not (rule.must and rule.nodes is not None)),
+        "restartable": _masks([(own, restart.intersection(among)) for own, among in signatures], pool, target, unary),
+        "compiled_rules": others,
         "unary_rules": tuple(unary),
     }
 
 
-def _signatures(pool: IntArray, rules: Sequence[CompiledRule]) -> tuple[IntArray, list[tuple[int, frozenset[int]]]]:
-    """Signature of each VM, and for each signature its pool and the rules it is under (by index in the cluster)."""
-    rules_of: dict[int, list[int]] = {}
-    for rule in rules:
-        for vm in rule.vms.tolist():
-            rules_of.setdefault(vm, []).append(rule.index)
-    known: dict[frozenset[int], int] = {frozenset(): 0}
-    bound = np.zeros(len(pool), dtype=np.int64)  # which costs nothing until it is written to
-    bound[list(rules_of)] = [known.setdefault(frozenset(own), len(known)) for own in rules_of.values()]
-    signature, first = numbered(pool * len(known) + bound if rules else pool)
-    sets = list(known)
-    return signature, [(int(pool[vm]), sets[bound[vm]]) for vm in first.tolist()]
+def rule_sets(rules: Sequence[CompiledRule], n_vms: int) -> tuple[IntArray, Iterator[frozenset[int]]]:
+    """The number of the set of rules that each VM is under, 0 for none, shape (n_vms,); and the sets, as places in `rules`."""
+    none = np.broadcast_to(np.int64(0), n_vms)
+    if not rules:
+        return none, iter([frozenset[int]()])
+    members = np.concatenate([rule.vms for rule in rules])
+    order = np.argsort(members, kind="stable")
+    place = np.repeat(np.arange(len(rules)), [len(rule.vms) for rule in rules])[order]
+    vms, start, count = np.unique(members[order], return_index=True, return_counts=True)
+    code = np.zeros(len(vms), dtype=np.int64)
+    for nth in range(int(count.max(initial=0))):
+        # Renumber at each step, so that the product of the counts cannot overflow.
+        more = np.where(count > nth, place[np.minimum(start + nth, len(place) - 1)] + 1, 0)
+        code = np.asarray(np.unique(code * (len(rules) + 1) + more, return_inverse=True)[1]).reshape(-1)
+    number, first = numbered(code)
+    of_vm = none.copy()
+    of_vm[vms] = number + 1
+    sets = (frozenset(place[start[k] : start[k] + count[k]].tolist()) for k in first.tolist())
+    return of_vm, chain([frozenset[int]()], sets)
 
 
 def numbered(keys: IntArray) -> tuple[IntArray, IntArray]:
@@ -62,12 +76,11 @@ def numbered(keys: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _masks(
-    signatures: list[tuple[int, frozenset[int]]], pool: IntArray, usable: BoolArray, unary: Iterable[CompiledRule]
+    signatures: Sequence[tuple[int, frozenset[int]]], pool: IntArray, usable: BoolArray, unary: Sequence[CompiledRule]
 ) -> BoolArray:
-    left = {rule.index: rule.nodes for rule in unary if rule.nodes is not None}
     masks = np.zeros((len(signatures), len(pool)), dtype=bool)
     for row, (own, rules) in enumerate(signatures):
         masks[row] = usable & (pool == own)
-        for rule in rules & left.keys():
-            masks[row] &= left[rule]
+        for place in rules:
+            masks[row] &= unary[place].nodes
     return masks

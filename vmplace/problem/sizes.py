@@ -3,9 +3,9 @@
 import numpy as np
 from attrs import frozen
 
-from vmplace.model.columns import IntArray
+from vmplace.model.columns import BoolArray, IntArray
 
-__all__ = ["SizeCounts", "evenly", "ranges", "ranked", "tally"]
+__all__ = ["SizeCounts", "alike", "evenly", "ranges", "ranked", "tally"]
 
 
 @frozen(eq=False)
@@ -81,6 +81,24 @@ def ranked(*keys: IntArray) -> IntArray:
     packed.sort()
     packed &= (1 << index_width) - 1
     return packed
+
+
+def alike(*keys: IntArray | BoolArray) -> tuple[IntArray, IntArray]:
+    """Rows numbered in the order of `ranked`, those of equal keys by one number, shape (n,); and the first row of each number.
+
+    Parameters
+    ----------
+    *keys
+        Columns of shape (n,).
+    """
+    telling = [key.astype(np.int64) for key in keys if key.strides != (0,) and (key != key[:1]).any()]
+    if not telling:
+        return np.zeros(len(keys[0]), dtype=np.int64), np.arange(min(1, len(keys[0])))
+    order = ranked(*telling)
+    new = np.logical_or.reduce([np.diff(key[order], prepend=key[order[:1]] - 1) != 0 for key in telling])
+    number = np.empty(len(order), dtype=np.int64)
+    number[order] = np.cumsum(new) - 1
+    return number, order[new]
 
 
 def tally(numbers: IntArray) -> tuple[IntArray, IntArray]:

@@ -13,6 +13,9 @@ from vmplace.problem.scenarios import Scenarios
 
 __all__ = ["PlacementState"]
 
+_FEW = 8
+"""Where so many times more scenarios are left, some are few."""
+
 
 @frozen(eq=False)
 class PlacementState:
@@ -115,15 +118,26 @@ class PlacementState:
         return self.scenarios.sums(self.displaced)
 
     @cached_property
-    def returned(self) -> Displaced:
+    def _returned(self) -> Displaced:
         """The VMs that are placed and must restart if displaced."""
         every = self.must_return.all()
         return Displaced.of(self.problem, self.scenarios, self.node_of, None if every else np.flatnonzero(self.must_return))
 
+    def displacing(self, scenarios: IntArray) -> Displaced:
+        """The VMs that must restart in some scenarios, by what displaces them; of few scenarios, no others."""
+        if len(scenarios) * _FEW > len(self.scenarios):
+            return self._returned
+        fails = np.zeros(len(self.problem.unit_pool) + 1, dtype=bool)
+        fails[self.scenarios.units[scenarios]] = True
+        fails[-1] = False  # which stands for no unit
+        vms = np.flatnonzero(fails[self.problem.unit[self.node_of]] & self.must_return)
+        return Displaced.of(self.problem, self.scenarios, self.node_of, vms)
+
     @cached_property
     def restarts(self) -> IntArray:
         """How many VMs must restart in each scenario, shape (n_scenarios,)."""
-        return self.returned.counts
+        home = self.node_of if self.must_return.all() else self.node_of[self.must_return]
+        return self.scenarios.sums(np.bincount(home, minlength=self.problem.n_nodes))
 
     def larger_than(self, size: int) -> IntArray:
         """The VMs that must restart, are placed and are larger than a size."""
@@ -213,7 +227,7 @@ class PlacementState:
 
     def displaced_by(self, scenarios: IntArray) -> tuple[IntArray, IntArray]:
         """The VMs that must restart in some scenarios, one scenario after the other, largest first in each; how many each has."""
-        return self.returned.by(scenarios)
+        return self._returned.by(scenarios)
 
 
 def _lasting(problem: Problem, node_of: IntArray, load: IntArray) -> IntArray:

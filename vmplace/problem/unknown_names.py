@@ -19,7 +19,11 @@ _FEW = 3
 
 def unknown_names(cluster: Cluster) -> list[str]:
     """The warnings; of several guarantees, each with its number."""
-    found = [warning for index, rule in enumerate(cluster.rules) for warning in _of_members(index, rule, cluster)]
+    found = list[str]()
+    for index, (rule, members) in enumerate(zip(cluster.rules, cluster.rule_members, strict=True)):
+        # Where as many VMs are found as are named, none is absent.
+        if isinstance(rule, OnlyOn | NotOn) or isinstance(rule.vms, Tag) or len(members) < len(rule.vms):
+            found += _of_members(index, rule, cluster)
     found += _homes(cluster)
     for number, asked in enumerate(cluster.guarantees, 1):
         whose = f"guarantee {number}: " if cluster.further else ""

@@ -231,7 +231,7 @@ def _fits(room: IntArray, more: IntArray) -> bool:
 
 
 def _unlike(problem: Problem, vms: IntArray) -> list[int]:
-    """One VM of each demand and signature that is on the same node now."""
-    kinds = np.column_stack([problem.demand[vms], problem.signature[vms], problem.node_of[vms]])
+    """One VM of each demand, under the same rules, that is on the same node now."""
+    kinds = np.column_stack([problem.demand[vms], problem.signature[vms], problem.bond[vms], problem.node_of[vms]])
     first: list[int] = np.sort(vms[np.unique(kinds, axis=0, return_index=True)[1]]).tolist()
     return first

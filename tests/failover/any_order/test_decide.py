@@ -326,7 +326,7 @@ def test_many_units_in_turn_take_no_more_time_than_there_is(monkeypatch):
     def follow(now, _):
         cancel.set()
         followed.append(now)
-        return now.node_of, now.returned.order[:0], None
+        return now.node_of, now.node_of[:0], None
 
     monkeypatch.setattr("vmplace.failover.policy._follow", follow)
     nodes = [Node(f"n{i}", 9) for i in range(8)]

@@ -59,15 +59,16 @@ class Certificates:
         safe = np.zeros(len(self.state.scenarios), dtype=bool)
         for pool in self._several if self.state.problem.n_firm > 1 else self._pools:
             survived, ruled = pool.survived, ~self.state.unbound[pool.failing]
-            for part in self._rules.parts(pool.failing[survived & ruled]):
-                items = self._rules.items(part)
+            for part in self.rules.parts(pool.failing[survived & ruled]):
+                items = self.rules.items(part)
                 stranded = items.scenario[~(items.known & pool.finds_room(items))]
                 survived[np.searchsorted(pool.failing, stranded)] = False
             safe[pool.failing] = survived
         return safe
 
     @cached_property
-    def _rules(self) -> RestartRules:
+    def rules(self) -> RestartRules:
+        """The rules that bind restarts."""
         return RestartRules(self.state, planned=not self.everyone)
 
     @property

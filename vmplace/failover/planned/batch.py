@@ -8,6 +8,7 @@ from vmplace.failover.planned.columns import RestartColumns
 from vmplace.failover.planned.ruled_first import breaking, place_ruled
 from vmplace.failover.ruled import RestartRules
 from vmplace.model.columns import IntArray
+from vmplace.problem.displaced import Displaced
 from vmplace.problem.state import PlacementState
 
 __all__ = ["plan_together"]
@@ -22,7 +23,7 @@ _SHARES = 2**20
 """In so many shares resources are compared."""
 
 
-def plan_together(state: PlacementState, failing: IntArray) -> RestartColumns:
+def plan_together(state: PlacementState, failing: IntArray, rules: RestartRules | None = None) -> RestartColumns:
     """Plans for some failures, each of which displaces something and leaves a target in its pool; soft rules are kept, too.
 
     The k-th largest VM restarts on the k-th freest survivor. Where one does not fit there, or a rule is broken, that failure's
@@ -33,13 +34,15 @@ def plan_together(state: PlacementState, failing: IntArray) -> RestartColumns:
     ----------
     failing
         Scenarios, of any pools.
+    rules
+        The rules of planned restarts; None: they are compiled here.
     """
-    parts, unbound = [RestartColumns.joined([])], state.unbound[failing]
-    rules = None if unbound.all() else RestartRules(state, planned=True)
-    pool_of = state.scenarios.pool[failing]
+    parts, ruled = [RestartColumns.joined([])], not state.unbound[failing].all()
+    rules = (rules or RestartRules(state, planned=True)) if ruled else None
+    pool_of, displaced = state.scenarios.pool[failing], state.displacing(failing)
     for pool in np.unique(pool_of).tolist():
         targets, mine = state.freest(pool), failing[pool_of == pool]
-        done, undone = _dealt(state, mine, targets)
+        done, undone = _dealt(state, displaced, mine, targets)
         if rules is not None:
             broken = breaking(rules, done)
             done, undone = done[~np.isin(done.scenario, broken)], np.concatenate([undone, broken])
@@ -47,7 +50,7 @@ def plan_together(state: PlacementState, failing: IntArray) -> RestartColumns:
         if len(undone):
             first = RestartColumns.joined([]) if rules is None else place_ruled(rules, undone)
             tightest = _enough(state, undone, targets)
-            parts += [first, *(_packed(state, part, tightest, first) for part in _parts(undone, len(tightest)))]
+            parts += [first, *(_packed(state, displaced, part, tightest, first) for part in _parts(undone, len(tightest)))]
     return RestartColumns.joined(parts)
 
 
@@ -56,9 +59,9 @@ def _parts(failing: IntArray, n_targets: int) -> Iterator[IntArray]:
     return (failing[start : start + most] for start in range(0, len(failing), most))
 
 
-def _dealt(state: PlacementState, failing: IntArray, targets: IntArray) -> tuple[RestartColumns, IntArray]:
+def _dealt(state: PlacementState, displaced: Displaced, failing: IntArray, targets: IntArray) -> tuple[RestartColumns, IntArray]:
     """Deal VMs out, one to a target; the failures that are not done by that."""
-    vms, count = state.displaced_by(failing)
+    vms, count = displaced.by(failing)
     place = np.full(state.problem.n_nodes + 1, len(targets), dtype=np.int64)
     place[targets] = np.arange(len(targets))
     rank = np.arange(len(vms)) - np.repeat(np.cumsum(count) - count, count)
@@ -93,12 +96,14 @@ def _scarcest(spare: IntArray) -> IntArray:
     return np.asarray((spare * _SHARES // np.maximum(spare.max(axis=0), 1)).min(axis=1))
 
 
-def _packed(state: PlacementState, failing: IntArray, targets: IntArray, first: RestartColumns) -> RestartColumns:
+def _packed(
+    state: PlacementState, displaced: Displaced, failing: IntArray, targets: IntArray, first: RestartColumns
+) -> RestartColumns:
     """In each step every failure's next largest VM takes its tightest fit beside those that restart first."""
     room = [np.tile(free, (len(failing), 1)) for free in state.spare[targets].T]
     for node in state.scenarios.nodes[failing].T:
         room[0][targets[None, :] == node[:, None]] = -1
-    vms, counts = state.displaced_by(failing)
+    vms, counts = displaced.by(failing)
     if len(first.vm):
         _take(state, room, failing, targets, first)
         others = ~np.isin(vms, first.vm)
