@@ -80,7 +80,7 @@ def test_under_one_guarantee_nothing_holds_itself_in_memory():
     assert (names.each, names.problem.each) == ((names,), (names.problem,))
     gc.disable()
     try:
-        del names
+        del names, cluster
         assert [ref() for ref in held] == [None, None]
     finally:
         gc.enable()
