@@ -111,9 +111,10 @@ class RestartRules:
         if not soft:
             return problem.signature, rows
         code, sets = rule_sets(soft, problem.n_vms)
-        pairs, of = np.unique(problem.signature * problem.n_vms + code, return_inverse=True)
+        width = problem.n_vms + 1  # there are no more sets than VMs, and the empty one
+        pairs, of = np.unique(problem.signature * width + code, return_inverse=True)
         left = [np.logical_and.reduce([np.ones_like(rows[0]), *(soft[k].nodes for k in own)]) for own in sets]
-        signature, number = np.divmod(pairs, problem.n_vms)
+        signature, number = np.divmod(pairs, width)
         return of.reshape(-1), rows[signature] & np.array(left)[number]
 
     @cached_property

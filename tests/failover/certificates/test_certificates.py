@@ -302,3 +302,10 @@ def test_together_counts_as_one_vm_of_the_sum_where_restarts_are_planned():
 def test_soft_rules_are_kept_by_what_is_certified():
     assert not of_rules([16] * 4, [OnlyOn(["v0"], ["n1"], must=False)], [8, 8])
     assert of_rules([16] * 4, [OnlyOn(["v0"], ["n1"], must=False)], [8, 8], restart="any-order")
+
+
+def test_soft_rules_are_told_apart_where_each_vm_has_its_own():
+    assert of_rules([20], [OnlyOn(["v0"], ["f"], must=False)], [8]) is False
+    rules = [OnlyOn([vm], [node], must=False) for vm, node in (("v0", "n0"), ("v1", "n1"), ("w0", "n0"), ("w1", "n1"))]
+    assert of_rules([40, 40], rules, [8, 8])
+    assert not of_rules([40, 8], rules, [8, 8])
