@@ -237,5 +237,5 @@ def _differing(was: Any, now: Any) -> tuple[tuple[str, ...], tuple[str, ...], tu
     both = np.flatnonzero(here >= 0)
     differ = both[was.rows(here[both]).unlike(now.rows(both))] if len(both) else both
     added = tuple(name for name, index in zip(now.names, here.tolist(), strict=True) if index < 0)
-    removed = tuple(name for name in was.names if name not in now.name_set)
+    removed = tuple(name for name in was.names if name not in now.index_of)
     return added, removed, tuple(now.names[i] for i in differ.tolist())

@@ -61,7 +61,7 @@ class _Inventory:
         kept, conflicts = list[_Held](), list[TicketConflict]()
         for each in held:
             name = each.vm.name
-            known = found.vm(name) if name in found.vms.name_set else None
+            known = found.vm(name) if name in found.vms.index_of else None
             if known is not None and known.running and known.node == each.vm.node and known.target is None:
                 continue  # it was started where room was held
             if reason := _against(each, known, found):
@@ -98,7 +98,7 @@ def _against(held: _Held, known: VM | None, found: Cluster) -> str:
 
 
 def _state(found: Cluster, node: str) -> str | None:
-    return found.node(node).state if node in found.nodes.name_set else None
+    return found.node(node).state if node in found.nodes.index_of else None
 
 
 def _with(found: Cluster, kept: Sequence[_Held]) -> Cluster:

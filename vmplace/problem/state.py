@@ -125,7 +125,7 @@ class PlacementState:
 
     def displacing(self, scenarios: IntArray) -> Displaced:
         """The VMs that must restart in some scenarios, by what displaces them; of few scenarios, no others."""
-        if len(scenarios) * _FEW > len(self.scenarios):
+        if len(scenarios) * _FEW >= len(self.scenarios):
             return self._returned
         fails = np.zeros(len(self.problem.unit_pool) + 1, dtype=bool)
         fails[self.scenarios.units[scenarios]] = True
