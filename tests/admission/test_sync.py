@@ -118,6 +118,13 @@ def test_rules_that_contradict_room_that_is_held():
     assert ticket.state == "contradicted"
 
 
+def test_a_node_that_is_back_from_maintenance_holds_what_it_held():
+    nodes = [Node("a", 8), Node("b", 8, state="maintenance"), Node("c", 8)]
+    admitter = Admitter(Cluster(nodes, [VM("x", 3, "b"), VM("y", 2, "b")]))
+    admitter.sync(Cluster([evolve(node, state="online") for node in nodes], [VM("x", 3, "b")]))
+    assert [found.score for found in admitter.candidates(VM("new", 1))] == [7, 4, 7]
+
+
 def test_anything_but_a_cluster_is_refused():
     with pytest.raises(InputError, match="cluster: 'inventory' is not a Cluster"):
         Admitter(CLUSTER).sync("inventory")

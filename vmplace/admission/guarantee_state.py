@@ -189,9 +189,10 @@ class GuaranteeState:
     def restated(self, node: str, state: State) -> None:
         """A node is in another state in the ledger."""
         self._defects = None
-        if self.live is not None and state == "offline":
-            self.live.close(node)
-        elif self.live is not None:
+        if self.live is None:
+            return
+        self.live.close(node)
+        if state != "offline":
             back = [self._seen(vm) for vm in self._ledger.on(node) if vm.running]
             self.live.open(node, back, online=state == "online")
             self._doubt_implied(node)
