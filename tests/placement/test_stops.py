@@ -70,3 +70,10 @@ def test_what_is_wrong_in_another_pool_stays_as_it_is_when_vms_start_again():
     assert [stop.vm for stop in found.stopped] == ["local"]
     assert found.pools == {"default": "unsafe", "other": "safe"}
     assert [(start.vm, start.node) for step in found.afterwards.steps for start in step.starts] == [("local", "m0")]
+
+
+def test_a_vm_that_waits_is_started_in_the_place_of_its_like_and_never_stopped():
+    vms = [VM("waits", 1, evictable=True), VM("runs", 1, "n1", evictable=True), VM("stays", 1, "n1")]
+    found = drain(Cluster([Node("n0", 1), Node("n1", 2)], vms), "n0")
+    assert [(stop.vm, stop.node) for stop in found.stopped] == [("runs", "n1")]
+    assert (found.placement["waits"], found.placement["stays"]) == ("n1", "n1")

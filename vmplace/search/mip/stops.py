@@ -69,5 +69,14 @@ def fewest_stops(problem: Problem, goal: Goal, stoppable: BoolArray, *, budget: 
         raise OutOfTimeError
     proved = len(reached) >= len(stages) - 1 and None not in reached[: len(stages) - 1]
     moved = reached[-1] if proved and len(reached) == len(stages) else None
-    node_of = model.variables.placement(values)[0]
+    node_of = _named(calm, model.variables.placement(values)[0], stoppable)
     return Stops(node_of < 0, node_of, proved, None if moved is None else int(model.bound(("moves", 0), moved)))
+
+
+def _named(problem: Problem, node_of: IntArray, stoppable: BoolArray) -> IntArray:
+    """The placement with those stopped that may be, instead of VMs of their class that wait and are to be started."""
+    named, kind = node_of.copy(), problem.classes.of
+    for vm in np.flatnonzero((named < 0) & ~stoppable).tolist():
+        instead = np.flatnonzero((named >= 0) & stoppable & (kind == kind[vm]))[0]
+        named[[vm, instead]] = named[[instead, vm]]
+    return named
