@@ -184,5 +184,5 @@ def test_no_optimum_changes(cluster, objective):
         whole = vmplace.place(cluster, objective=objective, move_running=move)
     assert (solution.status, solution.objective) == (whole.status, whole.objective)
     if solution.placement is not None:
-        assert World(cluster).all_survivable(solution.placement) or solution.powered
+        assert World(cluster).all_survivable(solution.placement) or solution.powered or solution.unsolved
         assert vmplace.audit_result(cluster, solution.to_dict()).violations == ()
