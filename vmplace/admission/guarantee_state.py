@@ -1,11 +1,12 @@
-"""One guarantee of a changing cluster: kept incrementally where memory alone binds, else certified anew."""
+"""One guarantee of a changing cluster: by certificates or plans that are kept, else certified anew."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
 from vmplace.admission.candidates import CandidateSurvey
 from vmplace.admission.incremental.cluster import LiveCluster, Losses
+from vmplace.admission.incremental.planned_cluster import PlannedCluster
 from vmplace.admission.ledger import Ledger, started
 from vmplace.admission.recheck import RecheckedVM
 from vmplace.admission.results import Rejection
@@ -58,6 +59,8 @@ class GuaranteeState:
         self.live = LiveCluster.of(ledger.cluster.under(asked), budget=budget)
         self._alone, self._odd = None if self.live is None else self.live.alone, set[str]()
         self._defects: Defects | None = None
+        self._plans: PlannedCluster | None = None
+        self._plannable = True
 
     def verdicts(self, budget: Budget) -> dict[str, Status]:
         """Whether each failure is survived now, by its name."""
@@ -105,12 +108,22 @@ class GuaranteeState:
             before = None if since is None or since.losses is None else since.losses.get(vm.pool)
             waits = before is None and bool(self._credit([vm]))
             return self.live.survey(self._seen(vm), waits=waits, score=score, budget=budget, before=before)
+        if since is None and (plans := self._plans_for(vm, budget)) is not None:
+            return plans.survey(
+                self._seen(vm),
+                waits=bool(self._credit([vm])),
+                score=score,
+                otherwise=self._otherwise(vm, budget),
+            )
         return self._rechecked(vm, started(vm), budget, since).survey(score, budget)
 
     def weigh(self, vm: VM | None, wanted: VM, budget: Budget) -> tuple[Rejection, str]:
         """What speaks against a VM (None: it is new) as wanted, and that in a sentence."""
         node, host = str(wanted.node), None if vm is None else self._ledger.host(vm)
         if self.live is None or not self.keeps_live(wanted):
+            told = self._planned(vm, host, wanted, budget)
+            if told[0] is not Rejection.DOUBT:
+                return told
             return self._rechecked(vm, wanted, budget).weigh(list(self._ledger.nodes).index(node), budget)
         wanted = self._seen(wanted)
         if vm is None or host is None:
@@ -123,6 +136,23 @@ class GuaranteeState:
             )
         finally:
             self.live.put(there, host)
+
+    def _planned(self, vm: VM | None, host: str | None, wanted: VM, budget: Budget) -> tuple[Rejection, str]:
+        """The same as plans tell it that are kept."""
+        plans, node = self._plans_for(wanted, budget), str(wanted.node)
+        if plans is None or wanted.target is not None:
+            return Rejection.DOUBT, ""
+        if vm is None or host is None:
+            return plans.weigh(self._seen(wanted), node, waits=bool(self._credit([vm])))
+        if not plans.take(self._seen(vm), host):
+            self._plans = None
+            return Rejection.DOUBT, ""
+        told, reason = plans.weigh(self._seen(wanted), node, waits=False)
+        if not plans.put(self._seen(vm), host):
+            self._plans = None
+        # Where it is already, what is short of something for other reasons is none.
+        failing = told in (Rejection.NOTHING, Rejection.FAILURE)
+        return (told, reason) if failing or host != node else (Rejection.DOUBT, "")
 
     def _seen(self, vm: VM) -> VM:
         """A VM as the guarantee sees it: protected or not."""
@@ -149,6 +179,24 @@ class GuaranteeState:
         grown = vm is not None and wanted.memory > vm.memory
         return RecheckedVM(cluster.under(self._asked), place, since.defects, since.credit, was, excluded, grown)
 
+    def _otherwise(self, vm: VM, budget: Budget) -> Callable[[str], tuple[Rejection, str]]:
+        """What a search tells of a VM to start on a node; the cluster is compiled when it is asked first."""
+        found: list[RecheckedVM] = []
+
+        def ask(node: str) -> tuple[Rejection, str]:
+            if not found:
+                found.append(self._rechecked(vm, started(vm), budget))
+            return found[0].told(list(self._ledger.nodes).index(node), budget)
+
+        return ask
+
+    def _plans_for(self, vm: VM, budget: Budget) -> PlannedCluster | None:
+        """The plans of all failures, kept where they tell of a VM; None where they do not."""
+        if self._plans is None and self._plannable:
+            self._plans = PlannedCluster.of(self._ledger.cluster.under(self._asked), budget=budget)
+            self._plannable = self._plans is not None
+        return self._plans if self._plans is not None and self._plans.tells_of(vm) else None
+
     def _defects_now(self, budget: Budget) -> Defects:
         if self._defects is None or not self._defects.known:
             problem = compile_problem(self._ledger.cluster.under(self._asked))
@@ -162,6 +210,7 @@ class GuaranteeState:
         if self.live is not None and old is not None and host is not None:
             self.live.take(self._seen(old), host)
         self._defects = None
+        self._replan(old, host, vm)
         if self._alone is None:
             return
         if vm is not None and not self._alone.binds(vm):
@@ -176,6 +225,15 @@ class GuaranteeState:
         if self.live is None and not self._odd:
             self._relive()
 
+    def _replan(self, old: VM | None, host: str | None, vm: VM | None) -> None:
+        """The plans of failures follow a change, or are forgotten."""
+        plans, node = self._plans, None if vm is None else self._ledger.host(vm)
+        if plans is None:
+            return
+        gone = old is None or host is None or plans.take(self._seen(old), host)
+        if not (gone and (vm is None or node is None or plans.put(self._seen(vm), node))):
+            self._plans = None
+
     def _doubt_implied(self, node: str) -> None:
         """Memory need not imply further resources on a node that has become overfull."""
         if self.live is not None and self.live.alone.most and self.live.is_overfull(node):
@@ -188,7 +246,7 @@ class GuaranteeState:
 
     def restated(self, node: str, state: State) -> None:
         """A node is in another state in the ledger."""
-        self._defects = None
+        self._defects, self._plans, self._plannable = None, None, True
         if self.live is None:
             return
         self.live.close(node)

@@ -83,6 +83,11 @@ class RecheckedVM:
         free = max(0, int(self.problem.usable[subject] - self._loads_before[subject, 0]))
         return told, told.sentence(known.names[subject], free, self._causes[cause] if cause >= 0 else "")
 
+    def told(self, node: int, budget: Budget) -> tuple[Rejection, str]:
+        """Whether failures speak against a node with room for it, and which."""
+        told, cause = self._ask(node, budget)
+        return told, self._causes[cause]
+
     @cached_property
     def problem(self) -> Problem:
         """The cluster in arrays."""

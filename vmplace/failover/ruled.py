@@ -11,7 +11,7 @@ from vmplace.problem.displaced import Displaced
 from vmplace.problem.problem import BoolArray
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.signatures import rule_sets
-from vmplace.problem.sizes import ranges
+from vmplace.problem.sizes import distinct, ranges
 from vmplace.problem.state import PlacementState
 
 __all__ = ["RestartRules", "RuledItems"]
@@ -226,10 +226,10 @@ class RestartRules:
             size, mine = np.bincount(zone), rules[rule]
             np.add.at(rivals, item[mine], np.maximum(coming[mine] - 1, 0) * int(size.max()))
             stay = groups.standing[host] & ~hit & mine[at]
-            whose, which = item[at[stay]], zone[groups.node[host[stay]]]
+            whose, which = np.divmod(distinct(item[at[stay]] * len(size) + zone[groups.node[host[stay]]]), max(1, len(size)))
             nodes = np.argsort(zone, kind="stable")[ranges((np.cumsum(size) - size)[which], size[which])]
             pairs.append(np.repeat(whose, size[which]) * n_nodes + nodes)
-        closed, node = np.divmod(np.unique(np.concatenate(pairs)), n_nodes)
+        closed, node = np.divmod(distinct(np.concatenate(pairs)), n_nodes)
         left = ~self.state.scenarios.hit(scenario[closed], node)
         return closed[left], node[left], rivals
 

@@ -1,1 +1,1 @@
-"""Incremental admission control: a memory-only pool whose N+1 certificates are updated as VMs come and go."""
+"""Incremental admission control: certificates where memory alone binds, kept failover plans elsewhere, as VMs come and go."""

@@ -49,7 +49,7 @@ class _Placing:
         self._rules, self._items = rules, items
         self._spare: list[list[int]] = rules.state.spare.tolist()
         self._demand: list[list[int]] = items.demand.tolist()
-        self._closed = _by_item(items.closed_item, items.closed_node)
+        self._closed_from = np.searchsorted(items.closed_item, np.arange(len(items) + 1)).tolist()
         self._bound = _by_item(items.bound_item, items.bound_rule)
         self._tightest: dict[int, tuple[list[int], list[int]]] = {}
         self._used: dict[int, list[int]] = {}
@@ -71,7 +71,8 @@ class _Placing:
 
     def _place(self, item: int, gone: set[int]) -> int:
         need, bound = self._demand[item], self._bound.get(item, ())
-        node = self._find(item, need, gone.union(self._closed.get(item, ())), bound)
+        closed = self._items.closed_node[self._closed_from[item] : self._closed_from[item + 1]]
+        node = self._find(item, need, gone.union(closed.tolist()), bound)
         if node >= 0:
             used = self._used.setdefault(node, [0] * len(need))
             for r, amount in enumerate(need):
