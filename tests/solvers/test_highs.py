@@ -23,6 +23,29 @@ def test_an_optimum_comes_with_its_bound():
     assert knapsack().holds(answer.values)
 
 
+def test_what_it_calls_optimal_is():
+    """With its presolve, HiGHS calls 3 the optimum."""
+    program, none = IntegerProgram(), None
+    for most in (1, 2, 7, 9, 3, 3, 3, 3, 7, 9, 3, 19):
+        program.variable(0, most)
+    program.rows = [
+        ([(5, 1), (6, 1), (7, 1), (0, -1), (1, -1)], 0, 0),
+        ([(2, 1), (5, -1)], 0, none),
+        ([(3, 1), (6, -1)], 0, none),
+        ([(2, 1), (3, 1), (4, 1), (0, -1), (1, -1)], 0, 0),
+        ([(11, 1), (8, -1), (9, -1), (10, -1)], 0, 0),
+        ([(8, 1), (2, 1), (0, -1), (1, -1)], none, 4),
+        ([(0, -1), (1, -1), (5, 1), (8, 1), (11, -1)], none, -3),
+        ([(9, 1), (3, 1)], none, 9),
+        ([(6, 1), (9, 1), (11, -1)], none, 0),
+        ([(10, 1), (4, 1)], none, 3),
+        ([(7, 1), (10, 1), (11, -1)], none, 0),
+    ]
+    program.objective = [(0, 1), (1, 1)]
+    answer = Highs().solve(program, budget=Budget(20))
+    assert (answer.outcome, answer.bound) == (Outcome.OPTIMAL, 0)
+
+
 def test_a_variable_named_twice_counts_twice():
     program = IntegerProgram()
     x, y = program.variable(0, 9), program.variable(0, 9)

@@ -48,6 +48,8 @@ def _solve(said: TextIO, program: Any, hint: Sequence[int] | None, time_limit: f
         # Objectives are whole: less than one apart is none; no gap in proportion, however large they are.
         absolute_gap_tolerance=0.99,
         relative_gap_tolerance=0.0,
+        # Its presolve calls some suboptimal solutions optimal (known of releases up to 1.14), and gives them as bounds.
+        presolve=mathopt.Emphasis.OFF,
     )
     model = mathopt.Model.from_model_proto(_model(*program))
     start = mathopt.ModelSolveParameters()
