@@ -31,9 +31,9 @@ class Admitter:
     """A cluster whose VMs come and go, kept compiled and certified, so that a question costs far less than a check.
 
     A change that would make any failure worse than it is, overfill a node, use headroom or break a must-rule is refused; of
-    several guarantees, each has to be kept. Problems that exist already are not a reason to refuse. Where nothing but memory
-    binds VMs (other resources may be there, as long as memory implies them) and nodes fail one by one, answers take array passes
-    over the nodes; else each node in question is certified anew.
+    several guarantees, each has to be kept. Problems that exist already are not a reason to refuse. Answers take array passes
+    over the nodes where certificates or failover plans can be kept from one change to the next: where restarts are planned, for
+    VMs that no rule binds. Else each node in question is certified anew; docs/limits.md says when.
     All methods may be called from several threads.
 
     Parameters

@@ -1,19 +1,19 @@
 """Candidate nodes for one VM: what is known of each, and questions about those that are undecided."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
 from attrs import define
 
 from vmplace.admission.results import Candidates, Rejection
-from vmplace.model.columns import IntArray
+from vmplace.model.columns import BoolArray, IntArray
 from vmplace.model.entities import VM, Node
 from vmplace.model.kinds import Score
 from vmplace.model.units import spell_memory
 from vmplace.solvers.budget import Budget
 
-__all__ = ["SCORES", "CandidateSurvey", "outsized", "scores"]
+__all__ = ["SCORES", "CandidateSurvey", "away", "outsized", "scores"]
 
 SCORES = get_args(Score)
 
@@ -34,6 +34,19 @@ def outsized(vm: VM, nodes: Iterable[Node]) -> str:
     if largest is None or vm.charged <= largest.usable:
         return ""
     return f"no node can hold {spell_memory(vm.charged)}: the largest, {largest.name}, has {spell_memory(largest.usable)} for VMs"
+
+
+def away(vm: VM, place: Mapping[str, tuple[str, int]], online: BoolArray) -> IntArray:
+    """The penalty of each node of a VM's pool that is not its home, as far as this is online, shape (n_nodes,).
+
+    `place`: the pool of each node, and its place among those of the pool.
+    """
+    pool, index = place.get(vm.home or "", ("", -1))
+    found = np.zeros(len(online), dtype=np.int64)
+    if index >= 0 and pool == vm.pool and online[index]:
+        found[:] = 1
+        found[index] = 0
+    return found
 
 
 @define(eq=False)

@@ -100,7 +100,7 @@ class ChangingCluster:
                 reason = f"{reason}, and {name} would take {spell_memory(more)}{' more' if stays else ''}"
             if told is not Rejection.NOTHING:
                 return Admission(told.status, name, reason=reason)
-        elif not all(state.keeps_live(wanted) for state in self.guarantees):
+        elif self.ledger.ruled.holds(wanted) or not all(state.keeps(wanted) for state in self.guarantees):
             self.ledger.with_vm(wanted)  # which refuses what contradicts the rules
         self.replace(name, wanted)
         return Admission(Status.ADMITTED, name, node, {} if node is None else {name: node})

@@ -1,6 +1,7 @@
 """One guarantee of a changing cluster: by certificates or plans that are kept, else certified anew."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 
 from attrs import evolve, frozen
 
@@ -10,8 +11,10 @@ from vmplace.admission.incremental.planned_cluster import PlannedCluster
 from vmplace.admission.ledger import Ledger, started
 from vmplace.admission.recheck import RecheckedVM
 from vmplace.admission.results import Rejection
+from vmplace.failover.certify import certify
 from vmplace.failover.check import check
 from vmplace.failover.regression import Defects, LostMemory, added
+from vmplace.failover.verdict import Verdict
 from vmplace.model.entities import VM
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.kinds import State
@@ -58,9 +61,8 @@ class GuaranteeState:
         self._ledger, self._asked = ledger, asked
         self.live = LiveCluster.of(ledger.cluster.under(asked), budget=budget)
         self._alone, self._odd = None if self.live is None else self.live.alone, set[str]()
-        self._defects: Defects | None = None
+        self._now: tuple[Verdict, Defects] | None = None
         self._plans: PlannedCluster | None = None
-        self._plannable = True
 
     def verdicts(self, budget: Budget) -> dict[str, Status]:
         """Whether each failure is survived now, by its name."""
@@ -89,6 +91,10 @@ class GuaranteeState:
         """Whether it is kept incrementally, with a VM as given, too."""
         return self.live is not None and self.live.alone.binds(vm)
 
+    def keeps(self, vm: VM) -> bool:
+        """Whether certificates or plans that are kept tell of a VM: then nothing but rules can contradict it."""
+        return self.keeps_live(vm) or (self._plans is not None and self._plans.tells_of(vm))
+
     # Questions
 
     def baseline(self, vms: Sequence[VM], budget: Budget) -> Baseline | None:
@@ -97,7 +103,7 @@ class GuaranteeState:
             return None
         credit = self._credit(vms)
         if self.live is None or not all(map(self.keeps_live, vms)):
-            return Baseline(credit, self._defects_now(budget))
+            return Baseline(credit, self._known(budget)[1])
         if not credit:
             return None
         return Baseline(credit, None, {pool: self.live.losses(pool, credit.get(pool), budget=budget) for pool in credit})
@@ -170,7 +176,7 @@ class GuaranteeState:
     def _rechecked(self, vm: VM | None, wanted: VM, budget: Budget, since: Baseline | None = None) -> RecheckedVM:
         """A VM as it is now (None: it is new) and as wanted."""
         if since is None:
-            since = Baseline(self._credit([vm]), self._defects_now(budget))
+            since = Baseline(self._credit([vm]), self._known(budget)[1])
         assert since.defects is not None
         host = None if vm is None or vm.name not in self._ledger else self._ledger.host(vm)
         was = None if host is None else list(self._ledger.nodes).index(host)
@@ -181,27 +187,23 @@ class GuaranteeState:
 
     def _otherwise(self, vm: VM, budget: Budget) -> Callable[[str], tuple[Rejection, str]]:
         """What a search tells of a VM to start on a node; the cluster is compiled when it is asked first."""
-        found: list[RecheckedVM] = []
-
-        def ask(node: str) -> tuple[Rejection, str]:
-            if not found:
-                found.append(self._rechecked(vm, started(vm), budget))
-            return found[0].told(list(self._ledger.nodes).index(node), budget)
-
-        return ask
+        rechecked = cache(lambda: self._rechecked(vm, started(vm), budget))
+        return lambda node: rechecked().told(list(self._ledger.nodes).index(node), budget)
 
     def _plans_for(self, vm: VM, budget: Budget) -> PlannedCluster | None:
         """The plans of all failures, kept where they tell of a VM; None where they do not."""
-        if self._plans is None and self._plannable:
-            self._plans = PlannedCluster.of(self._ledger.cluster.under(self._asked), budget=budget)
-            self._plannable = self._plans is not None
+        if self._plans is None:
+            verdict, _ = self._known(budget)
+            self._plans = PlannedCluster.of(self._ledger.cluster.under(self._asked), verdict)
         return self._plans if self._plans is not None and self._plans.tells_of(vm) else None
 
-    def _defects_now(self, budget: Budget) -> Defects:
-        if self._defects is None or not self._defects.known:
+    def _known(self, budget: Budget) -> tuple[Verdict, Defects]:
+        """What failures do now; looked at again where time was too short to tell."""
+        if self._now is None or not self._now[1].known:
             problem = compile_problem(self._ledger.cluster.under(self._asked))
-            self._defects = Defects.of(problem, problem.node_of, budget=budget)
-        return self._defects
+            verdict = certify(problem, problem.node_of, budget=budget)
+            self._now = verdict, Defects.told(verdict)
+        return self._now
 
     # Changes
 
@@ -209,7 +211,7 @@ class GuaranteeState:
         """A VM, which was on a host as `old`, is as given in the ledger; None: it was not there, took nothing, is gone."""
         if self.live is not None and old is not None and host is not None:
             self.live.take(self._seen(old), host)
-        self._defects = None
+        self._now = None
         self._replan(old, host, vm)
         if self._alone is None:
             return
@@ -246,7 +248,7 @@ class GuaranteeState:
 
     def restated(self, node: str, state: State) -> None:
         """A node is in another state in the ledger."""
-        self._defects, self._plans, self._plannable = None, None, True
+        self._now, self._plans = None, None
         if self.live is None:
             return
         self.live.close(node)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from vmplace.model.entities import VM, Node, Rule, Tag
 from vmplace.model.errors import Flaw, InputError, NotFoundError, error_of, not_found
 from vmplace.model.kinds import State
 from vmplace.model.labels import Labels
+from vmplace.model.references import RuledVMs
 from vmplace.model.units import short
 
 __all__ = ["Asked", "Difference", "Ledger", "started"]
@@ -160,11 +162,16 @@ class Ledger:
     def contradiction(self, vms: Sequence[VM]) -> str:
         """Why rules exclude some VMs, together, from all nodes, as far as the rules alone tell; empty if they do not."""
         try:
-            if self.start.rules:
+            if any(map(self.ruled.holds, vms)):
                 self._with(vms)
         except InputError as error:
             return "; ".join(f"{flaw.place} {flaw.message}" for flaw in error.flaws)
         return ""
+
+    @cached_property
+    def ruled(self) -> RuledVMs:
+        """The VMs that rules bind."""
+        return RuledVMs.of(self.start.rules)
 
     def _with(self, vms: Iterable[VM]) -> Cluster:
         other = copy(self)

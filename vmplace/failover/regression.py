@@ -113,14 +113,19 @@ class Defects:
     @classmethod
     def of(cls, problem: Problem, node_of: IntArray, *, budget: Budget) -> "Defects":
         """Of a placement; shape (n_vms,), -1 for a VM without a node."""
-        verdict = certify(problem, node_of, budget=budget)
-        scenarios, memory, losses = verdict.state.scenarios, lost_memory(verdict), dict[Key, FailureLoss]()
+        return cls.told(certify(problem, node_of, budget=budget))
+
+    @classmethod
+    def told(cls, verdict: Verdict) -> "Defects":
+        """What a verdict tells."""
+        state = verdict.state
+        scenarios, memory, losses = state.scenarios, lost_memory(verdict), dict[Key, FailureLoss]()
         for number in np.flatnonzero(verdict.fate != ScenarioStatus.SAFE).tolist():
             exact = number in memory and bool(verdict.losses[number].minimal)
             certain = bool(verdict.fate[number] == ScenarioStatus.UNSAFE)
             # In any order, the VMs that are known to be left out need not be all.
             losses[scenarios.key(number)] = FailureLoss(memory.get(number), exact, exact, certain)
-        return cls(problem, problem.loads(node_of), losses, _pools(verdict))
+        return cls(state.problem, state.problem.loads(state.node_of), losses, _pools(verdict))
 
     @property
     def known(self) -> bool:

@@ -14,6 +14,7 @@ from vmplace.model.errors import Flaw, closest, did_you_mean
 from vmplace.model.units import short
 
 __all__ = [
+    "RuledVMs",
     "Unreadable",
     "absent",
     "ambiguous_domains",
@@ -26,6 +27,25 @@ __all__ = [
 
 Unreadable = Mapping[int, str] | None
 """Names of entries that could not be read, by index; None where a whole section could not be."""
+
+
+@frozen
+class RuledVMs:
+    """The VMs that some rules bind, those too that come later: by names, and by tags."""
+
+    names: frozenset[str]
+    tags: frozenset[str]
+
+    @classmethod
+    def of(cls, rules: Iterable[Rule]) -> "RuledVMs":
+        """Those of some rules."""
+        members = [rule.vms for rule in rules]
+        tags = frozenset(each.tag for each in members if isinstance(each, Tag))
+        return cls(frozenset(name for each in members for name in _listed(each)), tags)
+
+    def holds(self, vm: VM) -> bool:
+        """Whether a VM is one of them."""
+        return vm.name in self.names or not self.tags.isdisjoint(vm.tags)
 
 
 def resolve(members: Members, things: NodeColumns | VMColumns) -> tuple[str, ...]:

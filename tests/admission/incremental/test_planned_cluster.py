@@ -12,6 +12,8 @@ from vmplace.admission import guarantee_state
 from vmplace.admission.incremental.planned_cluster import PlannedCluster
 from vmplace.admission.results import Rejection
 from vmplace.auditor.audit import audit_plans
+from vmplace.failover.certify import certify
+from vmplace.problem.compile import compile_problem
 from vmplace.solvers.budget import Budget
 from vmplace.testing import clusters
 
@@ -19,7 +21,8 @@ FEATURES = {"resources": True, "domains": True, "evictable": True, "targets": Tr
 
 
 def kept(cluster):
-    found = PlannedCluster.of(cluster, budget=Budget())
+    problem = compile_problem(cluster)
+    found = PlannedCluster.of(cluster, certify(problem, problem.node_of, budget=Budget()))
     assert found is not None
     return found
 
@@ -28,7 +31,7 @@ def plans_of(planned):
     """The plans of all failures, by their names."""
     found = {}
     for part in planned._parts.values():
-        for failure in range(len(part.pool.planned)):
+        for failure in range(len(part.pool.failing)):
             plan = part.pool._plan(failure)
             found[part.failures(failure)] = {name: part.names[restart.node] for name, restart in plan.items()}
             use = np.zeros_like(part.pool.use[failure])
@@ -107,9 +110,8 @@ def test_a_plan_goes_elsewhere_with_what_has_no_room_any_more():
 def test_what_rules_bind_goes_only_where_they_allow_it():
     vms = [VM("x", 4, "a"), VM("y", 2, "b"), VM("z", 1, "c")]
     for rule, fits in ((Apart(["x", "y"]), False), (Together(["x"]), True), (Together(["x", "y"], during_failover=False), True)):
-        planned = kept(Cluster([Node(name, 10) for name in "abc"], vms, [rule] if fits else [rule, Apart(["x", "z"])][:1]))
-        target = plans_of(planned)["a"]["x"]
-        told, _ = planned.weigh(VM("new", 6), target, waits=False)
+        planned = kept(Cluster([Node(name, 10) for name in "abc"], vms, [rule]))
+        told, _ = planned.weigh(VM("new", 6), plans_of(planned)["a"]["x"], waits=False)
         assert told is (Rejection.NOTHING if fits else Rejection.DOUBT), rule
 
 
@@ -128,9 +130,9 @@ def test_an_admitter_does_not_compile_anew_for_each_vm(monkeypatch, rules):
     vms = [VM(f"vm{i}", 4 + i % 3, f"n{i % 6}", resources={"vcpu": 2}) for i in range(30)]
     admitter, made = Admitter(Cluster(nodes, vms, rules, Guarantee(failures=2))), []
 
-    def of(cluster, *, budget, make=PlannedCluster.of):
+    def of(cluster, verdict, make=PlannedCluster.of):
         made.append(cluster)
-        return make(cluster, budget=budget)
+        return make(cluster, verdict)
 
     monkeypatch.setattr(guarantee_state.PlannedCluster, "of", of)
     monkeypatch.setattr(guarantee_state, "RecheckedVM", None)

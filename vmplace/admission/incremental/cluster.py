@@ -5,14 +5,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from attrs import define, frozen
 
-from vmplace.admission.candidates import CandidateSurvey, scores
+from vmplace.admission.candidates import CandidateSurvey, away, scores
 from vmplace.admission.incremental.memory_alone import MemoryAlone
 from vmplace.admission.incremental.pool import LivePool
 from vmplace.admission.incremental.state import LiveVM
 from vmplace.admission.results import Candidates, Rejection
 from vmplace.failover.regression import LostMemory, added
 from vmplace.model.cluster import Cluster
-from vmplace.model.columns import IntArray
 from vmplace.model.entities import VM
 from vmplace.results.values import Status
 from vmplace.solvers.budget import Budget
@@ -141,22 +140,13 @@ class LiveCluster:
             vm.charged,
             rejections,
             scores(score, pool.state.free, pool.state.usable, vm.charged),
-            self._away(vm, len(rejections)),
+            away(vm, self._place, pool.state.online),
             pool.state.free.copy(),
             np.full(len(rejections), -1, dtype=np.int64),
             part.names.__getitem__,
         )
         sift = None if before is not None else lambda: pool.sift(item)
         return CandidateSurvey(known, lambda index: pool.judge(index, item, budget=budget, before=before), sift)
-
-    def _away(self, vm: VM, count: int) -> IntArray:
-        """The penalty of each node of a VM's pool that is not its home, as far as this is online, shape (n_nodes,)."""
-        pool, index = self._place.get(vm.home or "", ("", -1))
-        away = np.zeros(count, dtype=np.int64)
-        if index >= 0 and pool == vm.pool and self._parts[pool].pool.state.online[index]:
-            away[:] = 1
-            away[index] = 0
-        return away
 
 
 def _item(vm: VM, *, waits: bool = False) -> LiveVM:

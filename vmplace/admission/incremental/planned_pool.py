@@ -37,7 +37,7 @@ class Restart:
 
     node: int
     demand: IntArray
-    bound: bool = False
+    bound: bool
 
 
 @frozen(eq=False)
@@ -67,7 +67,7 @@ Plan = dict[str, Restart]
 
 @define(eq=False)
 class PlannedPool:
-    """Nodes of one pool, what they hold, and a plan for each failure.
+    """Nodes of one pool, what they hold, and a plan for each failure, all of which are survived.
 
     Parameters
     ----------
@@ -83,8 +83,6 @@ class PlannedPool:
         What each failure's plan takes of each node, shape (n_failures, n_nodes, n_firm).
     bound
         Where plans have VMs that rules bind, or had some, shape (n_failures, n_nodes).
-    planned
-        Failures that have a plan for every VM that must restart, shape (n_failures,).
     plan_of
         Makes the plan that a failure has at first.
     open_to
@@ -99,7 +97,6 @@ class PlannedPool:
     failing: BoolArray
     use: IntArray
     bound: BoolArray
-    planned: BoolArray
     plan_of: Callable[[int], Plan]
     open_to: Callable[[int, str, Plan], BoolArray]
     spare: IntArray = field(init=False)
@@ -119,43 +116,36 @@ class PlannedPool:
     # What a VM more would do
 
     def rejections(self, asking: Asking) -> tuple[IntArray, IntArray]:
-        """What keeps it off each node in normal running, and the further resource that does, both of shape (n_nodes,)."""
+        """What keeps it off each node in normal running, and which further resource does (-1: none), both of shape (n_nodes,)."""
         after = self.load + asking.demand
         over = (after > self.capacity) & (asking.demand > 0)
         found, resource = np.full(len(after), int(Rejection.NOTHING)), np.full(len(after), -1)
         for r in range(1, over.shape[1]):
-            found[over[:, r]], resource[over[:, r]] = Rejection.RESOURCE, r
+            found[over[:, r]], resource[over[:, r]] = Rejection.RESOURCE, r - 1
         found[(after[:, 0] > self.limit) & (asking.demand[0] > 0)] = Rejection.HEADROOM
         found[over[:, 0]] = Rejection.MEMORY
         found[~self.online] = Rejection.STATE
         resource[found != Rejection.RESOURCE] = -1
         return found, resource
 
-    def sift(self, asking: Asking) -> tuple[IntArray, IntArray]:
-        """What array passes tell of it on each node: a `Rejection` each, and the failure that speaks against it (-1: none)."""
+    def sift(self, asking: Asking) -> tuple[IntArray, int]:
+        """What array passes tell of it on each node: a `Rejection` each, and the failure that speaks against some (-1: none)."""
         found, _ = self.rejections(asking)
-        blamed = np.full(len(found), -1)
-        short = np.flatnonzero(self._short(asking))
-        if asking.returns and len(short):
-            open_ = found == Rejection.NOTHING
-            found[open_], blamed[open_] = Rejection.FAILURE, short[0]
-        elif asking.lasts:
-            for failure in short[:1].tolist():
-                open_ = (found == Rejection.NOTHING) & ~self.failing[failure]
-                found[open_], blamed[open_] = Rejection.FAILURE, failure
-        doubt = np.full(len(found), not self.planned.all())
+        open_, blamed = np.flatnonzero(found == Rejection.NOTHING), -1
+        if asking.lasts and len(short := np.flatnonzero(self._short(asking))):
+            blamed = int(short[0])
+            refused = np.asarray(~self.failing[blamed, open_] | asking.returns)
+            found[open_[refused]] = Rejection.FAILURE
+            open_ = open_[~refused]
         if asking.lasts:
-            open_ = np.flatnonzero(~doubt & (found == Rejection.NOTHING))
-            doubt[open_] = self._strained(open_, self.spare[open_] - self._firm(asking))
+            found[open_[self._strained(open_, self.spare[open_] - self._firm(asking))]] = Rejection.DOUBT
         if asking.returns:
-            doubt |= self.failing[~self._joinable(asking)].any(axis=0)
-        found[doubt & (found == Rejection.NOTHING)] = Rejection.DOUBT
+            crowded = np.asarray(self.failing[~self._joinable(asking)].any(axis=0))
+            found[open_[crowded[open_]]] = Rejection.DOUBT
         return found, blamed
 
     def judge(self, node: int, asking: Asking) -> tuple[Rejection, int]:
         """Whether it makes a failure worse on a node with room for it, and which."""
-        if not self.planned.all():
-            return Rejection.DOUBT, int(self.planned.argmin())
         own = self.failing[:, node]
         concerned = (own & asking.returns) | (~own & asking.lasts)
         short = np.flatnonzero(self._short(asking) & concerned)
@@ -193,13 +183,13 @@ class PlannedPool:
     def _short(self, asking: Asking) -> BoolArray:
         """Failures that would displace more than is free elsewhere, shape (n_failures,)."""
         if asking.waits:
-            return np.zeros(len(self.planned), dtype=bool)
+            return np.zeros(len(self.failing), dtype=bool)
         left = self.spare.sum(axis=0) - self._lost - self._asked
-        return np.asarray((left < self._firm(asking)).any(axis=1)) & self.planned
+        return np.asarray((left < self._firm(asking)).any(axis=1))
 
     def _strained(self, nodes: IntArray, left: IntArray) -> BoolArray:
         """Of nodes that would have so much left, those where a plan takes more and cannot simply go elsewhere with it."""
-        strained: BoolArray = np.asarray((self._need[nodes] > left).any(axis=1))
+        strained = np.asarray((self._need[nodes] > left).any(axis=1))
         some = np.flatnonzero(strained)
         if len(some):
             use, most = self.use[:, nodes[some]], self._unused()
@@ -210,9 +200,10 @@ class PlannedPool:
     def _unused(self) -> IntArray:
         """What is free on the freest node that each failure's plan does not use, shape (n_failures, n_firm)."""
         freest = np.argsort(-self.spare[:, 0], kind="stable")[:_MOST_USED]
-        unused = (self.use[:, freest, 0] == 0) & ~self.failing[:, freest] & self.online[freest]
+        unused = ~self.use[:, freest].any(axis=2) & ~self.failing[:, freest] & self.online[freest]
         best = unused.argmax(axis=1)
-        return np.where(unused.any(axis=1)[:, None], self.spare[freest[best]], 0)
+        there = unused[np.arange(len(best)), best]
+        return np.where(there[:, None], self.spare[freest[best]], 0)
 
     def _joinable(self, asking: Asking) -> BoolArray:
         """Failures beside whose plan it finds room on one of the freest nodes, shape (n_failures,)."""
@@ -280,37 +271,34 @@ class PlannedPool:
     # What is there
 
     def put(self, name: str, node: int, asking: Asking) -> bool:
-        """One more is on a node; whether every failure that had a plan has one still."""
-        firm, kept = self._firm(asking), True
-        if asking.lasts:
-            broken = self._repaired(node, asking)
-            kept = broken < 0
-            self.lasting[node] += firm
+        """One more is on a node; whether every failure has a plan still: otherwise this is of no more use."""
+        firm = self._firm(asking)
+        if asking.lasts and self._repaired(node, asking) >= 0:
+            return False
         self.load[node] += asking.demand
+        self.lasting[node] += firm * asking.lasts
         self._respare(node)
-        for failure in np.flatnonzero(self.failing[:, node]).tolist() if kept and asking.returns else ():
+        for failure in np.flatnonzero(self.failing[:, node]).tolist() if asking.returns else ():
             target = self._target(failure, firm)
             if target < 0:
                 return False
-            self._plan(failure)[name] = Restart(target, firm)
+            self._plan(failure)[name] = Restart(target, firm, bound=False)
             self.use[failure, target] += firm
             self._asked[failure] += firm
             self._need[target] = np.maximum(self._need[target], self.use[failure, target])
-        return kept
+        return True
 
     def take(self, name: str, node: int, asking: Asking) -> None:
         """One is gone from a node."""
         self.load[node] -= asking.demand
-        if asking.lasts:
-            self.lasting[node] -= self._firm(asking)
+        self.lasting[node] -= self._firm(asking) * asking.lasts
         self._respare(node)
         changed = set()
         for failure in np.flatnonzero(self.failing[:, node]).tolist() if asking.returns else ():
-            restart = self._plan(failure).pop(name, None)
-            if restart is not None:
-                self.use[failure, restart.node] -= restart.demand
-                self._asked[failure] -= restart.demand
-                changed.add(restart.node)
+            restart = self._plan(failure).pop(name)
+            self.use[failure, restart.node] -= restart.demand
+            self._asked[failure] -= restart.demand
+            changed.add(restart.node)
         self._need_again(changed)
 
     def _respare(self, node: int) -> None:
