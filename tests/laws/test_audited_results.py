@@ -180,6 +180,19 @@ def test_nothing_that_is_asserted_is_left_out_of_the_listing():
     assert {"novel", "objective.extra"} <= left
 
 
+def test_each_failure_is_blamed_or_called_undecided():
+    nodes = [Node(name, 10) for name in "abc"]
+    cluster = Cluster(nodes, [VM(f"v{i}", 8, "abc"[i]) for i in range(3)])
+    document = saved(vmplace.explain(cluster))
+    assert [blame["subject"] for blame in document["blames"]] == ["a", "b", "c"]
+    document |= {"blames": document["blames"][1:], "unfinished": ["what it would take to add up to four nodes"]}
+    (found,) = vmplace.audit_result(cluster, document).violations
+    assert found.message == "do not name a, which is not survived"
+    assert vmplace.audit_result(cluster, document | {"undecided": ["a"]}).violations == ()
+    (found,) = vmplace.audit_result(cluster, document | {"undecided": ["a", "x"]}).violations
+    assert found.message == "names 'x', which is not a failure scenario"
+
+
 CALLS = {
     "check": vmplace.check,
     "check, no time": lambda cluster: vmplace.check(cluster, time_limit=0),

@@ -13,7 +13,9 @@ from tests.support.brute import World
 from tests.support.campaigns import tried
 from tests.support.implied import nearly_implied
 from vmplace import VM, Apart, Cluster, Guarantee, Node, NotOn, OnlyOn, Together
+from vmplace.problem import presolve
 from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
 from vmplace.problem.presolve import presolved
 
 
@@ -155,9 +157,21 @@ def least_lost(cluster, report):
     return lost
 
 
+def test_rules_that_share_one_vm_are_not_compared_pair_by_pair(monkeypatch):
+    """As where each VM is kept apart from one hub by a rule of its own."""
+    others, asked, implies = [VM(f"v{i}", 1, "a") for i in range(60)], [], presolve._implies
+    monkeypatch.setattr(presolve, "_implies", lambda *of: asked.append(of) or implies(*of))
+    rules = [Apart(["hub", vm.name]) for vm in others]
+    presolved(compile_problem(Cluster([Node("a", 100), Node("b", 100)], [VM("hub", 1, "b"), *others], rules)))
+    assert len(asked) <= len(rules)
+
+
 @contextmanager
 def without_presolve():
-    with patch("vmplace.failover.check.presolved", lambda p: p), patch("vmplace.placement.place.presolved", lambda p: p):
+    def whole(cluster):
+        return Names(cluster, compile_problem(cluster, several=True))
+
+    with patch("vmplace.failover.check.presolved_names", whole), patch("vmplace.placement.place.presolved_names", whole):
         yield
 
 

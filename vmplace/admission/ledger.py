@@ -239,8 +239,7 @@ _SETTINGS = ("rules", "guarantees", "overcommit", "soft_resources")
 
 def _differing(was: Any, now: Any) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Names of the entries that are new, gone, and changed, of columns with the same names of nodes."""
-    place = {name: i for i, name in enumerate(was.names)}
-    here = np.array([place.get(name, -1) for name in now.names], dtype=np.int64)
+    here = np.array([was.index_of.get(name, -1) for name in now.names], dtype=np.int64)
     both = np.flatnonzero(here >= 0)
     differ = both[was.rows(here[both]).unlike(now.rows(both))] if len(both) else both
     added = tuple(name for name, index in zip(now.names, here.tolist(), strict=True) if index < 0)

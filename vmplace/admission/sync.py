@@ -118,9 +118,8 @@ def _overfull(cluster: Cluster, kept: Sequence[_Held]) -> Iterator[TicketConflic
     load = np.zeros(len(nodes) + 1, dtype=np.int64)
     np.add.at(load, np.where(vms.running, vms.node, -1), vms.charged)
     np.add.at(load, np.where(vms.running & (vms.target != vms.node), vms.target, -1), vms.charged)
-    index = {name: i for i, name in enumerate(nodes.names)}
     for held in kept:
-        name, node = held.vm.name, index[str(held.vm.node)]
+        name, node = held.vm.name, nodes.index_of[str(held.vm.node)]
         over = int(load[node] - nodes.usable[node])
         if over > 0:
             reason = f"{held.vm.node} holds {spell_memory(over)} more than it has for VMs, with the room held for {name}"

@@ -101,7 +101,9 @@ class Case:
     @cached_property
     def node_index(self) -> dict[str | None, int]:
         """Index of each node by its name; None stands for a VM without a node."""
-        return {name: i for i, name in enumerate(self.node.names)} | {None: -1}
+        index: dict[str | None, int] = {None: -1}
+        index.update(self.node.index_of)
+        return index
 
     @property
     def vm_index(self) -> Mapping[str, int]:

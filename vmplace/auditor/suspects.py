@@ -5,28 +5,21 @@ import numpy as np
 from vmplace.auditor.case import Case
 from vmplace.auditor.plans import AuditedPlans
 from vmplace.model.columns import IntArray
-from vmplace.model.entities import Apart, Rule, Together
+from vmplace.model.entities import Apart, Together
 
 __all__ = ["suspects"]
 
 
 def suspects(case: Case, plans: AuditedPlans | None) -> list[int]:
-    """The must-rules, by number, that the placement or the restarts of plans may break: all that do, few that do not."""
-    apart, wide, together, found = list[int](), list[int](), list[int](), list[int]()
-    for number, rule in enumerate(case.cluster.rules):
-        if rule.must:
-            (_kept(rule, apart, wide, together) if isinstance(rule, Apart | Together) else found).append(number)
-    for rules, place in ((apart, case.by_node), (wide, case.by_domain), (together, case.by_node)):
-        if rules:
-            members = _Members(case, rules, place)
-            found += members.shared(plans) if rules is not together else members.divided(plans)
+    """The must-rules, by number, that the placement or the restarts of plans may break: few that keep VMs apart or together."""
+    rules = [(number, rule) for number, rule in enumerate(case.cluster.rules) if rule.must]
+    together = [number for number, rule in rules if isinstance(rule, Together)]
+    found = [number for number, rule in rules if not isinstance(rule, Apart | Together)]
+    for scope, place in (("node", case.by_node), ("domain", case.by_domain)):
+        apart = [number for number, rule in rules if isinstance(rule, Apart) and rule.scope == scope]
+        found += _Members(case, apart, place).shared(plans) if apart else []
+    found += _Members(case, together, case.by_node).divided(plans) if together else []
     return sorted(set(found))
-
-
-def _kept(rule: Rule, apart: list[int], wide: list[int], together: list[int]) -> list[int]:
-    if isinstance(rule, Together):
-        return together
-    return wide if isinstance(rule, Apart) and rule.scope == "domain" else apart
 
 
 class _Members:
@@ -36,9 +29,9 @@ class _Members:
         members = [case.cluster.rule_members[number] for number in rules]
         rule, vm = np.repeat(rules, [len(own) for own in members]), np.concatenate(members)
         order = np.argsort(vm, kind="stable")
-        self.rule, self.vm, self._place, self._width = rule[order], vm[order], place, int(place.max(initial=0)) + 1
-        runs = case.at[self.vm] >= 0
-        self._running = self._spots(self.rule[runs], case.at[self.vm[runs]])
+        self._rule, self._vm, self._place, self._width = rule[order], vm[order], place, int(place.max(initial=0)) + 1
+        runs = case.at[self._vm] >= 0
+        self._running = self._spots(self._rule[runs], case.at[self._vm[runs]])
 
     def shared(self, plans: AuditedPlans | None) -> list[int]:
         """Rules of which two members are at one place, or restart where another does, or runs now."""
@@ -74,7 +67,7 @@ class _Members:
 
     def _restarts(self, plans: AuditedPlans) -> tuple[IntArray, IntArray, IntArray]:
         """The restarts of members: scenario, rule and spot of each."""
-        first, last = np.searchsorted(self.vm, plans.vm), np.searchsorted(self.vm, plans.vm, side="right")
+        first, last = np.searchsorted(self._vm, plans.vm), np.searchsorted(self._vm, plans.vm, side="right")
         entry = np.repeat(np.arange(len(plans.vm)), last - first)
         member = np.arange(len(entry)) + np.repeat(first - np.cumsum(last - first) + last - first, last - first)
-        return plans.scenario[entry], self.rule[member], self._spots(self.rule[member], plans.node[entry])
+        return plans.scenario[entry], self._rule[member], self._spots(self._rule[member], plans.node[entry])

@@ -24,7 +24,7 @@ from vmplace.placement.place import solution_of
 from vmplace.placement.reasons import impossible_sentence
 from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.presolve import presolved
+from vmplace.problem.presolve import presolved_names
 from vmplace.problem.unknown_names import unknown_names
 from vmplace.results.values import Status
 from vmplace.search.bounds.lower_bounds import impossible
@@ -267,7 +267,7 @@ class _SizeSearch:
             return Feasibility()
         try:
             asked = self.instance.cluster(counts)
-            names = Names(asked, presolved(compile_problem(asked, several=True)))
+            names = presolved_names(asked)
         except InputError:  # none of the nodes that a rule asks for are among them
             return Feasibility(infeasible=True)
         fit = ask(names.problem, budget=budget)

@@ -18,9 +18,8 @@ from vmplace.model.errors import Flaw, InputError
 from vmplace.model.guarantee import Guarantee
 from vmplace.model.kinds import each
 from vmplace.model.text import counted
-from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.presolve import presolved
+from vmplace.problem.presolve import presolved_names
 from vmplace.problem.problem import Problem
 from vmplace.results.result import Result
 from vmplace.results.to_dict import ToDict
@@ -165,7 +164,7 @@ def trend(
     """
     moments = _moments(clusters)
     order = sorted(range(len(clusters)), key=lambda i: moments[i])
-    names = [Names(clusters[i], presolved(compile_problem(clusters[i], several=True))) for i in order]
+    names = [presolved_names(clusters[i]) for i in order]
     with Budget(time_limit, cancel, progress).interruptible() as budget:
         dated = [_Dated(moments[i], names[done], _statuses(names, done, budget)) for done, i in enumerate(order)]
         seconds = round(budget.elapsed, 3)
@@ -269,7 +268,7 @@ class _Dated:
         if self.names.cluster.guarantees == tuple(guarantees):
             return self
         cluster = evolve(self.names.cluster, guarantee=list(guarantees), further=())
-        return evolve(self, names=Names(cluster, presolved(compile_problem(cluster, several=True))))
+        return evolve(self, names=presolved_names(cluster))
 
 
 def _surviving(problem: Problem, nodes: BoolArray) -> int:

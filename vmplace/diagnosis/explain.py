@@ -105,10 +105,10 @@ def explain(
             found = evolve(found, tightest=_tightest(names, verdicts))
         elif report.status is Status.UNSAFE:
             found = _Explainer(names, report, verdicts, budget, options).explanation()
-        undecided = sum(scenario.status is Status.UNKNOWN for scenario in report.scenarios.values())
+        undecided = tuple(key for key, scenario in report.scenarios.items() if scenario.status is Status.UNKNOWN)
         if undecided or report.status is Status.UNKNOWN:
-            late = f"whether {undecided or 'all'} of the failures are survived"
-            found = evolve(found, unfinished=(late, *found.unfinished))
+            late = f"whether {len(undecided) or 'all'} of the failures are survived"
+            found = evolve(found, undecided=undecided, unfinished=(late, *found.unfinished))
         warnings = tuple(unknown_names(cluster))
         return evolve(found, broken_rules=broken, warnings=warnings, stats={"seconds": round(budget.elapsed, 3), **found.stats})
 
@@ -213,7 +213,10 @@ class _Explainer:
         """A placement that is safe, with little migrated as far as patience goes: the least is for `repair` to find."""
         with budget.refining() as quick:
             solution = self._placed(part, self.options, quick)
-        return self._placed(part, self.options, budget.share(_REPAIR)) if solution.status is Status.UNKNOWN else solution
+        if solution.status is not Status.UNKNOWN:
+            return solution
+        any_at_all = evolve(self.options, gap=1)
+        return self._placed(part, any_at_all, budget.share(_REPAIR))
 
     def _placed(self, names: Names, options: PlaceOptions, budget: Budget) -> Solution:
         with Budget(budget.left, budget.cancel).interruptible() as inner:
@@ -296,7 +299,8 @@ class _Explainer:
             lost, needed = {vm for loss in solution.unprotected for vm in loss.vms}, frozenset[str]()
             oracle.moving = False  # besides what this placement moves
         for kind in missing:
-            self._collect(oracle, f"to give up several VMs{where}", fewer_vms(oracle, lost, solution, kind, needed))
+            own = needed if kind == "unprotect" else frozenset[str]()
+            self._collect(oracle, f"to give up several VMs{where}", fewer_vms(oracle, lost, solution, kind, own))
 
 
 def _moves(solution: Solution, names: Names) -> tuple[str, str]:

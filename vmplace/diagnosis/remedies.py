@@ -302,7 +302,7 @@ def fewer_vms(
     if len(chosen) < 2 or oracle.budget.spent or not helps(chosen):
         return
     shrinking = DeletionFilter(frozenset(chosen), helps, oracle.budget)
-    shrinking.drop([[vm] for vm in chosen if kind == "stop" or names[vm] not in needed])
+    shrinking.drop([[vm] for vm in chosen if names[vm] not in needed])
     kept = sorted(shrinking.kept)
     yield from oracle.remedy(
         kind,

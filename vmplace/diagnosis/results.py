@@ -197,6 +197,8 @@ class Explanation(Result):
         The least intrusive first (see `KINDS`), and of a kind what costs least; last those that give up several VMs.
     futile
         Kinds of remedies that were all tried without success: none of them helps alone.
+    undecided
+        The failures of which it is not known whether they are survived.
     unfinished
         What is not decided, as time ran out or a search left it open, in sentences.
     broken_rules
@@ -205,7 +207,7 @@ class Explanation(Result):
         Names in rules, homes and guarantees that the cluster lacks.
     """
 
-    _keys = "status blames obstacles tightest remedies futile unfinished broken_rules warnings stats"
+    _keys = "status blames obstacles tightest remedies futile undecided unfinished broken_rules warnings stats"
 
     cluster: Cluster = field(repr=False)
     status: Status
@@ -214,6 +216,7 @@ class Explanation(Result):
     tightest: tuple[Slack, ...] = ()
     remedies: tuple[Remedy, ...] = ()
     futile: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
     broken_rules: tuple[BrokenRule, ...] = ()
     warnings: tuple[str, ...] = ()

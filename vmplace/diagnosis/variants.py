@@ -60,7 +60,7 @@ class Variant:
 
 def _adopted(before: Names, problem: Problem, cluster: Cluster) -> Names:
     """A problem whose `original` and pools are those of one cluster, for another with fewer VMs and the same rules."""
-    place = {name: index for index, name in enumerate(cluster.vms.names)}
+    place = cluster.vms.index_of
     names = before.cluster.vms.names
     if len(place) < len(names):
         original = np.array([place[names[index]] for index in problem.original.tolist()], dtype=np.int64)

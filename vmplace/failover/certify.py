@@ -104,7 +104,7 @@ def judge(
     # In turn, VMs may be bound to those that restart on a node that fails next.
     certifiable = trial.open & state.unbound if state.problem.in_turn and not planned else trial.open
     if certifiable.any() and state.problem.guarantee.policy is None:
-        trial.settle(certificates.any_order & certifiable, ScenarioStatus.SAFE, "certificate")
+        trial.settle(certificates.any_order(certifiable), ScenarioStatus.SAFE, "certificate")
     mixed = state.scenarios.parts is not None  # of which the heaviest are not known
     if not state.scenarios.complete and not mixed and state.unruled and state.problem.guarantee.policy is None:
         trial.verdict.certain.update(set(certificates.certain_pools) - _perhaps_without_quorum(state))

@@ -20,7 +20,7 @@ from vmplace.model.door import door
 from vmplace.model.guarantee import Guarantee
 from vmplace.problem.compile import compile_problem, name_ranks
 from vmplace.problem.names import Names
-from vmplace.problem.presolve import presolved
+from vmplace.problem.presolve import presolved_names
 from vmplace.results.placement import Report
 from vmplace.results.values import AnyOrder, Status
 from vmplace.solvers.budget import Budget, Progress
@@ -84,7 +84,7 @@ def check(
 def _checked(cluster: Cluster, budget: Budget, *, compare: bool) -> Report:
     """The report on one guarantee."""
     problem = compile_problem(cluster)
-    names = Names(cluster, presolved(problem))
+    names = presolved_names(cluster)
     report, verdict = verdict_now(names, budget)
 
     def judged(guarantee: Guarantee, part: float) -> tuple[Report, Verdict]:

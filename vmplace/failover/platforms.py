@@ -27,6 +27,7 @@ from vmplace.model.guarantee import FEWEST_VMS, Guarantee
 from vmplace.model.kinds import Order, Policy
 from vmplace.model.units import spell_memory
 from vmplace.problem.problem import Problem
+from vmplace.problem.sizes import ranges
 from vmplace.results.placement import Report
 from vmplace.results.values import Comparison, Status, Unprotected
 
@@ -110,7 +111,7 @@ class Capacity:
         order = np.lexsort((-self.usable, self.unit))
         count = np.bincount(self.unit, minlength=self.n_units)
         sizes = np.zeros((self.n_units, int(count.max(initial=0))), dtype=np.int64)
-        sizes[self.unit[order], np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)] = self.usable[order]
+        sizes[self.unit[order], ranges(np.zeros_like(count), count)] = self.usable[order]
         return sizes
 
     def failing(self, which: str) -> str:

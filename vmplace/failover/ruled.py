@@ -11,7 +11,7 @@ from vmplace.problem.displaced import Displaced
 from vmplace.problem.problem import BoolArray
 from vmplace.problem.rules import CompiledRule
 from vmplace.problem.signatures import rule_sets
-from vmplace.problem.sizes import distinct, ranges
+from vmplace.problem.sizes import alike, distinct, ranges
 from vmplace.problem.state import PlacementState
 
 __all__ = ["RestartRules", "RuledItems"]
@@ -170,9 +170,8 @@ class RestartRules:
         for zone, rules in self._zones:
             mine = rules[items.bound_rule]
             item, rule = items.bound_item[mine], items.bound_rule[mine]
-            keys = np.column_stack([items.scenario[item], rule, zone[node[item]]])
-            _, which, count = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-            found.append(item[count[which.reshape(-1)] > 1])
+            which, _ = alike(items.scenario[item], rule, zone[node[item]])
+            found.append(item[np.bincount(which)[which] > 1])
         return np.concatenate(found)
 
     def _joined(self, place: IntArray, vm: IntArray) -> IntArray:

@@ -110,7 +110,7 @@ def _outcomes(failure: AnyOrderProblem, vm: int, restarts: RestartState, limit: 
 def survives_in_turn(state: PlacementState, pool: int, budget: Budget) -> bool | None:
     """Whether there are plans for a pool's failures in turn, each single failure being survived; None if unknown."""
     mine = state.scenarios.pool == pool
-    certain = Certificates(state, everyone=True).any_order & state.unbound | (state.returning == 0)
+    certain = Certificates(state, everyone=True).any_order(mine & state.unbound) | (state.returning == 0)
     if certain[mine].all():
         return True
     try:

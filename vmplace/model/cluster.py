@@ -123,7 +123,7 @@ class Cluster:
 
     @cached_property
     def derived(self) -> dict[str, Any]:
-        """What others made of the whole cluster, kept as long as it is there: not to be written to."""
+        """What other layers made of the whole cluster, kept here as long as it is there; not for callers."""
         return {}
 
     @property

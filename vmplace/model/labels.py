@@ -100,9 +100,12 @@ class Labels(Sequence[_W], Generic[_W]):
     def unlike(self, other: "Labels[_W]") -> npt.NDArray[np.bool_]:
         """Which entries differ from those of another column, one by one, shape (n_entries,)."""
         # Mappings that are equal may be words of their own on either side.
-        first = [next(i for i, known in enumerate(self.words) if known == word) for word in self.words]
-        same = [next((i for i, known in enumerate(self.words) if known == word), -1) for word in other.words]
-        return np.not_equal(np.array(first, dtype=np.int64)[self.code], np.array(same, dtype=np.int64)[other.code])
+        number: dict[Any, int] = {}
+        mine, its = (
+            np.array([number.setdefault(_hashable(word), len(number)) for word in words], dtype=np.int64)
+            for words in (self.words, other.words)
+        )
+        return np.not_equal(mine[self.code], its[other.code])
 
     def are(self, word: _W) -> npt.NDArray[np.bool_]:
         """Which entries have the word, shape (n_entries,)."""
@@ -135,3 +138,12 @@ class Labels(Sequence[_W], Generic[_W]):
         if len(both.words) == 1:
             return Labels.alike(both.words[0], len(self) + len(other))
         return Labels(both.words, both.code[np.concatenate([self.code, other.code + len(self.words)])])
+
+
+def _hashable(word: Any) -> Any:
+    """What can be hashed in place of a word: equal where words are."""
+    if isinstance(word, Mapping):
+        return frozenset((key, _hashable(value)) for key, value in word.items())
+    if isinstance(word, list | tuple):
+        return type(word), tuple(map(_hashable, word))
+    return word if isinstance(word, Hashable) else (type(word), repr(word))

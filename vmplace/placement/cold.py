@@ -77,7 +77,7 @@ def _better(one: Solution, other: Solution) -> bool:
 def _lost(found: Solution) -> list[int]:
     """The memory that all failures together leave unprotected, of each priority, the highest first, in MiB."""
     vms = found.cluster.vms
-    place = {name: number for number, name in enumerate(vms.names)} if found.unprotected else {}
+    place = vms.index_of
     lost = Counter[int]()
     for entry in found.unprotected:
         for vm in entry.vms:

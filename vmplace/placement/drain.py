@@ -18,9 +18,8 @@ from vmplace.placement.options import DrainKeywords, PlaceOptions
 from vmplace.placement.place import solve, unplaced
 from vmplace.placement.reasons import suspended_sentence
 from vmplace.placement.stops import least_stops, may_stop, stops_of, yields
-from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.presolve import presolved
+from vmplace.problem.presolve import presolved_names
 from vmplace.problem.restrict import apart_from, without
 from vmplace.results.placement import Solution
 from vmplace.results.values import Blocker, Conflict, Status
@@ -81,7 +80,7 @@ def drain(
     """
     drained, checked = named_nodes(cluster, nodes), PlaceOptions.for_drain(options, strict=strict)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        names = Names(cluster, presolved(compile_problem(cluster, several=True)))
+        names = presolved_names(cluster)
         solution = drained_of(names, drained, checked, budget)
         return explained(solution, names, checked, budget) if solution.status is Status.INFEASIBLE else solution
 

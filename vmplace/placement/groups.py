@@ -106,7 +106,7 @@ class Division:
         """Ways to divide the nodes into so many groups, each with as much memory as any other, nodes that clash apart."""
         columns = self.names.cluster.nodes
         memory = dict(zip(columns.names, columns.usable.tolist(), strict=True))
-        place = {name: number for number, name in enumerate(columns.names)}
+        place = columns.index_of
         tried = set[frozenset[frozenset[str]]]()
         for number in range(_TRIES):
             colours = nx.greedy_color(self.clashes, strategy="DSATUR")

@@ -19,9 +19,8 @@ from vmplace.placement.options import PlaceOptions, RepairKeywords
 from vmplace.placement.pools import solved_apart
 from vmplace.placement.stops import with_stopped
 from vmplace.placement.task import PlacementTask
-from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.presolve import presolved
+from vmplace.problem.presolve import presolved_names
 from vmplace.problem.problem import Problem
 from vmplace.problem.restrict import apart_from, in_state, without
 from vmplace.results.placement import Solution
@@ -98,7 +97,7 @@ def place(
     """
     options = PlaceOptions.of_call(locals())
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        return solve(Names(cluster, presolved(compile_problem(cluster, several=True))), options, budget, alone=True)
+        return solve(presolved_names(cluster), options, budget, alone=True)
 
 
 def solve(

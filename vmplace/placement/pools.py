@@ -38,10 +38,10 @@ def solved_apart(names: Names, refused: Solution, run: Callable[[BoolArray], Sol
     solved = [found for found in alone if found.node_of is not None]
     rest = solved[0] if len(solved) == 1 else run(aside) if solved else refused
     refuted = any(found.status is Status.INFEASIBLE for _, found in bad)
-    if rest.node_of is None:  # what is known of each pool is more, or less, than what was of all
-        rest = evolve(rest, guarantee=Status.UNSAFE if refuted else Status.UNKNOWN)
     told = evolve(
         rest,
+        # Where nothing is placed, one refuted pool makes the whole unsafe; else nothing is known of it.
+        guarantee=rest.guarantee if rest.node_of is not None else Status.UNSAFE if refuted else Status.UNKNOWN,
         status=Status.INFEASIBLE if refuted else Status.UNKNOWN,
         reason="; ".join(f"pool {pool}: {reason}" for pool, reason in unsolved.items()),
         conflict=next((found.conflict for _, found in bad if found.conflict is not None), None),

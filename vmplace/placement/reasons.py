@@ -138,7 +138,7 @@ def conflict_sentence(conflict: Conflict, goal: Goal, names: Names) -> str:
     fewer = "without any one of these, the others could be placed" if conflict.minimal else "perhaps fewer of these are to blame"
     cannot = "cannot be placed" if len(conflict.vms) == 1 else "cannot all be placed"
     stuck = f"{listed(conflict.vms, SHOWN_IN_CONFLICT)} {cannot}{under}{survived}{_staying(conflict, goal, names)}"
-    index = {name: i for i, name in enumerate(names.cluster.vms.names)}
+    index = names.cluster.vms.index_of
     barred = [sentence for vm in conflict.vms[:SHOWN_IN_CONFLICT] if (sentence := barred_by_size(names.cluster, index[vm]))]
     return f"{stuck}: every combination was tried; {fewer}{f' ({barred[0]})' if barred else ''}"
 

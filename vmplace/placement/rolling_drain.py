@@ -20,9 +20,8 @@ from vmplace.placement.migration.plan import planned
 from vmplace.placement.options import DrainKeywords, PlaceOptions
 from vmplace.placement.reasons import impossible_sentence
 from vmplace.placement.stops import restarting, yields
-from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.presolve import presolved
+from vmplace.problem.presolve import presolved_names
 from vmplace.problem.restrict import apart_from, placed, without
 from vmplace.results.migration import MigrationPlan
 from vmplace.results.placement import Solution
@@ -91,7 +90,7 @@ def rolling_drain(
     wanted, ordered = _wanted(cluster, nodes, order)
     at_once = MigrationLimits.at_least_one("at_once", at_once)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        names = Names(cluster, presolved(compile_problem(cluster, several=True)))
+        names = presolved_names(cluster)
         limits = GroupLimits.of(names.problem, at_once)
         return _Rolling(names, checked, budget, limits, wanted, ordered, not best_effort, home).run()
 
@@ -228,7 +227,7 @@ class _Rolling:
 
     def _timed(self, names: Names, nodes: Sequence[str], options: PlaceOptions, seconds: float) -> Solution:
         self.drains += 1
-        order = {name: number for number, name in enumerate(self.now.cluster.nodes.names)}
+        order = self.now.cluster.nodes.index_of
         with Budget(seconds, self.budget.cancel).interruptible() as inner:
             return drained_of(names, tuple(sorted(nodes, key=order.__getitem__)), options, inner)
 
@@ -257,7 +256,7 @@ class _Rolling:
     def _placed(self, groups: Sequence[list[str]]) -> list[list[str]]:
         """Groups in document order of their first nodes; last those with a node in maintenance, as nothing returns to it."""
         nodes = self.now.cluster.nodes
-        place, off = {name: i for i, name in enumerate(nodes.names)}, self.now.problem.maintenance.tolist()
+        place, off = nodes.index_of, self.now.problem.maintenance.tolist()
         return sorted(groups, key=lambda group: (any(off[place[name]] for name in group), min(place[name] for name in group)))
 
     def _in_order(self, names: Sequence[str]) -> list[list[str]]:

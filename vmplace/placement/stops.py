@@ -75,7 +75,7 @@ def with_stopped(names: Names, stopped: BoolArray) -> Names:
 def restarting(names: Names, solution: Solution) -> Names:
     """The cluster once the nodes that a drain has emptied are back: the VMs that it stopped wait to be started again."""
     after = back_in_service(names.cluster, solution)
-    index = {name: vm for vm, name in enumerate(after.vms.names)} if solution.stopped else {}
+    index = after.vms.index_of
     vms, node, running = [index[stop.vm] for stop in solution.stopped], after.vms.node.copy(), after.vms.running.copy()
     node[vms], running[vms] = -1, True
     after = evolve(after, vms=evolve(after.vms, node=node, running=running))

@@ -1,24 +1,27 @@
 """Presolve: further resources that memory implies, and rules that can bind nothing, are left out of a problem, with the reason.
 
-What is left out changes no verdict, no bound and no placement: VMs and nodes keep their indices. The reasons are exact, and they
+What is left out changes no verdict, no bound and no optimum: VMs and nodes keep their indices. The reasons are exact, and they
 are those of the problem's own VMs and nodes: a problem with other VMs, or with nodes of other sizes, is presolved anew.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
 from attrs import evolve
 
+from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
 from vmplace.model.guarantee import FEWEST_VMS
+from vmplace.problem.compile import compile_problem
+from vmplace.problem.names import Names
 from vmplace.problem.problem import Problem
 from vmplace.problem.reductions import IdleRule, ImpliedResource, Reductions
 from vmplace.problem.restrict import ruled, rules_of
 from vmplace.problem.rules import CompiledRule
 
-__all__ = ["most_memory", "most_per_memory", "presolved"]
+__all__ = ["most_memory", "most_per_memory", "presolved", "presolved_names"]
 
 
 def presolved(problem: Problem) -> Problem:
@@ -42,6 +45,13 @@ def presolved(problem: Problem) -> Problem:
         gone = {rule.index for rule in idle}
         problem = ruled(problem, [rule for rule in rules if rule.index not in gone], problem.vm_pool)
     return evolve(problem, reductions=Reductions(tuple(implied.values()), tuple(idle))) if implied or idle else problem
+
+
+def presolved_names(cluster: Cluster) -> Names:
+    """A cluster under all its guarantees, compiled and presolved, once."""
+    if "presolved" not in cluster.derived:
+        cluster.derived["presolved"] = presolved(compile_problem(cluster, several=True))
+    return Names(cluster, cluster.derived["presolved"])
 
 
 def most_memory(problem: Problem) -> IntArray:
@@ -96,7 +106,8 @@ def _extreme(amounts: IntArray, memory: IntArray) -> Fraction:
 
 def _idle(problem: Problem, rules: Sequence[CompiledRule], bound: IntArray) -> Iterator[IdleRule]:
     """The rules that bind nothing."""
-    implying, apart = _implying(rules), _kept_apart(problem, rules, bound)
+    single = _single_zones(rules)
+    implying, apart = _implying(rules, single), _kept_apart(problem, rules, bound, single)
     for place, rule in enumerate(rules):
         why = "everywhere" if rule.kind == "only-on" and _everywhere(problem, rule) else apart.get(place, "")
         by = rules[implying[place]].index if not why and place in implying else None
@@ -110,9 +121,8 @@ def _everywhere(problem: Problem, rule: CompiledRule) -> bool:
     return not len(barred) or not np.isin(problem.vm_pool[rule.vms], barred).any()
 
 
-def _kept_apart(problem: Problem, rules: Sequence[CompiledRule], bound: IntArray) -> dict[int, str]:
+def _kept_apart(problem: Problem, rules: Sequence[CompiledRule], bound: IntArray, single: Mapping[int, bool]) -> dict[int, str]:
     """By place, the must-rules that keep VMs apart of which no two can share a node, and why they cannot."""
-    single = _single_zones(rules)
     asked = [place for place, rule in enumerate(rules) if rule.must and rule.zone is not None and single[id(rule.zone)]]
     if not asked:
         return {}
@@ -139,7 +149,7 @@ def _single_zones(rules: Sequence[CompiledRule]) -> dict[int, bool]:
     return {key: len(np.unique(zone)) == len(zone) for key, zone in zones.items()}
 
 
-def _implying(rules: Sequence[CompiledRule]) -> dict[int, int]:
+def _implying(rules: Sequence[CompiledRule], single: Mapping[int, bool]) -> dict[int, int]:
     """By place, the must-rules that another one implies, with the place of that one, which none implies in turn."""
     binding = [place for place, rule in enumerate(rules) if rule.must and rule.kind in ("apart", "together", "only-on")]
     members = np.concatenate([np.zeros(0, dtype=np.int64), *(rules[place].vms for place in binding)])
@@ -151,10 +161,11 @@ def _implying(rules: Sequence[CompiledRule]) -> dict[int, int]:
             of_vm[vm].append(place)
     found = dict[int, int]()
     for place in sorted(binding, key=lambda place: (len(rules[place].vms), -place)):
-        others = of_vm[int(rules[place].vms[0])]
-        stronger = (other for other in others if other != place and other not in found and _implies(rules[other], rules[place]))
-        if (other := next(stronger, None)) is not None:
-            found[place] = other
+        # A stronger rule binds every member: also that one which fewest rules bind.
+        rivals = min((of_vm[vm] for vm in rules[place].vms.tolist()), key=len)
+        others = (other for other in rivals if other != place and other not in found)
+        if (stronger := next((other for other in others if _implies(rules[other], rules[place], single)), None)) is not None:
+            found[place] = stronger
     # What implies one may have been left out later, for a third that implies both.
     for place, other in found.items():
         while other in found:
@@ -163,7 +174,7 @@ def _implying(rules: Sequence[CompiledRule]) -> dict[int, int]:
     return found
 
 
-def _implies(rule: CompiledRule, other: CompiledRule) -> bool:
+def _implies(rule: CompiledRule, other: CompiledRule, single: Mapping[int, bool]) -> bool:
     """Whether what keeps one must-rule keeps another."""
     if rule.kind != other.kind or rule.during_failover < other.during_failover or not np.isin(other.vms, rule.vms).all():
         return False
@@ -172,5 +183,5 @@ def _implies(rule: CompiledRule, other: CompiledRule) -> bool:
         return bool(other.nodes[rule.nodes].all())
     if rule.zone is not None:
         assert other.zone is not None
-        return rule.zone is other.zone or len(np.unique(other.zone)) == len(other.zone) or np.array_equal(rule.zone, other.zone)
+        return rule.zone is other.zone or single[id(other.zone)] or np.array_equal(rule.zone, other.zone)
     return True

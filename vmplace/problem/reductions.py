@@ -70,15 +70,20 @@ class Reductions:
 
     def sentences(self, cluster: Cluster) -> tuple[str, ...]:
         """Each of them, with its reason."""
-        return (*map(_of_resource, self.resources), *(_of_rule(rule, cluster) for rule in self.rules))
+        several = len(cluster.pools) > 1
+        return (
+            *(_of_resource(found, several=several) for found in self.resources),
+            *(_of_rule(rule, cluster) for rule in self.rules),
+        )
 
 
 NOTHING_LEFT_OUT = Reductions()
 
 
-def _of_resource(found: ImpliedResource) -> str:
+def _of_resource(found: ImpliedResource, *, several: bool) -> str:
     asked, there = (f"{float(ratio * _MIB_PER_GIB):.4g}" for ratio in (found.asked, found.there))
-    return f"{found.name}: VMs ask for at most {asked} per GiB of memory, nodes have at least {there}"
+    where = "in the pool where it is closest, " if several else ""
+    return f"{found.name}: {where}VMs ask for at most {asked} per GiB of memory, nodes have at least {there}"
 
 
 def _of_rule(found: IdleRule, cluster: Cluster) -> str:

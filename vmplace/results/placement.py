@@ -312,8 +312,15 @@ class Solution(_Placed):
             failures = tuple(dict.fromkeys(loss.scenario for loss in self.unprotected))
             open_ = tuple(name for name in failures if self.scenarios[name].status is Status.UNKNOWN)
             lost = tuple(dict.fromkeys(vm for loss in self.unprotected for vm in loss.vms))
-            told = evolve(steps[-1], guarantee=self.guarantee, exposed=failures, undecided=open_)
-            steps = (*steps[:-1], evolve(told, unprotected=lost, worst=self.exposure))
+            last = evolve(
+                steps[-1],
+                guarantee=self.guarantee,
+                exposed=failures,
+                undecided=open_,
+                unprotected=lost,
+                worst=self.exposure,
+            )
+            steps = (*steps[:-1], last)
         return MigrationPlan(status=Status.OPTIMAL, steps=steps)
 
     @property

@@ -116,7 +116,7 @@ def carried_out(cluster: Cluster, plan: MigrationPlan) -> Cluster:
     ends |= {start.vm: start.node for _, start in plan.starts}
     if not ends:
         return cluster
-    vms, nodes = ({name: i for i, name in enumerate(column.names)} for column in (cluster.vms, cluster.nodes))
+    vms, nodes = cluster.vms.index_of, cluster.nodes.index_of
     node, running = cluster.vms.node.copy(), cluster.vms.running.copy()
     for vm, end in ends.items():
         node[vms[vm]], running[vms[vm]] = nodes[end], True

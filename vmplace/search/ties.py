@@ -13,6 +13,7 @@ from attrs import define, evolve, field
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray, Problem
 from vmplace.problem.restrict import without
+from vmplace.problem.sizes import alike
 from vmplace.search.bounds.lower_bounds import least
 from vmplace.search.evaluate import Evaluator
 from vmplace.search.goal import CandidatePlacement, Goal, peak
@@ -232,6 +233,6 @@ def _fits(room: IntArray, more: IntArray) -> bool:
 
 def _unlike(problem: Problem, vms: IntArray) -> list[int]:
     """One VM of each demand, under the same rules, that is on the same node now."""
-    kinds = np.column_stack([problem.demand[vms], problem.signature[vms], problem.bond[vms], problem.node_of[vms]])
-    first: list[int] = np.sort(vms[np.unique(kinds, axis=0, return_index=True)[1]]).tolist()
-    return first
+    _, first = alike(*problem.demand[vms].T, problem.signature[vms], problem.bond[vms], problem.node_of[vms])
+    found: list[int] = np.sort(vms[first]).tolist()
+    return found

@@ -57,23 +57,15 @@ def generate(
     mixed
         Of each four nodes, two have the node memory, one has half and one has twice as much.
     overcommit
-        ``cloud`` only: vCPUs per processor thread; None: 4, with which they seldom bind. At 2 they bind nearly as much as memory.
+        ``cloud`` only: vCPUs per processor thread; None: 4, with which they seldom bind. At 2.25 they are as scarce as memory;
+        below, scarcer, and `fill` is more than what N+1 allows.
 
     Raises
     ------
     InputError
         (a ValueError) that names the parameter and the mend.
     """
-    wanted = Wanted(
-        nodes=nodes,
-        node_memory=node_memory,
-        fill=fill,
-        profile=profile,
-        seed=seed,
-        placed=placed,
-        mixed=mixed,
-        overcommit=overcommit,
-    )
+    wanted = Wanted(**locals())
     capacity, source = _capacity(wanted), np.random.PCG64(wanted.seed)
     memory = drawn_memory(wanted, capacity, source)
     if wanted.profile == CLOUD:

@@ -8,6 +8,7 @@ import numpy as np
 from attrs import define, frozen
 
 from vmplace.model.columns import IntArray
+from vmplace.problem.sizes import ranges
 from vmplace.synthetic.node_order import LeastRoom, MostRoom, Nodes
 from vmplace.synthetic.wanted import Placed
 
@@ -143,7 +144,7 @@ class _Placing:
         levels = _Levels(free, np.array(self.capacity), need)
         count = levels.picks(len(vms))
         node = np.repeat(np.arange(len(free)), count)
-        turn = np.arange(len(node)) - np.repeat(np.cumsum(count) - count, count)
+        turn = ranges(np.zeros_like(count), count)
         order = np.lexsort((turn, node, -levels.room(node, turn)))
         for vm, one in zip(vms, node[order].tolist(), strict=False):
             self.where[vm] = one

@@ -142,27 +142,8 @@ def clusters(
     >>> @given(clusters(max_nodes=3, rules=False))
     ... def test_plugin_writes_what_it_reads(cluster): ...
     """
-    features = Features(
-        min_nodes=min_nodes,
-        max_nodes=max_nodes,
-        max_vms=max_vms,
-        placed=placed,
-        rules=rules,
-        states=states,
-        pools=pools,
-        unprotected=unprotected,
-        immovable=immovable,
-        priorities=priorities,
-        stopped=stopped,
-        headroom=headroom,
-        domains=domains,
-        resources=resources,
-        evictable=evictable,
-        targets=targets,
-        overhead=overhead,
-        node_headroom=node_headroom,
-        max_vm=max_vm,
-    )
+    asked = locals()
+    features = Features(**{each.name: asked[each.name] for each in fields(Features)})
     guarantees = {"failures": tuple(failures), "restart": tuple(restart), "sequence": tuple(sequences)}
     guarantees |= {"quorum": _QUORUMS} if quorums else {}
     guarantees |= {"failures": (*failures, *_MIXED)} if mixed else {}

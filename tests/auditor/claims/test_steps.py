@@ -100,8 +100,8 @@ def test_who_waits_starts_once_where_the_placement_has_it():
         ("unknown", ["n1"], ["n1"], []),
         ("unknown", ["n1", "n3"], ["n1", "n3"], []),
         ("unsafe", ["n1", "n3"], ["n3"], []),
-        ("unsafe", ["n1"], ["n1"], ["says unsafe, with 1 failures exposed, 1 of them undecided"]),
-        ("unknown", ["n1"], [], ["says unknown, with 1 failures exposed, 0 of them undecided"]),
+        ("unsafe", ["n1"], ["n1"], ["says unsafe, with 1 failure exposed, 1 of them undecided"]),
+        ("unknown", ["n1"], [], ["says unknown, with 1 failure exposed, 0 of them undecided"]),
         ("unsafe", ["n1"], ["n3"], ["names 'n3', which is not among those exposed"]),
     ],
 )

@@ -38,16 +38,16 @@ def survives_every_order(free, displaced):
 def test_the_certificate_is_sound_for_any_order(drawn):
     usable, vms = drawn
     now = state(usable, vms)
-    for failed in np.flatnonzero(Certificates(now).any_order).tolist():
+    for failed in np.flatnonzero(Certificates(now).any_order()).tolist():
         others = [int(free) for i, free in enumerate(now.free) if i != failed]
         assert survives_every_order(others, [size for size, i in vms if i == failed])
 
 
 def test_the_certificate_says_yes_where_it_should():
-    assert Certificates(state([16, 16, 16], [(4, 0), (4, 0), (4, 1), (4, 2)])).any_order.all()
+    assert Certificates(state([16, 16, 16], [(4, 0), (4, 0), (4, 1), (4, 2)])).any_order().all()
     # All is in steps of 2: a survivor with 4 free cannot have 3 left, so the 2 must fill both to strand the 4.
-    assert Certificates(state([10, 4, 4], [(4, 0), (2, 0)])).any_order[0]
-    assert not Certificates(state([10, 4, 3], [(4, 0), (2, 0)])).any_order[0]
+    assert Certificates(state([10, 4, 4], [(4, 0), (2, 0)])).any_order()[0]
+    assert not Certificates(state([10, 4, 3], [(4, 0), (2, 0)])).any_order()[0]
 
 
 def packs(free, displaced):
@@ -92,14 +92,14 @@ def test_a_wide_margin_of_equal_nodes_is_certified(drawn):
     wide = [most + sum(size for size, i in vms if i == node) for node in range(len(usable))]
     displaced = state(wide, vms).displaced > 0
     if len(usable) > 2:
-        assert (Certificates(state(wide, vms)).any_order == displaced).all()
+        assert (Certificates(state(wide, vms)).any_order() == displaced).all()
         assert (Certificates(state(wide, vms)).slots == displaced).all()
 
 
 def test_large_vms_find_slots_where_any_order_would_strand_them():
     # If the small ones restarted first, they could fill both holes of 8; if the large ones do, they find 3 and 3 free.
     now = state([30, 8, 8, 3, 3, 3], [(8, 0), (4, 0), (4, 0), (1, 0), (1, 0)])
-    assert not Certificates(now).any_order[0]
+    assert not Certificates(now).any_order()[0]
     assert Certificates(now).slots[0]
 
 
@@ -120,7 +120,7 @@ def test_pools_are_judged_apart():
     problem = compile_problem(Cluster(nodes, vms))
     now = PlacementState.of(problem, problem.node_of)
     # The free memory of pool a is no help to x.
-    for certified in (Certificates(now).any_order, Certificates(now).slots):
+    for certified in (Certificates(now).any_order(), Certificates(now).slots):
         assert certified.tolist() == [True, False, False, False, True, True]
 
 
@@ -189,7 +189,7 @@ def test_of_several_resources_it_is_sound(cluster, any_order):
     cluster = evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order" if any_order else "planned"))
     world, now = World(cluster), standing_of(cluster)
     names = Names(cluster, now.problem)
-    told = Certificates(now, everyone=any_order).any_order
+    told = Certificates(now, everyone=any_order).any_order()
     for number in np.flatnonzero(told & now.unbound & (now.asked > 0)).tolist():
         failed = frozenset(names.node(i) for i in now.scenarios.failing(number).tolist())
         parts = world.failures(world.now)[names.scenario(now.scenarios, number)]
@@ -218,7 +218,7 @@ def machines(*rooms):
 )
 def test_of_several_resources_the_scarcer_one_blocks_nodes(rooms, survived):
     now = standing_of(machines(*rooms))
-    assert Certificates(now).any_order[0] == survived
+    assert Certificates(now).any_order()[0] == survived
 
 
 @pytest.mark.parametrize("failures", [1, 2])
@@ -227,16 +227,16 @@ def test_in_parts_it_tells_the_same(failures, monkeypatch):
     cluster = machines(*rooms)
     more = [VM(f"w{i}", 1 + i, f"n{i}", resources={"vcpu": 1 + i % 5}) for i in range(12)]
     now = standing_of(evolve(cluster, vms=[*cluster.vms, *more], guarantee=Guarantee(failures=failures)))
-    whole = Certificates(now).any_order
+    whole = Certificates(now).any_order()
     assert 0 < whole.sum() < len(whole)
     monkeypatch.setattr("vmplace.failover.certificates.resources._AT_ONCE", 30)
-    assert Certificates(now).any_order.tolist() == whole.tolist()
+    assert Certificates(now).any_order().tolist() == whole.tolist()
 
 
 def test_many_different_demands_are_rounded_up_and_still_certified():
     nodes = [Node(f"n{i}", 4000, resources={"vcpu": 400}) for i in range(100)]
     vms = [VM(f"v{i}", 100 + i, f"n{i}", resources={"vcpu": 10 + i % 7}) for i in range(100)]
-    assert Certificates(standing_of(Cluster(nodes, vms))).any_order.all()
+    assert Certificates(standing_of(Cluster(nodes, vms))).any_order().all()
 
 
 ruled = clusters(
@@ -258,7 +258,7 @@ def test_under_rules_it_is_sound(cluster, any_order):
     cluster = evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order" if any_order else "planned"))
     world, now = World(cluster), standing_of(cluster)
     names = Names(cluster, now.problem)
-    for number in np.flatnonzero(Certificates(now, everyone=any_order).any_order & ~now.unbound).tolist():
+    for number in np.flatnonzero(Certificates(now, everyone=any_order).any_order() & ~now.unbound).tolist():
         failed = frozenset(names.node(i) for i in now.scenarios.failing(number).tolist())
         parts = world.failures(world.now)[names.scenario(now.scenarios, number)]
         part = next(part for part in parts if part.nodes <= failed)
@@ -270,7 +270,7 @@ def of_rules(rooms, rules, vms, **asked):
     nodes = [Node("f", sum(vms)), *(Node(f"n{i}", room) for i, room in enumerate(rooms))]
     vms = [*(VM(f"v{i}", size, "f") for i, size in enumerate(vms)), *(VM(f"w{i}", 1, f"n{i}") for i in range(len(rooms)))]
     now = standing_of(Cluster(nodes, vms, rules, guarantee=Guarantee(**asked)))
-    return bool(Certificates(now, everyone="restart" in asked).any_order[0])
+    return bool(Certificates(now, everyone="restart" in asked).any_order()[0])
 
 
 def test_members_that_stay_close_their_nodes_and_no_others():

@@ -49,13 +49,30 @@ def check_explanation(claims: Claims, cluster: Cluster) -> None:
     for key in ("obstacles", "futile", "unfinished"):
         if claims.read(key, Any):
             claims.leave(key, _NO_CERTIFICATE)
-    blamed, finished = {blame.get("subject") for blame in blames}, not claims.members.get("unfinished")
-    for part in parts if finished and "turns" not in {blame.get("kind") for blame in blames} else ():
-        for whole, key in part.keys.items():
-            if whole not in blamed and part.survival.survives(key) is False:
-                claims.wrong("blames", f"do not name {whole}, which is not survived")
+    _check_all_blamed(claims, status, blames, parts)
     check_broken_rules(claims, parts[0].audited.case)
     _check_status(claims, status, bool(blames), parts)
+
+
+def _check_all_blamed(
+    claims: Claims, status: Status | None, blames: Sequence[Mapping[str, Any]], parts: Sequence["_Part"]
+) -> None:
+    """That each failure which is not survived is blamed, or called undecided."""
+    undecided = claims.read("undecided", tuple[str, ...], ())
+    known = {whole for part in parts for whole in part.keys}
+    for name in undecided:
+        if name not in known:
+            claims.wrong("undecided", f"names {short(name)}, which is not a failure scenario")
+    if undecided and status is Status.SAFE:
+        claims.wrong("undecided", f"names failures, but the status is {status}")
+    if status is Status.UNKNOWN and not undecided:
+        claims.leave("blames", "the result says that no failure was decided")
+        return
+    told = {blame.get("subject") for blame in blames}.union(undecided)
+    for part in parts if "turns" not in {blame.get("kind") for blame in blames} else ():
+        for whole, key in part.keys.items():
+            if whole not in told and part.survival.survives(key) is False:
+                claims.wrong("blames", f"do not name {whole}, which is not survived")
 
 
 @frozen(eq=False)
@@ -185,7 +202,7 @@ def _check_remedy(remedy: Claims, cluster: Cluster, now: IntArray) -> None:
     """Migrations that make the whole cluster safe."""
     entries = remedy.members.get("migrations")
     names = dict(zip(cluster.vms.names, now.tolist(), strict=True))
-    index = {name: i for i, name in enumerate(cluster.nodes.names)}
+    index = cluster.nodes.index_of
     for entry in entries if isinstance(entries, list | tuple) else ():
         if isinstance(entry, Mapping) and entry.get("vm") in names and entry.get("to") in index:
             names[entry["vm"]] = index[entry["to"]]

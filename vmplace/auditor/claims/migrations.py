@@ -100,7 +100,7 @@ def check_stops(claims: Claims, cluster: Cluster) -> tuple[Cluster, frozenset[st
     if not stops:
         return cluster, frozenset()
     claims.right("stopped")
-    vms, index = cluster.vms, {name: v for v, name in enumerate(cluster.vms.names)}
+    vms, index = cluster.vms, cluster.vms.index_of
     nodes, running = [*cluster.nodes.names, None], cluster.vms.running.copy()
     for number, stop in enumerate(stops):
         v = index.get(stop.vm)

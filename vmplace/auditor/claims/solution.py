@@ -19,6 +19,7 @@ from vmplace.auditor.failures import WorkLimit
 from vmplace.auditor.survival import Survival
 from vmplace.model.cluster import Cluster
 from vmplace.model.errors import Flaw, InputError
+from vmplace.model.text import counted
 from vmplace.model.units import short
 from vmplace.results.values import Status
 
@@ -117,7 +118,7 @@ def _check_all_steps(claims: Claims, parts: Sequence[Cluster]) -> None:
     for place, step in enumerate(_steps(claims)):
         says, exposed = step.get("guarantee"), step.get("exposed") or ()
         if says != (verdict_after(exposed, step.get("undecided") or ()).value if asked else None):
-            claims.wrong(f"plan.steps[{place}].guarantee", f"says {short(says)}, with {len(exposed)} failures exposed")
+            claims.wrong(f"plan.steps[{place}].guarantee", f"says {short(says)}, with {counted(len(exposed), 'failure')} exposed")
         if says not in (None, Status.SAFE.value):
             suspended.append(place + 1)
     if claims.members.get("plan"):

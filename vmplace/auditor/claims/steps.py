@@ -17,6 +17,7 @@ from vmplace.auditor.survival import Survival
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
 from vmplace.model.entities import Apart
+from vmplace.model.text import counted
 from vmplace.model.units import short
 from vmplace.results.values import Migration, Start, Status, Step, Stop
 
@@ -271,9 +272,10 @@ class _Replay:
                 claims.wrong(key, "is null, but a guarantee is asked for")
             return
         if says not in (Status.SAFE, Status.UNSAFE, Status.UNKNOWN) or (says is Status.UNKNOWN and step.unprotected):
-            claims.wrong(key, f"says {says}, with {len(step.unprotected)} VMs left without a node")
+            claims.wrong(key, f"says {says}, with {counted(len(step.unprotected), 'VM')} left without a node")
         if says is not verdict_after(step.exposed, step.undecided):
-            claims.wrong(key, f"says {says}, with {len(step.exposed)} failures exposed, {len(step.undecided)} of them undecided")
+            told = f"{counted(len(step.exposed), 'failure')} exposed, {len(step.undecided)} of them undecided"
+            claims.wrong(key, f"says {says}, with {told}")
         asked = after.cluster.guarantee
         if asked.in_turn:
             claims.leave(key, "too hard to re-check: failures one after the other between two steps")
@@ -306,7 +308,7 @@ class _Replay:
 
 def settled(cluster: Cluster, placement: Mapping[str, str | None], stopped: frozenset[str]) -> Cluster:
     """The cluster with VMs where a drain leaves them and its nodes back; those that waited run, and who was stopped waits."""
-    vms, index = cluster.vms, {name: i for i, name in enumerate(cluster.nodes.names)}
+    vms, index = cluster.vms, cluster.nodes.index_of
     hosts = (None if name in stopped else placement.get(name) for name in vms.names)
     node = np.where(vms.running, np.array([index.get(host or "", -1) for host in hosts], np.int64), vms.node)
     return evolve(cluster, vms=evolve(vms, node=node, target=np.where(node != vms.node, -1, vms.target)))

@@ -43,9 +43,10 @@ class Certificates:
     state: PlacementState
     everyone: bool = False
 
-    @property
-    def any_order(self) -> BoolArray:
-        """Failures survived whatever the order of restarts and whichever fitting node each takes, shape (n_scenarios,).
+    def any_order(self, among: BoolArray | None = None) -> BoolArray:
+        """Of some failures (None: of all), those survived whatever the order of restarts and whichever fitting nodes they take.
+
+        Both of shape (n_scenarios,).
 
         With g a common divisor of the sizes, m the largest VM that must restart, L the memory of all that may and F the free
         memory of the survivors in whole multiples of g: a VM of m can only be stranded if every survivor has less than m
@@ -58,8 +59,8 @@ class Certificates:
         """
         safe = np.zeros(len(self.state.scenarios), dtype=bool)
         for pool in self._several if self.state.problem.n_firm > 1 else self._pools:
-            survived, ruled = pool.survived, ~self.state.unbound[pool.failing]
-            for part in self.rules.parts(pool.failing[survived & ruled]):
+            survived = pool.survived if among is None else pool.survived & among[pool.failing]
+            for part in self.rules.parts(pool.failing[survived & ~self.state.unbound[pool.failing]]):
                 items = self.rules.items(part)
                 stranded = items.scenario[~(items.known & pool.finds_room(items))]
                 survived[np.searchsorted(pool.failing, stranded)] = False

@@ -9,6 +9,7 @@ from vmplace.failover.certificates.blocking import NEVER, blocking_cost, blockin
 from vmplace.failover.ruled import RuledItems
 from vmplace.model.columns import IntArray
 from vmplace.problem.problem import BoolArray
+from vmplace.problem.sizes import alike
 from vmplace.problem.state import PlacementState
 
 __all__ = ["ResourcesCertificate"]
@@ -16,8 +17,8 @@ __all__ = ["ResourcesCertificate"]
 _AT_ONCE = 4_000_000
 """Failures times nodes looked at in one pass."""
 
-_SCALE, _MOST = 2**31, 2**62
-"""All of a resource is worth so much; and all that are ever summed up no more than that."""
+_SCALE = 2**31
+"""All of a resource is worth so much."""
 
 _LEVELS = 64
 """So many different demands are looked at: more are rounded up to fewer."""
@@ -175,7 +176,7 @@ def _rounded(demand: IntArray) -> tuple[IntArray, IntArray]:
     for bits in (62, 5, 3, 1):
         drop = np.maximum(np.frexp(demand.astype(np.float64))[1] - bits, 0)
         rounded = -(-demand >> drop) << drop
-        rows, level = np.unique(rounded, axis=0, return_inverse=True)
-        if len(rows) <= _LEVELS:
-            return level.reshape(-1), rows
+        level, first = alike(*rounded.T)
+        if len(first) <= _LEVELS:
+            return level, rounded[first]
     return np.zeros(len(demand), dtype=np.int64), rounded.max(axis=0, keepdims=True)

@@ -9,6 +9,7 @@ from vmplace.failover.planned.ruled_first import breaking, place_ruled
 from vmplace.failover.ruled import RestartRules
 from vmplace.model.columns import IntArray
 from vmplace.problem.displaced import Displaced
+from vmplace.problem.sizes import ranges
 from vmplace.problem.state import PlacementState
 
 __all__ = ["plan_together"]
@@ -64,7 +65,7 @@ def _dealt(state: PlacementState, displaced: Displaced, failing: IntArray, targe
     vms, count = displaced.by(failing)
     place = np.full(state.problem.n_nodes + 1, len(targets), dtype=np.int64)
     place[targets] = np.arange(len(targets))
-    rank = np.arange(len(vms)) - np.repeat(np.cumsum(count) - count, count)
+    rank = ranges(np.zeros_like(count), count)
     # A node is no target of its own failure; the last entry stands for none.
     for skipped in np.sort(place[state.scenarios.nodes[failing]], axis=1).T:
         rank += rank >= np.repeat(skipped, count)

@@ -21,9 +21,8 @@ from vmplace.placement.migration.limits import MigrationLimits, parse_speed
 from vmplace.placement.migration.ordering import GuaranteeWatch, MigrationOrder, order
 from vmplace.placement.migration.starts import Starting
 from vmplace.placement.migration.transit import MigrationProblem, MigrationState
-from vmplace.problem.compile import compile_problem
 from vmplace.problem.names import Names
-from vmplace.problem.presolve import presolved
+from vmplace.problem.presolve import presolved_names
 from vmplace.problem.problem import Problem
 from vmplace.problem.rules import kept
 from vmplace.results.exposure import Exposure
@@ -99,7 +98,7 @@ def plan_moves(
     )
     speed = parse_speed(bandwidth)
     with Budget(time_limit, cancel, progress).interruptible() as budget:
-        names = Names(cluster, presolved(compile_problem(cluster, several=True)))
+        names = presolved_names(cluster)
         return planned(names, _target(cluster, placement), limits, budget).timed(speed)
 
 
@@ -159,7 +158,7 @@ def _target(cluster: Cluster, placement: Target) -> IntArray:
     """Index of each VM's node, -1 for those that stay, shape (n_vms,)."""
     vms, nodes = cluster.vms, cluster.nodes
     if isinstance(placement, Mapping):
-        index, vm_index = ({name: i for i, name in enumerate(column.names)} for column in (nodes, vms))
+        index, vm_index = nodes.index_of, vms.index_of
         flaws = [not_found(f"placement[{short(vm)}]", "VM", vm, vm_index) for vm in placement if vm not in vm_index]
         flaws += [
             not_found(f"placement[{short(vm)}]", "node", node, index)
