@@ -11,12 +11,13 @@ import numpy.typing as npt
 import vmplace
 from vmplace.model.cluster import Cluster
 from vmplace.model.columns import IntArray
-from vmplace.synthetic import generate
+from vmplace.synthetic import PROFILES, generate
+from vmplace.synthetic.wanted import CLOUD
 
 __all__ = ["drawn", "free_memory", "joined", "node_of", "placed_at", "placed_by", "sizes"]
 
 _PLACED = ("worst-fit", "best-fit", "greedy", "drifted")
-_PROFILES = ("azure", "big-vms", "flavors", "uniform")
+_PROFILES = sorted({*PROFILES} - {CLOUD})
 _LEAST_NODES = 8
 _FILLS = (70, 97)
 """In per cent of what N+1 allows."""

@@ -210,13 +210,13 @@ class _Explainer:
         return oracle.tries
 
     def _repaired(self, part: Names, budget: Budget) -> Solution:
-        """A placement that is safe, with little migrated as far as patience goes: the least is for `repair` to find."""
+        """A placement that is safe, and migrates little: the least is for `repair` to find.
+
+        It is looked for as long as patience goes, and where none is found by then, in a share of the time.
+        """
         with budget.refining() as quick:
             solution = self._placed(part, self.options, quick)
-        if solution.status is not Status.UNKNOWN:
-            return solution
-        any_at_all = evolve(self.options, gap=1)
-        return self._placed(part, any_at_all, budget.share(_REPAIR))
+        return self._placed(part, self.options, budget.share(_REPAIR)) if solution.status is Status.UNKNOWN else solution
 
     def _placed(self, names: Names, options: PlaceOptions, budget: Budget) -> Solution:
         with Budget(budget.left, budget.cancel).interruptible() as inner:

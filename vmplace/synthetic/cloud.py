@@ -10,7 +10,7 @@ from vmplace.model.columns import BoolArray, IntArray, VMColumns
 from vmplace.model.entities import OnlyOn, Tag
 from vmplace.model.labels import Numbered
 from vmplace.synthetic.groups import APART, LONE, RACKS, TOGETHER, Bundles, bundled, group_rules
-from vmplace.synthetic.hosts import GPU, VCPU, Hosts, in_order, licence, resource_labels
+from vmplace.synthetic.hosts import GPU, VCPU, Hosts, licence, resource_labels
 from vmplace.synthetic.placing import PLACED, Item, Stage
 from vmplace.synthetic.sizes import PROFILES, Weighted, drawn_vcpus
 from vmplace.synthetic.wanted import Wanted
@@ -152,7 +152,6 @@ def _columns(wanted: Wanted, hosts: Hosts, drawn: _Drawn, node: IntArray, source
     of_stopped = np.where(homeless, -1, (raw // np.uint64(2) % np.uint64(len(hosts.memory))).astype(np.int64))
     none = np.zeros(count, dtype=np.int64)
     licences = np.concatenate([drawn.licences, none - 1])
-    tags = (*(frozenset({licence(number)}) for number in range(int(hosts.licences.max()) + 1)), frozenset[str]())
     return VMColumns(
         np.concatenate([drawn.memory, stopped]),
         np.concatenate([node, of_stopped]),
@@ -160,6 +159,6 @@ def _columns(wanted: Wanted, hosts: Hosts, drawn: _Drawn, node: IntArray, source
         Numbered("n", len(hosts.memory)),
         running=np.arange(running + count) < running,
         priority=np.concatenate([drawn.priority, none]),
-        tags=in_order(tags, licences % len(tags)),
+        tags=hosts.tags_of(licences),
         resources=resource_labels({VCPU: np.concatenate([drawn.vcpus, vcpus]), GPU: np.concatenate([drawn.gpus, none])}),
     )

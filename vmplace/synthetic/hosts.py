@@ -98,14 +98,18 @@ class Hosts:
         """The nodes of a licence."""
         return np.flatnonzero(self.licences == number)
 
+    def tags_of(self, licences: IntArray) -> Labels[frozenset[str]]:
+        """The tags of nodes or VMs by licence, -1 for none."""
+        tags = (*(frozenset({licence(number)}) for number in range(int(self.licences.max()) + 1)), frozenset[str]())
+        return in_order(tags, licences % len(tags))  # of which -1 is the last: no tag
+
     @property
     def columns(self) -> NodeColumns:
         """As a cluster has them."""
-        tags = (*(frozenset({licence(number)}) for number in range(int(self.licences.max()) + 1)), frozenset[str]())
         return NodeColumns(
             self.memory,
             Numbered("n", len(self.memory)),
             domain=in_order(tuple(f"rack-{number}" for number in range(int(self.rack[-1]) + 1)), self.rack),
-            tags=in_order(tags, self.licences % len(tags)),
+            tags=self.tags_of(self.licences),
             resources=resource_labels({VCPU: self.threads, GPU: self.gpus}),
         )

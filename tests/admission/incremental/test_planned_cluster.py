@@ -33,7 +33,8 @@ def plans_of(planned):
     for part in planned._parts.values():
         for failure in range(len(part.pool.failing)):
             plan = part.pool._plan(failure)
-            found[part.failures(failure)] = {name: part.names[restart.node] for name, restart in plan.items()}
+            whole = found.setdefault(part.failures(failure), {})  # a domain may be in several pools
+            whole.update((name, part.names[restart.node]) for name, restart in plan.items())
             use = np.zeros_like(part.pool.use[failure])
             for restart in plan.values():
                 use[restart.node] += restart.demand
@@ -47,11 +48,10 @@ def plans_of(planned):
 def audited(cluster, planned):
     """What plans break that stop all evictable VMs, and the VMs that they leave out."""
     evictable = {vm.name: None for vm in cluster.vms if vm.evictable and vm.running and vm.node}
-    plans, hosts = plans_of(planned), {vm.name: vm.node for vm in cluster.vms if vm.running}
-    by_node = cluster.guarantee.scope == "node" and not cluster.guarantee.domains
-    fails = {key: key.split("+") for key in plans} if by_node else {}
-    must = [vm for vm in cluster.vms if vm.protected and not vm.evictable and cluster.guarantee.protects(vm) and vm.running]
-    missing = [(key, vm.name) for key, nodes in fails.items() for vm in must if vm.node in nodes and vm.name not in plans[key]]
+    hosts = {vm.name: vm.node for vm in cluster.vms if vm.running}
+    displaced = vmplace.check(cluster).failover  # of a node in maintenance, none once it is empty
+    plans = {key: plan for key, plan in plans_of(planned).items() if key in displaced}
+    missing = [(key, name) for key, told in displaced.items() for name in told.keys() - evictable.keys() - plans[key].keys()]
     return missing + audit_plans(cluster, hosts, {key: evictable | plan for key, plan in plans.items()})
 
 

@@ -153,9 +153,20 @@ def test_who_need_not_restart_may_take_the_room_in_failures_that_are_not_listed(
     assert Certificates(too_many_to_list(cluster), everyone=True).certain_pools == []
 
 
-def several(cluster):
-    problem = compile_problem(cluster)
-    return PlacementState.of(problem, problem.node_of)
+def restarting(cluster, *, any_order):
+    """The same with restarts in any order, or planned."""
+    return evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order" if any_order else "planned"))
+
+
+def survived(cluster, now, failures):
+    """Whether no failure of those that are marked loses a VM, by enumeration."""
+    world, names = World(cluster), Names(cluster, now.problem)
+    for number in np.flatnonzero(failures).tolist():
+        failed = frozenset(names.node(i) for i in now.scenarios.failing(number).tolist())
+        parts = world.failures(world.now)[names.scenario(now.scenarios, number)]
+        if set(world.lost(world.now, next(part for part in parts if part.nodes <= failed))):
+            return False
+    return True
 
 
 unruled = clusters(
@@ -166,16 +177,11 @@ unruled = clusters(
 @settings(max_examples=60, deadline=None)
 @given(unruled, st.booleans())
 def test_certificates_are_sound_for_several_failures_domains_and_vms_that_give_way(cluster, any_order):
-    cluster = evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order" if any_order else "planned"))
-    world, now = World(cluster), several(cluster)
-    names = Names(cluster, now.problem)
+    cluster = restarting(cluster, any_order=any_order)
+    now = standing_of(cluster)
     certificates = Certificates(now, everyone=any_order)
-    told = certificates.any_order if any_order else certificates.any_order | certificates.slots
-    for number in np.flatnonzero(told & now.plain & (now.asked > 0)).tolist():
-        failed = frozenset(names.node(i) for i in now.scenarios.failing(number).tolist())
-        parts = world.failures(world.now)[names.scenario(now.scenarios, number)]
-        part = next(part for part in parts if part.nodes <= failed)
-        assert not set(world.lost(world.now, part))
+    told = certificates.any_order() | (certificates.slots & (not any_order))
+    assert survived(cluster, now, told & now.plain & (now.asked > 0))
 
 
 with_resources = clusters(
@@ -186,15 +192,9 @@ with_resources = clusters(
 @settings(max_examples=60, deadline=None)
 @given(with_resources, st.booleans())
 def test_of_several_resources_it_is_sound(cluster, any_order):
-    cluster = evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order" if any_order else "planned"))
-    world, now = World(cluster), standing_of(cluster)
-    names = Names(cluster, now.problem)
-    told = Certificates(now, everyone=any_order).any_order()
-    for number in np.flatnonzero(told & now.unbound & (now.asked > 0)).tolist():
-        failed = frozenset(names.node(i) for i in now.scenarios.failing(number).tolist())
-        parts = world.failures(world.now)[names.scenario(now.scenarios, number)]
-        part = next(part for part in parts if part.nodes <= failed)
-        assert not set(world.lost(world.now, part))
+    cluster = restarting(cluster, any_order=any_order)
+    now = standing_of(cluster)
+    assert survived(cluster, now, Certificates(now, everyone=any_order).any_order() & now.unbound & (now.asked > 0))
 
 
 def machines(*rooms):
@@ -255,14 +255,9 @@ ruled = clusters(
 @settings(max_examples=50, deadline=None)
 @given(ruled, st.booleans())
 def test_under_rules_it_is_sound(cluster, any_order):
-    cluster = evolve(cluster, guarantee=evolve(cluster.guarantee, restart="any-order" if any_order else "planned"))
-    world, now = World(cluster), standing_of(cluster)
-    names = Names(cluster, now.problem)
-    for number in np.flatnonzero(Certificates(now, everyone=any_order).any_order() & ~now.unbound).tolist():
-        failed = frozenset(names.node(i) for i in now.scenarios.failing(number).tolist())
-        parts = world.failures(world.now)[names.scenario(now.scenarios, number)]
-        part = next(part for part in parts if part.nodes <= failed)
-        assert not set(world.lost(world.now, part))
+    cluster = restarting(cluster, any_order=any_order)
+    now = standing_of(cluster)
+    assert survived(cluster, now, Certificates(now, everyone=any_order).any_order(~now.unbound) & ~now.unbound)
 
 
 def of_rules(rooms, rules, vms, **asked):

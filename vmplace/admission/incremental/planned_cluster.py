@@ -197,7 +197,7 @@ def _part(verdict: Verdict, names: Names, nodes: IntArray, labels: list[str]) ->
 
     return _Part(
         labels,
-        lambda failure: "+".join(names.unit(unit) for unit in scenarios.key(int(mine[failure]))),
+        lambda failure: names.scenario(scenarios, int(mine[failure])),
         PlannedPool(
             problem.capacity[nodes],
             problem.limit[nodes],
